@@ -1,0 +1,52 @@
+# Everything happens in $(VENV). `make help` lists the targets.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OUTPUT ?= output/quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test lint format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## create the virtual environment and install everything into it
+
+# A real Detectron2 always wins: the stand-in is installed only where there is none. OpenCV's
+# ordinary wheel needs libGL; where a server lacks it, the headless build of that version serves.
+$(INSTALLED): requirements.txt setup.py projects/detectron2_lite/setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install -r requirements.txt
+	$(BIN)/python -c "import detectron2" 2>/dev/null || \
+		$(BIN)/python -m pip install -e projects/detectron2_lite
+	$(BIN)/python -m pip install -e .
+	$(BIN)/python -c "import cv2" 2>/dev/null || { \
+		version=$$(sed -n 's/^opencv-python==//p' requirements.txt); \
+		$(BIN)/python -m pip uninstall -y opencv-python; \
+		$(BIN)/python -m pip install "opencv-python-headless==$$version"; }
+	touch $@
+
+quickstart: $(INSTALLED)  ## draw street scenes, train on one look of them, evaluate on the others
+	$(BIN)/python projects/streets/generate.py --output $(OUTPUT)/datasets
+	DETECTRON2_DATASETS=$(OUTPUT)/datasets $(BIN)/python tools/train_net.py \
+		--config-file projects/streets/configs/quickstart.py --num-gpus 0 \
+		train.output_dir=$(OUTPUT)
+	@cat $(OUTPUT)/benchmark.md
+	@echo "Tables: $(OUTPUT)/benchmark.md. Pictures: $(OUTPUT)/overlays/"
+
+test: $(INSTALLED)  ## run the test suite
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## format the code and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environment and all outputs
+	rm -rf $(VENV) output

@@ -1,0 +1,34 @@
+"""Training loader over a labelled source set, with the paper's image augmentation."""
+
+from detectron2.config import LazyCall as L
+from detectron2.data import (
+    build_detection_train_loader,
+    get_detection_dataset_dicts,
+)
+from detectron2.data import transforms as T
+from omegaconf import DictConfig
+
+from langdg_d2.data import ColorJitter, TrainMapper
+
+from ..constants import constants
+
+
+def train_loader(dataset_name: str) -> DictConfig:
+    """Random crop, colour jitter and horizontal flip on batches of 8, over all processes."""
+    return L(build_detection_train_loader)(
+        dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
+        mapper=L(TrainMapper)(
+            augmentations=[
+                L(T.RandomCrop)(crop_type="absolute", crop_size=constants["crop_size"]),
+                # Factors in 0.2..1.8, in random order.
+                L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
+                L(T.RandomFlip)(prob=0.5, horizontal=True),
+            ]
+        ),
+        # Images in an iteration, shared by all processes.
+        total_batch_size=8,
+        # Images keep their random order; crops have one shape.
+        aspect_ratio_grouping=False,
+        # Worker processes that read and augment, for each training process.
+        num_workers=4,
+    )

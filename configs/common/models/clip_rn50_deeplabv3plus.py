@@ -1,0 +1,43 @@
+"""CLIP RN50 at stride 16 with the DeepLabV3+ head, frozen but for its last block."""
+
+from detectron2.config import LazyCall as L
+from detectron2.layers import ShapeSpec
+from torch.nn import CrossEntropyLoss
+
+from langdg_d2.modeling import ClipResNet, DeepLabV3PlusHead, LangDGSegmentor, load_image_tower
+
+from ..constants import constants
+
+model = L(LangDGSegmentor)(
+    backbone=L(ClipResNet)(
+        # OpenAI's weights were trained with QuickGELU. `weights` may be the path of a file.
+        tower=L(load_image_tower)(name="RN50-quickgelu", weights="openai"),
+        output_stride=16,
+        # Which of layer4's convolutions are dilated: as in FAMix, only the last one.
+        dilation="famix",
+        # Everything else stays as CLIP left it.
+        trainable=["layer4.2"],
+    ),
+    sem_seg_head=L(DeepLabV3PlusHead)(
+        input_shape=dict(
+            res2=L(ShapeSpec)(channels=256, stride=4),
+            res5=L(ShapeSpec)(channels=2048, stride=16),
+        ),
+        low_level="res2",
+        high_level="res5",
+        num_classes=len(constants["class_names"]),
+        # Width that the low-level features are projected to.
+        low_level_channels=48,
+        # Width of the pyramid and of the decoder.
+        channels=256,
+        # Dilations of the pyramid, for stride 16.
+        atrous_rates=[6, 12, 18],
+        dropout=0.1,
+        # Synchronised over processes when there are several.
+        norm="BN",
+    ),
+    criterion=L(CrossEntropyLoss)(ignore_index="${..ignore_label}", label_smoothing=0.1),
+    pixel_mean=constants["pixel_mean"],
+    pixel_std=constants["pixel_std"],
+    ignore_label=constants["ignore_label"],
+)

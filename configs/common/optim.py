@@ -1,0 +1,16 @@
+"""SGD of the paper: the head learns ten times as fast as the backbone."""
+
+import torch
+from detectron2.config import LazyCall as L
+
+from langdg_d2.engine import parameter_groups
+
+optimizer = L(torch.optim.SGD)(
+    # The model is filled in when it has been built.
+    params=L(parameter_groups)(base_lr="${..lr}", backbone_lr_factor=0.1),
+    # Learning rate of the head.
+    lr=0.1,
+    momentum=0.9,
+    # Applies to every trainable parameter, also those of BatchNorm, as in the official code.
+    weight_decay=1e-4,
+)

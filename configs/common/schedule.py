@@ -1,0 +1,8 @@
+"""Polynomial decay of the learning rate at every iteration, with a floor."""
+
+from detectron2.config import LazyCall as L
+
+from langdg_d2.engine import polynomial_lr
+
+# The optimizer is filled in when it has been built.
+lr_scheduler = L(polynomial_lr)(max_iter="${train.max_iter}", power=0.9, min_lr=1e-6)

@@ -1,0 +1,28 @@
+"""How a run is driven: where it goes, how long it takes, on what it runs."""
+
+import torch
+
+train = dict(
+    # Folder of checkpoints, metrics and results.
+    output_dir="output/langdg",
+    # Checkpoint to start from (or to evaluate); "" starts from CLIP's weights.
+    init_checkpoint="",
+    # Training iterations; the learning rate's decay ends with the last.
+    max_iter=40_000,
+    # Seed of weights, data order and augmentation; negative draws one.
+    seed=1,
+    # Where the model runs; `--num-gpus 0` makes it "cpu".
+    device="cuda" if torch.cuda.is_available() else "cpu",
+    # Automatic mixed precision, on GPUs.
+    amp=dict(enabled=False),
+    # Let cuDNN choose the fastest convolutions; all training crops have one size.
+    cudnn_benchmark=True,
+    # Of torch's DistributedDataParallel. Frozen layers hold no gradient, so none is missing.
+    ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
+    # Iterations between checkpoints, and how many of them are kept.
+    checkpointer=dict(period=2_000, max_to_keep=5),
+    # Iterations between evaluations; there is always one after the last iteration.
+    eval_period=10_000,
+    # Iterations between lines of the log, of metrics.json and of TensorBoard.
+    log_period=20,
+)

@@ -1,0 +1,8 @@
+"""Data sets, image augmentation, and the mappers that feed the model."""
+
+from .dataset_mapper import TestMapper, TrainMapper
+from .datasets import DatasetError
+from .image_io import ImageFileError
+from .transforms import ColorJitter
+
+__all__ = ["ColorJitter", "DatasetError", "ImageFileError", "TestMapper", "TrainMapper"]

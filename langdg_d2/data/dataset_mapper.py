@@ -1,0 +1,92 @@
+"""From dataset dicts to the model's inputs; runs in the loader's workers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from detectron2.data import transforms as T
+from torch import Tensor
+
+from ..structures import ENCODINGS
+from .image_io import ImageFileError, read_rgb, read_train_ids
+
+DatasetDict = dict[str, Any]
+
+
+class TrainMapper:
+    """Read, augment and pack a labelled image for training.
+
+    Args:
+        augmentations: Detectron2 augmentations, applied to image and label alike.
+    """
+
+    def __init__(self, *, augmentations: Sequence[T.Augmentation]) -> None:
+        self.augmentations = T.AugmentationList(list(augmentations))
+
+    def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
+        """Map one dataset dict, which stays as it is.
+
+        Args:
+            dataset_dict: `file_name`, `sem_seg_file_name` and `label_encoding`, a key of
+                `structures.ENCODINGS`.
+
+        Returns:
+            A copy with `image` (3, H, W) uint8 RGB and `sem_seg` (H, W) uint8 train ids.
+
+        Raises:
+            ImageFileError: if a file cannot be used; names it.
+        """
+        image, train_ids = read_pair(dataset_dict)
+        inputs = T.AugInput(image, sem_seg=train_ids)
+        self.augmentations(inputs)
+        return _pack(dataset_dict, inputs.image, inputs.sem_seg)
+
+
+class TestMapper:
+    """Read a labelled image as it is, for evaluation.
+
+    As `TrainMapper` without augmentation; adds `height` and `width`, the size of the label.
+    """
+
+    __test__ = False  # not a test case, whatever its name tells pytest
+
+    def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
+        image, train_ids = read_pair(dataset_dict)
+        height, width = train_ids.shape
+        return _pack(dataset_dict, image, train_ids) | {"height": height, "width": width}
+
+
+def read_pair(
+    dataset_dict: DatasetDict,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Image (H, W, 3) RGB and train ids (H, W) of a dataset dict, both uint8.
+
+    Raises:
+        ImageFileError: if a file cannot be read, or the two differ in size.
+    """
+    image = read_rgb(dataset_dict["file_name"])
+    encoding = ENCODINGS[dataset_dict["label_encoding"]]
+    train_ids = read_train_ids(dataset_dict["sem_seg_file_name"], encoding)
+    if image.shape[:2] != train_ids.shape:
+        raise ImageFileError(
+            f"image '{dataset_dict['file_name']}' is {_size(image)} and its label "
+            f"'{dataset_dict['sem_seg_file_name']}' is {_size(train_ids)} (height x width), "
+            "expected one size: leave the pair out of the split's list, or repair it"
+        )
+    return image, train_ids
+
+
+def _size(array: npt.NDArray[np.uint8]) -> str:
+    return f"{array.shape[0]}x{array.shape[1]}"
+
+
+def _pack(
+    dataset_dict: DatasetDict, image: npt.NDArray[np.uint8], train_ids: npt.NDArray[np.uint8]
+) -> DatasetDict:
+    packed: dict[str, Tensor] = {
+        "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+        "sem_seg": torch.from_numpy(np.ascontiguousarray(train_ids)),
+    }
+    return dataset_dict | packed

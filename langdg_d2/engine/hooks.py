@@ -1,0 +1,44 @@
+"""Trainer hooks that Detectron2 does not have."""
+
+from contextlib import ExitStack
+
+from detectron2.engine import HookBase
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+
+class ProgressBar(HookBase):
+    """A bar with rate, remaining time and loss; only on a terminal, log lines pass above it.
+
+    Args:
+        loggers: loggers whose console output goes through the bar while it runs.
+        period: iterations between updates of the loss shown.
+    """
+
+    def __init__(self, *, loggers: list, period: int) -> None:
+        self._loggers = loggers
+        self._period = period
+        self._cleanup = ExitStack()
+
+    def before_train(self) -> None:
+        self._cleanup.enter_context(logging_redirect_tqdm(self._loggers))
+        self._bar = self._cleanup.enter_context(
+            tqdm(
+                total=self.trainer.max_iter,
+                initial=self.trainer.start_iter,
+                desc="training",
+                unit="it",
+                disable=None,
+                dynamic_ncols=True,
+            )
+        )
+
+    def after_step(self) -> None:
+        self._bar.update()
+        if self.trainer.iter % self._period == 0 and not self._bar.disable:
+            loss = self.trainer.storage.latest().get("total_loss")
+            if loss is not None:
+                self._bar.set_postfix(loss=f"{loss[0]:.3f}", refresh=False)
+
+    def after_train(self) -> None:
+        self._cleanup.close()

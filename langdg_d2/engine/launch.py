@@ -1,0 +1,58 @@
+"""Start a program on one or many processes: Detectron2's launcher, or torchrun's environment."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from detectron2.engine import DEFAULT_TIMEOUT
+from detectron2.engine import launch as detectron2_launch
+from detectron2.utils import comm
+
+_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+def launch(
+    main: Callable[..., Any],
+    *,
+    num_gpus: int,
+    num_machines: int,
+    machine_rank: int,
+    dist_url: str,
+    args: tuple[Any, ...],
+    timeout: timedelta = DEFAULT_TIMEOUT,
+) -> None:
+    """Call `main(*args)` in every process.
+
+    Under torchrun the processes exist already: this one joins them, and the other arguments are
+    not used. Otherwise Detectron2 starts `num_gpus` processes on each machine, talking NCCL where
+    there are GPUs and gloo where there are none; `num_gpus` 0 or 1 on one machine means this
+    process.
+    """
+    if all(name in os.environ for name in _TORCHRUN):
+        _join_torchrun(timeout)
+        try:
+            main(*args)
+        finally:
+            dist.destroy_process_group()
+        return
+    detectron2_launch(
+        main,
+        max(1, num_gpus),
+        num_machines=num_machines,
+        machine_rank=machine_rank,
+        dist_url=dist_url,
+        args=args,
+        timeout=timeout,
+    )
+
+
+def _join_torchrun(timeout: timedelta) -> None:
+    local_rank = int(os.environ["LOCAL_RANK"])
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group(backend="nccl" if has_gpu else "gloo", timeout=timeout)
+    comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))

@@ -1,0 +1,54 @@
+"""What is optimised, and how fast: parameter groups and the learning rate's course."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def parameter_groups(
+    model: nn.Module, *, base_lr: float, backbone_lr_factor: float
+) -> list[dict[str, Any]]:
+    """Two groups of trainable parameters: the backbone, and everything else.
+
+    Args:
+        model: has a `backbone`; parameters without gradient are left out.
+        base_lr: learning rate of everything but the backbone.
+        backbone_lr_factor: what the backbone's learning rate is of `base_lr`; FAMix uses 0.1.
+
+    Returns:
+        Groups for a torch optimizer, with `lr`; a group without parameters is left out.
+
+    Raises:
+        ValueError: if nothing is trainable.
+    """
+    groups: dict[float, list[nn.Parameter]] = {backbone_lr_factor: [], 1.0: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_backbone = name.startswith("backbone.")
+            groups[backbone_lr_factor if is_backbone else 1.0].append(parameter)
+    filled = [{"params": p, "lr": base_lr * factor} for factor, p in groups.items() if p]
+    if not filled:
+        raise ValueError("the model has no trainable parameter; check the backbone's `trainable`")
+    return filled
+
+
+def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: float) -> LambdaLR:
+    """Polynomial decay, `lr * (1 - iteration / max_iter) ** power`, never below a floor.
+
+    Args:
+        optimizer: its groups' learning rates are the starting points.
+        max_iter: iterations until the decay reaches zero; positive.
+        power: 0.9 in FAMix.
+        min_lr: absolute floor of every group's learning rate.
+    """
+    if max_iter <= 0:
+        raise ValueError(f"max_iter {max_iter} of the learning rate's decay must be positive")
+
+    def factor_above(floor: float) -> Callable[[int], float]:
+        return lambda iteration: max(max(0.0, 1.0 - iteration / max_iter) ** power, floor)
+
+    floors = [min_lr / group["lr"] for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [factor_above(floor) for floor in floors])

@@ -1,0 +1,97 @@
+"""The trainer and the order of its hooks."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.engine import (
+    AMPTrainer,
+    HookBase,
+    SimpleTrainer,
+    create_ddp_model,
+    default_writers,
+    hooks,
+)
+from detectron2.utils import comm
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .batch_norm import synchronize_batch_norm
+from .hooks import ProgressBar
+
+_CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
+
+
+def distribute(model: nn.Module, **ddp_options: Any) -> nn.Module:
+    """Wrap a model for training on all processes, its trainable BatchNorm synchronised.
+
+    Args:
+        model: on its device.
+        ddp_options: of `torch.nn.parallel.DistributedDataParallel`, and `fp16_compression`.
+
+    Returns:
+        The model itself where there is one process.
+    """
+    if comm.get_world_size() == 1:
+        return model
+    synchronize_batch_norm(model)
+    if next(model.parameters()).device.type == "cpu":
+        ddp_options["device_ids"] = None  # Detectron2 would name a GPU
+    return create_ddp_model(model, **ddp_options)
+
+
+def build_trainer(
+    *, model: nn.Module, loader: Iterable[Any], optimizer: Optimizer, mixed_precision: bool
+) -> SimpleTrainer:
+    """Detectron2's trainer, with automatic mixed precision if wanted (CUDA only)."""
+    trainer_class = AMPTrainer if mixed_precision else SimpleTrainer
+    return trainer_class(model, loader, optimizer)
+
+
+def training_hooks(
+    *,
+    scheduler: LRScheduler,
+    checkpointer: DetectionCheckpointer,
+    checkpointer_options: dict[str, Any],
+    evaluate: Callable[[], dict[str, Any]],
+    eval_period: int,
+    log_period: int,
+    max_iter: int,
+    extra: Sequence[HookBase] = (),
+) -> list[HookBase]:
+    """All hooks of a training run, in the order in which they have to act.
+
+    Evaluation stands before the writers, which thus write its results, and after the
+    checkpointer, so that a checkpoint exists whatever becomes of the evaluation.
+
+    Args:
+        scheduler: steps once an iteration.
+        checkpointer: also knows where the outputs go.
+        checkpointer_options: of Detectron2's `PeriodicCheckpointer`: `period`, `max_to_keep`.
+        evaluate: gives (nested) metrics; called on every process.
+        eval_period: iterations between evaluations; 0 evaluates after training only.
+        log_period: iterations between lines of the log.
+        max_iter: last iteration, for the remaining time.
+        extra: hooks that act before all but the timer.
+
+    Returns:
+        Hooks for this process; those that write are left to the main process.
+    """
+    everywhere = [
+        hooks.IterationTimer(),
+        *extra,
+        hooks.LRScheduler(scheduler.optimizer, scheduler),
+    ]
+    evaluation = hooks.EvalHook(eval_period, evaluate)
+    if not comm.is_main_process():
+        return [*everywhere, evaluation]
+    loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]
+    return [
+        *everywhere,
+        hooks.PeriodicCheckpointer(checkpointer, **checkpointer_options),
+        evaluation,
+        hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), period=log_period),
+        ProgressBar(loggers=loggers, period=log_period),
+    ]

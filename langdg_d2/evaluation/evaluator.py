@@ -1,0 +1,162 @@
+"""Semantic segmentation scores of one data set, from a streaming confusion matrix.
+
+Unlike Detectron2's `SemSegEvaluator` this keeps no prediction and reads no file: the ground
+truth is the one the test mapper loaded, so a test protocol's crop or resize applies to both.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+from torch import Tensor
+
+from . import confusion
+from .confusion import ConfusionMatrix
+from .results import CLASS_ACCURACY, CLASS_IOU, NUM_IMAGES, TASK
+
+
+def predicted_classes(sem_seg: Tensor) -> Tensor:
+    """The class map of a model's output, on its device.
+
+    Args:
+        sem_seg: (K, H, W) logits, or an integer map (H, W), which is returned as it is.
+
+    Returns:
+        (H, W) integers.
+
+    Raises:
+        ValueError: for any other number of axes.
+    """
+    if sem_seg.ndim == 2:
+        return sem_seg
+    if sem_seg.ndim == 3:
+        return sem_seg.argmax(dim=0)
+    raise ValueError(
+        f"output 'sem_seg' has shape {tuple(sem_seg.shape)}, "
+        "expected logits (K, H, W) or classes (H, W)"
+    )
+
+
+class StreamingSemSegEvaluator(DatasetEvaluator):
+    """Accumulates one confusion matrix and reports both conventions of mean IoU.
+
+    Attributes:
+        confusion: this process's counts until `evaluate()`, then the sum over all processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset_name: str,
+        class_names: Sequence[str],
+        ignore_label: int,
+        scored_classes: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            dataset_name: only named in the log.
+            class_names: name of every train id, in order.
+            ignore_label: ground-truth value that is not scored.
+            scored_classes: names to score, all if None; e.g. the 16 that SYNTHIA shares with
+                Cityscapes. Pixels of the others still count as errors of a scored class that
+                was predicted there, as the field does it.
+
+        Raises:
+            ValueError: if a scored class is unknown, or given twice.
+        """
+        self._dataset_name = dataset_name
+        self._class_names = list(class_names)
+        self._ignore_label = ignore_label
+        scored = self._class_names if scored_classes is None else list(scored_classes)
+        unknown = [name for name in scored if name not in self._class_names]
+        if unknown or not scored or len(set(scored)) < len(scored):
+            raise ValueError(
+                f"scored_classes {scored}: expected distinct names out of {self._class_names}"
+                + (f"; {unknown} are not among them" if unknown else "")
+            )
+        self._scored = [self._class_names.index(name) for name in scored]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all counts."""
+        self._local = ConfusionMatrix(
+            num_classes=len(self._class_names), ignore_label=self._ignore_label
+        )
+        self._num_images = 0
+        self.confusion = self._local
+
+    def process(
+        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Count the pixels of a batch.
+
+        Args:
+            inputs: one dict per image: "sem_seg" (H, W) integer ground truth, "file_name".
+            outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
+
+        Raises:
+            ValueError: if ground truth is missing, or does not fit the output in size or
+                values; names the file.
+        """
+        for image, output in zip(inputs, outputs, strict=True):
+            file_name = image.get("file_name", "an image without file_name")
+            if "sem_seg" not in image:
+                raise ValueError(
+                    f"{file_name}: no ground truth 'sem_seg'; "
+                    "evaluate with a test mapper that loads the labels"
+                )
+            try:
+                self._count(output["sem_seg"], image["sem_seg"])
+            except ValueError as error:
+                raise ValueError(f"{file_name} ({self._dataset_name}): {error}") from error
+
+    def _count(self, sem_seg: Tensor, target: Tensor) -> None:
+        if sem_seg.ndim == 3 and len(sem_seg) != len(self._class_names):
+            raise ValueError(
+                f"the model scores {len(sem_seg)} classes, the data set has "
+                f"{len(self._class_names)}; make num_classes of the head and class_names agree"
+            )
+        self._local.update(predicted_classes(sem_seg), target)
+        self._num_images += 1
+
+    def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
+        """Sum over processes and score; every process must call this.
+
+        Returns:
+            On the main process `{"sem_seg": {metric: value}}`: "mIoU" (authors' convention),
+            "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy", and "IoU-<class>",
+            "ACC-<class>" per scored class, in percent, NaN where undefined; "num_images".
+            On the others an empty dict.
+        """
+        self.confusion = self._local.sum_over_processes()
+        num_images = sum(comm.all_gather(self._num_images))
+        if not comm.is_main_process():
+            return OrderedDict()
+        metrics = self._metrics() | {NUM_IMAGES: float(num_images)}
+        logging.getLogger(__name__).info(
+            "%s: %d images, mIoU %.2f (authors' convention), %.2f (Detectron2's)",
+            self._dataset_name,
+            num_images,
+            metrics["mIoU"],
+            metrics["mIoU_detectron2"],
+        )
+        return OrderedDict({TASK: metrics})
+
+    def _metrics(self) -> dict[str, float]:
+        matrix, scored = self.confusion.matrix, self._scored
+        fractions = {
+            "mIoU": confusion.mean_iou_authors(matrix, scored),
+            "mIoU_detectron2": confusion.mean_iou_detectron2(matrix, scored),
+            "fwIoU": confusion.frequency_weighted_iou(matrix, scored),
+            "pixel_accuracy": confusion.pixel_accuracy(matrix, scored),
+            "mean_accuracy": confusion.mean_accuracy(matrix, scored),
+        }
+        for prefix, per_class in (
+            (CLASS_IOU, confusion.class_iou(matrix)),
+            (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
+        ):
+            fractions |= {prefix + self._class_names[k]: float(per_class[k]) for k in scored}
+        return {name: 100 * fraction for name, fraction in fractions.items()}

@@ -1,0 +1,83 @@
+"""Evaluation of one model on many domains: the benchmark of domain generalization.
+
+The model is trained on one source; every other domain is an unseen target, and the figure the
+papers compare is the mean over the unseen targets.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
+from detectron2.utils import comm
+from torch import nn
+from tqdm import tqdm
+
+from .results import MEAN, mean_over_targets
+
+
+def evaluate_domains(
+    model: Callable[[Any], Any],
+    loaders: Mapping[str, Iterable[Any]],
+    evaluators: Mapping[str, DatasetEvaluator | list[DatasetEvaluator]],
+    *,
+    source: str | None = None,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Run inference on every domain in turn; every process must call this.
+
+    Args:
+        model: maps a batch of inputs to outputs. Put in eval mode while this runs; afterwards,
+            also after an error, every submodule is in the mode it was in.
+        loaders: domain name to test loader, with a length.
+        evaluators: domain name to its evaluator, or a list of them; the same names.
+        source: name of the domain the model was trained on, left out of the mean; None if it is
+            not among the domains.
+
+    Returns:
+        `{domain: {task: {metric: value}}}` in the loaders' order, and under "mean" the mean over
+        the unseen targets, where there are any. Off the main process every domain is empty.
+
+    Raises:
+        ValueError: if the names do not agree.
+    """
+    _check_names(loaders, evaluators, source)
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    with _modes_restored(model):
+        for domain, loader in loaders.items():
+            # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
+            disable = None if comm.is_main_process() else True
+            with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
+                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+    if set(results) - {source}:
+        results[MEAN] = mean_over_targets(results, source=source)
+    return results
+
+
+def _check_names(
+    loaders: Mapping[str, object], evaluators: Mapping[str, object], source: str | None
+) -> None:
+    if set(loaders) != set(evaluators):
+        raise ValueError(
+            f"loaders {sorted(loaders)} and evaluators {sorted(evaluators)} must name the same "
+            f"domains; {sorted(set(loaders) ^ set(evaluators))} lack one of the two"
+        )
+    if MEAN in loaders:
+        raise ValueError(f"domain '{MEAN}' would hide the mean over the targets; rename it")
+    if source is not None and source not in loaders:
+        # A misspelt source would silently be averaged into the unseen targets.
+        raise ValueError(
+            f"source '{source}' is not one of the domains {sorted(loaders)}; "
+            "correct it, or pass None if the source is not evaluated"
+        )
+
+
+@contextmanager
+def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them)."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode

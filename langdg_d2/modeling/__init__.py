@@ -1,0 +1,17 @@
+"""The network: backbone, head, and the segmentor that wires them."""
+
+from .backbone import ClipResNet, ClipWeightsError, load_clip, load_image_tower
+from .feature_augmentation import FeatureAugmentation, Identity
+from .meta_arch import LangDGSegmentor
+from .sem_seg_head import DeepLabV3PlusHead
+
+__all__ = [
+    "ClipResNet",
+    "ClipWeightsError",
+    "DeepLabV3PlusHead",
+    "FeatureAugmentation",
+    "Identity",
+    "LangDGSegmentor",
+    "load_clip",
+    "load_image_tower",
+]

@@ -1,0 +1,153 @@
+"""CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
+
+import logging
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+StateDict = dict[str, Any]
+
+# OpenAI's archives carry these scalars next to the weights; no open_clip model has them.
+_ARCHIVE_SCALARS = ("input_resolution", "context_length", "vocab_size")
+
+
+class ClipWeightsError(RuntimeError):
+    """CLIP's architecture or weights could not be had; the message says which file to pass."""
+
+
+def load_clip(*, name: str, weights: str | None) -> nn.Module:
+    """Build a CLIP model and load its weights.
+
+    Args:
+        name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
+        weights: an open_clip tag (`openai` is downloaded once and cached), the path of a `.pt`
+            (state dict or OpenAI's TorchScript archive) or `.safetensors` file, or None for
+            random initialisation.
+
+    Returns:
+        The open_clip model, float32, on the CPU, in eval mode.
+
+    Raises:
+        ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit.
+    """
+    name = _register_architecture(name)
+    model = open_clip.create_model(name, load_weights=False)
+    if weights is None:
+        logger.warning(
+            "CLIP '%s' has random weights; fine only if a checkpoint replaces them", name
+        )
+    else:
+        path = _find_weights(name, weights)
+        _load(model, _read_state_dict(path), path, name)
+    return model.eval()
+
+
+def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
+    """The image tower of `load_clip(name=name, weights=weights)`, without the text tower.
+
+    Raises:
+        ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
+    """
+    tower = load_clip(name=name, weights=weights).visual
+    if not isinstance(tower, ModifiedResNet):
+        raise ClipWeightsError(
+            f"the image tower of '{name}' is a {type(tower).__name__}, expected CLIP's "
+            "ModifiedResNet: choose an 'RN*' model"
+        )
+    return tower
+
+
+def _register_architecture(name: str) -> str:
+    """Make a JSON model config known to open_clip; return the name of the architecture."""
+    if name.endswith(".json"):
+        path = Path(name)
+        if not path.is_file():
+            raise ClipWeightsError(f"CLIP model config '{name}' does not exist")
+        open_clip.add_model_config(path)
+        name = path.stem
+    if name not in open_clip.list_models():
+        raise ClipWeightsError(
+            f"'{name}' is no CLIP architecture of open_clip and no .json model config; "
+            f"ResNets there: {[n for n in open_clip.list_models() if n.startswith('RN')]}"
+        )
+    return name
+
+
+def _find_weights(name: str, weights: str) -> Path:
+    """Path of the weights file behind a tag (downloading it if needed) or a path."""
+    if Path(weights).is_file():
+        return Path(weights)
+    tag_config = open_clip.get_pretrained_cfg(name, weights)
+    if not tag_config:
+        raise ClipWeightsError(
+            f"CLIP weights '{weights}' are neither a file nor a tag of '{name}'; tags: "
+            f"{open_clip.list_pretrained_tags_by_model(name)}. Pass the path of a .pt or "
+            ".safetensors file"
+        )
+    try:
+        return Path(open_clip.download_pretrained(tag_config))
+    except Exception as error:  # the hub client raises its own kinds for no network, 404, disk
+        source = tag_config.get("hf_hub") or tag_config.get("url")
+        raise ClipWeightsError(
+            f"could not download the '{weights}' weights of '{name}' from {source} "
+            f"({type(error).__name__}). Without network, download open_clip_model.safetensors "
+            "of that repository (or OpenAI's .pt) elsewhere and pass its path as the weights"
+        ) from error
+
+
+def _read_state_dict(path: Path) -> StateDict:
+    reader = _reader(path)
+    try:
+        state = reader(path)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # pickle.UnpicklingError and its kin: refused content
+        raise _unreadable(path, error) from error
+    nested = state.get("state_dict", state)
+    return {
+        key.removeprefix("module."): value
+        for key, value in nested.items()
+        if key not in _ARCHIVE_SCALARS
+    }
+
+
+def _reader(path: Path) -> Callable[[Path], StateDict]:
+    if path.suffix == ".safetensors":
+        return load_file
+    if _is_torchscript(path):
+        return lambda archive: torch.jit.load(archive, map_location="cpu").state_dict()
+    return lambda file: torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.endswith("constants.pkl") for entry in archive.namelist())
+
+
+def _unreadable(path: Path, error: Exception) -> ClipWeightsError:
+    return ClipWeightsError(
+        f"'{path}' cannot be read as CLIP weights ({type(error).__name__}: {error}). Expected a "
+        ".safetensors file, a .pt state dict of tensors, or OpenAI's TorchScript archive"
+    )
+
+
+def _load(model: nn.Module, state: StateDict, path: Path, name: str) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ClipWeightsError(
+            f"the weights in '{path}' do not fit '{name}': {error}. Pass the file that belongs "
+            "to this architecture, or change the architecture's name"
+        ) from error

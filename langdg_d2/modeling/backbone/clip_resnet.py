@@ -1,0 +1,118 @@
+"""CLIP's ModifiedResNet as a Detectron2 backbone, cut where FAMix restyles features.
+
+Paper section 4: stem and `layer1` give the low-level features (stride 4) whose style is augmented;
+`layer2` to `layer4` turn them into the high-level features.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from open_clip.modified_resnet import Bottleneck, ModifiedResNet
+from torch import Tensor, nn
+
+from .freezing import FrozenLayers
+from .output_stride import DilationPattern, set_output_stride
+
+LOW_LEVEL = "res2"  # Detectron2's name of the first layer's output
+HIGH_LEVEL = "res5"
+
+_LOW_LEVEL_STRIDE = 4
+
+
+@BACKBONE_REGISTRY.register()
+class ClipResNet(Backbone):
+    """Image tower of a ResNet CLIP, in three steps: `forward_low`, `forward_high`, `embed`.
+
+    Args:
+        tower: as returned by `load_image_tower`; this module takes it over and changes it.
+        output_stride: of the high-level features: 8, 16, or 32 (CLIP's own).
+        dilation: how strides become dilation, see `set_output_stride`.
+        trainable: layer groups that train, see `FrozenLayers`; all others stay frozen, in eval
+            mode even after `train()`.
+        attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
+            and saves its parameters.
+    """
+
+    def __init__(
+        self,
+        *,
+        tower: ModifiedResNet,
+        output_stride: int,
+        dilation: DilationPattern = "famix",
+        trainable: Sequence[str],
+        attention_pool: bool = False,
+    ) -> None:
+        super().__init__()
+        set_output_stride(tower, output_stride=output_stride, pattern=dilation)
+        if not attention_pool:
+            tower.attnpool = None
+        self.tower = tower
+        self._frozen = FrozenLayers(tower, trainable=trainable)
+        self._output_shape = {
+            LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=_LOW_LEVEL_STRIDE),
+            HIGH_LEVEL: ShapeSpec(channels=_width(tower.layer4), stride=output_stride),
+        }
+
+    def forward_low(self, images: Tensor) -> Tensor:
+        """Stem and `layer1`: normalised images (N, 3, H, W) to features (N, C, ~H/4, ~W/4)."""
+        return self.tower.layer1(self.tower.stem(images))
+
+    def forward_high(self, low: Tensor) -> dict[str, Tensor]:
+        """`layer2` to `layer4`.
+
+        Args:
+            low: low-level features, as they are or restyled.
+
+        Returns:
+            `res2`: `low` itself, so that the head sees the same style; `res5`: the high-level
+            features (N, C, ~H/stride, ~W/stride).
+        """
+        return {
+            LOW_LEVEL: low,
+            HIGH_LEVEL: self.tower.layer4(self.tower.layer3(self.tower.layer2(low))),
+        }
+
+    def embed(self, high: Tensor) -> Tensor:
+        """CLIP's image embedding, not normalised.
+
+        Args:
+            high: high-level features (N, C, h, w) at stride 32 of an image of CLIP's input size;
+                attention pooling has one position for each of its h*w pixels.
+
+        Returns:
+            (N, D), D the width of CLIP's joint space.
+
+        Raises:
+            RuntimeError: without attention pooling, or if h*w is not what it was trained for.
+        """
+        pool = self.tower.attnpool
+        if pool is None:
+            raise RuntimeError("embed needs CLIP's attention pooling: pass attention_pool=True")
+        positions = pool.positional_embedding.shape[0] - 1  # one is the mean of all
+        if high.shape[-2] * high.shape[-1] != positions:
+            raise RuntimeError(
+                f"embed got {high.shape[-2]}x{high.shape[-1]} features, attention pooling has "
+                f"{positions} positions: use images of CLIP's input size and output_stride 32"
+            )
+        return pool(high)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Low and high-level features of normalised images (N, 3, H, W), without any restyling."""
+        return self.forward_high(self.forward_low(x))
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of `res2` and `res5`."""
+        return dict(self._output_shape)
+
+    def train(self, mode: bool = True) -> "ClipResNet":
+        """As `nn.Module.train`, but frozen layers stay in eval mode."""
+        super().train(mode)
+        self._frozen.keep_in_eval()
+        return self
+
+
+def _width(layer: nn.Sequential) -> int:
+    last = cast("Bottleneck", layer[-1])
+    return last.conv3.out_channels

@@ -1,0 +1,67 @@
+"""Freeze (paper section 4.1): which layers of CLIP's image tower train, and which never move.
+
+Frozen means two things: no gradient, and BatchNorm that normalises with CLIP's running statistics
+and does not update them. The second must survive `model.train()`, which Detectron2's trainers
+call: `FrozenLayers.keep_in_eval` belongs at the end of the owner's `train` method.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from open_clip.modified_resnet import ModifiedResNet
+from torch import nn
+
+_STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
+_LAYERS = ("layer1", "layer2", "layer3", "layer4")
+
+
+def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
+    """Partition of the tower's parameters, from input to output.
+
+    Returns:
+        `stem`, `layer1.0` ... `layer4.2` (a group for each block), `attnpool` if it is there.
+    """
+    groups: dict[str, list[nn.Module]] = {"stem": [getattr(tower, name) for name in _STEM]}
+    for layer in _LAYERS:
+        for index, block in enumerate(getattr(tower, layer)):
+            groups[f"{layer}.{index}"] = [block]
+    if isinstance(tower.attnpool, nn.Module):
+        groups["attnpool"] = [tower.attnpool]
+    return groups
+
+
+class FrozenLayers:
+    """The layers of a tower that stay as CLIP left them.
+
+    Creating it sets `requires_grad` of every parameter of the tower, to True or False, so that
+    it may be repeated with another choice.
+
+    Args:
+        tower: CLIP's image tower.
+        trainable: names of groups that train, e.g. `("layer4.2",)`; a layer's name stands for all
+            its blocks; `()` freezes everything.
+
+    Raises:
+        ValueError: if a name is no group of this tower; lists those there are.
+    """
+
+    def __init__(self, tower: ModifiedResNet, *, trainable: Sequence[str]) -> None:
+        groups = layer_groups(tower)
+        known = {*groups, *(name.partition(".")[0] for name in groups)}
+        if unknown := sorted(set(trainable) - known):
+            raise ValueError(
+                f"trainable groups {unknown} do not exist in this tower; there are "
+                f"{list(groups)} and whole layers such as '{_LAYERS[-1]}'"
+            )
+        chosen = {name for name in groups if {name, name.partition(".")[0]} & set(trainable)}
+        self._modules = list(
+            chain.from_iterable(group for name, group in groups.items() if name not in chosen)
+        )
+        tower.requires_grad_(True)
+        for module in self._modules:
+            module.requires_grad_(False)
+
+    def keep_in_eval(self) -> None:
+        """Put the frozen layers, and so their BatchNorm, into eval mode."""
+        for module in self._modules:
+            module.eval()

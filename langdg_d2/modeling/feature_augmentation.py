@@ -1,0 +1,33 @@
+"""The seam at which training may change low-level features before the network goes on."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+
+class FeatureAugmentation(ABC):
+    """Something that restyles the low-level features of a training batch.
+
+    It is an object beside the model's modules: it has no part in the state dict, and a trainer
+    hook may put another one in place. Evaluation never calls it.
+    """
+
+    @abstractmethod
+    def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
+        """Restyle features.
+
+        Args:
+            features: (N, C, H, W) low-level features.
+            patch_classes: (N, rows, cols) train id of every patch, or None where the mapper gives
+                none.
+
+        Returns:
+            (N, C, H, W).
+        """
+
+
+class Identity(FeatureAugmentation):
+    """Leaves the features as they are."""
+
+    def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
+        return features

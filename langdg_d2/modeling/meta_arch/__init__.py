@@ -1,0 +1,5 @@
+"""Meta-architectures."""
+
+from .language_guided_segmentor import LangDGSegmentor
+
+__all__ = ["LangDGSegmentor"]

@@ -1,0 +1,117 @@
+"""The network of the paper: CLIP backbone, feature augmentation seam, DeepLabV3+ head."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.postprocessing import sem_seg_postprocess
+from detectron2.structures import ImageList
+from torch import Tensor, nn
+
+from ..backbone import ClipResNet
+from ..feature_augmentation import FeatureAugmentation, Identity
+from ..sem_seg_head.deeplab_v3plus import resize_bilinear
+
+BatchedInputs = list[dict[str, Any]]
+
+
+@META_ARCH_REGISTRY.register()
+class LangDGSegmentor(nn.Module):
+    """Language-guided domain-generalized segmentor with Detectron2's `batched_inputs` convention.
+
+    Args:
+        backbone: gives low-level features, and high-level ones from (restyled) low-level ones.
+        sem_seg_head: maps the backbone's features to logits (N, classes, h, w).
+        criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
+        pixel_mean: per channel, RGB, in the range 0..255 of the input images.
+        pixel_std: likewise.
+        ignore_label: train id of pixels without a class; padding gets it too.
+
+    Attributes:
+        feature_augmentation: what training does to the low-level features; hooks replace it.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: ClipResNet,
+        sem_seg_head: nn.Module,
+        criterion: nn.Module,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        ignore_label: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.sem_seg_head = sem_seg_head
+        self.criterion = criterion
+        self.ignore_label = ignore_label
+        self.register_buffer("pixel_mean", _per_channel(pixel_mean), persistent=False)
+        self.register_buffer("pixel_std", _per_channel(pixel_std), persistent=False)
+        self.feature_augmentation: FeatureAugmentation = Identity()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives; inputs may live elsewhere."""
+        return self.pixel_mean.device
+
+    def forward(self, batched_inputs: BatchedInputs) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses in training mode, predictions in eval mode.
+
+        Args:
+            batched_inputs: a dict for each image with `image` (3, H, W), RGB in 0..255, any
+                dtype. In training also `sem_seg` (H, W), integer train ids, and `patch_classes`
+                (rows, cols) if the feature augmentation wants them. In eval mode `height` and
+                `width`, the output size, if it is not the image's own.
+
+        Returns:
+            Training: `{"loss_sem_seg": scalar}`. Eval: for each image `{"sem_seg": logits}`,
+            (classes, height, width) float.
+        """
+        return self.losses(batched_inputs) if self.training else self.inference(batched_inputs)
+
+    def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
+        """Loss of a labelled batch, its features restyled."""
+        images = self.preprocess(batched_inputs)
+        low = self.backbone.forward_low(images.tensor)
+        low = self.feature_augmentation(low, self._patch_classes(batched_inputs))
+        logits = self.sem_seg_head(self.backbone.forward_high(low))
+        logits = resize_bilinear(logits, images.tensor.shape[-2:])
+        return {"loss_sem_seg": self.criterion(logits, self._targets(batched_inputs))}
+
+    @torch.no_grad()
+    def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
+        """Logits at the wanted size; features are never restyled."""
+        images = self.preprocess(batched_inputs)
+        logits = self.sem_seg_head(self.backbone(images.tensor))
+        logits = resize_bilinear(logits, images.tensor.shape[-2:])
+        results = []
+        for scores, size, inputs in zip(logits, images.image_sizes, batched_inputs, strict=True):
+            height, width = inputs.get("height", size[0]), inputs.get("width", size[1])
+            results.append({"sem_seg": sem_seg_postprocess(scores, size, height, width)})
+        return results
+
+    def preprocess(self, batched_inputs: BatchedInputs) -> ImageList:
+        """Normalise the images and pad them to one size, with zeros, at the right and bottom."""
+        images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
+        images = [(image - self.pixel_mean) / self.pixel_std for image in images]
+        return ImageList.from_tensors(images, self.backbone.size_divisibility)
+
+    def _targets(self, batched_inputs: BatchedInputs) -> Tensor:
+        labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
+        divisibility = self.backbone.size_divisibility
+        return ImageList.from_tensors(labels, divisibility, self.ignore_label).tensor.long()
+
+    def _patch_classes(self, batched_inputs: BatchedInputs) -> Tensor | None:
+        if "patch_classes" not in batched_inputs[0]:
+            return None
+        stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
+        return stacked.to(self.device, non_blocking=True)
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(list(values)).view(-1, 1, 1)  # (C, 1, 1)

@@ -1,0 +1,125 @@
+"""DeepLabV3+ decoder (arXiv 1802.02611) in the form FAMix trains.
+
+It differs from the head of Detectron2's DeepLab project: BatchNorm after image pooling, and one
+3x3 convolution after the concatenation instead of two.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from detectron2.layers import ShapeSpec, get_norm
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from torch import Tensor, nn
+
+
+@SEM_SEG_HEADS_REGISTRY.register()
+class DeepLabV3PlusHead(nn.Module):
+    """Class scores from low and high-level features.
+
+    Args:
+        input_shape: channels of the backbone's features, by name.
+        low_level: name of the features at fine stride; they set the size of the output.
+        high_level: name of the features that atrous spatial pyramid pooling reads.
+        num_classes: channels of the output.
+        low_level_channels: width that the low-level features are projected to.
+        channels: width of the pyramid and the decoder.
+        atrous_rates: dilations of the pyramid's 3x3 convolutions.
+        dropout: probability of zeroing a value of the pyramid's output in training.
+        norm: a name that Detectron2's `get_norm` knows, `BN` or `SyncBN`.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: Mapping[str, ShapeSpec],
+        low_level: str,
+        high_level: str,
+        num_classes: int,
+        low_level_channels: int,
+        channels: int,
+        atrous_rates: Sequence[int],
+        dropout: float,
+        norm: str,
+    ) -> None:
+        super().__init__()
+        self.low_level = low_level
+        self.high_level = high_level
+        self.project = conv_norm_relu(
+            input_shape[low_level].channels, low_level_channels, kernel_size=1, norm=norm
+        )
+        self.aspp = AtrousSpatialPyramidPooling(
+            in_channels=input_shape[high_level].channels,
+            channels=channels,
+            rates=atrous_rates,
+            dropout=dropout,
+            norm=norm,
+        )
+        self.fuse = conv_norm_relu(
+            low_level_channels + channels, channels, kernel_size=3, norm=norm
+        )
+        self.predict = nn.Conv2d(channels, num_classes, kernel_size=1)
+        self.apply(_initialize)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
+        low = self.project(features[self.low_level])
+        context = self.aspp(features[self.high_level])
+        context = resize_bilinear(context, low.shape[-2:])
+        return self.predict(self.fuse(torch.cat([low, context], dim=1)))
+
+
+class AtrousSpatialPyramidPooling(nn.Module):
+    """Context at several scales: a 1x1, dilated 3x3 convolutions, and the image's mean.
+
+    Shape: (N, in_channels, H, W) to (N, channels, H, W).
+    """
+
+    def __init__(
+        self, *, in_channels: int, channels: int, rates: Sequence[int], dropout: float, norm: str
+    ) -> None:
+        super().__init__()
+        self.local = conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm)
+        self.atrous = nn.ModuleList(
+            conv_norm_relu(in_channels, channels, kernel_size=3, dilation=rate, norm=norm)
+            for rate in rates
+        )
+        self.image_pool = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            *conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm),
+        )
+        self.project = nn.Sequential(
+            *conv_norm_relu((len(rates) + 2) * channels, channels, kernel_size=1, norm=norm),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        scales = [self.local(x), *(convolution(x) for convolution in self.atrous)]
+        image_mean = self.image_pool(x).expand_as(scales[0])
+        return self.project(torch.cat([*scales, image_mean], dim=1))
+
+
+def conv_norm_relu(
+    in_channels: int, out_channels: int, *, kernel_size: int, dilation: int = 1, norm: str
+) -> nn.Sequential:
+    """Convolution that keeps the size (no bias), normalisation, ReLU."""
+    convolution = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        bias=False,
+    )
+    return nn.Sequential(convolution, get_norm(norm, out_channels), nn.ReLU(inplace=True))
+
+
+def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) to (N, C, *size), corners not aligned."""
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def _initialize(module: nn.Module) -> None:
+    # He-normal, as the official head; norm layers already start at weight 1, bias 0.
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight)

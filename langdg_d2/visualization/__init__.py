@@ -1,0 +1,5 @@
+"""Pictures of what the models see and predict."""
+
+from .sem_seg import OverlayWriter, draw_sem_seg, legend, side_by_side, title_strip
+
+__all__ = ["OverlayWriter", "draw_sem_seg", "legend", "side_by_side", "title_strip"]

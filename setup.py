@@ -1,0 +1,47 @@
+"""Installs `langdg_d2`; Detectron2 itself is installed beside it, see README.md."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "langdg_d2" / "__init__.py").read_text())[1]
+
+TEST = ["pytest>=8", "hypothesis>=6", "scipy>=1.11"]
+
+setup(
+    name="langdg_d2",
+    version=VERSION,
+    description="Language-guided domain-generalized semantic segmentation on Detectron2 (FAMix)",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["langdg_d2", "langdg_d2.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        # torch 2.13.0 has a CPU-only wheel that breaks torchvision, which open_clip imports.
+        "torch>=2.6,!=2.13.0",
+        "torchvision>=0.21",
+        "fvcore>=0.1.5,<0.1.6",
+        # The bounds on iopath and omegaconf are Detectron2's.
+        "iopath>=0.1.7,<0.1.10",
+        "omegaconf>=2.1,<2.4",
+        "hydra-core>=1.1,<1.4",
+        "open_clip_torch>=2.30,<4",
+        "opencv-python>=4.8",
+        "pycocotools>=2.0.2",
+        "tensorboard>=2.10",
+        "safetensors>=0.4",
+        "tqdm>=4.60",
+        "tabulate>=0.9",
+        "numpy>=1.24",
+    ],
+    extras_require={
+        "test": TEST,
+        "demo": ["gradio>=4.40"],
+        # GTA5's split.mat
+        "matlab": ["scipy>=1.11"],
+        "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"],
+    },
+)

@@ -1,0 +1,175 @@
+"""The streaming evaluator: equal to Detectron2's, exact over processes, clear about bad input."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.engine import launch
+from detectron2.evaluation import SemSegEvaluator
+from detectron2.utils import comm
+from PIL import Image
+
+from langdg_d2.evaluation import StreamingSemSegEvaluator, predicted_classes
+
+NAMES = ["road", "sky", "car", "train"]
+IGNORE = 255
+DATASET = "test_streaming_evaluator"
+
+
+def make_evaluator(**changes: Any) -> StreamingSemSegEvaluator:
+    arguments = {"dataset_name": DATASET, "class_names": NAMES, "ignore_label": IGNORE}
+    return StreamingSemSegEvaluator(**(arguments | changes))
+
+
+def make_batch(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """One image; no ground truth of "train", though it is predicted."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(NAMES), 12, 20, generator=generator)
+    target = torch.randint(3, (12, 20), generator=generator, dtype=torch.uint8)
+    target[:2] = IGNORE
+    return [{"file_name": f"{seed}.png", "sem_seg": target}], [{"sem_seg": logits}]
+
+
+def evaluate_seeds(evaluator: StreamingSemSegEvaluator, seeds: list[int]) -> dict[str, float]:
+    for seed in seeds:
+        evaluator.process(*make_batch(seed))
+    return evaluator.evaluate().get("sem_seg", {})
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[None]:
+    """The batches of seeds 0..2 as a Detectron2 data set with label files."""
+    records = []
+    for seed in range(3):
+        inputs, _ = make_batch(seed)
+        label_file = str(tmp_path / f"{seed}_labels.png")
+        Image.fromarray(inputs[0]["sem_seg"].numpy()).save(label_file)
+        records.append({"file_name": inputs[0]["file_name"], "sem_seg_file_name": label_file})
+    DatasetCatalog.register(DATASET, lambda: records)
+    MetadataCatalog.get(DATASET).set(stuff_classes=NAMES, ignore_label=IGNORE)
+    yield
+    DatasetCatalog.remove(DATASET)
+    MetadataCatalog.remove(DATASET)
+
+
+@pytest.mark.usefixtures("registered")
+def test_scores_equal_those_of_detectron2() -> None:
+    reference = SemSegEvaluator(DATASET, distributed=False)
+    reference.reset()
+    for seed in range(3):
+        reference.process(*make_batch(seed))
+    theirs = reference.evaluate()["sem_seg"]
+    ours = evaluate_seeds(make_evaluator(), [0, 1, 2])
+
+    pairs = {
+        "mIoU_detectron2": "mIoU",
+        "fwIoU": "fwIoU",
+        "pixel_accuracy": "pACC",
+        "mean_accuracy": "mACC",
+    }
+    pairs |= {f"{kind}-{name}": f"{kind}-{name}" for kind in ("IoU", "ACC") for name in NAMES[:3]}
+    for our_name, their_name in pairs.items():
+        assert ours[our_name] == pytest.approx(theirs[their_name], rel=1e-12), our_name
+    # The conventions differ by the class that is predicted without ground truth.
+    assert ours["IoU-train"] == 0
+    assert math.isnan(theirs["IoU-train"])
+    assert ours["mIoU"] == pytest.approx(theirs["mIoU"] * 3 / 4, rel=1e-12)
+
+
+def test_class_maps_score_like_their_logits() -> None:
+    inputs, outputs = make_batch(0)
+    evaluator = make_evaluator()
+    evaluator.process(inputs, [{"sem_seg": outputs[0]["sem_seg"].argmax(dim=0)}])
+    assert evaluator.evaluate()["sem_seg"] == pytest.approx(
+        evaluate_seeds(make_evaluator(), [0]), nan_ok=True
+    )
+
+
+def test_scored_classes_limit_the_mean_and_the_table() -> None:
+    everything = evaluate_seeds(make_evaluator(), [0, 1])
+    some = evaluate_seeds(make_evaluator(scored_classes=["car", "road"]), [0, 1])
+    assert some["mIoU"] == pytest.approx((everything["IoU-car"] + everything["IoU-road"]) / 2)
+    assert [key for key in some if key.startswith("IoU-")] == ["IoU-car", "IoU-road"]
+    assert some["IoU-car"] == everything["IoU-car"]
+
+
+@pytest.mark.parametrize("scored", [["road", "lake"], [], ["sky", "sky"]])
+def test_scored_classes_must_be_distinct_and_known(scored: list[str]) -> None:
+    with pytest.raises(ValueError, match="expected distinct names out of"):
+        make_evaluator(scored_classes=scored)
+
+
+def test_evaluating_twice_counts_once_and_reset_forgets() -> None:
+    evaluator = make_evaluator()
+    first = evaluate_seeds(evaluator, [0, 1])
+    assert evaluator.evaluate()["sem_seg"] == pytest.approx(first, rel=0, abs=0, nan_ok=True)
+    assert first["num_images"] == 2
+    assert evaluator.confusion.matrix.sum() == 2 * 10 * 20  # two of twelve rows are ignored
+    evaluator.reset()
+    assert evaluate_seeds(evaluator, [1])["num_images"] == 1
+    assert evaluator.confusion.matrix.sum() == 10 * 20
+
+
+def test_errors_name_the_file() -> None:
+    inputs, outputs = make_batch(7)
+    smaller = [{"sem_seg": outputs[0]["sem_seg"][:, ::2]}]
+    fewer = [{"sem_seg": outputs[0]["sem_seg"][:2]}]
+    batch_axis = [{"sem_seg": outputs[0]["sem_seg"][None]}]
+    raw_ids = [inputs[0] | {"sem_seg": inputs[0]["sem_seg"].clamp(max=33)}]
+    unlabelled = [{"file_name": "7.png"}]
+    for bad_inputs, bad_outputs, message in (
+        (inputs, smaller, r"prediction \(6, 20\) and ground truth \(12, 20\)"),
+        (inputs, fewer, "the model scores 2 classes, the data set has 4"),
+        (inputs, batch_axis, r"shape \(1, 4, 12, 20\)"),
+        (raw_ids, outputs, r"ground truth holds \[33\]"),
+        (unlabelled, outputs, "no ground truth 'sem_seg'"),
+    ):
+        with pytest.raises(ValueError, match=rf"7\.png.*: .*{message}"):
+            make_evaluator().process(bad_inputs, bad_outputs)
+
+
+def test_a_class_map_is_its_own_prediction() -> None:
+    classes = torch.tensor([[0, 1], [2, 3]])
+    assert predicted_classes(classes) is classes
+
+
+def test_two_processes_give_exactly_the_result_of_one(tmp_path: Path) -> None:
+    shares = [[[0, 1], [2]], [[0, 1, 2], []]]  # per run and process; the last sees no image
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "CUDA_VISIBLE_DEVICES": "",  # gloo, also where there is one accelerator only
+    }
+    command = [sys.executable, __file__, str(tmp_path), json.dumps(shares)]
+    subprocess.run(command, check=True, env=environment, timeout=120)
+
+    alone = make_evaluator()
+    expected = evaluate_seeds(alone, [0, 1, 2])
+    for rank in range(2):
+        runs = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert len(runs) == len(shares)
+        for run in runs:
+            assert torch.equal(run["matrix"], alone.confusion.matrix)
+            scores = expected if rank == 0 else {}
+            assert run["metrics"] == pytest.approx(scores, rel=0, abs=0, nan_ok=True)
+
+
+def evaluate_shares(output_dir: str, shares: list[list[list[int]]]) -> None:
+    """What one of the processes does: its images of every run, and the results to a file."""
+    runs = []
+    for share in shares:
+        evaluator = make_evaluator()
+        metrics = evaluate_seeds(evaluator, share[comm.get_rank()])
+        runs.append({"matrix": evaluator.confusion.matrix, "metrics": metrics})
+    torch.save(runs, Path(output_dir) / f"{comm.get_rank()}.pt")
+
+
+if __name__ == "__main__":
+    launch(evaluate_shares, 2, dist_url="auto", args=(sys.argv[1], json.loads(sys.argv[2])))

@@ -1,0 +1,161 @@
+"""CLIP weights from every kind of file users bring, and clear words about those that fail."""
+
+import json
+import re
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from langdg_d2.modeling import ClipWeightsError, load_clip, load_image_tower
+
+
+@pytest.fixture
+def clip(tiny_clip):
+    return load_clip(name=tiny_clip, weights=None)
+
+
+def save_safetensors(model, path):
+    save_file({k: v.contiguous().clone() for k, v in model.state_dict().items()}, path)
+
+
+def save_state_dict(model, path):
+    torch.save(model.state_dict(), path)
+
+
+def save_training_checkpoint(model, path):
+    # As open_clip's training writes it: nested, and with the prefix of DistributedDataParallel.
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, path)
+
+
+def save_torchscript(model, path):
+    # As OpenAI publishes it: an archive whose state dict also holds three scalars.
+    torch.jit.save(torch.jit.script(_StateHolder(model)), path)
+
+
+class _StateHolder(torch.nn.Module):
+    """Holds a model's tensors under their names below one another, and runs nothing."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        tree: dict = {}
+        for key, value in model.state_dict().items():
+            *path, leaf = key.split(".")
+            node = tree
+            for part in path:
+                node = node.setdefault(part, {})
+            node[leaf] = value
+        for name in ("input_resolution", "context_length", "vocab_size"):
+            tree[name] = torch.tensor(1)
+        _fill(self, tree)
+
+
+def _fill(module: torch.nn.Module, tree: dict) -> None:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            child = torch.nn.Module()
+            _fill(child, value)
+            module.add_module(name, child)
+        else:
+            module.register_buffer(name, value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("save", "file_name"),
+    [
+        (save_safetensors, "clip.safetensors"),
+        (save_state_dict, "clip.pt"),
+        (save_training_checkpoint, "epoch_1.pt"),
+        (save_torchscript, "RN50.pt"),
+    ],
+)
+def test_weights_come_back_bit_for_bit_from_every_kind_of_file(
+    clip, tiny_clip, tmp_path, save, file_name
+):
+    save(clip, str(tmp_path / file_name))
+    loaded = load_clip(name=tiny_clip, weights=str(tmp_path / file_name))
+    for key, value in clip.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+    assert not loaded.training
+
+
+def test_image_tower_is_the_clips_own(clip, tiny_clip, tmp_path):
+    save_safetensors(clip, tmp_path / "clip.safetensors")
+    tower = load_image_tower(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(tower(images), clip.encode_image(images))
+
+
+def test_random_weights_differ_and_are_announced(tiny_clip, caplog):
+    first, second = (load_image_tower(name=tiny_clip, weights=None) for _ in range(2))
+    assert not torch.equal(first.conv1.weight, second.conv1.weight)
+    assert "random weights" in caplog.text
+
+
+def test_unknown_architecture_lists_the_resnets_there_are(tmp_path):
+    with pytest.raises(ClipWeightsError, match=r"'RN49' is no CLIP architecture.*RN50-quickgelu"):
+        load_clip(name="RN49", weights=None)
+    missing = str(tmp_path / "missing.json")
+    with pytest.raises(ClipWeightsError, match=re.escape(f"'{missing}' does not exist")):
+        load_clip(name=missing, weights=None)
+
+
+def test_vision_transformer_is_refused(tmp_path):
+    config = open_clip.get_model_config("ViT-B-32")
+    config["vision_cfg"] |= {"layers": 1, "width": 64}
+    config["text_cfg"] |= {"layers": 1, "width": 8, "heads": 1}
+    path = tmp_path / "tiny-vit-for-tests.json"
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        ClipWeightsError, match=r"is a VisionTransformer, expected .*ModifiedResNet"
+    ):
+        load_image_tower(name=str(path), weights=None)
+
+
+def test_unknown_weights_name_the_tags_and_ask_for_a_file():
+    with pytest.raises(ClipWeightsError, match=r"neither a file nor a tag.*'openai'.*\.pt or"):
+        load_clip(name="RN50-quickgelu", weights="no-such-tag")
+
+
+def test_failed_download_says_which_file_to_pass(monkeypatch):
+    def no_network(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(open_clip, "download_pretrained", no_network)
+    message = r"could not download the 'openai' weights of 'RN50-quickgelu' from .*pass its path"
+    with pytest.raises(ClipWeightsError, match=message):
+        load_clip(name="RN50-quickgelu", weights="openai")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half a zip"])
+def test_unreadable_file_is_named(tiny_clip, tmp_path, suffix, content):
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ClipWeightsError, match=rf"broken{suffix}' cannot be read as CLIP weights"):
+        load_clip(name=tiny_clip, weights=str(path))
+
+
+def test_pickle_that_would_run_code_is_refused_and_does_not_run(tiny_clip, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save({"state_dict": Payload()}, tmp_path / "evil.pt")
+    with pytest.raises(ClipWeightsError, match=r"evil\.pt' cannot be read"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "evil.pt"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_of_another_architecture_are_refused_naming_the_first_difference(
+    clip, tiny_clip, tmp_path
+):
+    state = clip.state_dict()
+    state["visual.conv1.weight"] = torch.zeros(5, 3, 3, 3)
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(
+        ClipWeightsError, match=r"(?s)other\.pt' do not fit .*visual\.conv1\.weight"
+    ):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "other.pt"))

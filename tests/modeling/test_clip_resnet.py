@@ -1,0 +1,127 @@
+"""The backbone's steps, its declared shapes, and that frozen means frozen."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from langdg_d2.modeling import ClipResNet, load_clip
+from langdg_d2.modeling.backbone import HIGH_LEVEL, LOW_LEVEL, layer_groups
+
+
+@pytest.fixture
+def backbone(tiny_tower):
+    return ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.2",))
+
+
+def test_steps_compose_to_the_forward_pass_and_hand_the_low_features_on(backbone):
+    images = torch.rand(2, 3, 64, 96)
+    low = backbone.forward_low(images)
+    features = backbone.forward_high(low)
+    assert features[LOW_LEVEL] is low
+    for name, value in backbone(images).items():
+        assert torch.equal(value, features[name])
+
+
+def test_high_features_come_from_the_low_features_given(backbone):
+    low = torch.rand(1, 16, 16, 16)
+    changed = backbone.forward_high(2 * low)[HIGH_LEVEL]
+    assert not torch.allclose(changed, backbone.forward_high(low)[HIGH_LEVEL])
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_declared_channels_and_strides_are_those_of_the_features(tiny_tower, stride):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=stride, trainable=())
+    features = backbone(torch.rand(1, 3, 64, 128))
+    assert set(features) == set(backbone.output_shape())
+    for name, shape in backbone.output_shape().items():
+        size = (64 // shape.stride, 128 // shape.stride)
+        assert features[name].shape == (1, shape.channels, *size)
+
+
+def test_embedding_is_clips_own(tiny_clip):
+    clip = load_clip(name=tiny_clip, weights=None)
+    images = torch.rand(2, 3, 64, 64)
+    expected = clip.encode_image(images)
+    backbone = ClipResNet(
+        tower=clip.visual, output_stride=32, trainable=(), attention_pool=True
+    ).eval()
+    assert torch.equal(backbone.embed(backbone(images)[HIGH_LEVEL]), expected)
+
+
+def test_embedding_of_another_size_or_without_pooling_is_refused(tiny_clip, backbone):
+    with pytest.raises(RuntimeError, match="attention_pool=True"):
+        backbone.embed(torch.rand(1, 128, 2, 2))
+    tower = load_clip(name=tiny_clip, weights=None).visual
+    pooled = ClipResNet(tower=tower, output_stride=32, trainable=(), attention_pool=True)
+    with pytest.raises(RuntimeError, match=r"got 3x2 features, attention pooling has 4 positions"):
+        pooled.embed(torch.rand(1, 128, 3, 2))
+
+
+def test_without_attention_pooling_its_parameters_are_gone(backbone):
+    assert not any("attnpool" in name for name in backbone.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("trainable", "expected"),
+    [
+        (("layer4.2",), {"layer4.2"}),
+        (("layer4",), {"layer4.0", "layer4.1", "layer4.2"}),
+        (("stem", "layer2.1"), {"stem", "layer2.1"}),
+        ((), set()),
+    ],
+)
+def test_exactly_the_chosen_groups_get_gradients(tiny_tower, trainable, expected):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=trainable)
+    backbone.train()
+    loss = backbone(torch.rand(2, 3, 64, 64))[HIGH_LEVEL].square().mean()
+    if loss.requires_grad:
+        loss.backward()
+    groups = layer_groups(backbone.tower)
+    moved = {
+        name
+        for name, modules in groups.items()
+        for module in modules
+        if any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+    }
+    assert moved == expected
+
+
+def test_groups_partition_the_towers_parameters(tiny_tower):
+    grouped = [
+        id(parameter)
+        for modules in layer_groups(tiny_tower).values()
+        for module in modules
+        for parameter in module.parameters()
+    ]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {id(parameter) for parameter in tiny_tower.parameters()}
+
+
+def test_frozen_batch_norm_never_changes_whatever_calls_train(backbone):
+    frozen = {
+        name: norm
+        for name, norm in backbone.named_modules()
+        if isinstance(norm, nn.BatchNorm2d) and "layer4.2" not in name
+    }
+    before = {name: norm.running_mean.clone() for name, norm in frozen.items()}
+    trained = backbone.tower.layer4[2].bn1.running_mean.clone()
+    for _ in range(5):
+        nn.Sequential(backbone).eval()
+        nn.Sequential(backbone).train()  # as a trainer does, from outside
+        backbone(torch.rand(2, 3, 64, 64))
+    assert not any(norm.training for norm in frozen.values())
+    assert all(torch.equal(norm.running_mean, before[name]) for name, norm in frozen.items())
+    assert not torch.equal(backbone.tower.layer4[2].bn1.running_mean, trained)
+
+
+def test_copies_freeze_their_own_layers(backbone):
+    twin = copy.deepcopy(backbone).train()
+    assert not twin.tower.bn1.training
+    assert twin.tower.layer4[2].bn1.training
+
+
+def test_unknown_group_lists_those_there_are(tiny_tower):
+    with pytest.raises(ValueError, match=r"\['layer4.9'\] do not exist .*'stem', 'layer1.0'"):
+        ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.9", "stem"))

@@ -1,0 +1,156 @@
+"""The meta-architecture: normalisation, padding, the seam, the loss, and inference."""
+
+import pytest
+import torch
+from detectron2.modeling import META_ARCH_REGISTRY
+
+from langdg_d2.modeling import (
+    ClipResNet,
+    DeepLabV3PlusHead,
+    FeatureAugmentation,
+    LangDGSegmentor,
+)
+
+MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
+IGNORE, CLASSES, SMOOTHING = 255, 5, 0.1
+
+
+@pytest.fixture
+def model(tiny_tower):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.2",))
+    head = DeepLabV3PlusHead(
+        input_shape=backbone.output_shape(),
+        low_level="res2",
+        high_level="res5",
+        num_classes=CLASSES,
+        low_level_channels=4,
+        channels=8,
+        atrous_rates=(1, 2),
+        dropout=0.0,
+        norm="BN",
+    )
+    return LangDGSegmentor(
+        backbone=backbone,
+        sem_seg_head=head,
+        criterion=torch.nn.CrossEntropyLoss(ignore_index=IGNORE, label_smoothing=SMOOTHING),
+        pixel_mean=MEAN,
+        pixel_std=STD,
+        ignore_label=IGNORE,
+    )
+
+
+def example(height=64, width=80, **extra):
+    return {
+        "image": torch.randint(0, 256, (3, height, width), dtype=torch.uint8),
+        "sem_seg": torch.randint(0, CLASSES, (height, width), dtype=torch.uint8),
+        **extra,
+    }
+
+
+def smoothed_cross_entropy(logits, labels):
+    """Label smoothing from its definition: weight 1 - s on the class, s shared by all classes."""
+    log_probability = logits.double().log_softmax(1).permute(0, 2, 3, 1)  # (N, H, W, K)
+    counted = labels != IGNORE
+    chosen = log_probability[counted].gather(1, labels[counted][:, None]).squeeze(1)
+    uniform = log_probability[counted].mean(1)
+    return -((1 - SMOOTHING) * chosen + SMOOTHING * uniform).mean()
+
+
+def test_images_are_normalised_per_channel_and_padded_with_the_mean(model):
+    small, large = example(8, 6), example(10, 12)
+    images = model.preprocess([small, large])
+    assert images.image_sizes == [(8, 6), (10, 12)]
+    expected = (small["image"].double() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
+        :, None, None
+    ]
+    assert torch.allclose(images.tensor[0, :, :8, :6].double(), expected, atol=1e-6)
+    assert (images.tensor[0, :, 8:] == 0).all()
+    assert (images.tensor[0, :, :, 6:] == 0).all()
+
+
+def test_loss_is_smoothed_cross_entropy_of_upsampled_logits_without_ignored_pixels(model):
+    model.train()
+    batch = [example(64, 80), example(64, 80)]
+    batch[0]["sem_seg"][:20] = IGNORE
+    loss = model(batch)["loss_sem_seg"]
+    model.backbone.tower.layer4[2].train()
+    logits = model.sem_seg_head(model.backbone(model.preprocess(batch).tensor))
+    logits = torch.nn.functional.interpolate(logits, (64, 80), mode="bilinear")
+    labels = torch.stack([x["sem_seg"] for x in batch]).long()
+    assert loss.item() == pytest.approx(smoothed_cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+def test_padding_is_ignored_by_the_loss(model):
+    model.train()
+    batch = [example(48, 64), example(64, 80)]
+    targets = model._targets(batch)
+    assert targets.dtype == torch.int64
+    assert (targets[0, 48:] == IGNORE).all()
+    assert (targets[0, :, 64:] == IGNORE).all()
+    assert torch.equal(targets[1], batch[1]["sem_seg"].long())
+    assert torch.isfinite(model(batch)["loss_sem_seg"])
+
+
+def test_gradients_reach_the_head_and_the_trainable_block_only(model):
+    model.train()
+    model([example(), example()])["loss_sem_seg"].backward()
+    with_gradient = {n for n, p in model.named_parameters() if p.grad is not None}
+    expected = {
+        n
+        for n, _ in model.named_parameters()
+        if n.startswith(("sem_seg_head", "backbone.tower.layer4.2"))
+    }
+    assert with_gradient == expected
+
+
+def test_inference_gives_logits_at_the_wanted_size(model):
+    model.eval()
+    outputs = model([example(50, 70), example(50, 70) | {"height": 100, "width": 140}])
+    assert outputs[0]["sem_seg"].shape == (CLASSES, 50, 70)
+    assert outputs[1]["sem_seg"].shape == (CLASSES, 100, 140)
+    assert not outputs[0]["sem_seg"].requires_grad
+
+
+def test_inference_at_the_images_own_size_is_the_plain_network(model):
+    model.eval()
+    one = example(50, 70)
+    logits = model.sem_seg_head(model.backbone(model.preprocess([one]).tensor))
+    expected = torch.nn.functional.interpolate(logits, (50, 70), mode="bilinear")[0]
+    assert torch.allclose(model([one])[0]["sem_seg"], expected, atol=1e-6)
+
+
+class Recorder(FeatureAugmentation):
+    """Doubles the features and keeps what it was called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, features, patch_classes):
+        self.calls.append((features.clone(), patch_classes))
+        return 2 * features
+
+
+def test_augmented_features_feed_both_the_next_layers_and_the_head(model):
+    model.train()
+    model.feature_augmentation = Recorder()
+    seen = []
+    model.sem_seg_head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    classes = torch.arange(6, dtype=torch.uint8).view(2, 3)
+    model([example(patch_classes=classes), example(patch_classes=classes + 1)])
+    ((features, patch_classes),) = model.feature_augmentation.calls
+    assert torch.equal(patch_classes, torch.stack([classes, classes + 1]))
+    assert torch.equal(seen[0]["res2"], 2 * features)
+    model.backbone.tower.layer4[2].train()
+    assert torch.allclose(seen[0]["res5"], model.backbone.forward_high(2 * features)["res5"])
+
+
+def test_evaluation_never_augments_and_the_state_dict_knows_no_augmentation(model):
+    keys = list(model.state_dict())
+    model.feature_augmentation = Recorder()
+    model.eval()([example()])
+    assert model.feature_augmentation.calls == []
+    assert list(model.state_dict()) == keys
+
+
+def test_it_is_found_by_name():
+    assert META_ARCH_REGISTRY.get("LangDGSegmentor") is LangDGSegmentor

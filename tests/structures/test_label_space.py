@@ -1,0 +1,57 @@
+"""The class table and the raw-id maps, against the published ones."""
+
+import numpy as np
+import pytest
+
+from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
+from langdg_d2.structures.label_space import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
+
+# Label id of train id 0..18, as the Cityscapes benchmark publishes them.
+TRAIN_TO_LABEL_ID = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+
+
+def test_label_ids_map_to_the_benchmarks_train_ids_and_all_others_are_ignored():
+    raw = np.arange(34, dtype=np.uint8).reshape(2, 17)
+    decoded = CITYSCAPES_LABEL_IDS.decode(raw).ravel()
+    expected = [TRAIN_TO_LABEL_ID.index(k) if k in TRAIN_TO_LABEL_ID else 255 for k in range(34)]
+    assert decoded.tolist() == expected
+
+
+def test_gta5_adds_the_licence_plate_and_knows_no_255():
+    assert GTA5_LABEL_IDS.decode(np.array([[34, 7]], np.uint8)).tolist() == [[255, 0]]
+    with pytest.raises(ValueError, match=r"label ids \[255\].*'GTA5 label ids'"):
+        GTA5_LABEL_IDS.decode(np.array([[255]], np.uint8))
+
+
+def test_train_ids_map_to_themselves():
+    raw = np.array([[*range(19), 255]], np.uint8)
+    assert (TRAIN_IDS.decode(raw) == raw).all()
+
+
+def test_decoding_leaves_its_input_alone_and_agrees_with_a_dictionary_lookup():
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 34, (13, 17)).astype(np.uint8)
+    before = raw.copy()
+    for encoding in (CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS):
+        slow = [[encoding.raw_to_train[int(v)] for v in row] for row in raw]
+        assert encoding.decode(raw).tolist() == slow
+    assert (raw == before).all()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+def test_every_encoding_reaches_only_classes_and_ignore_and_every_class(encoding: LabelEncoding):
+    reached = set(encoding.raw_to_train.values())
+    assert reached == {*range(len(CITYSCAPES_19)), CITYSCAPES_19.ignore_label}
+
+
+def test_classes_have_distinct_names_and_colours():
+    assert len(CITYSCAPES_19) == len(set(CITYSCAPES_19.names)) == len(set(CITYSCAPES_19.colors))
+    assert CITYSCAPES_19.names[0] == "road"
+    assert CITYSCAPES_19.colors[CITYSCAPES_19.names.index("car")] == (0, 0, 142)
+
+
+def test_a_label_space_that_contradicts_itself_is_refused():
+    with pytest.raises(ValueError, match="2 names and 1 colours"):
+        LabelSpace(names=("a", "b"), colors=((0, 0, 0),), ignore_label=255)
+    with pytest.raises(ValueError, match="ignore_label 0 is the train id of 'a'"):
+        LabelSpace(names=("a",), colors=((0, 0, 0),), ignore_label=0)

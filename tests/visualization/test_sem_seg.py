@@ -1,0 +1,184 @@
+"""Overlays, pixel by pixel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.data import MetadataCatalog
+
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import (
+    OverlayWriter,
+    draw_sem_seg,
+    legend,
+    side_by_side,
+    title_strip,
+)
+
+DATASET = "test_visualization"
+IGNORE = CITYSCAPES_19.ignore_label
+ROAD, SKY, CAR = (CITYSCAPES_19.names.index(name) for name in ("road", "sky", "car"))
+
+
+@pytest.fixture
+def metadata() -> Iterator[Any]:
+    yield MetadataCatalog.get(DATASET).set(
+        stuff_classes=list(CITYSCAPES_19.names),
+        stuff_colors=list(CITYSCAPES_19.colors),
+        ignore_label=IGNORE,
+    )
+    MetadataCatalog.remove(DATASET)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def scene(height: int = 60, width: int = 80) -> np.ndarray:
+    """Sky over road, a car with a window of ignored pixels on the road."""
+    label = np.full((height, width), ROAD, dtype=np.int64)
+    label[: height // 2] = SKY
+    label[height // 2 + 5 : -5, 20:50] = CAR
+    label[height // 2 + 10 : -10, 28:42] = IGNORE
+    label[:, -6:] = IGNORE
+    return label
+
+
+@pytest.mark.parametrize("ignore", [IGNORE, -1])
+def test_ignored_pixels_keep_the_image(ignore: int, metadata: Any) -> None:
+    image, label = noise(60, 80), scene()
+    label[label == IGNORE] = ignore
+    drawn = draw_sem_seg(image, label, metadata, alpha=0.8)
+    assert drawn.shape == image.shape
+    assert drawn.dtype == np.uint8
+    assert np.array_equal(drawn[label == ignore], image[label == ignore])
+    assert (drawn[label == SKY] != image[label == SKY]).any(axis=-1).mean() > 0.9
+
+
+def test_nothing_but_ignored_pixels_is_the_image_itself(metadata: Any) -> None:
+    image = noise(13, 29)
+    assert np.array_equal(draw_sem_seg(image, np.full((13, 29), IGNORE), metadata), image)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.6, 1.0])
+def test_a_region_is_the_blend_of_image_and_class_colour(alpha: float, metadata: Any) -> None:
+    image, label = noise(60, 80), scene()
+    drawn = draw_sem_seg(image, label, metadata, alpha=alpha)
+    for k in (SKY, ROAD, CAR):
+        # Outlines cover the border of a region, also along the image's own; hence its interior.
+        region = np.pad(label == k, 1).astype(np.uint8)
+        interior = cv2.erode(region, np.ones((7, 7), np.uint8))[1:-1, 1:-1] == 1
+        expected = (1 - alpha) * image + alpha * np.array(CITYSCAPES_19.colors[k])
+        assert interior.sum() > 30
+        assert np.abs(drawn.astype(float) - expected)[interior].max() <= 3
+
+
+def test_drawing_leaves_its_arguments_alone(metadata: Any) -> None:
+    image, label = noise(60, 80), scene()
+    draw_sem_seg(image, label, metadata)
+    assert np.array_equal(image, noise(60, 80))
+    assert np.array_equal(label, scene())
+
+
+def test_labels_of_another_size_are_refused(metadata: Any) -> None:
+    with pytest.raises(ValueError, match=r"labels \(60, 80\) on an image \(30, 80, 3\)"):
+        draw_sem_seg(noise(30, 80), scene(), metadata)
+
+
+def test_panels_stay_as_they_are_below_their_titles() -> None:
+    left, right = noise(60, 80), noise(60, 80)[::-1]
+    picture = side_by_side({"left": left, "right": right})
+    assert np.array_equal(picture[-60:, :80], left)
+    assert np.array_equal(picture[-60:, -80:], right)
+    titles = picture[:-60]
+    assert (titles[:, :80] < 128).any()
+    assert (titles[:, -80:] < 128).any()
+
+
+def test_panels_of_several_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"'b': \(10, 20, 3\)"):
+        side_by_side({"a": noise(10, 10), "b": noise(10, 20)})
+    with pytest.raises(ValueError, match="one size"):
+        side_by_side({})
+
+
+def test_a_title_has_the_size_asked_for_and_dark_text() -> None:
+    strip = title_strip("prediction", width=300, height=24)
+    assert strip.shape == (24, 300, 3)
+    assert strip.min() < 64
+    assert (title_strip("", width=300, height=24) == 255).all()
+
+
+def test_the_legend_shows_the_colours_of_its_classes_only(metadata: Any) -> None:
+    strip = legend([ROAD, CAR, IGNORE, -1], metadata, width=400, row_height=24)
+    assert strip.shape == (24, 400, 3)
+    colors = {tuple(color) for color in np.unique(strip.reshape(-1, 3), axis=0).tolist()}
+    assert CITYSCAPES_19.colors[ROAD] in colors
+    assert CITYSCAPES_19.colors[CAR] in colors
+    assert CITYSCAPES_19.colors[SKY] not in colors
+
+
+def test_a_narrow_legend_wraps_and_an_empty_one_has_no_rows(metadata: Any) -> None:
+    assert legend(range(19), metadata, width=300, row_height=24).shape[0] > 5 * 24
+    assert legend([IGNORE], metadata, width=300, row_height=24).shape == (0, 300, 3)
+
+
+def batch(*file_names: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Images at half the size of labels and logits; the prediction is all sky."""
+    target = torch.from_numpy(scene())
+    image = torch.from_numpy(noise(30, 40)).permute(2, 0, 1)
+    logits = torch.zeros(len(CITYSCAPES_19), *target.shape)
+    logits[SKY] = 1
+    inputs = [{"file_name": name, "image": image, "sem_seg": target} for name in file_names]
+    return inputs, [{"sem_seg": logits}] * len(inputs)
+
+
+@pytest.mark.usefixtures("metadata")
+def test_the_first_images_are_saved_under_their_names(tmp_path: Path) -> None:
+    writer = OverlayWriter(
+        output_dir=str(tmp_path / "pictures"), dataset_name=DATASET, max_images=3
+    )
+    for _ in range(2):  # a second round replaces the files of the first
+        writer.reset()
+        writer.process(*batch("x/a b.png", "x/c.jpg"))
+        writer.process(*batch("x/d.png", "x/e.png"))
+        assert writer.evaluate() == {}
+        names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+        assert names == [f"{DATASET}_{stem}.png" for stem in ("a_b", "c", "d")]
+
+
+@pytest.mark.usefixtures("metadata")
+def test_no_image_asked_for_is_no_file(tmp_path: Path) -> None:
+    writer = OverlayWriter(output_dir=str(tmp_path / "none"), dataset_name=DATASET, max_images=0)
+    writer.process(*batch("a.png"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_saved_picture_holds_image_truth_and_prediction(tmp_path: Path, metadata: Any) -> None:
+    writer = OverlayWriter(output_dir=str(tmp_path), dataset_name=DATASET, max_images=1, alpha=0.5)
+    inputs, outputs = batch("a.png")
+    writer.process(inputs, outputs)
+    picture = cv2.imread(str(tmp_path / f"{DATASET}_a.png"))[..., ::-1]
+
+    image = cv2.resize(noise(30, 40), (80, 60), interpolation=cv2.INTER_LINEAR)
+    truth = draw_sem_seg(image, scene(), metadata, alpha=0.5)
+    prediction = draw_sem_seg(image, np.full((60, 80), SKY), metadata, alpha=0.5)
+    panels = side_by_side({"a": image, "ground truth": truth, "prediction": prediction})
+    assert np.array_equal(picture[: len(panels)], panels)
+    below = {tuple(color) for color in picture[len(panels) :].reshape(-1, 3).tolist()}
+    assert {CITYSCAPES_19.colors[k] for k in (ROAD, SKY, CAR)} <= below
+
+
+@pytest.mark.usefixtures("metadata")
+def test_without_ground_truth_there_are_two_panels(tmp_path: Path) -> None:
+    writer = OverlayWriter(output_dir=str(tmp_path), dataset_name=DATASET, max_images=2)
+    inputs, outputs = batch("a.png", "b.png")
+    del inputs[1]["sem_seg"]
+    writer.process(inputs, outputs)
+    three, two = (cv2.imread(str(tmp_path / f"{DATASET}_{k}.png")).shape[1] for k in "ab")
+    gap = (three - 3 * 80) // 2
+    assert two == 2 * 80 + gap
