@@ -1,6 +1,7 @@
 """The network: backbone, head, and the segmentor that wires them."""
 
 from .backbone import ClipResNet, ClipWeightsError, load_clip, load_image_tower
+from .criterion import PixelCrossEntropy
 from .feature_augmentation import FeatureAugmentation, Identity
 from .meta_arch import LangDGSegmentor
 from .sem_seg_head import DeepLabV3PlusHead
@@ -12,6 +13,7 @@ __all__ = [
     "FeatureAugmentation",
     "Identity",
     "LangDGSegmentor",
+    "PixelCrossEntropy",
     "load_clip",
     "load_image_tower",
 ]

@@ -9,6 +9,7 @@ from langdg_d2.modeling import (
     DeepLabV3PlusHead,
     FeatureAugmentation,
     LangDGSegmentor,
+    PixelCrossEntropy,
 )
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -32,7 +33,7 @@ def model(tiny_tower):
     return LangDGSegmentor(
         backbone=backbone,
         sem_seg_head=head,
-        criterion=torch.nn.CrossEntropyLoss(ignore_index=IGNORE, label_smoothing=SMOOTHING),
+        criterion=PixelCrossEntropy(ignore_label=IGNORE, label_smoothing=SMOOTHING),
         pixel_mean=MEAN,
         pixel_std=STD,
         ignore_label=IGNORE,
@@ -78,6 +79,15 @@ def test_loss_is_smoothed_cross_entropy_of_upsampled_logits_without_ignored_pixe
     logits = torch.nn.functional.interpolate(logits, (64, 80), mode="bilinear")
     labels = torch.stack([x["sem_seg"] for x in batch]).long()
     assert loss.item() == pytest.approx(smoothed_cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+def test_batch_without_a_labelled_pixel_has_loss_zero_and_moves_nothing(model):
+    model.train()
+    blank = example() | {"sem_seg": torch.full((64, 80), IGNORE, dtype=torch.uint8)}
+    loss = model([blank, blank])["loss_sem_seg"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad.abs().max() == 0 for p in model.parameters() if p.grad is not None)
 
 
 def test_padding_is_ignored_by_the_loss(model):

@@ -2,9 +2,14 @@
 
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
-from torch.nn import CrossEntropyLoss
 
-from langdg_d2.modeling import ClipResNet, DeepLabV3PlusHead, LangDGSegmentor, load_image_tower
+from langdg_d2.modeling import (
+    ClipResNet,
+    DeepLabV3PlusHead,
+    LangDGSegmentor,
+    PixelCrossEntropy,
+    load_image_tower,
+)
 
 from ..constants import constants
 
@@ -36,7 +41,7 @@ model = L(LangDGSegmentor)(
         # Synchronised over processes when there are several.
         norm="BN",
     ),
-    criterion=L(CrossEntropyLoss)(ignore_index="${..ignore_label}", label_smoothing=0.1),
+    criterion=L(PixelCrossEntropy)(ignore_label="${..ignore_label}", label_smoothing=0.1),
     pixel_mean=constants["pixel_mean"],
     pixel_std=constants["pixel_std"],
     ignore_label=constants["ignore_label"],
