@@ -1,12 +1,11 @@
 #!/usr/bin/env python
 """Train and evaluate a segmentor described by a LazyConfig file.
 
-    python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8
-    python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 --resume
+    python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 [--resume]
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-`--num-gpus 0` runs on the CPU; on a machine without GPU `--num-gpus 2` runs two CPU processes.
-Any `key=value` after the options changes the config. `torchrun tools/train_net.py ...` works too.
+`--num-gpus 0` runs on the CPU, and `--num-gpus 2` runs two CPU processes where there is no GPU.
+`key=value` after the options changes the config. `torchrun tools/train_net.py ...` works too.
 """
 
 from argparse import Namespace
@@ -20,13 +19,15 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2.engine import build_trainer, distribute, launch, training_hooks
-from langdg_d2.evaluation import (
-    BenchmarkRun,
-    evaluate_domains,
-    headline_figures,
-    write_benchmark,
+from langdg_d2.engine import (
+    apply_overrides,
+    build_trainer,
+    distribute,
+    launch,
+    starting_checkpoint,
+    training_hooks,
 )
+from langdg_d2.evaluation import BenchmarkRun, evaluate_domains, headline_figures, write_benchmark
 
 
 def evaluate(cfg: DictConfig, model: nn.Module, config_file: str) -> dict[str, dict[str, float]]:
@@ -79,33 +80,20 @@ def train(cfg: DictConfig, model: nn.Module, args: Namespace) -> None:
     trainer.train(trainer.iter + 1 if resumed else 0, cfg.train.max_iter)
 
 
-def checkpoint_to_start_from(cfg: DictConfig, args: Namespace) -> str:
-    """Checkpoint whose weights replace CLIP's, "" if there is none.
-
-    Raises:
-        FileNotFoundError: if there is nothing to evaluate.
-    """
-    last = DetectionCheckpointer(nn.Module(), cfg.train.output_dir)
-    own = last.get_checkpoint_file() if last.has_checkpoint() else ""
-    if args.resume:
-        return own or cfg.train.init_checkpoint
-    if args.eval_only and not (cfg.train.init_checkpoint or own):
-        raise FileNotFoundError(
-            f"--eval-only found no checkpoint in '{cfg.train.output_dir}'; pass "
-            "train.init_checkpoint=FILE, or train first"
-        )
-    return cfg.train.init_checkpoint or (own if args.eval_only else "")
-
-
 def main(args: Namespace) -> None:
     """What every process runs."""
-    cfg = LazyConfig.apply_overrides(LazyConfig.load(args.config_file), args.opts)
+    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
     if args.num_gpus == 0:
         cfg.train.device = "cpu"
     default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
 
-    checkpoint = checkpoint_to_start_from(cfg, args)
+    checkpoint = starting_checkpoint(
+        output_dir=cfg.train.output_dir,
+        init_checkpoint=cfg.train.init_checkpoint,
+        resume=args.resume,
+        eval_only=args.eval_only,
+    )
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
     model = instantiate(cfg.model).to(cfg.train.device)

@@ -1,14 +1,18 @@
-"""Training: optimisation, trainer, hooks, and starting many processes."""
+"""Training: optimisation, trainer, hooks, and how a run starts."""
 
+from .checkpoints import starting_checkpoint
 from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
+from .overrides import apply_overrides
 from .trainer import build_trainer, distribute, training_hooks
 
 __all__ = [
+    "apply_overrides",
     "build_trainer",
     "distribute",
     "launch",
     "parameter_groups",
     "polynomial_lr",
+    "starting_checkpoint",
     "training_hooks",
 ]

@@ -1,0 +1,105 @@
+"""Every config that a user can name loads, says nothing twice, builds, and trains two steps."""
+
+import importlib.util
+import math
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+from omegaconf import OmegaConf
+
+from langdg_d2.engine import apply_overrides
+
+ROOT = Path(__file__).parents[2]
+LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/*.py")])
+SMALL_RUN = [
+    "model.backbone.tower.weights=null",
+    "train.max_iter=2",
+    "dataloader.train.total_batch_size=2",
+    "dataloader.train.num_workers=0",
+    "dataloader.train.mapper.augmentations.0.crop_size=[32,48]",
+    "evaluation.domains=[acdc_fog]",
+    "dataloader.test.acdc_fog.num_workers=0",
+]
+
+
+@pytest.fixture(scope="module")
+def train_net():
+    spec = importlib.util.spec_from_file_location("train_net", ROOT / "tools/train_net.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load(leaf: Path):
+    return LazyConfig.load(str(leaf))
+
+
+def test_there_are_leaf_configs():
+    assert ROOT / "configs/langdg_gta5.py" in LEAVES
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
+def test_leaf_config_resolves_and_survives_saving(leaf, tmp_path):
+    cfg = load(leaf)
+    OmegaConf.to_container(cfg, resolve=True)
+    LazyConfig.save(cfg, str(tmp_path / "config.yaml"))
+    again = LazyConfig.load(str(tmp_path / "config.yaml"))
+    assert again.train == cfg.train
+    assert again.model.sem_seg_head.num_classes == cfg.model.sem_seg_head.num_classes
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
+def test_every_domain_has_a_loader_and_evaluators(leaf):
+    cfg = load(leaf)
+    assert set(cfg.evaluation.domains) <= set(cfg.dataloader.test)
+    assert set(cfg.dataloader.test) == set(cfg.dataloader.evaluators)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
+def test_misspelt_override_is_refused(leaf):
+    with pytest.raises(KeyError, match=r"no key 'train\.max_iters'\. Nearest: \['train\.max_iter'"):
+        apply_overrides(load(leaf), ["train.max_iters=3"])
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
+def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
+    leaf, train_net, datasets, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    arguments = Namespace(
+        config_file=str(leaf),
+        opts=[*SMALL_RUN, f"train.output_dir={tmp_path}"],
+        num_gpus=0,
+        resume=False,
+        eval_only=False,
+    )
+    train_net.main(arguments)
+    state = torch.load(tmp_path / "model_final.pth", weights_only=True)
+    assert state["iteration"] == 1
+    assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())
+    assert "acdc_fog" in (tmp_path / "benchmark.md").read_text()
+
+
+def test_main_config_is_the_papers_recipe():
+    cfg = load(ROOT / "configs/langdg_gta5.py")
+    assert cfg.train.max_iter == 40_000
+    assert cfg.dataloader.train.total_batch_size == 8
+    assert cfg.model.backbone.trainable == ["layer4.2"]
+    assert (cfg.optimizer.lr, cfg.optimizer.momentum, cfg.optimizer.weight_decay) == (
+        0.1,
+        0.9,
+        1e-4,
+    )
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model)
+    # 3 convolutions and norms of layer4's last block, and the head of 19 classes.
+    block = 2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)
+    trainable = sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
+    assert trainable == block
+    assert model.sem_seg_head.predict.out_channels == 19
+    assert [
+        a.__class__.__name__ for a in instantiate(cfg.dataloader.train.mapper).augmentations.augs
+    ] == ["RandomCrop", "ColorJitter", "RandomFlip"]

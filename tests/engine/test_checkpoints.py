@@ -1,0 +1,46 @@
+"""Which checkpoint wins."""
+
+import pytest
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+
+from langdg_d2.engine import starting_checkpoint
+
+
+@pytest.fixture
+def earlier_run(tmp_path):
+    DetectionCheckpointer(torch.nn.Linear(1, 1), str(tmp_path)).save("model_0000009")
+    return tmp_path
+
+
+@pytest.mark.parametrize("named", ["", "named.pth"])
+@pytest.mark.parametrize(
+    ("resume", "eval_only", "expected"),
+    [
+        (False, False, "{named}"),
+        (True, False, "{last}"),
+        (True, True, "{last}"),
+        (False, True, "{named or last}"),
+    ],
+)
+def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
+    earlier_run, named, resume, eval_only, expected
+):
+    last = str(earlier_run / "model_0000009.pth")
+    wanted = {"{named}": named, "{last}": last, "{named or last}": named or last}[expected]
+    found = starting_checkpoint(
+        output_dir=str(earlier_run), init_checkpoint=named, resume=resume, eval_only=eval_only
+    )
+    assert found == wanted
+
+
+def test_without_an_earlier_run_resuming_starts_from_the_named_file(tmp_path):
+    arguments = {"output_dir": str(tmp_path), "init_checkpoint": "a.pth"}
+    assert starting_checkpoint(**arguments, resume=True, eval_only=False) == "a.pth"
+
+
+def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"train\.init_checkpoint=FILE, or train first"):
+        starting_checkpoint(
+            output_dir=str(tmp_path), init_checkpoint="", resume=False, eval_only=True
+        )

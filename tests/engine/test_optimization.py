@@ -1,0 +1,71 @@
+"""Learning rates against the published schedule, and the two parameter groups."""
+
+import pytest
+import torch
+from torch import nn
+
+from langdg_d2.engine import parameter_groups, polynomial_lr
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))
+        self.head = nn.Linear(3, 1)
+        self.backbone[0].requires_grad_(False)
+
+
+def test_backbone_and_head_learn_at_their_own_rates_and_frozen_parameters_not_at_all():
+    model = Network()
+    backbone, head = parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1)
+    assert backbone["lr"] == pytest.approx(0.01)
+    assert head["lr"] == 0.1
+    assert [id(p) for p in backbone["params"]] == [id(p) for p in model.backbone[1].parameters()]
+    assert [id(p) for p in head["params"]] == [id(p) for p in model.head.parameters()]
+
+
+def test_frozen_backbone_leaves_one_group_and_a_frozen_model_is_refused():
+    model = Network()
+    model.backbone.requires_grad_(False)
+    assert len(parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1)) == 1
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1)
+
+
+def test_learning_rate_decays_polynomially_with_an_absolute_floor_for_each_group():
+    groups = parameter_groups(Network(), base_lr=0.1, backbone_lr_factor=0.1)
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    scheduler = polynomial_lr(optimizer, max_iter=50, power=0.9, min_lr=1e-3)
+    for iteration in range(60):
+        decay = max(0.0, 1 - iteration / 50) ** 0.9
+        expected = [max(0.01 * decay, 1e-3), max(0.1 * decay, 1e-3)]
+        assert [g["lr"] for g in optimizer.param_groups] == pytest.approx(expected, rel=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_schedule_continues_from_its_state():
+    def build():
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+        return optimizer, polynomial_lr(optimizer, max_iter=10, power=0.9, min_lr=1e-6)
+
+    optimizer, scheduler = build()
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+    resumed_optimizer, resumed = build()
+    resumed_optimizer.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    for _ in range(3):
+        for one in (optimizer, resumed_optimizer):
+            one.step()
+        scheduler.step()
+        resumed.step()
+        assert resumed_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+
+
+def test_schedule_without_iterations_is_refused():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ValueError, match="max_iter 0 .* must be positive"):
+        polynomial_lr(optimizer, max_iter=0, power=0.9, min_lr=1e-6)

@@ -1,0 +1,81 @@
+"""The order of the hooks, and what a training run leaves behind."""
+
+import json
+import logging
+
+import pytest
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from torch import nn
+
+from langdg_d2.engine import build_trainer, polynomial_lr, training_hooks
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, batch: list[float]) -> dict[str, torch.Tensor]:
+        return {"loss_sem_seg": (self.weight * batch[0]).square().sum()}
+
+
+def build(output_dir, events, max_iter=6):
+    model = Model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = [[0.5]] * 100
+    trainer = build_trainer(model=model, loader=loader, optimizer=optimizer, mixed_precision=False)
+    checkpointer = DetectionCheckpointer(model, str(output_dir), trainer=trainer)
+
+    def evaluate():
+        saved = sorted(path.name for path in output_dir.glob("model_*.pth"))
+        events.append((trainer.iter, saved))
+        return {"domain": {"mIoU": float(trainer.iter)}}
+
+    hooks = training_hooks(
+        scheduler=polynomial_lr(optimizer, max_iter=max_iter, power=0.9, min_lr=1e-6),
+        checkpointer=checkpointer,
+        checkpointer_options={"period": 2},
+        evaluate=evaluate,
+        eval_period=4,
+        log_period=1,
+        max_iter=max_iter,
+    )
+    trainer.register_hooks(hooks)
+    return trainer, checkpointer
+
+
+@pytest.fixture
+def output_dir(tmp_path):
+    logging.getLogger("detectron2").setLevel(logging.INFO)
+    return tmp_path
+
+
+def test_run_checkpoints_before_it_evaluates_and_records_every_iteration(output_dir):
+    events: list = []
+    trainer, _ = build(output_dir, events)
+    trainer.train(0, 6)
+    assert events == [
+        (3, ["model_0000001.pth", "model_0000003.pth"]),
+        (6, ["model_0000001.pth", "model_0000003.pth", "model_0000005.pth", "model_final.pth"]),
+    ]
+    lines = [json.loads(line) for line in (output_dir / "metrics.json").read_text().splitlines()]
+    losses = {m["iteration"]: m["total_loss"] for m in lines if "total_loss" in m}
+    assert sorted(losses) == list(range(6))
+    assert losses[0] == 0.25
+    scores = {m["iteration"]: m["domain/mIoU"] for m in lines if "domain/mIoU" in m}
+    assert set(scores.values()) == {3.0, 6.0}
+    assert list(output_dir.glob("events.out.tfevents*"))
+
+
+def test_resumed_run_goes_on_with_the_weights_and_learning_rate_of_an_unbroken_one(tmp_path):
+    unbroken, _ = build(tmp_path / "unbroken", [])
+    unbroken.train(0, 6)
+    first, _ = build(tmp_path / "broken", [])
+    first.train(0, 4)
+    second, checkpointer = build(tmp_path / "broken", [])
+    checkpointer.resume_or_load("", resume=True)
+    assert second.iter + 1 == 4
+    second.train(second.iter + 1, 6)
+    assert torch.equal(second.model.weight, unbroken.model.weight)
+    assert second.optimizer.param_groups[0]["lr"] == unbroken.optimizer.param_groups[0]["lr"]

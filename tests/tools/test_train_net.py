@@ -1,0 +1,105 @@
+"""The main job as users run it: train, resume, evaluate, on one process, on two, under torchrun."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOL = str(ROOT / "tools/train_net.py")
+
+
+@pytest.fixture
+def run(datasets, tiny_clip, tmp_path):
+    """Function that runs the tool on a tiny model; returns its output."""
+
+    def run_tool(*options, launcher=(), overrides=(), expect=0):
+        command = [
+            sys.executable,
+            *launcher,
+            TOOL,
+            *("--config-file", str(ROOT / "configs/langdg_gta5.py")),
+            *options,
+            f"train.output_dir={tmp_path / 'out'}",
+            f"model.backbone.tower.name={tiny_clip}",
+            "model.backbone.tower.weights=null",
+            "model.sem_seg_head.input_shape.res2.channels=16",
+            "model.sem_seg_head.input_shape.res5.channels=128",
+            "model.sem_seg_head.channels=8",
+            "dataloader.train.total_batch_size=2",
+            "dataloader.train.num_workers=1",
+            "dataloader.train.mapper.augmentations.0.crop_size=[32,48]",
+            "evaluation.domains=[cityscapes,acdc_fog]",
+            "train.log_period=1",
+            *overrides,
+        ]
+        environment = os.environ | {
+            "DETECTRON2_DATASETS": str(datasets),
+            "OMP_NUM_THREADS": "1",
+        }
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, cwd=tmp_path
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == expect or (expect and result.returncode), output
+        return output
+
+    return run_tool
+
+
+def losses(output_dir: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (output_dir / "metrics.json").read_text().splitlines()]
+    return {m["iteration"]: m["total_loss"] for m in lines if "total_loss" in m}
+
+
+def scores(output_dir: Path) -> dict:
+    return json.loads((output_dir / "benchmark.json").read_text())["results"]
+
+
+def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_scores(run, tmp_path):
+    out = tmp_path / "out"
+    run("--num-gpus", "0", overrides=["train.max_iter=3"])
+    assert sorted(losses(out)) == [0, 1, 2]
+    first = scores(out)
+    assert list(first) == ["cityscapes", "acdc_fog", "mean"]
+
+    output = run("--num-gpus", "0", "--resume", overrides=["train.max_iter=5"])
+    assert "Starting training from iteration 3" in output
+    assert sorted(losses(out)) == [0, 1, 2, 3, 4]
+    trained = scores(out)
+    assert trained != first
+
+    (out / "benchmark.json").unlink()
+    run("--num-gpus", "0", "--eval-only")
+    assert scores(out) == trained
+
+    pictures = sorted(path.name for path in (out / "overlays").iterdir())
+    assert len(pictures) == 8
+    assert pictures[0].startswith("acdc_fog_sem_seg_val_GOPR1_frame_000000")
+
+
+def test_two_processes_train_and_write_one_set_of_files(run, tmp_path):
+    out = tmp_path / "out"
+    run("--num-gpus", "2", "--dist-url", "auto", overrides=["train.max_iter=2", "train.device=cpu"])
+    assert sorted(losses(out)) == [0, 1]
+    assert all(loss > 0 for loss in losses(out).values())
+    trained = scores(out)
+    assert trained["cityscapes"]["sem_seg"]["num_images"] == 4
+    assert len(list(out.glob("model_final*"))) == len(list(out.glob("events.out*"))) == 1
+    # One process scores the same checkpoint alike: no image is lost or counted twice.
+    run("--num-gpus", "0", "--eval-only")
+    assert scores(out) == trained
+
+
+def test_torchrun_starts_the_processes_as_well(run, tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run(launcher=torchrun, overrides=["train.max_iter=1", "train.device=cpu"])
+    assert sorted(losses(tmp_path / "out")) == [0]
+    assert "World size: 2" in (tmp_path / "out/log.txt").read_text()
+
+
+def test_evaluation_without_any_checkpoint_says_what_to_pass(run):
+    assert "pass train.init_checkpoint=FILE" in run("--num-gpus", "0", "--eval-only", expect=1)
