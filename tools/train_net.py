@@ -11,6 +11,7 @@
 from argparse import Namespace
 from functools import partial
 
+import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import LazyConfig, instantiate
 from detectron2.engine import default_argument_parser, default_setup
@@ -96,7 +97,8 @@ def main(args: Namespace) -> None:
     )
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-    model = instantiate(cfg.model).to(cfg.train.device)
+    memory_format = getattr(torch, cfg.train.memory_format)
+    model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
     if args.eval_only:
         DetectionCheckpointer(model).load(checkpoint)
         evaluate(cfg, model, args.config_file)

@@ -13,6 +13,9 @@ train = dict(
     seed=1,
     # Where the model runs; `--num-gpus 0` makes it "cpu".
     device="cuda" if torch.cuda.is_available() else "cpu",
+    # Layout of weights and features in memory: "channels_last" is much the faster one for
+    # convolutions on CPUs and with mixed precision, "contiguous_format" is torch's default.
+    memory_format="channels_last",
     # Automatic mixed precision, on GPUs.
     amp=dict(enabled=False),
     # Let cuDNN choose the fastest convolutions; all training crops have one size.

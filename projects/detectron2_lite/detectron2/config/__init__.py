@@ -1,0 +1,6 @@
+"""Configuration as Python files that describe calls, which ``instantiate`` then makes."""
+
+from .instantiate import instantiate
+from .lazy import LazyCall, LazyConfig
+
+__all__ = ["LazyCall", "LazyConfig", "instantiate"]

@@ -1,0 +1,1 @@
+"""Shared tools: events, communication, logging, files, registries, environment."""

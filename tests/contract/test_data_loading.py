@@ -1,0 +1,333 @@
+"""Contract of data set wrappers, loaders and the mapper."""
+
+import pickle
+import random
+from itertools import chain, islice
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import (
+    DatasetCatalog,
+    DatasetFromList,
+    DatasetMapper,
+    MapDataset,
+    ToIterableDataset,
+    build_batch_data_loader,
+    build_detection_test_loader,
+    build_detection_train_loader,
+    get_detection_dataset_dicts,
+)
+from detectron2.data import transforms as T
+from detectron2.data.build import worker_init_reset_seed
+from detectron2.data.detection_utils import SizeMismatchError
+from detectron2.data.samplers import InferenceSampler, TrainingSampler
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
+
+RECORDS = [{"id": k} for k in range(10)]
+
+
+class Stream(IterableDataset):
+    """The numbers below ten."""
+
+    def __iter__(self):
+        return iter(range(10))
+
+
+@pytest.fixture
+def register():
+    """Registers lists under names for one test."""
+    names = []
+
+    def add(name, data):
+        DatasetCatalog.register(name, lambda: data)
+        names.append(name)
+
+    yield add
+    for name in names:
+        DatasetCatalog.remove(name)
+
+
+def identity(x):
+    return x
+
+
+def take(loader, count):
+    return list(islice(loader, count))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"serialize": False}, {"serialize": True, "copy": False}]
+)
+def test_elements_can_be_edited_without_harm(arguments):
+    data = DatasetFromList([{"x": [1]}, {"x": [2]}], **arguments)
+    data[1]["x"].append(9)
+    assert [data[k] for k in range(len(data))] == [{"x": [1]}, {"x": [2]}]
+
+
+def test_serialized_elements_do_not_follow_the_source_list():
+    source = [{"x": [k]} for k in range(3)]
+    data = DatasetFromList(source)
+    source[0]["x"].append(9)
+    assert data[0] == {"x": [0]}
+
+
+def test_elements_are_shared_without_copy_and_serialization():
+    source = [{"x": [1]}]
+    assert DatasetFromList(source, copy=False, serialize=False)[0] is source[0]
+
+
+def test_the_container_of_the_list_can_be_chosen():
+    data = DatasetFromList([3, 4], serialize=lambda elements: [10 * x for x in elements])
+    assert [data[0], data[1]] == [30, 40]
+    with pytest.raises(TypeError):
+        DatasetFromList([3, 4], serialize="zip")
+
+
+def test_the_function_is_applied_to_every_element():
+    data = MapDataset(DatasetFromList([1, 2, 3]), lambda x: x * x)
+    assert [data[k] for k in range(len(data))] == [1, 4, 9]
+
+
+def test_a_rejected_element_is_replaced_by_an_accepted_one():
+    once, again = (
+        MapDataset(DatasetFromList(list(range(30))), lambda x: None if x % 3 else x)
+        for _ in range(2)
+    )
+    values = [once[k] for k in range(30)]
+    assert all(value % 3 == 0 for value in values)
+    assert values[::3] == list(range(0, 30, 3))
+    assert len(set(values[1::3])) > 3
+    assert [again[k] for k in range(30)] == values
+
+
+def test_a_set_whose_elements_are_all_rejected_raises():
+    with pytest.raises(ValueError, match=r"\w"):
+        MapDataset(DatasetFromList([1, 2, 3]), lambda x: None)[0]
+
+
+def test_a_stream_leaves_rejected_elements_out():
+    data = MapDataset(Stream(), lambda x: None if x % 2 else -x)
+    assert isinstance(data, IterableDataset)
+    assert list(data) == [0, -2, -4, -6, -8]
+
+
+def test_mapped_data_can_be_sent_to_another_process():
+    data = pickle.loads(pickle.dumps(MapDataset(DatasetFromList([{"x": 1}, {"x": 2}]), len)))
+    assert isinstance(data, MapDataset)
+    assert [data[0], data[1]] == [1, 1]
+
+
+def test_a_sampled_stream_follows_its_sampler():
+    sampler = TrainingSampler(10, seed=1)
+    data = ToIterableDataset(DatasetFromList(RECORDS), sampler)
+    assert [x["id"] for x in take(data, 20)] == take(sampler, 20)
+    with pytest.raises(AssertionError):
+        ToIterableDataset(Stream(), sampler)
+    with pytest.raises(AssertionError):
+        ToIterableDataset(DatasetFromList(RECORDS), [0, 1])
+
+
+def test_workers_share_the_samples_in_chunks():
+    data = ToIterableDataset(DatasetFromList(list(range(10))), InferenceSampler(10), True, 2)
+    loader = DataLoader(data, batch_size=2, num_workers=2, collate_fn=identity)
+    assert list(loader) == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    unsharded = ToIterableDataset(DatasetFromList([5, 6]), InferenceSampler(2), shard_sampler=False)
+    assert sorted(DataLoader(unsharded, batch_size=None, num_workers=2)) == [5, 5, 6, 6]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_training_batches_are_the_samplers_stream_whatever_the_workers(num_workers):
+    loader = build_detection_train_loader(
+        RECORDS,
+        mapper=lambda record: record["id"],
+        sampler=TrainingSampler(10, seed=4),
+        total_batch_size=4,
+        aspect_ratio_grouping=False,
+        num_workers=num_workers,
+    )
+    batches = take(loader, 6)
+    assert [len(batch) for batch in batches] == [4] * 6
+    assert list(chain(*batches)) == take(TrainingSampler(10, seed=4), 24)
+
+
+def test_training_shuffles_without_end_by_default():
+    loader = build_detection_train_loader(
+        RECORDS, mapper=None, total_batch_size=5, aspect_ratio_grouping=False
+    )
+    ids = [record["id"] for batch in take(loader, 8) for record in batch]
+    assert all(sorted(ids[k : k + 10]) == list(range(10)) for k in range(0, 40, 10))
+    assert ids != sorted(ids)
+
+
+def test_images_of_a_kind_are_batched_together_if_asked():
+    sizes = [{"width": w, "height": h} for w, h in [(2, 1), (1, 2), (3, 3), (5, 1), (1, 9)] * 4]
+    loader = build_detection_train_loader(
+        sizes, mapper=None, sampler=TrainingSampler(20, seed=0), total_batch_size=3
+    )
+    kinds = [{x["width"] > x["height"] for x in batch} for batch in take(loader, 20)]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert {False, True} == set.union(*kinds)
+    assert all(len(batch) == 3 for batch in take(loader, 4))
+
+
+def test_batches_can_be_collated():
+    loader = build_batch_data_loader(
+        [1, 2, 3, 4], TrainingSampler(4, shuffle=False, seed=0), 2, collate_fn=sum
+    )
+    assert take(loader, 3) == [3, 7, 3]
+
+
+def test_one_kind_of_batch_size_has_to_be_given():
+    sampler = TrainingSampler(4, shuffle=False, seed=0)
+    loader = build_batch_data_loader([1, 2, 3, 4], sampler, None, single_gpu_batch_size=3)
+    assert take(loader, 1) == [[1, 2, 3]]
+    with pytest.raises(ValueError, match="batch"):
+        build_batch_data_loader([1, 2, 3, 4], sampler, 2, single_gpu_batch_size=2)
+    with pytest.raises(AssertionError):
+        build_batch_data_loader([1, 2, 3, 4], sampler, 0)
+
+
+def test_streams_need_no_sampler_and_take_none():
+    loader = build_detection_train_loader(
+        Stream(), mapper=lambda x: -x, total_batch_size=4, aspect_ratio_grouping=False
+    )
+    assert list(loader) == [[0, -1, -2, -3], [-4, -5, -6, -7]]
+    with pytest.raises(AssertionError):
+        build_detection_train_loader(
+            Stream(), mapper=None, sampler=TrainingSampler(10), total_batch_size=4
+        )
+    with pytest.raises(AssertionError):
+        build_detection_test_loader(Stream(), mapper=None, sampler=InferenceSampler(10))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_testing_sees_every_element_once_and_in_order(num_workers):
+    loader = build_detection_test_loader(
+        RECORDS, mapper=lambda record: record["id"], batch_size=4, num_workers=num_workers
+    )
+    assert list(loader) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(loader) == 3
+
+
+def test_testing_takes_one_image_at_a_time_by_default():
+    assert list(build_detection_test_loader([3, 4], mapper=lambda x: -x)) == [[-3], [-4]]
+    collated = build_detection_test_loader([3, 4], mapper=None, batch_size=2, collate_fn=sum)
+    assert list(collated) == [7]
+
+
+def test_workers_draw_different_numbers_that_the_seed_repeats():
+    def draw(_):
+        return np.random.rand(), random.random(), torch.rand(()).item()
+
+    def draws(seed):
+        sampler = TrainingSampler(4, seed=0)
+        loader = build_batch_data_loader(
+            MapDataset([0] * 4, draw), sampler, 1, num_workers=2, seed=seed
+        )
+        return [batch[0] for batch in take(loader, 4)]
+
+    first = draws(7)
+    assert first == draws(7)
+    assert first != draws(8)
+    for numbers in zip(*first, strict=True):
+        assert len(set(numbers)) == 4
+
+
+def test_a_worker_is_seeded_by_pytorchs_seed_and_its_number(monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    torch.manual_seed(2**31 + 5)
+    worker_init_reset_seed(3)
+    assert np.random.rand() == np.random.RandomState(8).rand()
+    assert random.random() == random.Random(8).random()
+    assert torch.initial_seed() == 8
+
+
+def test_records_of_several_sets_are_joined(register):
+    register("contract_a", [{"id": 1}, {"id": 2}])
+    register("contract_b", [{"id": 3}])
+    both = get_detection_dataset_dicts(["contract_b", "contract_a"])
+    assert both == [{"id": 3}, {"id": 1}, {"id": 2}]
+    assert get_detection_dataset_dicts("contract_b") == [{"id": 3}]
+
+
+def test_missing_and_empty_sets_are_refused(register):
+    register("contract_empty", [])
+    with pytest.raises(AssertionError, match="contract_empty"):
+        get_detection_dataset_dicts("contract_empty")
+    with pytest.raises(KeyError, match="contract_none"):
+        get_detection_dataset_dicts("contract_none")
+    with pytest.raises(AssertionError):
+        get_detection_dataset_dicts([])
+
+
+def test_only_records_with_annotations_of_crowds_alone_are_empty(register):
+    crowd, single = {"iscrowd": 1}, {"category_id": 0}
+    records = [{"annotations": a} for a in ([single], [crowd], [], [crowd, single])]
+    register("contract_boxes", records)
+    register("contract_maps", [{"sem_seg_file_name": "a.png"}])
+    kept = get_detection_dataset_dicts("contract_boxes")
+    assert kept == [records[0], records[3]]
+    assert get_detection_dataset_dicts("contract_boxes", filter_empty=False) == records
+    assert get_detection_dataset_dicts("contract_maps") == [{"sem_seg_file_name": "a.png"}]
+
+
+def test_torch_data_sets_pass_through_or_are_concatenated(register):
+    class Numbers(Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, k):
+            return k
+
+    numbers = Numbers()
+    register("contract_torch", numbers)
+    assert get_detection_dataset_dicts("contract_torch") is numbers
+    twice = get_detection_dataset_dicts(["contract_torch"] * 2)
+    assert isinstance(twice, ConcatDataset)
+    assert [twice[k] for k in range(4)] == [0, 1, 0, 1]
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A record whose label map is the first channel of its image."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(image[..., 0]).save(tmp_path / "labels.png")
+    names = {"file_name": "image.png", "sem_seg_file_name": "labels.png"}
+    return {"image_id": 7} | {key: str(tmp_path / name) for key, name in names.items()}
+
+
+def test_the_mapper_gives_tensors_and_leaves_the_record_alone(record):
+    before = dict(record)
+    sample = DatasetMapper(True, augmentations=[], image_format="BGR")(record)
+    pixels = np.asarray(Image.open(record["file_name"]))
+    assert record == before
+    assert sample.keys() == {"image_id", "file_name", "width", "height", "image", "sem_seg"}
+    assert (sample["height"], sample["width"]) == (20, 30)
+    assert sample["image"].dtype == torch.uint8
+    assert sample["sem_seg"].dtype == torch.int64
+    np.testing.assert_array_equal(sample["image"], pixels[..., ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(sample["sem_seg"], pixels[..., 0])
+
+
+def test_the_mapper_moves_image_and_labels_alike(record):
+    augmentations = [T.RandomFlip(), T.RandomCrop("absolute", (8, 9)), T.HFlipTransform(9)]
+    mapper = DatasetMapper(True, augmentations=augmentations, image_format="RGB")
+    samples = [mapper(record) for _ in range(10)]
+    for sample in samples:
+        assert sample["image"].shape == (3, 8, 9)
+        torch.testing.assert_close(sample["image"][0].long(), sample["sem_seg"])
+    assert len({sample["image"].numpy().tobytes() for sample in samples}) > 5
+
+
+def test_the_mapper_works_without_labels_and_checks_sizes(record):
+    del record["sem_seg_file_name"]
+    mapper = DatasetMapper(False, augmentations=[T.Resize((10, 15))], image_format="L")
+    sample = mapper(record | {"annotations": []})
+    assert sample["image"].shape == (1, 10, 15)
+    assert "sem_seg" not in sample
+    assert "annotations" not in sample
+    with pytest.raises(SizeMismatchError, match=r"image\.png"):
+        mapper(record | {"width": 31, "height": 20})
