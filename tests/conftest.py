@@ -1,7 +1,8 @@
 """A CLIP small enough for tests, and data sets of a few tiny images in their real formats."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,16 @@ CONDITIONS = ("fog", "night", "rain", "snow")
 def _seeded() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_restored() -> Iterator[None]:
+    """What a test does to the loggers, as `default_setup` does, ends with it."""
+    loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "langdg_d2")]
+    states = [(one.propagate, one.level, list(one.handlers)) for one in loggers]
+    yield
+    for one, (one.propagate, level, one.handlers) in zip(loggers, states, strict=True):
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")
