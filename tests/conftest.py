@@ -1,9 +1,11 @@
 """A CLIP small enough for tests, and data sets of a few tiny images in their real formats."""
 
+import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,6 +23,16 @@ TINY_CLIP = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 }
 CONDITIONS = ("fog", "night", "rain", "snow")
+
+
+@pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """The equations of the paper as slow loops."""
+    path = Path(__file__).parent / "reference" / "equations.py"
+    spec = importlib.util.spec_from_file_location("reference_equations", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,17 @@
-"""Plain data structures: label spaces, and later patch grids and channel statistics."""
+"""Plain data structures: label space, patch grid, channel statistics."""
 
+from .channel_stats import ChannelStats, mix, patch_stats, restyle
 from .label_space import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
+from .patch_grid import PatchGrid
 
-__all__ = ["CITYSCAPES_19", "ENCODINGS", "LabelEncoding", "LabelSpace"]
+__all__ = [
+    "CITYSCAPES_19",
+    "ENCODINGS",
+    "ChannelStats",
+    "LabelEncoding",
+    "LabelSpace",
+    "PatchGrid",
+    "mix",
+    "patch_stats",
+    "restyle",
+]

@@ -19,15 +19,35 @@ def test_steps_compose_to_the_forward_pass_and_hand_the_low_features_on(backbone
     images = torch.rand(2, 3, 64, 96)
     low = backbone.forward_low(images)
     features = backbone.forward_high(low)
-    assert features[LOW_LEVEL] is low
+    assert features[LOW_LEVEL] is low[LOW_LEVEL]
     for name, value in backbone(images).items():
         assert torch.equal(value, features[name])
 
 
 def test_high_features_come_from_the_low_features_given(backbone):
     low = torch.rand(1, 16, 16, 16)
-    changed = backbone.forward_high(2 * low)[HIGH_LEVEL]
-    assert not torch.allclose(changed, backbone.forward_high(low)[HIGH_LEVEL])
+    expected = backbone.tower.layer4(backbone.tower.layer3(backbone.tower.layer2(low)))
+    assert torch.equal(backbone.forward_high({LOW_LEVEL: low})[HIGH_LEVEL], expected)
+
+
+@pytest.mark.parametrize("restyled", ["stem", "res2", "res3", "res4"])
+def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, restyled):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled=restyled)
+    images = torch.rand(1, 3, 64, 64)
+    plain = ClipResNet(tower=tiny_tower, output_stride=16, trainable=())(images)
+    low = backbone.forward_low(images)
+    for name in (LOW_LEVEL, HIGH_LEVEL):
+        assert torch.equal(backbone.forward_high(low)[name], plain[name])
+    low[restyled] = 2 * low[restyled]
+    assert not torch.allclose(backbone.forward_high(low)[HIGH_LEVEL], plain[HIGH_LEVEL])
+    # The head's low-level features change only if they come after the restyled ones.
+    low_changes = not torch.equal(backbone.forward_high(low)[LOW_LEVEL], plain[LOW_LEVEL])
+    assert low_changes == (restyled in ("stem", "res2"))
+
+
+def test_last_layer_cannot_be_restyled(tiny_tower):
+    with pytest.raises(ValueError, match="restyled feature 'res5' must be one of"):
+        ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled="res5")
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])

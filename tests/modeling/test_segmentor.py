@@ -151,7 +151,9 @@ def test_augmented_features_feed_both_the_next_layers_and_the_head(model):
     assert torch.equal(patch_classes, torch.stack([classes, classes + 1]))
     assert torch.equal(seen[0]["res2"], 2 * features)
     model.backbone.tower.layer4[2].train()
-    assert torch.allclose(seen[0]["res5"], model.backbone.forward_high(2 * features)["res5"])
+    assert torch.allclose(
+        seen[0]["res5"], model.backbone.forward_high({"res2": 2 * features})["res5"]
+    )
 
 
 def test_evaluation_never_augments_and_the_state_dict_knows_no_augmentation(model):

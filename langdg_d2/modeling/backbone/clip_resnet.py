@@ -4,7 +4,7 @@ Paper section 4: stem and `layer1` give the low-level features (stride 4) whose 
 `layer2` to `layer4` turn them into the high-level features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from detectron2.layers import ShapeSpec
@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from .freezing import FrozenLayers
 from .output_stride import DilationPattern, set_output_stride
 
-LOW_LEVEL = "res2"  # Detectron2's name of the first layer's output
-HIGH_LEVEL = "res5"
-
-_LOW_LEVEL_STRIDE = 4
+# Outputs of the stem and of layer1 to layer4, by Detectron2's names, and their strides in CLIP.
+FEATURES = ("stem", "res2", "res3", "res4", "res5")
+STRIDES = (4, 4, 8, 16, 32)
+LOW_LEVEL, HIGH_LEVEL = "res2", "res5"  # what the head reads
 
 
 @BACKBONE_REGISTRY.register()
 class ClipResNet(Backbone):
     """Image tower of a ResNet CLIP, in three steps: `forward_low`, `forward_high`, `embed`.
+
+    Between the first two lie the features whose style is augmented.
 
     Args:
         tower: as returned by `load_image_tower`; this module takes it over and changes it.
@@ -31,6 +33,7 @@ class ClipResNet(Backbone):
         dilation: how strides become dilation, see `set_output_stride`.
         trainable: layer groups that train, see `FrozenLayers`; all others stay frozen, in eval
             mode even after `train()`.
+        restyled: which output is restyled: `res2` (layer1) in FAMix; `stem`, `res3`, `res4`.
         attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
             and saves its parameters.
     """
@@ -42,37 +45,59 @@ class ClipResNet(Backbone):
         output_stride: int,
         dilation: DilationPattern = "famix",
         trainable: Sequence[str],
+        restyled: str = LOW_LEVEL,
         attention_pool: bool = False,
     ) -> None:
         super().__init__()
+        if restyled not in FEATURES[:-1]:
+            raise ValueError(f"restyled feature '{restyled}' must be one of {FEATURES[:-1]}")
         set_output_stride(tower, output_stride=output_stride, pattern=dilation)
         if not attention_pool:
             tower.attnpool = None
         self.tower = tower
+        self.restyled = restyled
         self._frozen = FrozenLayers(tower, trainable=trainable)
         self._output_shape = {
-            LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=_LOW_LEVEL_STRIDE),
+            LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=STRIDES[1]),
             HIGH_LEVEL: ShapeSpec(channels=_width(tower.layer4), stride=output_stride),
         }
 
-    def forward_low(self, images: Tensor) -> Tensor:
-        """Stem and `layer1`: normalised images (N, 3, H, W) to features (N, C, ~H/4, ~W/4)."""
-        return self.tower.layer1(self.tower.stem(images))
-
-    def forward_high(self, low: Tensor) -> dict[str, Tensor]:
-        """`layer2` to `layer4`.
+    def forward_low(self, images: Tensor) -> dict[str, Tensor]:
+        """The layers up to and including the restyled one.
 
         Args:
-            low: low-level features, as they are or restyled.
+            images: normalised, (N, 3, H, W).
 
         Returns:
-            `res2`: `low` itself, so that the head sees the same style; `res5`: the high-level
-            features (N, C, ~H/stride, ~W/stride).
+            `{restyled: features}` (N, C, ~H/stride, ~W/stride), and `res2` if that lies before.
         """
-        return {
-            LOW_LEVEL: low,
-            HIGH_LEVEL: self.tower.layer4(self.tower.layer3(self.tower.layer2(low))),
-        }
+        split = FEATURES.index(self.restyled) + 1
+        return self._run({}, images, range(split))
+
+    def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The layers after the restyled one.
+
+        Args:
+            low: what `forward_low` gave, its restyled features as they are or restyled.
+
+        Returns:
+            `res2`, in training thus in the style that the later layers see, and `res5`.
+        """
+        split = FEATURES.index(self.restyled) + 1
+        return self._run(low, low[self.restyled], range(split, len(FEATURES)))
+
+    def _run(self, known: Mapping[str, Tensor], x: Tensor, layers: range) -> dict[str, Tensor]:
+        features = dict(known)
+        for layer in layers:
+            x = self._layers[layer](x)
+            if FEATURES[layer] in (LOW_LEVEL, self.restyled, HIGH_LEVEL):
+                features[FEATURES[layer]] = x
+        return features
+
+    @property
+    def _layers(self) -> list[Callable[[Tensor], Tensor]]:
+        tower = self.tower
+        return [tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4]
 
     def embed(self, high: Tensor) -> Tensor:
         """CLIP's image embedding, not normalised.

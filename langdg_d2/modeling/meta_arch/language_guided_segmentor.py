@@ -78,7 +78,10 @@ class LangDGSegmentor(nn.Module):
         """Loss of a labelled batch, its features restyled."""
         images = self.preprocess(batched_inputs)
         low = self.backbone.forward_low(images.tensor)
-        low = self.feature_augmentation(low, self._patch_classes(batched_inputs))
+        restyled = self.backbone.restyled
+        low[restyled] = self.feature_augmentation(
+            low[restyled], self._patch_classes(batched_inputs)
+        )
         logits = self.sem_seg_head(self.backbone.forward_high(low))
         logits = resize_bilinear(logits, images.tensor.shape[-2:])
         return {"loss_sem_seg": self.criterion(logits, self._targets(batched_inputs))}

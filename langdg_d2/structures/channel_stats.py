@@ -1,0 +1,88 @@
+"""Style as channel statistics, and changing it: the AdaIN algebra (paper sections 3 and 4.2)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .patch_grid import PatchGrid
+
+_EPSILON = 1e-5  # added to variances, as in AdaIN and the official code
+
+
+class ChannelStats(NamedTuple):
+    """A style for every patch of every map.
+
+    Attributes:
+        mean: (N, C, rows, cols).
+        std: (N, C, rows, cols).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+
+def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
+    """Statistics of each channel over the pixels of each patch.
+
+    `mean` over positions, `std = sqrt(unbiased variance + 1e-5)`; float32 at least.
+
+    Args:
+        features: (N, C, H, W).
+        grid: its cells; they need not divide H and W evenly.
+
+    Raises:
+        ValueError: if a patch has fewer than two pixels.
+    """
+    features = _at_least_float32(features)
+    height, width = features.shape[-2:]
+    if (height // grid.rows) * (width // grid.cols) < 2:
+        raise ValueError(
+            f"PatchGrid({grid.rows}, {grid.cols}) cuts a {height}x{width} map into patches of one "
+            "pixel, which have no variance; use larger crops or a coarser grid"
+        )
+    if grid.divides(features):
+        cells = grid.as_cells(features)  # (N, C, rows, h, cols, w)
+        variance, mean = torch.var_mean(cells, dim=(3, 5))
+    else:
+        pixels = grid.cell_sums(torch.ones_like(features[:1, :1]))
+        mean = grid.cell_sums(features) / pixels
+        centred = features - grid.expand(mean, features)
+        variance = grid.cell_sums(centred.square()) / (pixels - 1)
+    return ChannelStats(mean, (variance + _EPSILON).sqrt())
+
+
+def restyle(
+    features: Tensor, *, own: ChannelStats, target: ChannelStats, grid: PatchGrid
+) -> Tensor:
+    """Give every patch another style: `ReLU(std (f - mean_own) / std_own + mean)`.
+
+    Args:
+        features: (N, C, H, W).
+        own: the statistics to take away, of `features` unless an ablation wants otherwise.
+        target: the statistics to put in their place.
+        grid: whose cells the statistics belong to.
+
+    Returns:
+        (N, C, H, W), same type and memory format as `features`.
+    """
+    scale = target.std / own.std
+    x = _at_least_float32(features)
+    if grid.divides(features):
+        x = grid.as_cells(x)
+        mean, scale, shift = (s[:, :, :, None, :, None] for s in (own.mean, scale, target.mean))
+    else:
+        mean, scale, shift = (grid.expand(s, features) for s in (own.mean, scale, target.mean))
+    restyled = ((x - mean) * scale + shift).relu()
+    return restyled.view(features.shape).to(features.dtype)
+
+
+def mix(first: ChannelStats, second: ChannelStats, weight: Tensor) -> ChannelStats:
+    """`weight * first + (1 - weight) * second`, the weight broadcast to (N, C, rows, cols)."""
+    return ChannelStats(
+        torch.lerp(second.mean, first.mean, weight), torch.lerp(second.std, first.std, weight)
+    )
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
