@@ -18,6 +18,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["langdg_d2", "langdg_d2.*"]),
+    package_data={"langdg_d2.styles": ["prompt_packs/*.txt"]},
     python_requires=">=3.10",
     install_requires=[
         # torch 2.13.0 has a CPU-only wheel that breaks torchvision, which open_clip imports.

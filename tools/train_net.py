@@ -1,34 +1,39 @@
 #!/usr/bin/env python
-"""Train and evaluate a segmentor described by a LazyConfig file.
+"""Mine styles, train and evaluate, as a LazyConfig file says.
 
     python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 [--resume]
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-`--num-gpus 0` runs on the CPU, and `--num-gpus 2` runs two CPU processes where there is no GPU.
+Training first mines the style bank where there is none. `--num-gpus 0` runs on the CPU; without a
+GPU, `--num-gpus 2` runs two CPU processes.
 `key=value` after the options changes the config. `torchrun tools/train_net.py ...` works too.
 """
 
+import logging
 from argparse import Namespace
 from functools import partial
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.config import LazyConfig, instantiate
-from detectron2.engine import default_argument_parser, default_setup
+from detectron2.config import instantiate
+from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
-from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 from torch import nn
 
 from langdg_d2.engine import (
-    apply_overrides,
     build_trainer,
     distribute,
     launch,
+    setup,
     starting_checkpoint,
     training_hooks,
 )
 from langdg_d2.evaluation import BenchmarkRun, evaluate_domains, headline_figures, write_benchmark
+from langdg_d2.modeling import training_summary
+from langdg_d2.styles import ensure_bank
+
+logger = logging.getLogger("langdg_d2.train_net")
 
 
 def evaluate(cfg: DictConfig, model: nn.Module, config_file: str) -> dict[str, dict[str, float]]:
@@ -54,6 +59,7 @@ def evaluate(cfg: DictConfig, model: nn.Module, config_file: str) -> dict[str, d
 
 def train(cfg: DictConfig, model: nn.Module, args: Namespace) -> None:
     """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
+    logger.info("What trains:\n%s", training_summary(model.train()))
     cfg.optimizer.params.model = model
     optimizer = instantiate(cfg.optimizer)
     cfg.lr_scheduler.optimizer = optimizer
@@ -74,6 +80,7 @@ def train(cfg: DictConfig, model: nn.Module, args: Namespace) -> None:
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
+            extra=[instantiate(cfg.styles.augmentation)] if cfg.styles.augmentation else [],
         )
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
@@ -83,18 +90,16 @@ def train(cfg: DictConfig, model: nn.Module, args: Namespace) -> None:
 
 def main(args: Namespace) -> None:
     """What every process runs."""
-    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
-    if args.num_gpus == 0:
-        cfg.train.device = "cpu"
-    default_setup(cfg, args)
-    setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
-
+    cfg = setup(args)
     checkpoint = starting_checkpoint(
         output_dir=cfg.train.output_dir,
         init_checkpoint=cfg.train.init_checkpoint,
         resume=args.resume,
         eval_only=args.eval_only,
     )
+    if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
+        mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
+        ensure_bank(cfg.styles.bank, mine=mine)
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
     memory_format = getattr(torch, cfg.train.memory_format)
@@ -107,12 +112,4 @@ def main(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = default_argument_parser().parse_args()
-    launch(
-        main,
-        num_gpus=arguments.num_gpus,
-        num_machines=arguments.num_machines,
-        machine_rank=arguments.machine_rank,
-        dist_url=arguments.dist_url,
-        args=(arguments,),
-    )
+    launch(main, default_argument_parser().parse_args())

@@ -10,6 +10,4 @@ constants = dict(
     pixel_std=[255 * std for std in OPENAI_DATASET_STD],
     class_names=list(CITYSCAPES_19.names),
     ignore_label=CITYSCAPES_19.ignore_label,
-    # Training crop, height and width in pixels.
-    crop_size=[768, 768],
 )

@@ -3,6 +3,14 @@
 from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError
 from .image_io import ImageFileError
+from .seeded_batches import SeededBatches
 from .transforms import ColorJitter
 
-__all__ = ["ColorJitter", "DatasetError", "ImageFileError", "TestMapper", "TrainMapper"]
+__all__ = [
+    "ColorJitter",
+    "DatasetError",
+    "ImageFileError",
+    "SeededBatches",
+    "TestMapper",
+    "TrainMapper",
+]

@@ -9,7 +9,7 @@ import torch
 from detectron2.data import transforms as T
 from torch import Tensor
 
-from ..structures import ENCODINGS
+from ..structures import ENCODINGS, PatchGrid
 from .image_io import ImageFileError, read_rgb, read_train_ids
 
 DatasetDict = dict[str, Any]
@@ -20,10 +20,14 @@ class TrainMapper:
 
     Args:
         augmentations: Detectron2 augmentations, applied to image and label alike.
+        patch_grid: patches whose majority class is wanted, None for none.
     """
 
-    def __init__(self, *, augmentations: Sequence[T.Augmentation]) -> None:
+    def __init__(
+        self, *, augmentations: Sequence[T.Augmentation], patch_grid: PatchGrid | None = None
+    ) -> None:
         self.augmentations = T.AugmentationList(list(augmentations))
+        self.patch_grid = patch_grid
 
     def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
         """Map one dataset dict, which stays as it is.
@@ -33,7 +37,8 @@ class TrainMapper:
                 `structures.ENCODINGS`.
 
         Returns:
-            A copy with `image` (3, H, W) uint8 RGB and `sem_seg` (H, W) uint8 train ids.
+            A copy with `image` (3, H, W) uint8 RGB, `sem_seg` (H, W) uint8 train ids, and with a
+            grid `patch_classes` (rows, cols) uint8.
 
         Raises:
             ImageFileError: if a file cannot be used; names it.
@@ -41,7 +46,10 @@ class TrainMapper:
         image, train_ids = read_pair(dataset_dict)
         inputs = T.AugInput(image, sem_seg=train_ids)
         self.augmentations(inputs)
-        return _pack(dataset_dict, inputs.image, inputs.sem_seg)
+        packed = _pack(dataset_dict, inputs.image, inputs.sem_seg)
+        if self.patch_grid is not None:
+            packed["patch_classes"] = self.patch_grid.majority(packed["sem_seg"])
+        return packed
 
 
 class TestMapper:

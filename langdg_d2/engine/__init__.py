@@ -4,15 +4,19 @@ from .checkpoints import starting_checkpoint
 from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
+from .setup import setup
+from .style_augmentation import StyleAugmentationHook
 from .trainer import build_trainer, distribute, training_hooks
 
 __all__ = [
+    "StyleAugmentationHook",
     "apply_overrides",
     "build_trainer",
     "distribute",
     "launch",
     "parameter_groups",
     "polynomial_lr",
+    "setup",
     "starting_checkpoint",
     "training_hooks",
 ]

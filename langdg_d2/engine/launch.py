@@ -1,9 +1,8 @@
 """Start a program on one or many processes: Detectron2's launcher, or torchrun's environment."""
 
 import os
+from argparse import Namespace
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,45 +13,39 @@ from detectron2.utils import comm
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
-def launch(
-    main: Callable[..., Any],
-    *,
-    num_gpus: int,
-    num_machines: int,
-    machine_rank: int,
-    dist_url: str,
-    args: tuple[Any, ...],
-    timeout: timedelta = DEFAULT_TIMEOUT,
-) -> None:
-    """Call `main(*args)` in every process.
+def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
+    """Call `main(args)` in every process.
 
-    Under torchrun the processes exist already: this one joins them, and the other arguments are
-    not used. Otherwise Detectron2 starts `num_gpus` processes on each machine, talking NCCL where
-    there are GPUs and gloo where there are none; `num_gpus` 0 or 1 on one machine means this
-    process.
+    Under torchrun the processes exist already: this one joins them, and the arguments about
+    processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine,
+    talking NCCL where there are GPUs and gloo where there are none; `num_gpus` 0 or 1 on one
+    machine means this process.
+
+    Args:
+        main: what to run.
+        args: of Detectron2's `default_argument_parser`.
     """
     if all(name in os.environ for name in _TORCHRUN):
-        _join_torchrun(timeout)
+        _join_torchrun()
         try:
-            main(*args)
+            main(args)
         finally:
             dist.destroy_process_group()
         return
     detectron2_launch(
         main,
-        max(1, num_gpus),
-        num_machines=num_machines,
-        machine_rank=machine_rank,
-        dist_url=dist_url,
-        args=args,
-        timeout=timeout,
+        max(1, args.num_gpus),
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
     )
 
 
-def _join_torchrun(timeout: timedelta) -> None:
+def _join_torchrun() -> None:
     local_rank = int(os.environ["LOCAL_RANK"])
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         torch.cuda.set_device(local_rank)
-    dist.init_process_group(backend="nccl" if has_gpu else "gloo", timeout=timeout)
+    dist.init_process_group(backend="nccl" if has_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
     comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))

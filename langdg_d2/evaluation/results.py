@@ -6,7 +6,6 @@ Everything is a function of the nested results `{domain: {task: {metric: value}}
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ import torch
 from tabulate import tabulate
 
 import langdg_d2
+
+from ..structures.files import write_atomically
 
 # {domain: {task: {metric: value}}}
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -171,16 +172,6 @@ def write_benchmark(results: Results, run: BenchmarkRun, output_dir: str | Path)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_atomically(directory / name, text.encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Create or replace a file such that no reader ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _ordered_domains(results: Results, source: str | None) -> list[str]:

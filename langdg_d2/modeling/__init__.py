@@ -5,6 +5,8 @@ from .criterion import PixelCrossEntropy
 from .feature_augmentation import FeatureAugmentation, Identity
 from .meta_arch import LangDGSegmentor
 from .sem_seg_head import DeepLabV3PlusHead
+from .summary import training_summary
+from .text_encoder import TextEncoder
 
 __all__ = [
     "ClipResNet",
@@ -14,6 +16,8 @@ __all__ = [
     "Identity",
     "LangDGSegmentor",
     "PixelCrossEntropy",
+    "TextEncoder",
     "load_clip",
     "load_image_tower",
+    "training_summary",
 ]

@@ -14,7 +14,7 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.visualizer import Visualizer
 
 from ..evaluation import predicted_classes
-from ..evaluation.results import write_atomically
+from ..structures.files import write_atomically
 
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer[Any]]

@@ -19,7 +19,10 @@ SMALL_RUN = [
     "train.max_iter=2",
     "dataloader.train.total_batch_size=2",
     "dataloader.train.num_workers=0",
-    "dataloader.train.mapper.augmentations.0.crop_size=[32,48]",
+    "dataloader.crop_size=[32,48]",
+    "styles.mining.batches.batch_size=2",
+    "styles.mining.num_workers=0",
+    "styles.mining.miner.pin.steps=1",
     "evaluation.domains=[acdc_fog]",
     "dataloader.test.acdc_fog.num_workers=0",
 ]

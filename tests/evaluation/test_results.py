@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from langdg_d2.evaluation.results import (
     benchmark_markdown,
     benchmark_record,
     mean_over_targets,
-    write_atomically,
 )
 
 NAN = math.nan
@@ -118,22 +116,6 @@ def test_empty_results_of_other_processes_do_not_replace_files(tmp_path: Path) -
     with pytest.raises(ValueError, match="source 'gta' is not among the results"):
         write_benchmark({"fog": RESULTS["fog"]}, RUN, tmp_path)
     assert (tmp_path / "benchmark.md").read_text() == before
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "report.md"
-    write_atomically(path, b"old")
-
-    def fail(source: object, target: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_headline_figures_are_the_finite_means_and_survive_an_empty_domain() -> None:

@@ -30,9 +30,13 @@ def test_high_features_come_from_the_low_features_given(backbone):
     assert torch.equal(backbone.forward_high({LOW_LEVEL: low})[HIGH_LEVEL], expected)
 
 
-@pytest.mark.parametrize("restyled", ["stem", "res2", "res3", "res4"])
-def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, restyled):
-    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled=restyled)
+@pytest.mark.parametrize(
+    ("layer", "restyled"),
+    [("stem", "stem"), ("layer1", "res2"), ("layer2", "res3"), ("layer3", "res4")],
+)
+def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, layer, restyled):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer=layer)
+    assert backbone.restyled == restyled
     images = torch.rand(1, 3, 64, 64)
     plain = ClipResNet(tower=tiny_tower, output_stride=16, trainable=())(images)
     low = backbone.forward_low(images)
@@ -46,8 +50,8 @@ def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, restyled):
 
 
 def test_last_layer_cannot_be_restyled(tiny_tower):
-    with pytest.raises(ValueError, match="restyled feature 'res5' must be one of"):
-        ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled="res5")
+    with pytest.raises(ValueError, match="restyled_layer 'layer4' must be one of"):
+        ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer="layer4")
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
@@ -75,7 +79,9 @@ def test_embedding_of_another_size_or_without_pooling_is_refused(tiny_clip, back
         backbone.embed(torch.rand(1, 128, 2, 2))
     tower = load_clip(name=tiny_clip, weights=None).visual
     pooled = ClipResNet(tower=tower, output_stride=32, trainable=(), attention_pool=True)
-    with pytest.raises(RuntimeError, match=r"got 3x2 features, attention pooling has 4 positions"):
+    with pytest.raises(
+        RuntimeError, match=r"got 3x2 features, attention pooling has 2x2 positions"
+    ):
         pooled.embed(torch.rand(1, 128, 3, 2))
 
 

@@ -5,6 +5,7 @@ Every function works on one patch, pixel or channel at a time and shares no code
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -76,3 +77,59 @@ def mixed_image(
         mixed_std = [a * o + (1 - a) * t for a, o, t in zip(alpha, own_std, std, strict=True)]
         result[:, y, x] = restyled_patch(patch, mixed_mean, mixed_std)
     return result
+
+
+def mined_style(
+    patch: Tensor,
+    text: Tensor,
+    embed: Callable[[Tensor], Tensor],
+    side: int,
+    others: int,
+    *,
+    steps: int,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> tuple[Tensor, Tensor, list[float]]:
+    """PIN's optimisation of one patch (C, h, w) in float64, with SGD written out.
+
+    Args:
+        text: unit vector (D,).
+        embed: CLIP's remaining layers, of a float64 batch (1, C, side, side).
+        side: to which the restyled patch is average-pooled.
+        others: number of patches over which the loss is averaged.
+
+    Returns:
+        Mean and std (C,), and this patch's `1 - cosine` before each step.
+    """
+    own_mean, own_std = (torch.tensor(v, dtype=torch.float64) for v in channel_statistics(patch))
+    normalised = (patch.double() - own_mean[:, None, None]) / own_std[:, None, None]
+    values = [own_mean.clone(), own_std.clone()]
+    velocity = [torch.zeros_like(v) for v in values]
+    losses = []
+    for step in range(steps):
+        mean, std = (v.clone().requires_grad_() for v in values)
+        restyled = (std[:, None, None] * normalised + mean[:, None, None]).clamp(min=0)
+        vector = embed(average_pool(restyled, side)[None])[0]
+        cosine = (vector * text).sum() / (vector.norm() * text.norm())
+        losses.append(1 - float(cosine.detach()))
+        gradients = torch.autograd.grad((1 - cosine) / others, [mean, std])
+        for k, gradient in enumerate(gradients):
+            gradient = gradient + weight_decay * values[k]
+            velocity[k] = gradient if step == 0 else momentum * velocity[k] + gradient
+            values[k] = values[k] - lr * velocity[k]
+    return values[0], values[1], losses
+
+
+def average_pool(patch: Tensor, side: int) -> Tensor:
+    """Cells of (C, h, w) from floor(k h / side) to ceil((k + 1) h / side), averaged."""
+    height, width = patch.shape[1:]
+    rows = []
+    for i in range(side):
+        top, bottom = i * height // side, -(-(i + 1) * height // side)
+        row = []
+        for j in range(side):
+            left, right = j * width // side, -(-(j + 1) * width // side)
+            row.append(patch[:, top:bottom, left:right].mean((1, 2)))
+        rows.append(torch.stack(row, 1))
+    return torch.stack(rows, 1)

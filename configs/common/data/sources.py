@@ -10,8 +10,6 @@ from omegaconf import DictConfig
 
 from langdg_d2.data import ColorJitter, TrainMapper
 
-from ..constants import constants
-
 
 def train_loader(dataset_name: str) -> DictConfig:
     """Random crop, colour jitter and horizontal flip on batches of 8, over all processes."""
@@ -19,11 +17,13 @@ def train_loader(dataset_name: str) -> DictConfig:
         dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
         mapper=L(TrainMapper)(
             augmentations=[
-                L(T.RandomCrop)(crop_type="absolute", crop_size=constants["crop_size"]),
+                L(T.RandomCrop)(crop_type="absolute", crop_size="${dataloader.crop_size}"),
                 # Factors in 0.2..1.8, in random order.
                 L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
                 L(T.RandomFlip)(prob=0.5, horizontal=True),
-            ]
+            ],
+            # Patches whose class decides on their style.
+            patch_grid="${styles.grid}",
         ),
         # Images in an iteration, shared by all processes.
         total_batch_size=8,

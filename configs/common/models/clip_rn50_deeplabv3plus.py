@@ -22,6 +22,8 @@ model = L(LangDGSegmentor)(
         dilation="famix",
         # Everything else stays as CLIP left it.
         trainable=["layer4.2"],
+        # The layer whose output is cut into patches and restyled.
+        restyled_layer="layer1",
     ),
     sem_seg_head=L(DeepLabV3PlusHead)(
         input_shape=dict(

@@ -9,6 +9,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -19,6 +20,9 @@ StateDict = dict[str, Any]
 
 # OpenAI's archives carry these scalars next to the weights; no open_clip model has them.
 _ARCHIVE_SCALARS = ("input_resolution", "context_length", "vocab_size")
+
+
+_RANDOM_WEIGHTS_SEED = 0
 
 
 class ClipWeightsError(RuntimeError):
@@ -32,7 +36,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
         weights: an open_clip tag (`openai` is downloaded once and cached), the path of a `.pt`
             (state dict or OpenAI's TorchScript archive) or `.safetensors` file, or None for
-            random initialisation.
+            random weights, always the same ones, so that mining and training agree on them.
 
     Returns:
         The open_clip model, float32, on the CPU, in eval mode.
@@ -41,7 +45,9 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit.
     """
     name = _register_architecture(name)
-    model = open_clip.create_model(name, load_weights=False)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        model = open_clip.create_model(name, load_weights=False)
     if weights is None:
         logger.warning(
             "CLIP '%s' has random weights; fine only if a checkpoint replaces them", name
@@ -65,6 +71,15 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
             "ModifiedResNet: choose an 'RN*' model"
         )
     return tower
+
+
+def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
+    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`.
+
+    Raises:
+        ClipWeightsError: unknown name.
+    """
+    return open_clip.get_tokenizer(_register_architecture(name))
 
 
 def _register_architecture(name: str) -> str:

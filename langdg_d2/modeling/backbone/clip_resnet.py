@@ -5,6 +5,7 @@ Paper section 4: stem and `layer1` give the low-level features (stride 4) whose 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isqrt
 from typing import cast
 
 from detectron2.layers import ShapeSpec
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from .freezing import FrozenLayers
 from .output_stride import DilationPattern, set_output_stride
 
-# Outputs of the stem and of layer1 to layer4, by Detectron2's names, and their strides in CLIP.
+# CLIP's layers, Detectron2's names of their outputs, and the outputs' strides in CLIP.
+LAYERS = ("stem", "layer1", "layer2", "layer3", "layer4")
 FEATURES = ("stem", "res2", "res3", "res4", "res5")
 STRIDES = (4, 4, 8, 16, 32)
 LOW_LEVEL, HIGH_LEVEL = "res2", "res5"  # what the head reads
@@ -27,13 +29,17 @@ class ClipResNet(Backbone):
 
     Between the first two lie the features whose style is augmented.
 
+    Attributes:
+        restyled_layer: whose output that is.
+        restyled: the output's name among the features.
+
     Args:
         tower: as returned by `load_image_tower`; this module takes it over and changes it.
         output_stride: of the high-level features: 8, 16, or 32 (CLIP's own).
         dilation: how strides become dilation, see `set_output_stride`.
         trainable: layer groups that train, see `FrozenLayers`; all others stay frozen, in eval
             mode even after `train()`.
-        restyled: which output is restyled: `res2` (layer1) in FAMix; `stem`, `res3`, `res4`.
+        restyled_layer: whose output is restyled: `layer1` in FAMix; `stem`, `layer2`, `layer3`.
         attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
             and saves its parameters.
     """
@@ -45,17 +51,18 @@ class ClipResNet(Backbone):
         output_stride: int,
         dilation: DilationPattern = "famix",
         trainable: Sequence[str],
-        restyled: str = LOW_LEVEL,
+        restyled_layer: str = "layer1",
         attention_pool: bool = False,
     ) -> None:
         super().__init__()
-        if restyled not in FEATURES[:-1]:
-            raise ValueError(f"restyled feature '{restyled}' must be one of {FEATURES[:-1]}")
+        if restyled_layer not in LAYERS[:-1]:
+            raise ValueError(f"restyled_layer '{restyled_layer}' must be one of {LAYERS[:-1]}")
         set_output_stride(tower, output_stride=output_stride, pattern=dilation)
         if not attention_pool:
             tower.attnpool = None
         self.tower = tower
-        self.restyled = restyled
+        self.restyled_layer = restyled_layer
+        self.restyled = FEATURES[LAYERS.index(restyled_layer)]
         self._frozen = FrozenLayers(tower, trainable=trainable)
         self._output_shape = {
             LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=STRIDES[1]),
@@ -110,22 +117,39 @@ class ClipResNet(Backbone):
             (N, D), D the width of CLIP's joint space.
 
         Raises:
-            RuntimeError: without attention pooling, or if h*w is not what it was trained for.
+            RuntimeError: without attention pooling, or if h or w is not what it was trained for.
         """
-        pool = self.tower.attnpool
-        if pool is None:
-            raise RuntimeError("embed needs CLIP's attention pooling: pass attention_pool=True")
-        positions = pool.positional_embedding.shape[0] - 1  # one is the mean of all
-        if high.shape[-2] * high.shape[-1] != positions:
+        side = self.embedding_side
+        if tuple(high.shape[-2:]) != (side, side):
             raise RuntimeError(
                 f"embed got {high.shape[-2]}x{high.shape[-1]} features, attention pooling has "
-                f"{positions} positions: use images of CLIP's input size and output_stride 32"
+                f"{side}x{side} positions: use images of CLIP's input size and output_stride 32"
             )
-        return pool(high)
+        return self.tower.attnpool(high)
+
+    @property
+    def embedding_side(self) -> int:
+        """Height and width of the high-level features that `embed` takes; 7 in CLIP RN50.
+
+        Raises:
+            RuntimeError: without attention pooling.
+        """
+        if self.tower.attnpool is None:
+            raise RuntimeError("embed needs CLIP's attention pooling: pass attention_pool=True")
+        positions = self.tower.attnpool.positional_embedding.shape[0] - 1  # one is the mean of all
+        return isqrt(positions)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Low and high-level features of normalised images (N, 3, H, W), without any restyling."""
         return self.forward_high(self.forward_low(x))
+
+    @property
+    def restyled_channels(self) -> int:
+        """Channels of the restyled features."""
+        return {
+            "stem": self.tower.conv3.out_channels,
+            **{layer: _width(getattr(self.tower, layer)) for layer in LAYERS[1:]},
+        }[self.restyled_layer]
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of `res2` and `res5`."""

@@ -11,6 +11,7 @@ from ....configs.langdg_gta5 import (
     lr_scheduler,
     model,
     optimizer,
+    styles,
     train,
 )
 
@@ -25,8 +26,12 @@ model.sem_seg_head.input_shape.res5.channels = 768
 model.sem_seg_head.low_level_channels = 16
 model.sem_seg_head.channels = 64
 
-dataloader.train.mapper.augmentations[0].crop_size = [192, 384]
+dataloader.crop_size = [192, 384]
 dataloader.train.num_workers = 1
+
+# An untrained tower: mining has nothing to tell, a few steps show that it runs.
+styles.mining.batches.batch_size = 8
+styles.mining.num_workers = 1
 
 # Long enough to see the classes, and the gap between the source and the unseen looks.
 train.max_iter = 250

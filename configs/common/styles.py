@@ -1,0 +1,96 @@
+"""Augment and Mix: how styles are mined, where they are kept, and how training uses them."""
+
+from detectron2.config import LazyCall as L
+from detectron2.data import get_detection_dataset_dicts
+from detectron2.data import transforms as T
+
+from langdg_d2.data import SeededBatches, TrainMapper
+from langdg_d2.engine import StyleAugmentationHook
+from langdg_d2.modeling import load_clip
+from langdg_d2.structures import PatchGrid
+from langdg_d2.styles import (
+    BankStyles,
+    BetaWeights,
+    PatchStyleMixer,
+    PinSettings,
+    StyleBank,
+    StyleMiner,
+    TargetPrompts,
+    load_style_prompts,
+    mine_source,
+)
+
+from .constants import constants
+
+styles = dict(
+    # Patches that an image is cut into; 1 x 1 gives whole-image styles.
+    grid=L(PatchGrid)(rows=3, cols=3),
+    # File of the mined styles; null if training needs none.
+    bank="${train.output_dir}/style_bank.safetensors",
+    # Training mines the bank first where there is none.
+    mine_if_missing=True,
+    # Of the crops and prompts in mining, and of the mixing.
+    seed=1,
+    # One pass over the source set.
+    mining=L(mine_source)(
+        miner=L(StyleMiner)(
+            clip=L(load_clip)(
+                name="${model.backbone.tower.name}", weights="${model.backbone.tower.weights}"
+            ),
+            clip_name="${model.backbone.tower.name}",
+            restyled_layer="${model.backbone.restyled_layer}",
+            grid="${styles.grid}",
+            prompts=L(TargetPrompts)(
+                class_names=constants["class_names"],
+                # A pack of langdg_d2/styles/prompt_packs, or a text file with a style a line.
+                style_prompts=L(load_style_prompts)(pack="art_styles"),
+                ignore_label=constants["ignore_label"],
+                template="{style} {class_name}",
+            ),
+            pixel_mean=constants["pixel_mean"],
+            pixel_std=constants["pixel_std"],
+            class_names=constants["class_names"],
+            ignore_label=constants["ignore_label"],
+            pin=L(PinSettings)(steps=100, lr=1.0, momentum=0.9, weight_decay=1e-4),
+            device="${train.device}",
+        ),
+        batches=L(SeededBatches)(
+            dataset=L(get_detection_dataset_dicts)(
+                names="${dataloader.train.dataset.names}", filter_empty=False
+            ),
+            # Crops as in training, without changing colours.
+            mapper=L(TrainMapper)(
+                augmentations=[
+                    L(T.RandomCrop)(crop_type="absolute", crop_size="${dataloader.crop_size}")
+                ]
+            ),
+            batch_size=16,
+            seed="${styles.seed}",
+        ),
+        source="${dataloader.train.dataset.names}",
+        seed="${styles.seed}",
+        # Remembered in the bank.
+        settings=dict(
+            crop_size="${dataloader.crop_size}", batch_size="${styles.mining.batches.batch_size}"
+        ),
+        path="${styles.bank}",
+        # Batches of a process between savings of unfinished work.
+        checkpoint_period=10,
+        num_workers=4,
+    ),
+    # null trains without restyling.
+    augmentation=L(StyleAugmentationHook)(
+        mixer=L(PatchStyleMixer)(
+            grid="${styles.grid}",
+            # Other sources: PooledBankStyles (whatever class), NoiseStyles (no text).
+            styles=L(BankStyles)(bank=L(StyleBank.load)(path="${styles.bank}")),
+            # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
+            weights=L(BetaWeights)(a=0.1, b=0.1),
+            seed="${styles.seed}",
+        ),
+        # That an image is restyled, reached after so many iterations.
+        probability=1.0,
+        warmup_iters=0,
+        log_period="${train.log_period}",
+    ),
+)

@@ -1,0 +1,66 @@
+"""Batches of a data set whose content depends on a seed and their number, and on nothing else."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+
+class SeededBatches(Dataset[list[dict[str, Any]]]):
+    """One pass over a data set in random order, cut into batches; what is left over is dropped.
+
+    Batch k is the same whoever asks for it, when, and in which process: work can be shared out
+    and taken up again at will.
+
+    Args:
+        dataset: dataset dicts.
+        mapper: its randomness must be NumPy's global one, as in Detectron2's augmentations.
+        batch_size: images in a batch.
+        seed: of the order and of the mapper's randomness.
+
+    Raises:
+        ValueError: if the data set does not fill one batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: Sequence[dict[str, Any]],
+        mapper: Callable[[dict[str, Any]], dict[str, Any]],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        if not 0 < batch_size <= len(dataset):
+            raise ValueError(
+                f"batch size {batch_size} of {len(dataset)} images; choose one from 1 to "
+                f"{len(dataset)}"
+            )
+        self._dataset = dataset
+        self._mapper = mapper
+        self._batch_size = batch_size
+        self._seed = seed
+        generator = torch.Generator().manual_seed(seed)
+        self._order = torch.randperm(len(dataset), generator=generator).tolist()
+
+    def __len__(self) -> int:
+        return len(self._dataset) // self._batch_size
+
+    def __getitem__(self, number: int) -> list[dict[str, Any]]:
+        start = number * self._batch_size
+        chosen = self._order[start : start + self._batch_size]
+        with _numpy_seeded(self._seed, number):
+            return [self._mapper(self._dataset[index]) for index in chosen]
+
+
+@contextmanager
+def _numpy_seeded(*entropy: int) -> Iterator[None]:
+    """NumPy's global randomness starts from these numbers, and is put back afterwards."""
+    state = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(entropy).generate_state(1)[0])
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

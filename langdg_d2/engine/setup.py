@@ -1,0 +1,29 @@
+"""What every tool does first: read the config, set up logging, seeds and the output folder."""
+
+from argparse import Namespace
+
+from detectron2.config import LazyConfig
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig
+
+from .overrides import apply_overrides
+
+
+def setup(args: Namespace) -> DictConfig:
+    """The config a tool was started with, after Detectron2's `default_setup`.
+
+    Args:
+        args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
+            CPU.
+
+    Raises:
+        KeyError: for an override of a key that does not exist.
+    """
+    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+    if args.num_gpus == 0:
+        cfg.train.device = "cpu"
+    default_setup(cfg, args)
+    setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
+    return cfg

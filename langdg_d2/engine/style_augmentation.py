@@ -1,0 +1,86 @@
+"""The trainer hook that switches local style augmentation on for training."""
+
+from typing import Any
+
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+from torch.nn.parallel import DistributedDataParallel
+
+from ..modeling import Identity, LangDGSegmentor
+from ..styles.mixing import MixStatistics, PatchStyleMixer
+
+
+class StyleAugmentationHook(HookBase):
+    """Installs a mixer on the model before training and removes it afterwards.
+
+    Its randomness is part of the trainer's state, so that a resumed run draws the same styles. In
+    a run of several processes each draws its own.
+
+    Args:
+        mixer: what restyles the features.
+        probability: that an image is restyled, after the warm-up.
+        warmup_iters: over how many iterations the probability rises from 0, linearly.
+        log_period: iterations between entries in the event storage: `style/restyled_patches` (per
+            iteration), `style/mean_weight` of the own style, `style/fallback_share` of patches
+            whose class has no style, `style/probability`.
+    """
+
+    def __init__(
+        self, *, mixer: PatchStyleMixer, probability: float, warmup_iters: int, log_period: int
+    ) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability {probability} of restyling must be in 0..1")
+        self._mixer = mixer
+        self._probability = probability
+        self._warmup_iters = warmup_iters
+        self._log_period = log_period
+
+    def before_train(self) -> None:
+        """Check the styles against the model and install the mixer.
+
+        Raises:
+            StyleBankError: if the bank was mined for another model.
+        """
+        self._mixer.styles.prepare(self._model.backbone)
+        self._model.feature_augmentation = self._mixer
+        rank, start = comm.get_rank(), self.trainer.start_iter
+        # Each process has its own images and so draws its own styles. A checkpoint holds the
+        # main process's state; the others start anew, from numbers not used before.
+        if rank or not start:
+            self._mixer.reseed(rank, start)
+
+    def before_step(self) -> None:
+        progress = (self.trainer.iter + 1) / self._warmup_iters if self._warmup_iters else 1.0
+        self._mixer.probability = self._probability * min(1.0, progress)
+
+    def after_step(self) -> None:
+        if (self.trainer.iter + 1) % self._log_period == 0:
+            self._log(self._mixer.statistics)
+            self._mixer.statistics = MixStatistics()
+
+    def after_train(self) -> None:
+        self._model.feature_augmentation = Identity()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": self._mixer.generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._mixer.generator.set_state(state_dict["generator"])
+
+    @property
+    def _model(self) -> LangDGSegmentor:
+        model = self.trainer.model
+        return model.module if isinstance(model, DistributedDataParallel) else model
+
+    def _log(self, statistics: MixStatistics) -> None:
+        if not statistics.images:
+            return
+        self.trainer.storage.put_scalars(
+            smoothing_hint=False,
+            **{
+                "style/restyled_patches": statistics.restyled / self._log_period,
+                "style/mean_weight": statistics.weight / statistics.images,
+                "style/fallback_share": float(statistics.fallback) / statistics.patches,
+                "style/probability": self._mixer.probability,
+            },
+        )

@@ -1,0 +1,31 @@
+"""What trains and what is frozen, as a table."""
+
+from collections.abc import Iterable
+
+from tabulate import tabulate
+from torch import nn
+
+from .backbone import layer_groups
+from .meta_arch import LangDGSegmentor
+
+
+def training_summary(model: LangDGSegmentor) -> str:
+    """A row for each layer group of the backbone and one for the head.
+
+    Columns: parameters, how many of them train, and the mode of BatchNorm: `eval` normalises with
+    statistics that stay, `train` with those of the batch. The model's mode counts: call this in
+    training mode.
+    """
+    groups = layer_groups(model.backbone.tower) | {"sem_seg_head": [model.sem_seg_head]}
+    rows = [(name, *_row(modules)) for name, modules in groups.items()]
+    headers = ("module", "parameters", "trainable", "BatchNorm")
+    return tabulate(rows, headers=headers, tablefmt="pipe", intfmt=",")
+
+
+def _row(modules: Iterable[nn.Module]) -> tuple[int, int, str]:
+    everything = [module for top in modules for module in top.modules()]
+    parameters = [p for module in everything for p in module.parameters(recurse=False)]
+    norms = [m for m in everything if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    modes = sorted({"train" if norm.training else "eval" for norm in norms})
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    return sum(p.numel() for p in parameters), trainable, " and ".join(modes) or "-"

@@ -1,0 +1,108 @@
+"""Text side of CLIP: prompts become the unit vectors that styles are mined for (section 4.2)."""
+
+from collections.abc import Callable, Sequence
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip import CLIP
+from torch import Tensor
+
+from .backbone.clip_loading import load_tokenizer
+
+# What the text tower reads at once, whole prompts, at least one: memory depends on this alone.
+_SENTENCES_AT_ONCE = 320
+
+
+class TextEncoder:
+    """Encodes prompts with CLIP's text tower, each prompt only once.
+
+    A prompt is put into every sentence template, such as "a photo of a {}."; its vector is the
+    mean of the sentences' embeddings, divided by its length.
+
+    NOTE: the embeddings are averaged as they are, as in the official code. CLIP's own zero-shot
+    classifier gives each of them unit length first, which leads to other vectors.
+
+    It is not a module: the text tower has no part in a state dict or in `train()`. Vectors are
+    kept for good, so the CLIP's weights must not change later; it may move to another device.
+
+    Args:
+        clip: the model that `load_clip` returns.
+        name: the name or JSON path that `load_clip` was given; decides the tokenizer.
+        templates: functions from prompt to sentence, CLIP's 80 for ImageNet if None.
+
+    Raises:
+        ClipWeightsError: if the name is unknown.
+        ValueError: if there is no template.
+    """
+
+    def __init__(
+        self,
+        *,
+        clip: CLIP,
+        name: str,
+        templates: Sequence[Callable[[str], str]] | None = None,
+    ) -> None:
+        if templates is None:
+            templates = open_clip.OPENAI_IMAGENET_TEMPLATES
+        if not templates:
+            raise ValueError("templates are empty; pass at least one, or None for CLIP's own")
+        self._clip = clip
+        self._tokenizer = load_tokenizer(name=name)
+        self._templates = tuple(templates)
+        self._vectors: dict[str, Tensor] = {}  # on the CPU, wherever the CLIP is
+
+    # Not inference_mode: mining differentiates through a loss that holds these vectors.
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Unit vectors of prompts; those not seen before pass through the text tower.
+
+        Args:
+            prompts: P texts without template, at least one; repeated ones cost nothing.
+
+        Returns:
+            (P, D) float32 on the CLIP's device, every row of length 1; D is the width that the
+            CLIP's image and text towers share. Without gradient.
+
+        Raises:
+            RuntimeError: if the CLIP is in training mode and a prompt is new.
+            ValueError: if there is no prompt, or one is too long for the text tower.
+        """
+        if not prompts or isinstance(prompts, str):
+            raise ValueError(f"prompts are {prompts!r}, expected a list of at least one text")
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
+        at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
+        for start in range(0, len(new), at_once):
+            batch = new[start : start + at_once]
+            self._vectors.update(zip(batch, self._run(batch), strict=True))
+        return torch.stack([self._vectors[prompt] for prompt in prompts]).to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._clip.parameters()).device
+
+    def _run(self, prompts: Sequence[str]) -> Tensor:
+        if self._clip.training:
+            raise RuntimeError("the CLIP is in training mode; call its eval() before encoding")
+        sentences = [template(prompt) for prompt in prompts for template in self._templates]
+        tokens = self._tokenize(sentences).to(self._device)
+        embeddings = self._clip.encode_text(tokens).float()  # (P * templates, D)
+        mean = embeddings.unflatten(0, (len(prompts), len(self._templates))).mean(dim=1)
+        return F.normalize(mean, dim=1).cpu()
+
+    def _tokenize(self, sentences: list[str]) -> Tensor:
+        """(S, context length) int64 token ids.
+
+        The tokenizer silently cuts off what is too long, and the class name comes last. With room
+        for one token more, only sentences that were cut look different.
+        """
+        length = self._tokenizer.context_length
+        tokens = self._tokenizer(sentences)
+        roomier = self._tokenizer(sentences, context_length=length + 1)[:, :length]
+        cut = (tokens != roomier).any(dim=1).nonzero().flatten().tolist()
+        if cut:
+            raise ValueError(
+                f"'{sentences[cut[0]]}' is longer than the {length} tokens that the CLIP reads; "
+                "shorten the style prompt"
+            )
+        return tokens

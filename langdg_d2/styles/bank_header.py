@@ -1,0 +1,181 @@
+"""What a style bank was mined with: the header of its file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import langdg_d2
+
+IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
+
+_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "clip_name": str,
+    "clip_fingerprint": str,
+    "layer": str,
+    "channels": int,
+    "ignore_label": int,
+    "source": str,
+    "seed": (int, type(None)),
+    "settings": Mapping,
+    "created_by": str,
+}
+# What banks need in common to be merged; the rest says where styles come from.
+_COMMON = (
+    "clip_name",
+    "clip_fingerprint",
+    "layer",
+    "channels",
+    "grid",
+    "class_names",
+    "ignore_label",
+)
+_ORIGIN = ("source", "seed", "settings", "created_by")
+_MERGED = "merged"
+
+
+class StyleBankError(ValueError):
+    """A style bank is damaged or does not fit; the message says where and what to do."""
+
+
+def _this_version() -> str:
+    return f"langdg_d2 {langdg_d2.__version__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankHeader:
+    """What the styles of a bank belong to, and where they come from.
+
+    Attributes:
+        clip_name: architecture, as open_clip calls it.
+        clip_fingerprint: `clip_fingerprint` of the weights.
+        layer: the layer of CLIP's image tower whose output is restyled, "layer1" in the paper.
+        channels: of that output.
+        grid: rows and columns of the patches an image was cut into.
+        class_names: class id k is the k-th.
+        ignore_label: class id of unlabelled patches, which no class has; in 0..255.
+        source: set whose images were mined; of a merged bank all of them.
+        seed: of the mining; None if unknown, or if a merged bank has several.
+        settings: how the styles were mined, for people; whatever JSON can hold.
+        created_by: program and version.
+
+    Raises:
+        StyleBankError: if a value is not what is described here.
+    """
+
+    clip_name: str
+    clip_fingerprint: str
+    layer: str
+    channels: int
+    grid: tuple[int, int]
+    class_names: tuple[str, ...]
+    ignore_label: int
+    source: str
+    seed: int | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    created_by: str = field(default_factory=_this_version)
+
+    def __post_init__(self) -> None:
+        for name, kind in _TYPES.items():
+            _require(isinstance(getattr(self, name), kind), name, getattr(self, name), kind)
+        # As a file gives them back: a bank equals itself after saving and loading.
+        object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "settings", _as_json(self.settings))
+        _require(self.channels > 0, "channels", self.channels, "a positive number")
+        _require(
+            len(self.grid) == 2 and all(isinstance(n, int) and n > 0 for n in self.grid),
+            "grid",
+            self.grid,
+            "rows and columns, both positive",
+        )
+        names = self.class_names
+        _require(
+            all(isinstance(name, str) for name in names) and len({IGNORE, *names}) > len(names) > 0,
+            "class_names",
+            names,
+            f"distinct names, none of them '{IGNORE}'",
+        )
+        _require(
+            len(names) <= self.ignore_label < _LABELS,
+            "ignore_label",
+            self.ignore_label,
+            f"a number from {len(names)}, the count of classes, to {_LABELS - 1}",
+        )
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Class id of every name, "ignore" last."""
+        return {name: k for k, name in enumerate(self.class_names)} | {IGNORE: self.ignore_label}
+
+    def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
+        """One line per field that has another value than expected, with both values.
+
+        Args:
+            expected: value by field; None for whatever will do.
+            other: who expects it.
+        """
+        return [
+            f"{name}: the bank has {getattr(self, name)!r}, {other} {value!r}"
+            for name, value in expected.items()
+            if value is not None and value != getattr(self, name)
+        ]
+
+
+def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
+    """The header of a bank made of several.
+
+    Returns:
+        The header they all have, if so. Otherwise one that names all sources, has the seed they
+        share or None, and lists source, seed, settings and program of each under the setting
+        "merged"; headers that are merged already give their list.
+
+    Raises:
+        StyleBankError: no header, or headers of different models, layers, grids or classes.
+    """
+    if not headers:
+        raise StyleBankError("there is no style bank to merge; pass at least one")
+    first = headers[0]
+    common = {name: getattr(first, name) for name in _COMMON}
+    for place, header in enumerate(headers[1:], start=2):
+        if found := header.differences(common, other="the first"):
+            raise StyleBankError(
+                f"style bank {place} of {len(headers)} cannot be merged with the first; merge "
+                f"banks of one model: {'; '.join(found)}"
+            )
+    if all(header == first for header in headers):
+        return first
+    origins: list[dict[str, Any]] = []
+    for header in headers:
+        own = {name: getattr(header, name) for name in _ORIGIN}
+        origins += header.settings.get(_MERGED, [own])
+    seeds = {origin["seed"] for origin in origins}
+    return BankHeader(
+        **common,
+        source=" + ".join(dict.fromkeys(origin["source"] for origin in origins)),
+        seed=seeds.pop() if len(seeds) == 1 else None,
+        settings={_MERGED: origins},
+    )
+
+
+def _require(fits: bool, name: str, value: object, expected: object) -> None:
+    if not fits:
+        raise StyleBankError(f"style bank header: {name} is {value!r}, expected {expected}")
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(settings), allow_nan=False, default=_as_list))
+    except (TypeError, ValueError) as error:
+        raise StyleBankError(
+            f"style bank header: settings cannot be written as JSON ({error}); use dicts, lists, "
+            "strings, finite numbers, booleans and None"
+        ) from error
+
+
+def _as_list(value: object) -> list[Any]:
+    """The lists of a LazyConfig are list-like objects of their own."""
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{value!r} is a {type(value).__name__}")

@@ -1,0 +1,48 @@
+"""Whether a style bank belongs to a model: its styles live in the features of one CLIP layer."""
+
+from itertools import chain
+
+from torch import nn
+
+from ..modeling import ClipResNet
+from ..modeling.backbone.clip_resnet import LAYERS
+from ..modeling.backbone.fingerprint import clip_fingerprint
+from ..modeling.backbone.freezing import layer_groups
+from .bank import StyleBank
+
+
+def feature_fingerprint(backbone: ClipResNet) -> str:
+    """Fingerprint of the weights that make the restyled features: those up to that layer.
+
+    Later layers do not matter to the bank, and training changes some of them.
+    """
+    state = {
+        f"{name}.{k}.{key}": value
+        for name, modules in _groups_up_to_restyled(backbone).items()
+        for k, module in enumerate(modules)
+        for key, value in module.state_dict().items()
+    }
+    return clip_fingerprint(state)
+
+
+def check_bank(bank: StyleBank, backbone: ClipResNet) -> None:
+    """Check that a bank was mined in the features that a backbone restyles.
+
+    The weights are compared only while they are CLIP's own, that is frozen.
+
+    Raises:
+        StyleBankError: lists every difference and what to do.
+    """
+    modules = chain.from_iterable(_groups_up_to_restyled(backbone).values())
+    frozen = not any(p.requires_grad for module in modules for p in module.parameters())
+    bank.check(
+        layer=backbone.restyled_layer,
+        channels=backbone.restyled_channels,
+        clip_fingerprint=feature_fingerprint(backbone) if frozen else None,
+    )
+
+
+def _groups_up_to_restyled(backbone: ClipResNet) -> dict[str, list[nn.Module]]:
+    layers = LAYERS[: LAYERS.index(backbone.restyled_layer) + 1]
+    groups = layer_groups(backbone.tower)
+    return {name: group for name, group in groups.items() if name.partition(".")[0] in layers}

@@ -1,0 +1,130 @@
+"""Reading the official release's style banks, `saved_params.pkl`, without running what is in them.
+
+Such a file is a pickle: a dict that gives for `<class>_mu` and `<class>_std` the list of a class'
+statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelled patches.
+"""
+
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .bank import StyleBank
+from .bank_header import IGNORE, BankHeader, StyleBankError
+
+_MEAN, _STD = "_mu", "_std"
+
+
+def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
+    """Read a bank of the official release. Its prompts and cosines are unknown: "" and NaN.
+
+    Args:
+        path: of `saved_params.pkl`.
+        header: what the file does not tell: the CLIP it was made with (OpenAI's RN50), grid
+            (3 x 3) and source. Its classes and channels are those the file has to have; classes
+            may lack styles.
+
+    Returns:
+        The bank on the CPU, styles in the order of the header's classes, then unlabelled.
+
+    Raises:
+        StyleBankError: no such file, damage, content beyond tensors in lists (which is refused
+            before it can run), or other classes or channels than the header's.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = _TensorUnpickler(file).load()
+        return _as_bank(content, header)
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise StyleBankError(
+            f"'{path}' cannot be read as a style bank of the official release "
+            f"({type(error).__name__}: {error}); expected the saved_params.pkl that its mining "
+            "writes. Banks of langdg_d2 are read by StyleBank.load"
+        ) from error
+
+
+def _as_bank(content: object, header: BankHeader) -> StyleBank:
+    if not isinstance(content, dict):
+        raise StyleBankError(f"it holds a {type(content).__name__}, expected a dict")
+    keys = {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
+    known = {key + end for key in keys for end in (_MEAN, _STD)}
+    if unknown := sorted(map(str, set(content) - known)):
+        raise StyleBankError(f"unknown entries {unknown}, expected {sorted(known)}")
+    mean: list[Tensor] = []
+    std: list[Tensor] = []
+    class_id: list[int] = []
+    for key, k in keys.items():
+        means = _statistics(content, key + _MEAN, header.channels)
+        stds = _statistics(content, key + _STD, header.channels)
+        if len(means) != len(stds):
+            raise StyleBankError(f"'{key}' has {len(means)} means and {len(stds)} stds")
+        mean += means
+        std += stds
+        class_id += [k] * len(means)
+    if not class_id:
+        raise StyleBankError("it has no style at all")
+    unknown_cosine = torch.full((len(class_id),), torch.nan)
+    return StyleBank(
+        header=header,
+        mean=torch.stack(mean),
+        std=torch.stack(std),
+        class_id=torch.tensor(class_id, dtype=torch.uint8),
+        prompts=[""] * len(class_id),
+        cosine_before=unknown_cosine,
+        cosine_after=unknown_cosine,
+    )
+
+
+def _statistics(content: Mapping[str, Any], key: str, channels: int) -> list[Tensor]:
+    """The (C,) float32 statistics of an entry; none if the entry is missing."""
+    statistics = []
+    for place, tensor in enumerate(content.get(key, [])):
+        if not isinstance(tensor, Tensor) or tensor.shape != (channels, 1, 1):
+            found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise StyleBankError(
+                f"'{key}' number {place} is {found}, expected a tensor ({channels}, 1, 1)"
+            )
+        statistics.append(tensor.flatten().float())
+    return statistics
+
+
+def _storage(data: bytes) -> Tensor:
+    """What torch saved into a pickle for the memory of a tensor, as a flat tensor."""
+    try:
+        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return torch.empty(0, dtype=storage.dtype).set_(storage)
+    except Exception as error:  # whose text may advise to load the file without precaution
+        raise StyleBankError("the memory of a tensor is damaged or no memory, refused") from error
+
+
+def _tensor(
+    flat: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+) -> Tensor:
+    return flat.as_strided(size, stride, offset)
+
+
+def _parameter(data: Tensor, *_: object) -> Tensor:
+    return data
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """Rebuilds tensors and plain containers; knows no other name a pickle could call."""
+
+    # Own functions, not those named, which would load the bytes of a storage unchecked.
+    _ALLOWED: Mapping[tuple[str, str], Callable[..., object]] = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_parameter"): _parameter,
+        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+        ("torch.storage", "_load_from_bytes"): _storage,
+    }
+
+    def find_class(self, module: str, name: str) -> Callable[..., object]:
+        if (module, name) not in self._ALLOWED:
+            raise StyleBankError(f"it asks for '{module}.{name}', refused: no part of a tensor")
+        return self._ALLOWED[module, name]

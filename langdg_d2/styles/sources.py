@@ -1,0 +1,108 @@
+"""Where target styles come from: a mined bank, class by class, and the paper's alternatives."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..modeling import ClipResNet
+from ..structures import ChannelStats
+from .bank import StyleBank
+from .checking import check_bank
+from .drawing import StyleDrawer
+
+
+class TargetStyles(NamedTuple):
+    """Styles for the patches of a batch.
+
+    Attributes:
+        stats: mean and std (N, C, rows, cols).
+        fallback: (N, rows, cols) bool: the patch's class has no style, another's was taken.
+    """
+
+    stats: ChannelStats
+    fallback: Tensor
+
+
+class StyleSource(ABC):
+    """Gives every patch a style to be mixed with its own."""
+
+    @abstractmethod
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> TargetStyles:
+        """Styles for patches of given statistics (N, C, rows, cols) and classes (N, rows, cols).
+
+        Randomness: a CPU generator, which advances.
+        """
+
+    @abstractmethod
+    def prepare(self, backbone: ClipResNet) -> None:
+        """Check that the styles fit a backbone and move them to its device; called once."""
+
+
+class BankStyles(StyleSource):
+    """A mined style of the patch's own class, drawn uniformly (paper section 4.3).
+
+    Args:
+        bank: the mined styles.
+    """
+
+    def __init__(self, *, bank: StyleBank) -> None:
+        self.bank = bank
+
+    def prepare(self, backbone: ClipResNet) -> None:
+        check_bank(self.bank, backbone)
+        self.bank = self.bank.to(next(backbone.parameters()).device)
+        # A class that was the majority of no mined patch will hardly be one in training: falling
+        # back on other styles, which the logged share shows, beats refusing a small source set.
+        self._drawer = StyleDrawer(bank=self.bank, classes=())
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> TargetStyles:
+        drawn = self._drawer.draw(patch_classes, generator=generator)
+        return TargetStyles(_rows(self.bank, drawn.index), drawn.fallback)
+
+
+class PooledBankStyles(BankStyles):
+    """Ablation: a mined style of whatever class."""
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> TargetStyles:
+        index = torch.randint(len(self.bank), patch_classes.shape, generator=generator)
+        index = index.to(patch_classes.device, non_blocking=True)
+        fallback = torch.zeros_like(patch_classes, dtype=torch.bool)
+        return TargetStyles(_rows(self.bank, index), fallback)
+
+
+class NoiseStyles(StyleSource):
+    """Ablation: the patch's own statistics under Gaussian noise, without any text.
+
+    Args:
+        snr_db: signal-to-noise ratio in decibel, of the vector of means and of that of stds.
+    """
+
+    def __init__(self, *, snr_db: float) -> None:
+        self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
+
+    def prepare(self, backbone: ClipResNet) -> None:
+        """Noise fits everything."""
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> TargetStyles:
+        stats = ChannelStats(*(self._perturb(value, generator) for value in own))
+        return TargetStyles(stats, torch.zeros_like(patch_classes, dtype=torch.bool))
+
+    def _perturb(self, value: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(value.shape, generator=generator).to(value, non_blocking=True)
+        signal = value.square().mean(dim=1, keepdim=True).sqrt()
+        return value + self._noise_to_signal * signal * noise
+
+
+def _rows(bank: StyleBank, index: Tensor) -> ChannelStats:
+    """Rows of the bank for an index (N, rows, cols), as (N, C, rows, cols)."""
+    return ChannelStats(bank.mean[index].permute(0, 3, 1, 2), bank.std[index].permute(0, 3, 1, 2))

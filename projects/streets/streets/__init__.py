@@ -1,0 +1,1 @@
+"""Procedural driving scenes with exact labels: layouts, looks, a renderer and dataset writers."""

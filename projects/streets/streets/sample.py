@@ -1,0 +1,30 @@
+"""One scene by number: the same (seed, look, index, size) always gives the same picture."""
+
+import zlib
+
+import numpy as np
+
+from streets.looks import get_look
+from streets.render import Rendering, render
+from streets.scenes import build_scene
+
+
+def draw_sample(*, seed: int, look: str, index: int, size: tuple[int, int]) -> Rendering:
+    """Make up scene number `index` and draw it.
+
+    The scene depends on the seed, the index and the look's city only, so looks of one city show
+    the same scene; light and weather depend on the look as well.
+
+    Args:
+        seed: of the whole collection.
+        look: name in `looks.LOOKS`.
+        index: number of the scene, from 0.
+        size: (height, width) of the image.
+
+    Raises:
+        ValueError: if there is no such look.
+    """
+    chosen = get_look(look)
+    scene = build_scene(chosen.city, np.random.default_rng([seed, index]))
+    weather = np.random.default_rng([seed, index, zlib.crc32(look.encode())])
+    return render(scene, chosen, size, weather)

@@ -1,0 +1,50 @@
+"""Makes the `streets` package importable and shares a small population of scenes."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pytest
+from streets.camera import Camera
+from streets.cities import GAME_CITY, OLD_TOWN
+from streets.classes import to_train_ids
+from streets.raster import rasterize
+from streets.scenes import Scene, build_scene
+
+SIZE = (96, 192)
+
+
+@pytest.fixture(scope="session")
+def scenes() -> list[Scene]:
+    """Sixty scenes of the source city."""
+    return [build_scene(GAME_CITY, np.random.default_rng([1, k])) for k in range(60)]
+
+
+@pytest.fixture(scope="session")
+def old_town() -> list[Scene]:
+    """Thirty scenes of the second city."""
+    return [build_scene(OLD_TOWN, np.random.default_rng([1, k])) for k in range(30)]
+
+
+def count_classes(scenes: list[Scene]) -> np.ndarray:
+    """Pixels of every train class in every scene, (scenes, 256)."""
+    counts = []
+    for scene in scenes:
+        raster = rasterize(scene.mesh, Camera.from_pose(scene.pose, SIZE), 1)
+        label_of_face = np.append(23, scene.mesh.faces["label"]).astype(np.uint8)
+        counts.append(np.bincount(to_train_ids(label_of_face[raster.ids]).ravel(), minlength=256))
+    return np.array(counts)
+
+
+@pytest.fixture(scope="session")
+def class_counts(scenes: list[Scene]) -> np.ndarray:
+    """Pixels of every train class in every scene of the source city."""
+    return count_classes(scenes)
+
+
+@pytest.fixture(scope="session")
+def old_town_counts(old_town: list[Scene]) -> np.ndarray:
+    """Pixels of every train class in every scene of the second city."""
+    return count_classes(old_town)

@@ -1,0 +1,97 @@
+"""Files on disk: names, PNG modes, ids and palette."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streets.classes import LABEL_ID, label_id_palette, to_train_ids
+from streets.files import Naming, acdc_files, cityscapes_files, gta5_files, write_sample
+from streets.render import Rendering
+from streets.sample import draw_sample
+
+from langdg_d2.structures.label_space import (
+    CITYSCAPES_19,
+    CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
+    TRAIN_IDS,
+)
+
+_SIZE = (48, 96)
+
+
+@pytest.fixture(scope="module")
+def rendering() -> Rendering:
+    """A small view with a licence plate and the ego vehicle put into its labels."""
+    drawn = draw_sample(seed=0, look="clear", index=0, size=_SIZE)
+    drawn.label_ids[20, 30:34] = LABEL_ID["license plate"]
+    drawn.label_ids[-2:] = LABEL_ID["ego vehicle"]
+    return drawn
+
+
+def test_gta5_labels_are_a_palette_png_of_label_ids(tmp_path: Path, rendering: Rendering) -> None:
+    files = gta5_files(tmp_path, "train", 12)
+    write_sample(rendering, files)
+    assert (tmp_path / "gta5/images/00012.png").is_file()
+    with Image.open(tmp_path / "gta5/labels/00012.png") as label:
+        assert label.mode == "P"
+        assert (label.getpalette() or [])[: 3 * 35] == label_id_palette()[: 3 * 35]
+        stored = np.asarray(label)
+        shown = np.asarray(label.convert("RGB"))
+    np.testing.assert_array_equal(stored, rendering.label_ids)
+    assert stored.max() == 34
+    road = stored == LABEL_ID["road"]
+    assert (shown[road] == CITYSCAPES_19.colors[0]).all()
+    np.testing.assert_array_equal(GTA5_LABEL_IDS.decode(stored), to_train_ids(stored))
+
+
+@pytest.mark.parametrize(
+    ("naming", "image", "label", "train_label"),
+    [
+        (
+            cityscapes_files,
+            "cityscapes/leftImg8bit/val/streetshaven/streetshaven_000002_000019_leftImg8bit.png",
+            "cityscapes/gtFine/val/streetshaven/streetshaven_000002_000019_gtFine_labelIds.png",
+            "cityscapes/gtFine/val/streetshaven/streetshaven_000002_000019_gtFine_labelTrainIds.png",
+        ),
+        (
+            acdc_files("fog"),
+            "acdc/rgb_anon/fog/val/GOPR0001/GOPR0001_frame_000003_rgb_anon.png",
+            "acdc/gt/fog/val/GOPR0001/GOPR0001_frame_000003_gt_labelIds.png",
+            "acdc/gt/fog/val/GOPR0001/GOPR0001_frame_000003_gt_labelTrainIds.png",
+        ),
+    ],
+    ids=["cityscapes", "acdc"],
+)
+def test_grey_labels_hold_exact_ids(
+    naming: Naming, image: str, label: str, train_label: str, tmp_path: Path, rendering: Rendering
+) -> None:
+    write_sample(rendering, naming(tmp_path, "val", 3))
+    with Image.open(tmp_path / image) as picture:
+        assert picture.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(picture), rendering.image)
+    with Image.open(tmp_path / label) as ids, Image.open(tmp_path / train_label) as train:
+        assert ids.mode == train.mode == "L"
+        assert ids.size == train.size == picture.size == (_SIZE[1], _SIZE[0])
+        stored, trained = np.asarray(ids), np.asarray(train)
+    assert set(np.unique(stored)) <= {*range(34), 255}
+    assert set(np.unique(trained)) <= {*range(19), 255}
+    np.testing.assert_array_equal(CITYSCAPES_LABEL_IDS.decode(stored), trained)
+    np.testing.assert_array_equal(TRAIN_IDS.decode(trained), to_train_ids(rendering.label_ids))
+    assert (stored[20, 30:34] == 255).all()  # Cityscapes' -1 in eight bits
+
+
+def test_writing_leaves_no_unfinished_files(tmp_path: Path, rendering: Rendering) -> None:
+    files = gta5_files(tmp_path, "train", 1)
+    assert not files.complete
+    write_sample(rendering, files)
+    assert files.complete
+    found = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(found) == sorted(files.all)
+
+
+def test_palette_has_the_class_colours_and_black_for_void() -> None:
+    palette = np.array(label_id_palette()).reshape(256, 3)
+    for name, color in zip(CITYSCAPES_19.names, CITYSCAPES_19.colors, strict=True):
+        assert tuple(palette[LABEL_ID[name]]) == color
+    assert (palette[[0, 1, 3, 4, 34, 255]] == 0).all()

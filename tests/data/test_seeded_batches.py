@@ -1,0 +1,47 @@
+"""Batches depend on the seed and their number alone."""
+
+import numpy as np
+import pytest
+
+from langdg_d2.data import SeededBatches
+
+
+def mapper(record):
+    return {"id": record["id"], "drawn": np.random.rand()}
+
+
+def build(seed=0, size=10, batch_size=3):
+    return SeededBatches(
+        dataset=[{"id": k} for k in range(size)], mapper=mapper, batch_size=batch_size, seed=seed
+    )
+
+
+def test_one_pass_holds_every_image_at_most_once_in_full_batches():
+    batches = build()
+    assert len(batches) == 3
+    ids = [x["id"] for k in range(3) for x in batches[k]]
+    assert len(set(ids)) == len(ids) == 9
+
+
+def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for():
+    first = [build()[k] for k in (0, 1, 2)]
+    np.random.seed(99)
+    again = [build()[k] for k in (2, 0, 1)]
+    assert [again[1], again[2], again[0]] == first
+    assert build(seed=1)[0] != first[0]
+    assert len({x["drawn"] for batch in first for x in batch}) == 9
+
+
+def test_global_randomness_goes_on_as_if_nothing_had_been_drawn():
+    np.random.seed(7)
+    expected = np.random.rand(2)
+    np.random.seed(7)
+    drawn = [np.random.rand()]
+    build()[0]
+    assert [*drawn, np.random.rand()] == expected.tolist()
+
+
+@pytest.mark.parametrize("batch_size", [0, 11])
+def test_batch_that_the_data_set_cannot_fill_is_refused(batch_size):
+    with pytest.raises(ValueError, match=rf"batch size {batch_size} of 10 images"):
+        build(batch_size=batch_size)

@@ -1,0 +1,189 @@
+"""Mining batches and whole source sets: choice of patches, resuming, sharing out."""
+
+import numpy as np
+import pytest
+import torch
+from detectron2.engine import launch
+
+from langdg_d2.data import SeededBatches
+from langdg_d2.modeling import load_clip
+from langdg_d2.structures import PatchGrid
+from langdg_d2.styles import (
+    PinSettings,
+    StyleBank,
+    StyleBankError,
+    StyleMiner,
+    TargetPrompts,
+    ensure_bank,
+    mine_source,
+)
+from langdg_d2.styles.mining import choose_patches
+
+CLASSES = ("road", "car", "sky")
+GRID = PatchGrid(2, 2)
+
+
+def build_miner(clip_config, grid=GRID, steps=2):
+    torch.manual_seed(0)  # the same random CLIP in every process
+    return StyleMiner(
+        clip=load_clip(name=clip_config, weights=None),
+        clip_name=clip_config,
+        restyled_layer="layer1",
+        grid=grid,
+        prompts=TargetPrompts(
+            class_names=CLASSES, style_prompts=("old", "new", "odd"), ignore_label=255
+        ),
+        pixel_mean=(100.0, 100.0, 100.0),
+        pixel_std=(50.0, 50.0, 50.0),
+        class_names=CLASSES,
+        ignore_label=255,
+        pin=PinSettings(steps=steps),
+        device="cpu",
+    )
+
+
+def example(record):
+    """A random image, different whenever it is drawn, of stripes of two classes."""
+    image = torch.from_numpy(np.random.randint(0, 256, (3, 40, 48), dtype=np.uint8))
+    label = torch.full((40, 48), record["id"] % 3, dtype=torch.uint8)
+    label[:, 24:] = 255
+    return {"image": image, "sem_seg": label}
+
+
+def build_batches(size=12):
+    return SeededBatches(
+        dataset=[{"id": k} for k in range(size)], mapper=example, batch_size=2, seed=4
+    )
+
+
+def mine(clip_config, path, batches=None, **options):
+    mine_source(
+        miner=build_miner(clip_config, **options),
+        batches=batches or build_batches(),
+        source="stripes",
+        seed=4,
+        settings={"note": "test"},
+        path=str(path),
+        checkpoint_period=1,
+        num_workers=0,
+    )
+    return StyleBank.load(path)
+
+
+def same(first: StyleBank, second: StyleBank) -> bool:
+    names = ("mean", "std", "class_id", "cosine_before", "cosine_after")
+    equal = all(torch.equal(getattr(first, n), getattr(second, n)) for n in names)
+    return equal and first.prompts == second.prompts and first.header == second.header
+
+
+def test_first_patch_of_each_class_is_chosen_cell_by_cell_over_the_images():
+    classes = torch.randint(0, 4, (5, 3, 2), dtype=torch.uint8)
+    choice = choose_patches(classes)
+    assert choice.class_ids == sorted(set(classes.flatten().tolist()))
+    for class_id, place in zip(choice.class_ids, choice.places, strict=True):
+        slow = next(
+            (image, row, col)
+            for row in range(3)
+            for col in range(2)
+            for image in range(5)
+            if classes[image, row, col] == class_id
+        )
+        assert place == slow
+
+
+def test_mined_styles_are_the_optimised_statistics_of_the_chosen_patches(tiny_clip):
+    miner = build_miner(tiny_clip, grid=PatchGrid(1, 2), steps=0)
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    labels[1, :, 32:] = 2
+    header = miner.header(source="s", seed=0, settings={})
+    bank = miner.mine(images, labels, header=header, generator=torch.Generator().manual_seed(0))
+    low = miner._backbone.forward_low((images - 100.0) / 50.0)["res2"]
+    expected = torch.stack([low[0, :, :, :8], low[1, :, :, 8:]])  # road, sky
+    assert bank.class_id.tolist() == [0, 2]
+    assert torch.allclose(bank.mean, expected.mean((2, 3)), atol=1e-5)
+    assert torch.allclose(bank.std, (expected.flatten(2).var(2) + 1e-5).sqrt(), atol=1e-5)
+    assert [p.split()[-1] for p in bank.prompts] == ["road", "sky"]
+
+
+def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_path):
+    bank = mine(tiny_clip, tmp_path / "bank.safetensors")
+    batches = build_batches()
+    grid = PatchGrid(2, 2)
+    present = [
+        sorted({c for x in batches[k] for c in grid.majority(x["sem_seg"]).flatten().tolist()})
+        for k in range(len(batches))
+    ]
+    assert bank.class_id.tolist() == [c for classes in present for c in classes]
+    assert {p for p, c in zip(bank.prompts, bank.class_id, strict=True) if c == 255} == {"photo"}
+    assert bank.header.source == "stripes"
+    assert bank.header.settings["pin"]["steps"] == 2
+    assert list(tmp_path.iterdir()) == [tmp_path / "bank.safetensors"]
+
+
+class Interrupted(SeededBatches):
+    """Ends abruptly when a batch is asked for that is past a limit."""
+
+    limit = 3
+
+    def __getitem__(self, number):
+        if number == self.limit:
+            raise KeyboardInterrupt
+        return super().__getitem__(number)
+
+
+def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
+    whole = mine(tiny_clip, tmp_path / "whole.safetensors")
+    path = tmp_path / "broken.safetensors"
+    cut = Interrupted(dataset=[{"id": k} for k in range(12)], mapper=example, batch_size=2, seed=4)
+    with pytest.raises(KeyboardInterrupt):
+        mine(tiny_clip, path, cut)
+    assert not path.exists()
+    part = StyleBank.load(tmp_path / "broken.safetensors.part0")
+    assert torch.equal(part.mean, whole.mean[: len(part)])
+    # What is done is not asked for again.
+    rest = build_batches()
+    asked = []
+    plain = rest._mapper
+    rest._mapper = lambda record: asked.append(record["id"]) or plain(record)
+    assert same(mine(tiny_clip, path, rest), whole)
+    assert len(asked) == 2 * 3
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_unfinished_work_of_other_settings_is_refused_and_kept(tiny_clip, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    cut = Interrupted(dataset=[{"id": k} for k in range(12)], mapper=example, batch_size=2, seed=4)
+    with pytest.raises(KeyboardInterrupt):
+        mine(tiny_clip, path, cut)
+    with pytest.raises(StyleBankError, match=r"part0' is unfinished mining with other settings"):
+        mine(tiny_clip, path, steps=3)
+    assert (tmp_path / "bank.safetensors.part0").exists()
+
+
+def _mine_in_process(clip_config: str, path: str) -> None:
+    torch.set_num_threads(1)
+    mine(clip_config, path)
+
+
+def test_two_processes_mine_the_bank_of_one(tiny_clip, tmp_path):
+    path = tmp_path / "two.safetensors"
+    launch(_mine_in_process, 2, dist_url="auto", args=(tiny_clip, str(path)))
+    one = mine(tiny_clip, tmp_path / "one.safetensors")
+    two = StyleBank.load(path)
+    assert torch.equal(two.class_id, one.class_id)
+    assert two.prompts == one.prompts
+    assert torch.allclose(two.mean, one.mean, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(two.std, one.std, rtol=1e-4, atol=1e-5)
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_missing_bank_is_mined_or_asked_for(tmp_path):
+    path = str(tmp_path / "bank.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no style bank at .*tools/mine_styles\.py"):
+        ensure_bank(path, mine=None)
+    mined = []
+    ensure_bank(path, mine=lambda: mined.append(path))
+    assert mined == [path]
+    (tmp_path / "bank.safetensors").write_bytes(b"")
+    ensure_bank(path, mine=None)

@@ -1,0 +1,229 @@
+"""Training's restyling against the equations, its randomness, and what it counts."""
+
+import numpy as np
+import pytest
+import torch
+
+from langdg_d2.modeling import ClipResNet
+from langdg_d2.structures import ChannelStats, PatchGrid, patch_stats
+from langdg_d2.styles import (
+    BankHeader,
+    BankStyles,
+    BetaWeights,
+    ConstantWeights,
+    NoiseStyles,
+    PatchStyleMixer,
+    PooledBankStyles,
+    StyleBank,
+    StyleBankError,
+)
+from langdg_d2.styles.checking import feature_fingerprint
+
+CHANNELS, CLASSES, GRID = 16, ("road", "car", "sky"), PatchGrid(2, 3)
+
+
+@pytest.fixture
+def backbone(tiny_tower):
+    return ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.2",))
+
+
+def make_bank(backbone, classes=(0, 0, 1, 255), **changes):
+    generator = torch.Generator().manual_seed(0)
+    header = {
+        "clip_name": "tiny",
+        "clip_fingerprint": feature_fingerprint(backbone),
+        "layer": "layer1",
+        "channels": CHANNELS,
+        "grid": (2, 3),
+        "class_names": CLASSES,
+        "ignore_label": 255,
+        "source": "test",
+        "seed": 0,
+    }
+    return StyleBank(
+        header=BankHeader(**header | changes),
+        mean=torch.rand(len(classes), CHANNELS, generator=generator),
+        std=torch.rand(len(classes), CHANNELS, generator=generator),
+        class_id=torch.tensor(classes, dtype=torch.uint8),
+        prompts=["p"] * len(classes),
+        cosine_before=torch.zeros(len(classes)),
+        cosine_after=torch.ones(len(classes)),
+    )
+
+
+@pytest.fixture
+def batch():
+    features = (torch.randn(4, CHANNELS, 10, 12) + 0.3).relu()
+    classes = torch.randint(0, 3, (4, 2, 3), dtype=torch.uint8)
+    classes[0, 0, 0] = 255
+    return features, classes
+
+
+def mixer(backbone, styles, weights=None, **options):
+    styles.prepare(backbone)
+    weights = weights or BetaWeights(a=0.1, b=0.1)
+    return PatchStyleMixer(grid=GRID, styles=styles, weights=weights, **options)
+
+
+def nearest_rows(stats: ChannelStats, bank: StyleBank) -> torch.Tensor:
+    """(N, rows, cols) row of the bank that each patch's statistics equal."""
+    flat = stats.mean.permute(0, 2, 3, 1).reshape(-1, CHANNELS)
+    distance = torch.cdist(flat, bank.mean, compute_mode="donot_use_mm_for_euclid_dist")
+    assert distance.min(1).values.max() < 1e-6
+    return distance.argmin(1).view(stats.mean.shape[0], *stats.mean.shape[2:])
+
+
+def test_batch_is_restyled_as_the_equations_say(reference, backbone, batch):
+    features, classes = batch
+    bank = make_bank(backbone)
+    mixing = mixer(backbone, BankStyles(bank=bank), seed=5)
+    drawn, weights = {}, {}
+    draw, sample = mixing.styles.draw, mixing._weights
+
+    def keep_draw(*args, **kwargs):
+        drawn["styles"] = draw(*args, **kwargs)
+        return drawn["styles"]
+
+    def keep_weights(*args):
+        weights["alpha"] = sample(*args)
+        return weights["alpha"]
+
+    mixing.styles.draw, mixing._weights = keep_draw, keep_weights
+    found = mixing(features, classes)
+    stats = drawn["styles"].stats
+    for n, image in enumerate(features):
+        styles = [
+            (stats.mean.flatten(2)[n, :, k].tolist(), stats.std.flatten(2)[n, :, k].tolist())
+            for k in range(6)
+        ]
+        alpha = weights["alpha"][n].flatten().tolist()
+        expected = reference.mixed_image(image, 2, 3, styles, alpha)
+        error = (found[n].double() - expected).norm() / expected.norm()
+        assert error < 1e-5
+
+
+def test_each_patch_gets_a_style_of_its_class_or_else_of_unlabelled_patches(backbone, batch):
+    features, classes = batch
+    bank = make_bank(backbone)
+    source = BankStyles(bank=bank)
+    source.prepare(backbone)
+    target = source.draw(
+        patch_stats(features, GRID), classes, generator=torch.Generator().manual_seed(0)
+    )
+    rows = nearest_rows(target.stats, bank)
+    label = bank.class_id[rows]
+    lacking = classes == 2  # no style was mined for the sky
+    assert (label[lacking] == 255).all()
+    assert torch.equal(label[~lacking], classes[~lacking])
+    assert torch.equal(target.fallback, lacking)
+
+
+def test_pooled_styles_come_from_any_class(backbone):
+    bank = make_bank(backbone)
+    source = PooledBankStyles(bank=bank)
+    source.prepare(backbone)
+    classes = torch.zeros(200, 2, 3, dtype=torch.uint8)
+    own = ChannelStats(*(torch.zeros(200, CHANNELS, 2, 3) for _ in range(2)))
+    target = source.draw(own, classes, generator=torch.Generator().manual_seed(0))
+    counts = torch.bincount(nearest_rows(target.stats, bank).flatten(), minlength=4)
+    assert counts.min() > 1200 / 4 * 0.8
+
+
+def test_noise_has_the_wanted_signal_to_noise_ratio():
+    own = ChannelStats(torch.rand(50, 64, 2, 3) + 1, torch.rand(50, 64, 2, 3) + 2)
+    classes = torch.zeros(50, 2, 3, dtype=torch.uint8)
+    target = NoiseStyles(snr_db=20.0).draw(own, classes, generator=torch.Generator().manual_seed(0))
+    for signal, noisy in zip(own, target.stats, strict=True):
+        ratio = signal.square().sum() / (noisy - signal).square().sum()
+        assert 10 * ratio.log10().item() == pytest.approx(20.0, abs=0.2)
+
+
+def test_weights_are_beta_distributed_one_for_each_image_and_channel():
+    weights = BetaWeights(a=0.1, b=0.1)(200, 100, torch.Generator().manual_seed(0))
+    assert weights.shape == (200, 100, 1, 1)
+    values = weights.flatten().double().numpy()
+    assert values.mean() == pytest.approx(0.5, abs=0.01)
+    assert values.var() == pytest.approx(0.25 / 1.2, rel=0.02)  # ab / ((a+b)^2 (a+b+1))
+    assert np.mean(values < 1e-3) == pytest.approx(np.mean(values > 1 - 1e-3), abs=0.02)
+
+
+def test_weight_one_changes_nothing_and_weight_zero_leaves_nothing(backbone, batch):
+    features, classes = batch
+    bank = make_bank(backbone)
+    same = mixer(backbone, BankStyles(bank=bank), ConstantWeights(value=1))
+    assert torch.allclose(same(features, classes), features, atol=1e-6)
+    replaced = mixer(backbone, BankStyles(bank=bank), ConstantWeights(value=0))
+    drawn = []
+    draw = replaced.styles.draw
+    replaced.styles.draw = lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1]
+    found = patch_stats(replaced(features, classes), GRID)
+    # Before the ReLU the statistics are the drawn ones; it can only raise the mean.
+    assert (found.mean >= drawn[0].stats.mean - 1e-5).all()
+
+
+def test_probability_chooses_images_and_the_others_stay(backbone, batch):
+    features, classes = batch
+    mixing = mixer(backbone, BankStyles(bank=make_bank(backbone)), probability=0.5, seed=1)
+    unchanged = 0
+    for _ in range(50):
+        out = mixing(features, classes)
+        unchanged += sum(
+            torch.allclose(o, f, atol=1e-6) for o, f in zip(out, features, strict=True)
+        )
+    assert 0.35 < unchanged / 200 < 0.65
+    statistics = mixing.statistics
+    assert statistics.patches == 50 * 4 * 6
+    assert statistics.restyled == (200 - unchanged) * 6
+    assert int(statistics.fallback) == 50 * int((classes == 2).sum())
+    assert statistics.weight / statistics.images == pytest.approx(0.5, abs=0.05)
+
+
+def test_same_seed_restyles_alike_and_processes_differ(backbone, batch):
+    features, classes = batch
+    bank = make_bank(backbone)
+
+    def first(seed, *numbers):
+        mixing = mixer(backbone, BankStyles(bank=bank), seed=seed)
+        if numbers:
+            mixing.reseed(*numbers)
+        return mixing(features, classes)
+
+    assert torch.equal(first(3), first(3))
+    assert torch.equal(first(3, 1, 0), first(3, 1, 0))
+    assert not torch.equal(first(3), first(4))
+    assert not torch.equal(first(3, 0, 0), first(3, 1, 0))
+
+
+def test_missing_patch_classes_or_those_of_another_grid_are_refused(backbone, batch):
+    features, _ = batch
+    mixing = mixer(backbone, BankStyles(bank=make_bank(backbone)))
+    with pytest.raises(ValueError, match=r"patch classes are None, expected \(4, 2, 3\)"):
+        mixing(features, None)
+    with pytest.raises(ValueError, match=r"patch classes are \(4, 3, 3\), expected \(4, 2, 3\)"):
+        mixing(features, torch.zeros(4, 3, 3, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"layer": "layer2"}, "layer: the bank has 'layer2', the model 'layer1'"),
+        ({"clip_fingerprint": "another"}, "clip_fingerprint: the bank has 'another'"),
+    ],
+)
+def test_bank_of_another_model_is_refused(backbone, changes, difference):
+    with pytest.raises(StyleBankError, match=difference):
+        BankStyles(bank=make_bank(backbone, **changes)).prepare(backbone)
+
+
+def test_weights_that_training_has_changed_are_not_compared(tiny_tower):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer1",))
+    bank = make_bank(backbone, clip_fingerprint="before training")
+    BankStyles(bank=bank).prepare(backbone)
+    assert feature_fingerprint(backbone) != "before training"
+
+
+def test_parameters_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"Beta\(0, 0\.1\) needs two positive"):
+        BetaWeights(a=0, b=0.1)
+    with pytest.raises(ValueError, match=r"weight 1\.5 must be in 0\.\.1"):
+        ConstantWeights(value=1.5)

@@ -1,0 +1,122 @@
+"""PIN's optimisation, step by step, against float64 loops."""
+
+import copy
+
+import pytest
+import torch
+
+from langdg_d2.modeling import ClipResNet, load_clip
+from langdg_d2.styles import PinSettings, PromptDrivenNormalization
+
+PAPER = {"steps": 100, "lr": 1.0, "momentum": 0.9, "weight_decay": 1e-4}
+
+
+@pytest.fixture
+def backbone(tiny_tower):
+    return ClipResNet(
+        tower=tiny_tower.requires_grad_(False),
+        output_stride=32,
+        trainable=(),
+        attention_pool=True,
+    ).eval()
+
+
+@pytest.fixture
+def problem():
+    """Two patches of 20 x 22 and two texts."""
+    generator = torch.Generator().manual_seed(3)
+    patches = torch.randn(2, 16, 20, 22, generator=generator).relu() + 0.1
+    text = torch.nn.functional.normalize(torch.randn(2, 16, generator=generator), dim=1)
+    return patches, text
+
+
+def slow(reference, backbone, patches, text, settings):
+    double = copy.deepcopy(backbone).double()
+
+    def embed(x):
+        return double.embed(double.forward_high({"res2": x})["res5"])
+
+    return [
+        reference.mined_style(p, t.double(), embed, 16, len(patches), **settings)
+        for p, t in zip(patches, text, strict=True)
+    ]
+
+
+def test_defaults_are_the_papers_settings():
+    assert vars(PinSettings()) == PAPER
+
+
+def test_hundred_steps_follow_the_reference_at_every_step(reference, backbone, problem):
+    patches, text = problem
+    double = copy.deepcopy(backbone).double()
+    pin = PromptDrivenNormalization(backbone=double, settings=PinSettings())
+    found = pin(patches.double(), text.double())
+    expected = slow(reference, backbone, patches, text, PAPER)
+    losses = torch.tensor([e[2] for e in expected], dtype=torch.float64).mean(0)
+    assert found.losses.shape == (100,)
+    assert torch.allclose(found.losses, losses, rtol=1e-5)
+    for k, (mean, std, _) in enumerate(expected):
+        assert torch.allclose(found.stats.mean[k].flatten(), mean, rtol=1e-5, atol=1e-8)
+        assert torch.allclose(found.stats.std[k].flatten(), std, rtol=1e-5, atol=1e-8)
+
+
+def test_float32_stays_within_1e_5_of_the_reference_while_steps_do_not_amplify(
+    reference, backbone, problem
+):
+    patches, text = problem
+    settings = PAPER | {"steps": 10}
+    found = PromptDrivenNormalization(backbone=backbone, settings=PinSettings(**settings))(
+        patches, text
+    )
+    expected = slow(reference, backbone, patches, text, settings)
+    losses = torch.tensor([e[2] for e in expected]).mean(0)
+    assert torch.allclose(found.losses, losses, rtol=1e-5)
+    mean = torch.stack([e[0] for e in expected])
+    assert (found.stats.mean.flatten(1).double() - mean).norm() / mean.norm() < 1e-5
+
+
+def test_cosines_before_and_after_are_those_of_the_stats(backbone, problem):
+    patches, text = problem
+    pin = PromptDrivenNormalization(backbone=backbone, settings=PinSettings(steps=30))
+    result = pin(patches, text)
+    assert result.losses[0].item() == pytest.approx(1 - result.cosine_before.mean().item(), 1e-5)
+    assert (result.cosine_after > result.cosine_before).all()
+
+
+def test_nothing_but_the_statistics_changes(backbone, problem):
+    patches, text = problem
+    before = copy.deepcopy(backbone.state_dict())
+    kept = patches.clone()
+    PromptDrivenNormalization(backbone=backbone, settings=PinSettings(steps=3))(patches, text)
+    assert torch.equal(patches, kept)
+    assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
+    assert all(p.grad is None for p in backbone.parameters())
+
+
+def test_without_steps_the_patches_keep_their_own_style(backbone, problem):
+    patches, text = problem
+    result = PromptDrivenNormalization(backbone=backbone, settings=PinSettings(steps=0))(
+        patches, text
+    )
+    assert torch.allclose(result.stats.mean.flatten(1), patches.mean((2, 3)), atol=1e-6)
+    assert torch.equal(result.cosine_before, result.cosine_after)
+    assert len(result.losses) == 0
+
+
+@pytest.mark.parametrize(("layer", "side"), [("stem", 16), ("layer1", 16), ("layer2", 8)])
+def test_patches_are_pooled_to_the_size_of_clips_input_in_their_layer(tiny_clip, layer, side):
+    clip = load_clip(name=tiny_clip, weights=None)
+    backbone = ClipResNet(
+        tower=clip.visual,
+        output_stride=32,
+        trainable=(),
+        restyled_layer=layer,
+        attention_pool=True,
+    ).eval()
+    images = torch.rand(1, 3, 64, 64)  # CLIP's input size here
+    features = backbone.forward_low(images)[backbone.restyled]
+    assert features.shape[-1] == side
+    pin = PromptDrivenNormalization(backbone=backbone, settings=PinSettings(steps=0))
+    text = torch.nn.functional.normalize(torch.rand(1, 16), dim=1)
+    expected = torch.nn.functional.cosine_similarity(text, clip.encode_image(images))
+    assert torch.allclose(pin(features, text).cosine_before, expected, atol=1e-5)

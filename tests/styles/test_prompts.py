@@ -1,0 +1,238 @@
+"""Style prompts and target texts: what a pack file means, what is drawn and how often."""
+
+import re
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.styles.prompts import TargetPrompts, load_style_prompts, random_character_prompts
+
+PACKS = ("art_styles", "driving_conditions")
+CLASSES = ("road", "traffic light", "car")
+STYLES = ("foggy", "Silent Film style", "frosty", "moonlit")
+IGNORE = 255
+
+
+def target_prompts(**changes):
+    defaults = {"class_names": CLASSES, "style_prompts": STYLES, "ignore_label": IGNORE}
+    return TargetPrompts(**defaults | changes)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def is_uniform(outcomes, expected):
+    """Whether outcomes are the expected ones, in frequencies that chance explains."""
+    counts = Counter(outcomes)
+    return set(counts) == set(expected) and chisquare(list(counts.values())).pvalue > 1e-3
+
+
+# Packs
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_packs_hold_20_prompts_that_are_tidy(pack):
+    prompts = load_style_prompts(pack)
+    assert len(prompts) == 20
+    assert all(re.fullmatch(r"[A-Za-z]+([ -][A-Za-z]+)*", prompt) for prompt in prompts)
+
+
+def test_art_styles_say_so_and_packs_share_nothing():
+    art, driving = (load_style_prompts(pack) for pack in PACKS)
+    assert all(re.fullmatch(r"[A-Z]\w+( [A-Z]\w+){1,2} style", prompt) for prompt in art)
+    assert not set(art) & set(driving)
+
+
+words = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="#"), min_size=1)
+styles = st.lists(words, min_size=1, max_size=4).map(" ".join)
+files = st.lists(styles, min_size=1, unique_by=str.lower)
+fillers = st.lists(st.sampled_from(["", "   ", "\t", "# a comment", "  # foggy # hazy"]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(prompts=files, data=st.data())
+def test_file_is_read_line_by_line_without_comments_and_spare_space(
+    prompts, data, tmp_path_factory
+):
+    lines = []
+    for prompt in prompts:
+        spread = data.draw(st.sampled_from([" ", "  ", "\t"])).join(prompt.split(" "))
+        ending = data.draw(st.sampled_from(["", "  ", " # a comment", "#"]))
+        lines += [*data.draw(fillers), "  " + spread + ending]
+    path = tmp_path_factory.mktemp("pack") / "styles.txt"
+    path.write_text("\n".join([*lines, *data.draw(fillers)]), encoding="utf-8")
+    assert load_style_prompts(str(path)) == tuple(prompts)
+
+
+@settings(deadline=None, max_examples=50)
+@given(prompts=files, data=st.data())
+def test_any_prompt_written_twice_is_named(prompts, data, tmp_path_factory):
+    repeated = data.draw(st.sampled_from(prompts))
+    place = data.draw(st.integers(0, len(prompts)))
+    path = tmp_path_factory.mktemp("pack") / "styles.txt"
+    lines = [*prompts[:place], repeated, *prompts[place:]]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(f"hold {[repeated]} more than once")):
+        load_style_prompts(str(path))
+
+
+def test_spellings_that_clip_cannot_tell_apart_are_the_same_prompt(tmp_path):
+    path = tmp_path / "styles.txt"
+    path.write_text("foggy night\nhazy\nFoggy   Night\n")
+    with pytest.raises(ValueError, match=r"styles\.txt' hold \['Foggy Night'\] more than once"):
+        load_style_prompts(str(path))
+
+
+def test_byte_order_mark_and_windows_line_ends_are_no_part_of_a_prompt(tmp_path):
+    path = tmp_path / "styles.txt"
+    path.write_bytes(b"\xef\xbb\xbffoggy\r\nhazy\r\n")
+    assert load_style_prompts(str(path)) == ("foggy", "hazy")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "styles.txt' are empty"),
+        (b"# foggy\n\n   \n", "styles.txt' are empty"),
+        (b"caf\xe9 style\n", "styles.txt' are not UTF-8 text"),
+    ],
+)
+def test_file_without_usable_text_is_named(tmp_path, content, message):
+    path = tmp_path / "styles.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_style_prompts(str(path))
+
+
+@pytest.mark.parametrize("pack", ["art_style", "missing/styles.txt", ""])
+def test_unknown_pack_lists_those_there_are(pack):
+    with pytest.raises(ValueError, match=rf"'{pack}': neither.*\['art_styles', 'driving_con"):
+        load_style_prompts(pack)
+
+
+# Random characters
+
+
+def test_random_prompts_are_distinct_words_of_the_length_that_follow_the_generator():
+    prompts = random_character_prompts(20, length=8, generator=seeded())
+    assert len(set(prompts)) == 20
+    assert all(re.fullmatch("[a-z]{8}", prompt) for prompt in prompts)
+    assert prompts == random_character_prompts(20, length=8, generator=seeded())
+    assert prompts != random_character_prompts(20, length=8, generator=seeded(1))
+
+
+def test_random_letters_are_uniform():
+    prompts = random_character_prompts(500, length=20, generator=seeded())
+    assert is_uniform("".join(prompts), "abcdefghijklmnopqrstuvwxyz")
+
+
+def test_every_word_can_be_drawn_and_not_one_more():
+    prompts = random_character_prompts(26, length=1, generator=seeded())
+    assert sorted(prompts) == list("abcdefghijklmnopqrstuvwxyz")
+    for count, length in ((27, 1), (1, 0), (1, -1)):
+        with pytest.raises(ValueError, match=f"cannot draw {count} .* of {length} letters"):
+            random_character_prompts(count, length=length, generator=seeded())
+
+
+# Target texts
+
+
+def test_each_class_id_gets_a_style_and_its_own_name_and_ignore_the_fixed_text():
+    ids = [2, IGNORE, 0, 1, 2] * 50
+    texts = target_prompts().sample(ids, generator=seeded())
+    for class_id, text in zip(ids, texts, strict=True):
+        if class_id == IGNORE:
+            assert text == "photo"
+        else:
+            assert text in {f"{style} {CLASSES[class_id]}" for style in STYLES}
+
+
+def test_styles_are_uniform_and_independent_between_patches_and_calls():
+    prompts, generator = target_prompts(), seeded()
+    draws = [prompts.sample([0, 0], generator=generator) for _ in range(2000)]
+    pairs = [(f"{a} road", f"{b} road") for a in STYLES for b in STYLES]
+    assert is_uniform(map(tuple, draws), pairs)
+    first = [texts[0] for texts in draws]
+    assert is_uniform(zip(first[::2], first[1::2], strict=True), pairs)
+
+
+def test_names_of_a_class_are_uniform_and_independent_of_the_style():
+    prompts = target_prompts(synonyms={"car": ["automobile", "vehicle"]})
+    texts = prompts.sample([2] * 3000, generator=seeded())
+    names = ("car", "automobile", "vehicle")
+    assert is_uniform(texts, [f"{style} {name}" for style in STYLES for name in names])
+    assert prompts.sample([0], generator=seeded())[0].endswith(" road")
+
+
+def test_draws_follow_the_generator_alone():
+    prompts, ids = target_prompts(), [0, 1, 2] * 10
+    expected = prompts.sample(ids, generator=seeded())
+    torch.manual_seed(7)
+    assert target_prompts().sample(ids, generator=seeded()) == expected
+    assert prompts.sample(ids, generator=seeded(1)) != expected
+
+
+@pytest.mark.parametrize(
+    ("template", "texts"),
+    [
+        ("{style} {class_name}", [f"{s} {c}" for c in CLASSES for s in STYLES]),
+        ("{class_name} in {style}", [f"{c} in {s}" for c in CLASSES for s in STYLES]),
+        ("{class_name}", list(CLASSES)),
+        ("{style}", list(STYLES)),
+    ],
+)
+def test_all_lists_exactly_what_sample_gives_for_every_composition(template, texts):
+    prompts = target_prompts(template=template)
+    assert prompts.all() == [*texts, "photo"]
+    drawn = prompts.sample([0, 1, 2, IGNORE] * 100, generator=seeded())
+    assert set(drawn) == {*texts, "photo"}
+
+
+def test_texts_shared_by_synonyms_keep_styles_uniform():
+    prompts = target_prompts(template="{style}", synonyms={"road": ["street"]})
+    assert is_uniform(prompts.sample([0] * 2000, generator=seeded()), STYLES)
+
+
+def test_default_recipe_has_20_styles_for_each_of_19_classes_and_one_text_for_the_rest():
+    prompts = target_prompts(
+        class_names=CITYSCAPES_19.names,
+        style_prompts=load_style_prompts("art_styles"),
+        ignore_label=CITYSCAPES_19.ignore_label,
+    )
+    assert len(prompts.all()) == 20 * 19 + 1
+    assert prompts.all()[0] == "Copper Twilight style road"
+
+
+def test_class_name_alone_needs_no_styles():
+    prompts = target_prompts(style_prompts=(), template="{class_name}", ignore_prompt="a scene")
+    assert prompts.sample([1, IGNORE], generator=seeded()) == ["traffic light", "a scene"]
+
+
+@pytest.mark.parametrize("class_id", [3, -1, 254])
+def test_id_that_is_no_class_is_named(class_id):
+    with pytest.raises(ValueError, match=rf"class id {class_id} is none of \[0, 1, 2, 255\]"):
+        target_prompts().sample([0, class_id], generator=seeded())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"template": "road"}, r"'road' has the fields \[\], expected 'style'"),
+        ({"template": "{style} {color}"}, r"has the fields \['color', 'style'\]"),
+        ({"template": "{} {style}"}, r"has the fields \['', 'style'\]"),
+        ({"template": "{style"}, r"template '\{style': .*'\}'"),
+        ({"style_prompts": ()}, r"style_prompts are \(\), expected a list"),
+        ({"style_prompts": "art_styles"}, "'art_styles', .*load_style_prompts"),
+        ({"synonyms": {"cra": ["auto"]}}, r"synonyms of \['cra'\], expected only of \['road'"),
+        ({"ignore_label": 1}, "ignore_label 1 is the train id of 'traffic light'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        target_prompts(**changes)

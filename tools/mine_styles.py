@@ -1,0 +1,23 @@
+#!/usr/bin/env python
+"""Mine the style bank of a config's source set and write it to `styles.bank`.
+
+    python tools/mine_styles.py --config-file configs/langdg_gta5.py --num-gpus 8
+
+After an interruption the same command goes on where it stopped.
+"""
+
+from argparse import Namespace
+
+from detectron2.config import instantiate
+from detectron2.engine import default_argument_parser
+
+from langdg_d2.engine import launch, setup
+
+
+def main(args: Namespace) -> None:
+    """What every process runs."""
+    instantiate(setup(args).styles.mining)
+
+
+if __name__ == "__main__":
+    launch(main, default_argument_parser().parse_args())
