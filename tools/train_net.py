@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from langdg_d2.engine import (
+    StyleAugmentationHook,
     build_trainer,
     distribute,
     launch,
@@ -36,7 +37,9 @@ from langdg_d2.styles import ensure_bank
 logger = logging.getLogger("langdg_d2.train_net")
 
 
-def evaluate(cfg: DictConfig, model: nn.Module, config_file: str) -> dict[str, dict[str, float]]:
+def evaluate(
+    cfg: DictConfig, model: nn.Module, config_file: str, styles: StyleAugmentationHook | None
+) -> dict[str, dict[str, float]]:
     """Score the configured domains, write the benchmark tables, return the main figures."""
     domains = list(cfg.evaluation.domains)
     source = cfg.evaluation.source if cfg.evaluation.source in domains else None
@@ -52,6 +55,7 @@ def evaluate(cfg: DictConfig, model: nn.Module, config_file: str) -> dict[str, d
             source=source,
             config=config_file,
             seed=cfg.train.seed,
+            sections={"Styles": styles.report()} if styles else {},
         )
         write_benchmark(results, run, cfg.train.output_dir)
     return headline_figures(results)
@@ -70,17 +74,18 @@ def train(cfg: DictConfig, model: nn.Module, args: Namespace) -> None:
         optimizer=optimizer,
         mixed_precision=cfg.train.amp.enabled,
     )
+    styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
     checkpointer = DetectionCheckpointer(model, cfg.train.output_dir, trainer=trainer)
     trainer.register_hooks(
         training_hooks(
             scheduler=instantiate(cfg.lr_scheduler),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, model, args.config_file),
+            evaluate=partial(evaluate, cfg, model, args.config_file, styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
-            extra=[instantiate(cfg.styles.augmentation)] if cfg.styles.augmentation else [],
+            extra=[styles] if styles else [],
         )
     )
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
@@ -106,7 +111,7 @@ def main(args: Namespace) -> None:
     model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
     if args.eval_only:
         DetectionCheckpointer(model).load(checkpoint)
-        evaluate(cfg, model, args.config_file)
+        evaluate(cfg, model, args.config_file, styles=None)
     else:
         train(cfg, model, args)
 

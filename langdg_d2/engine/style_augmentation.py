@@ -20,9 +20,9 @@ class StyleAugmentationHook(HookBase):
         mixer: what restyles the features.
         probability: that an image is restyled, after the warm-up.
         warmup_iters: over how many iterations the probability rises from 0, linearly.
-        log_period: iterations between entries in the event storage: `style/restyled_patches` (per
-            iteration), `style/mean_weight` of the own style, `style/fallback_share` of patches
-            whose class has no style, `style/probability`.
+        log_period: iterations between entries in the event storage: `style/restyled_share` of
+            patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
+            class has no style, `style/probability`.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class StyleAugmentationHook(HookBase):
         self._probability = probability
         self._warmup_iters = warmup_iters
         self._log_period = log_period
+        self._total = MixStatistics()
 
     def before_train(self) -> None:
         """Check the styles against the model and install the mixer.
@@ -55,8 +56,7 @@ class StyleAugmentationHook(HookBase):
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
-            self._log(self._mixer.statistics)
-            self._mixer.statistics = MixStatistics()
+            self._log()
 
     def after_train(self) -> None:
         self._model.feature_augmentation = Identity()
@@ -67,20 +67,36 @@ class StyleAugmentationHook(HookBase):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._mixer.generator.set_state(state_dict["generator"])
 
+    def report(self) -> str:
+        """Markdown: what was restyled on this process since training (re)started, and with what."""
+        self._collect()
+        total = self._total
+        summary = (
+            f"{total.restyled:,} of {total.patches:,} patches were restyled "
+            f"({total.restyled_share:.1%}), keeping {total.mean_weight:.1%} of their own style on "
+            f"average; {total.fallback_share:.1%} had no style of their class."
+        )
+        return f"{summary}\n\n{self._mixer.styles.describe()}"
+
     @property
     def _model(self) -> LangDGSegmentor:
         model = self.trainer.model
         return model.module if isinstance(model, DistributedDataParallel) else model
 
-    def _log(self, statistics: MixStatistics) -> None:
-        if not statistics.images:
-            return
+    def _collect(self) -> MixStatistics:
+        """Statistics since the last call, which become part of the total."""
+        recent, self._mixer.statistics = self._mixer.statistics, MixStatistics()
+        self._total.merge(recent)
+        return recent
+
+    def _log(self) -> None:
+        recent = self._collect()
         self.trainer.storage.put_scalars(
             smoothing_hint=False,
             **{
-                "style/restyled_patches": statistics.restyled / self._log_period,
-                "style/mean_weight": statistics.weight / statistics.images,
-                "style/fallback_share": float(statistics.fallback) / statistics.patches,
+                "style/restyled_share": recent.restyled_share,
+                "style/mean_weight": recent.mean_weight,
+                "style/fallback_share": recent.fallback_share,
                 "style/probability": self._mixer.probability,
             },
         )

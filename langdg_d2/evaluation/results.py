@@ -7,7 +7,7 @@ Everything is a function of the nested results `{domain: {task: {metric: value}}
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -52,12 +52,14 @@ class BenchmarkRun:
         source: domain the model was trained on, if it is among the results.
         config: path of the configuration file.
         seed: seed of the training run.
+        sections: more to say in the report, Markdown by heading.
     """
 
     protocol: str
     source: str | None = None
     config: str | None = None
     seed: int | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
 
 
 def mean_over_targets(results: Results, *, source: str | None) -> dict[str, dict[str, float]]:
@@ -101,7 +103,7 @@ def headline_figures(results: Results) -> dict[str, dict[str, float]]:
 
 
 def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
-    """Two Markdown tables: a row per domain, and IoU per class with a column per domain.
+    """Two tables, a row per domain, and IoU per class with a column per domain; then sections.
 
     The source comes first and is marked, the mean over the unseen targets last; figures have two
     decimals, missing ones a dash.
@@ -133,6 +135,7 @@ def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
     return (
         f"# Benchmark\n\n{_provenance(run)}\n\n{overview}\n\nFigures in percent.\n\n{notes}\n\n"
         f"## IoU per class\n\n{per_class}\n"
+        + "".join(f"\n## {heading}\n\n{text}\n" for heading, text in run.sections.items())
     )
 
 

@@ -1,5 +1,6 @@
 """Mix (paper section 4.3): blend each patch's own style with another in training."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +72,26 @@ class MixStatistics:
         self.restyled += int(chosen.sum()) * fallback[0].numel()
         self.weight += float(weight.mean(1).sum())
         self.fallback = self.fallback + fallback.sum()
+
+    def merge(self, other: "MixStatistics") -> None:
+        """Add the sums of others."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    @property
+    def restyled_share(self) -> float:
+        """Share of patches that were restyled, in 0..1; NaN before the first."""
+        return self.restyled / self.patches if self.patches else math.nan
+
+    @property
+    def mean_weight(self) -> float:
+        """Mean share of the own style, in 0..1; NaN before the first."""
+        return self.weight / self.images if self.images else math.nan
+
+    @property
+    def fallback_share(self) -> float:
+        """Share of patches whose class had no style, in 0..1; waits for the device."""
+        return float(self.fallback) / self.patches if self.patches else math.nan
 
 
 class PatchStyleMixer(FeatureAugmentation):

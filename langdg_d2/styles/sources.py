@@ -38,6 +38,10 @@ class StyleSource(ABC):
         """
 
     @abstractmethod
+    def describe(self) -> str:
+        """What these styles are, in Markdown."""
+
+    @abstractmethod
     def prepare(self, backbone: ClipResNet) -> None:
         """Check that the styles fit a backbone and move them to its device; called once."""
 
@@ -51,6 +55,10 @@ class BankStyles(StyleSource):
 
     def __init__(self, *, bank: StyleBank) -> None:
         self.bank = bank
+
+    def describe(self) -> str:
+        """The bank's table."""
+        return self.bank.describe()
 
     def prepare(self, backbone: ClipResNet) -> None:
         check_bank(self.bank, backbone)
@@ -86,7 +94,12 @@ class NoiseStyles(StyleSource):
     """
 
     def __init__(self, *, snr_db: float) -> None:
+        self._snr_db = snr_db
         self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
+
+    def describe(self) -> str:
+        """One sentence."""
+        return f"Gaussian noise at {self._snr_db} dB in place of mined styles."
 
     def prepare(self, backbone: ClipResNet) -> None:
         """Noise fits everything."""

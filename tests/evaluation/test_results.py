@@ -128,3 +128,10 @@ def test_headline_figures_are_the_finite_means_and_survive_an_empty_domain() -> 
         "rain": {"pixel_accuracy": 1.0},
         "other": {},
     }
+
+
+def test_sections_follow_the_tables_under_their_headings() -> None:
+    run = BenchmarkRun(protocol="full", sections={"Styles": "12 of 20"})
+    text = benchmark_markdown(RESULTS, run)
+    assert text.endswith("\n\n## Styles\n\n12 of 20\n")
+    assert benchmark_record(RESULTS, run)["sections"] == {"Styles": "12 of 20"}
