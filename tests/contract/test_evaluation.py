@@ -2,13 +2,12 @@
 
 import json
 import logging
+import re
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import (
     DatasetEvaluator,
@@ -17,9 +16,9 @@ from detectron2.evaluation import (
     inference_context,
     inference_on_dataset,
     print_csv_format,
-    verify_results,
 )
 from detectron2.evaluation.testing import flatten_results_dict
+from detectron2.utils import comm
 from PIL import Image
 from pycocotools import mask as mask_util
 
@@ -92,34 +91,15 @@ def test_no_evaluator_and_no_result_give_an_empty_dict():
     assert inference_on_dataset(len, [[1], [2]], Silent()) == {}
 
 
-def test_callbacks_surround_every_inference():
-    events = []
-    names = ("on_start", "before_inference", "after_inference", "on_end")
-    callbacks = {name: lambda name=name: events.append(name) for name in names}
-    inference_on_dataset(lambda x: events.append("model"), [1, 2], Silent(), callbacks)
-    batch = ["before_inference", "model", "after_inference"]
-    assert events == ["on_start", *batch, *batch, "on_end"]
-    inference_on_dataset(lambda x: None, [1], Silent(), {"on_end": lambda: events.append("only")})
-    assert events[-1] == "only"
-
-
-@pytest.fixture
-def log(caplog, monkeypatch):
-    """What the library logs, even where other tests have set its loggers up."""
-    monkeypatch.setattr(logging.getLogger("detectron2"), "propagate", True)
+def test_speed_is_logged(caplog, monkeypatch):
     caplog.set_level(logging.INFO, logger="detectron2")
-    return caplog
-
-
-def test_speed_is_logged(log, monkeypatch):
     later = time.time() + 6  # progress is logged at most every five seconds
     monkeypatch.setattr(time, "time", lambda: later)
     inference_on_dataset(len, [[1]] * 20, None)
-    text = log.text
-    assert "20 batches" in text
-    assert "Inference done 11/20" in text
-    assert "Total inference time" in text
-    assert "s / iter per device, on 1 devices" in text
+    assert "20 batches" in caplog.text
+    assert re.search(r"Inference done \d+/20", caplog.text)
+    assert "Total inference time" in caplog.text
+    assert "s / iter per device, on 1 devices" in caplog.text
 
 
 @pytest.fixture
@@ -165,7 +145,7 @@ def evaluate(scene, predictions, **arguments):
 
 
 def slow_scores(pairs):
-    """Every score except those at boundaries, counted class by class."""
+    """Every score that both give, counted class by class."""
     predicted, true = np.concatenate([np.array(pair).reshape(2, -1) for pair in pairs], axis=1)
     predicted, true = predicted[true != 255], true[true != 255]
     iou, accuracy, share = {}, {}, {}
@@ -205,37 +185,6 @@ def test_a_class_without_true_pixels_does_not_lower_the_mean(scene):
     assert np.isnan(scores["IoU-train"])
 
 
-def test_perfect_predictions_are_perfect_at_boundaries(scene):
-    maps = [np.where(x == 255, 0, x) for x in scene[1].values()]
-    for record, labels in zip(scene[0], maps, strict=True):
-        Image.fromarray(labels).save(record["sem_seg_file_name"])
-    scores = evaluate(scene, maps)["sem_seg"]
-    for name in CLASSES[:3]:
-        assert scores[f"BoundaryIoU-{name}"] == pytest.approx(100)
-        assert scores[f"min(IoU, B-Iou)-{name}"] == pytest.approx(100)
-
-
-def test_boundaries_count_labels_less_the_smallest_label_around(scene):
-    records, _ = scene
-    true = np.zeros(SIZE, dtype=np.uint8)
-    true[:, 30:] = 1
-    predicted = np.zeros(SIZE, dtype=np.int64)
-    predicted[:, 32:] = 1
-    Image.fromarray(true).save(records[0]["sem_seg_file_name"])
-    evaluator = SemSegEvaluator(NAME)
-    evaluator.reset()
-    evaluator.process(records[:1], [as_output(predicted)])
-    scores = evaluator.evaluate()["sem_seg"]
-    # 2 % of the diagonal of 72 pixels is one pixel: the columns 30 and 32, and three borders.
-    at_true, at_predicted = np.zeros(SIZE, dtype=bool), np.zeros(SIZE, dtype=bool)
-    for edge, column in ((at_true, 30), (at_predicted, 32)):
-        edge[[0, -1], column:] = True
-        edge[:, [column, -1]] = True
-    expected = 100 * (at_true & at_predicted).sum() / (at_true | at_predicted).sum()
-    assert scores["BoundaryIoU-wall"] == pytest.approx(expected)
-    assert scores["min(IoU, B-Iou)-wall"] == pytest.approx(min(expected, scores["IoU-wall"]))
-
-
 def test_results_and_masks_are_written(scene, tmp_path):
     folder = tmp_path / "results"
     predictions = [predict(labels) for labels in scene[1].values()]
@@ -250,16 +199,6 @@ def test_results_and_masks_are_written(scene, tmp_path):
         np.testing.assert_array_equal(mask, predictions[index] == entry["category_id"])
 
 
-def test_an_ignore_label_can_take_the_place_of_the_data_sets(scene):
-    predictions = [np.where(x == 255, 0, x) for x in scene[1].values()]
-    for record, labels in zip(scene[0], scene[1].values(), strict=True):
-        Image.fromarray(np.where(labels == 255, 77, labels)).save(record["sem_seg_file_name"])
-    scores = evaluate(scene, predictions, ignore_label=77)["sem_seg"]
-    assert scores["pACC"] == pytest.approx(100)
-    with pytest.raises(AssertionError, match="5"):
-        SemSegEvaluator(NAME, num_classes=5)
-
-
 def test_the_reader_of_label_maps_can_be_chosen(scene):
     def read(file_name, dtype):
         labels = np.asarray(Image.open(file_name)).astype(dtype)
@@ -270,54 +209,31 @@ def test_the_reader_of_label_maps_can_be_chosen(scene):
     assert scores["pACC"] == pytest.approx(100)
 
 
-def test_processes_sum_up_on_the_first(scene, tmp_path):
+def test_processes_sum_up_on_the_first(scene, on_processes):
     records, maps = scene
-    context = torch.multiprocessing.get_context("fork")
-    queue = context.Queue()
-
-    def run(rank):
-        store = f"file://{tmp_path / 'store'}"
-        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-        evaluator = SemSegEvaluator(NAME)
-        loader = [[record] for record in records[rank::2]]
-        queue.put((rank, inference_on_dataset(model, loader, evaluator)))
-        dist.barrier()
 
     def model(batch):
         return [as_output(predict(maps[record["file_name"]])) for record in batch]
 
-    processes = [context.Process(target=run, args=(rank,)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    results = dict(queue.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
-    assert results[1] == {}
+    def run():
+        loader = [[record] for record in records[comm.get_rank() :: 2]]
+        return inference_on_dataset(model, loader, SemSegEvaluator(NAME))
+
+    first, second = on_processes(2, run)
     alone = evaluate(scene, [predict(labels) for labels in maps.values()])
-    np.testing.assert_equal(dict(results[0]["sem_seg"]), dict(alone["sem_seg"]))
+    assert second == {}
+    np.testing.assert_equal(dict(first["sem_seg"]), dict(alone["sem_seg"]))
 
 
-def test_main_scores_are_logged_as_lines_to_copy(log):
+def test_main_scores_are_logged_as_lines_to_copy(caplog):
+    caplog.set_level(logging.INFO, logger="detectron2")
     print_csv_format({"sem_seg": {"mIoU": 12.34567, "IoU-road": 1.0, "pACC": 50.0}, "speed": 3})
-    assert log.messages == [
+    assert caplog.messages == [
         "copypaste: Task: sem_seg",
         "copypaste: mIoU,pACC",
         "copypaste: 12.3457,50.0000",
         "copypaste: speed=3",
     ]
-
-
-@pytest.mark.parametrize(("actual", "is_expected"), [(51, True), (49, True), (51.1, False)])
-def test_results_outside_their_tolerance_end_the_program(actual, is_expected):
-    expected = [("sem_seg", "mIoU", 50.0, 1.0)]
-    cfg = SimpleNamespace(TEST=SimpleNamespace(EXPECTED_RESULTS=expected))
-    if is_expected:
-        assert verify_results(cfg, {"sem_seg": {"mIoU": actual}})
-        return
-    for results in ({"mIoU": actual}, {"mIoU": np.nan}, {}):
-        with pytest.raises(SystemExit) as ending:
-            verify_results(cfg, {"sem_seg": results})
-        assert ending.value.code == 1
 
 
 def test_nested_results_flatten_to_paths():

@@ -4,22 +4,14 @@ import copy
 
 import pytest
 import torch
-from detectron2.layers import (
-    Conv2d,
-    FrozenBatchNorm2d,
-    NaiveSyncBatchNorm,
-    ShapeSpec,
-    cat,
-    get_norm,
-    nonzero_tuple,
-)
+from detectron2.layers import Conv2d, FrozenBatchNorm2d, NaiveSyncBatchNorm, ShapeSpec, get_norm
 from detectron2.structures import ImageList
 from torch import nn
 from torch.nn import functional as F
 
 
 @pytest.fixture
-def batch_norm() -> nn.BatchNorm2d:
+def batch_norm():
     """A BatchNorm of four channels with nothing at its default."""
     generator = torch.Generator().manual_seed(0)
     layer = nn.BatchNorm2d(4, eps=1e-3)
@@ -30,63 +22,43 @@ def batch_norm() -> nn.BatchNorm2d:
 
 
 @pytest.fixture
-def images() -> torch.Tensor:
+def images():
     """(2, 4, 3, 5), seeded."""
     return torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1))
 
 
-# ShapeSpec, convolution, small functions
+# ShapeSpec and convolution
 
 
-def test_shape_spec_compares_by_value_and_knows_nothing_by_default() -> None:
+def test_shape_spec_compares_by_value_and_knows_nothing_by_default():
     assert ShapeSpec(channels=3, stride=4) == ShapeSpec(3, None, None, 4)
     assert ShapeSpec() == ShapeSpec(channels=None, height=None, width=None, stride=None)
     assert ShapeSpec(channels=3) != ShapeSpec(channels=4)
 
 
-def test_conv_applies_norm_then_activation(images: torch.Tensor) -> None:
+def test_conv_applies_norm_then_activation(images):
     conv = Conv2d(
         4, 6, 3, stride=2, padding=1, bias=False, norm=nn.BatchNorm2d(6), activation=F.relu
     )
     plain = F.conv2d(images, conv.weight, stride=2, padding=1)
     mean, var = plain.mean((0, 2, 3), keepdim=True), plain.var((0, 2, 3), False, keepdim=True)
     assert torch.allclose(conv(images), F.relu((plain - mean) / (var + 1e-5).sqrt()), atol=1e-6)
-    assert sorted(conv.state_dict()) == [
-        "norm.bias",
-        "norm.num_batches_tracked",
-        "norm.running_mean",
-        "norm.running_var",
-        "norm.weight",
-        "weight",
-    ]
+    names = ("bias", "num_batches_tracked", "running_mean", "running_var", "weight")
+    assert sorted(conv.state_dict()) == [*(f"norm.{name}" for name in names), "weight"]
 
 
-def test_conv_without_extras_is_the_plain_one(images: torch.Tensor) -> None:
+def test_conv_without_extras_is_the_plain_one(images):
     conv = Conv2d(4, 6, kernel_size=3, dilation=2, groups=2, padding=2)
     assert isinstance(conv, nn.Conv2d)
-    assert conv.norm is None
-    assert conv.activation is None
+    assert (conv.norm, conv.activation) == (None, None)
     assert torch.equal(conv(images), nn.Conv2d.forward(conv, images))
-    assert conv(images[:0]).shape == (0, 6, 3, 5)
-
-
-def test_cat_returns_a_single_tensor_itself(images: torch.Tensor) -> None:
-    assert cat([images]) is images
-    assert torch.equal(cat([images, images], dim=1), torch.cat([images, images], dim=1))
-    with pytest.raises(AssertionError):
-        cat(images)
-
-
-def test_nonzero_tuple_gives_one_index_per_dimension() -> None:
-    rows, columns = nonzero_tuple(torch.tensor([[0, 1], [2, 0]]))
-    assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 0])
 
 
 # normalization by name
 
 
 @pytest.mark.parametrize("none", [None, ""])
-def test_no_norm_is_none(none: str | None) -> None:
+def test_no_norm_is_none(none):
     assert get_norm(none, 8) is None
 
 
@@ -95,51 +67,37 @@ def test_no_norm_is_none(none: str | None) -> None:
     [
         ("BN", nn.BatchNorm2d),
         ("SyncBN", nn.SyncBatchNorm),
-        ("nnSyncBN", nn.SyncBatchNorm),
         ("naiveSyncBN", NaiveSyncBatchNorm),
-        ("naiveSyncBN_N", NaiveSyncBatchNorm),
         ("FrozenBN", FrozenBatchNorm2d),
     ],
 )
-def test_batch_norms_by_name_have_the_channels_asked_for(name: str, kind: type) -> None:
+def test_batch_norms_by_name_have_the_channels_asked_for(name, kind):
     layer = get_norm(name, 8)
     assert type(layer) is kind
     assert layer.num_features == 8
 
 
-def test_group_norm_has_32_groups() -> None:
+def test_group_norm_has_32_groups():
     layer = get_norm("GN", 64)
     assert (type(layer), layer.num_groups, layer.num_channels) == (nn.GroupNorm, 32, 64)
 
 
-def test_a_callable_makes_the_norm_and_an_unknown_name_raises() -> None:
+def test_a_callable_makes_the_norm_and_an_unknown_name_raises():
     assert isinstance(get_norm(nn.InstanceNorm2d, 8), nn.InstanceNorm2d)
     with pytest.raises(KeyError, match="batchnorm"):
         get_norm("batchnorm", 8)
 
 
-def test_layer_norm_normalizes_each_pixel_over_its_channels(images: torch.Tensor) -> None:
-    layer = get_norm("LN", 4)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
-        layer.bias.fill_(0.5)
-    last = images.permute(0, 2, 3, 1)
-    expected = F.layer_norm(last, (4,), layer.weight, layer.bias, eps=1e-6).permute(0, 3, 1, 2)
-    assert torch.allclose(layer(images), expected, atol=1e-5)
-
-
-def test_naive_sync_norm_of_a_single_process_is_batch_norm(images: torch.Tensor) -> None:
+def test_naive_sync_norm_of_a_single_process_is_batch_norm(images):
     naive, plain = NaiveSyncBatchNorm(4), nn.BatchNorm2d(4)
     assert torch.equal(naive(images), plain(images))
     assert torch.equal(naive.running_var, plain.running_var)
-    with pytest.raises(AssertionError):
-        NaiveSyncBatchNorm(4, stats_mode="M")
 
 
 # frozen batch norm
 
 
-def test_a_new_frozen_norm_is_the_identity_and_has_no_parameters(images: torch.Tensor) -> None:
+def test_a_new_frozen_norm_is_the_identity_and_has_no_parameters(images):
     frozen = FrozenBatchNorm2d(4)
     assert torch.allclose(frozen(images), images, atol=1e-6)
     assert list(frozen.parameters()) == []
@@ -148,8 +106,8 @@ def test_a_new_frozen_norm_is_the_identity_and_has_no_parameters(images: torch.T
 
 
 def test_a_frozen_norm_equals_batch_norm_in_eval_mode_with_and_without_gradients(
-    batch_norm: nn.BatchNorm2d, images: torch.Tensor
-) -> None:
+    batch_norm, images
+):
     frozen = FrozenBatchNorm2d.convert_frozen_batchnorm(batch_norm)
     assert type(frozen) is FrozenBatchNorm2d
     frozen.train()
@@ -164,42 +122,28 @@ def test_a_frozen_norm_equals_batch_norm_in_eval_mode_with_and_without_gradients
     assert frozen(images.half().requires_grad_()).dtype == torch.float16
 
 
-def test_conversion_replaces_the_layers_inside_and_keeps_the_state_dict(
-    batch_norm: nn.BatchNorm2d, images: torch.Tensor
-) -> None:
+def test_conversion_replaces_the_layers_inside_and_keeps_the_state_dict(batch_norm):
     model = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ModuleDict({"norm": batch_norm}), nn.ReLU())
     before = copy.deepcopy(model.state_dict())
-    frozen = FrozenBatchNorm2d.convert_frozen_batchnorm(model)
-    assert frozen is model
+    assert FrozenBatchNorm2d.convert_frozen_batchnorm(model) is model
     assert type(model[1]["norm"]) is FrozenBatchNorm2d
     after = model.state_dict()
     assert sorted(after) == sorted(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert model[1]["norm"].eps == 1e-3
-    thawed = FrozenBatchNorm2d.convert_frozenbatchnorm2d_to_batchnorm2d(model)
-    assert type(thawed[1]["norm"]) is nn.BatchNorm2d
-    assert thawed[1]["norm"].weight.requires_grad
-    assert torch.equal(thawed[1]["norm"].eval()(images), batch_norm.eval()(images))
 
 
-def test_a_frozen_norm_loads_a_batch_norm_and_a_bare_affine_part(
-    batch_norm: nn.BatchNorm2d,
-) -> None:
+def test_a_frozen_norm_loads_a_batch_norm(batch_norm):
     frozen = FrozenBatchNorm2d(4)
     loaded = frozen.load_state_dict(batch_norm.state_dict(), strict=False)
     assert loaded.missing_keys == []
     assert torch.equal(frozen.running_mean, batch_norm.running_mean)
-    affine = {"weight": torch.full((4,), 2.0), "bias": torch.zeros(4)}
-    old = FrozenBatchNorm2d(4)
-    assert old.load_state_dict(affine).missing_keys == []
-    assert old.running_var.tolist() == [1.0] * 4
-    assert old.running_mean.tolist() == [0.0] * 4
 
 
 # image lists
 
 
-def test_images_are_padded_at_the_right_and_bottom_to_the_largest() -> None:
+def test_images_are_padded_at_the_right_and_bottom_to_the_largest():
     first, second = torch.ones(3, 4, 2), torch.full((3, 2, 5), 2.0)
     batch = ImageList.from_tensors([first, second], pad_value=-1.0)
     assert batch.tensor.shape == (2, 3, 4, 5)
@@ -216,7 +160,6 @@ def test_images_are_padded_at_the_right_and_bottom_to_the_largest() -> None:
     [
         (0, None, (5, 7)),
         (1, None, (5, 7)),
-        (4, None, (8, 8)),
         (4, {}, (8, 8)),
         (4, {"size_divisibility": 3}, (6, 9)),
         (4, {"size_divisibility": 0}, (5, 7)),
@@ -227,15 +170,15 @@ def test_images_are_padded_at_the_right_and_bottom_to_the_largest() -> None:
 )
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_batch_has_the_size_that_the_constraints_ask_for(
-    divisibility: int, constraints: dict[str, int] | None, size: tuple[int, int], count: int
-) -> None:
+    divisibility, constraints, size, count
+):
     images = [torch.zeros(1, 5, 7)] * count
     batch = ImageList.from_tensors(images, divisibility, padding_constraints=constraints)
     assert batch.tensor.shape == (count, 1, *size)
     assert batch.image_sizes == [(5, 7)] * count
 
 
-def test_label_maps_and_stacks_of_images_keep_their_dtype_and_leading_dimensions() -> None:
+def test_label_maps_and_stacks_of_images_keep_their_dtype_and_leading_dimensions():
     labels = ImageList.from_tensors([torch.zeros(2, 3, dtype=torch.int64)], 4, 255)
     assert labels.tensor.dtype == torch.int64
     assert labels.tensor.tolist() == [[[0, 0, 0, 255], [0, 0, 0, 255], [255] * 4, [255] * 4]]
@@ -244,7 +187,7 @@ def test_label_maps_and_stacks_of_images_keep_their_dtype_and_leading_dimensions
     assert stacks[1].shape == (2, 3, 5, 2)
 
 
-def test_the_batch_is_a_copy_through_which_gradients_flow() -> None:
+def test_the_batch_is_a_copy_through_which_gradients_flow():
     images = [torch.ones(1, 2, 2, requires_grad=True), torch.ones(1, 3, 3)]
     batch = ImageList.from_tensors(images)
     (batch.tensor[0] * 2).sum().backward()
@@ -254,7 +197,7 @@ def test_the_batch_is_a_copy_through_which_gradients_flow() -> None:
     assert plain.sum() == 4
 
 
-def test_an_image_list_moves_as_a_tensor_does() -> None:
+def test_an_image_list_moves_as_a_tensor_does():
     batch = ImageList.from_tensors([torch.ones(1, 2, 2)])
     moved = batch.to(torch.float64)
     assert (moved.tensor.dtype, batch.tensor.dtype) == (torch.float64, torch.float32)
@@ -262,10 +205,9 @@ def test_an_image_list_moves_as_a_tensor_does() -> None:
     assert batch.to(device="meta").device == torch.device("meta")
 
 
-def test_images_that_do_not_fit_together_are_refused() -> None:
+@pytest.mark.parametrize(
+    "images", [[], [torch.zeros(3, 2, 2), torch.zeros(1, 2, 2)], torch.zeros(2, 3, 2, 2)]
+)
+def test_images_that_do_not_fit_together_are_refused(images):
     with pytest.raises(AssertionError):
-        ImageList.from_tensors([])
-    with pytest.raises(AssertionError):
-        ImageList.from_tensors([torch.zeros(3, 2, 2), torch.zeros(1, 2, 2)])
-    with pytest.raises(AssertionError):
-        ImageList.from_tensors(torch.zeros(2, 3, 2, 2))
+        ImageList.from_tensors(images)

@@ -4,29 +4,8 @@ from itertools import islice
 
 import pytest
 import torch
-import torch.distributed as dist
 from detectron2.data import build_batch_data_loader
 from detectron2.data.samplers import InferenceSampler, TrainingSampler
-
-
-def on_processes(count, function, tmp_path):
-    """What `function` returns in every rank of a gloo group of processes forked from here."""
-    context = torch.multiprocessing.get_context("fork")
-    queue = context.Queue()
-
-    def run(rank):
-        store = f"file://{tmp_path / 'store'}"
-        dist.init_process_group("gloo", init_method=store, rank=rank, world_size=count)
-        queue.put((rank, function()))
-        dist.barrier()
-
-    processes = [context.Process(target=run, args=(rank,)) for rank in range(count)]
-    for process in processes:
-        process.start()
-    results = dict(queue.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
-    return [results[rank] for rank in range(count)]
 
 
 def first(sampler, count):
@@ -53,11 +32,9 @@ def test_training_stream_without_shuffling_counts_up():
     assert first(TrainingSampler(3, shuffle=False, seed=0), 7) == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_training_needs_a_positive_whole_size():
+def test_training_needs_a_positive_size():
     with pytest.raises(ValueError, match="0"):
         TrainingSampler(0)
-    with pytest.raises(TypeError, match="int"):
-        TrainingSampler(2.0)
 
 
 def test_inference_takes_every_index_once():
@@ -68,28 +45,28 @@ def test_inference_takes_every_index_once():
         InferenceSampler(0)
 
 
-def test_processes_deal_one_training_stream_out_between_them(tmp_path):
-    parts = on_processes(2, lambda: first(TrainingSampler(5, seed=3), 10), tmp_path)
+def test_processes_deal_one_training_stream_out_between_them(on_processes):
+    parts = on_processes(2, lambda: first(TrainingSampler(5, seed=3), 10))
     stream = [index for pair in zip(*parts, strict=True) for index in pair]
     assert stream == first(TrainingSampler(5, seed=3), 20)
 
 
-def test_processes_agree_on_a_seed_that_is_not_given(tmp_path):
-    parts = on_processes(2, lambda: first(TrainingSampler(6), 12), tmp_path)
+def test_processes_agree_on_a_seed_that_is_not_given(on_processes):
+    parts = on_processes(2, lambda: first(TrainingSampler(6), 12))
     stream = [index for pair in zip(*parts, strict=True) for index in pair]
     assert all(sorted(stream[k : k + 6]) == list(range(6)) for k in range(0, 24, 6))
 
 
-def test_processes_split_inference_into_contiguous_even_parts(tmp_path):
-    parts = on_processes(3, lambda: list(InferenceSampler(7)), tmp_path)
+def test_processes_split_inference_into_contiguous_even_parts(on_processes):
+    parts = on_processes(3, lambda: list(InferenceSampler(7)))
     assert parts == [[0, 1, 2], [3, 4], [5, 6]]
 
 
-def test_processes_share_the_total_batch(tmp_path):
+def test_processes_share_the_total_batch(on_processes):
     def batches():
         sampler = TrainingSampler(12, shuffle=False, seed=0)
         with pytest.raises(AssertionError, match="3"):
             build_batch_data_loader(list(range(12)), sampler, 3)
         return first(build_batch_data_loader(list(range(12)), sampler, 4), 2)
 
-    assert on_processes(2, batches, tmp_path) == [[[0, 2], [4, 6]], [[1, 3], [5, 7]]]
+    assert on_processes(2, batches) == [[[0, 2], [4, 6]], [[1, 3], [5, 7]]]

@@ -25,26 +25,24 @@ def draws():
     return np.random.RandomState(SEED)
 
 
-class Shift(T.Augmentation):
-    """Moves the crop by the largest label."""
-
-    def get_transform(self, image, sem_seg):
-        return T.CropTransform(int(sem_seg.max()), 0, 4, 4)
+def resized(image, width, height, interp):
+    return np.asarray(Image.fromarray(image).resize((width, height), interp))
 
 
 def test_an_augmentation_sees_the_attributes_its_parameters_name():
+    class Shift(T.Augmentation):
+        def get_transform(self, image, sem_seg):
+            return T.CropTransform(int(sem_seg.max()), 0, 4, 4)
+
+    class Whole(T.Augmentation):
+        def get_transform(self, picture):  # a single one, whatever its name
+            return T.HFlipTransform(picture.shape[1])
+
+    np.testing.assert_array_equal(apply(Whole())[0], IMAGE[:, ::-1])
     image, labels, transform = apply(Shift())
     assert transform.x0 == 3
     np.testing.assert_array_equal(image, IMAGE[:4, 3:7])
     np.testing.assert_array_equal(labels, LABELS[:4, 3:7])
-
-
-def test_a_single_parameter_is_the_image_whatever_its_name():
-    class Whole(T.Augmentation):
-        def get_transform(self, picture):
-            return T.HFlipTransform(picture.shape[1])
-
-    np.testing.assert_array_equal(apply(Whole())[0], IMAGE[:, ::-1])
 
 
 def test_an_input_without_what_is_asked_for_is_refused():
@@ -52,53 +50,23 @@ def test_an_input_without_what_is_asked_for_is_refused():
         def get_transform(self, image, depth):
             return T.NoOpTransform()
 
-    class Vague(T.Augmentation):
-        def get_transform(self, image, *rest):
-            return T.NoOpTransform()
-
     with pytest.raises(AttributeError, match="depth"):
         apply(Deep())
-    with pytest.raises(TypeError):
-        apply(Vague())
-
-
-def test_images_have_to_be_arrays_of_two_or_three_axes():
-    with pytest.raises(AssertionError):
-        T.AugInput(IMAGE.tolist())
-    with pytest.raises(AssertionError):
-        T.AugInput(IMAGE[None])
-
-
-def test_the_default_repr_is_the_constructor_call():
-    assert repr(T.RandomFlip(0.3)) == "RandomFlip(prob=0.3)"
-    assert repr(T.RandomCrop("absolute", (2, 3))) == (
-        "RandomCrop(crop_type='absolute', crop_size=(2, 3))"
-    )
 
 
 def test_a_list_applies_each_part_to_the_result_of_those_before():
     steps = [T.Resize((6, 10)), T.AugmentationList([T.HFlipTransform(10)]), T.RandomFlip(1.0)]
     image, labels, transforms = apply(T.AugmentationList(steps))
-    resized = np.asarray(Image.fromarray(IMAGE).resize((10, 6), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(image, resized)
+    np.testing.assert_array_equal(image, resized(IMAGE, 10, 6, Image.Resampling.BILINEAR))
     assert isinstance(transforms, T.TransformList)
-    assert [type(t).__name__ for t in transforms.transforms] == [
-        "ResizeTransform",
-        "HFlipTransform",
-        "HFlipTransform",
-    ]
+    assert [type(t) for t in transforms] == [T.ResizeTransform, T.HFlipTransform, T.HFlipTransform]
     np.testing.assert_array_equal(transforms.apply_image(IMAGE), image)
     np.testing.assert_array_equal(transforms.apply_segmentation(LABELS), labels)
 
 
-def test_augmentations_apply_to_arrays_and_inputs():
-    image, transforms = T.apply_augmentations([T.HFlipTransform(20)], IMAGE)
-    np.testing.assert_array_equal(image, IMAGE[:, ::-1])
-    assert len(transforms) == 1
-    boxes = np.array([[1.0, 2.0, 5.0, 6.0]])
-    augmented = T.AugInput(IMAGE, boxes=boxes)
-    returned, _ = T.apply_augmentations([T.RandomFlip(1.0)], augmented)
-    assert returned is augmented
+def test_boxes_move_with_the_image():
+    augmented = T.AugInput(IMAGE, boxes=np.array([[1.0, 2.0, 5.0, 6.0]]))
+    T.RandomFlip(1.0)(augmented)
     np.testing.assert_array_equal(augmented.boxes, [[15.0, 2.0, 19.0, 6.0]])
 
 
@@ -112,11 +80,10 @@ def test_flips_follow_one_uniform_draw(vertical):
         np.testing.assert_array_equal(image, flipped if draw < 0.4 else IMAGE)
 
 
-def test_a_flip_has_exactly_one_direction():
+@pytest.mark.parametrize("both", [False, True])
+def test_a_flip_has_exactly_one_direction(both):
     with pytest.raises(ValueError, match="horiz"):
-        T.RandomFlip(horizontal=True, vertical=True)
-    with pytest.raises(ValueError, match="horiz"):
-        T.RandomFlip(horizontal=False)
+        T.RandomFlip(horizontal=both, vertical=both)
 
 
 def test_a_random_application_happens_with_its_probability():
@@ -132,19 +99,13 @@ def test_a_random_application_happens_with_its_probability():
 
 def test_resizing_filters_images_and_picks_labels():
     image, labels, transform = apply(T.Resize((30, 25)))
-    expected = Image.fromarray(IMAGE).resize((25, 30), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(image, np.asarray(expected))
-    nearest = Image.fromarray(LABELS).resize((25, 30), Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(labels, np.asarray(nearest))
+    np.testing.assert_array_equal(image, resized(IMAGE, 25, 30, Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(labels, resized(LABELS, 25, 30, Image.Resampling.NEAREST))
     assert transform.inverse().apply_image(image).shape == IMAGE.shape
     points = transform.apply_coords(np.array([[4.0, 6.0]]))
     np.testing.assert_allclose(points, [[5.0, 15.0]])
-
-
-def test_resizing_takes_a_side_and_a_filter():
     image, _, _ = apply(T.Resize(7, interp=Image.Resampling.NEAREST))
-    expected = Image.fromarray(IMAGE).resize((7, 7), Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(image, np.asarray(expected))
+    np.testing.assert_array_equal(image, resized(IMAGE, 7, 7, Image.Resampling.NEAREST))
 
 
 @pytest.mark.parametrize("shape", [(12, 20), (12, 20, 1), (12, 20, 3)])
@@ -152,9 +113,9 @@ def test_resizing_keeps_the_axes_of_bytes_and_floats(shape):
     image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     transform = T.ResizeTransform(12, 20, 24, 40)
     for x in (image, image.astype(np.float32), image.astype(np.float32)[:, ::-1]):
-        resized = transform.apply_image(x)
-        assert resized.shape == (24, 40, *shape[2:])
-        assert resized.dtype == x.dtype
+        doubled = transform.apply_image(x)
+        assert doubled.shape == (24, 40, *shape[2:])
+        assert doubled.dtype == x.dtype
     # Doubling by bilinear weights: a new pixel is 9/16, 3/16, 3/16 and 1/16 of its neighbours.
     x = image.astype(np.float32)
     expected = (9 * x[1, 1] + 3 * x[0, 1] + 3 * x[1, 0] + x[0, 0]) / 16
@@ -202,28 +163,6 @@ def test_the_shortest_edge_is_drawn_from_a_range_or_a_choice():
         T.ResizeShortestEdge(4, sample_style="any")
 
 
-def test_a_scaled_target_box_holds_the_image():
-    augmentation = T.ResizeScale(0.5, 2.0, target_height=24, target_width=30)
-    np.random.seed(SEED)
-    for factor in draws().uniform(0.5, 2.0, size=10):
-        transform = augmentation.get_transform(IMAGE)
-        fit = min(24 * factor / 12, 30 * factor / 20)
-        assert (transform.new_h, transform.new_w) == (round(12 * fit), round(20 * fit))
-
-
-def test_a_fixed_size_crop_cuts_or_pads():
-    generator = draws()
-    image, labels, _ = apply(T.FixedSizeCrop((8, 26), pad_value=7, seg_pad_value=255))
-    y0 = round(4 * generator.uniform())
-    np.testing.assert_array_equal(image[:, :20], IMAGE[y0 : y0 + 8])
-    np.testing.assert_array_equal(labels[:, :20], LABELS[y0 : y0 + 8])
-    assert image.shape == (8, 26, 3)
-    assert (image[:, 20:] == 7).all()
-    assert (labels[:, 20:] == 255).all()
-    unpadded, _, _ = apply(T.FixedSizeCrop((8, 26), pad=False))
-    np.testing.assert_array_equal(unpadded, IMAGE[y0 : y0 + 8])
-
-
 def test_a_random_crop_draws_its_row_and_then_its_column():
     image, labels, transform = apply(T.RandomCrop("absolute", (5, 7)))
     generator = draws()
@@ -237,10 +176,10 @@ def test_crop_sizes_are_pixels_or_shares():
     np.random.seed(SEED)
     generator = draws()
     assert T.RandomCrop("absolute", (50, 7)).get_crop_size((12, 20)) == (12, 7)
-    assert T.RandomCrop("relative", (0.5, 0.33)).get_crop_size((13, 20)) == (7, 7)
+    assert T.RandomCrop("relative", (0.5, 0.7)).get_crop_size((13, 5)) == (7, 4)
     size = T.RandomCrop("absolute_range", (4, 15)).get_crop_size((12, 20))
     assert size == (generator.randint(4, 13), generator.randint(4, 16))
-    smallest = np.array([0.3, 0.6], dtype=np.float32)
+    smallest = np.array([0.3, 0.6])
     shares = smallest + generator.rand(2) * (1 - smallest)
     size = T.RandomCrop("relative_range", (0.3, 0.6)).get_crop_size((120, 200))
     assert size == (int(120 * shares[0] + 0.5), int(200 * shares[1] + 0.5))
@@ -248,44 +187,12 @@ def test_crop_sizes_are_pixels_or_shares():
         T.RandomCrop("any", (3, 3))
 
 
-def test_a_crop_full_of_one_class_is_drawn_again():
-    labels = np.zeros((12, 20), dtype=np.uint8)
-    labels[:, 10:] = 1
-    crop = T.RandomCrop_CategoryAreaConstraint("absolute", (4, 6), single_category_max_area=0.75)
-    np.random.seed(SEED)
-    generator = draws()
-    for _ in range(20):
-        for _ in range(10):
-            y0, x0 = generator.randint(12 - 4 + 1), generator.randint(20 - 6 + 1)
-            if 0.25 < labels[y0 : y0 + 4, x0 : x0 + 6].mean() < 0.75:
-                break
-        transform = crop.get_transform(IMAGE, labels)
-        assert (transform.y0, transform.x0) == (y0, x0)
-
-
-def test_an_ignored_label_and_a_full_share_do_not_count():
-    labels = np.full((12, 20), 255, dtype=np.uint8)
-    labels[:, ::2] = 1
-    constrained = T.RandomCrop_CategoryAreaConstraint("absolute", (4, 6), 0.9, 255)
-    np.random.seed(SEED)
-    transform = constrained.get_transform(IMAGE, labels)
-    generator = draws()
-    tries = [(generator.randint(9), generator.randint(15)) for _ in range(10)]
-    assert (transform.y0, transform.x0) == tries[-1]
-    np.random.seed(SEED)
-    transform = T.RandomCrop_CategoryAreaConstraint("absolute", (4, 6)).get_transform(IMAGE, labels)
-    assert (transform.y0, transform.x0) == tries[0]
-
-
-GRAY = IMAGE @ [0.299, 0.587, 0.114]
-
-
 @pytest.mark.parametrize(
     ("augmentation", "other"),
     [
         (T.RandomBrightness, 0.0),
         (T.RandomContrast, IMAGE.mean()),
-        (T.RandomSaturation, GRAY[..., None]),
+        (T.RandomSaturation, (IMAGE @ [0.299, 0.587, 0.114])[..., None]),
     ],
 )
 def test_colours_are_blended_with_a_uniform_weight(augmentation, other):
@@ -296,18 +203,3 @@ def test_colours_are_blended_with_a_uniform_weight(augmentation, other):
     assert np.abs(image - np.floor(blended)).max() <= 1
     assert (image == np.floor(blended)).mean() > 0.98
     assert labels is LABELS
-
-
-def test_saturation_needs_three_channels():
-    with pytest.raises(AssertionError):
-        T.RandomSaturation(0.5, 1.5).get_transform(IMAGE[..., :1])
-
-
-def test_crops_and_pads_of_fvcore_invert_each_other():
-    crop = T.CropTransform(3, 2, 10, 6, orig_w=20, orig_h=12)
-    restored = crop.inverse().apply_image(crop.apply_image(IMAGE))
-    expected = np.zeros_like(IMAGE)
-    expected[2:8, 3:13] = IMAGE[2:8, 3:13]
-    np.testing.assert_array_equal(restored, expected)
-    assert isinstance(crop.inverse(), T.PadTransform)
-    assert isinstance(T.BlendTransform(0, 0.5, 0.5).inverse(), T.NoOpTransform)

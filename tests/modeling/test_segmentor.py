@@ -10,6 +10,7 @@ from langdg_d2.modeling import (
     FeatureAugmentation,
     LangDGSegmentor,
     PixelCrossEntropy,
+    training_summary,
 )
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -111,6 +112,40 @@ def test_gradients_reach_the_head_and_the_trainable_block_only(model):
         if n.startswith(("sem_seg_head", "backbone.tower.layer4.2"))
     }
     assert with_gradient == expected
+
+
+def test_fifty_iterations_leave_the_frozen_layers_bit_identical(model):
+    frozen = {
+        name: value.clone()
+        for name, value in model.backbone.state_dict().items()
+        if not name.startswith("tower.layer4.2")
+    }
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    batch = [example(32, 48), example(32, 48)]
+    for _ in range(50):
+        model.train()
+        optimizer.zero_grad()
+        model(batch)["loss_sem_seg"].backward()
+        optimizer.step()
+    after = model.backbone.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in frozen.items())
+    assert sum("running_mean" in name for name in frozen) > 10
+
+
+def test_summary_counts_what_trains_and_tells_the_batch_norm_mode(model):
+    rows = {
+        cells[0]: cells[1:]
+        for line in training_summary(model.train()).splitlines()[2:]
+        for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
+    }
+    assert list(rows)[0] == "stem"
+    assert list(rows)[-2:] == ["layer4.2", "sem_seg_head"]
+    for name, (parameters, trainable, mode) in rows.items():
+        trains = name in ("layer4.2", "sem_seg_head")
+        assert trainable == (parameters if trains else "0")
+        assert mode == ("train" if trains else "eval")
+    total = sum(int(parameters.replace(",", "")) for parameters, _, _ in rows.values())
+    assert total == sum(p.numel() for p in model.parameters())
 
 
 def test_inference_gives_logits_at_the_wanted_size(model):

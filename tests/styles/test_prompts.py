@@ -119,25 +119,26 @@ def test_unknown_pack_lists_those_there_are(pack):
 # Random characters
 
 
-def test_random_prompts_are_distinct_words_of_the_length_that_follow_the_generator():
-    prompts = random_character_prompts(20, length=8, generator=seeded())
+def test_random_prompts_are_distinct_words_of_the_length_that_follow_the_seed():
+    prompts = random_character_prompts(count=20, length=8, seed=0)
     assert len(set(prompts)) == 20
     assert all(re.fullmatch("[a-z]{8}", prompt) for prompt in prompts)
-    assert prompts == random_character_prompts(20, length=8, generator=seeded())
-    assert prompts != random_character_prompts(20, length=8, generator=seeded(1))
+    torch.manual_seed(7)
+    assert prompts == random_character_prompts(count=20, length=8, seed=0)
+    assert prompts != random_character_prompts(count=20, length=8, seed=1)
 
 
 def test_random_letters_are_uniform():
-    prompts = random_character_prompts(500, length=20, generator=seeded())
+    prompts = random_character_prompts(count=500, length=20, seed=0)
     assert is_uniform("".join(prompts), "abcdefghijklmnopqrstuvwxyz")
 
 
 def test_every_word_can_be_drawn_and_not_one_more():
-    prompts = random_character_prompts(26, length=1, generator=seeded())
+    prompts = random_character_prompts(count=26, length=1, seed=0)
     assert sorted(prompts) == list("abcdefghijklmnopqrstuvwxyz")
     for count, length in ((27, 1), (1, 0), (1, -1)):
         with pytest.raises(ValueError, match=f"cannot draw {count} .* of {length} letters"):
-            random_character_prompts(count, length=length, generator=seeded())
+            random_character_prompts(count=count, length=length, seed=0)
 
 
 # Target texts
