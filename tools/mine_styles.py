@@ -16,7 +16,13 @@ from langdg_d2.engine import launch, setup
 
 def main(args: Namespace) -> None:
     """What every process runs."""
-    instantiate(setup(args).styles.mining)
+    cfg = setup(args)
+    if cfg.styles.bank is None:
+        raise ValueError(
+            f"styles.bank is null in '{args.config_file}': its training needs no mined styles; "
+            "pass styles.bank=FILE to mine them all the same"
+        )
+    instantiate(cfg.styles.mining)
 
 
 if __name__ == "__main__":

@@ -50,15 +50,13 @@ def load_style_prompts(pack: str) -> tuple[str, ...]:
     return prompts
 
 
-def random_character_prompts(
-    count: int, *, length: int, generator: torch.Generator
-) -> tuple[str, ...]:
+def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str, ...]:
     """Meaningless prompts, for the ablation that asks whether a style's words matter.
 
     Args:
         count: how many; they are distinct.
         length: letters of each prompt, a to z.
-        generator: of the CPU; advances.
+        seed: decides which; torch's global randomness is neither used nor changed.
 
     Raises:
         ValueError: if there are fewer words of this length than asked for.
@@ -68,6 +66,7 @@ def random_character_prompts(
         raise ValueError(
             f"cannot draw {count} distinct prompts of {length} letters; make them longer"
         )
+    generator = torch.Generator().manual_seed(seed)
     words: dict[str, None] = {}
     while len(words) < count:
         picks = torch.randint(len(letters), (length,), generator=generator)

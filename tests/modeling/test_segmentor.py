@@ -138,7 +138,7 @@ def test_summary_counts_what_trains_and_tells_the_batch_norm_mode(model):
         for line in training_summary(model.train()).splitlines()[2:]
         for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
     }
-    assert list(rows)[0] == "stem"
+    assert next(iter(rows)) == "stem"
     assert list(rows)[-2:] == ["layer4.2", "sem_seg_head"]
     for name, (parameters, trainable, mode) in rows.items():
         trains = name in ("layer4.2", "sem_seg_head")

@@ -1,0 +1,16 @@
+"""A mined style of whatever class for every patch."""
+
+from langdg_d2.styles import PooledBankStyles
+
+from .....configs.langdg_gta5 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+styles.augmentation.mixer.styles._target_ = PooledBankStyles
+train.output_dir = "output/famix/class_agnostic_bank"

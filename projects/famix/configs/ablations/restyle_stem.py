@@ -1,0 +1,14 @@
+"""The stem's output is restyled instead of `layer1`'s."""
+
+from .....configs.langdg_gta5 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+model.backbone.restyled_layer = "stem"
+train.output_dir = "output/famix/restyle_stem"

@@ -1,0 +1,15 @@
+"""One style for the whole image instead of one a patch."""
+
+from .....configs.langdg_gta5 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+styles.grid.rows = 1
+styles.grid.cols = 1
+train.output_dir = "output/famix/whole_image_styles"

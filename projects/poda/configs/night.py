@@ -1,0 +1,31 @@
+"""Steps 2 and 3 of PØDA toward "driving at night"; the other targets are edits of this config."""
+
+from detectron2.config import LazyCall as L
+
+from langdg_d2.styles import ConstantWeights, PooledBankStyles
+
+from ....configs.langdg_gta5 import styles
+from .source_only import dataloader, evaluation, lr_scheduler, model, optimizer, train
+
+# Step 2: every source image, as a whole, is mined for one text, all that is known of the target.
+styles.grid.rows = styles.grid.cols = 1
+styles.mining.miner.prompts.style_prompts = ["driving at night"]
+styles.mining.miner.prompts.template = "{style}"
+styles.mining.miner.prompts.ignore_prompt = "${.style_prompts[0]}"
+# The loss is a mean over the styles mined at once. One image at a time with these two is what 16
+# at a time with rate 1 and decay 1e-4 are.
+styles.mining.batches.batch_size = 1
+styles.mining.miner.pin.lr = 1 / 16
+styles.mining.miner.pin.weight_decay = 16 * 1e-4
+styles.mining.checkpoint_period = 160
+
+# Step 3: the head is fine-tuned, any of these styles in place of an image's own.
+styles.augmentation.mixer.styles._target_ = PooledBankStyles
+styles.augmentation.mixer.weights = L(ConstantWeights)(value=0)
+optimizer.lr = 0.01
+dataloader.train.total_batch_size = 8
+# Crops only, without jitter and flips.
+dataloader.train.mapper.augmentations = dataloader.train.mapper.augmentations[:1]
+train.init_checkpoint = "output/poda/source_only/model_final.pth"
+train.max_iter = 2_000
+train.output_dir = "output/poda/night"
