@@ -30,11 +30,8 @@ setup(
         "pycocotools",
         "tabulate",
         "termcolor",
-        "cloudpickle",
-        "tqdm",
         "Pillow",
         "numpy",
-        "packaging",
         "pyyaml",
     ],
 )

@@ -17,7 +17,6 @@ from detectron2.evaluation import (
     inference_on_dataset,
     print_csv_format,
 )
-from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 from PIL import Image
 from pycocotools import mask as mask_util
@@ -82,20 +81,16 @@ def test_the_model_runs_in_eval_mode_without_gradients_and_trains_on_after():
 def test_results_of_a_list_of_evaluators_are_merged():
     results = inference_on_dataset(len, [[1], [2]], [Recorder("a"), Silent(), Recorder("b")])
     assert results == {"a": 2, "b": 2}
+    assert inference_on_dataset(len, [[1], [2]], Silent()) == {}
     with pytest.raises(AssertionError, match="a"):
         inference_on_dataset(len, [[1]], DatasetEvaluators([Recorder("a"), Recorder("a")]))
 
 
-def test_no_evaluator_and_no_result_give_an_empty_dict():
-    assert inference_on_dataset(len, [[1], [2]], None) == {}
-    assert inference_on_dataset(len, [[1], [2]], Silent()) == {}
-
-
-def test_speed_is_logged(caplog, monkeypatch):
+def test_speed_is_logged_also_without_an_evaluator(caplog, monkeypatch):
     caplog.set_level(logging.INFO, logger="detectron2")
     later = time.time() + 6  # progress is logged at most every five seconds
     monkeypatch.setattr(time, "time", lambda: later)
-    inference_on_dataset(len, [[1]] * 20, None)
+    assert inference_on_dataset(len, [[1]] * 20, None) == {}
     assert "20 batches" in caplog.text
     assert re.search(r"Inference done \d+/20", caplog.text)
     assert "Total inference time" in caplog.text
@@ -234,8 +229,3 @@ def test_main_scores_are_logged_as_lines_to_copy(caplog):
         "copypaste: 12.3457,50.0000",
         "copypaste: speed=3",
     ]
-
-
-def test_nested_results_flatten_to_paths():
-    nested = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
-    assert flatten_results_dict(nested) == {"a/b": 1, "a/c/d": 2, "e": 3}

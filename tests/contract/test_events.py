@@ -9,7 +9,6 @@ import torch
 from detectron2.utils.events import (
     CommonMetricPrinter,
     EventStorage,
-    EventWriter,
     JSONWriter,
     TensorboardXWriter,
     get_event_storage,
@@ -152,9 +151,3 @@ def test_the_printer_does_without_times_and_rates_and_ends_with_the_training(cap
         CommonMetricPrinter(max_iter=0).write()
     assert len(caplog.records) == 1
     assert printed(caplog) == "iter: 0 total_loss: 1.5 lr: N/A"
-
-
-def test_a_writer_must_define_write():
-    with pytest.raises(NotImplementedError):
-        EventWriter().write()
-    EventWriter().close()

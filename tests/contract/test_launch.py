@@ -79,9 +79,10 @@ def main(folder):
     (output * mine.detach() ** 2).sum().backward()
     out["norm"] = [output.tolist(), mine.grad.tolist(), norm.running_var.tolist()]
     out.update(train(rank, folder))
-    comm.synchronize()
     with open(f"{folder}/{rank}.json", "w") as file:
         json.dump(out, file)
+    comm.synchronize()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -28,11 +28,8 @@ def test_training_stream_is_fixed_by_its_seed():
     assert first(TrainingSampler(7, seed=4), 21) != expected
 
 
-def test_training_stream_without_shuffling_counts_up():
+def test_training_stream_without_shuffling_counts_up_to_a_positive_size():
     assert first(TrainingSampler(3, shuffle=False, seed=0), 7) == [0, 1, 2, 0, 1, 2, 0]
-
-
-def test_training_needs_a_positive_size():
     with pytest.raises(ValueError, match="0"):
         TrainingSampler(0)
 

@@ -38,23 +38,17 @@ def test_an_image_is_shown_as_it_is():
     np.testing.assert_array_equal(Visualizer(image).get_output().get_image(), image)
     doubled = image.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(VisImage(image, scale=2).get_image(), doubled)
-
-
-def test_images_are_clipped_to_bytes():
-    image = np.array([[[-5.0, 100.0, 300.0]]]).repeat(30, axis=0).repeat(30, axis=1)
-    shown = Visualizer(image).get_output().get_image()
-    assert (shown == (0, 100, 255)).all()
+    beyond = np.full((30, 30, 3), (-5.0, 100.0, 300.0))
+    assert (Visualizer(beyond).get_output().get_image() == (0, 100, 255)).all()
 
 
 def test_an_image_is_saved_as_shown(tmp_path):
-    canvas = VisImage(IMAGE)
-    canvas.save(str(tmp_path / "shown.png"))
+    VisImage(IMAGE).save(str(tmp_path / "shown.png"))
     with Image.open(tmp_path / "shown.png") as saved:
         np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), IMAGE)
 
 
-@pytest.mark.parametrize("container", [np.asarray, torch.as_tensor])
-@pytest.mark.parametrize("alpha", [0.3, 0.8])
+@pytest.mark.parametrize(("container", "alpha"), [(np.asarray, 0.3), (torch.as_tensor, 0.8)])
 def test_labels_are_blended_in_their_colours(metadata, labels, container, alpha):
     visualizer = Visualizer(IMAGE, metadata)
     output = visualizer.draw_sem_seg(container(labels), alpha=alpha, draw_text=False)
@@ -67,27 +61,18 @@ def test_labels_are_blended_in_their_colours(metadata, labels, container, alpha)
     np.testing.assert_array_equal(shown[:, 45:55], IMAGE[:, 45:55])
 
 
-def test_class_names_stand_on_the_median_of_their_areas(metadata, labels):
+def test_the_largest_part_of_a_class_has_its_name_at_the_median(metadata, labels):
+    labels[5:25, :5] = 1
     visualizer = Visualizer(IMAGE, metadata)
     visualizer.draw_sem_seg(labels)
-    assert texts(visualizer).keys() == set(CLASSES)
+    assert len(visualizer.get_output().ax.texts) == len(CLASSES)
     for label, name in enumerate(CLASSES):
-        ys, xs = np.nonzero(labels == label)
+        ys, xs = np.nonzero((labels == label) & (np.arange(IMAGE.shape[1]) >= 60 * (label == 1)))
         assert texts(visualizer)[name].get_position() == (np.median(xs), np.median(ys))
         assert max(texts(visualizer)[name].get_color()) >= 0.8
     silent = Visualizer(IMAGE, metadata)
     silent.draw_sem_seg(labels, draw_text=False)
     assert texts(silent) == {}
-
-
-def test_the_largest_part_of_an_area_is_labelled(metadata, labels):
-    labels[:] = 255
-    labels[5:25, 5:30] = 0
-    labels[5:45, 50:90] = 0
-    visualizer = Visualizer(IMAGE, metadata)
-    visualizer.draw_sem_seg(labels)
-    assert len(visualizer.get_output().ax.texts) == 1
-    assert texts(visualizer)["road"].get_position() == (69.5, 24.5)
 
 
 def test_small_parts_are_left_out_with_their_texts(metadata, labels):
@@ -124,8 +109,9 @@ def test_classes_without_colours_are_drawn_all_the_same(labels):
     assert (shown[10, 80] != IMAGE[10, 80]).any()
 
 
-def test_a_mask_is_blended_and_labelled(labels):
+def test_a_mask_is_blended_and_labelled_but_an_empty_one_is_not(labels):
     visualizer = Visualizer(IMAGE)
+    visualizer.draw_binary_mask(labels == 7, text="none")
     visualizer.draw_binary_mask(labels == 2, color="blue", text="wall", alpha=0.5)
     shown = visualizer.get_output().get_image()
     np.testing.assert_allclose(shown[24, 75], (100, 100, 227), atol=2)
@@ -141,26 +127,11 @@ def test_masks_with_holes_are_drawn_exactly(labels):
     np.testing.assert_array_equal(shown[labels != 1], IMAGE[labels != 1])
 
 
-def test_an_empty_mask_draws_nothing():
-    visualizer = Visualizer(IMAGE)
-    visualizer.draw_binary_mask(np.zeros(IMAGE.shape[:2], dtype=np.uint8), text="none")
-    np.testing.assert_array_equal(visualizer.get_output().get_image(), IMAGE)
-    assert texts(visualizer) == {}
-
-
 def test_colours_come_in_both_channel_orders_and_ranges():
     rgb = colormap(rgb=True)
     assert rgb.shape[1] == 3
-    assert rgb.min() >= 0
-    assert rgb.max() > 1
-    assert rgb.dtype == np.float32
+    assert (rgb.min() >= 0, rgb.max() > 1, rgb.dtype) == (True, True, np.float32)
     np.testing.assert_array_equal(colormap(), rgb[:, ::-1])
     np.testing.assert_allclose(colormap(rgb=True, maximum=1) * 255, rgb, rtol=1e-6)
-    with pytest.raises(AssertionError):
-        colormap(maximum=2)
-
-
-def test_random_colours_are_taken_from_the_colormap():
     known = {tuple(color) for color in colormap(rgb=True, maximum=1)}
-    np.random.seed(0)
     assert {tuple(random_color(rgb=True, maximum=1)) for _ in range(20)} <= known

@@ -1,4 +1,4 @@
-"""Configuration as Python files that describe calls, which ``instantiate`` then makes."""
+"""Configs: Python files that describe calls, which `instantiate` makes."""
 
 from .instantiate import instantiate
 from .lazy import LazyCall, LazyConfig

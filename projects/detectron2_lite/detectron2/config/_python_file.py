@@ -1,8 +1,7 @@
-"""Execution of Python config files, with relative imports between them."""
+"""Python config files, and the relative imports between them."""
 
 import builtins
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -16,29 +15,14 @@ def as_config(value: Any) -> Any:
     return DictConfig(value, flags={"allow_objects": True}) if isinstance(value, dict) else value
 
 
-def run_config_file(filename: str) -> dict[str, Any]:
-    """Execute a Python config file and return its names."""
-    return vars(_run_as_module(filename))
-
-
-def _run_as_module(filename: str) -> ModuleType:
-    """Execute the file as a module that is not entered in ``sys.modules``.
-
-    Its builtins carry an ``__import__`` of their own, so that relative imports mean config files
-    here and nowhere else.
-    """
+def run_config_file(filename: str) -> ModuleType:
+    """Execute a config file; the module of its names is not entered in ``sys.modules``."""
     with PathManager.open(filename) as file:
-        source = file.read()
-    try:
-        code = compile(source, filename, "exec")
-    except SyntaxError as error:
-        raise SyntaxError(f"Config file {filename} has a syntax error: {error}") from error
-    # Unique, so that what pickles a class of one file by name cannot meet that of another.
-    module = ModuleType(f"_config_{uuid.uuid4().hex[:8]}.{os.path.basename(filename)}")
-    module.__dict__.update(
-        __file__=filename,
-        __builtins__={**vars(builtins), "__import__": _import_within_configs},
-    )
+        code = compile(file.read(), filename, "exec")
+    module = ModuleType(filename)
+    # Builtins of its own, so that relative imports mean config files here and nowhere else.
+    own_builtins = {**vars(builtins), "__import__": _import_within_configs}
+    module.__dict__.update(__file__=filename, __builtins__=own_builtins)
     exec(code, module.__dict__)
     return module
 
@@ -50,31 +34,20 @@ def _import_within_configs(
     fromlist: Sequence[str] = (),
     level: int = 0,
 ) -> ModuleType:
-    """What an ``import`` statement of a config file calls: relative ones execute a file."""
+    """What an ``import`` statement of a config file calls."""
     if level == 0 or globals is None:
         return builtins.__import__(name, globals, locals, fromlist, level)
-    module = _run_as_module(_find_sibling(globals["__file__"], name, level))
-    for imported in fromlist:
-        if imported in module.__dict__:
-            setattr(module, imported, as_config(getattr(module, imported)))
+    module = run_config_file(_find_sibling(globals["__file__"], name, level))
+    for key, value in vars(module).items():
+        if key in fromlist:
+            setattr(module, key, as_config(value))
     return module
 
 
 def _find_sibling(importer: str, name: str, level: int) -> str:
-    """The file that ``from <level dots><name> import ...`` in the file ``importer`` means.
-
-    Raises:
-        ImportError: if it is a folder or does not exist.
-    """
-    folder = os.path.dirname(importer)
-    for _ in range(level - 1):
-        folder = os.path.dirname(folder)
-    stem = os.path.join(folder, *name.split("."))
-    if name and PathManager.isfile(stem + ".py"):
-        return stem + ".py"
-    if PathManager.isdir(stem):
-        raise ImportError(
-            f"{importer} imports from the folder {stem}: a config file can import other config "
-            "files by a relative import, not folders."
-        )
-    raise ImportError(f"{importer} imports from {stem}.py, which does not exist.")
+    """The file that ``from <level dots><name> import ...`` means in the file ``importer``."""
+    parents = [os.pardir] * (level - 1)
+    path = os.path.join(os.path.dirname(importer), *parents, *name.split(".")) + ".py"
+    if not (name and PathManager.isfile(path)):
+        raise ImportError(f"{importer}: relative import of {path}, which is no config file")
+    return path

@@ -1,10 +1,8 @@
-"""Lazily described calls, and the config files made of them."""
+"""Descriptions of calls, and the config files made of them."""
 
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -23,67 +21,29 @@ logger = logging.getLogger(__name__)
 
 
 class LazyCall:
-    """A callable that, when called, only describes the call.
-
-    ``LazyCall(nn.Conv2d)(in_channels=3, out_channels=8, kernel_size=1)`` is a DictConfig that can
-    be edited until :func:`instantiate` makes the call. Keyword arguments only.
-    """
+    """``LazyCall(f)(x=1)`` is a DictConfig that describes the call ``f(x=1)``."""
 
     def __init__(self, target: Any) -> None:
-        """Args: target: a callable, its dotted path, or the description of a call that gives one.
-
-        Raises:
-            TypeError: if ``target`` is none of these.
-        """
         if not (callable(target) or isinstance(target, str | Mapping)):
-            raise TypeError(
-                "target of LazyCall must be a callable, its dotted path or a LazyCall of one. "
-                f"Got {target!r}"
-            )
-        self._target = target
+            raise TypeError(f"LazyCall takes a callable, its path or a LazyCall, not {target!r}")
+        # omegaconf would take a dataclass for a schema, so its path stands for it
+        self._target = _convert_target_to_string(target) if is_dataclass(target) else target
 
     def __call__(self, **kwargs: Any) -> DictConfig:
-        # omegaconf would take a dataclass for the schema of a config: keep its path instead
-        is_schema = is_dataclass(self._target)
-        target = _convert_target_to_string(self._target) if is_schema else self._target
-        kwargs["_target_"] = target
-        return DictConfig(kwargs, flags={"allow_objects": True})
+        return as_config({**kwargs, "_target_": self._target})
 
 
 class LazyConfig:
-    """Loads, edits and saves configs made of :class:`LazyCall`."""
-
-    @staticmethod
-    def load_rel(filename: str, keys: str | tuple[str, ...] | None = None) -> Any:
-        """:meth:`load` with a path relative to the file that contains this call."""
-        caller = sys._getframe(1).f_code.co_filename
-        assert caller != "<string>", f"load_rel({filename!r}) is called by code that has no file"
-        return LazyConfig.load(os.path.join(os.path.dirname(caller), filename), keys)
+    """Loads, edits and saves configs."""
 
     @staticmethod
     def load(filename: str, keys: str | tuple[str, ...] | None = None) -> Any:
-        """Load a ``.py``, ``.yaml`` or ``.yml`` config file.
-
-        A Python file may import from others by ``from .common.train import train``, which finds
-        them by their place alone: folders need no ``__init__.py``. Each load executes all files
-        anew, so edits of the result reach nobody else.
-
-        Args:
-            keys: one name or several to return the values of.
-
-        Returns:
-            a DictConfig of all public configs and dicts in the file, or the values of ``keys``.
-
-        Raises:
-            ValueError: for another file extension.
-            SyntaxError, ImportError: naming the file, if one does not parse or is not there.
-        """
+        """The public configs and dicts of a Python or YAML file that you trust, or some of them."""
         extension = os.path.splitext(filename)[1]
         if extension == ".py":
-            names = run_config_file(filename)
+            names = vars(run_config_file(filename))
         elif extension in (".yaml", ".yml"):
             with PathManager.open(filename) as file:
-                # unsafe, since saved configs hold Python names: load only files you trust
                 names = OmegaConf.create(yaml.unsafe_load(file), flags={"allow_objects": True})
         else:
             raise ValueError(f"{filename} is no config file: it must end in .py, .yaml or .yml")
@@ -93,59 +53,33 @@ class LazyConfig:
             return tuple(as_config(names[key]) for key in keys)
         if extension != ".py":
             return names
-        public = {
-            name: as_config(value)
-            for name, value in names.items()
-            if isinstance(value, DictConfig | ListConfig | dict) and not name.startswith("_")
-        }
-        return DictConfig(public, flags={"allow_objects": True})
+        return as_config(
+            {
+                name: as_config(value)
+                for name, value in names.items()
+                if isinstance(value, DictConfig | ListConfig | dict) and not name.startswith("_")
+            }
+        )
 
     @staticmethod
     def save(cfg: Any, filename: str) -> None:
-        """Write a config as YAML that :meth:`load` reads back, interpolations kept.
-
-        A config with objects that YAML cannot bring back, such as lambdas, is also pickled to
-        ``<filename>.pkl`` with a warning; the YAML, if any, is then for reading only.
-        """
+        """Write YAML that `load` reads; also pickle what holds lambdas and the like."""
         try:
-            cfg = deepcopy(cfg)
-        except Exception:
-            logger.debug("The config cannot be copied: its targets are saved as objects")
-        else:
-            _name_targets(cfg)
-        try:
-            content = OmegaConf.to_container(
-                cfg, resolve=False, structured_config_mode=SCMode.INSTANTIATE
-            )
-            text = yaml.dump(content, default_flow_style=None, allow_unicode=True, width=9999)
+            content = OmegaConf.to_container(cfg, structured_config_mode=SCMode.INSTANTIATE)
+            named = _name_targets(content)
+            text = yaml.dump(named, default_flow_style=None, allow_unicode=True, width=9999)
             with PathManager.open(filename, "w") as file:
                 file.write(text)
-        except Exception:
-            logger.exception("Unable to serialize the config to yaml. Error:")
-            return _save_pickle(cfg, filename + ".pkl")
-        try:
             yaml.unsafe_load(text)
-        except Exception:
-            logger.warning(
-                f"The config holds objects that YAML cannot represent. {filename} can be read "
-                "by people but not loaded."
-            )
+        except Exception as error:
+            logger.warning(f"{filename} cannot be loaded back: {error!r}")
             _save_pickle(cfg, filename + ".pkl")
-        return None
 
     @staticmethod
     def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        """Change ``cfg`` in place by ``"path.to.key=value"`` strings in hydra's grammar.
-
-        A key that does not exist is added.
-
-        Raises:
-            KeyError: if the path leads through a value that is not a config.
-            NotImplementedError: for a deletion, ``"~key"``.
-        """
+        """Change ``cfg`` by ``"path.to.key=value"`` in hydra's grammar; adds keys that are new."""
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            key = override.key_or_group
-            value = override.value()
+            key, value = override.key_or_group, override.value()
             if override.is_delete():
                 raise NotImplementedError(f"Deleting {key} is not supported; set it to null")
             _check_path(cfg, key)
@@ -154,41 +88,29 @@ class LazyConfig:
 
     @staticmethod
     def to_py(cfg: Any, prefix: str = "cfg.") -> str:
-        """The config, interpolations resolved, as Python-like text for people to read.
-
-        Formatted where the package ``black`` is installed.
-        """
+        """Python-like text for people, interpolations resolved; formatted if there is ``black``."""
         text = to_python_text(OmegaConf.to_container(cfg, resolve=True), prefix)
         try:
             import black
-        except ImportError:
-            return text
-        try:
+
             return black.format_str(text, mode=black.Mode())
-        except black.InvalidInput:
+        except (ImportError, ValueError):  # the latter for text that is no Python
             return text
 
 
-def _name_targets(cfg: Any) -> None:
-    """Replace, at all depths, targets that are objects by their dotted paths."""
-    if isinstance(cfg, DictConfig):
-        if "_target_" in cfg and callable(cfg._target_):
-            path = _path_of(cfg._target_)
-            cfg._target_ = cfg._target_ if path is None else path
-        children = list(cfg.values())
-    else:
-        children = list(cfg) if isinstance(cfg, ListConfig) else []
-    for child in children:
-        _name_targets(child)
-
-
-def _path_of(target: Any) -> str | None:
-    """The dotted path that leads to ``target``; None if there is none, as for a partial."""
+def _name_targets(content: Any) -> Any:
+    """Plain containers with dotted paths for targets, except those that no path leads to."""
+    if isinstance(content, list):
+        return [_name_targets(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    named = {key: _name_targets(value) for key, value in content.items()}
+    target = named.get("_target_")
     try:
         path = _convert_target_to_string(target)
-        return path if locate(path) == target else None
+        return {**named, "_target_": path} if locate(path) == target else named
     except (AttributeError, ImportError):
-        return None
+        return named
 
 
 def _save_pickle(cfg: Any, filename: str) -> None:
@@ -197,21 +119,15 @@ def _save_pickle(cfg: Any, filename: str) -> None:
 
         with PathManager.open(filename, "wb") as file:
             cloudpickle.dump(cfg, file)
-    except Exception:
-        logger.exception(f"The config cannot be pickled to {filename} either. Error:")
-    else:
-        logger.warning(f"Config is saved using cloudpickle at {filename}.")
+        logger.warning(f"The config is pickled to {filename}")
+    except Exception as error:
+        logger.error(f"The config cannot be pickled to {filename} either: {error!r}")
 
 
 def _check_path(cfg: DictConfig, key: str) -> None:
-    """KeyError if a proper prefix of the dotted key names a value that holds no keys."""
     parts = key.split(".")
     for depth in range(1, len(parts)):
         prefix = ".".join(parts[:depth])
-        value = OmegaConf.select(cfg, prefix, default=None)
-        if value is None:
-            return
-        if not OmegaConf.is_config(value):
-            raise KeyError(
-                f"Cannot set {key}: {prefix} is {value!r}, a {type(value).__name__}, not a config."
-            )
+        value = OmegaConf.select(cfg, prefix)
+        if value is not None and not OmegaConf.is_config(value):
+            raise KeyError(f"Cannot set {key}: {prefix} is {value!r}, which holds no keys")

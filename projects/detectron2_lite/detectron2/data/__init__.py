@@ -1,4 +1,4 @@
-"""From the name of a data set to batches of mapped samples."""
+"""From the names of data sets to batches of mapped samples."""
 
 from . import samplers, transforms
 from .build import (
@@ -9,12 +9,10 @@ from .build import (
 )
 from .catalog import DatasetCatalog, Metadata, MetadataCatalog
 from .common import DatasetFromList, MapDataset, ToIterableDataset
-from .dataset_mapper import DatasetMapper
 
 __all__ = [
     "DatasetCatalog",
     "DatasetFromList",
-    "DatasetMapper",
     "MapDataset",
     "Metadata",
     "MetadataCatalog",

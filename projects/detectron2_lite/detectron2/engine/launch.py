@@ -1,6 +1,5 @@
 """Starting one process per device."""
 
-import logging
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,13 +15,6 @@ __all__ = ["DEFAULT_TIMEOUT", "launch"]
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 
 
-def _free_address() -> str:
-    """An address on this machine whose port nobody used a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-
-
 def launch(
     main_func: Callable[..., Any],
     num_gpus_per_machine: int,
@@ -32,16 +24,9 @@ def launch(
     args: tuple[Any, ...] = (),
     timeout: timedelta = DEFAULT_TIMEOUT,
 ) -> None:
-    """Call ``main_func(*args)`` in every process of a process group, or here if it is only one.
+    """Call ``main_func(*args)`` in processes that NCCL connects, or gloo without GPUs; or here.
 
-    The processes use NCCL and a GPU each where CUDA is available, gloo elsewhere.
-
-    Args:
-        main_func: must pickle, so a function at the top level of a module.
-        num_gpus_per_machine: processes to start on this machine; call this on every machine.
-        dist_url: where the processes meet, e.g. "tcp://127.0.0.1:8686"; "auto", on a single
-            machine, for a free port.
-        timeout: how long the processes wait for each other.
+    They meet at `dist_url`, which may be "auto" on a single machine.
     """
     world_size = num_machines * num_gpus_per_machine
     if world_size == 1:
@@ -49,47 +34,34 @@ def launch(
         return
     if dist_url == "auto":
         assert num_machines == 1, f'dist_url="auto" cannot be used on {num_machines} machines'
-        dist_url = _free_address()
-    if num_machines > 1 and dist_url is not None and dist_url.startswith("file://"):
-        logging.getLogger(__name__).warning(
-            f"{dist_url} is an unreliable meeting point for several machines. Prefer tcp://"
-        )
-    worker_args = (main_func, world_size, num_gpus_per_machine, machine_rank, dist_url, args)
-    mp.start_processes(
-        _distributed_worker, args=(*worker_args, timeout), nprocs=num_gpus_per_machine, daemon=False
-    )
+        dist_url = f"tcp://127.0.0.1:{_free_port()}"
+    group = {"init_method": dist_url, "world_size": world_size, "timeout": timeout}
+    first_rank = machine_rank * num_gpus_per_machine
+    worker_args = (main_func, args, group, first_rank, num_gpus_per_machine)
+    mp.start_processes(_worker, worker_args, nprocs=num_gpus_per_machine)
 
 
-def _distributed_worker(
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def _worker(
     local_rank: int,
     main_func: Callable[..., Any],
-    world_size: int,
-    num_gpus_per_machine: int,
-    machine_rank: int,
-    dist_url: str | None,
     args: tuple[Any, ...],
-    timeout: timedelta,
+    group: dict[str, Any],
+    first_rank: int,
+    num_local: int,
 ) -> None:
-    """Join the process group, then run ``main_func``."""
     has_gpu = torch.cuda.is_available()
     if has_gpu:
-        available = torch.cuda.device_count()
-        assert num_gpus_per_machine <= available, (
-            f"{num_gpus_per_machine} processes need a GPU each, {available} are available"
-        )
-    try:
-        dist.init_process_group(
-            backend="nccl" if has_gpu else "gloo",
-            init_method=dist_url,
-            world_size=world_size,
-            rank=machine_rank * num_gpus_per_machine + local_rank,
-            timeout=timeout,
-        )
-    except Exception:
-        logging.getLogger(__name__).error(f"Process group URL: {dist_url}")
-        raise
-    comm.create_local_process_group(num_gpus_per_machine)
+        num_gpus = torch.cuda.device_count()
+        assert num_local <= num_gpus, f"{num_local} processes need a GPU each, there are {num_gpus}"
+    dist.init_process_group("nccl" if has_gpu else "gloo", rank=first_rank + local_rank, **group)
+    comm.create_local_process_group(num_local)
     if has_gpu:
         torch.cuda.set_device(local_rank)
-    comm.synchronize()  # or a fast process may time out while waiting for one that still starts
+    comm.synchronize()  # or a fast process may wait too long for one that still starts
     main_func(*args)

@@ -2,7 +2,7 @@
 
 from .evaluator import DatasetEvaluator, DatasetEvaluators, inference_context, inference_on_dataset
 from .sem_seg_evaluation import SemSegEvaluator
-from .testing import print_csv_format, verify_results
+from .testing import print_csv_format
 
 __all__ = [
     "DatasetEvaluator",
@@ -11,5 +11,4 @@ __all__ = [
     "inference_context",
     "inference_on_dataset",
     "print_csv_format",
-    "verify_results",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class ShapeSpec:
-    """Channels, size in pixels and stride with respect to the image; None where unknown."""
+    """Channels, size in pixels, and stride with respect to the image."""
 
     channels: int | None = None
     height: int | None = None

@@ -2,13 +2,8 @@
 
 from detectron2.layers import ShapeSpec
 
-from .backbone import BACKBONE_REGISTRY, Backbone, build_backbone
-from .meta_arch import (
-    META_ARCH_REGISTRY,
-    SEM_SEG_HEADS_REGISTRY,
-    build_model,
-    build_sem_seg_head,
-)
+from .backbone import BACKBONE_REGISTRY, Backbone
+from .meta_arch import META_ARCH_REGISTRY, SEM_SEG_HEADS_REGISTRY, build_model
 from .postprocessing import sem_seg_postprocess
 
 __all__ = [
@@ -17,8 +12,6 @@ __all__ = [
     "SEM_SEG_HEADS_REGISTRY",
     "Backbone",
     "ShapeSpec",
-    "build_backbone",
     "build_model",
-    "build_sem_seg_head",
     "sem_seg_postprocess",
 ]

@@ -1,1 +1,1 @@
-"""Shared tools: events, communication, logging, files, registries, environment."""
+"""What all other packages build on."""

@@ -1,175 +1,115 @@
-"""What training has to say about itself, kept until writers fetch it."""
+"""What training reports about itself, until writers fetch it."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from fvcore.common.history_buffer import HistoryBuffer
 
-_CURRENT_STORAGE_STACK: list["EventStorage"] = []
+_STORAGES: list["EventStorage"] = []
 
 
 def get_event_storage() -> "EventStorage":
-    """The storage of the innermost ``with EventStorage(...)``; AssertionError outside of any."""
-    assert _CURRENT_STORAGE_STACK, (
-        "get_event_storage() found no storage: call it inside `with EventStorage(...)`."
-    )
-    return _CURRENT_STORAGE_STACK[-1]
+    """The storage of the innermost ``with EventStorage(...)``."""
+    assert _STORAGES, "get_event_storage() has to be called inside `with EventStorage(...)`"
+    return _STORAGES[-1]
 
 
 def has_event_storage() -> bool:
     """Whether the code runs inside ``with EventStorage(...)``."""
-    return bool(_CURRENT_STORAGE_STACK)
+    return bool(_STORAGES)
 
 
 class EventStorage:
-    """Scalars over iterations, and images and histograms that wait for a writer.
-
-    As a context manager it becomes what :func:`get_event_storage` returns.
-    """
+    """Histories of scalars, and images that wait for a writer; see `get_event_storage`."""
 
     def __init__(self, start_iter: int = 0) -> None:
-        self._history: dict[str, HistoryBuffer] = defaultdict(HistoryBuffer)
+        self.iter = start_iter
+        self._histories: dict[str, HistoryBuffer] = defaultdict(HistoryBuffer)
         self._smoothing_hints: dict[str, bool] = {}
-        self._latest_scalars: dict[str, tuple[float, int]] = {}
-        self._iter = start_iter
-        self._current_prefix = ""
-        self._vis_data: list[tuple[str, torch.Tensor | np.ndarray, int]] = []
-        self._histograms: list[dict[str, Any]] = []
-
-    def put_image(self, img_name: str, img_tensor: torch.Tensor | np.ndarray) -> None:
-        """Keep an RGB image (3, H, W), uint8 in [0, 255] or float in [0, 1], for TensorBoard."""
-        self._vis_data.append((img_name, img_tensor, self._iter))
+        self._latest: dict[str, tuple[float, int]] = {}
+        self._prefix = ""
+        self._images: list[tuple[str, torch.Tensor | np.ndarray, int]] = []
 
     def put_scalar(
         self, name: str, value: float, smoothing_hint: bool = True, cur_iter: int | None = None
     ) -> None:
-        """Add a value to the history of ``name`` at this (or the given) iteration.
-
-        Args:
-            value: a number or a tensor of one element.
-            smoothing_hint: whether writers should show a median rather than the last value; the
-                same each time a name is used, else AssertionError.
-        """
-        name = self._current_prefix + name
-        iteration = self._iter if cur_iter is None else cur_iter
-        value = float(value)
-        known_hint = self._smoothing_hints.setdefault(name, smoothing_hint)
-        assert known_hint == smoothing_hint, (
-            f"Scalar {name} was put with smoothing_hint={known_hint} before, "
-            f"now with {smoothing_hint}."
-        )
-        self._history[name].update(value, iteration)
-        # last, since a writer in another thread looks here for what there is
-        self._latest_scalars[name] = (value, iteration)
+        """Add a number, or a tensor of one, to a history that writers should smooth or not."""
+        name = self._prefix + name
+        hint = self._smoothing_hints.setdefault(name, smoothing_hint)
+        assert hint == smoothing_hint, f"scalar {name} had smoothing_hint={hint} before"
+        self._latest[name] = float(value), self.iter if cur_iter is None else cur_iter
+        self._histories[name].update(*self._latest[name])
 
     def put_scalars(
         self, *, smoothing_hint: bool = True, cur_iter: int | None = None, **kwargs: float
     ) -> None:
-        """:meth:`put_scalar` for every keyword: ``put_scalars(loss=0.3, accuracy=0.9)``."""
+        """`put_scalar` for every keyword."""
         for name, value in kwargs.items():
-            self.put_scalar(name, value, smoothing_hint=smoothing_hint, cur_iter=cur_iter)
+            self.put_scalar(name, value, smoothing_hint, cur_iter)
 
-    def put_histogram(self, hist_name: str, hist_tensor: torch.Tensor, bins: int = 1000) -> None:
-        """Keep the histogram of a float tensor, in ``bins`` equal steps from its min to its max."""
-        low, high = hist_tensor.min().item(), hist_tensor.max().item()
-        edges = torch.linspace(low, high, bins + 1, dtype=torch.float32)
-        self._histograms.append(
-            {  # the arguments of SummaryWriter.add_histogram_raw
-                "tag": hist_name,
-                "global_step": self._iter,
-                "min": low,
-                "max": high,
-                "num": len(hist_tensor),
-                "sum": hist_tensor.sum().item(),
-                "sum_squares": hist_tensor.square().sum().item(),
-                "bucket_limits": edges[1:].tolist(),
-                "bucket_counts": torch.histc(hist_tensor, bins=bins).tolist(),
-            }
-        )
+    def put_image(self, img_name: str, img_tensor: torch.Tensor | np.ndarray) -> None:
+        """Keep an RGB image (3, H, W), uint8 or float in [0, 1], for TensorBoard."""
+        self._images.append((img_name, img_tensor, self.iter))
+
+    def pop_images(self) -> list[tuple[str, torch.Tensor | np.ndarray, int]]:
+        """Name, image and iteration of the images that wait, which then wait no more."""
+        images, self._images = self._images, []
+        return images
 
     def history(self, name: str) -> HistoryBuffer:
-        """The history of one scalar; KeyError if nothing was ever put under that name."""
-        if name not in self._history:
-            raise KeyError(f"No history metric available for {name}!")
-        return self._history[name]
+        """The history of a scalar; KeyError if there is none."""
+        if name not in self._histories:
+            raise KeyError(f"there is no scalar {name}, only {sorted(self._histories)}")
+        return self._histories[name]
 
     def histories(self) -> dict[str, HistoryBuffer]:
-        """The histories of all scalars."""
-        return self._history
+        """All histories by name."""
+        return self._histories
 
     def latest(self) -> dict[str, tuple[float, int]]:
-        """The last value of every scalar and the iteration it is from."""
-        return self._latest_scalars
+        """The last value of every scalar and its iteration."""
+        return self._latest
 
     def latest_with_smoothing_hint(self, window_size: int = 20) -> dict[str, tuple[float, int]]:
-        """As :meth:`latest`, with the median over a window of iterations where hinted."""
+        """As `latest`, with the median over a window of iterations where that is hinted."""
         return {
-            name: (self._median(name, window_size) if self._smoothing_hints[name] else value, at)
-            for name, (value, at) in list(self._latest_scalars.items())
+            name: (self.median(name, window_size) if self._smoothing_hints[name] else value, at)
+            for name, (value, at) in self._latest.items()
         }
 
-    def count_samples(self, name: str, window_size: int = 20) -> int:
-        """How many values of ``name`` come from the last ``window_size`` iterations it covers.
-
-        Counts backwards and stops at the first value older than that.
-        """
-        iterations = [iteration for _, iteration in self._history[name].values()]
-        oldest = iterations[-1] - window_size
-        for count, iteration in enumerate(reversed(iterations)):
-            if iteration <= oldest:
-                return count
-        return len(iterations)
-
-    def _median(self, name: str, window_size: int) -> float:
-        return self._history[name].median(self.count_samples(name, window_size))
-
     def smoothing_hints(self) -> dict[str, bool]:
-        """For every scalar, whether writers should smooth it."""
+        """Which scalars writers should smooth."""
         return self._smoothing_hints
 
+    def count_samples(self, name: str, window_size: int = 20) -> int:
+        """How many values at the end of a history are from its last `window_size` iterations."""
+        values = self._histories[name].values()
+        too_old = values[-1][1] - window_size
+        return next((k for k, (_, at) in enumerate(reversed(values)) if at <= too_old), len(values))
+
+    def median(self, name: str, window_size: int) -> float:
+        """The median of a scalar over that window."""
+        return self._histories[name].median(self.count_samples(name, window_size))
+
     def step(self) -> None:
-        """Go on to the next iteration; an alternative to setting :attr:`iter`."""
-        self._iter += 1
-
-    @property
-    def iter(self) -> int:
-        """The iteration that new values belong to."""
-        return self._iter
-
-    @iter.setter
-    def iter(self, val: int) -> None:
-        self._iter = int(val)
-
-    @property
-    def iteration(self) -> int:
-        """Older name of :attr:`iter`."""
-        return self._iter
-
-    def __enter__(self) -> "EventStorage":
-        _CURRENT_STORAGE_STACK.append(self)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        left = _CURRENT_STORAGE_STACK.pop()
-        assert left is self, "EventStorage contexts were left in the wrong order"
+        """Go on to the next iteration, as does setting `iter`."""
+        self.iter += 1
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Inside, the names of scalars are prefixed by ``name/``; an inner scope replaces it."""
-        outer, self._current_prefix = self._current_prefix, name.rstrip("/") + "/"
+        """Inside, names of scalars begin with ``name/``; an inner scope replaces an outer one."""
+        outer, self._prefix = self._prefix, name.rstrip("/") + "/"
         try:
             yield
         finally:
-            self._current_prefix = outer
+            self._prefix = outer
 
-    def clear_images(self) -> None:
-        """Forget the waiting images, once they are written."""
-        self._vis_data = []
+    def __enter__(self) -> "EventStorage":
+        _STORAGES.append(self)
+        return self
 
-    def clear_histograms(self) -> None:
-        """Forget the waiting histograms, once they are written."""
-        self._histograms = []
+    def __exit__(self, *exc_info: object) -> None:
+        assert _STORAGES.pop() is self, "EventStorage contexts were left in the wrong order"

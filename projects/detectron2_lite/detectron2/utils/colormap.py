@@ -1,24 +1,18 @@
-"""Distinct colours for classes and objects that have none of their own."""
-
-from __future__ import annotations
+"""Distinct colours for classes that have none of their own."""
 
 import colorsys
-import random
 
 import numpy as np
 
-__all__ = ["colormap", "random_color", "random_colors"]
+__all__ = ["colormap", "random_color"]
 
 
 def _palette(size: int) -> np.ndarray:
-    """(size, 3) RGB in [0, 1]; steps of the golden ratio keep neighbours far apart in hue."""
+    """Hues at steps of the golden ratio, so that neighbours differ, in cycles of lightness."""
     golden = (5**0.5 - 1) / 2
-    lightness = (0.5, 0.35, 0.65)
-    saturation = (0.9, 0.65)
-    colours = [
-        colorsys.hls_to_rgb((0.58 + k * golden) % 1, lightness[k % 3], saturation[k // 3 % 2])
-        for k in range(size)
-    ]
+    hues = (0.58 + golden * np.arange(size)) % 1
+    shades = [(0.5, 0.9), (0.35, 0.65), (0.65, 0.9), (0.5, 0.65), (0.35, 0.9), (0.65, 0.65)]
+    colours = [colorsys.hls_to_rgb(hue, *shades[k % 6]) for k, hue in enumerate(hues)]
     return np.array(colours, dtype=np.float32)
 
 
@@ -26,25 +20,11 @@ _COLOURS = _palette(74)
 
 
 def colormap(rgb: bool = False, maximum: int = 255) -> np.ndarray:
-    """All colours.
-
-    Args:
-        rgb: channel order RGB, else BGR.
-        maximum: 255 or 1, the value of full intensity.
-
-    Returns:
-        (N, 3) float32.
-    """
+    """All colours, (N, 3) float32 in [0, maximum], RGB or BGR; `maximum` is 255 or 1."""
     assert maximum in (255, 1), f"maximum must be 255 or 1, got {maximum}"
     return (_COLOURS if rgb else _COLOURS[:, ::-1]) * maximum
 
 
 def random_color(rgb: bool = False, maximum: int = 255) -> np.ndarray:
-    """One of the colours, drawn from NumPy's global generator; arguments as in `colormap`."""
+    """One of the colours, drawn by NumPy."""
     return colormap(rgb, maximum)[np.random.randint(len(_COLOURS))]
-
-
-def random_colors(N: int, rgb: bool = False, maximum: int = 255) -> list[np.ndarray]:
-    """N different colours, drawn by `random`; ValueError if there are fewer than N."""
-    colours = colormap(rgb, maximum)
-    return [colours[k] for k in random.sample(range(len(colours)), N)]

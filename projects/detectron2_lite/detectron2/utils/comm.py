@@ -1,4 +1,4 @@
-"""Communication between processes; without a process group everything acts as a single one."""
+"""Communication between processes; without a process group there is just one."""
 
 import functools
 from typing import Any
@@ -15,76 +15,69 @@ def _is_distributed() -> bool:
 
 
 def get_world_size() -> int:
-    """Number of processes over all machines."""
+    """Number of processes on all machines."""
     return dist.get_world_size() if _is_distributed() else 1
 
 
 def get_rank() -> int:
-    """Index of this process among all, from 0."""
+    """Index of this process on all machines."""
     return dist.get_rank() if _is_distributed() else 0
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes files and logs, rank 0."""
+    """Whether this is rank 0, which writes files and logs."""
     return get_rank() == 0
 
 
 @functools.lru_cache
 def create_local_process_group(num_workers_per_machine: int) -> None:
-    """Group the processes of each machine, for :func:`get_local_rank` and its kin.
-
-    :func:`detectron2.engine.launch` calls this; who starts processes otherwise must, in all of
-    them together and once.
-    """
+    """Group the processes of each machine; `launch` does it, other starters have to, once."""
     global _LOCAL_PROCESS_GROUP
     assert _LOCAL_PROCESS_GROUP is None, "the local process group exists already"
-    world_size = get_world_size()
-    assert world_size % num_workers_per_machine == 0, (
-        f"{world_size} processes cannot be split over machines of {num_workers_per_machine}"
-    )
-    for first in range(0, world_size, num_workers_per_machine):
-        ranks = list(range(first, first + num_workers_per_machine))
-        group: Any = dist.new_group(ranks)  # every process takes part in making every group
-        if get_rank() in ranks:
-            _LOCAL_PROCESS_GROUP = group
+    machines, left_over = divmod(get_world_size(), num_workers_per_machine)
+    assert left_over == 0, f"machines of {num_workers_per_machine} leave {left_over} processes over"
+    # Every process takes part in making every group, and keeps its own.
+    groups: list[Any] = [
+        dist.new_group(range(k * num_workers_per_machine, (k + 1) * num_workers_per_machine))
+        for k in range(machines)
+    ]
+    _LOCAL_PROCESS_GROUP = groups[get_rank() // num_workers_per_machine]
 
 
 def get_local_process_group() -> dist.ProcessGroup:
-    """The group of the processes on this machine."""
+    """The processes of this machine."""
     assert _LOCAL_PROCESS_GROUP is not None, (
-        "There is no local process group. Start the processes by detectron2.engine.launch, or "
-        "call comm.create_local_process_group(num_workers_per_machine) in each of them after "
-        "torch.distributed.init_process_group."
+        "start the processes by detectron2.engine.launch, or call create_local_process_group"
     )
     return _LOCAL_PROCESS_GROUP
 
 
 def get_local_rank() -> int:
-    """Index of this process among those of its machine, from 0."""
-    return dist.get_rank(group=get_local_process_group()) if _is_distributed() else 0
+    """Index of this process on its machine."""
+    return dist.get_rank(get_local_process_group()) if _is_distributed() else 0
 
 
 def get_local_size() -> int:
     """Number of processes on this machine."""
-    return dist.get_world_size(group=get_local_process_group()) if _is_distributed() else 1
+    return dist.get_world_size(get_local_process_group()) if _is_distributed() else 1
 
 
 def synchronize() -> None:
-    """Wait until all processes have come here."""
+    """Wait until all processes are here."""
     if get_world_size() > 1:
-        uses_gpus = dist.get_backend() == "nccl"
-        # NCCL warns if it has to guess the device
-        dist.barrier(device_ids=[torch.cuda.current_device()] if uses_gpus else None)
+        # NCCL warns if it has to guess the device.
+        has_gpu = dist.get_backend() == "nccl"
+        dist.barrier(device_ids=[torch.cuda.current_device()] if has_gpu else None)
 
 
 @functools.lru_cache
 def _cpu_group() -> Any:
-    """A group of all processes that moves objects through main memory, not the GPU's."""
+    """All processes, over main memory."""
     return dist.new_group(backend="gloo") if dist.get_backend() == "nccl" else dist.group.WORLD
 
 
 def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:
-    """Every process's ``data`` (anything that pickles), ordered by rank, in every process."""
+    """The `data` (anything that pickles) of every process, ordered by rank."""
     if get_world_size() == 1:
         return [data]
     group = group or _cpu_group()
@@ -94,35 +87,16 @@ def all_gather(data: Any, group: dist.ProcessGroup | None = None) -> list[Any]:
 
 
 def gather(data: Any, dst: int = 0, group: dist.ProcessGroup | None = None) -> list[Any]:
-    """As :func:`all_gather`, but only in process ``dst``; the others get an empty list."""
+    """As `all_gather`, but for process `dst` only: [] in the others."""
     if get_world_size() == 1:
         return [data]
     group = group or _cpu_group()
-    is_destination = dist.get_rank(group=group) == dst
-    gathered: list[Any] = [None] * dist.get_world_size(group) if is_destination else []
-    dist.gather_object(data, gathered if is_destination else None, dst=dst, group=group)
+    is_receiver = dist.get_rank(group) == dst
+    gathered: list[Any] = [None] * dist.get_world_size(group) if is_receiver else []
+    dist.gather_object(data, gathered or None, dst=dst, group=group)
     return gathered
 
 
 def shared_random_seed() -> int:
-    """A number in [0, 2**31) from NumPy's generator in rank 0; all processes must call this."""
+    """A number below 2**31 from NumPy's generator in rank 0; a collective call."""
     return all_gather(np.random.randint(2**31))[0]
-
-
-def reduce_dict(
-    input_dict: dict[str, torch.Tensor], average: bool = True
-) -> dict[str, torch.Tensor]:
-    """Mean (or sum) over the processes of each value, right in rank 0 only.
-
-    Args:
-        input_dict: scalar tensors on the backend's device, the same keys in all processes.
-    """
-    if get_world_size() == 1:
-        return input_dict
-    names = sorted(input_dict)  # so that the processes agree on the order
-    with torch.no_grad():
-        values = torch.stack([input_dict[name] for name in names])
-        dist.reduce(values, dst=0)
-        if average and is_main_process():
-            values /= get_world_size()
-    return dict(zip(names, values, strict=True))

@@ -1,4 +1,4 @@
-"""The path manager of the project: local files and http(s) addresses behind one interface."""
+"""Local files and http(s) addresses behind one interface."""
 
 from iopath.common.file_io import HTTPURLHandler, PathHandler
 from iopath.common.file_io import PathManager as PathManagerBase

@@ -1,4 +1,4 @@
-"""Names to objects and back: registries (fvcore's) and dotted paths."""
+"""From names to objects and back."""
 
 import pydoc
 from typing import Any
@@ -9,15 +9,10 @@ __all__ = ["Registry", "locate"]
 
 
 def locate(name: str) -> Any:
-    """The object that a dotted path such as ``"torch.nn.Conv2d"`` names.
-
-    Raises:
-        ImportError: if there is no such object.
-    """
+    """The object at a dotted path such as ``"torch.nn.Conv2d"``; ImportError if there is none."""
     found = pydoc.locate(name)
     if found is None:
-        # pydoc gives up where a function hides the module of the same name (torch.optim.sgd.SGD);
-        # hydra finds those, and raises ImportError for what does not exist.
+        # pydoc fails where a function hides the module of its name, as for torch.optim.sgd.SGD
         from hydra.utils import _locate
 
         found = _locate(name)
@@ -25,21 +20,13 @@ def locate(name: str) -> Any:
 
 
 def _convert_target_to_string(t: Any) -> str:
-    """The shortest dotted path from which :func:`locate` finds ``t`` again.
-
-    A class defined in ``package.module`` and exported by ``package`` is named by the latter.
-
-    Raises:
-        AttributeError: if ``t`` has no ``__module__`` or no ``__qualname__``.
-    """
-    qualname = t.__qualname__
+    """The shortest path that leads to ``t``: that of a package which exports it, if any does."""
     ancestors = t.__module__.split(".")
-    for depth in range(1, len(ancestors)):
-        shorter = ".".join([*ancestors[:depth], qualname])
+    paths = [".".join([*ancestors[:n], t.__qualname__]) for n in range(1, len(ancestors) + 1)]
+    for path in paths[:-1]:
         try:
-            same = locate(shorter) is t
+            if locate(path) is t:
+                return path
         except ImportError:
             continue
-        if same:
-            return shorter
-    return f"{t.__module__}.{qualname}"
+    return paths[-1]

@@ -11,17 +11,14 @@ from fvcore.transforms.transform import (
     VFlipTransform,
 )
 
-from .augmentation import AugInput, Augmentation, AugmentationList, RandomApply, apply_augmentations
+from .augmentation import AugInput, Augmentation, AugmentationList, RandomApply
 from .augmentation_impl import (
-    FixedSizeCrop,
     RandomBrightness,
     RandomContrast,
     RandomCrop,
-    RandomCrop_CategoryAreaConstraint,
     RandomFlip,
     RandomSaturation,
     Resize,
-    ResizeScale,
     ResizeShortestEdge,
 )
 from .transform import ResizeTransform
@@ -32,7 +29,6 @@ __all__ = [
     "AugmentationList",
     "BlendTransform",
     "CropTransform",
-    "FixedSizeCrop",
     "HFlipTransform",
     "NoOpTransform",
     "PadTransform",
@@ -40,15 +36,12 @@ __all__ = [
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
-    "RandomCrop_CategoryAreaConstraint",
     "RandomFlip",
     "RandomSaturation",
     "Resize",
-    "ResizeScale",
     "ResizeShortestEdge",
     "ResizeTransform",
     "Transform",
     "TransformList",
     "VFlipTransform",
-    "apply_augmentations",
 ]

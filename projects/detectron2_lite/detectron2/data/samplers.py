@@ -1,9 +1,4 @@
-"""Samplers that split the indices of a data set over all processes of a job.
-
-None of them looks at data loader workers; `ToIterableDataset` deals the indices out to those.
-"""
-
-from __future__ import annotations
+"""Samplers that split the indices of a data set over all processes, not over loaders' workers."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,27 +8,20 @@ import torch
 from detectron2.utils import comm
 from torch.utils.data import Sampler
 
+__all__ = ["InferenceSampler", "TrainingSampler"]
+
 
 class TrainingSampler(Sampler):
-    """An endless stream of epochs, of which process r of n takes every n-th index from the r-th.
-
-    Args:
-        size: number of elements of the data set, at least 1.
-        shuffle: a new permutation in every epoch, else ascending order.
-        seed: of the permutations; has to agree in all processes. None: drawn and shared among
-            them, a collective call.
-    """
+    """Epoch after epoch without end, dealt out to the processes one index at a time."""
 
     def __init__(self, size: int, shuffle: bool = True, seed: int | None = None) -> None:
-        if not isinstance(size, int):
-            raise TypeError(f"size of the dataset must be an int, got {size!r}")
+        """Without `seed`, the processes agree on one: a collective call."""
         if size < 1:
             raise ValueError(f"size of the dataset must be positive, got {size}")
         self._size = size
         self._shuffle = shuffle
-        self._seed = int(comm.shared_random_seed() if seed is None else seed)
-        self._rank = comm.get_rank()
-        self._world_size = comm.get_world_size()
+        self._seed = comm.shared_random_seed() if seed is None else int(seed)
+        self._rank, self._world_size = comm.get_rank(), comm.get_world_size()
 
     def __iter__(self) -> Iterator[int]:
         return islice(self._epochs(), self._rank, None, self._world_size)
@@ -46,21 +34,17 @@ class TrainingSampler(Sampler):
 
 
 class InferenceSampler(Sampler):
-    """Every index exactly once over all processes, in contiguous parts as equal as possible.
-
-    Args:
-        size: number of elements of the data set, at least 1.
-    """
+    """Every index once, in contiguous parts as equal as possible."""
 
     def __init__(self, size: int) -> None:
         assert size > 0, f"size of the dataset must be positive, got {size}"
         each, extra = divmod(size, comm.get_world_size())
         rank = comm.get_rank()
         begin = rank * each + min(rank, extra)  # the first `extra` processes take one more
-        self._local_indices = range(begin, begin + each + (rank < extra))
+        self._indices = range(begin, begin + each + (rank < extra))
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._local_indices)
+        return iter(self._indices)
 
     def __len__(self) -> int:
-        return len(self._local_indices)
+        return len(self._indices)
