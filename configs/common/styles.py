@@ -83,7 +83,12 @@ styles = dict(
         mixer=L(PatchStyleMixer)(
             grid="${styles.grid}",
             # Other sources: PooledBankStyles (whatever class), NoiseStyles (no text).
-            styles=L(BankStyles)(bank=L(StyleBank.load)(path="${styles.bank}")),
+            styles=L(BankStyles)(
+                bank=L(StyleBank.load)(path="${styles.bank}"),
+                grid="${styles.grid}",
+                class_names=constants["class_names"],
+                ignore_label=constants["ignore_label"],
+            ),
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),
             seed="${styles.seed}",

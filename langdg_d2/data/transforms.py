@@ -56,6 +56,9 @@ class ColorTransform(T.Transform):
     the other one is black, the image's mean grey, or its greyscale version (as in torchvision).
     Labels and coordinates stay.
 
+    NOTE: results are rounded. The official code goes through PIL, which truncates and rounds the
+    mean grey: up to one level less.
+
     Args:
         factors: how much to change.
         order: names of the factors in the order of application.

@@ -26,11 +26,10 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         args: of Detectron2's `default_argument_parser`.
     """
     if all(name in os.environ for name in _TORCHRUN):
-        _join_torchrun()
-        try:
-            main(args)
-        finally:
-            dist.destroy_process_group()
+        _join_torchrun(use_gpu=args.num_gpus > 0 and torch.cuda.is_available())
+        main(args)
+        # Not after an error: others may wait in a collective, and torchrun has to see the failure.
+        dist.destroy_process_group()
         return
     detectron2_launch(
         main,
@@ -42,10 +41,8 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     )
 
 
-def _join_torchrun() -> None:
-    local_rank = int(os.environ["LOCAL_RANK"])
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.set_device(local_rank)
-    dist.init_process_group(backend="nccl" if has_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
+def _join_torchrun(*, use_gpu: bool) -> None:
+    if use_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
     comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))

@@ -1,5 +1,6 @@
 """The trainer hook that switches local style augmentation on for training."""
 
+from dataclasses import asdict
 from typing import Any
 
 from detectron2.engine import HookBase
@@ -62,13 +63,16 @@ class StyleAugmentationHook(HookBase):
         self._model.feature_augmentation = Identity()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"generator": self._mixer.generator.get_state()}
+        self._collect()
+        self._total.fallback = int(self._total.fallback)
+        return {"generator": self._mixer.generator.get_state(), "total": asdict(self._total)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._mixer.generator.set_state(state_dict["generator"])
+        self._total = MixStatistics(**state_dict["total"])
 
     def report(self) -> str:
-        """Markdown: what was restyled on this process since training (re)started, and with what."""
+        """Markdown: what was restyled on this process, before a resumption too, and with what."""
         self._collect()
         total = self._total
         summary = (

@@ -1,12 +1,15 @@
 """Loss of the recipe: cross-entropy with label smoothing over the labelled pixels."""
 
+import torch.distributed as dist
+from detectron2.utils import comm
 from torch import Tensor, nn
 
 
 class PixelCrossEntropy(nn.CrossEntropyLoss):
     """Mean cross-entropy of labelled pixels; 0, not NaN, where a batch has none.
 
-    Small crops can miss every labelled pixel, and with one image for each process a batch is one
+    The mean is over the batches of all processes: averaging their gradients then gives that of
+    one process with all images, however the labelled pixels are spread. Small crops can miss every labelled pixel, and with one image for each process a batch is one
     crop: torch's own mean would then end the run.
 
     Args:
@@ -21,5 +24,9 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of logits (N, K, H, W) and train ids (N, H, W) int64, a scalar."""
-        labelled = (target != self.ignore_index).sum()
-        return super().forward(input, target) / labelled.clamp(min=1)
+        labelled = (target != self.ignore_index).sum().to(input.dtype)
+        if comm.get_world_size() > 1:
+            dist.all_reduce(labelled)
+            labelled = labelled / comm.get_world_size()
+        # Less than one pixel is none at all; the sum above it is then 0.
+        return super().forward(input, target) / labelled.clamp(min=1 / comm.get_world_size())

@@ -43,7 +43,7 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
         )
     if grid.divides(features):
         cells = grid.as_cells(features)  # (N, C, rows, h, cols, w)
-        variance, mean = torch.var_mean(cells, dim=(3, 5))
+        mean, variance = cells.mean(dim=(3, 5)), cells.var(dim=(3, 5))
     else:
         pixels = grid.cell_sums(torch.ones_like(features[:1, :1]))
         mean = grid.cell_sums(features) / pixels

@@ -93,7 +93,8 @@ class PatchGrid:
         height, width = self._require_size(maps)
         rows = _membership(height, self.rows, maps)
         columns = _membership(width, self.cols, maps)
-        return rows @ maps @ columns.mT
+        with torch.autocast(maps.device.type, enabled=False):  # sums need their digits
+            return rows @ maps @ columns.mT
 
     def expand(self, values: Tensor, like: Tensor) -> Tensor:
         """A value for each cell (..., rows, cols) put at each pixel of maps like (..., H, W)."""
@@ -115,8 +116,9 @@ def _boundaries(size: int, cells: int) -> list[int]:
 
 
 def _cell_index(size: int, cells: int, device: torch.device) -> Tensor:
-    inner = torch.tensor(_boundaries(size, cells)[1:-1], device=device)
-    return torch.bucketize(torch.arange(size, device=device), inner, right=True)
+    # The cell k with floor(k size / cells) <= pixel < floor((k + 1) size / cells), computed on the
+    # device: a table copied there would make it wait.
+    return ((torch.arange(size, device=device) + 1) * cells - 1) // size
 
 
 def _membership(size: int, cells: int, like: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..modeling import ClipResNet
 from ..modeling.backbone.clip_resnet import FEATURES, STRIDES
-from ..structures import ChannelStats, PatchGrid, patch_stats, restyle
+from ..structures import ChannelStats, PatchGrid, patch_stats
 
 _WHOLE = PatchGrid(1, 1)
 
@@ -76,6 +76,10 @@ class PromptDrivenNormalization:
             text: (P, D) unit vectors, one for each patch.
         """
         own = patch_stats(patches, _WHOLE)
+        # NOTE: normalised first, as in the official code. Many features are exactly 0 and lie on
+        # ReLU's kink while the style is the patch's own; which side rounding puts them on decides
+        # whether they have a gradient, so the order of operations is part of the method.
+        content = (patches - own.mean) / own.std
         style = ChannelStats(*(nn.Parameter(value.clone()) for value in own))
         optimizer = torch.optim.SGD(
             [style.mean, style.std],
@@ -85,27 +89,25 @@ class PromptDrivenNormalization:
         )
         losses = patches.new_empty(self._settings.steps)
         with torch.no_grad():
-            before = self.cosine(patches, own, own, text)
+            before = self.cosine(content, own, text)
         for step in range(self._settings.steps):
             optimizer.zero_grad()
-            loss = (1 - self.cosine(patches, own, style, text)).mean()
+            loss = (1 - self.cosine(content, style, text)).mean()
             losses[step] = loss.detach()
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            after = self.cosine(patches, own, style, text)
+            after = self.cosine(content, style, text)
         stats = ChannelStats(style.mean.detach(), style.std.detach())
         return PinResult(stats, losses, before, after)
 
-    def cosine(
-        self, patches: Tensor, own: ChannelStats, style: ChannelStats, text: Tensor
-    ) -> Tensor:
-        """(P,) similarity of restyled patches to their texts.
+    def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
+        """(P,) similarity to their texts of normalised patches (P, C, h, w) in a style.
 
         The rest of CLIP wants an image of its input size: the restyled patch is average-pooled
         to the size that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
         """
-        restyled = restyle(patches, own=own, target=style, grid=_WHOLE)
+        restyled = (content * style.std + style.mean).relu()
         pooled = F.adaptive_avg_pool2d(restyled, self._side)
         features = self._backbone.forward_high({self._backbone.restyled: pooled})
         embedding = self._backbone.embed(features[FEATURES[-1]])

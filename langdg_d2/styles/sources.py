@@ -1,13 +1,14 @@
 """Where target styles come from: a mined bank, class by class, and the paper's alternatives."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..modeling import ClipResNet
-from ..structures import ChannelStats
+from ..structures import ChannelStats, PatchGrid
 from .bank import StyleBank
 from .checking import check_bank
 from .drawing import StyleDrawer
@@ -51,10 +52,25 @@ class BankStyles(StyleSource):
 
     Args:
         bank: the mined styles.
+        grid: patches of training; those the bank was mined for have to be the same.
+        class_names: name of every train id, likewise.
+        ignore_label: likewise.
+
+    Raises:
+        StyleBankError: if the bank was mined for others; lists the differences.
     """
 
-    def __init__(self, *, bank: StyleBank) -> None:
+    def __init__(
+        self, *, bank: StyleBank, grid: PatchGrid, class_names: Sequence[str], ignore_label: int
+    ) -> None:
+        bank.check(grid=(grid.rows, grid.cols), class_names=class_names, ignore_label=ignore_label)
+        self._use(bank)
+
+    def _use(self, bank: StyleBank) -> None:
         self.bank = bank
+        # A class that was the majority of no mined patch will hardly be one in training: falling
+        # back on other styles, which the logged share shows, beats refusing a small source set.
+        self._drawer = StyleDrawer(bank=bank, classes=())
 
     def describe(self) -> str:
         """The bank's table."""
@@ -62,10 +78,7 @@ class BankStyles(StyleSource):
 
     def prepare(self, backbone: ClipResNet) -> None:
         check_bank(self.bank, backbone)
-        self.bank = self.bank.to(next(backbone.parameters()).device)
-        # A class that was the majority of no mined patch will hardly be one in training: falling
-        # back on other styles, which the logged share shows, beats refusing a small source set.
-        self._drawer = StyleDrawer(bank=self.bank, classes=())
+        self._use(self.bank.to(next(backbone.parameters()).device))
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from langdg_d2.modeling import ClipResNet
-from langdg_d2.structures import ChannelStats, PatchGrid, patch_stats
+from langdg_d2.structures import ChannelStats, PatchGrid, patch_stats, restyle
 from langdg_d2.styles import (
     BankHeader,
     BankStyles,
@@ -20,6 +20,7 @@ from langdg_d2.styles import (
 from langdg_d2.styles.checking import feature_fingerprint
 
 CHANNELS, CLASSES, GRID = 16, ("road", "car", "sky"), PatchGrid(2, 3)
+EXPECTED = {"grid": GRID, "class_names": CLASSES, "ignore_label": 255}
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def nearest_rows(stats: ChannelStats, bank: StyleBank) -> torch.Tensor:
 def test_batch_is_restyled_as_the_equations_say(reference, backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
-    mixing = mixer(backbone, BankStyles(bank=bank), seed=5)
+    mixing = mixer(backbone, BankStyles(bank=bank, **EXPECTED), seed=5)
     drawn, weights = {}, {}
     draw, sample = mixing.styles.draw, mixing._weights
 
@@ -105,7 +106,7 @@ def test_batch_is_restyled_as_the_equations_say(reference, backbone, batch):
 def test_each_patch_gets_a_style_of_its_class_or_else_of_unlabelled_patches(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
-    source = BankStyles(bank=bank)
+    source = BankStyles(bank=bank, **EXPECTED)
     source.prepare(backbone)
     target = source.draw(
         patch_stats(features, GRID), classes, generator=torch.Generator().manual_seed(0)
@@ -120,7 +121,7 @@ def test_each_patch_gets_a_style_of_its_class_or_else_of_unlabelled_patches(back
 
 def test_pooled_styles_come_from_any_class(backbone):
     bank = make_bank(backbone)
-    source = PooledBankStyles(bank=bank)
+    source = PooledBankStyles(bank=bank, **EXPECTED)
     source.prepare(backbone)
     classes = torch.zeros(200, 2, 3, dtype=torch.uint8)
     own = ChannelStats(*(torch.zeros(200, CHANNELS, 2, 3) for _ in range(2)))
@@ -150,20 +151,25 @@ def test_weights_are_beta_distributed_one_for_each_image_and_channel():
 def test_weight_one_changes_nothing_and_weight_zero_leaves_nothing(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
-    same = mixer(backbone, BankStyles(bank=bank), ConstantWeights(value=1))
+    same = mixer(backbone, BankStyles(bank=bank, **EXPECTED), ConstantWeights(value=1))
     assert torch.allclose(same(features, classes), features, atol=1e-6)
-    replaced = mixer(backbone, BankStyles(bank=bank), ConstantWeights(value=0))
+    replaced = mixer(backbone, BankStyles(bank=bank, **EXPECTED), ConstantWeights(value=0))
     drawn = []
     draw = replaced.styles.draw
     replaced.styles.draw = lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1]
-    found = patch_stats(replaced(features, classes), GRID)
-    # Before the ReLU the statistics are the drawn ones; it can only raise the mean.
-    assert (found.mean >= drawn[0].stats.mean - 1e-5).all()
+    found = replaced(features, classes)
+    own = patch_stats(features, GRID)
+    assert torch.allclose(
+        found, restyle(features, own=own, target=drawn[0].stats, grid=GRID), atol=1e-6
+    )
+    assert not torch.allclose(found, features, atol=1e-2)
 
 
 def test_probability_chooses_images_and_the_others_stay(backbone, batch):
     features, classes = batch
-    mixing = mixer(backbone, BankStyles(bank=make_bank(backbone)), probability=0.5, seed=1)
+    mixing = mixer(
+        backbone, BankStyles(bank=make_bank(backbone), **EXPECTED), probability=0.5, seed=1
+    )
     unchanged = 0
     for _ in range(50):
         out = mixing(features, classes)
@@ -183,7 +189,7 @@ def test_same_seed_restyles_alike_and_processes_differ(backbone, batch):
     bank = make_bank(backbone)
 
     def first(seed, *numbers):
-        mixing = mixer(backbone, BankStyles(bank=bank), seed=seed)
+        mixing = mixer(backbone, BankStyles(bank=bank, **EXPECTED), seed=seed)
         if numbers:
             mixing.reseed(*numbers)
         return mixing(features, classes)
@@ -196,7 +202,7 @@ def test_same_seed_restyles_alike_and_processes_differ(backbone, batch):
 
 def test_missing_patch_classes_or_those_of_another_grid_are_refused(backbone, batch):
     features, _ = batch
-    mixing = mixer(backbone, BankStyles(bank=make_bank(backbone)))
+    mixing = mixer(backbone, BankStyles(bank=make_bank(backbone), **EXPECTED))
     with pytest.raises(ValueError, match=r"patch classes are None, expected \(4, 2, 3\)"):
         mixing(features, None)
     with pytest.raises(ValueError, match=r"patch classes are \(4, 3, 3\), expected \(4, 2, 3\)"):
@@ -208,17 +214,19 @@ def test_missing_patch_classes_or_those_of_another_grid_are_refused(backbone, ba
     [
         ({"layer": "layer2"}, "layer: the bank has 'layer2', the model 'layer1'"),
         ({"clip_fingerprint": "another"}, "clip_fingerprint: the bank has 'another'"),
+        ({"grid": (3, 3)}, r"grid: the bank has \(3, 3\), the model \(2, 3\)"),
+        ({"class_names": ("car", "road", "sky")}, "class_names: the bank has"),
     ],
 )
 def test_bank_of_another_model_is_refused(backbone, changes, difference):
     with pytest.raises(StyleBankError, match=difference):
-        BankStyles(bank=make_bank(backbone, **changes)).prepare(backbone)
+        BankStyles(bank=make_bank(backbone, **changes), **EXPECTED).prepare(backbone)
 
 
 def test_weights_that_training_has_changed_are_not_compared(tiny_tower):
     backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer1",))
     bank = make_bank(backbone, clip_fingerprint="before training")
-    BankStyles(bank=bank).prepare(backbone)
+    BankStyles(bank=bank, **EXPECTED).prepare(backbone)
     assert feature_fingerprint(backbone) != "before training"
 
 

@@ -1,0 +1,8 @@
+"""The field's data sets; importing this package registers them."""
+
+from .builtin import datasets_root, register_all
+from .pairing import DatasetError
+
+register_all()
+
+__all__ = ["DatasetError", "datasets_root"]

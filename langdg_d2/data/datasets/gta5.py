@@ -1,0 +1,72 @@
+"""GTA5, "Playing for Data" (Richter et al., ECCV 2016): 24,966 rendered frames.
+
+Layout: `images/00001.png`, `labels/00001.png` (palette images of Cityscapes-like ids), and for the
+splits a list `train.txt` / `val.txt` of file names, or the authors' `split.mat`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ...structures import LabelEncoding
+from ...structures.label_space import GTA5_LABEL_IDS
+from .pairing import DatasetError, pair_files, require_folder, require_images
+
+DATASET = "GTA5"
+WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
+SPLITS = ("train", "val", "all")
+
+# Frames whose image and label differ in size; the authors of FAMix leave them out as well.
+MISMATCHED = frozenset({"02501", "05001", "07501", "15188", "20001", "22501"})
+
+
+def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
+    """Dataset dicts of GTA5 below `root/gta5`.
+
+    Args:
+        root: folder of the data sets.
+        split: `all`, or `train` / `val` as told by a list file or `split.mat`.
+
+    Raises:
+        DatasetError: for missing folders, lists or files.
+    """
+    folder = root / "gta5"
+    images = require_folder(folder / "images", dataset=DATASET, website=WEBSITE)
+    labels = require_folder(folder / "labels", dataset=DATASET, website=WEBSITE)
+    if split == "all":
+        files = require_images(images.glob("*.png"), dataset=DATASET, pattern=f"{images}/*.png")
+    else:
+        files = [images / name for name in _split_names(folder, split)]
+
+    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
+        return labels / image.name, GTA5_LABEL_IDS
+
+    usable = [file for file in files if file.stem not in MISMATCHED]
+    return pair_files(usable, find_label, dataset=DATASET)
+
+
+def _split_names(folder: Path, split: str) -> list[str]:
+    list_file, matlab_file = folder / f"{split}.txt", folder / "split.mat"
+    if list_file.is_file():
+        lines = list_file.read_text().split()
+        names = [f"{Path(line).stem}.png" for line in lines]
+    elif matlab_file.is_file():
+        names = [f"{number:05d}.png" for number in _matlab_split(matlab_file, split)]
+    else:
+        raise DatasetError(
+            f"{DATASET}: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' "
+            f"split.mat there, or a text file with one file name a line, or use the split 'all'"
+        )
+    if not names:
+        raise DatasetError(f"{DATASET}: the '{split}' split in '{folder}' is empty")
+    return names
+
+
+def _matlab_split(matlab_file: Path, split: str) -> list[int]:
+    try:
+        from scipy.io import loadmat  # only the authors' file needs it
+    except ImportError as error:
+        raise DatasetError(
+            f"{DATASET}: reading '{matlab_file}' needs SciPy: pip install scipy, or write the "
+            f"'{split}' split to '{matlab_file.with_name(split + '.txt')}', a file name a line"
+        ) from error
+    return [int(number) for number in loadmat(matlab_file)[f"{split}Ids"].ravel()]
