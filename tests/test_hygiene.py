@@ -24,6 +24,13 @@ def text_files() -> list[Path]:
     return [path for path in tracked_files() if path.suffix in suffixes]
 
 
+def test_every_source_file_is_tracked():
+    tracked = set(tracked_files())
+    for folder in ("langdg_d2", "tools", "configs", "projects", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert path in tracked, f"{path} is not in the repository: check .gitignore"
+
+
 def test_no_file_is_large_or_an_operating_systems():
     for path in tracked_files():
         assert path.stat().st_size <= LARGEST, path

@@ -7,6 +7,7 @@ After an interruption the same command goes on where it stopped.
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
@@ -21,6 +22,11 @@ def main(args: Namespace) -> None:
         raise ValueError(
             f"styles.bank is null in '{args.config_file}': its training needs no mined styles; "
             "pass styles.bank=FILE to mine them all the same"
+        )
+    if Path(cfg.styles.bank).exists():
+        raise FileExistsError(
+            f"there is a style bank at '{cfg.styles.bank}'; delete it to mine again, or pass "
+            "styles.bank=FILE to mine another"
         )
     instantiate(cfg.styles.mining)
 

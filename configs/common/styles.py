@@ -2,9 +2,8 @@
 
 from detectron2.config import LazyCall as L
 from detectron2.data import get_detection_dataset_dicts
-from detectron2.data import transforms as T
 
-from langdg_d2.data import SeededBatches, TrainMapper
+from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper
 from langdg_d2.engine import StyleAugmentationHook
 from langdg_d2.modeling import load_clip
 from langdg_d2.structures import PatchGrid
@@ -60,9 +59,7 @@ styles = dict(
             ),
             # Crops as in training, without changing colours.
             mapper=L(TrainMapper)(
-                augmentations=[
-                    L(T.RandomCrop)(crop_type="absolute", crop_size="${dataloader.crop_size}")
-                ]
+                augmentations=[L(RandomCrop)(crop_size="${dataloader.crop_size}")]
             ),
             batch_size=16,
             seed="${styles.seed}",

@@ -4,12 +4,13 @@ from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError
 from .image_io import ImageFileError
 from .seeded_batches import SeededBatches
-from .transforms import ColorJitter
+from .transforms import ColorJitter, RandomCrop
 
 __all__ = [
     "ColorJitter",
     "DatasetError",
     "ImageFileError",
+    "RandomCrop",
     "SeededBatches",
     "TestMapper",
     "TrainMapper",

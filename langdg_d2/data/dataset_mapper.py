@@ -45,7 +45,10 @@ class TrainMapper:
         """
         image, train_ids = read_pair(dataset_dict)
         inputs = T.AugInput(image, sem_seg=train_ids)
-        self.augmentations(inputs)
+        try:
+            self.augmentations(inputs)
+        except ValueError as error:
+            raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
         packed = _pack(dataset_dict, inputs.image, inputs.sem_seg)
         if self.patch_grid is not None:
             packed["patch_classes"] = self.patch_grid.majority(packed["sem_seg"])

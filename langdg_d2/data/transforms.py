@@ -1,4 +1,4 @@
-"""Image augmentation of the recipe that Detectron2 does not have: colour jitter."""
+"""Image augmentation of the recipe as Detectron2 does not have it: exact crop, colour jitter."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +11,29 @@ from detectron2.data import transforms as T
 Image = npt.NDArray[np.uint8]
 
 _LEVELS = np.arange(1 << 8, dtype=np.float64)  # of an 8-bit channel
+
+
+class RandomCrop(T.RandomCrop):
+    """Detectron2's random crop of a fixed size, which refuses images smaller than that.
+
+    Detectron2 shrinks the crop instead; batches of several sizes are then padded, and patches of
+    the padded features are no longer those whose classes were counted.
+
+    Args:
+        crop_size: height and width in pixels.
+    """
+
+    def __init__(self, *, crop_size: Sequence[int]) -> None:
+        super().__init__("absolute", tuple(crop_size))
+
+    def get_crop_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        height, width = self.crop_size
+        if image_size[0] < height or image_size[1] < width:
+            raise ValueError(
+                f"the image is {image_size[0]}x{image_size[1]} and cannot be cropped to "
+                f"{height}x{width} (height x width): use a smaller dataloader.crop_size"
+            )
+        return height, width
 
 
 class ColorFactors(NamedTuple):

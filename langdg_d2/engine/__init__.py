@@ -1,14 +1,15 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoints import starting_checkpoint
+from .checkpoints import StrictCheckpointer, starting_checkpoint
 from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
-from .setup import setup
+from .setup import reseed, setup
 from .style_augmentation import StyleAugmentationHook
 from .trainer import build_trainer, distribute, training_hooks
 
 __all__ = [
+    "StrictCheckpointer",
     "StyleAugmentationHook",
     "apply_overrides",
     "build_trainer",
@@ -16,6 +17,7 @@ __all__ = [
     "launch",
     "parameter_groups",
     "polynomial_lr",
+    "reseed",
     "setup",
     "starting_checkpoint",
     "training_hooks",

@@ -1,7 +1,25 @@
-"""Which checkpoint a run begins with."""
+"""Which checkpoint a run begins with, and that it fits."""
+
+from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.utils.file_io import PathManager
 from torch import nn
+
+
+class StrictCheckpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error."""
+
+    def _load_model(self, checkpoint: Any) -> Any:
+        incompatible = super()._load_model(checkpoint)
+        misshapen = (key for key, *_ in incompatible.incorrect_shapes)
+        unfit = sorted({*incompatible.missing_keys, *misshapen})
+        if unfit:
+            raise ValueError(
+                f"the checkpoint does not fit the model: {len(unfit)} weights are missing in it or "
+                f"have another shape, such as {unfit[:3]}. Use the config it was trained with"
+            )
+        return incompatible
 
 
 def starting_checkpoint(
@@ -16,8 +34,10 @@ def starting_checkpoint(
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
 
     Raises:
-        FileNotFoundError: if there is nothing to evaluate.
+        FileNotFoundError: if the named file does not exist, or there is nothing to evaluate.
     """
+    if init_checkpoint and not PathManager.isfile(init_checkpoint):
+        raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
     earlier = DetectionCheckpointer(nn.Module(), output_dir)
     last = earlier.get_checkpoint_file() if earlier.has_checkpoint() else ""
     if resume:

@@ -9,8 +9,9 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
     """Mean cross-entropy of labelled pixels; 0, not NaN, where a batch has none.
 
     The mean is over the batches of all processes: averaging their gradients then gives that of
-    one process with all images, however the labelled pixels are spread. Small crops can miss every labelled pixel, and with one image for each process a batch is one
-    crop: torch's own mean would then end the run.
+    one process with all images, however the labelled pixels are spread. Small crops can miss every
+    labelled pixel, and with one image for each process a batch is one crop: torch's own mean would
+    then end the run.
 
     Args:
         ignore_label: train id of pixels that do not count.

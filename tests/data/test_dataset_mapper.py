@@ -6,7 +6,7 @@ import torch
 from detectron2.data import transforms as T
 from PIL import Image
 
-from langdg_d2.data import ImageFileError, TestMapper, TrainMapper
+from langdg_d2.data import ImageFileError, RandomCrop, TestMapper, TrainMapper
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def record(tmp_path) -> dict:
 
 
 def test_training_crops_and_flips_image_and_label_alike(record):
-    mapper = TrainMapper(augmentations=[T.RandomCrop("absolute", (24, 32)), T.RandomFlip(prob=0.5)])
+    mapper = TrainMapper(augmentations=[RandomCrop(crop_size=(24, 32)), T.RandomFlip(prob=0.5)])
     before = dict(record)
     outputs = [mapper(record) for _ in range(20)]
     for output in outputs:
@@ -50,4 +50,10 @@ def test_test_mapper_gives_the_whole_pair_and_its_size(record):
 def test_pair_of_two_sizes_is_refused_naming_both_files(record, mapper):
     Image.fromarray(np.zeros((40, 59), np.uint8)).save(record["sem_seg_file_name"])
     with pytest.raises(ImageFileError, match=r"image\.png' is 40x60 .*label\.png' is 40x59"):
+        mapper(record)
+
+
+def test_image_smaller_than_the_crop_is_refused_naming_both_sizes_and_the_file(record):
+    mapper = TrainMapper(augmentations=[RandomCrop(crop_size=(41, 60))])
+    with pytest.raises(ImageFileError, match=r"image\.png': the image is 40x60 .* to 41x60"):
         mapper(record)

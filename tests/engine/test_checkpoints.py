@@ -4,7 +4,7 @@ import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
-from langdg_d2.engine import starting_checkpoint
+from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
 
 
 @pytest.fixture
@@ -24,9 +24,12 @@ def earlier_run(tmp_path):
     ],
 )
 def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
-    earlier_run, named, resume, eval_only, expected
+    earlier_run, tmp_path, named, resume, eval_only, expected
 ):
     last = str(earlier_run / "model_0000009.pth")
+    named = str(tmp_path / named) if named else ""
+    if named:
+        torch.save({}, named)
     wanted = {"{named}": named, "{last}": last, "{named or last}": named or last}[expected]
     found = starting_checkpoint(
         output_dir=str(earlier_run), init_checkpoint=named, resume=resume, eval_only=eval_only
@@ -35,8 +38,22 @@ def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
 
 
 def test_without_an_earlier_run_resuming_starts_from_the_named_file(tmp_path):
-    arguments = {"output_dir": str(tmp_path), "init_checkpoint": "a.pth"}
-    assert starting_checkpoint(**arguments, resume=True, eval_only=False) == "a.pth"
+    named = str(tmp_path / "a.pth")
+    arguments = {"output_dir": str(tmp_path), "init_checkpoint": named}
+    with pytest.raises(FileNotFoundError, match=r"a\.pth' does not exist"):
+        starting_checkpoint(**arguments, resume=True, eval_only=False)
+    torch.save({}, named)
+    assert starting_checkpoint(**arguments, resume=True, eval_only=False) == named
+
+
+def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    StrictCheckpointer(model, str(tmp_path)).save("whole")
+    StrictCheckpointer(model).load(str(tmp_path / "whole.pth"))
+    for broken in ({"1.weight": torch.zeros(1, 3)}, {"0.weight": torch.zeros(9, 9)}):
+        torch.save({"model": broken}, tmp_path / "broken.pth")
+        with pytest.raises(ValueError, match=r"does not fit the model: [34] weights .*'0\."):
+            StrictCheckpointer(model).load(str(tmp_path / "broken.pth"))
 
 
 def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):

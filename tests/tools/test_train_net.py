@@ -73,7 +73,6 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert "Starting training from iteration 3" in output
     assert sorted(losses(out)) == [0, 1, 2, 3, 4]
     trained = scores(out)
-    assert trained != first
 
     (out / "benchmark.json").unlink()
     run("--num-gpus", "0", "--eval-only")

@@ -8,7 +8,7 @@ from detectron2.data import (
 from detectron2.data import transforms as T
 from omegaconf import DictConfig
 
-from langdg_d2.data import ColorJitter, TrainMapper
+from langdg_d2.data import ColorJitter, RandomCrop, TrainMapper
 
 
 def train_loader(dataset_name: str) -> DictConfig:
@@ -17,7 +17,7 @@ def train_loader(dataset_name: str) -> DictConfig:
         dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
         mapper=L(TrainMapper)(
             augmentations=[
-                L(T.RandomCrop)(crop_type="absolute", crop_size="${dataloader.crop_size}"),
+                L(RandomCrop)(crop_size="${dataloader.crop_size}"),
                 # Factors in 0.2..1.8, in random order.
                 L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
                 L(T.RandomFlip)(prob=0.5, horizontal=True),

@@ -19,11 +19,6 @@ def _affine(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.
 class FrozenBatchNorm2d(nn.Module):
     """Batch normalization whose statistics and affine part are buffers, the identity at first."""
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    running_mean: torch.Tensor
-    running_var: torch.Tensor
-
     def __init__(self, num_features: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.num_features = num_features
