@@ -83,7 +83,7 @@ class StyleMiner:
             trainable=(),
             restyled_layer=restyled_layer,
             attention_pool=True,
-        )
+        ).to(memory_format=torch.channels_last)  # several times faster on CPUs
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
         self._grid = grid
@@ -157,4 +157,4 @@ class StyleMiner:
             cells[row * self._grid.cols + col][image, :, :height, :width]
             for image, row, col in places
         ]
-        return torch.stack(chosen)
+        return torch.stack(chosen).contiguous(memory_format=torch.channels_last)

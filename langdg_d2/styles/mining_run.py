@@ -137,6 +137,8 @@ class _Unfinished:
         self._banks[number] = bank
         if len(self._banks) % self.period == 0:
             self.save()
+            done = len(self._banks)
+            logger.info("%d batches mined, mean cosine %.3f", done, bank.cosine_after.mean())
 
     def save(self) -> None:
         """Write this process's share."""
