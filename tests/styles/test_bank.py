@@ -359,6 +359,8 @@ def test_the_bank_of_the_model_passes_and_only_what_is_given_is_compared() -> No
         class_names=["road", "car", "sky"],
         ignore_label=255,
     )
+    with pytest.raises(StyleBankError, match="channels: the bank has 2, the model 3"):
+        one.check(clip_name="RN50-quickgelu", channels=3)
 
 
 def test_another_models_bank_is_refused_with_all_differences() -> None:
