@@ -14,7 +14,7 @@ from PIL import Image
 
 from langdg_d2.modeling import load_image_tower
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_space import CITYSCAPES_LABEL_IDS
+from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
 
 TINY_CLIP = {
     "embed_dim": 16,

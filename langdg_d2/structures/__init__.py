@@ -1,7 +1,8 @@
 """Plain data structures: label space, patch grid, channel statistics."""
 
 from .channel_stats import ChannelStats, mix, patch_stats, restyle
-from .label_space import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
+from .label_maps import ENCODINGS, LabelEncoding
+from .label_space import CITYSCAPES_19, LabelSpace
 from .patch_grid import PatchGrid
 
 __all__ = [

@@ -6,7 +6,7 @@ from PIL import Image
 
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.image_io import read_rgb, read_train_ids
-from langdg_d2.structures.label_space import GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, TRAIN_IDS
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from langdg_d2.structures.label_space import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
 
 # Label id of train id 0..18, as the Cityscapes benchmark publishes them.
 TRAIN_TO_LABEL_ID = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]

@@ -4,17 +4,21 @@ Layout: `rgb_anon/<condition>/<split>/<sequence>/*_rgb_anon.png` and
 `gt/<condition>/<split>/<sequence>/*_gt_label{TrainIds,Ids}.png`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...structures import LabelEncoding
 from .cityscapes import ids_or_train_ids
+from .family import DatasetFamily
 from .pairing import pair_files, require_folder, require_images
 
 DATASET = "ACDC"
 WEBSITE = "https://acdc.vision.ee.ethz.ch"
 CONDITIONS = ("fog", "night", "rain", "snow")
-SPLITS = ("train", "val")
+# Number of images: of every condition 400 to train, and of night 106 to validate.
+_SPLITS = {"train": 400, "val": 100}
+_NIGHT_SPLITS = {"train": 400, "val": 106}
 
 
 def load_acdc(root: Path, split: str, *, condition: str) -> list[dict[str, Any]]:
@@ -34,3 +38,17 @@ def load_acdc(root: Path, split: str, *, condition: str) -> list[dict[str, Any]]
         return ids_or_train_ids(stem)
 
     return pair_files(files, find_label, dataset=name)
+
+
+FAMILIES = tuple(
+    DatasetFamily(
+        name=f"acdc_{condition}",
+        title=f"{DATASET} {condition}",
+        website=WEBSITE,
+        load=partial(load_acdc, condition=condition),
+        splits=_NIGHT_SPLITS if condition == "night" else _SPLITS,
+        condition=condition,
+        sizes=frozenset({(1080, 1920)}),
+    )
+    for condition in CONDITIONS
+)

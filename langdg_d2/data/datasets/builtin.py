@@ -5,34 +5,18 @@ used, not when it is registered.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from ...structures import CITYSCAPES_19
-from .acdc import CONDITIONS, load_acdc
-from .acdc import SPLITS as ACDC_SPLITS
-from .cityscapes import SPLITS as CITYSCAPES_SPLITS
-from .cityscapes import load_cityscapes
-from .gta5 import SPLITS as GTA5_SPLITS
-from .gta5 import load_gta5
+from . import acdc, cityscapes, gta5
+from .family import DatasetFamily
 
-
-class _Family(NamedTuple):
-    name: str
-    load: Callable[[Path, str], list[dict[str, Any]]]  # root, split -> dataset dicts
-    splits: Sequence[str]
-    condition: str
-
-
-_FAMILIES = (
-    _Family("gta5", load_gta5, GTA5_SPLITS, "clear"),
-    _Family("cityscapes", load_cityscapes, CITYSCAPES_SPLITS, "clear"),
-    *(_Family(f"acdc_{c}", partial(load_acdc, condition=c), ACDC_SPLITS, c) for c in CONDITIONS),
-)
+# By name; every table, test and tool that goes through all data sets reads them here.
+FAMILIES: dict[str, DatasetFamily] = {
+    family.name: family for module in (gta5, cityscapes, acdc) for family in module.FAMILIES
+}
 
 
 def datasets_root() -> Path:
@@ -42,13 +26,13 @@ def datasets_root() -> Path:
 
 def register_all() -> None:
     """Put every data set and split into DatasetCatalog and MetadataCatalog."""
-    for family in _FAMILIES:
+    for family in FAMILIES.values():
         for split in family.splits:
             _register(family, split)
 
 
-def _register(family: _Family, split: str) -> None:
-    name = f"{family.name}_sem_seg_{split}"
+def _register(family: DatasetFamily, split: str) -> None:
+    name = family.registered_name(split)
     DatasetCatalog.register(name, lambda: family.load(datasets_root(), split))
     MetadataCatalog.get(name).set(
         stuff_classes=list(CITYSCAPES_19.names),

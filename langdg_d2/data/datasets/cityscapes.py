@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ...structures import LabelEncoding
-from ...structures.label_space import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from .family import DatasetFamily
 from .pairing import pair_files, require_folder, require_images
 
 DATASET = "Cityscapes"
 WEBSITE = "https://www.cityscapes-dataset.com"
-SPLITS = ("train", "val")
 
 
 def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
@@ -42,3 +42,16 @@ def ids_or_train_ids(stem: Path) -> tuple[Path, LabelEncoding]:
     if train_ids.is_file() and not label_ids.is_file():
         return train_ids, TRAIN_IDS
     return label_ids, CITYSCAPES_LABEL_IDS
+
+
+FAMILIES = (
+    DatasetFamily(
+        name="cityscapes",
+        title=DATASET,
+        website=WEBSITE,
+        load=load_cityscapes,
+        splits={"train": 2975, "val": 500},
+        condition="clear",
+        sizes=frozenset({(1024, 2048)}),
+    ),
+)

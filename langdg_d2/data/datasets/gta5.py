@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ...structures import LabelEncoding
-from ...structures.label_space import GTA5_LABEL_IDS
+from ...structures.label_maps import GTA5_LABEL_IDS
+from .family import DatasetFamily
 from .pairing import DatasetError, pair_files, require_folder, require_images
 
 DATASET = "GTA5"
 WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
-SPLITS = ("train", "val", "all")
 
 # Frames whose image and label differ in size; the authors of FAMix leave them out as well.
 MISMATCHED = frozenset({"02501", "05001", "07501", "15188", "20001", "22501"})
@@ -70,3 +70,16 @@ def _matlab_split(matlab_file: Path, split: str) -> list[int]:
             f"'{split}' split to '{matlab_file.with_name(split + '.txt')}', a file name a line"
         ) from error
     return [int(number) for number in loadmat(matlab_file)[f"{split}Ids"].ravel()]
+
+
+FAMILIES = (
+    DatasetFamily(
+        name="gta5",
+        title=DATASET,
+        website=WEBSITE,
+        load=load_gta5,
+        splits={"train": None, "val": None, "all": 24_966 - len(MISMATCHED)},
+        condition="clear",
+        sizes=frozenset({(1052, 1914), (1046, 1914)}),
+    ),
+)

@@ -10,12 +10,8 @@ from streets.files import Naming, acdc_files, cityscapes_files, gta5_files, writ
 from streets.render import Rendering
 from streets.sample import draw_sample
 
-from langdg_d2.structures.label_space import (
-    CITYSCAPES_19,
-    CITYSCAPES_LABEL_IDS,
-    GTA5_LABEL_IDS,
-    TRAIN_IDS,
-)
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
 
 _SIZE = (48, 96)
 
