@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "langdg_d2" / "__init__.py").read_text())[1]
 
-TEST = ["pytest>=8", "hypothesis>=6", "scipy>=1.11"]
+TEST = ["pytest>=8", "hypothesis>=6", "scipy>=1.11", "scikit-learn>=1.3"]
 
 setup(
     name="langdg_d2",
@@ -18,7 +18,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["langdg_d2", "langdg_d2.*"]),
-    package_data={"langdg_d2.styles": ["prompt_packs/*.txt"]},
+    package_data={
+        "langdg_d2.styles": ["prompt_packs/*.txt"],
+        "langdg_d2.evaluation": ["published/*.json"],
+    },
     python_requires=">=3.10",
     install_requires=[
         # torch 2.13.0 has a CPU-only wheel that breaks torchvision, which open_clip imports.
@@ -37,6 +40,7 @@ setup(
         "tqdm>=4.60",
         "tabulate>=0.9",
         "numpy>=1.24",
+        "pillow>=10",
     ],
     extras_require={
         "test": TEST,

@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from langdg_d2.modeling import load_image_tower
-from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
+from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
+from langdg_d2.structures.label_maps import (
+    CITYSCAPES_LABEL_IDS,
+    MAPILLARY_A,
+    SYNTHIA_LABEL_IDS,
+    TRAIN_IDS,
+)
 
 TINY_CLIP = {
     "embed_dim": 16,
@@ -23,6 +29,8 @@ TINY_CLIP = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 }
 CONDITIONS = ("fog", "night", "rain", "snow")
+# Folder of images, folder of labels and the end of a label's name, as of the first release.
+BDD100K_LAYOUT = ("seg/images", "seg/labels", "_train_id.png")
 
 
 @pytest.fixture(scope="session")
@@ -70,28 +78,103 @@ def tiny_tower(tiny_clip: str) -> torch.nn.Module:
 
 
 def write_image(path: Path, pixels: np.ndarray, palette: list[int] | None = None) -> None:
-    """Save an array as PNG, with a palette if there is one."""
+    """Save an array in the format of the name's suffix, with a palette if there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(pixels)
     if palette is not None:
         image.putpalette(palette)
-    image.save(path)
+    image.save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
 
 
-def random_pair(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """An image and Cityscapes label ids in vertical stripes, whose colours tell the class."""
-    raw_ids = np.array(sorted(CITYSCAPES_LABEL_IDS.raw_to_train)[:-1], dtype=np.uint8)
+def write_16_bit_rgb(path: Path, red: np.ndarray, rng: np.random.Generator) -> None:
+    """Save a channel as the red one of a 16-bit PNG; the others hold anything."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blue, green = rng.integers(0, 1 << 16, (2, *red.shape))
+    cv2.imwrite(str(path), np.stack([blue, green, red], axis=-1).astype(np.uint16))
+
+
+def random_pair(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    encoding: LabelEncoding = CITYSCAPES_LABEL_IDS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """An image and raw label ids in vertical stripes, whose colours tell the class."""
+    raw_ids = np.array(sorted(set(encoding.raw_to_train) - {255}), dtype=np.uint8)
     stripes = rng.choice(raw_ids, size=8)
     label = np.broadcast_to(np.repeat(stripes, -(-size[1] // 8))[: size[1]], size)
-    image = np.stack([label * 7, label * 3, rng.integers(0, 50, size)], axis=-1)
+    red = label * (255 // raw_ids[-1])
+    image = np.stack([red, label * 3, rng.integers(0, 50, size)], axis=-1)
     return image.astype(np.uint8), np.ascontiguousarray(label)
+
+
+def write_synthia(folder: Path, images: int, size: tuple[int, int]) -> None:
+    """SYNTHIA-RAND-CITYSCAPES: 16-bit labels, lists for the splits."""
+    rng = np.random.default_rng(1)
+    names = [f"{k:07d}.png" for k in range(images)]
+    for name in names:
+        image, label = random_pair(rng, size, SYNTHIA_LABEL_IDS)
+        write_image(folder / "RGB" / name, image)
+        write_16_bit_rgb(folder / "GT/LABELS" / name, label, rng)
+    for split in ("train", "val"):
+        (folder / f"{split}.txt").write_text("\n".join(names))
+
+
+def write_bdd100k(
+    folder: Path, images: int, size: tuple[int, int], layout: tuple[str, str, str]
+) -> None:
+    """BDD100K in one of its layouts, of the kind of `BDD100K_LAYOUT`."""
+    rng = np.random.default_rng(2)
+    image_folder, label_folder, label_suffix = layout
+    for split in ("train", "val"):
+        for k in range(images):
+            image, label = random_pair(rng, size, TRAIN_IDS)
+            label[:3] = 255
+            write_image(folder / image_folder / split / f"7d06fefd-f7be05{k:02d}.jpg", image)
+            name = f"7d06fefd-f7be05{k:02d}{label_suffix}"
+            write_image(folder / label_folder / split / name, label)
+
+
+def write_mapillary(folder: Path, images: int, size: tuple[int, int]) -> None:
+    """Mapillary Vistas v1.2: images of several sizes, palette labels, a class list."""
+    rng = np.random.default_rng(3)
+    palette = rng.integers(0, 256, (66, 3))
+    height, width = size
+    sizes = [size, (width, height), (height + 5, width + 13), (height - 1, width - 3)]
+    for split in ("training", "validation"):
+        for k in range(images):
+            image, label = random_pair(rng, sizes[k % len(sizes)], MAPILLARY_A)
+            stem = f"_-0Vz{k}Mz0aKyh9oRU4Hp{k:02d}A"
+            write_image(folder / split / "images" / f"{stem}.jpg", image)
+            label_file = folder / split / "labels" / f"{stem}.png"
+            write_image(label_file, label, palette.flatten().tolist())
+    labels = [
+        {
+            "name": name,
+            "readable": name.rpartition("--")[2].title(),
+            "color": palette[raw].tolist(),
+            "instances": False,
+            "evaluate": raw < 65,
+        }
+        for raw, name in MAPILLARY_A.raw_names.items()
+    ]
+    config = {"labels": labels, "version": 1.2, "mapping": "public"}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 @pytest.fixture(scope="session")
 def write_datasets() -> Callable[..., Path]:
-    """Function that writes GTA5, Cityscapes and ACDC below a folder."""
+    """Function that writes all data sets of the paper below a folder, each in its own format."""
 
-    def write(root: Path, *, images: int = 4, size: tuple[int, int] = (48, 64)) -> Path:
+    def write(
+        root: Path,
+        *,
+        images: int = 4,
+        size: tuple[int, int] = (48, 64),
+        bdd100k: tuple[str, str, str] = BDD100K_LAYOUT,
+    ) -> Path:
+        write_synthia(root / "synthia", images, size)
+        write_bdd100k(root / "bdd100k", images, size, bdd100k)
+        write_mapillary(root / "mapillary", images, size)
         rng = np.random.default_rng(0)
         palette = [0] * 21 + [c for color in CITYSCAPES_19.colors for c in color]
         names = [f"{k:05d}.png" for k in range(1, images + 1)]

@@ -35,7 +35,7 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
 
 def test_every_package_has_its_place():
     folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"}
-    assert folders <= set(ORDER)
+    assert folders == set(ORDER)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -14,15 +14,13 @@ from argparse import Namespace
 from collections.abc import Iterable
 from functools import partial
 
-import torch
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2 import engine
-from langdg_d2.evaluation import BenchmarkRun, evaluate_domains, headline_figures, write_benchmark
+from langdg_d2 import engine, evaluation
 from langdg_d2.modeling import training_summary
 from langdg_d2.styles import ensure_bank
 
@@ -34,22 +32,22 @@ def evaluate(
     loaders: dict[str, Iterable],
     model: nn.Module,
     config_file: str,
+    weights: str | None,
     styles: engine.StyleAugmentationHook | None,
 ) -> dict[str, dict[str, float]]:
     """Score the configured domains, write the benchmark tables, return the main figures."""
-    source = cfg.evaluation.source if cfg.evaluation.source in loaders else None
+    model = evaluation.build_inference(model, **cfg.evaluation.inference)
+    run = evaluation.BenchmarkRun(
+        inference=evaluation.inference_name(model),
+        config_file=config_file,
+        config=cfg,
+        weights=weights,
+        seed=cfg.train.seed,
+        sections={"Styles": styles.report()} if styles else {},
+        **{key: cfg.evaluation[key] for key in ("protocol", "source", "groups", "published")},
+    )
     evaluators = {d: list(instantiate(cfg.dataloader.evaluators[d])) for d in loaders}
-    results = evaluate_domains(model, loaders, evaluators, source=source)
-    if comm.is_main_process():
-        run = BenchmarkRun(
-            protocol=cfg.evaluation.protocol,
-            source=source,
-            config=config_file,
-            seed=cfg.train.seed,
-            sections={"Styles": styles.report()} if styles else {},
-        )
-        write_benchmark(results, run, cfg.train.output_dir)
-    return headline_figures(results)
+    return evaluation.run_benchmark(model, loaders, evaluators, run, cfg.train.output_dir)
 
 
 def train(cfg: DictConfig, loaders: dict[str, Iterable], model: nn.Module, args: Namespace) -> None:
@@ -72,7 +70,7 @@ def train(cfg: DictConfig, loaders: dict[str, Iterable], model: nn.Module, args:
             scheduler=instantiate(cfg.lr_scheduler),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, loaders, model, args.config_file, styles),
+            evaluate=partial(evaluate, cfg, loaders, model, args.config_file, None, styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
@@ -98,17 +96,19 @@ def main(args: Namespace) -> None:
         eval_only=args.eval_only,
     )
     # First of all: a missing target should not show after hours of training.
+    if cfg.evaluation.published:
+        evaluation.published_figures(cfg.evaluation.published)
     loaders = {d: instantiate(cfg.dataloader.test[d]) for d in cfg.evaluation.domains}
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-    memory_format = getattr(torch, cfg.train.memory_format)
+    memory_format = engine.memory_format(cfg.train.memory_format)
     model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
-        evaluate(cfg, loaders, model, args.config_file, styles=None)
+        evaluate(cfg, loaders, model, args.config_file, checkpoint, styles=None)
     else:
         train(cfg, loaders, model, args)
 

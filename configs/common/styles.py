@@ -5,16 +5,16 @@ from detectron2.data import get_detection_dataset_dicts
 
 from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper
 from langdg_d2.engine import StyleAugmentationHook
-from langdg_d2.modeling import load_clip
+from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
     BankStyles,
     BetaWeights,
     PatchStyleMixer,
     PinSettings,
-    StyleBank,
     StyleMiner,
     TargetPrompts,
+    load_bank,
     load_style_prompts,
     mine_source,
 )
@@ -46,10 +46,7 @@ styles = dict(
                 ignore_label=constants["ignore_label"],
                 template="{style} {class_name}",
             ),
-            pixel_mean=constants["pixel_mean"],
-            pixel_std=constants["pixel_std"],
-            class_names=constants["class_names"],
-            ignore_label=constants["ignore_label"],
+            normalize=L(PixelNormalization)(mean="${model.pixel_mean}", std="${model.pixel_std}"),
             pin=L(PinSettings)(steps=100, lr=1.0, momentum=0.9, weight_decay=1e-4),
             device="${train.device}",
         ),
@@ -81,7 +78,16 @@ styles = dict(
             grid="${styles.grid}",
             # Other sources: PooledBankStyles (whatever class), NoiseStyles (no text).
             styles=L(BankStyles)(
-                bank=L(StyleBank.load)(path="${styles.bank}"),
+                # Warns where the bank was not mined as said above.
+                bank=L(load_bank)(
+                    path="${styles.bank}",
+                    prompts="${styles.mining.miner.prompts}",
+                    pin="${styles.mining.miner.pin}",
+                    batches="${styles.mining.batches}",
+                    source="${styles.mining.source}",
+                    seed="${styles.mining.seed}",
+                    settings="${styles.mining.settings}",
+                ),
                 grid="${styles.grid}",
                 class_names=constants["class_names"],
                 ignore_label=constants["ignore_label"],

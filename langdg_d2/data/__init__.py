@@ -1,16 +1,26 @@
 """Data sets, image augmentation, and the mappers that feed the model."""
 
+from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError
+from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError
+from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
 from .transforms import ColorJitter, RandomCrop
 
 __all__ = [
+    "CORRUPTIONS",
+    "CenterCrop",
     "ColorJitter",
+    "Corruption",
     "DatasetError",
+    "FamixCropOrPad",
     "ImageFileError",
+    "PadToSize",
     "RandomCrop",
+    "RandomScale",
+    "ResizeToHeight",
     "SeededBatches",
     "TestMapper",
     "TrainMapper",

@@ -43,30 +43,31 @@ class TrainMapper:
         Raises:
             ImageFileError: if a file cannot be used; names it.
         """
-        image, train_ids = read_pair(dataset_dict)
-        inputs = T.AugInput(image, sem_seg=train_ids)
-        try:
-            self.augmentations(inputs)
-        except ValueError as error:
-            raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
-        packed = _pack(dataset_dict, inputs.image, inputs.sem_seg)
+        packed = _read_augmented(dataset_dict, self.augmentations)
         if self.patch_grid is not None:
             packed["patch_classes"] = self.patch_grid.majority(packed["sem_seg"])
         return packed
 
 
 class TestMapper:
-    """Read a labelled image as it is, for evaluation.
+    """Read a labelled image for evaluation, as it is or as a test protocol cuts it.
 
-    As `TrainMapper` without augmentation; adds `height` and `width`, the size of the label.
+    As `TrainMapper` without patch classes; adds `height` and `width`, the size of the label after
+    the augmentations.
+
+    Args:
+        augmentations: Detectron2 augmentations, applied to image and label alike.
     """
 
     __test__ = False  # not a test case, whatever its name tells pytest
 
+    def __init__(self, *, augmentations: Sequence[T.Augmentation] = ()) -> None:
+        self.augmentations = T.AugmentationList(list(augmentations))
+
     def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
-        image, train_ids = read_pair(dataset_dict)
-        height, width = train_ids.shape
-        return _pack(dataset_dict, image, train_ids) | {"height": height, "width": width}
+        packed = _read_augmented(dataset_dict, self.augmentations)
+        height, width = packed["sem_seg"].shape
+        return packed | {"height": height, "width": width}
 
 
 def read_pair(
@@ -89,6 +90,16 @@ def read_pair(
     return image, train_ids
 
 
+def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList) -> DatasetDict:
+    image, train_ids = read_pair(dataset_dict)
+    inputs = T.AugInput(image, sem_seg=train_ids)
+    try:
+        augmentations(inputs)
+    except ValueError as error:
+        raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
+    return _pack(dataset_dict, inputs.image, inputs.sem_seg)
+
+
 def _size(array: npt.NDArray[np.uint8]) -> str:
     return f"{array.shape[0]}x{array.shape[1]}"
 
@@ -96,8 +107,9 @@ def _size(array: npt.NDArray[np.uint8]) -> str:
 def _pack(
     dataset_dict: DatasetDict, image: npt.NDArray[np.uint8], train_ids: npt.NDArray[np.uint8]
 ) -> DatasetDict:
+    # Copies: Detectron2's resize gives read-only arrays, which torch does not want.
     packed: dict[str, Tensor] = {
-        "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-        "sem_seg": torch.from_numpy(np.ascontiguousarray(train_ids)),
+        "image": torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")),
+        "sem_seg": torch.from_numpy(np.array(train_ids, order="C")),
     }
     return dataset_dict | packed

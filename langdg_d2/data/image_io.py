@@ -1,8 +1,13 @@
 """Reading images and label files, with errors that name the file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
 import numpy as np
 import numpy.typing as npt
-from detectron2.data.detection_utils import read_image
+from PIL import Image
 
 from ..structures import LabelEncoding
 
@@ -12,7 +17,10 @@ class ImageFileError(RuntimeError):
 
 
 def read_rgb(file_name: str) -> npt.NDArray[np.uint8]:
-    """An image as (H, W, 3) uint8 RGB, contiguous and writable.
+    """An image as (H, W, 3) uint8 RGB, contiguous and writable; the pixels as they are stored.
+
+    NOTE: Detectron2's reader turns images as their EXIF data ask. The official code does not, and
+    users of readers that do report images of BDD100K that lie across their labels.
 
     Raises:
         ImageFileError: if the file is missing, truncated or no image.
@@ -20,39 +28,76 @@ def read_rgb(file_name: str) -> npt.NDArray[np.uint8]:
     return _read(file_name, "RGB")
 
 
+def read_size(file_name: str) -> tuple[int, int]:
+    """Height and width in pixels of an image as it is stored, from the file's header alone.
+
+    Raises:
+        ImageFileError: if the file is missing or no image.
+    """
+    with _reading(file_name), Image.open(file_name) as image:
+        return image.height, image.width
+
+
 def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.uint8]:
     """A label file as (H, W) uint8 train ids.
 
     Args:
-        file_name: 8-bit grey or palette image; of a palette image the indices count, not the
-            colours.
-        encoding: what its values mean.
+        file_name: 8-bit grey or palette image, of which the indices count and not the colours;
+            or a 16-bit colour PNG where the ids are in one of its channels.
+        encoding: what its values mean, and which of the two kinds it is.
 
     Raises:
         ImageFileError: if the file is missing, truncated, of another format, or holds an id that
             the encoding does not know.
     """
-    raw = _read(file_name, None)
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        raise ImageFileError(
-            f"label file '{file_name}' has shape {raw.shape} and type {raw.dtype}, expected an "
-            "8-bit image with one channel of label ids; is it a colour rendering of the labels?"
-        )
+    raw = read_raw_ids(file_name, encoding)
     try:
         return encoding.decode(raw)
     except ValueError as error:
         raise ImageFileError(f"label file '{file_name}': {error}") from error
 
 
-def _read(file_name: str, image_format: str | None) -> npt.NDArray[np.uint8]:
+def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
+    """The ids of a label file as stored, (H, W); arguments and errors of `read_train_ids`."""
+    if encoding.channel is not None:
+        return np.ascontiguousarray(_read_16_bit_rgb(file_name)[..., encoding.channel])
+    raw = _read(file_name, None)
+    if raw.ndim != 2 or raw.dtype != np.uint8:
+        raise ImageFileError(
+            f"label file '{file_name}' has shape {raw.shape} and type {raw.dtype}, expected an "
+            "8-bit image with one channel of label ids; is it a colour rendering of the labels?"
+        )
+    return raw
+
+
+def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.uint16]:
+    with _reading(file_name):
+        stored = np.frombuffer(Path(file_name).read_bytes(), np.uint8)
+        # Pillow would cut the ids to their upper 8 bits.
+        pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+        if pixels is None:
+            raise OSError("its pixels cannot be decoded")
+    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ImageFileError(
+            f"label file '{file_name}' has shape {pixels.shape} and type {pixels.dtype}, expected "
+            "a 16-bit RGB image; is it a colour rendering, or was it converted? Use the original"
+        )
+    return np.asarray(pixels, dtype=np.uint16)[..., ::-1]  # OpenCV's order is BGR
+
+
+def _read(file_name: str, mode: str | None) -> npt.NDArray[np.uint8]:
+    with _reading(file_name), Image.open(file_name) as image:
+        return np.array(image if mode is None else image.convert(mode))
+
+
+@contextmanager
+def _reading(file_name: str) -> Iterator[None]:
     try:
-        image = read_image(file_name, image_format)
+        yield
     except FileNotFoundError as error:
         raise ImageFileError(f"'{file_name}' does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on broken files
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
         raise ImageFileError(
             f"'{file_name}' cannot be read as an image ({error}); it may be truncated: "
             "compare its size with the original and copy it again"
         ) from error
-    # Detectron2 may hand out read-only views or negative strides, which torch refuses.
-    return np.array(image, order="C")

@@ -1,12 +1,17 @@
 """Batches of a data set whose content depends on a seed and their number, and on nothing else."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
+
+_DIGITS = 16  # hexadecimal: 64 bits
 
 
 class SeededBatches(Dataset[list[dict[str, Any]]]):
@@ -44,6 +49,18 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         self._seed = seed
         generator = torch.Generator().manual_seed(seed)
         self._order = torch.randperm(len(dataset), generator=generator).tolist()
+
+    @property
+    def fingerprint(self) -> str:
+        """Number of images, and a hash of their file names in order, wherever their folder lies.
+
+        Needs the `file_name` of every dataset dict.
+        """
+        paths = [Path(record["file_name"]) for record in self._dataset]
+        folder = os.path.commonpath([path.parent for path in paths])
+        names = "\n".join(path.relative_to(folder).as_posix() for path in paths)
+        digest = hashlib.sha256(names.encode()).hexdigest()[:_DIGITS]
+        return f"{len(paths)} images, {digest}"
 
     def __len__(self) -> int:
         return len(self._dataset) // self._batch_size

@@ -2,6 +2,7 @@
 
 from .checkpoints import StrictCheckpointer, starting_checkpoint
 from .launch import launch
+from .memory import memory_format
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .setup import reseed, setup
@@ -15,6 +16,7 @@ __all__ = [
     "build_trainer",
     "distribute",
     "launch",
+    "memory_format",
     "parameter_groups",
     "polynomial_lr",
     "reseed",

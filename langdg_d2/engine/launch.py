@@ -27,18 +27,25 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     """
     if all(name in os.environ for name in _TORCHRUN):
         _join_torchrun(use_gpu=args.num_gpus > 0 and torch.cuda.is_available())
-        main(args)
-        # Not after an error: others may wait in a collective, and torchrun has to see the failure.
-        dist.destroy_process_group()
+        _run_and_leave(main, args)
         return
     detectron2_launch(
-        main,
+        _run_and_leave,
         max(1, args.num_gpus),
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        args=(args,),
+        args=(main, args),
     )
+
+
+def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
+    main(args)
+    # A process that exits while the group's threads run may be aborted. Not after an error:
+    # others may wait in a collective, and the launcher has to see the failure.
+    if dist.is_initialized():
+        comm.synchronize()
+        dist.destroy_process_group()
 
 
 def _join_torchrun(*, use_gpu: bool) -> None:

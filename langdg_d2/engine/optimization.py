@@ -22,8 +22,13 @@ def parameter_groups(
         Groups for a torch optimizer, with `lr`; a group without parameters is left out.
 
     Raises:
-        ValueError: if nothing is trainable.
+        ValueError: if nothing is trainable, or a learning rate would not be positive.
     """
+    if not (base_lr > 0 and backbone_lr_factor > 0):
+        raise ValueError(
+            f"learning rate {base_lr} and the backbone's factor {backbone_lr_factor} must be "
+            "positive; name the layers that learn in the backbone's `trainable`"
+        )
     groups: dict[float, list[nn.Parameter]] = {backbone_lr_factor: [], 1.0: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -41,11 +46,19 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
     Args:
         optimizer: its groups' learning rates are the starting points.
         max_iter: iterations until the decay reaches zero; positive.
-        power: 0.9 in FAMix.
-        min_lr: absolute floor of every group's learning rate.
+        power: 0.9 in FAMix; not negative.
+        min_lr: absolute floor of every group's learning rate; not negative.
+
+    Raises:
+        ValueError: if a number is out of range, or a group's learning rate is not positive.
     """
     if max_iter <= 0:
         raise ValueError(f"max_iter {max_iter} of the learning rate's decay must be positive")
+    if power < 0 or min_lr < 0:
+        raise ValueError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
+    if not all(group["lr"] > 0 for group in optimizer.param_groups):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        raise ValueError(f"learning rates {rates} cannot decay; start from positive ones")
 
     def factor_above(floor: float) -> Callable[[int], float]:
         return lambda iteration: max(max(0.0, 1.0 - iteration / max_iter) ** power, floor)

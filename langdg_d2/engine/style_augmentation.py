@@ -24,6 +24,9 @@ class StyleAugmentationHook(HookBase):
         log_period: iterations between entries in the event storage: `style/restyled_share` of
             patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
             class has no style, `style/probability`.
+
+    Raises:
+        ValueError: if one of the three numbers is out of range.
     """
 
     def __init__(
@@ -31,6 +34,10 @@ class StyleAugmentationHook(HookBase):
     ) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability {probability} of restyling must be in 0..1")
+        if warmup_iters < 0:
+            raise ValueError(f"warmup_iters {warmup_iters} must not be negative; 0 for no warm-up")
+        if log_period < 1:
+            raise ValueError(f"log_period {log_period} must be at least one iteration")
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters

@@ -78,7 +78,12 @@ def training_hooks(
 
     Returns:
         Hooks for this process; those that write are left to the main process.
+
+    Raises:
+        ValueError: if the log period is not positive.
     """
+    if log_period < 1:
+        raise ValueError(f"log_period {log_period} must be at least one iteration")
     everywhere = [
         hooks.IterationTimer(),
         *extra,

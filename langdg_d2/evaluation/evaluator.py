@@ -13,9 +13,10 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import Tensor
 
+from ..structures import CLASS_SUBSETS
 from . import confusion
 from .confusion import ConfusionMatrix
-from .results import CLASS_ACCURACY, CLASS_IOU, NUM_IMAGES, TASK
+from .results import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
 
 
 def predicted_classes(sem_seg: Tensor) -> Tensor:
@@ -53,31 +54,31 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         dataset_name: str,
         class_names: Sequence[str],
         ignore_label: int,
-        scored_classes: Sequence[str] | None = None,
+        scored_classes: str | int | Sequence[str] | None = None,
     ) -> None:
         """
         Args:
             dataset_name: only named in the log.
             class_names: name of every train id, in order.
             ignore_label: ground-truth value that is not scored.
-            scored_classes: names to score, all if None; e.g. the 16 that SYNTHIA shares with
-                Cityscapes. Pixels of the others still count as errors of a scored class that
-                was predicted there, as the field does it.
+            scored_classes: names to score, or the name of one of `CLASS_SUBSETS`, such as "16"
+                (or 16) for those that SYNTHIA shares with Cityscapes; all if None. Pixels of the
+                others still count as errors of a scored class that was predicted there, as the
+                field does it.
 
         Raises:
-            ValueError: if a scored class is unknown, or given twice.
+            ValueError: if a scored class or subset is unknown, or a class given twice.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
-        scored = self._class_names if scored_classes is None else list(scored_classes)
-        unknown = [name for name in scored if name not in self._class_names]
-        if unknown or not scored or len(set(scored)) < len(scored):
-            raise ValueError(
-                f"scored_classes {scored}: expected distinct names out of {self._class_names}"
-                + (f"; {unknown} are not among them" if unknown else "")
-            )
-        self._scored = [self._class_names.index(name) for name in scored]
+        scored = _names_to_score(scored_classes, self._class_names)
+        self._scored = self._indices(scored)
+        self._subsets = {
+            subset: self._indices(names)
+            for subset, names in CLASS_SUBSETS.items()
+            if set(names) <= set(scored) and set(names) < set(class_names)
+        }
         self.reset()
 
     def reset(self) -> None:
@@ -127,9 +128,10 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
         Returns:
             On the main process `{"sem_seg": {metric: value}}`: "mIoU" (authors' convention),
-            "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy", and "IoU-<class>",
-            "ACC-<class>" per scored class, in percent, NaN where undefined; "num_images".
-            On the others an empty dict.
+            "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy"; both means over each
+            of `CLASS_SUBSETS` that is part of the classes and all scored, as "mIoU_16" and
+            "mIoU_16_detectron2"; "IoU-<class>", "ACC-<class>" per scored class. In percent, NaN
+            where undefined; "num_images". On the others an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
         num_images = sum(comm.all_gather(self._num_images))
@@ -148,15 +150,50 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
     def _metrics(self) -> dict[str, float]:
         matrix, scored = self.confusion.matrix, self._scored
         fractions = {
-            "mIoU": confusion.mean_iou_authors(matrix, scored),
-            "mIoU_detectron2": confusion.mean_iou_detectron2(matrix, scored),
+            **_mean_ious(matrix, scored),
             "fwIoU": confusion.frequency_weighted_iou(matrix, scored),
             "pixel_accuracy": confusion.pixel_accuracy(matrix, scored),
             "mean_accuracy": confusion.mean_accuracy(matrix, scored),
         }
+        for subset, classes in self._subsets.items():
+            means = _mean_ious(matrix, classes)
+            fractions |= {subset_metric(metric, subset): mean for metric, mean in means.items()}
         for prefix, per_class in (
             (CLASS_IOU, confusion.class_iou(matrix)),
             (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
         ):
             fractions |= {prefix + self._class_names[k]: float(per_class[k]) for k in scored}
         return {name: 100 * fraction for name, fraction in fractions.items()}
+
+    def _indices(self, names: Iterable[str]) -> list[int]:
+        return [self._class_names.index(name) for name in names]
+
+
+def _mean_ious(matrix: Tensor, classes: Sequence[int]) -> dict[str, float]:
+    return {
+        MEAN_IOU: confusion.mean_iou_authors(matrix, classes),
+        f"{MEAN_IOU}_detectron2": confusion.mean_iou_detectron2(matrix, classes),
+    }
+
+
+def _names_to_score(
+    scored_classes: str | int | Sequence[str] | None, class_names: list[str]
+) -> list[str]:
+    if scored_classes is None:
+        return class_names
+    if isinstance(scored_classes, (str, int)):  # on command lines a subset's name is a number
+        if str(scored_classes) not in CLASS_SUBSETS:
+            raise ValueError(
+                f"scored_classes '{scored_classes}' is no class subset; expected one of "
+                f"{list(CLASS_SUBSETS)}, or a list of names"
+            )
+        scored = list(CLASS_SUBSETS[str(scored_classes)])
+    else:
+        scored = list(scored_classes)
+    unknown = [name for name in scored if name not in class_names]
+    if unknown or not scored or len(set(scored)) < len(scored):
+        raise ValueError(
+            f"scored_classes {scored}: expected distinct names out of {class_names}"
+            + (f"; {unknown} are not among them" if unknown else "")
+        )
+    return scored

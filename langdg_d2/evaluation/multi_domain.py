@@ -4,7 +4,8 @@ The model is trained on one source; every other domain is an unseen target, and 
 papers compare is the mean over the unseen targets.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +14,7 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from .results import MEAN, mean_over_targets
+from .results import MEAN, group_mean, is_mean, mean_over, mean_over_targets, unseen_targets
 
 
 def evaluate_domains(
@@ -22,6 +23,7 @@ def evaluate_domains(
     evaluators: Mapping[str, DatasetEvaluator | list[DatasetEvaluator]],
     *,
     source: str | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Run inference on every domain in turn; every process must call this.
 
@@ -32,15 +34,20 @@ def evaluate_domains(
         evaluators: domain name to its evaluator, or a list of them; the same names.
         source: name of the domain the model was trained on, left out of the mean; None if it is
             not among the domains.
+        groups: domains by the name of a group that gets a mean of its own, where all of them are
+            unseen targets of this evaluation.
 
     Returns:
-        `{domain: {task: {metric: value}}}` in the loaders' order, and under "mean" the mean over
-        the unseen targets, where there are any. Off the main process every domain is empty.
+        `{domain: {task: {metric: value}}}` in the loaders' order, under "mean of <group>" the
+        groups' means, and under "mean" the mean over the unseen targets, where there are any;
+        groups do not count in it. Off the main process every domain is empty.
 
     Raises:
-        ValueError: if the names do not agree.
+        ValueError: if the names do not agree, or a group is empty or names a domain twice.
     """
+    groups = groups or {}
     _check_names(loaders, evaluators, source)
+    _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
     with _modes_restored(model):
         for domain, loader in loaders.items():
@@ -48,7 +55,15 @@ def evaluate_domains(
             disable = None if comm.is_main_process() else True
             with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
                 results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
-    if set(results) - {source}:
+    targets = unseen_targets(results, source)
+    for group, members in groups.items():
+        if missing := [domain for domain in members if domain not in targets]:
+            logging.getLogger(__name__).info(
+                "No mean of group '%s': %s not evaluated as unseen targets", group, missing
+            )
+        else:
+            results[group_mean(group)] = mean_over(results, members)
+    if targets:
         results[MEAN] = mean_over_targets(results, source=source)
     return results
 
@@ -61,14 +76,23 @@ def _check_names(
             f"loaders {sorted(loaders)} and evaluators {sorted(evaluators)} must name the same "
             f"domains; {sorted(set(loaders) ^ set(evaluators))} lack one of the two"
         )
-    if MEAN in loaders:
-        raise ValueError(f"domain '{MEAN}' would hide the mean over the targets; rename it")
+    if reserved := [domain for domain in loaders if is_mean(domain)]:
+        raise ValueError(f"domains {reserved} would be taken for means over domains; rename them")
     if source is not None and source not in loaders:
         # A misspelt source would silently be averaged into the unseen targets.
         raise ValueError(
             f"source '{source}' is not one of the domains {sorted(loaders)}; "
             "correct it, or pass None if the source is not evaluated"
         )
+
+
+def _check_groups(groups: Mapping[str, Sequence[str]]) -> None:
+    for group, members in groups.items():
+        if not members or len(set(members)) < len(members):
+            raise ValueError(
+                f"group '{group}' has the domains {list(members)}; expected one or more, "
+                "each named once"
+            )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from .backbone import ClipResNet, ClipWeightsError, load_clip, load_image_tower
 from .criterion import PixelCrossEntropy
 from .feature_augmentation import FeatureAugmentation, Identity
 from .meta_arch import LangDGSegmentor
+from .pixel_normalization import PixelNormalization
 from .sem_seg_head import DeepLabV3PlusHead
 from .summary import training_summary
 from .text_encoder import TextEncoder
@@ -16,6 +17,7 @@ __all__ = [
     "Identity",
     "LangDGSegmentor",
     "PixelCrossEntropy",
+    "PixelNormalization",
     "TextEncoder",
     "load_clip",
     "load_image_tower",

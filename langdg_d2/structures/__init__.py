@@ -2,11 +2,12 @@
 
 from .channel_stats import ChannelStats, mix, patch_stats, restyle
 from .label_maps import ENCODINGS, LabelEncoding
-from .label_space import CITYSCAPES_19, LabelSpace
+from .label_space import CITYSCAPES_19, CLASS_SUBSETS, LabelSpace
 from .patch_grid import PatchGrid
 
 __all__ = [
     "CITYSCAPES_19",
+    "CLASS_SUBSETS",
     "ENCODINGS",
     "ChannelStats",
     "LabelEncoding",

@@ -68,3 +68,16 @@ CITYSCAPES_19 = LabelSpace(
 
 # Cityscapes' own number of every class, in the order of the train ids.
 CITYSCAPES_IDS = tuple(label_id for _, _, label_id in _CLASSES)
+
+
+def _classes_without(*left_out: str) -> tuple[str, ...]:
+    return tuple(name for name in CITYSCAPES_19.names if name not in left_out)
+
+
+# Which classes means are taken over: all; those that SYNTHIA has in any number; and those left
+# when the ones that it draws unlike the others are taken away too. Networks always have all 19.
+CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
+    "19": _classes_without(),
+    "16": _classes_without("terrain", "truck", "train"),
+    "13": _classes_without("terrain", "truck", "train", "wall", "fence", "pole"),
+}

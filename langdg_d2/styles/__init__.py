@@ -3,7 +3,7 @@
 from .bank import StyleBank
 from .bank_header import BankHeader, StyleBankError
 from .mining import StyleMiner
-from .mining_run import ensure_bank, mine_source
+from .mining_run import ensure_bank, load_bank, mine_source
 from .mixing import BetaWeights, ConstantWeights, PatchStyleMixer
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts, load_style_prompts, random_character_prompts
@@ -25,6 +25,7 @@ __all__ = [
     "StyleSource",
     "TargetPrompts",
     "ensure_bank",
+    "load_bank",
     "load_style_prompts",
     "mine_source",
     "random_character_prompts",

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from .bank_file import read_bank_file, write_bank_file
-from .bank_header import BankHeader, StyleBankError, merge_headers
+from .bank_header import BankHeader, StyleBankError, bullets, merge_headers
 
 _TENSORS = {
     "mean": torch.float32,
@@ -116,8 +116,7 @@ class StyleBank:
             "ignore_label": ignore_label,
         }
         if found := self.header.differences(expected, other="the model"):
-            listed = "".join(f"\n- {line}" for line in found)
-            raise StyleBankError(f"the style bank is another model's; {_REMEDY}:{listed}")
+            raise StyleBankError(f"the style bank is another model's; {_REMEDY}:{bullets(found)}")
 
     @classmethod
     def merge(cls, banks: Sequence["StyleBank"]) -> "StyleBank":
@@ -161,10 +160,14 @@ class StyleBank:
             for row, (k, prompt) in enumerate(zip(self._ids(), self.prompts, strict=True))
             if k in ids and prompt in texts
         ]
+        return self.rows(rows)
+
+    def rows(self, index: Sequence[int]) -> "StyleBank":
+        """The styles of these rows, in this order."""
         return StyleBank(
             header=self.header,
-            prompts=[self.prompts[row] for row in rows],
-            **{name: tensor[rows] for name, tensor in self._tensors().items()},
+            prompts=[self.prompts[row] for row in index],
+            **{name: tensor[list(index)] for name, tensor in self._tensors().items()},
         )
 
     def to(self, device: torch.device | str) -> "StyleBank":

@@ -1,8 +1,8 @@
 """What a style bank was mined with: the header of its file."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import langdg_d2
@@ -33,6 +33,7 @@ _COMMON = (
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
+_SHOWN = 3  # items of a long list in a message
 
 
 class StyleBankError(ValueError):
@@ -109,17 +110,24 @@ class BankHeader:
         """Class id of every name, "ignore" last."""
         return {name: k for k, name in enumerate(self.class_names)} | {IGNORE: self.ignore_label}
 
+    @property
+    def parts(self) -> list["BankHeader"]:
+        """Headers of the banks this one was merged of; itself alone if it was not."""
+        origins = self.settings.get(_MERGED)
+        return [replace(self, **origin) for origin in origins] if origins else [self]
+
     def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
-        """One line per field that has another value than expected, with both values.
+        """One line per field or setting that has another value than expected, with both values.
 
         Args:
             expected: value by field; None for whatever will do.
             other: who expects it.
         """
         return [
-            f"{name}: the bank has {getattr(self, name)!r}, {other} {value!r}"
-            for name, value in expected.items()
-            if value is not None and value != getattr(self, name)
+            f"{name}: the bank has {found}, {other} {wanted}"
+            for key, value in expected.items()
+            if value is not None
+            for name, found, wanted in _differences(key, getattr(self, key), value)
         ]
 
 
@@ -148,8 +156,7 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         return first
     origins: list[dict[str, Any]] = []
     for header in headers:
-        own = {name: getattr(header, name) for name in _ORIGIN}
-        origins += header.settings.get(_MERGED, [own])
+        origins += [{name: getattr(part, name) for name in _ORIGIN} for part in header.parts]
     seeds = {origin["seed"] for origin in origins}
     return BankHeader(
         **common,
@@ -157,6 +164,35 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         seed=seeds.pop() if len(seeds) == 1 else None,
         settings={_MERGED: origins},
     )
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Lines as the list that ends a message."""
+    return "".join(f"\n- {line}" for line in lines)
+
+
+def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
+    """Name and both values of everything that differs, down to the entries of mappings."""
+    if first == second:
+        return []
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        keys = dict.fromkeys([*first, *second])
+        return [
+            line
+            for key in keys
+            for line in _differences(f"{name}.{key}", first.get(key), second.get(key))
+        ]
+    return [(name, _telling(first, second), _telling(second, first))]
+
+
+def _telling(value: object, other: object) -> str:
+    """A value in words; of long lists the first items that the other has not."""
+    if not isinstance(value, list) or len(value) <= _SHOWN:
+        return repr(value)
+    known = other if isinstance(other, list) else []
+    own = [item for item in value if item not in known] or value
+    more = ", ..." if len(own) > _SHOWN else ""
+    return f"{len(value)} items such as {', '.join(map(repr, own[:_SHOWN]))}{more}"
 
 
 def _require(fits: bool, name: str, value: object, expected: object) -> None:

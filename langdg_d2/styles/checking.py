@@ -5,9 +5,9 @@ from itertools import chain
 from torch import nn
 
 from ..modeling import ClipResNet
-from ..modeling.backbone.clip_resnet import LAYERS
 from ..modeling.backbone.fingerprint import clip_fingerprint
 from ..modeling.backbone.freezing import layer_groups
+from ..modeling.backbone.layers import LAYERS
 from .bank import StyleBank
 
 

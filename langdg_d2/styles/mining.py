@@ -1,6 +1,6 @@
 """Augment (paper section 4.2): mine local styles of a batch of source images toward text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..modeling import ClipResNet, TextEncoder
+from ..modeling import ClipResNet, PixelNormalization, TextEncoder
+from ..modeling.backbone.layers import STRIDES
 from ..structures import PatchGrid
 from .bank import StyleBank
 from .bank_header import BankHeader
 from .checking import feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
+
+# Mining compares with text, for which CLIP needs its attention pooling, and that has positions for
+# features of CLIP's own stride alone (paper section 4.2); training has finer ones.
+_CLIP_STRIDE = STRIDES[-1]
 
 
 class PatchChoice(NamedTuple):
@@ -43,6 +48,13 @@ def choose_patches(patch_classes: Tensor) -> PatchChoice:
     return PatchChoice(class_ids, places)
 
 
+def mining_settings(
+    settings: Mapping[str, Any], *, prompts: TargetPrompts, pin: PinSettings
+) -> dict[str, Any]:
+    """What a bank's header remembers of its mining: settings, with prompts and PIN's own."""
+    return dict(settings) | {"pin": asdict(pin), "prompts": prompts.all()}
+
+
 class StyleMiner:
     """Mines the styles of batches of labelled images with a frozen CLIP.
 
@@ -52,11 +64,8 @@ class StyleMiner:
         clip_name: the name or JSON path that `load_clip` was given; a bank remembers it.
         restyled_layer: see `ClipResNet`.
         grid: patches that images are cut into.
-        prompts: what patches of a class are mined for.
-        pixel_mean: per channel, RGB, in 0..255.
-        pixel_std: likewise.
-        class_names: name of every train id.
-        ignore_label: train id of unlabelled pixels.
+        prompts: what patches of a class are mined for; they also tell which classes there are.
+        normalize: of the images, as in training.
         pin: how patches are optimised.
         device: where it runs.
     """
@@ -69,17 +78,14 @@ class StyleMiner:
         restyled_layer: str,
         grid: PatchGrid,
         prompts: TargetPrompts,
-        pixel_mean: Sequence[float],
-        pixel_std: Sequence[float],
-        class_names: Sequence[str],
-        ignore_label: int,
+        normalize: PixelNormalization,
         pin: PinSettings,
         device: str,
     ) -> None:
         clip = clip.requires_grad_(False).eval().to(device)
         self._backbone = ClipResNet(
             tower=clip.visual,
-            output_stride=32,
+            output_stride=_CLIP_STRIDE,
             trainable=(),
             restyled_layer=restyled_layer,
             attention_pool=True,
@@ -89,12 +95,8 @@ class StyleMiner:
         self._grid = grid
         self._pin_settings = pin
         self._pin = PromptDrivenNormalization(backbone=self._backbone, settings=pin)
-        self._device = device
-        self._mean = torch.tensor(list(pixel_mean), device=device).view(-1, 1, 1)
-        self._std = torch.tensor(list(pixel_std), device=device).view(-1, 1, 1)
+        self._normalize = normalize.to(device)
         self._clip_name = Path(clip_name).name.removesuffix(".json")
-        self._class_names = tuple(class_names)
-        self._ignore_label = ignore_label
 
     def header(self, *, source: str, seed: int, settings: Mapping[str, Any]) -> BankHeader:
         """What the styles mined here belong to.
@@ -110,12 +112,11 @@ class StyleMiner:
             layer=self._backbone.restyled_layer,
             channels=self._backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),
-            class_names=self._class_names,
-            ignore_label=self._ignore_label,
+            class_names=self._prompts.class_names,
+            ignore_label=self._prompts.ignore_label,
             source=source,
             seed=seed,
-            settings=dict(settings)
-            | {"pin": asdict(self._pin_settings), "prompts": self._prompts.all()},
+            settings=mining_settings(settings, prompts=self._prompts, pin=self._pin_settings),
         )
 
     def mine(
@@ -148,8 +149,7 @@ class StyleMiner:
     @torch.no_grad()
     def _patches(self, images: Tensor, places: list[tuple[int, int, int]]) -> Tensor:
         """(P, C, h, w) features; where the grid does not divide evenly, of the smallest size."""
-        normalised = (images.to(self._device) - self._mean) / self._std
-        features = self._backbone.forward_low(normalised)[self._backbone.restyled]
+        features = self._backbone.forward_low(self._normalize(images))[self._backbone.restyled]
         cells = self._grid.split(features)
         height = min(cell.shape[-2] for cell in cells)
         width = min(cell.shape[-1] for cell in cells)

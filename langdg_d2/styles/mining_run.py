@@ -1,8 +1,8 @@
-"""Mining a whole source set: shared out over processes, saved on the way, taken up again."""
+"""The bank of a whole source set: mined on all processes together, seen to, loaded."""
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from ..data.seeded_batches import SeededBatches
 from .bank import StyleBank
-from .bank_header import BankHeader, StyleBankError
-from .mining import StyleMiner
+from .bank_header import bullets
+from .mining import StyleMiner, mining_settings
+from .pin import PinSettings
+from .prompts import TargetPrompts
+from .unfinished import Unfinished
 
 logger = logging.getLogger(__name__)
-
-_DONE = "batches"  # settings of an unfinished bank: numbers of its batches, in its order
-_SIZES = "styles_of_batches"  # and how many styles each gave
 
 
 def mine_source(
@@ -51,10 +51,12 @@ def mine_source(
         num_workers: of the loader.
 
     Raises:
-        StyleBankError: if unfinished work lies there that was made with other settings.
+        StyleBankError: if unfinished work of other settings or images lies there.
+        RuntimeError: if another process cannot read or write the files.
+        ValueError: if the checkpoint period is not positive.
     """
-    header = miner.header(source=source, seed=seed, settings=settings)
-    unfinished = _Unfinished(header, Path(path), checkpoint_period)
+    header = miner.header(source=source, seed=seed, settings=_with_images(settings, batches))
+    unfinished = Unfinished(header, Path(path), checkpoint_period)
     done = unfinished.take_up()
     todo = [number for number in range(len(batches)) if number not in done]
     own = todo[comm.get_rank() :: comm.get_world_size()]
@@ -71,7 +73,6 @@ def mine_source(
             mined = miner.mine(images, labels, header=header, generator=generator)
             unfinished.add(number, mined)
             progress.set_postfix(cosine=f"{mined.cosine_after.mean():.3f}", refresh=False)
-    unfinished.save()
     unfinished.finish()
 
 
@@ -95,107 +96,55 @@ def ensure_bank(path: str, *, mine: Callable[[], None] | None) -> None:
     mine()
 
 
+def load_bank(
+    path: str,
+    *,
+    prompts: TargetPrompts,
+    pin: PinSettings,
+    batches: SeededBatches,
+    source: str,
+    seed: int,
+    settings: Mapping[str, Any],
+) -> StyleBank:
+    """Load a bank, with a warning where it was not mined as `mine_source` would do it now.
+
+    It is no error: configs may share a bank. Whether the bank fits the model is for others to say.
+
+    Args:
+        path: of the bank.
+        prompts: of the miner.
+        pin: likewise.
+        batches: of `mine_source`, as the following.
+        source: likewise.
+        seed: likewise.
+        settings: likewise.
+
+    Raises:
+        StyleBankError: if there is no bank, or it is damaged.
+    """
+    bank = StyleBank.load(path)
+    settings = mining_settings(_with_images(settings, batches), prompts=prompts, pin=pin)
+    differences: dict[str, None] = {}
+    for part in bank.header.parts:
+        wanted = replace(part, source=source, seed=seed, settings=settings)
+        differences |= dict.fromkeys(part.differences(vars(wanted), other="this config"))
+    if differences:
+        logger.warning(
+            "the style bank '%s' was mined otherwise than this config does; delete it to mine "
+            "anew, unless you share it on purpose:%s",
+            path,
+            bullets(differences),
+        )
+    return bank
+
+
+def _with_images(settings: Mapping[str, Any], batches: SeededBatches) -> dict[str, Any]:
+    return dict(settings) | {"images": batches.fingerprint}
+
+
 def _stack(batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
     return torch.stack([x["image"] for x in batch]), torch.stack([x["sem_seg"] for x in batch])
 
 
 def _prompt_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)
-
-
-@dataclass
-class _Unfinished:
-    """This process's share of a bank in the making."""
-
-    header: BankHeader
-    path: Path
-    period: int
-
-    def __post_init__(self) -> None:
-        self._banks: dict[int, StyleBank] = {}  # by number of the batch
-        self._file = self._part(comm.get_rank())
-
-    def _part(self, rank: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.part{rank}")
-
-    def take_up(self) -> set[int]:
-        """Read what an interrupted run has left; returns the numbers of its batches."""
-        if comm.is_main_process():
-            files = sorted(self.path.parent.glob(f"{self.path.name}.part*"))
-            for file in files:
-                self._banks.update(_by_batch(StyleBank.load(file), self.header, file))
-            if files:
-                self.save()
-            for file in files:
-                if file != self._file:
-                    file.unlink()
-        comm.synchronize()
-        return set(comm.all_gather(set(self._banks))[0])
-
-    def add(self, number: int, bank: StyleBank) -> None:
-        """Keep a batch's styles, and save if it is time."""
-        self._banks[number] = bank
-        if len(self._banks) % self.period == 0:
-            self.save()
-            done = len(self._banks)
-            logger.info("%d batches mined, mean cosine %.3f", done, bank.cosine_after.mean())
-
-    def save(self) -> None:
-        """Write this process's share."""
-        if self._banks:
-            sizes = [len(bank) for bank in self._banks.values()]
-            extra = {_DONE: list(self._banks), _SIZES: sizes}
-            settings = dict(self.header.settings) | extra
-            _join(self._banks, replace(self.header, settings=settings)).save(self._file)
-
-    def finish(self) -> None:
-        """Put all processes' shares together in the order of the batches."""
-        shares = comm.gather(self._banks)
-        if comm.is_main_process():
-            every = {number: bank for share in shares for number, bank in share.items()}
-            bank = _join(dict(sorted(every.items())), self.header)
-            bank.save(self.path)
-            logger.info("%d styles in '%s'\n%s", len(bank), self.path, bank.describe())
-        comm.synchronize()
-        self._file.unlink(missing_ok=True)
-
-
-def _join(banks: Mapping[int, StyleBank], header: BankHeader) -> StyleBank:
-    parts = list(banks.values())
-    return StyleBank(
-        header=header,
-        mean=torch.cat([part.mean for part in parts]),
-        std=torch.cat([part.std for part in parts]),
-        class_id=torch.cat([part.class_id for part in parts]),
-        prompts=[prompt for part in parts for prompt in part.prompts],
-        cosine_before=torch.cat([part.cosine_before for part in parts]),
-        cosine_after=torch.cat([part.cosine_after for part in parts]),
-    )
-
-
-def _by_batch(bank: StyleBank, header: BankHeader, file: Path) -> dict[int, StyleBank]:
-    """Cut an unfinished bank into its batches."""
-    settings = dict(bank.header.settings)
-    numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
-    if differences := header.differences(
-        vars(replace(bank.header, settings=settings)), other="the unfinished work"
-    ):
-        listed = "".join(f"\n- {line}" for line in differences)
-        raise StyleBankError(
-            f"'{file}' is unfinished mining with other settings; delete it, or choose another "
-            f"path for the bank:{listed}"
-        )
-    banks, start = {}, 0
-    for number, size in zip(numbers, sizes, strict=True):
-        rows = slice(start, start + size)
-        banks[number] = StyleBank(
-            header=header,
-            mean=bank.mean[rows],
-            std=bank.std[rows],
-            class_id=bank.class_id[rows],
-            prompts=bank.prompts[rows],
-            cosine_before=bank.cosine_before[rows],
-            cosine_after=bank.cosine_after[rows],
-        )
-        start += size
-    return banks

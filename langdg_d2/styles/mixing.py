@@ -101,7 +101,7 @@ class PatchStyleMixer(FeatureAugmentation):
         grid: patches; the mapper must have found their classes with the same one.
         styles: where the other style comes from.
         weights: share of the own style.
-        probability: that an image is restyled.
+        probability: that an image is restyled, in 0..1.
         seed: of all that is drawn here.
 
     Attributes:
@@ -119,6 +119,8 @@ class PatchStyleMixer(FeatureAugmentation):
         probability: float = 1.0,
         seed: int = 0,
     ) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability {probability} of restyling must be in 0..1")
         self._grid = grid
         self.styles = styles
         self._weights = weights

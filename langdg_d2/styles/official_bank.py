@@ -1,4 +1,4 @@
-"""Reading the official release's style banks, `saved_params.pkl`, without running what is in them.
+"""The official release's style banks, `saved_params.pkl`: read without running them, and written.
 
 Such a file is a pickle: a dict that gives for `<class>_mu` and `<class>_std` the list of a class'
 statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelled patches.
@@ -6,6 +6,7 @@ statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelle
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +15,52 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..modeling import ClipResNet
+from ..structures import CITYSCAPES_19
+from ..structures.files import write_atomically
 from .bank import StyleBank
 from .bank_header import IGNORE, BankHeader, StyleBankError
+from .checking import feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
+# What the official code can do, whatever its options say.
+_OFFICIAL: Mapping[str, Any] = {
+    "layer": "layer1",
+    "grid": (3, 3),
+    "class_names": CITYSCAPES_19.names,
+    "ignore_label": CITYSCAPES_19.ignore_label,
+}
+
+
+def official_header(
+    *, backbone: ClipResNet, clip_name: str, source: str, imported_from: str
+) -> BankHeader:
+    """What an official bank does not tell about itself.
+
+    Args:
+        backbone: with the weights of the CLIP that the bank was mined with.
+        clip_name: the name or JSON path of that CLIP, as `load_clip` takes it.
+        source: set whose images were mined.
+        imported_from: name of the file, to be remembered.
+
+    Raises:
+        StyleBankError: if the backbone restyles another layer than the official code.
+    """
+    if backbone.restyled_layer != _OFFICIAL["layer"]:
+        raise StyleBankError(
+            f"official style banks are statistics of '{_OFFICIAL['layer']}', the model restyles "
+            f"'{backbone.restyled_layer}'; use a config with "
+            f"model.backbone.restyled_layer={_OFFICIAL['layer']}"
+        )
+    return BankHeader(
+        clip_name=Path(clip_name).name.removesuffix(".json"),
+        clip_fingerprint=feature_fingerprint(backbone),
+        channels=backbone.restyled_channels,
+        source=source,
+        seed=None,
+        settings={"imported_from": imported_from},
+        **_OFFICIAL,
+    )
 
 
 def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
@@ -25,9 +68,8 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
 
     Args:
         path: of `saved_params.pkl`.
-        header: what the file does not tell: the CLIP it was made with (OpenAI's RN50), grid
-            (3 x 3) and source. Its classes and channels are those the file has to have; classes
-            may lack styles.
+        header: what the file does not tell, see `official_header`. Its classes and channels are
+            those the file has to have; classes may lack styles.
 
     Returns:
         The bank on the CPU, styles in the order of the header's classes, then unlabelled.
@@ -38,6 +80,8 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
     """
     path = Path(path)
     try:
+        if zipfile.is_zipfile(path):
+            raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
         with path.open("rb") as file:
             content = _TensorUnpickler(file).load()
         return _as_bank(content, header)
@@ -49,10 +93,37 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
         ) from error
 
 
+def write_official_bank(path: str | Path, bank: StyleBank) -> None:
+    """Create or replace a file that the official training reads; prompts and cosines are lost.
+
+    Raises:
+        StyleBankError: another layer, grid or classes than the official code is made for.
+        OSError: if it cannot be written; an earlier file is then left as it was.
+    """
+    if found := bank.header.differences(_OFFICIAL, other="the official code"):
+        raise StyleBankError(
+            f"the official code cannot use the style bank: {'; '.join(found)}. Mine one with "
+            "configs/langdg_gta5.py"
+        )
+    content = {
+        key + end: [row.clone().view(-1, 1, 1) for row in table[bank.class_id == k].cpu()]
+        for end, table in ((_MEAN, bank.mean), (_STD, bank.std))
+        for key, k in _keys(bank.header).items()
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, pickle.dumps(content))
+
+
+def _keys(header: BankHeader) -> dict[str, int]:
+    """Class id by official name."""
+    return {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
+
+
 def _as_bank(content: object, header: BankHeader) -> StyleBank:
     if not isinstance(content, dict):
         raise StyleBankError(f"it holds a {type(content).__name__}, expected a dict")
-    keys = {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
+    keys = _keys(header)
     known = {key + end for key in keys for end in (_MEAN, _STD)}
     if unknown := sorted(map(str, set(content) - known)):
         raise StyleBankError(f"unknown entries {unknown}, expected {sorted(known)}")

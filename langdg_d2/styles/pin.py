@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..modeling import ClipResNet
-from ..modeling.backbone.clip_resnet import FEATURES, STRIDES
+from ..modeling.backbone.layers import FEATURES, STRIDES
 from ..structures import ChannelStats, PatchGrid, patch_stats
 
 _WHOLE = PatchGrid(1, 1)
@@ -43,12 +43,24 @@ class PinSettings:
         lr: learning rate.
         momentum: of SGD.
         weight_decay: of SGD, on mean and std alike.
+
+    Raises:
+        ValueError: if one of them is out of range.
     """
 
     steps: int = 100
     lr: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not (
+            self.steps >= 0 and self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
+        ):
+            raise ValueError(
+                f"{self}: steps and weight_decay must not be negative, lr must be positive, and "
+                "momentum in 0..1 without 1"
+            )
 
 
 class PromptDrivenNormalization:

@@ -86,6 +86,10 @@ class TargetPrompts:
         ignore_prompt: text for the ignore label, to which no style is added.
         synonyms: further names for some classes; every name of a class is as likely.
 
+    Attributes:
+        class_names: as given.
+        ignore_label: as given.
+
     Raises:
         ValueError: if the template has neither field or another one, if it asks for styles and
             there are none, if synonyms are given for something that is no class, or if the ignore
@@ -117,6 +121,8 @@ class TargetPrompts:
                 f"ignore_label {ignore_label} is the train id of '{class_names[ignore_label]}'; "
                 f"choose one outside 0..{len(class_names) - 1}"
             )
+        self.class_names = tuple(class_names)
+        self.ignore_label = ignore_label
         self._texts = {
             train_id: tuple(
                 template.format(style=style, class_name=alias)

@@ -1,12 +1,15 @@
 """Files come out exact, and broken ones are named."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.image_io import read_rgb, read_train_ids
-from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):
@@ -55,3 +58,78 @@ def test_label_outside_the_map_is_named_with_its_file(tmp_path):
     Image.fromarray(np.array([[0, 77]], np.uint8)).save(tmp_path / "label.png")
     with pytest.raises(ImageFileError, match=r"label\.png': label ids \[77\] are not in the"):
         read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8], ids=["180", "90", "270"])
+def test_pixels_come_as_stored_whatever_their_exif_orientation_since_labels_do(
+    tmp_path, orientation
+):
+    pixels = np.zeros((6, 10, 3), np.uint8)
+    pixels[:3] = 250
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    assert Image.open(tmp_path / "a.png").getexif()[0x0112] == orientation
+    assert (read_rgb(str(tmp_path / "a.png")) == pixels).all()
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """Function that writes a 16-bit RGB PNG with the given red channel and others of noise."""
+
+    def write(red) -> str:
+        red = np.asarray(red)
+        noise = np.random.default_rng(0).integers(0, 1 << 16, (2, *red.shape))
+        bgr = np.stack([*noise, red], axis=-1).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / "wide.png"), bgr)
+        return str(tmp_path / "wide.png")
+
+    return write
+
+
+def test_ids_come_from_the_red_channel_of_a_16_bit_image(wide):
+    red = np.random.default_rng(1).integers(0, 23, (40, 60))
+    train_ids = read_train_ids(wide(red), SYNTHIA_LABEL_IDS)
+    assert train_ids.dtype == np.uint8
+    assert train_ids.flags.c_contiguous
+    slow = [[SYNTHIA_LABEL_IDS.raw_to_train[int(raw)] for raw in row] for row in red]
+    assert train_ids.tolist() == slow
+
+
+@pytest.mark.parametrize("raw", [23, 255, 256, 256 + 3, 768, 65535])
+def test_large_ids_are_named_and_never_wrap_around(wide, raw):
+    with pytest.raises(ImageFileError, match=rf"wide\.png': label ids \[{raw}\] are not in the"):
+        read_train_ids(wide([[1, raw, 3]]), SYNTHIA_LABEL_IDS)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 3000, -12, -1])
+def test_truncated_16_bit_file_is_named(wide, kept):
+    path = wide(np.ones((40, 60)))
+    Path(path).write_bytes(Path(path).read_bytes()[:kept])
+    with pytest.raises(ImageFileError, match=r"wide\.png' cannot be read as an image"):
+        read_train_ids(path, SYNTHIA_LABEL_IDS)
+
+
+def test_damage_within_a_16_bit_file_is_named(wide):
+    path = wide(np.ones((40, 60)))
+    data = bytearray(Path(path).read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    Path(path).write_bytes(data)
+    with pytest.raises(ImageFileError, match=r"wide\.png' cannot be read as an image"):
+        read_train_ids(path, SYNTHIA_LABEL_IDS)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16), np.zeros((4, 4), np.uint8)],
+    ids=["colours", "16-bit grey", "converted"],
+)
+def test_what_is_no_16_bit_colour_image_is_refused_for_data_sets_that_have_those(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "label.png")
+    with pytest.raises(ImageFileError, match=r"label\.png' has shape .* expected a 16-bit RGB"):
+        read_train_ids(str(tmp_path / "label.png"), SYNTHIA_LABEL_IDS)
+
+
+def test_missing_16_bit_label_is_named(tmp_path):
+    with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
+        read_train_ids(str(tmp_path / "nothing.png"), SYNTHIA_LABEL_IDS)

@@ -1,5 +1,7 @@
 """Batches depend on the seed and their number alone."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,20 @@ def test_global_randomness_goes_on_as_if_nothing_had_been_drawn():
     drawn = [np.random.rand()]
     build()[0]
     assert [*drawn, np.random.rand()] == expected.tolist()
+
+
+def test_fingerprint_tells_the_files_and_their_order_but_not_where_they_lie():
+    def fingerprint(names, folder="/data/gta5"):
+        dataset = [{"file_name": f"{folder}/{name}"} for name in names]
+        return SeededBatches(dataset=dataset, mapper=mapper, batch_size=1, seed=0).fingerprint
+
+    names = ["a/1.png", "a/2.png", "b/1.png"]
+    found = fingerprint(names)
+    assert re.fullmatch("3 images, [0-9a-f]{16}", found)
+    assert fingerprint(names, "/other/place") == found
+    assert fingerprint(names[:1]).startswith("1 images, ")
+    others = [names[::-1], names[:2], [*names, "b/2.png"], ["a/1.png", "a/2.png", "b/3.png"]]
+    assert len({found, *map(fingerprint, others)}) == 5
 
 
 @pytest.mark.parametrize("batch_size", [0, 11])

@@ -65,7 +65,23 @@ def test_schedule_continues_from_its_state():
         assert resumed_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
 
 
-def test_schedule_without_iterations_is_refused():
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-    with pytest.raises(ValueError, match="max_iter 0 .* must be positive"):
-        polynomial_lr(optimizer, max_iter=0, power=0.9, min_lr=1e-6)
+@pytest.mark.parametrize(
+    ("lr", "change", "message"),
+    [
+        (0.1, {"max_iter": 0}, "max_iter 0 .* must be positive"),
+        (0.1, {"power": -0.9}, r"power -0\.9 and min_lr 1e-06 .* must not be negative"),
+        (0.1, {"min_lr": -1.0}, r"min_lr -1\.0 of the decay must not be negative"),
+        (0.0, {}, r"learning rates \[0\.0\] cannot decay"),
+    ],
+)
+def test_schedule_out_of_range_is_refused(lr, change, message):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+    with pytest.raises(ValueError, match=message):
+        polynomial_lr(optimizer, **{"max_iter": 10, "power": 0.9, "min_lr": 1e-6} | change)
+
+
+@pytest.mark.parametrize(("lr", "factor"), [(0.0, 0.1), (-0.1, 0.1), (0.1, 0.0), (0.1, -1.0)])
+def test_learning_rates_that_are_not_positive_are_refused(lr, factor):
+    message = rf"learning rate {lr} and the backbone's factor {factor} must be positive"
+    with pytest.raises(ValueError, match=message):
+        parameter_groups(Network(), base_lr=lr, backbone_lr_factor=factor)

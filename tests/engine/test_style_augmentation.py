@@ -114,6 +114,15 @@ def test_probability_zero_restyles_nothing():
     assert hook.report().startswith("0 of 16 patches were restyled (0.0%)")
 
 
-def test_probability_out_of_range_is_refused():
-    with pytest.raises(ValueError, match=r"probability 1\.2 of restyling must be in 0\.\.1"):
-        build(probability=1.2)
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"probability": 1.2}, r"probability 1\.2 of restyling must be in 0\.\.1"),
+        ({"probability": -0.1}, r"probability -0\.1 of restyling"),
+        ({"warmup_iters": -1}, "warmup_iters -1 must not be negative"),
+        ({"log_period": 0}, "log_period 0 must be at least one iteration"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        build(**setting)

@@ -20,7 +20,7 @@ class Model(nn.Module):
         return {"loss_sem_seg": (self.weight * batch[0]).square().sum()}
 
 
-def build(output_dir, events, max_iter=6):
+def build(output_dir, events, max_iter=6, log_period=1):
     model = Model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [[0.5]] * 100
@@ -38,7 +38,7 @@ def build(output_dir, events, max_iter=6):
         checkpointer_options={"period": 2},
         evaluate=evaluate,
         eval_period=4,
-        log_period=1,
+        log_period=log_period,
         max_iter=max_iter,
     )
     trainer.register_hooks(hooks)
@@ -79,3 +79,8 @@ def test_resumed_run_goes_on_with_the_weights_and_learning_rate_of_an_unbroken_o
     second.train(second.iter + 1, 6)
     assert torch.equal(second.model.weight, unbroken.model.weight)
     assert second.optimizer.param_groups[0]["lr"] == unbroken.optimizer.param_groups[0]["lr"]
+
+
+def test_log_period_without_iterations_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="log_period 0 must be at least one iteration"):
+        build(tmp_path, [], log_period=0)

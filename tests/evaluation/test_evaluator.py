@@ -18,6 +18,7 @@ from detectron2.utils import comm
 from PIL import Image
 
 from langdg_d2.evaluation import StreamingSemSegEvaluator, predicted_classes
+from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS
 
 NAMES = ["road", "sky", "car", "train"]
 IGNORE = 255
@@ -99,6 +100,38 @@ def test_scored_classes_limit_the_mean_and_the_table() -> None:
     assert some["mIoU"] == pytest.approx((everything["IoU-car"] + everything["IoU-road"]) / 2)
     assert [key for key in some if key.startswith("IoU-")] == ["IoU-car", "IoU-road"]
     assert some["IoU-car"] == everything["IoU-car"]
+
+
+@pytest.mark.parametrize(
+    ("scored", "subsets"), [(None, ["16", "13"]), ("16", ["16", "13"]), (13, ["13"])]
+)
+def test_means_over_named_subsets_average_the_same_ious(
+    scored: str | int | None, subsets: list[str]
+) -> None:
+    names = CITYSCAPES_19.names
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(19, (40, 50), generator=generator)
+    target[target == names.index("bus")] = IGNORE  # predicted, but without ground truth
+    prediction = torch.randint(19, (40, 50), generator=generator)
+    evaluator = make_evaluator(class_names=names, scored_classes=scored)
+    evaluator.process([{"sem_seg": target}], [{"sem_seg": prediction}])
+    scores = evaluator.evaluate()["sem_seg"]
+    for subset in subsets:
+        ious = [scores[f"IoU-{name}"] for name in CLASS_SUBSETS[subset]]
+        assert scores["IoU-bus"] == 0
+        assert scores[f"mIoU_{subset}"] == pytest.approx(sum(ious) / int(subset))
+        with_truth = sum(ious) / (int(subset) - 1)
+        assert scores[f"mIoU_{subset}_detectron2"] == pytest.approx(with_truth)
+    assert sum(key.startswith("mIoU_") for key in scores) == 1 + 2 * len(subsets)
+    if scored is not None:
+        assert scores["mIoU"] == scores[f"mIoU_{scored}"]
+
+
+def test_unknown_subsets_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"scored_classes '17' is no class subset.*\['19', '16'"):
+        make_evaluator(class_names=CITYSCAPES_19.names, scored_classes="17")
+    with pytest.raises(ValueError, match="'sidewalk'.*are not among them"):
+        make_evaluator(scored_classes="16")
 
 
 @pytest.mark.parametrize("scored", [["road", "lake"], [], ["sky", "sky"]])

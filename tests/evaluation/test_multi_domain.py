@@ -119,8 +119,30 @@ def test_names_that_do_not_agree_are_refused() -> None:
         evaluate_domains(model, fog, evaluators("rain"))
     with pytest.raises(ValueError, match="source 'gta' is not one of the domains"):
         evaluate_domains(model, fog, evaluators("fog"), source="gta")
-    with pytest.raises(ValueError, match="rename it"):
-        evaluate_domains(model, {"mean": domain([1])}, evaluators("mean"))
+    for name in ("mean", "mean of acdc"):
+        with pytest.raises(ValueError, match="rename them"):
+            evaluate_domains(model, {name: domain([1])}, evaluators(name))
+    for members in ([], ["fog", "fog"]):
+        with pytest.raises(ValueError, match="group 'acdc' has the domains"):
+            evaluate_domains(model, fog, evaluators("fog"), groups={"acdc": members})
+
+
+def test_a_group_has_a_mean_of_its_own_that_does_not_count_in_the_overall_one() -> None:
+    loaders = {"source": domain([0]), "fog": domain([1]), "night": domain([3]), "city": domain([4])}
+    groups = {
+        "acdc": ["night", "fog"],
+        "not evaluated": ["fog", "rain"],
+        "with the source": ["fog", "source"],
+    }
+    results = evaluate_domains(
+        BrightnessModel(), loaders, evaluators(*loaders), source="source", groups=groups
+    )
+    assert list(results) == [*loaders, "mean of acdc", "mean"]
+    accuracy = {name: tasks["sem_seg"]["pixel_accuracy"] for name, tasks in results.items()}
+    assert accuracy["mean of acdc"] == pytest.approx((90 + 70) / 2)
+    assert accuracy["mean"] == pytest.approx((90 + 70 + 60) / 3)
+    fog, night = (results[name]["sem_seg"]["mIoU"] for name in ("fog", "night"))
+    assert results["mean of acdc"]["sem_seg"]["mIoU"] == pytest.approx((fog + night) / 2)
 
 
 class Terminal(io.StringIO):

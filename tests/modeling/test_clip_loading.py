@@ -134,6 +134,25 @@ def test_failed_download_says_which_file_to_pass(monkeypatch):
         load_clip(name="RN50-quickgelu", weights="openai")
 
 
+@pytest.mark.parametrize("load", [load_clip, load_image_tower])
+@pytest.mark.parametrize("name", ["RN50", "RN101"])
+def test_openai_weights_without_quick_gelu_are_refused_naming_the_entry_that_has_it(load, name):
+    message = rf"'openai' were trained with QuickGELU, which '{name}' has not; use '{name}-quickg"
+    with pytest.raises(ClipWeightsError, match=message):
+        load(name=name, weights="openai")
+
+
+def test_file_for_an_entry_without_quick_gelu_gets_a_warning(tmp_path, caplog):
+    path = tmp_path / "clip.pt"
+    path.write_bytes(b"")
+    for name in ("RN50-quickgelu", "RN50"):
+        with pytest.raises(ClipWeightsError, match="cannot be read"):
+            load_clip(name=name, weights=str(path))
+    (warning,) = [r.getMessage() for r in caplog.records if "QuickGELU" in r.getMessage()]
+    assert warning.startswith("CLIP 'RN50' has no QuickGELU")
+    assert warning.endswith("use 'RN50-quickgelu' for them")
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half a zip"])
 def test_unreadable_file_is_named(tiny_clip, tmp_path, suffix, content):

@@ -35,6 +35,9 @@ def test_neither_order_nor_layout_nor_gradients_matter() -> None:
     assert not strided.is_contiguous()
     parameter = torch.nn.Parameter(strided)
     assert clip_fingerprint(WEIGHTS | {"conv.weight": parameter}) == expected
+    for count in (0, 9):
+        counted = WEIGHTS | {"bn1.num_batches_tracked": torch.tensor(count)}
+        assert clip_fingerprint(counted) == expected
 
 
 @pytest.mark.parametrize(

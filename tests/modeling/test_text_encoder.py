@@ -153,7 +153,7 @@ def test_vectors_carry_no_gradient_and_serve_in_a_loss_that_does(clip, tiny_clip
     assert not vectors.requires_grad
     images = torch.rand(vectors.shape, requires_grad=True)
     torch.cosine_similarity(vectors, images).sum().backward()
-    assert images.grad.abs().sum() > 0
+    assert 0 < images.grad.abs().sum() < torch.inf
     assert all(parameter.grad is None for parameter in clip.parameters())
 
 

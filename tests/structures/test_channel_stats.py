@@ -76,7 +76,7 @@ def test_memory_format_and_type_are_kept_and_gradients_flow(size):
     assert out.dtype == torch.bfloat16
     assert out.is_contiguous(memory_format=torch.channels_last)
     out.sum().backward()
-    assert x.grad.abs().sum() > 0
+    assert 0 < x.grad.abs().sum() < torch.inf
 
 
 def test_patches_of_one_pixel_are_refused():

@@ -1,12 +1,15 @@
 """Mining batches and whole source sets: choice of patches, resuming, sharing out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from detectron2.engine import launch
+from detectron2.utils import comm
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.modeling import load_clip
+from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
     PinSettings,
@@ -15,11 +18,13 @@ from langdg_d2.styles import (
     StyleMiner,
     TargetPrompts,
     ensure_bank,
+    load_bank,
     mine_source,
 )
 from langdg_d2.styles.mining import choose_patches
 
 CLASSES = ("road", "car", "sky")
+STYLES = ("old", "new", "odd")
 GRID = PatchGrid(2, 2)
 
 
@@ -30,13 +35,8 @@ def build_miner(clip_config, grid=GRID, steps=2):
         clip_name=clip_config,
         restyled_layer="layer1",
         grid=grid,
-        prompts=TargetPrompts(
-            class_names=CLASSES, style_prompts=("old", "new", "odd"), ignore_label=255
-        ),
-        pixel_mean=(100.0, 100.0, 100.0),
-        pixel_std=(50.0, 50.0, 50.0),
-        class_names=CLASSES,
-        ignore_label=255,
+        prompts=TargetPrompts(class_names=CLASSES, style_prompts=STYLES, ignore_label=255),
+        normalize=PixelNormalization(mean=(100.0, 100.0, 100.0), std=(50.0, 50.0, 50.0)),
         pin=PinSettings(steps=steps),
         device="cpu",
     )
@@ -50,13 +50,15 @@ def example(record):
     return {"image": image, "sem_seg": label}
 
 
-def build_batches(size=12):
-    return SeededBatches(
-        dataset=[{"id": k} for k in range(size)], mapper=example, batch_size=2, seed=4
-    )
+def records(size=12, folder="/data"):
+    return [{"id": k, "file_name": f"{folder}/images/{k:05d}.png"} for k in range(size)]
 
 
-def mine(clip_config, path, batches=None, **options):
+def build_batches(kind=SeededBatches, dataset=None):
+    return kind(dataset=dataset or records(), mapper=example, batch_size=2, seed=4)
+
+
+def mine(clip_config, path, batches=None, period=1, **options):
     mine_source(
         miner=build_miner(clip_config, **options),
         batches=batches or build_batches(),
@@ -64,7 +66,7 @@ def mine(clip_config, path, batches=None, **options):
         seed=4,
         settings={"note": "test"},
         path=str(path),
-        checkpoint_period=1,
+        checkpoint_period=period,
         num_workers=0,
     )
     return StyleBank.load(path)
@@ -118,6 +120,7 @@ def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_
     assert {p for p, c in zip(bank.prompts, bank.class_id, strict=True) if c == 255} == {"photo"}
     assert bank.header.source == "stripes"
     assert bank.header.settings["pin"]["steps"] == 2
+    assert bank.header.settings["images"] == batches.fingerprint
     assert list(tmp_path.iterdir()) == [tmp_path / "bank.safetensors"]
 
 
@@ -135,9 +138,8 @@ class Interrupted(SeededBatches):
 def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
     whole = mine(tiny_clip, tmp_path / "whole.safetensors")
     path = tmp_path / "broken.safetensors"
-    cut = Interrupted(dataset=[{"id": k} for k in range(12)], mapper=example, batch_size=2, seed=4)
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, cut)
+        mine(tiny_clip, path, build_batches(Interrupted))
     assert not path.exists()
     part = StyleBank.load(tmp_path / "broken.safetensors.part0")
     assert torch.equal(part.mean, whole.mean[: len(part)])
@@ -153,12 +155,21 @@ def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
 
 def test_unfinished_work_of_other_settings_is_refused_and_kept(tiny_clip, tmp_path):
     path = tmp_path / "bank.safetensors"
-    cut = Interrupted(dataset=[{"id": k} for k in range(12)], mapper=example, batch_size=2, seed=4)
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, cut)
+        mine(tiny_clip, path, build_batches(Interrupted))
     with pytest.raises(StyleBankError, match=r"part0' is unfinished mining with other settings"):
         mine(tiny_clip, path, steps=3)
+    # Of the same number of images, but not the same ones in the same order.
+    with pytest.raises(StyleBankError, match=r"settings\.images: the bank has '12 images, .*'12 i"):
+        mine(tiny_clip, path, build_batches(dataset=records()[::-1]))
     assert (tmp_path / "bank.safetensors.part0").exists()
+    moved = build_batches(dataset=records(folder="/elsewhere"))
+    assert mine(tiny_clip, path, moved).header.settings["images"] == moved.fingerprint
+
+
+def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
+    with pytest.raises(ValueError, match="checkpoint_period 0 must be at least one batch"):
+        mine(tiny_clip, tmp_path / "bank.safetensors", period=0)
 
 
 def _mine_in_process(clip_config: str, path: str) -> None:
@@ -176,6 +187,104 @@ def test_two_processes_mine_the_bank_of_one(tiny_clip, tmp_path):
     assert torch.allclose(two.mean, one.mean, rtol=1e-4, atol=1e-5)
     assert torch.allclose(two.std, one.std, rtol=1e-4, atol=1e-5)
     assert not list(tmp_path.glob("*.part*"))
+
+
+def _fail_in_process(clip_config: str, folder: str) -> None:
+    torch.set_num_threads(1)
+    for name in ("taking_up", "finishing"):
+        try:
+            mine(clip_config, f"{folder}/{name}", build_batches(dataset=records(4)))
+        except (StyleBankError, OSError, RuntimeError) as error:
+            message = f"{type(error).__name__}: {error}"
+            Path(f"{folder}/{name}.error{comm.get_rank()}").write_text(message)
+
+
+def test_where_the_main_process_fails_the_others_do_not_wait(tiny_clip, tmp_path):
+    (tmp_path / "taking_up.part0").write_bytes(b"damaged")
+    (tmp_path / "finishing").mkdir()
+    launch(_fail_in_process, 2, dist_url="auto", args=(tiny_clip, str(tmp_path)))
+    for name, message in (
+        ("taking_up", f"StyleBankError: '{tmp_path}/taking_up.part0' cannot be read"),
+        ("finishing", "IsADirectoryError: "),
+    ):
+        own, other = ((tmp_path / f"{name}.error{rank}").read_text() for rank in (0, 1))
+        assert own.startswith(message)
+        assert other == f"RuntimeError: process 0 has failed: {own}"
+
+
+def load(path, **changes):
+    prompts = TargetPrompts(
+        class_names=CLASSES,
+        style_prompts=changes.pop("style_prompts", STYLES),
+        ignore_label=255,
+        template=changes.pop("template", "{style} {class_name}"),
+    )
+    arguments = {
+        "prompts": prompts,
+        "pin": PinSettings(steps=2),
+        "batches": build_batches(),
+        "source": "stripes",
+        "seed": 4,
+        "settings": {"note": "test"},
+    }
+    return load_bank(str(path), **arguments | changes)
+
+
+def test_bank_mined_as_the_config_says_is_loaded_without_a_word(tiny_clip, tmp_path, caplog):
+    path = tmp_path / "bank.safetensors"
+    mined = mine(tiny_clip, path)
+    caplog.clear()
+    assert same(load(path), mined)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"source": "dots"}, "source: the bank has 'stripes', this config 'dots'"),
+        ({"seed": 5}, "seed: the bank has 4, this config 5"),
+        ({"settings": {"note": 1}}, "settings.note: the bank has 'test', this config 1"),
+        ({"pin": PinSettings(steps=2, lr=0.5)}, "settings.pin.lr: the bank has 1.0, this con"),
+        (
+            {"batches": build_batches(dataset=records(10))},
+            "settings.images: the bank has '12 images, ",
+        ),
+        (
+            {"style_prompts": ("old", "new", "red")},
+            "settings.prompts: the bank has 10 items such as 'odd road', 'odd car', 'odd sky', "
+            "this config 10 items such as 'red road', 'red car', 'red sky'",
+        ),
+        (
+            {"template": "{style}"},
+            "settings.prompts: the bank has 10 items such as 'old road', 'new road', 'odd road', "
+            "..., this config 4 items such as 'old', 'new', 'odd'",
+        ),
+    ],
+)
+def test_bank_mined_otherwise_is_used_with_a_warning_that_says_how(
+    tiny_clip, tmp_path, caplog, changes, difference
+):
+    path = tmp_path / "bank.safetensors"
+    mined = mine(tiny_clip, path)
+    caplog.clear()
+    assert same(load(path, **changes), mined)
+    (record,) = caplog.records
+    head, *lines = record.getMessage().splitlines()
+    assert record.levelname == "WARNING"
+    assert str(path) in head
+    assert len(lines) == 1
+    assert lines[0].startswith(f"- {difference}")
+
+
+def test_every_part_of_a_merged_bank_is_compared(tiny_clip, tmp_path, caplog):
+    banks = [mine(tiny_clip, tmp_path / f"{steps}.safetensors", steps=steps) for steps in (0, 2)]
+    StyleBank.merge(banks).save(tmp_path / "both.safetensors")
+    caplog.clear()
+    assert len(load(tmp_path / "both.safetensors")) == 2 * len(banks[0])
+    (record,) = caplog.records
+    assert record.getMessage().splitlines()[1:] == [
+        "- settings.pin.steps: the bank has 0, this config 2"
+    ]
 
 
 def test_missing_bank_is_mined_or_asked_for(tmp_path):

@@ -103,6 +103,24 @@ def test_batch_is_restyled_as_the_equations_say(reference, backbone, batch):
         assert error < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("features_type", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2**-8)]
+)
+@pytest.mark.parametrize("size", [(10, 12), (11, 13)], ids=["even cells", "uneven cells"])
+def test_mixed_precision_restyles_as_single_precision_does(
+    backbone, batch, features_type, tolerance, size
+):
+    classes = batch[1]
+    # The sum over a patch has more digits than bfloat16 holds.
+    features = (torch.randn(4, CHANNELS, *size) + 20).relu().to(features_type)
+    styles = BankStyles(bank=make_bank(backbone), **EXPECTED)
+    expected = mixer(backbone, styles, seed=2)(features.float(), classes)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = mixer(backbone, styles, seed=2)(features, classes)
+    assert found.dtype == features_type
+    assert torch.allclose(found.float(), expected, rtol=tolerance, atol=1e-4)
+
+
 def test_each_patch_gets_a_style_of_its_class_or_else_of_unlabelled_patches(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
@@ -235,3 +253,10 @@ def test_parameters_out_of_range_are_refused():
         BetaWeights(a=0, b=0.1)
     with pytest.raises(ValueError, match=r"weight 1\.5 must be in 0\.\.1"):
         ConstantWeights(value=1.5)
+    with pytest.raises(ValueError, match=r"probability -0\.1 of restyling must be in 0\.\.1"):
+        PatchStyleMixer(
+            grid=GRID,
+            styles=NoiseStyles(snr_db=20.0),
+            weights=ConstantWeights(value=1),
+            probability=-0.1,
+        )

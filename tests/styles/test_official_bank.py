@@ -1,10 +1,11 @@
-"""Banks of the official release: read without running what is in them."""
+"""Banks of the official release: read without running what is in them, and written for it."""
 
 import math
 import os
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 import torch
 
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.styles import StyleBank
 from langdg_d2.styles.bank_header import BankHeader, StyleBankError
-from langdg_d2.styles.official_bank import read_official_bank
+from langdg_d2.styles.official_bank import read_official_bank, write_official_bank
 
 CHANNELS = 4
 HEADER = BankHeader(
@@ -189,8 +191,8 @@ def test_files_without_styles_and_other_files_are_refused(tmp_path: Path) -> Non
     assert "FileNotFoundError" in refusal(tmp_path / "b.pkl")
     assert "no style at all" in refusal(write(tmp_path / "b.pkl", official({})))
     assert "holds a list, expected a dict" in refusal(write(tmp_path / "b.pkl", [1]))
-    torch.save(official(), tmp_path / "b.pkl")
-    assert refusal(tmp_path / "b.pkl")
+    torch.save({"model_state": {}}, tmp_path / "b.pkl")
+    assert "written by torch.save, as checkpoints (.pth) are" in refusal(tmp_path / "b.pkl")
     (tmp_path / "b.pkl").write_bytes(b"")
     assert refusal(tmp_path / "b.pkl")
 
@@ -218,3 +220,67 @@ def test_damaged_bytes_never_crash(tmp_path: Path) -> None:
         except StyleBankError:
             outcomes.add("refused")
     assert outcomes == {"read", "refused"}
+
+
+def test_written_banks_are_what_the_official_code_wrote(tmp_path: Path) -> None:
+    content = official()
+    bank = read_official_bank(write(tmp_path / "b.pkl", content), header=HEADER)
+    write_official_bank(tmp_path / "new folder/back.pkl", bank)
+    with (tmp_path / "new folder/back.pkl").open("rb") as file:
+        written = pickle.load(file)  # as the official training does
+    assert list(written) == list(content)
+    for key, tensors in content.items():
+        assert len(written[key]) == len(tensors), key
+        for mine, theirs in zip(written[key], tensors, strict=True):
+            assert type(mine) is torch.Tensor
+            assert mine.dtype == theirs.dtype
+            assert mine.shape == (CHANNELS, 1, 1)
+            assert torch.equal(mine, theirs)
+            assert mine.untyped_storage().nbytes() == 4 * CHANNELS  # its own, not the table's
+
+
+def test_a_mined_bank_comes_back_class_by_class_without_prompts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    class_id = torch.tensor([255, 18, 0, 18, 0], dtype=torch.uint8)
+    bank = StyleBank(
+        header=HEADER,
+        mean=torch.from_numpy(rng.standard_normal((5, CHANNELS), dtype=np.float32)),
+        std=torch.from_numpy(rng.standard_normal((5, CHANNELS), dtype=np.float32)),
+        class_id=class_id,
+        prompts=list("abcde"),
+        cosine_before=torch.zeros(5),
+        cosine_after=torch.ones(5),
+    )
+    write_official_bank(tmp_path / "b.pkl", bank)
+    back = read_official_bank(tmp_path / "b.pkl", header=HEADER)
+    order = [2, 4, 1, 3, 0]
+    assert torch.equal(back.class_id, class_id[order])
+    assert torch.equal(back.mean, bank.mean[order])
+    assert torch.equal(back.std, bank.std[order])
+    assert back.prompts == ("",) * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grid": (1, 1)}, r"grid: the bank has \(1, 1\), the official code \(3, 3\)"),
+        ({"layer": "layer2"}, "layer: the bank has 'layer2', the official code 'layer1'"),
+        ({"class_names": ("road", "sky")}, "class_names: the bank has"),
+        ({"ignore_label": 254}, "ignore_label: the bank has 254, the official code 255"),
+    ],
+)
+def test_banks_that_the_official_code_would_misread_are_not_written(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    bank = StyleBank(
+        header=replace(HEADER, **changes),
+        mean=torch.zeros(1, CHANNELS),
+        std=torch.zeros(1, CHANNELS),
+        class_id=torch.zeros(1, dtype=torch.uint8),
+        prompts=[""],
+        cosine_before=torch.zeros(1),
+        cosine_after=torch.zeros(1),
+    )
+    with pytest.raises(StyleBankError, match=message):
+        write_official_bank(tmp_path / "back.pkl", bank)
+    assert not (tmp_path / "back.pkl").exists()

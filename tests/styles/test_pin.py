@@ -46,6 +46,15 @@ def test_defaults_are_the_papers_settings():
     assert vars(PinSettings()) == PAPER
 
 
+@pytest.mark.parametrize(
+    "setting", [{"steps": -1}, {"lr": 0.0}, {"momentum": 1.0}, {"weight_decay": -1e-4}]
+)
+def test_settings_out_of_range_are_refused(setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=rf"{name}={setting[name]}.*must"):
+        PinSettings(**setting)
+
+
 def test_hundred_steps_follow_the_reference_at_every_step(reference, backbone, problem):
     patches, text = problem
     double = copy.deepcopy(backbone).double()

@@ -1,29 +1,33 @@
-"""Mining as users run it: killed and taken up again, it gives the bank of an unbroken run."""
+"""Mining as users run it: killed and taken up again, it gives the bank of one unbroken process."""
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from detectron2.engine import default_argument_parser
 
 from langdg_d2.styles import StyleBank
 
-ROOT = Path(__file__).parents[2]
+TOOL = Path(__file__).parents[2] / "tools/mine_styles.py"
 
 
 @pytest.fixture
-def start(datasets, tiny_clip, tmp_path):
-    """Function that starts the tool on a tiny CLIP and returns the process."""
+def options(datasets, tiny_clip, tmp_path, monkeypatch):
+    """Function that gives the tool's options to mine into a folder with a tiny CLIP."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    def start_tool(name: str) -> subprocess.Popen:
-        command = [
-            sys.executable,
-            str(ROOT / "tools/mine_styles.py"),
-            *("--config-file", str(ROOT / "configs/langdg_gta5.py"), "--num-gpus", "0"),
+    def build(name: str, processes: int) -> list[str]:
+        return [
+            *("--config-file", str(TOOL.parents[1] / "configs/langdg_gta5.py")),
+            *("--num-gpus", str(processes), "--dist-url", "auto", "train.device=cpu"),
             f"train.output_dir={tmp_path / name}",
             f"model.backbone.tower.name={tiny_clip}",
             "model.backbone.tower.weights=null",
@@ -31,41 +35,69 @@ def start(datasets, tiny_clip, tmp_path):
             "styles.mining.batches.batch_size=1",
             "styles.mining.num_workers=0",
             "styles.mining.checkpoint_period=1",
+            "styles.mining.miner.pin.steps=50",
         ]
-        environment = os.environ | {"DETECTRON2_DATASETS": str(datasets), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
 
-    return start_tool
+    return build
 
 
-def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """As the processes have; sums in another order would differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
-def test_killed_mining_resumes_to_the_same_bank_tensor_for_tensor(start, tmp_path):
-    output = finish(start("whole"))
-    whole = StyleBank.load(tmp_path / "whole/style_bank.safetensors")
-    assert "| total " in output
+def mine_here(options: list[str]) -> None:
+    spec = importlib.util.spec_from_file_location("mine_styles", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    tool.main(default_argument_parser().parse_args(options))
 
-    process = start("killed")
-    part = tmp_path / "killed/style_bank.safetensors.part0"
+
+def start(options: list[str]) -> subprocess.Popen:
+    """The tool in a session of its own, so that its processes can be killed together."""
+    return subprocess.Popen(
+        [sys.executable, str(TOOL), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_when(part: Path, process: subprocess.Popen) -> None:
+    """Kill all processes of the tool as soon as there is unfinished work."""
     deadline = time.monotonic() + 120
     while not part.exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert not (tmp_path / "killed/style_bank.safetensors").exists()
 
-    assert "batches are mined already" in finish(start("killed"))
-    resumed = StyleBank.load(tmp_path / "killed/style_bank.safetensors")
+
+@pytest.mark.usefixtures("_one_thread")
+def test_killed_mining_of_two_processes_resumes_to_the_same_bank_tensor_for_tensor(
+    options, tmp_path
+):
+    mine_here(options("whole", processes=0))
+    whole = StyleBank.load(tmp_path / "whole/style_bank.safetensors")
+
+    bank = tmp_path / "killed/style_bank.safetensors"
+    kill_when(bank.with_name(f"{bank.name}.part1"), start(options("killed", processes=2)))
+    assert not bank.exists()
+
+    again = start(options("killed", processes=2))
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    assert "batches are mined already" in output
+    assert "| total " in output
+    resumed = StyleBank.load(bank)
     for name in ("mean", "std", "class_id", "cosine_before", "cosine_after"):
         assert torch.equal(getattr(resumed, name), getattr(whole, name)), name
     assert resumed.prompts == whole.prompts
     assert resumed.header == whole.header
-    assert not part.exists()
+    assert not list(bank.parent.glob("*.part*"))

@@ -1,4 +1,4 @@
-"""Training loader over a labelled source set, with the paper's image augmentation."""
+"""Training loaders over a labelled source set, with the paper's image augmentation."""
 
 from detectron2.config import LazyCall as L
 from detectron2.data import (
@@ -8,16 +8,33 @@ from detectron2.data import (
 from detectron2.data import transforms as T
 from omegaconf import DictConfig
 
-from langdg_d2.data import ColorJitter, RandomCrop, TrainMapper
+from langdg_d2.data import ColorJitter, PadToSize, RandomCrop, RandomScale, TrainMapper
+
+from ..constants import constants
 
 
-def train_loader(dataset_name: str) -> DictConfig:
-    """Random crop, colour jitter and horizontal flip on batches of 8, over all processes."""
+def crops() -> list[DictConfig]:
+    """Crops of the source's own scale."""
+    return [L(RandomCrop)(crop_size="${dataloader.crop_size}")]
+
+
+def scaled_crops(size: list[int]) -> list[DictConfig]:
+    """Crops of a size, of the source at half to twice its scale, resized to the training size."""
+    return [
+        L(RandomScale)(lowest=0.5, highest=2.0),
+        L(PadToSize)(size=size, label_fill=constants["ignore_label"]),
+        L(RandomCrop)(crop_size=size),
+        L(T.Resize)(shape="${dataloader.crop_size}"),
+    ]
+
+
+def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
+    """Crops with colour jitter and horizontal flip in batches of 8, over all processes."""
     return L(build_detection_train_loader)(
         dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
         mapper=L(TrainMapper)(
             augmentations=[
-                L(RandomCrop)(crop_size="${dataloader.crop_size}"),
+                *crops,
                 # Factors in 0.2..1.8, in random order.
                 L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
                 L(T.RandomFlip)(prob=0.5, horizontal=True),

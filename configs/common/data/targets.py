@@ -1,50 +1,68 @@
 """Test loaders and evaluators of the domains, each under the name tables use for it."""
 
 from detectron2.config import LazyCall as L
-from detectron2.data import build_detection_test_loader, get_detection_dataset_dicts
+from detectron2.data import build_detection_test_loader
 from omegaconf import DictConfig
 
 from langdg_d2.data import TestMapper
-from langdg_d2.evaluation import StreamingSemSegEvaluator
+from langdg_d2.evaluation import (
+    StreamingSemSegEvaluator,
+    protocol_augmentations,
+    protocol_dataset,
+)
 from langdg_d2.visualization import OverlayWriter
 
 from ..constants import constants
 
-# Domain to data set.
+# Domain, the data set's family, to its registered name.
 DATASETS = dict(
     gta5="gta5_sem_seg_val",
+    synthia="synthia_sem_seg_val",
     cityscapes="cityscapes_sem_seg_val",
+    bdd100k="bdd100k_sem_seg_val",
+    mapillary="mapillary_sem_seg_val",
+    mapillary_b="mapillary_b_sem_seg_val",
     acdc_fog="acdc_fog_sem_seg_val",
     acdc_night="acdc_night_sem_seg_val",
     acdc_rain="acdc_rain_sem_seg_val",
     acdc_snow="acdc_snow_sem_seg_val",
+    dark_zurich="dark_zurich_sem_seg_val",
+    idd="idd_sem_seg_val",
+    urbansyn="urbansyn_sem_seg_all",
 )
 
 
-def test_loader(dataset_name: str) -> DictConfig:
-    """Whole images, one at a time."""
+def test_loader(domain: str) -> DictConfig:
+    """Images as the protocol frames them, one at a time."""
     return L(build_detection_test_loader)(
-        dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
-        mapper=L(TestMapper)(),
+        dataset=L(protocol_dataset)(
+            names=DATASETS[domain], protocol="${evaluation.protocol}", domain=domain
+        ),
+        mapper=L(TestMapper)(
+            augmentations=L(protocol_augmentations)(
+                protocol="${evaluation.protocol}", domain=domain
+            )
+        ),
         num_workers=2,
     )
 
 
-def scores(dataset_name: str) -> DictConfig:
-    """IoU of the 19 classes."""
+def scores(domain: str) -> DictConfig:
+    """IoU of the classes that the benchmark counts."""
     return L(StreamingSemSegEvaluator)(
-        dataset_name=dataset_name,
+        dataset_name=DATASETS[domain],
         class_names=constants["class_names"],
         ignore_label=constants["ignore_label"],
+        scored_classes="${evaluation.classes}",
     )
 
 
-def overlays(dataset_name: str) -> DictConfig:
+def overlays(domain: str) -> DictConfig:
     """Pictures of the first few predictions."""
     return L(OverlayWriter)(
-        output_dir="${train.output_dir}/overlays", dataset_name=dataset_name, max_images=4
+        output_dir="${train.output_dir}/overlays", dataset_name=DATASETS[domain], max_images=4
     )
 
 
-test = {domain: test_loader(name) for domain, name in DATASETS.items()}
-evaluators = {domain: [scores(name), overlays(name)] for domain, name in DATASETS.items()}
+test = {domain: test_loader(domain) for domain in DATASETS}
+evaluators = {domain: [scores(domain), overlays(domain)] for domain in DATASETS}

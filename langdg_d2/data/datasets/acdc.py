@@ -4,6 +4,7 @@ Layout: `rgb_anon/<condition>/<split>/<sequence>/*_rgb_anon.png` and
 `gt/<condition>/<split>/<sequence>/*_gt_label{TrainIds,Ids}.png`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,49 @@ def load_acdc(root: Path, split: str, *, condition: str) -> list[dict[str, Any]]
     Raises:
         DatasetError: for missing folders or files.
     """
-    folder, name = root / "acdc", f"{DATASET} {condition}"
-    images = require_folder(folder / "rgb_anon" / condition / split, dataset=name, website=WEBSITE)
-    labels = require_folder(folder / "gt" / condition / split, dataset=name, website=WEBSITE)
-    pattern = "*/*_rgb_anon.png"
-    files = require_images(images.glob(pattern), dataset=name, pattern=f"{images}/{pattern}")
+    return _load(root, split, (condition,), f"{DATASET} {condition}", lambda image: image.stem)
+
+
+def load_all_conditions(root: Path, split: str) -> list[dict[str, Any]]:
+    """Dataset dicts of the four conditions, their ids preceded by the condition.
+
+    Raises:
+        DatasetError: for missing folders or files.
+    """
+    images = root / "acdc" / "rgb_anon"
+    return _load(
+        root,
+        split,
+        CONDITIONS,
+        DATASET,
+        lambda image: f"{image.relative_to(images).parts[0]}_{image.stem}",
+    )
+
+
+def _load(
+    root: Path,
+    split: str,
+    conditions: tuple[str, ...],
+    name: str,
+    image_id: Callable[[Path], str],
+) -> list[dict[str, Any]]:
+    images, labels = root / "acdc" / "rgb_anon", root / "acdc" / "gt"
+    files: list[Path] = []
+    for condition in conditions:
+        folder = require_folder(images / condition / split, dataset=name, website=WEBSITE)
+        require_folder(labels / condition / split, dataset=name, website=WEBSITE)
+        pattern = "*/*_rgb_anon.png"
+        files += require_images(folder.glob(pattern), dataset=name, pattern=f"{folder}/{pattern}")
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = labels / image.parent.name / image.name.replace("_rgb_anon.png", "_gt")
-        return ids_or_train_ids(stem)
+        stem = image.name.replace("_rgb_anon.png", "_gt")
+        return ids_or_train_ids(labels / image.relative_to(images).with_name(stem))
 
-    return pair_files(files, find_label, dataset=name)
+    return pair_files(files, find_label, dataset=name, image_id=image_id)
 
 
-FAMILIES = tuple(
+_SIZES = frozenset({(1080, 1920)})
+_BY_CONDITION = tuple(
     DatasetFamily(
         name=f"acdc_{condition}",
         title=f"{DATASET} {condition}",
@@ -48,7 +78,19 @@ FAMILIES = tuple(
         load=partial(load_acdc, condition=condition),
         splits=_NIGHT_SPLITS if condition == "night" else _SPLITS,
         condition=condition,
-        sizes=frozenset({(1080, 1920)}),
+        sizes=_SIZES,
     )
     for condition in CONDITIONS
+)
+FAMILIES = (
+    *_BY_CONDITION,
+    DatasetFamily(
+        name="acdc",
+        title=DATASET,
+        website=WEBSITE,
+        load=load_all_conditions,
+        splits={"train": 4 * 400, "val": 3 * 100 + 106},
+        condition="all",
+        sizes=_SIZES,
+    ),
 )

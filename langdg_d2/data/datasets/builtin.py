@@ -10,12 +10,24 @@ from pathlib import Path
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from ...structures import CITYSCAPES_19
-from . import acdc, cityscapes, gta5
+from . import acdc, bdd100k, cityscapes, dark_zurich, gta5, idd, mapillary, synthia, urbansyn
 from .family import DatasetFamily
 
 # By name; every table, test and tool that goes through all data sets reads them here.
 FAMILIES: dict[str, DatasetFamily] = {
-    family.name: family for module in (gta5, cityscapes, acdc) for family in module.FAMILIES
+    family.name: family
+    for module in (
+        gta5,
+        synthia,
+        cityscapes,
+        bdd100k,
+        mapillary,
+        acdc,
+        urbansyn,
+        idd,
+        dark_zurich,
+    )
+    for family in module.FAMILIES
 }
 
 

@@ -11,6 +11,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import GTA5_LABEL_IDS
 from .family import DatasetFamily
 from .pairing import DatasetError, pair_files, require_folder, require_images
+from .split_lists import read_split_list
 
 DATASET = "GTA5"
 WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
@@ -47,18 +48,13 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
 def _split_names(folder: Path, split: str) -> list[str]:
     list_file, matlab_file = folder / f"{split}.txt", folder / "split.mat"
     if list_file.is_file():
-        lines = list_file.read_text().split()
-        names = [f"{Path(line).stem}.png" for line in lines]
-    elif matlab_file.is_file():
-        names = [f"{number:05d}.png" for number in _matlab_split(matlab_file, split)]
-    else:
-        raise DatasetError(
-            f"{DATASET}: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' "
-            f"split.mat there, or a text file with one file name a line, or use the split 'all'"
-        )
-    if not names:
-        raise DatasetError(f"{DATASET}: the '{split}' split in '{folder}' is empty")
-    return names
+        return [f"{stem}.png" for stem in read_split_list(list_file, dataset=DATASET)]
+    if matlab_file.is_file():
+        return [f"{number:05d}.png" for number in _matlab_split(matlab_file, split)]
+    raise DatasetError(
+        f"{DATASET}: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' "
+        f"split.mat there, or a text file with one file name a line, or use the split 'all'"
+    )
 
 
 def _matlab_split(matlab_file: Path, split: str) -> list[int]:
@@ -69,7 +65,21 @@ def _matlab_split(matlab_file: Path, split: str) -> list[int]:
             f"{DATASET}: reading '{matlab_file}' needs SciPy: pip install scipy, or write the "
             f"'{split}' split to '{matlab_file.with_name(split + '.txt')}', a file name a line"
         ) from error
-    return [int(number) for number in loadmat(matlab_file)[f"{split}Ids"].ravel()]
+    try:
+        numbers = loadmat(matlab_file).get(f"{split}Ids")
+    except Exception as error:  # SciPy raises errors of many kinds on damaged files
+        raise DatasetError(
+            f"{DATASET}: '{matlab_file}' cannot be read as a MATLAB file ({error}). Copy it again "
+            f"from {WEBSITE}",
+            path=matlab_file,
+        ) from error
+    if numbers is None or not numbers.size:
+        raise DatasetError(
+            f"{DATASET}: '{matlab_file}' has no frames under '{split}Ids', expected the authors' "
+            "split.mat with their numbers. Copy it again from " + WEBSITE,
+            path=matlab_file,
+        )
+    return [int(number) for number in numbers.ravel()]
 
 
 FAMILIES = (

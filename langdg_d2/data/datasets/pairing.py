@@ -1,6 +1,7 @@
 """Pairing of image and label files; what goes wrong with copies of data sets on disk."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,33 @@ _SHOWN = 3  # examples in a message
 
 
 class DatasetError(RuntimeError):
-    """A data set on disk is missing or incomplete; the message says where and what to do."""
+    """A data set on disk is missing or incomplete; the message says where and what to do.
+
+    Attributes:
+        path: the folder or file that is missing or wrong, None where it is not a single one.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class UnpairedFilesError(DatasetError):
+    """Images or labels without their other half; keeps what was found, for a check to go on.
+
+    Attributes:
+        records: dataset dicts of the whole pairs.
+        listed: number of pairs, the broken ones with them.
+        missing: the files that are not there.
+    """
+
+    def __init__(
+        self, message: str, *, records: list[dict[str, Any]], listed: int, missing: list[Path]
+    ) -> None:
+        super().__init__(message)
+        self.records = records
+        self.listed = listed
+        self.missing = missing
 
 
 def require_folder(folder: Path, *, dataset: str, website: str) -> Path:
@@ -22,7 +49,8 @@ def require_folder(folder: Path, *, dataset: str, website: str) -> Path:
     if not folder.is_dir():
         raise DatasetError(
             f"{dataset}: folder '{folder}' does not exist. Set DETECTRON2_DATASETS to the folder "
-            f"that holds your data sets; {dataset} comes from {website}"
+            f"that holds your data sets; {dataset} comes from {website}",
+            path=folder,
         )
     return folder
 
@@ -44,6 +72,8 @@ def pair_files(
     find_label: Callable[[Path], tuple[Path, LabelEncoding]],
     *,
     dataset: str,
+    remedy: str = "the download or its unpacking is incomplete",
+    image_id: Callable[[Path], str] = attrgetter("stem"),
 ) -> list[dict[str, Any]]:
     """Dataset dicts of images with their labels.
 
@@ -51,30 +81,34 @@ def pair_files(
         images: image files.
         find_label: label file of an image and how it is encoded.
         dataset: name for messages.
+        remedy: what messages say of missing files.
+        image_id: name of an image, unlike that of any other in the split.
 
     Returns:
-        For each image `file_name`, `image_id` (the file's stem), `sem_seg_file_name` and
-        `label_encoding`.
+        For each image `file_name`, `image_id`, `sem_seg_file_name` and `label_encoding`.
 
     Raises:
-        DatasetError: if an image or a label file is missing; names the first few and counts them.
+        UnpairedFilesError: if a file is missing; names the first few and counts the pairs.
     """
-    records, missing = [], []
+    records: list[dict[str, Any]] = []
+    missing: list[Path] = []
+    listed = 0
     for image in images:
+        listed += 1
         label, encoding = find_label(image)
-        missing += [path for path in (image, label) if not path.is_file()]
-        records.append(
-            {
-                "file_name": str(image),
-                "image_id": image.stem,
-                "sem_seg_file_name": str(label),
-                "label_encoding": encoding.name,
-            }
-        )
+        absent = [path for path in (image, label) if not path.is_file()]
+        missing += absent
+        if not absent:
+            record = {"file_name": str(image), "image_id": image_id(image)}
+            record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
+            records.append(record)
     if missing:
         examples = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
-        raise DatasetError(
-            f"{dataset}: {len(missing)} of {len(records)} image-label pairs lack a file, such as "
-            f"{examples}; the download or its unpacking is incomplete"
+        raise UnpairedFilesError(
+            f"{dataset}: {listed - len(records)} of {listed} image-label pairs lack a file, such "
+            f"as {examples}; {remedy}",
+            records=records,
+            listed=listed,
+            missing=missing,
         )
     return records

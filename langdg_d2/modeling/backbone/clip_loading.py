@@ -20,6 +20,8 @@ StateDict = dict[str, Any]
 # OpenAI's archives carry these scalars next to the weights; no open_clip model has them.
 _ARCHIVE_SCALARS = ("input_resolution", "context_length", "vocab_size")
 
+# Ending of open_clip's entries whose text towers have QuickGELU, as OpenAI's were trained with.
+_QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
 
@@ -41,7 +43,8 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         The open_clip model, float32, on the CPU, in eval mode.
 
     Raises:
-        ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit.
+        ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit;
+            a tag whose weights were trained with QuickGELU, where the architecture has none.
     """
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()):
@@ -100,6 +103,12 @@ def _register_architecture(name: str) -> str:
 def _find_weights(name: str, weights: str) -> Path:
     """Path of the weights file behind a tag (downloading it if needed) or a path."""
     if Path(weights).is_file():
+        if f"{name}{_QUICK_GELU}" in open_clip.list_models():
+            logger.warning(
+                "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text tower "
+                "gives other embeddings than theirs; use '%s' for them",
+                *(name, weights, f"{name}{_QUICK_GELU}"),
+            )
         return Path(weights)
     tag_config = open_clip.get_pretrained_cfg(name, weights)
     if not tag_config:
@@ -107,6 +116,12 @@ def _find_weights(name: str, weights: str) -> Path:
             f"CLIP weights '{weights}' are neither a file nor a tag of '{name}'; tags: "
             f"{open_clip.list_pretrained_tags_by_model(name)}. Pass the path of a .pt or "
             ".safetensors file"
+        )
+    if tag_config.get("quick_gelu") and not open_clip.get_model_config(name).get("quick_gelu"):
+        # open_clip only warns, and gives text embeddings that are not those of the weights.
+        raise ClipWeightsError(
+            f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
+            f"'{name}{_QUICK_GELU}'"
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))

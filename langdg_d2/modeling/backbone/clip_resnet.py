@@ -14,13 +14,8 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
 from .freezing import FrozenLayers
+from .layers import BLOCK_LAYERS, FEATURES, HIGH_LEVEL, LAYERS, LOW_LEVEL, STRIDES
 from .output_stride import DilationPattern, set_output_stride
-
-# CLIP's layers, Detectron2's names of their outputs, and the outputs' strides in CLIP.
-LAYERS = ("stem", "layer1", "layer2", "layer3", "layer4")
-FEATURES = ("stem", "res2", "res3", "res4", "res5")
-STRIDES = (4, 4, 8, 16, 32)
-LOW_LEVEL, HIGH_LEVEL = "res2", "res5"  # what the head reads
 
 
 @BACKBONE_REGISTRY.register()
@@ -148,7 +143,7 @@ class ClipResNet(Backbone):
         """Channels of the restyled features."""
         return {
             "stem": self.tower.conv3.out_channels,
-            **{layer: _width(getattr(self.tower, layer)) for layer in LAYERS[1:]},
+            **{layer: _width(getattr(self.tower, layer)) for layer in BLOCK_LAYERS},
         }[self.restyled_layer]
 
     def output_shape(self) -> dict[str, ShapeSpec]:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 _DIGITS = 16  # hexadecimal: 64 bits
+_COUNTER = "num_batches_tracked"  # of BatchNorm: no output depends on it, and archives differ in it
 
 
 def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
-    """Hash names, shapes, types and values of weights.
+    """Hash names, shapes, types and values of weights, without BatchNorm's counters.
 
     Args:
         state_dict: the weights, on any device and in any order or memory layout; none of the
@@ -20,7 +21,7 @@ def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
         16 hexadecimal digits of a SHA-256.
     """
     digest = hashlib.sha256()
-    for name in sorted(state_dict):
+    for name in sorted(name for name in state_dict if not name.endswith(_COUNTER)):
         tensor = state_dict[name].detach().cpu()
         # repr separates the fields: no two different lists of weights read the same.
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())

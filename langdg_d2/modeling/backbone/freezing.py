@@ -11,8 +11,9 @@ from itertools import chain
 from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
 
+from .layers import BLOCK_LAYERS
+
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
-_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
@@ -22,7 +23,7 @@ def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
         `stem`, `layer1.0` ... `layer4.2` (a group for each block), `attnpool` if it is there.
     """
     groups: dict[str, list[nn.Module]] = {"stem": [getattr(tower, name) for name in _STEM]}
-    for layer in _LAYERS:
+    for layer in BLOCK_LAYERS:
         for index, block in enumerate(getattr(tower, layer)):
             groups[f"{layer}.{index}"] = [block]
     if isinstance(tower.attnpool, nn.Module):
@@ -51,7 +52,7 @@ class FrozenLayers:
         if unknown := sorted(set(trainable) - known):
             raise ValueError(
                 f"trainable groups {unknown} do not exist in this tower; there are "
-                f"{list(groups)} and whole layers such as '{_LAYERS[-1]}'"
+                f"{list(groups)} and whole layers such as '{BLOCK_LAYERS[-1]}'"
             )
         chosen = {name for name in groups if {name, name.partition(".")[0]} & set(trainable)}
         self._modules = list(

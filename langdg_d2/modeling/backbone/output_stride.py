@@ -5,10 +5,10 @@ from typing import Literal, get_args
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
 
+from .layers import BLOCK_LAYERS, STRIDES
+
 DilationPattern = Literal["famix", "deeplab"]
 
-_LAYERS = ("layer1", "layer2", "layer3", "layer4")
-_STRIDES = (4, 8, 16, 32)  # of the layers' outputs in CLIP as published
 _OUTPUT_STRIDES = (8, 16, 32)
 
 
@@ -38,7 +38,7 @@ def set_output_stride(
     if pattern not in get_args(DilationPattern):
         raise ValueError(f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}")
     lost_before = 1
-    for layer_name, stride in zip(_LAYERS, _STRIDES, strict=True):
+    for layer_name, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
         lost = max(1, stride // output_stride)
         if lost > 1:
             blocks: list[Bottleneck] = list(getattr(tower, layer_name))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
+from ..pixel_normalization import PixelNormalization
 from ..sem_seg_head.deeplab_v3plus import resize_bilinear
 
 BatchedInputs = list[dict[str, Any]]
@@ -32,9 +33,6 @@ class LangDGSegmentor(nn.Module):
         feature_augmentation: what training does to the low-level features; hooks replace it.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def __init__(
         self,
         *,
@@ -50,14 +48,13 @@ class LangDGSegmentor(nn.Module):
         self.sem_seg_head = sem_seg_head
         self.criterion = criterion
         self.ignore_label = ignore_label
-        self.register_buffer("pixel_mean", _per_channel(pixel_mean), persistent=False)
-        self.register_buffer("pixel_std", _per_channel(pixel_std), persistent=False)
+        self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
 
     @property
     def device(self) -> torch.device:
         """Where the model lives; inputs may live elsewhere."""
-        return self.pixel_mean.device
+        return self.normalize.mean.device
 
     def forward(self, batched_inputs: BatchedInputs) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """Losses in training mode, predictions in eval mode.
@@ -100,8 +97,7 @@ class LangDGSegmentor(nn.Module):
 
     def preprocess(self, batched_inputs: BatchedInputs) -> ImageList:
         """Normalise the images and pad them to one size, with zeros, at the right and bottom."""
-        images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
-        images = [(image - self.pixel_mean) / self.pixel_std for image in images]
+        images = [self.normalize(x["image"]) for x in batched_inputs]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)
 
     def _targets(self, batched_inputs: BatchedInputs) -> Tensor:
@@ -114,7 +110,3 @@ class LangDGSegmentor(nn.Module):
             return None
         stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
         return stacked.to(self.device, non_blocking=True)
-
-
-def _per_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor(list(values)).view(-1, 1, 1)  # (C, 1, 1)

@@ -11,7 +11,9 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from detectron2.data import DatasetCatalog
 from omegaconf import OmegaConf
+from torch import nn
 
+from langdg_d2.evaluation import build_inference, inference_name, published_figures, published_names
 from langdg_d2.modeling import LangDGSegmentor
 from langdg_d2.modeling.backbone import layer_groups
 from langdg_d2.structures import CITYSCAPES_19, PatchGrid
@@ -72,7 +74,7 @@ def differences(first: Any, second: Any, name: str = "") -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def main_config():
-    return plain(ROOT / "configs/langdg_gta5.py")
+    return plain(ROOT / "projects/famix/configs/gta5_rn50.py")
 
 
 def mine(cfg) -> StyleBank:
@@ -96,14 +98,35 @@ def training_loss(cfg) -> tuple[LangDGSegmentor, torch.Tensor]:
 @pytest.mark.parametrize("name", sorted(CONFIGS.keys() | CHANGES.keys()))
 def test_ablation_changes_the_main_config_in_the_stated_keys_only(name, main_config):
     ablation = plain(CONFIGS[name])
-    assert set(differences(main_config, ablation)) == {"train.output_dir", *CHANGES[name]}
+    named = {"train.output_dir", "evaluation.published"}
+    assert set(differences(main_config, ablation)) == {*named, *CHANGES[name]}
     assert ablation["train"]["output_dir"] == f"output/famix/{name}"
+    row = f"famix_rn50_gta5_{name}"
+    assert ablation["evaluation"]["published"] == (row if row in published_names() else None)
 
 
-def test_every_ablation_is_listed_in_the_readme():
-    readme = (ROOT / "projects/famix/README.md").read_text()
-    listed = re.findall(r"\(configs/ablations/(\w+)\.py\)", readme)
-    assert sorted(listed) == sorted(CONFIGS)
+def test_every_config_is_listed_in_the_readme_and_every_published_row_has_a_config():
+    folder = ROOT / "projects/famix"
+    listed = re.findall(r"\((configs/[\w/]+\.py)\)", (folder / "README.md").read_text())
+    files = sorted(str(path.relative_to(folder)) for path in folder.glob("configs/**/*.py"))
+    assert sorted(listed) == files
+    rows = [plain(folder / file)["evaluation"]["published"] for file in files]
+    assert sorted(filter(None, rows)) == sorted(published_names())
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("projects/famix/configs/release/*.py")), ids=str)
+def test_release_rows_are_measured_as_the_authors_did(path):
+    backbone, scales = path.stem.split("_", 1)
+    cfg = plain(path)
+    published = published_figures(cfg["evaluation"]["published"])
+    assert published.name.split("_gta5_")[1].replace(".", "_") == scales
+    assert backbone in published.name
+    assert cfg["model"]["backbone"]["tower"]["name"] == f"{backbone.upper()}-quickgelu"
+    assert cfg["evaluation"]["protocol"] == published.protocol
+    assert cfg["evaluation"]["source"] == published.source
+    assert cfg["evaluation"]["domains"] == list(published.targets)
+    inference = inference_name(build_inference(nn.Identity(), **cfg["evaluation"]["inference"]))
+    assert inference == published.inference
 
 
 @pytest.mark.parametrize(

@@ -19,5 +19,8 @@ dataloader.train.mapper.augmentations[1].update(brightness=0.5, contrast=0.5, sa
 styles.bank = None
 styles.augmentation = None
 
+evaluation.domains = ["cityscapes", *evaluation.groups.acdc]
+evaluation.published = None
+
 train.max_iter = 200_000
 train.output_dir = "output/poda/source_only"

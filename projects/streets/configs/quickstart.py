@@ -39,4 +39,5 @@ train.max_iter = 220
 train.eval_period = 0
 train.output_dir = "output/quickstart"
 
-evaluation.domains = ["gta5", *evaluation.domains]
+evaluation.domains = ["gta5", "cityscapes", *evaluation.groups.acdc]
+evaluation.published = None

@@ -65,3 +65,6 @@ def _worker(
         torch.cuda.set_device(local_rank)
     comm.synchronize()  # or a fast process may wait too long for one that still starts
     main_func(*args)
+    if dist.is_initialized():  # its threads may abort a process that exits without leaving
+        comm.synchronize()
+        dist.destroy_process_group()

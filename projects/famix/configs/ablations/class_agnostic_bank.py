@@ -2,7 +2,7 @@
 
 from langdg_d2.styles import PooledBankStyles
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -13,4 +13,5 @@ from .....configs.langdg_gta5 import (
 )
 
 styles.augmentation.mixer.styles._target_ = PooledBankStyles
+evaluation.published = None
 train.output_dir = "output/famix/class_agnostic_bank"

@@ -1,6 +1,6 @@
 """The class name alone as target text. Row 'class name only': published mean 37.29."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 styles.mining.miner.prompts.template = "{class_name}"
+evaluation.published = "famix_rn50_gta5_class_name_only"
 train.output_dir = "output/famix/class_name_only"

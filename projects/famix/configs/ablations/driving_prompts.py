@@ -1,6 +1,6 @@
 """Weather and light instead of art as style prompts."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 styles.mining.miner.prompts.style_prompts.pack = "driving_conditions"
+evaluation.published = None
 train.output_dir = "output/famix/driving_prompts"

@@ -1,6 +1,6 @@
 """All of the backbone is frozen, only the head trains."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 model.backbone.trainable = []
+evaluation.published = None
 train.output_dir = "output/famix/freeze_more"

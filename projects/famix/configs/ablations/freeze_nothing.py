@@ -1,6 +1,6 @@
 """CLIP's whole image tower trains. Row 'augment, mix': published mean 22.36."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 model.backbone.trainable = ["stem", "layer1", "layer2", "layer3", "layer4"]
+evaluation.published = "famix_rn50_gta5_freeze_nothing"
 train.output_dir = "output/famix/freeze_nothing"

@@ -4,7 +4,7 @@ from detectron2.config import LazyCall as L
 
 from langdg_d2.styles import ConstantWeights
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -15,4 +15,5 @@ from .....configs.langdg_gta5 import (
 )
 
 styles.augmentation.mixer.weights = L(ConstantWeights)(value=0)
+evaluation.published = "famix_rn50_gta5_no_mixing"
 train.output_dir = "output/famix/no_mixing"

@@ -1,6 +1,6 @@
 """Features stay as they are. Row 'freeze': published mean 32.44."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -12,4 +12,5 @@ from .....configs.langdg_gta5 import (
 
 styles.bank = None
 styles.augmentation = None
+evaluation.published = "famix_rn50_gta5_no_restyling"
 train.output_dir = "output/famix/no_restyling"

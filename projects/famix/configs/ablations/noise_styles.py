@@ -4,7 +4,7 @@ from detectron2.config import LazyCall as L
 
 from langdg_d2.styles import NoiseStyles
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -16,4 +16,5 @@ from .....configs.langdg_gta5 import (
 
 styles.bank = None
 styles.augmentation.mixer.styles = L(NoiseStyles)(snr_db=20.0)
+evaluation.published = None
 train.output_dir = "output/famix/noise_styles"

@@ -11,4 +11,5 @@ from .random_character_prompts import (
 )
 
 styles.mining.miner.prompts.template = "{style}"
+evaluation.published = "famix_rn50_gta5_random_characters_only"
 train.output_dir = "output/famix/random_characters_only"

@@ -1,6 +1,6 @@
 """`layer2`'s output is restyled instead of `layer1`'s."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 model.backbone.restyled_layer = "layer2"
+evaluation.published = None
 train.output_dir = "output/famix/restyle_layer2"

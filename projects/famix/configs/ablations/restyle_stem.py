@@ -1,6 +1,6 @@
 """The stem's output is restyled instead of `layer1`'s."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 model.backbone.restyled_layer = "stem"
+evaluation.published = None
 train.output_dir = "output/famix/restyle_stem"

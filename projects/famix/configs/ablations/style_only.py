@@ -1,6 +1,6 @@
 """The style prompt alone as target text. Row 'style prompt only': published mean 37.56."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -11,4 +11,5 @@ from .....configs.langdg_gta5 import (
 )
 
 styles.mining.miner.prompts.template = "{style}"
+evaluation.published = "famix_rn50_gta5_style_only"
 train.output_dir = "output/famix/style_only"

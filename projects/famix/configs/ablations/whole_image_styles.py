@@ -1,6 +1,6 @@
 """One style for the whole image instead of one a patch."""
 
-from .....configs.langdg_gta5 import (
+from ..gta5_rn50 import (
     dataloader,
     evaluation,
     lr_scheduler,
@@ -12,4 +12,5 @@ from .....configs.langdg_gta5 import (
 
 styles.grid.rows = 1
 styles.grid.cols = 1
+evaluation.published = None
 train.output_dir = "output/famix/whole_image_styles"

@@ -1,0 +1,24 @@
+"""What a model is scored on, and how."""
+
+ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
+
+
+def evaluation(source: str, targets: list[str], published: str | None = None) -> dict:
+    """Evaluation of a model trained on one source on the unseen targets and on ACDC as a whole."""
+    return dict(
+        # What the model was trained on: left out of the mean where it is scored as well.
+        source=source,
+        # Domains to score, in the order of the tables; any of `dataloader.test`.
+        domains=[*targets, *ACDC],
+        # How images are cut before testing: "full", or "famix" as the authors do.
+        protocol="full",
+        # What is averaged: factors of the image size, mirrored images; and windows (height, width
+        # in pixels) that slide over the image, null for whole images.
+        inference=dict(scales=[1.0], flip=False, window=None, stride=None),
+        # Classes to average over: "19", "16" (those of SYNTHIA) or "13".
+        classes="19",
+        # Means of several domains beside the mean of all unseen targets.
+        groups=dict(acdc=ACDC),
+        # Published figures to set beside ours, by name; null for none.
+        published=published,
+    )

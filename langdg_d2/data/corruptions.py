@@ -1,0 +1,229 @@
+"""Image corruptions in the style of ImageNet-C and Cityscapes-C, as augmentations for testing.
+
+Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", ICLR 2019, gave the formulas and the five severities of ImageNet-C; Michaelis et
+al., "Benchmarking Robustness in Object Detection", 2019, applied them to Cityscapes, and Kamann
+and Rother, CVPR 2020, to semantic segmentation. Here are those whose formulas are short; fog,
+frost, snow, spatter, glass, motion and zoom blur, and elastic warping are not.
+
+NOTE: these are no substitutes for released images. The noises are other draws of the same
+distributions; the rest differs from the released code by one level at most.
+"""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import NamedTuple
+from zlib import crc32
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from detectron2.data import transforms as T
+from PIL import Image as PILImage
+
+Image = npt.NDArray[np.uint8]
+# RGB in 0..1, may leave that range.
+Intensities = npt.NDArray[np.float32]
+Parameters = tuple[float, ...]
+Function = Callable[[Image, np.random.Generator, Parameters], Image]
+
+_HIGHEST = np.float32(255)
+# Decimal fractions are not exact: what should be a whole level must not fall below it.
+_BELOW_A_LEVEL = np.float32(1e-3)
+
+
+def _intensities(image: Image) -> Intensities:
+    return image.astype(np.float32) / _HIGHEST
+
+
+def _levels(intensities: Intensities) -> Image:
+    """8-bit levels, rounded down as in the released code."""
+    clipped = np.clip(intensities, 0, 1)
+    return (clipped * _HIGHEST + _BELOW_A_LEVEL).astype(np.uint8)
+
+
+def gaussian_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Add normal noise of a standard deviation."""
+    (deviation,) = parameters
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return _levels(_intensities(image) + deviation * noise)
+
+
+def shot_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Count Poisson-distributed photons, of which a white pixel receives so many on average."""
+    (photons,) = parameters
+    counts = rng.poisson(_intensities(image) * photons)
+    return _levels((counts / photons).astype(np.float32))
+
+
+def impulse_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Replace a share of all values, channel by channel, by black or white."""
+    (share,) = parameters
+    draw = rng.random(image.shape, dtype=np.float32)
+    noisy = np.where(draw < share / 2, np.uint8(0), image)
+    return np.where(draw > 1 - share / 2, np.uint8(_HIGHEST), noisy)
+
+
+def speckle_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Add normal noise in proportion to the intensity."""
+    (deviation,) = parameters
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return _levels(_intensities(image) * (1 + deviation * noise))
+
+
+def gaussian_blur(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Blur with a Gaussian of a standard deviation in pixels, cut off at four deviations."""
+    (deviation,) = parameters
+    size = 2 * round(4 * deviation) + 1
+    blurred = cv2.GaussianBlur(
+        _intensities(image), (size, size), deviation, borderType=cv2.BORDER_REPLICATE
+    )
+    return _levels(np.asarray(blurred, dtype=np.float32))
+
+
+def defocus_blur(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Blur with a disk of a radius in pixels, its edge softened by a Gaussian."""
+    radius, softness = parameters
+    blurred = cv2.filter2D(_intensities(image), -1, disk(radius, softness))
+    return _levels(np.asarray(blurred, dtype=np.float32))
+
+
+def disk(radius: float, softness: float) -> Intensities:
+    """Weights of `defocus_blur`.
+
+    Args:
+        radius: in pixels; 17 x 17 weights serve up to 8, and 5 pixels wide softening beyond.
+        softness: standard deviation of the Gaussian over the edge, in pixels.
+    """
+    small = 8
+    reach, window = (small, 3) if radius <= small else (int(radius), 5)
+    down, right = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    inside = (down**2 + right**2 <= radius**2).astype(np.float32)
+    softened = cv2.GaussianBlur(inside / inside.sum(), (window, window), softness)
+    return np.asarray(softened, dtype=np.float32)
+
+
+def brightness(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Raise the value of HSV."""
+    (rise,) = parameters
+    hue_saturation_value = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
+    value = hue_saturation_value[..., 2]
+    hue_saturation_value[..., 2] = np.clip(value + rise, 0, 1)
+    return _levels(np.asarray(cv2.cvtColor(hue_saturation_value, cv2.COLOR_HSV2RGB)))
+
+
+def contrast(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Scale the distance from every channel's mean."""
+    (factor,) = parameters
+    intensities = _intensities(image)
+    mean = intensities.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    return _levels((intensities - mean) * np.float32(factor) + mean)
+
+
+def saturate(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Scale and raise the saturation of HSV; grey has the hue of red."""
+    factor, rise = parameters
+    hue_saturation_value = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
+    saturation = hue_saturation_value[..., 1]
+    hue_saturation_value[..., 1] = np.clip(saturation * factor + rise, 0, 1)
+    return _levels(np.asarray(cv2.cvtColor(hue_saturation_value, cv2.COLOR_HSV2RGB)))
+
+
+def jpeg_compression(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Write and read as JPEG of a quality."""
+    (quality,) = parameters
+    file = BytesIO()
+    PILImage.fromarray(image).save(file, "JPEG", quality=int(quality))
+    return np.array(PILImage.open(file))
+
+
+def pixelate(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+    """Shrink both sides by a factor, and enlarge again to square blocks."""
+    (factor,) = parameters
+    picture = PILImage.fromarray(image)
+    small = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
+    shrunk = picture.resize(small, PILImage.Resampling.BOX)
+    return np.array(shrunk.resize(picture.size, PILImage.Resampling.NEAREST))
+
+
+class CorruptionKind(NamedTuple):
+    """How to corrupt, and the parameters of severity 1 to 5."""
+
+    function: Function
+    parameters: tuple[Parameters, ...]
+
+
+CORRUPTIONS = {
+    function.__name__: CorruptionKind(function, parameters)
+    for function, parameters in (
+        (gaussian_noise, ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,))),
+        (shot_noise, ((60,), (25,), (12,), (5,), (3,))),
+        (impulse_noise, ((0.03,), (0.06,), (0.09,), (0.17,), (0.27,))),
+        (speckle_noise, ((0.15,), (0.2,), (0.35,), (0.45,), (0.6,))),
+        (gaussian_blur, ((1,), (2,), (3,), (4,), (6,))),
+        (defocus_blur, ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))),
+        (brightness, ((0.1,), (0.2,), (0.3,), (0.4,), (0.5,))),
+        (contrast, ((0.4,), (0.3,), (0.2,), (0.1,), (0.05,))),
+        (saturate, ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))),
+        (jpeg_compression, ((25,), (18,), (15,), (10,), (7,))),
+        (pixelate, ((0.6,), (0.5,), (0.4,), (0.3,), (0.25,))),
+    )
+}
+
+
+class Corruption(T.Augmentation):
+    """One corruption at one severity, for the augmentations of a `TestMapper`.
+
+    The same image is corrupted alike whenever and wherever it is read: the generator is seeded
+    with its pixels. Labels stay as they are.
+
+    Args:
+        name: a key of `CORRUPTIONS`.
+        severity: 1 to 5. Higher is worse, except that `saturate` fades the colours at 1 and 2.
+
+    Raises:
+        ValueError: for an unknown name or severity.
+    """
+
+    def __init__(self, *, name: str, severity: int) -> None:
+        super().__init__()
+        if name not in CORRUPTIONS:
+            raise ValueError(f"corruption '{name}' is unknown; choose one of {sorted(CORRUPTIONS)}")
+        severities = range(1, len(CORRUPTIONS[name].parameters) + 1)
+        if severity not in severities:
+            raise ValueError(
+                f"severity {severity!r} of corruption '{name}'; expected one of {list(severities)}"
+            )
+        self.name = name
+        self.severity = severity
+
+    def get_transform(self, image: Image) -> "CorruptionTransform":
+        """The corruption of this image; changes no random state."""
+        seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
+        return CorruptionTransform(name=self.name, severity=self.severity, seed=seed)
+
+
+class CorruptionTransform(T.Transform):
+    """Corrupt (H, W, 3) uint8 RGB images; labels and coordinates stay.
+
+    Args:
+        name: a key of `CORRUPTIONS`.
+        severity: 1 to 5.
+        seed: whole numbers that seed the noise.
+    """
+
+    def __init__(self, *, name: str, severity: int, seed: list[int]) -> None:
+        super().__init__()
+        self.name = name
+        self.severity = severity
+        self.seed = seed
+
+    def apply_image(self, img: Image) -> Image:
+        function, parameters = CORRUPTIONS[self.name]
+        return function(img, np.random.default_rng(self.seed), parameters[self.severity - 1])
+
+    def apply_segmentation(self, segmentation: Image) -> Image:
+        return segmentation
+
+    def apply_coords(self, coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return coords

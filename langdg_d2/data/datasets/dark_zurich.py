@@ -1,0 +1,48 @@
+"""Dark Zurich (Sakaridis et al., ICCV 2019): 50 labelled images of one drive by night.
+
+Layout: `rgb_anon/val/night/<sequence>/*_rgb_anon.png` and
+`gt/val/night/<sequence>/*_gt_labelTrainIds.png`. Only this part has public labels.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ...structures import LabelEncoding
+from ...structures.label_maps import TRAIN_IDS
+from .family import DatasetFamily
+from .pairing import pair_files, require_folder, require_images
+
+DATASET = "Dark Zurich"
+WEBSITE = "https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/"
+
+
+def load_dark_zurich(root: Path, split: str) -> list[dict[str, Any]]:
+    """Dataset dicts of the night images of Dark Zurich below `root/dark_zurich`.
+
+    Raises:
+        DatasetError: for missing folders or files.
+    """
+    folder, place = root / "dark_zurich", f"{split}/night"
+    images = require_folder(folder / "rgb_anon" / place, dataset=DATASET, website=WEBSITE)
+    labels = require_folder(folder / "gt" / place, dataset=DATASET, website=WEBSITE)
+    pattern = "*/*_rgb_anon.png"
+    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
+
+    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
+        name = image.name.replace("_rgb_anon.png", "_gt_labelTrainIds.png")
+        return labels / image.parent.name / name, TRAIN_IDS
+
+    return pair_files(files, find_label, dataset=DATASET)
+
+
+FAMILIES = (
+    DatasetFamily(
+        name="dark_zurich",
+        title=DATASET,
+        website=WEBSITE,
+        load=load_dark_zurich,
+        splits={"val": 50},
+        condition="night",
+        sizes=frozenset({(1080, 1920)}),
+    ),
+)

@@ -1,0 +1,47 @@
+"""UrbanSyn (Gómez et al., 2023): 7,539 rendered frames, labelled with the 19 Cityscapes classes.
+
+Layout: `rgb/rgb_0001.png` and `ss/ss_0001.png` (grey images of train ids, 19 where nothing is
+labelled). The data set has no splits.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ...structures import LabelEncoding
+from ...structures.label_maps import URBANSYN_TRAIN_IDS
+from .family import DatasetFamily
+from .pairing import pair_files, require_folder, require_images
+
+DATASET = "UrbanSyn"
+WEBSITE = "https://www.urbansyn.org"
+
+
+def load_urbansyn(root: Path, split: str) -> list[dict[str, Any]]:
+    """Dataset dicts of UrbanSyn below `root/urbansyn`; the only `split` is `all`.
+
+    Raises:
+        DatasetError: for missing folders or files.
+    """
+    folder = root / "urbansyn"
+    images = require_folder(folder / "rgb", dataset=DATASET, website=WEBSITE)
+    labels = require_folder(folder / "ss", dataset=DATASET, website=WEBSITE)
+    pattern = "rgb_*.png"
+    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
+
+    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
+        return labels / image.name.replace("rgb_", "ss_"), URBANSYN_TRAIN_IDS
+
+    return pair_files(files, find_label, dataset=DATASET)
+
+
+FAMILIES = (
+    DatasetFamily(
+        name="urbansyn",
+        title=DATASET,
+        website=WEBSITE,
+        load=load_urbansyn,
+        splits={"all": 7539},
+        condition="clear",
+        sizes=frozenset({(1024, 2048)}),
+    ),
+)

@@ -1,0 +1,106 @@
+"""What the project knows of data sets, label maps and corruptions, as a Markdown document."""
+
+from collections.abc import Iterable, Sequence
+
+from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
+from .corruptions import CORRUPTIONS
+from .datasets.builtin import FAMILIES
+from .datasets.family import DatasetFamily
+
+_NOTHING = "\u2013"  # en dash
+
+_INTRODUCTION = """\
+# Data sets and label maps
+
+Made by `python tools/describe_datasets.py` from the tables that the loaders use; change those,
+then make it again.
+
+Labels are mapped to the 19 Cityscapes train ids when they are read. An id that a map does not
+list is an error, never a guess."""
+
+_LEFT_OUT = """\
+Of some data sets only a part is read, because the meaning of the rest is not certain:
+
+- IDD: only `*_gtFine_labelcsTrainIds.png` of part I, as the authors' tool draws them. Terrain is
+  their "non-drivable fallback"; autorickshaws, animals, caravans and trailers are ignored. Level 3
+  ids join classes (animal with person; caravan, trailer and train) and are refused. Part II comes
+  as JPEG, and its number of images could not be confirmed.
+- Dark Zurich: only the 50 labelled night images; the labels of the test images are not public.
+- Mapillary Vistas: v1.2 only; v2.0 numbers other classes and is refused."""
+
+# Which files hold such ids, and where their meaning is written down.
+_WHERE: dict[str, str] = {
+    "train ids": "`*_labelTrainIds.png` of Cityscapes, ACDC and Dark Zurich, "
+    "`*_labelcsTrainIds.png` of IDD, masks of BDD100K. "
+    "Sources: `trainId` of cityscapesScripts; `csTrainId` of AutoNUE/public-code.",
+    "Cityscapes label ids": "`*_labelIds.png` of Cityscapes and ACDC. "
+    "Source: `id` of cityscapesScripts. Licence plates are -1, which 8 bits hold as 255.",
+    "GTA5 label ids": "Palette images of GTA5. Source: the label list of its authors.",
+    "SYNTHIA label ids": "First channel of the 16-bit images of SYNTHIA-RAND-CITYSCAPES. "
+    "Source: the README of the download. The common map to Cityscapes.",
+    "Mapillary v1.2 label ids, map A": "Palette images of Mapillary Vistas v1.2, read as "
+    "RobustNet and FAMix do; the default. Source of ids and names: `config.json` of the download.",
+    "Mapillary v1.2 label ids, map B": "The same files, read as Rein and SoMA do.",
+    "UrbanSyn train ids": "Images in `ss` of UrbanSyn. Source: the data set's own card; "
+    "SoMA's conversion script for id 19.",
+}
+
+_CORRUPTIONS = """\
+`langdg_d2.data.Corruption(name=..., severity=...)` goes into the augmentations of a `TestMapper`.
+Formulas and constants are those of ImageNet-C (Hendrycks and Dietterich, ICLR 2019) as applied to
+Cityscapes by Michaelis et al. (2019). This is in the style of Cityscapes-C, not its images:
+noises are other draws, seeded with the pixels of every image, and the rest differs by one level
+at most. Fog, frost, snow, spatter, glass, motion and zoom blur, and elastic warping are left out.
+Noises and contrast count in intensities from 0 to 1, blurs in pixels."""
+
+
+def describe() -> str:
+    """The whole document."""
+    parts = [_INTRODUCTION, "## Data sets", _families(FAMILIES.values()), _LEFT_OUT]
+    parts.append("## Label maps")
+    for name, encoding in ENCODINGS.items():
+        parts += [f"### {name[0].upper()}{name[1:]}", _WHERE[name], _label_map(encoding)]
+    parts += ["## Corruptions", _CORRUPTIONS, _severities()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _families(families: Iterable[DatasetFamily]) -> str:
+    rows = [
+        (
+            f"`{family.name}_sem_seg_<split>`",
+            f"[{family.title}]({family.website})",
+            ", ".join(
+                f"{split} {_NOTHING if count is None else format(count, ',')}"
+                for split, count in family.splits.items()
+            ),
+            ", ".join(f"{height} x {width}" for height, width in sorted(family.sizes or ()))
+            or "various",
+            family.condition,
+        )
+        for family in families
+    ]
+    table = _table(("registered name", "data set", "images", "height x width", "condition"), rows)
+    return f"{table}\n\n{_NOTHING} means as many as the list of the split names."
+
+
+def _label_map(encoding: LabelEncoding) -> str:
+    rows = []
+    for raw, train in sorted(encoding.raw_to_train.items()):
+        ignored = train == CITYSCAPES_19.ignore_label
+        label = ("ignored", _NOTHING) if ignored else (CITYSCAPES_19.names[train], str(train))
+        rows.append((str(raw), encoding.raw_names.get(raw, _NOTHING), *label))
+    return _table(("raw id", "name in the data set", "counts as", "train id"), rows)
+
+
+def _severities() -> str:
+    rows = [
+        (f"`{name}`", *(" and ".join(map(str, severity)) for severity in kind.parameters))
+        for name, kind in CORRUPTIONS.items()
+    ]
+    severities = range(1, len(rows[0]))
+    return _table(("corruption", *(f"severity {k}" for k in severities)), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,55 @@
+"""The inference variants as one choice, and its name for tables."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from .multi_scale import MultiScaleInference
+from .sliding_window import SlidingWindowInference
+
+
+def build_inference(
+    model: nn.Module,
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    window: Sequence[int] | None = None,
+    stride: Sequence[int] | None = None,
+) -> nn.Module:
+    """Wrap a model so that it predicts in a variant; the model itself for whole images once.
+
+    Args:
+        model: maps batched inputs to `[{"sem_seg": logits}]`.
+        scales: factors of the image size whose logits are averaged.
+        flip: whether mirrored images are averaged in.
+        window: height and width in pixels of windows that slide over every scaled image; None
+            to see images whole.
+        stride: distance of the windows, vertical and horizontal; None for half a window.
+
+    Raises:
+        ValueError: for values that make no sense.
+    """
+    if window is not None:
+        stride = [max(1, side // 2) for side in window] if stride is None else stride
+        model = SlidingWindowInference(model=model, window=window, stride=stride)
+    elif stride is not None:
+        raise ValueError(f"stride {list(stride)} without a window; set the window too")
+    if flip or list(scales) != [1]:
+        model = MultiScaleInference(model=model, scales=scales, flip=flip)
+    return model
+
+
+def inference_name(model: nn.Module) -> str:
+    """What `build_inference` made, in words, such as "whole image, scales 1 and 0.5, flip"."""
+    multi_scale = model if isinstance(model, MultiScaleInference) else None
+    inner = model if multi_scale is None else multi_scale.model
+    parts = ["whole image"]
+    if isinstance(inner, SlidingWindowInference):
+        window, stride = (f"{height}x{width}" for height, width in (inner.window, inner.stride))
+        parts = [f"windows {window} every {stride}"]
+    if multi_scale is not None:
+        scales = [f"{scale:g}" for scale in multi_scale.scales]
+        listed = " and ".join([", ".join(scales[:-1]), scales[-1]] if scales[1:] else scales)
+        parts.append(f"scale{'s' * (len(scales) > 1)} {listed}")
+        parts += ["flip"] * multi_scale.flip
+    return ", ".join(parts)

@@ -1,0 +1,183 @@
+"""The benchmark report for people, in Markdown."""
+
+import math
+from collections.abc import Mapping
+
+from tabulate import tabulate
+
+from .provenance import versions
+from .published import PublishedFigures, published_figures
+from .record import BenchmarkRun
+from .results import (
+    CLASS_IOU,
+    CONVENTIONS,
+    HEADLINES,
+    NUM_IMAGES,
+    TASK,
+    Results,
+    mean_over,
+    ordered_domains,
+    row_label,
+    scored_classes,
+    subset_headlines,
+    union,
+    unseen_targets,
+)
+
+MISSING = "\u2013"  # en dash
+
+
+def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
+    """Scores and class subsets with a row per domain, published figures, IoU per class, sections.
+
+    The source comes first and is marked, means last; figures have two decimals, missing ones a
+    dash. Every row names the protocol.
+
+    Raises:
+        ValueError: if the results hold no scores.
+    """
+    domains = ordered_domains(results, run.source)
+    tables = {domain: results[domain].get(TASK, {}) for domain in domains}
+    labels = {domain: row_label(domain, run.source) for domain in domains}
+
+    overview = _rows(labels, run.protocol)
+    overview["classes"] = [scored_classes(table) for table in tables.values()]
+    overview |= _figures(tables, HEADLINES)
+    if any(NUM_IMAGES in table for table in tables.values()):
+        overview["images"] = [_number(table) for table in tables.values()]
+    notes = "\n".join(f"- `{key}` {text}." for key, text in CONVENTIONS.items())
+    parts = [
+        f"# Benchmark\n\n{_provenance(run)}",
+        f"{markdown_table(overview)}\n\nFigures in percent.\n\n{notes}",
+    ]
+    if subsets := subset_headlines(union(tables.values())):
+        table = markdown_table(_rows(labels, run.protocol) | _figures(tables, subsets))
+        parts.append(f"## Class subsets\n\nMean IoU over parts of the classes.\n\n{table}")
+    if run.published:
+        parts.append(
+            published_section(
+                results,
+                published=published_figures(run.published),
+                protocol=run.protocol,
+                inference=run.inference,
+                source=run.source,
+            )
+        )
+    parts.append(f"## IoU per class\n\n{_per_class(tables, labels, run.protocol)}")
+    parts += [f"## {heading}\n\n{text}" for heading, text in run.sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def published_section(
+    results: Results,
+    *,
+    published: PublishedFigures,
+    protocol: str,
+    inference: str,
+    source: str | None,
+) -> str:
+    """Our mean IoU (authors' convention) beside published figures, and what differs between them.
+
+    The last row is the mean over the domains that both have, so that it compares like with like.
+    """
+    shared = [d for d in unseen_targets(results, source) if d in published.figures]
+    rows = {d: (_mean_iou(results[d], published), published.figures[d]) for d in shared}
+    ours_of_mean = _mean_iou(mean_over(results, shared), published)
+    if len(shared) > 1:
+        rows[f"mean of these {len(shared)}"] = (
+            ours_of_mean,
+            math.fsum(published.figures[d] for d in shared) / len(shared),
+        )
+    if published.mean is not None and set(published.targets) <= set(results):
+        ours = _mean_iou(mean_over(results, published.targets), published)
+        rows[f"mean of {len(published.targets)} targets"] = (ours, published.mean)
+    table = markdown_table(
+        {
+            "domain": list(rows),
+            "protocol": [protocol] * len(rows),
+            "ours": [percent(ours) for ours, _ in rows.values()],
+            "published": [percent(theirs) for _, theirs in rows.values()],
+            "difference": [signed(ours - theirs) for ours, theirs in rows.values()],
+        }
+    )
+    facts = (
+        f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
+        f"(`{published.name}`): {published.about}, trained on {published.source}, protocol "
+        f"`{published.protocol}`, {published.inference}; {published.reference}."
+    )
+    warnings = published.differences(protocol=protocol, inference=inference, source=source)
+    if missing := [d for d in published.targets if d not in results]:
+        warnings.append(f"Published but not evaluated here: {', '.join(missing)}.")
+    if any(math.isnan(ours) for ours, _ in rows.values()):
+        warnings.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
+    body = table if rows else "None of the published targets was evaluated."
+    return "\n\n".join(["## Beside published figures", facts, *warnings, body])
+
+
+def markdown_table(columns: Mapping[str, list[str]]) -> str:
+    """A pipe table, texts as they are, the first column to the left and the others to the right."""
+    return tabulate(
+        columns,
+        headers="keys",
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=("left", *["right"] * (len(columns) - 1)),
+    )
+
+
+def percent(value: float) -> str:
+    """Two decimals, or a dash for what is missing."""
+    return MISSING if math.isnan(value) else f"{value:.2f}"
+
+
+def signed(value: float) -> str:
+    """As `percent`, with its sign."""
+    return MISSING if math.isnan(value) else f"{value:+.2f}"
+
+
+def _mean_iou(tasks: Mapping[str, Mapping[str, float]], published: PublishedFigures) -> float:
+    table = tasks.get(TASK, {})
+    return table.get(published.metric(scored_classes(table)), math.nan)
+
+
+def _rows(labels: Mapping[str, str], protocol: str) -> dict[str, list[str]]:
+    return {"domain": list(labels.values()), "protocol": [protocol] * len(labels)}
+
+
+def _figures(
+    tables: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]
+) -> dict[str, list[str]]:
+    return {
+        title: [percent(table.get(key, math.nan)) for table in tables.values()]
+        for key, title in titles.items()
+    }
+
+
+def _per_class(
+    tables: Mapping[str, Mapping[str, float]], labels: Mapping[str, str], protocol: str
+) -> str:
+    classes = [key for key in union(tables.values()) if key.startswith(CLASS_IOU)]
+    columns = {
+        "class": [key.removeprefix(CLASS_IOU) for key in classes],
+        "protocol": [protocol] * len(classes),
+    }
+    for domain, table in tables.items():
+        columns[labels[domain]] = [percent(table.get(key, math.nan)) for key in classes]
+    return markdown_table(columns)
+
+
+def _number(table: Mapping[str, float]) -> str:
+    return f"{table[NUM_IMAGES]:.0f}" if NUM_IMAGES in table else MISSING
+
+
+def _provenance(run: BenchmarkRun) -> str:
+    facts = {
+        "protocol": run.protocol,
+        "inference": run.inference,
+        "source": run.source,
+        "config": run.config_file,
+        "weights": run.weights,
+        "seed": run.seed,
+    }
+    known = {name: value for name, value in facts.items() if value is not None} | versions()
+    return ", ".join(f"{name} `{value}`" for name, value in known.items())

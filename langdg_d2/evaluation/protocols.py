@@ -1,0 +1,156 @@
+"""Named test protocols: which images of a data set are scored, and how they are cut before.
+
+Papers differ in this, and figures of one protocol must not be compared with those of another.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from detectron2.data import get_detection_dataset_dicts
+from detectron2.data import transforms as T
+from tabulate import tabulate
+
+from ..data.framing import CenterCrop, FamixCropOrPad, ResizeToHeight
+from ..data.image_io import read_size
+from ..data.scaling import PadToSize
+from ..structures import CITYSCAPES_19
+
+WHOLE = "every image whole, at its native size"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainProtocol:
+    """What a protocol does to one data set.
+
+    Attributes:
+        description: the same in words, for tables.
+        augmentations: applied in order to image and label.
+        kept_size: (height, width) in pixels of the images that are scored, None for all.
+    """
+
+    description: str
+    augmentations: tuple[T.Augmentation, ...] = ()
+    kept_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A test protocol.
+
+    Attributes:
+        description: what it is for.
+        domains: what it does to the data sets that it does not take as they are, by family.
+    """
+
+    description: str
+    domains: Mapping[str, DomainProtocol] = field(default_factory=dict)
+
+
+_ACDC = DomainProtocol(
+    description="only the images of 1080x1920 pixels, whole", kept_size=(1080, 1920)
+)
+_GTA5 = DomainProtocol(
+    description="centre crop to 1046x1914; what an image lacks is padded and ignored",
+    augmentations=(
+        PadToSize(size=(1046, 1914), label_fill=CITYSCAPES_19.ignore_label),
+        CenterCrop(size=(1046, 1914)),
+    ),
+)
+# NOTE: padding is road in the authors' labels, and scored: models are punished for their black
+# borders. Protocols of one's own pad with the ignore label.
+_MAPILLARY = DomainProtocol(
+    description="resized to height 1536 (bicubic, labels nearest), cut to 1536x1536 at the "
+    "centre; portrait images are padded as the authors pad, off centre, and the padding is "
+    "scored as road",
+    augmentations=(
+        ResizeToHeight(height=1536),
+        FamixCropOrPad(size=(1536, 1536), label_fill=CITYSCAPES_19.names.index("road")),
+    ),
+)
+
+PROTOCOLS: dict[str, Protocol] = {
+    "full": Protocol(description="the honest default: every pixel with a label counts once"),
+    "famix": Protocol(
+        description="what FAMix's official code does, to compare with its published figures",
+        domains={
+            "acdc": _ACDC,
+            "acdc_fog": _ACDC,
+            "gta5": _GTA5,
+            "mapillary": _MAPILLARY,
+            "mapillary_b": _MAPILLARY,
+        },
+    ),
+}
+
+
+def protocol_augmentations(protocol: str, domain: str) -> list[T.Augmentation]:
+    """What the test mapper applies to a data set.
+
+    Args:
+        protocol: name of a preset.
+        domain: family of the data set; one that the preset does not mention stays whole.
+
+    Raises:
+        ValueError: for an unknown preset; lists them.
+    """
+    return list(_domain_protocol(protocol, domain).augmentations)
+
+
+def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, Any]]:
+    """Dataset dicts of a registered data set, without the images that a protocol leaves out.
+
+    Sizes are read from the files' headers, and only where the protocol asks for one.
+
+    Args:
+        names: registered name of the data set.
+        protocol: name of a preset.
+        domain: family of the data set.
+
+    Raises:
+        ValueError: for an unknown preset, or if no image is left.
+        ImageFileError: if a file is no image.
+    """
+    kept_size = _domain_protocol(protocol, domain).kept_size
+    records: list[dict[str, Any]] = get_detection_dataset_dicts(names=names, filter_empty=False)
+    if kept_size is None:
+        return records
+    kept = [record for record in records if read_size(record["file_name"]) == kept_size]
+    size = f"{kept_size[0]}x{kept_size[1]}"
+    if not kept:
+        raise ValueError(
+            f"protocol '{protocol}' scores only images of {size} pixels (height x width) of "
+            f"'{names}', and none of its {len(records)} has that size: use protocol 'full'"
+        )
+    if len(kept) < len(records):
+        logging.getLogger(__name__).info(
+            "%s: protocol '%s' scores %d of %d images, those of %s pixels",
+            names,
+            protocol,
+            len(kept),
+            len(records),
+            size,
+        )
+    return kept
+
+
+def protocol_table() -> str:
+    """What every preset does to every data set, as a Markdown table."""
+    rows = []
+    for name, protocol in PROTOCOLS.items():
+        grouped: dict[str, list[str]] = {}
+        for domain, rule in protocol.domains.items():
+            grouped.setdefault(rule.description, []).append(f"`{domain}`")
+        rows += [(f"`{name}`", ", ".join(domains), text) for text, domains in grouped.items()]
+        rows.append((f"`{name}`", "all others" if grouped else "all", WHOLE))
+    return tabulate(rows, headers=("protocol", "data sets", "what is scored"), tablefmt="pipe")
+
+
+def _domain_protocol(protocol: str, domain: str) -> DomainProtocol:
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"test protocol '{protocol}' is unknown; evaluation.protocol can be "
+            + ", ".join(f"'{name}' ({preset.description})" for name, preset in PROTOCOLS.items())
+        )
+    return PROTOCOLS[protocol].domains.get(domain, DomainProtocol(description=WHOLE))

@@ -1,0 +1,80 @@
+"""Where a result comes from: the configuration as plain data, the state of the code, versions."""
+
+import math
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import detectron2
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import langdg_d2
+
+_PACKAGE = Path(__file__).parents[1]
+_GIT_SECONDS = 20  # a slow disk must not hold up a benchmark for longer
+
+
+def plain_data(value: Any) -> Any:
+    """A configuration, or part of one, as data that JSON can hold.
+
+    References are resolved. What is no data is named: classes and functions by their dotted
+    path, other objects by that of their class, numbers that are not finite as text.
+    """
+    if OmegaConf.is_config(value):
+        value = _container(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain_data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_data(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
+    """Commit of the checkout that holds `folder`, and whether tracked files differ from it.
+
+    Returns:
+        `{"commit": hash, "dirty": bool}`; None where git or a checkout is missing, or the folder
+        is none of its files, as with an installed package.
+    """
+    try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _git(folder, "rev-parse", "--verify", "HEAD").strip()
+        # From the top: a config or tool outside the package changes results as well.
+        top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+        changes = _git(top, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Detectron2 and torch."""
+    modules = (langdg_d2, detectron2, torch)
+    return {module.__name__: str(module.__version__) for module in modules}
+
+
+def _container(config: Any) -> Any:
+    try:
+        return OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:
+        # An unused part may refer to what is not there; the record then has references as written.
+        return OmegaConf.to_container(config, resolve=False)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    # Without optional locks, `status` does not write into somebody's checkout.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    completed = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS
+    )
+    return completed.stdout

@@ -1,0 +1,96 @@
+"""Published figures by name, to set beside ours; package data in `published/*.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .results import MEAN_IOU, subset_metric
+
+_FILES = Path(__file__).parent / "published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFigures:
+    """A row of somebody's table: mean IoU in percent, authors' convention, per target.
+
+    Attributes:
+        name: how configs refer to the row.
+        about: which model or ablation it is.
+        reference: who published it, and where.
+        source: domain the model was trained on.
+        protocol: test protocol, by the name of ours that is the same.
+        inference: how images were put through the model, in the words of `BenchmarkRun`.
+        classes: name of the class subset that was averaged over.
+        targets: domains that the published mean is over.
+        figures: percent by domain; empty where only the mean was published.
+        mean: published mean over `targets`, where there are no figures by domain.
+    """
+
+    name: str
+    about: str
+    reference: str
+    source: str
+    protocol: str
+    inference: str
+    classes: str
+    targets: tuple[str, ...]
+    figures: Mapping[str, float]
+    mean: float | None = None
+
+    def metric(self, scored_classes: str) -> str:
+        """Which of our metrics compares with these figures, given the classes ours scored."""
+        same = scored_classes == self.classes
+        return MEAN_IOU if same else subset_metric(MEAN_IOU, self.classes)
+
+    def differences(self, *, protocol: str, inference: str, source: str | None) -> list[str]:
+        """A sentence for each way in which a run of ours was not measured like these."""
+        sentences = []
+        if protocol != self.protocol:
+            sentences.append(
+                f"Protocols differ: ours `{protocol}`, published `{self.protocol}`; images are "
+                "cropped or resized otherwise, so the difference is not the model's alone."
+            )
+        if inference != self.inference:
+            sentences.append(
+                f"Inference differs: ours {inference}, published {self.inference}; the "
+                "difference is not the model's alone."
+            )
+        if source is not None and source != self.source:
+            sentences.append(f"Sources differ: ours {source}, published {self.source}.")
+        return sentences
+
+
+def published_figures(name: str) -> PublishedFigures:
+    """The published row of a name.
+
+    Raises:
+        ValueError: if there is none; lists the names.
+    """
+    rows = _rows()
+    if name not in rows:
+        raise ValueError(f"no published figures '{name}'; expected one of {published_names()}")
+    return rows[name]
+
+
+def published_names() -> list[str]:
+    """Names of all published rows."""
+    return list(_rows())
+
+
+@cache
+def _rows() -> dict[str, PublishedFigures]:
+    rows = {}
+    for path in sorted(_FILES.glob("*.json")):
+        table = json.loads(path.read_text(encoding="utf-8"))
+        for name, row in table.pop("rows").items():
+            rows[name] = _row(name, table | row)
+    return rows
+
+
+def _row(name: str, facts: dict[str, Any]) -> PublishedFigures:
+    targets, values = tuple(facts.pop("targets")), facts.pop("figures", [])
+    figures = dict(zip(targets, values, strict=True)) if values else {}
+    return PublishedFigures(name=name, targets=targets, figures=figures, **facts)

@@ -1,0 +1,31 @@
+"""From pixels to what CLIP's image tower was trained on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class PixelNormalization(nn.Module):
+    """`(pixel - mean) / std` in every channel; has no part in a state dict.
+
+    Args:
+        mean: per channel, RGB, in the range 0..255 of the images.
+        std: likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", _per_channel(mean), persistent=False)
+        self.register_buffer("std", _per_channel(std), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (..., 3, H, W) of any dtype and device, normalised, float on this module's."""
+        return (images.to(self.mean.device, non_blocking=True) - self.mean) / self.std
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(list(values)).view(-1, 1, 1)  # (C, 1, 1)

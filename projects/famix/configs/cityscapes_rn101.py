@@ -1,0 +1,14 @@
+"""Cityscapes as source, CLIP RN101, the full recipe, tested as the authors do."""
+
+from ....configs.langdg_cityscapes_rn101 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+evaluation.protocol = "famix"
+train.output_dir = "output/famix/cityscapes_rn101"

@@ -1,0 +1,15 @@
+"""As `rn101_scale_1`, the mean of logits at full and half size."""
+
+from .rn101_scale_1 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+evaluation.inference.scales = [1.0, 0.5]
+evaluation.published = "famix_release_rn101_gta5_scales_1_0.5"
+train.output_dir = "output/famix/release_rn101_scales_1_0_5"

@@ -1,0 +1,47 @@
+"""The common configuration of styles: a bank that another config has mined is told from its own."""
+
+from pathlib import Path
+
+import pytest
+from detectron2.config import LazyConfig, instantiate
+
+from langdg_d2.engine import apply_overrides
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def load(datasets, tiny_clip, tmp_path, monkeypatch):
+    """Function that loads the main config on a tiny CLIP, with further overrides."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    small = [
+        f"train.output_dir={tmp_path}",
+        "train.device=cpu",
+        f"model.backbone.tower.name={tiny_clip}",
+        "model.backbone.tower.weights=null",
+        "dataloader.crop_size=[40,60]",
+        "styles.mining.batches.batch_size=2",
+        "styles.mining.num_workers=0",
+        "styles.mining.miner.pin.steps=1",
+    ]
+    config = str(ROOT / "configs/langdg_gta5.py")
+    return lambda *overrides: apply_overrides(LazyConfig.load(config), [*small, *overrides])
+
+
+def test_training_names_what_another_config_has_mined_otherwise_without_a_second_clip(load, caplog):
+    cfg = load()
+    instantiate(cfg.styles.mining)
+    caplog.clear()
+    styles = instantiate(cfg.styles.augmentation.mixer.styles)
+    assert len(styles.bank)
+    assert caplog.text == ""
+
+    other = load("styles.mining.miner.pin.steps=2", "styles.seed=3", "dataloader.crop_size=[40,56]")
+    again = instantiate(other.styles.augmentation.mixer.styles)
+    assert len(again.bank) == len(styles.bank)
+    (record,) = caplog.records  # loading a CLIP would give another
+    assert record.getMessage().splitlines()[1:] == [
+        "- seed: the bank has 1, this config 3",
+        "- settings.crop_size: the bank has [40, 60], this config [40, 56]",
+        "- settings.pin.steps: the bank has 1, this config 2",
+    ]

@@ -1,0 +1,214 @@
+"""Checks of copies on disk: a good one passes, and every break is named with file and remedy."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
+from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.data.image_io import read_train_ids
+from langdg_d2.structures import CITYSCAPES_19, ENCODINGS
+
+PRESENT = [name for name in FAMILIES if name not in ("urbansyn", "idd", "dark_zurich")]
+CITY = "cityscapes/{}/val/ulm/ulm_000001_000019_{}.png"
+CITY_IMAGE = CITY.format("leftImg8bit", "leftImg8bit")
+CITY_LABEL = CITY.format("gtFine", "gtFine_labelIds")
+
+
+def edit(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    """Replace a file by a function of its pixels (of a palette image: of its indices)."""
+
+    def apply(path: Path) -> None:
+        with Image.open(path) as image:
+            pixels = np.array(image)
+        Image.fromarray(change(pixels)).save(path)
+
+    return apply
+
+
+def damage_in_the_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.fixture
+def copy(datasets, tmp_path):
+    """A copy of the data sets that a test may damage."""
+    return shutil.copytree(datasets, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("name", PRESENT)
+@pytest.mark.parametrize("fast", [False, True])
+def test_good_copy_gives_no_finding(datasets, name, fast):
+    check = CopyCheck(root=datasets, subset=True, fast=fast)
+    for split in FAMILIES[name].splits:
+        report = check.check(FAMILIES[name], split)
+        assert report.findings == ()
+        assert report.listed == len(report.records) == (16 if name == "acdc" else 4)
+
+
+def test_all_breaks_are_reported_at_once_errors_first(copy):
+    (copy / "gta5/labels/00001.png").write_bytes(b"")
+    edit(np.zeros_like)(copy / "gta5/images/00002.png")
+    (copy / "gta5/labels/00003.png").unlink()
+    edit(lambda ids: ids + 60)(copy / "gta5/labels/00004.png")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES["gta5"], "train")
+    kinds = [finding.kind for finding in report.findings]
+    assert kinds == [findings.MISSING_FILE, findings.EMPTY, findings.UNKNOWN_IDS, findings.BLANK]
+    assert (report.listed, len(report.records)) == (4, 3)
+
+
+def test_cases_are_counted_and_only_some_named(copy):
+    for k in range(1, 5):
+        (copy / f"gta5/labels/0000{k}.png").write_bytes(b"")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES["gta5"], "train")
+    text = findings_text(report, examples=3)
+    assert "4 x file of 0 bytes" in text
+    assert "labels/00003.png" in text
+    assert "labels/00004.png" not in text
+    assert "and 1 more" in text
+
+
+@pytest.mark.parametrize(
+    ("released", "kinds"),
+    [
+        ({"splits": {"val": 4}, "sizes": frozenset({(48, 64)})}, []),
+        ({"splits": {"val": None}, "sizes": None}, []),
+        ({"splits": {"val": 500}, "sizes": None}, [findings.TOO_FEW]),
+        ({"splits": {"val": 3}, "sizes": None}, [findings.TOO_MANY]),
+        ({"splits": {"val": 4}, "sizes": frozenset({(64, 48)})}, [findings.FOREIGN_SIZE]),
+    ],
+)
+def test_numbers_and_sizes_are_those_of_the_release_unless_it_is_a_subset(
+    datasets, released, kinds
+):
+    family = replace(FAMILIES["cityscapes"], **released)
+    report = CopyCheck(root=datasets).check(family, "val")
+    assert [finding.kind for finding in report.findings] == kinds
+    assert CopyCheck(root=datasets, subset=True).check(family, "val").findings == ()
+
+
+def test_broken_condition_does_not_hide_the_others(copy):
+    """The data set of all conditions is listed whole, whichever of them lacks a file."""
+    paths = [
+        copy / f"acdc/gt/{c}/val/GOPR1/GOPR1_frame_000001_gt_{{}}.png" for c in ("fog", "snow")
+    ]
+    for path in paths:
+        Path(str(path).format("labelIds")).unlink()
+        Path(str(path).format("labelTrainIds")).unlink()
+    family = replace(FAMILIES["acdc"], splits={"val": 16}, sizes=None)
+    report = CopyCheck(root=copy).check(family, "val")
+    assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
+    named = [problem.path for problem in report.findings[0].problems]
+    assert named == [str(path).format("labelIds") for path in paths]
+    assert (report.listed, len(report.records)) == (16, 14)
+
+
+def test_missing_label_does_not_count_as_a_missing_image(copy):
+    (copy / CITY_LABEL).unlink()
+    family = replace(FAMILIES["cityscapes"], splits={"val": 4}, sizes=None)
+    report = CopyCheck(root=copy).check(family, "val")
+    assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
+
+
+def test_pixels_are_counted_by_train_id(datasets):
+    report = CopyCheck(root=datasets, subset=True).check(FAMILIES["synthia"], "all")
+    expected = np.zeros(20, dtype=int)
+    for record in report.records:
+        encoding = ENCODINGS[record["label_encoding"]]
+        for train_id in read_train_ids(record["sem_seg_file_name"], encoding).ravel():
+            expected[19 if train_id == 255 else train_id] += 1
+    assert report.pixel_counts.tolist() == expected.tolist()
+    table = shares_table([report])
+    assert f"{100 * expected[10] / expected.sum():.3f}" in table
+    never = [name for name, count in zip(CITYSCAPES_19.names, expected, strict=False) if not count]
+    assert f"has no pixel of: {', '.join(never)}" in table
+
+
+def test_fast_check_finds_what_headers_and_ends_tell_and_reads_no_pixels(copy):
+    damage_in_the_middle(copy / CITY_IMAGE)
+    edit(lambda ids: ids + 60)(copy / CITY_LABEL)
+    family = FAMILIES["cityscapes"]
+    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
+    assert report.findings == ()
+    assert report.pixel_counts.sum() == 0
+    assert shares_table([report]) == ""
+    truncate(copy / CITY_IMAGE)
+    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
+    assert [finding.kind for finding in report.findings] == [findings.UNREADABLE]
+
+
+def test_sample_is_drawn_by_seed_while_names_are_all_checked(copy):
+    (copy / "gta5/labels/00003.png").unlink()
+
+    def drawn(seed: int) -> list[str]:
+        check = CopyCheck(root=copy, subset=True, sample=2, seed=seed)
+        report = check.check(FAMILIES["gta5"], "all")
+        assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
+        assert report.listed == 4
+        return [record["image_id"] for record in report.records]
+
+    draws = [drawn(seed) for seed in range(8)]
+    assert draws == [drawn(seed) for seed in range(8)]
+    assert {tuple(ids) for ids in draws} == {
+        ("00001", "00002"),
+        ("00001", "00004"),
+        ("00002", "00004"),
+    }
+
+
+def test_threads_find_the_same_in_the_same_order(copy):
+    for k in (4, 2, 3):
+        (copy / f"gta5/images/0000{k}.png").write_bytes(b"")
+    one, many = (
+        CopyCheck(root=copy, subset=True, workers=workers).check(FAMILIES["gta5"], "train")
+        for workers in (1, 4)
+    )
+    assert one.findings == many.findings
+    assert [Path(p.path).stem for p in one.findings[0].problems] == ["00002", "00003", "00004"]
+    assert one.pixel_counts.tolist() == many.pixel_counts.tolist()
+
+
+def test_rare_labels_like_train_ids_are_not_suspected(write_datasets, tmp_path):
+    write_datasets(tmp_path, images=22, size=(4, 16))
+    street, tunnel = np.uint8([7, 11, 21, 23]), np.uint8([0, 4, 7, 16])
+
+    def suspected(tunnels: int) -> int:
+        labels = sorted((tmp_path / "cityscapes/gtFine/val/ulm").iterdir())
+        for k, label in enumerate(labels):
+            ids = np.resize(tunnel if k < tunnels else street, (4, 16))
+            Image.fromarray(ids).save(label)
+        report = CopyCheck(root=tmp_path, subset=True).check(FAMILIES["cityscapes"], "val")
+        assert all(finding.kind is findings.PERHAPS_TRAIN_IDS for finding in report.findings)
+        return sum(len(finding.problems) for finding in report.findings)
+
+    assert suspected(1) == 0
+    assert suspected(2) == 2
+
+
+def test_absent_data_set_is_told_from_an_incomplete_one(copy):
+    shutil.rmtree(copy / "acdc")
+    shutil.rmtree(copy / "cityscapes/gtFine")
+    check = CopyCheck(root=copy, subset=True)
+    assert check.check(FAMILIES["acdc_fog"], "val").absent == copy / "acdc"
+    incomplete = check.check(FAMILIES["cityscapes"], "val")
+    assert incomplete.absent is None
+    assert str(copy / "cityscapes/gtFine/val") in findings_text(incomplete)
+
+
+def test_every_remedy_says_something_and_names_no_unknown_thing():
+    kinds = [kind for kind in vars(findings).values() if isinstance(kind, findings.Kind)]
+    assert len(kinds) == len({kind.title for kind in kinds}) > 20
+    for kind in kinds:
+        assert kind.remedy.format(website="https://example.org")

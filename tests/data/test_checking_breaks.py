@@ -1,0 +1,263 @@
+"""Checks of broken copies on disk: every break is named, with the file and the remedy."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from langdg_d2.data.checking import CopyCheck, findings, findings_text
+from langdg_d2.data.datasets.builtin import FAMILIES
+
+CITY = "cityscapes/{}/val/ulm/ulm_000001_000019_{}.png"
+CITY_IMAGE = CITY.format("leftImg8bit", "leftImg8bit")
+CITY_LABEL = CITY.format("gtFine", "gtFine_labelIds")
+
+
+def edit(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    """Replace a file by a function of its pixels (of a palette image: of its indices)."""
+
+    def apply(path: Path) -> None:
+        with Image.open(path) as image:
+            pixels = np.array(image)
+        Image.fromarray(change(pixels)).save(path)
+
+    return apply
+
+
+def damage_in_the_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def to_version_2(path: Path) -> None:
+    config = json.loads(path.read_text())
+    config["labels"].insert(3, {"name": "construction--barrier--concrete-block"})
+    path.write_text(json.dumps(config | {"version": 2.0}))
+
+
+def converted_to_8_bit(path: Path) -> None:
+    cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 2].astype(np.uint8))
+
+
+def move_sequence_away(path: Path) -> None:
+    """Leave the labels of one city, whose images are gone, beside another city's whole pairs."""
+    city = path.parent.with_name("bonn")
+    city.mkdir()
+    path.rename(city / path.name)
+
+
+class Break(NamedTuple):
+    """A way to damage a copy, and what has to be said about it."""
+
+    family: str
+    path: str
+    damage: Callable[[Path], object]
+    kind: findings.Kind
+    detail: str = ""
+    split: str = "val"
+    named: str | None = None  # file in the report, where it is not `path`
+
+
+BREAKS = {
+    "empty label": Break(
+        "gta5", "gta5/labels/00002.png", lambda p: p.write_bytes(b""), findings.EMPTY
+    ),
+    "truncated image": Break("cityscapes", CITY_IMAGE, truncate, findings.UNREADABLE, "PNG"),
+    "truncated JPEG": Break(
+        "mapillary_b",
+        "mapillary/validation/images/_-0Vz1Mz0aKyh9oRU4Hp01A.jpg",
+        truncate,
+        findings.UNREADABLE,
+        "JPEG",
+    ),
+    "truncated 16-bit label": Break(
+        "synthia", "synthia/GT/LABELS/0000001.png", truncate, findings.UNREADABLE
+    ),
+    "damaged image": Break("cityscapes", CITY_IMAGE, damage_in_the_middle, findings.UNREADABLE),
+    "Git LFS pointer": Break(
+        "gta5",
+        "gta5/images/00002.png",
+        lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9"),
+        findings.LFS_POINTER,
+    ),
+    "web page": Break(
+        "acdc_fog",
+        "acdc/rgb_anon/fog/val/GOPR1/GOPR1_frame_000001_rgb_anon.png",
+        lambda p: p.write_text("\n<!DOCTYPE html><title>Log in</title>"),
+        findings.WEB_PAGE,
+    ),
+    "text file": Break(
+        "cityscapes", CITY_LABEL, lambda p: p.write_text("nothing"), findings.UNREADABLE
+    ),
+    "missing label": Break(
+        "bdd100k",
+        "bdd100k/seg/labels/val/7d06fefd-f7be0501_train_id.png",
+        Path.unlink,
+        findings.MISSING_FILE,
+        named="bdd100k/seg/labels/val/7d06fefd-f7be0501.png",
+    ),
+    "missing image": Break(
+        "cityscapes", CITY_IMAGE, Path.unlink, findings.LABEL_WITHOUT_IMAGE, named=CITY_LABEL
+    ),
+    "missing sequence of images": Break(
+        "cityscapes",
+        CITY_LABEL,
+        lambda p: (move_sequence_away(p), Path(str(p).replace(CITY_LABEL, CITY_IMAGE)).unlink()),
+        findings.LABEL_WITHOUT_IMAGE,
+        named=CITY_LABEL.replace("/ulm/", "/bonn/"),
+    ),
+    "missing image that a list names": Break(
+        "gta5", "gta5/images/00002.png", Path.unlink, findings.MISSING_FILE
+    ),
+    "list names an image twice": Break(
+        "gta5",
+        "gta5/val.txt",
+        lambda p: p.write_text(p.read_text() + "\n00001.png"),
+        findings.DUPLICATE,
+        detail="'00001' 2 times",
+        named="gta5/images/00001.png",
+    ),
+    "missing list": Break(
+        "synthia", "synthia/val.txt", Path.unlink, findings.UNLISTABLE, "use the split 'all'"
+    ),
+    "damaged split.mat": Break(
+        "gta5",
+        "gta5/split.mat",
+        lambda p: (p.write_bytes(b"MATLAB"), p.with_name("val.txt").unlink()),
+        findings.UNLISTABLE,
+        "cannot be read as a MATLAB file",
+    ),
+    "missing folder": Break(
+        "mapillary",
+        "mapillary/validation/labels",
+        shutil.rmtree,
+        findings.UNLISTABLE,
+        "DETECTRON2_DATASETS",
+    ),
+    "Mapillary v2.0": Break(
+        "mapillary",
+        "mapillary/config.json",
+        to_version_2,
+        findings.UNLISTABLE,
+        "of version 2.0, expected the 66 of v1.2",
+    ),
+    "colours for ids": Break(
+        "cityscapes",
+        CITY_LABEL,
+        edit(lambda ids: np.stack([ids] * 3, axis=-1)),
+        findings.LABEL_MODE,
+        "8-bit RGB PNG, expected 8-bit grey or palette",
+    ),
+    "SYNTHIA label made 8-bit": Break(
+        "synthia",
+        "synthia/GT/LABELS/0000001.png",
+        converted_to_8_bit,
+        findings.LABEL_MODE,
+        "8-bit grey PNG, expected 16-bit RGB",
+    ),
+    "label compressed with losses": Break(
+        "bdd100k",
+        "bdd100k/seg/labels/val/7d06fefd-f7be0501_train_id.png",
+        lambda p: Image.open(p).save(p, format="JPEG"),
+        findings.LABEL_MODE,
+        "JPEG",
+    ),
+    "train ids for raw ids": Break(
+        "mapillary",
+        "mapillary/validation/labels/_-0Vz1Mz0aKyh9oRU4Hp01A.png",
+        edit(lambda ids: np.where(ids > 18, 255, ids).astype(np.uint8)),
+        findings.TRAIN_IDS_FOR_RAW,
+        "255",
+    ),
+    "train ids for label ids, none of them unknown": Break(
+        "cityscapes",
+        CITY_LABEL,
+        edit(lambda ids: np.resize(np.uint8([0, 1, 2, 8, 10, 13]), ids.shape)),
+        findings.PERHAPS_TRAIN_IDS,
+        "0, 1, 2, 8, 10, 13",
+    ),
+    "raw ids for train ids": Break(
+        "bdd100k",
+        "bdd100k/seg/labels/val/7d06fefd-f7be0501_train_id.png",
+        edit(lambda ids: np.resize(np.uint8([7, 11, 21, 23, 26]), ids.shape)),
+        findings.RAW_FOR_TRAIN_IDS,
+        "7, 11, 21, 23, 26",
+    ),
+    "unknown ids": Break(
+        "gta5", "gta5/labels/00002.png", edit(lambda ids: ids + 60), findings.UNKNOWN_IDS, "GTA5"
+    ),
+    "no labelled pixel": Break(
+        "cityscapes", CITY_LABEL, edit(np.zeros_like), findings.ALL_IGNORED, "holds 0;"
+    ),
+    "image and label of different sizes": Break(
+        "cityscapes",
+        CITY_LABEL,
+        edit(lambda ids: ids[:-1]),
+        findings.SIZE_MISMATCH,
+        f"64x47 pixels (width x height), but '{{root}}/{CITY_IMAGE}' is 64x48",
+    ),
+    "grey image": Break(
+        "cityscapes", CITY_IMAGE, edit(lambda rgb: rgb[..., 0]), findings.IMAGE_MODE, "8-bit grey"
+    ),
+    "16-bit image": Break(
+        "gta5",
+        "gta5/images/00002.png",
+        lambda p: cv2.imwrite(str(p), cv2.imread(str(p)).astype(np.uint16) * 257),
+        findings.IMAGE_MODE,
+        "16-bit RGB",
+    ),
+    "image with transparency": Break(
+        "gta5",
+        "gta5/images/00002.png",
+        edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1)),
+        findings.ALPHA,
+        "RGBA",
+    ),
+    "black image": Break(
+        "cityscapes", CITY_IMAGE, edit(np.zeros_like), findings.BLANK, "RGB [0, 0, 0]"
+    ),
+    "resource fork": Break(
+        "gta5",
+        "gta5/images/00002.png",
+        lambda p: p.with_name("._00002.png").write_bytes(b"\0\5\x16\7"),
+        findings.RESOURCE_FORK,
+        split="all",
+        named="gta5/labels/._00002.png",
+    ),
+}
+
+
+@pytest.fixture
+def copy(datasets, tmp_path):
+    """A copy of the data sets that a test may damage."""
+    return shutil.copytree(datasets, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("case", BREAKS.values(), ids=BREAKS)
+def test_break_is_named_with_its_file_and_remedy_and_nothing_else_is(copy, case):
+    case.damage(copy / case.path)
+    family = FAMILIES[case.family]
+    report = CopyCheck(root=copy, subset=True).check(family, case.split)
+    assert [finding.kind for finding in report.findings] == [case.kind]
+    (finding,) = report.findings
+    (problem,) = finding.problems
+    assert problem.path == str(copy / (case.named or case.path))
+    assert case.detail.format(root=copy) in problem.detail
+    text = findings_text(report)
+    for said in (case.kind.title, problem.path, problem.detail, finding.remedy):
+        assert said in text
+    assert case.kind.severity.value.upper() in text
+    if "{website}" in case.kind.remedy:
+        assert family.website in finding.remedy

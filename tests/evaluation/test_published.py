@@ -1,0 +1,134 @@
+"""Published figures against the means their authors give, and the table that compares them."""
+
+import math
+import re
+
+import pytest
+
+from langdg_d2.evaluation import BenchmarkRun, published_figures, published_names
+from langdg_d2.evaluation.markdown import benchmark_markdown
+from langdg_d2.structures import CLASS_SUBSETS
+
+MAIN = "famix_rn50_gta5"
+# Mean of the eight targets as published beside the figures by target.
+PUBLISHED_MEANS = {
+    "": 38.88,
+    "_freeze_nothing_no_restyling": 14.69,
+    "_freeze_nothing_no_mixing": 20.39,
+    "_freeze_nothing_source_styles": 18.70,
+    "_freeze_nothing": 22.36,
+    "_no_restyling": 32.44,
+    "_no_mixing": 32.93,
+    "_source_styles": 36.29,
+    "_class_name_only": 37.29,
+    "_random_characters_only": 37.35,
+    "_style_only": 37.56,
+    "_random_character_prompts": 38.08,
+    "_source_and_mined_styles": 37.64,
+}
+NAMES_19 = CLASS_SUBSETS["19"]
+
+
+def scores(miou: float, classes: str = "19", **more: float) -> dict[str, dict[str, float]]:
+    return {"sem_seg": {"mIoU": miou, **more} | {f"IoU-{n}": miou for n in CLASS_SUBSETS[classes]}}
+
+
+def compared(results: dict, **changes: str) -> str:
+    arguments = {"protocol": "famix", "source": "gta5", "published": MAIN} | changes
+    text = benchmark_markdown(results, BenchmarkRun(**arguments))
+    return text.split("## Beside published figures")[1].split("\n## ")[0]
+
+
+def cells(section: str) -> list[list[str]]:
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+@pytest.mark.parametrize("name", PUBLISHED_MEANS)
+def test_figures_by_target_have_the_published_mean(name: str) -> None:
+    row = published_figures(MAIN + name)
+    figures = row.figures.values()
+    mean = sum(figures) / len(figures) if figures else row.mean
+    assert mean == pytest.approx(PUBLISHED_MEANS[name], abs=0.00501)
+    assert len(row.targets) == 8
+
+
+def test_release_rows_are_those_of_its_readme() -> None:
+    single = published_figures("famix_release_rn50_gta5_scale_0.5")
+    assert single.inference == "whole image, scale 0.5"
+    both = published_figures("famix_release_rn101_gta5_scales_1_0.5")
+    assert both.inference == "whole image, scales 1 and 0.5"
+    expected = [51.46, 56.95, 24.53, 43.33, 44.77, 47.39]
+    assert [both.figures[target] for target in both.targets] == expected
+    assert both.figures["acdc_fog"] == 47.39
+
+
+def test_every_row_says_what_it_is_and_where_it_is_from() -> None:
+    names = published_names()
+    assert len(names) == len(PUBLISHED_MEANS) + 6
+    for name in names:
+        row = published_figures(name)
+        assert row.about
+        assert "CVPR 2024" in row.reference or "official FAMix release" in row.reference
+        assert row.protocol == "famix"
+        assert row.classes in CLASS_SUBSETS
+        assert all(0 < value < 100 for value in row.figures.values())
+        assert bool(row.figures) != (row.mean is not None)
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=f"no published figures 'famixx'.*'{MAIN}'"):
+        published_figures("famixx")
+
+
+def test_shared_targets_and_their_mean_are_compared() -> None:
+    results = {
+        "gta5": scores(90.0),
+        "cityscapes": scores(50.0),
+        "acdc_fog": scores(40.0),
+        "idd": scores(60.0),
+        "mean": scores(50.0),
+    }
+    section = compared(results)
+    assert cells(section) == [
+        ["domain", "protocol", "ours", "published", "difference"],
+        ["cityscapes", "famix", "50.00", "48.15", "+1.85"],
+        ["acdc_fog", "famix", "40.00", "40.25", "-0.25"],
+        ["mean of these 2", "famix", "45.00", "44.20", "+0.80"],
+    ]
+    missing = "bdd100k, mapillary, synthia, acdc_night, acdc_snow, acdc_rain"
+    assert f"Published but not evaluated here: {missing}." in section
+    assert "differ" not in re.sub("difference", "", section)
+
+
+def test_sentences_tell_when_protocol_inference_or_source_differ() -> None:
+    results = {"cityscapes": scores(50.0)}
+    assert "Protocols differ: ours `full`, published `famix`" in compared(results, protocol="full")
+    flipped = compared(results, inference="whole image, scale 1, flip")
+    assert "Inference differs: ours whole image, scale 1, flip, published whole image;" in flipped
+    assert "Sources differ: ours synthia, published gta5" in compared(results, source="synthia")
+
+
+def test_a_row_of_a_mean_alone_is_compared_when_all_its_targets_are_there() -> None:
+    name = f"{MAIN}_source_and_mined_styles"
+    targets = published_figures(name).targets
+    everything = {target: scores(10.0 * k) for k, target in enumerate(targets)}
+    section = compared(everything, published=name)
+    assert cells(section)[1:] == [["mean of 8 targets", "famix", "35.00", "37.64", "-2.64"]]
+    del everything["synthia"]
+    assert "None of the published targets was evaluated." in compared(everything, published=name)
+
+
+def test_other_scored_classes_are_compared_by_their_own_mean_or_not_at_all() -> None:
+    row = published_figures(MAIN)
+    assert row.metric("19") == "mIoU"
+    assert row.metric("16") == "mIoU_19"
+    section = compared({"cityscapes": scores(50.0, classes="16")})
+    assert cells(section)[1][2:] == ["\u2013", "48.15", "\u2013"]
+    assert "ours has no mean over these 19 classes" in section
+    assert "no mean over" not in compared({"cityscapes": scores(50.0)})
+
+
+def test_a_mean_that_is_undefined_is_a_dash() -> None:
+    section = compared({"cityscapes": scores(math.nan), "acdc_fog": scores(40.0)})
+    assert [row[2] for row in cells(section)[1:]] == ["\u2013", "40.00", "\u2013"]

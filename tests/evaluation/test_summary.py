@@ -1,0 +1,158 @@
+"""Several runs as one, from the files they leave."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from langdg_d2.evaluation import (
+    BenchmarkFileError,
+    BenchmarkRun,
+    read_benchmark,
+    summarize_runs,
+    summary_csv,
+    summary_markdown,
+    write_benchmark,
+)
+from langdg_d2.evaluation.multi_domain import mean_over_targets
+from langdg_d2.structures import CLASS_SUBSETS
+
+MIOUS = {1: {"cityscapes": 48.0, "acdc_fog": 40.0}, 2: {"cityscapes": 49.5, "acdc_fog": 41.0}}
+MIOUS[3] = {"cityscapes": 46.1, "acdc_fog": 43.3}
+
+
+def run_files(folder: Path, seed: int, classes: str = "19", images: int = 5, **changes: Any) -> str:
+    """The output folder of a run, written by the real writer; domains and figures by its seed."""
+    results = {}
+    for domain, miou in MIOUS[seed].items():
+        per_class = {f"IoU-{name}": miou for name in CLASS_SUBSETS[classes]}
+        table = {"mIoU": miou, "mIoU_detectron2": math.nan, "mIoU_13": miou + 1}
+        results[domain] = {"sem_seg": table | per_class | {"num_images": float(images)}}
+    results["mean"] = mean_over_targets(results, source="gta5")
+    arguments = {"protocol": "famix", "source": "gta5", "seed": seed, "config_file": "a/gta5.py"}
+    write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder / str(seed))
+    return str(folder / str(seed))
+
+
+def summarize(*runs: str) -> Any:
+    return summarize_runs({run: read_benchmark(run) for run in runs})
+
+
+def test_means_and_sample_deviations_are_numpys(tmp_path: Path) -> None:
+    summary = summarize(*(run_files(tmp_path, seed) for seed in (1, 2, 3)))
+    for domain in ("cityscapes", "acdc_fog"):
+        values = [MIOUS[seed][domain] for seed in (1, 2, 3)]
+        assert summary.means[domain]["mIoU"] == pytest.approx(np.mean(values))
+        assert summary.deviations[domain]["mIoU"] == pytest.approx(np.std(values, ddof=1))
+    # Of the runs' means over targets, not of the targets' deviations.
+    of_runs = [np.mean(list(MIOUS[seed].values())) for seed in (1, 2, 3)]
+    assert summary.means["mean"]["mIoU"] == pytest.approx(np.mean(of_runs))
+    assert summary.deviations["mean"]["mIoU"] == pytest.approx(np.std(of_runs, ddof=1))
+    assert math.isnan(summary.means["cityscapes"]["mIoU_detectron2"])
+
+
+def test_the_report_has_means_with_deviations_beside_published_figures(tmp_path: Path) -> None:
+    named = {"published": "famix_rn50_gta5"}
+    runs = [
+        run_files(tmp_path, 1, **named),
+        run_files(tmp_path, 2, config_file="/x/gta5.py", **named),
+    ]
+    text = summary_markdown(summarize(*runs))
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    city = ["cityscapes", "famix", "19", "2", "48.75 ± 1.06", "\u2013", "\u2013", "49.75 ± 1.06"]
+    assert city in lines
+    assert ["mean of unseen targets", "famix", "19", "2", "44.62 ± 0.88"] in [c[:5] for c in lines]
+    assert ["cityscapes", "famix", "48.75", "48.15", "+0.60"] in lines
+    assert "seeds 1, 2" in text
+    assert all(f"`{run}`" in text for run in runs)
+
+
+def test_a_single_run_has_no_deviation(tmp_path: Path) -> None:
+    text = summary_markdown(summarize(run_files(tmp_path, 1)))
+    assert " 48.00 |" in text
+    assert "±" not in text
+    assert "published" not in text
+    line = next(csv.DictReader(summary_csv(summarize(str(tmp_path / "1"))).splitlines()))
+    assert (line["mIoU"], line["mIoU_std"]) == ("48.0", "")
+
+
+def test_the_csv_is_unrounded(tmp_path: Path) -> None:
+    summary = summarize(run_files(tmp_path, 1), run_files(tmp_path, 2))
+    lines = list(csv.DictReader(summary_csv(summary).splitlines()))
+    assert [line["domain"] for line in lines] == [
+        "cityscapes",
+        "acdc_fog",
+        "mean of unseen targets",
+    ]
+    assert {line["runs"] for line in lines} == {"2"}
+    assert float(lines[0]["mIoU_std"]) == np.std([48.0, 49.5], ddof=1)
+    assert lines[0]["scored_classes"] == "19"
+    assert "num_images" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocol": "full"}, "protocol.*has famix.*has full"),
+        ({"inference": "whole image, scale 0.5"}, "inference.*has whole image,.*scale 0.5"),
+        ({"source": "synthia"}, "source.*has gta5.*has synthia"),
+        ({"classes": "16"}, "domains and scored classes.*'19'.*'16'"),
+        ({"images": 4}, "number of images.*5.0.*4.0"),
+        ({"config_file": "b/no_mixing.py"}, "config file.*gta5.py.*no_mixing.py"),
+        ({"published": "famix_rn50_gta5"}, "published figures.*None.*famix_rn50_gta5"),
+    ],
+)
+def test_runs_measured_otherwise_are_not_averaged(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    first, other = run_files(tmp_path, 1), run_files(tmp_path, 2, **changes)
+    with pytest.raises(BenchmarkFileError, match=message) as error:
+        summarize(first, other)
+    assert f"'{first}'" in str(error.value)
+    assert f"'{other}'" in str(error.value)
+
+
+def test_runs_over_other_domains_are_not_averaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_files(tmp_path, 1)
+    monkeypatch.setitem(MIOUS, 2, {"cityscapes": 49.5})
+    with pytest.raises(BenchmarkFileError, match="runs differ in their domains"):
+        summarize(first, run_files(tmp_path, 2))
+
+
+def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
+    run = run_files(tmp_path, 1)
+    with pytest.raises(BenchmarkFileError, match="one run given twice"):
+        summarize(run, f"{run}/benchmark.json")
+    with pytest.raises(BenchmarkFileError, match="no run"):
+        summarize_runs({})
+
+
+def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
+    path = Path(run_files(tmp_path, 1)) / "benchmark.json"
+    record = json.loads(path.read_text())
+
+    def refused(message: str) -> None:
+        with pytest.raises(BenchmarkFileError, match=message) as error:
+            read_benchmark(path.parent)
+        assert str(path) in str(error.value)
+
+    path.write_text(path.read_text()[:200])
+    refused("is damaged")
+    path.write_bytes(b"\xff\xfe\x00")
+    refused("is damaged")
+    for key in ("protocol", "seed", "scored_classes", "results", "format"):
+        path.write_text(json.dumps({k: v for k, v in record.items() if k != key}))
+        refused("no benchmark record|incomplete")
+    for broken in ([], {"format": 1}, record | {"format": 99}, record | {"results": {}}):
+        path.write_text(json.dumps(broken))
+        refused("no benchmark record|incomplete")
+    path.write_text(json.dumps(record | {"results": {"cityscapes": 3}}))
+    refused("no benchmark record|incomplete")
+    path.unlink()
+    refused("cannot read.*No such file")

@@ -1,0 +1,150 @@
+"""Names of the official release's weights."""
+
+import re
+
+import pytest
+import torch
+from detectron2.layers import ShapeSpec
+
+from langdg_d2.modeling import ClipResNet, DeepLabV3PlusHead
+from langdg_d2.modeling.official_weights import OfficialWeightsError, from_official, to_official
+
+
+@pytest.fixture
+def model(tiny_tower):
+    return network(tiny_tower)
+
+
+def network(tower, rates=(6, 12, 18), **options):
+    """Parts under the names they have in the segmentor."""
+    backbone = ClipResNet(tower=tower, output_stride=16, trainable=("layer4.2",), **options)
+    widths = {name: shape.channels for name, shape in backbone.output_shape().items()}
+    head = DeepLabV3PlusHead(
+        input_shape={name: ShapeSpec(channels=width) for name, width in widths.items()},
+        low_level="res2",
+        high_level="res5",
+        num_classes=5,
+        low_level_channels=3,
+        channels=8,
+        atrous_rates=rates,
+        dropout=0.1,
+        norm="BN",
+    )
+    for module in (backbone, head):
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                torch.nn.init.normal_(buffer)
+    return torch.nn.ModuleDict({"backbone": backbone, "sem_seg_head": head})
+
+
+def official_state(model):
+    """The same weights in the official network, part by part."""
+    head = model.sem_seg_head
+    parts = {
+        "backbone": model.backbone.tower,
+        "classifier.project": head.project,
+        "classifier.aspp.convs.0": head.aspp.local,
+        "classifier.aspp.convs.1": head.aspp.atrous[0],
+        "classifier.aspp.convs.2": head.aspp.atrous[1],
+        "classifier.aspp.convs.3": head.aspp.atrous[2],
+        "classifier.aspp.convs.4": head.aspp.image_pool,
+        "classifier.aspp.project": head.aspp.project,
+        "classifier.classifier.0": head.fuse[0],
+        "classifier.classifier.1": head.fuse[1],
+        "classifier.classifier.3": head.predict,
+    }
+    return {
+        f"{part}.{name}": value
+        for part, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def test_every_weight_gets_its_official_name_in_the_official_order(model):
+    converted = to_official(model.state_dict(), model_state=model.state_dict())
+    expected = official_state(model)
+    assert list(converted.weights) == list(expected)
+    assert all(torch.equal(converted.weights[name], value) for name, value in expected.items())
+    assert converted.left_out == []
+
+
+def test_official_names_of_the_head_are_those_of_the_release(model):
+    """Sequential layers there: convolution 0, norm 1; image pooling has its pool before them."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    triples = [("project", 0), ("aspp.project", 0), ("classifier", 0), ("aspp.convs.4", 1)]
+    triples += [(f"aspp.convs.{k}", 0) for k in range(4)]
+    wanted = {"classifier.classifier.3.weight", "classifier.classifier.3.bias"}
+    for part, first in triples:
+        wanted.add(f"classifier.{part}.{first}.weight")
+        wanted |= {f"classifier.{part}.{first + 1}.{name}" for name in norm}
+    names = to_official(model.state_dict(), model_state=model.state_dict()).weights
+    assert {name for name in names if name.startswith("classifier.")} == wanted
+    assert {"backbone.conv1.weight", "backbone.layer4.2.bn3.running_var"} < set(names)
+
+
+def test_there_and_back_is_exact(model):
+    official = official_state(model)
+    ours = from_official(official, model_state=model.state_dict()).weights
+    assert list(ours) == list(model.state_dict())
+    assert all(torch.equal(ours[name], value) for name, value in model.state_dict().items())
+    back = to_official(ours, model_state=model.state_dict()).weights
+    assert all(back[name] is official[name] for name in official)
+    assert len(back) == len(official)
+
+
+def test_attention_pooling_is_left_out_and_told(model):
+    official = official_state(model) | {"backbone.attnpool.k_proj.bias": torch.zeros(3)}
+    converted = from_official(official, model_state=model.state_dict())
+    assert converted.left_out == ["backbone.attnpool.k_proj.bias"]
+    assert list(converted.weights) == list(model.state_dict())
+
+
+def test_everything_that_does_not_fit_is_named(model):
+    official = official_state(model)
+    del official["backbone.layer1.0.conv1.weight"]
+    del official["classifier.project.1.running_var"]
+    official["classifier.classifier.3.bias"] = torch.zeros(19)
+    official["classifier.aspp.convs.5.0.weight"] = torch.zeros(1)
+    with pytest.raises(OfficialWeightsError) as caught:
+        from_official(official, model_state=model.state_dict())
+    summary, *lines, remedy = str(caught.value).splitlines()
+    assert summary == "4 weights do not fit the model:"
+    assert remedy.startswith("Use the config of the network")
+    assert sorted(lines) == [
+        "- backbone.layer1.0.conv1.weight: missing",
+        "- classifier.aspp.convs.5.0.weight: unknown",
+        "- classifier.classifier.3.bias: shape (19,), expected (5,)",
+        "- classifier.project.1.running_var: missing",
+    ]
+
+
+def test_a_deeper_networks_weights_are_refused_though_all_needed_ones_are_there(model):
+    official = official_state(model)
+    deeper = {
+        re.sub(r"layer3\.1", "layer3.2", name): value
+        for name, value in official.items()
+        if name.startswith("backbone.layer3.1.")
+    }
+    with pytest.raises(OfficialWeightsError, match=r"layer3\.2\.conv1\.weight: unknown"):
+        from_official(official | deeper, model_state=model.state_dict())
+
+
+def test_our_weights_that_do_not_fit_are_named_by_our_names(model):
+    ours = dict(model.state_dict())
+    del ours["sem_seg_head.predict.bias"]
+    ours["sem_seg_head.extra"] = torch.zeros(1)
+    with pytest.raises(OfficialWeightsError) as caught:
+        to_official(ours, model_state=model.state_dict())
+    assert str(caught.value).splitlines()[1:-1] == [
+        "- sem_seg_head.predict.bias: missing",
+        "- sem_seg_head.extra: unknown",
+    ]
+
+
+def test_an_architecture_without_official_counterpart_is_refused(tiny_tower):
+    model = network(tiny_tower, rates=(3, 6, 12, 18))
+    for convert in (from_official, to_official):
+        with pytest.raises(
+            OfficialWeightsError, match=r"no counterpart of \['sem_seg_head\.aspp\."
+        ):
+            convert({}, model_state=model.state_dict())

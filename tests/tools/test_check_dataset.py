@@ -1,0 +1,116 @@
+"""The check of data sets as users run it: what it prints, the pictures it leaves, its exit code."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+TOOL = Path(__file__).parents[2] / "tools/check_dataset.py"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("check_dataset", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def copy(datasets, tmp_path):
+    """A copy of the data sets that a test may damage."""
+    return shutil.copytree(datasets, tmp_path / "copy")
+
+
+def test_good_copy_of_every_data_set_is_clean_and_absent_ones_are_listed(tool, datasets, capsys):
+    code = tool.main(["all", "--root", str(datasets), "--subset", "--workers", "2"])
+    output = capsys.readouterr().out
+    assert code == 0
+    assert "Remedy" not in output
+    for name in ("gta5_sem_seg_all", "bdd100k_sem_seg_val", "acdc_night_sem_seg_val"):
+        assert f"{name}: 4 pairs, 4 looked at: no problem found" in output
+    present, absent = output.split("Not on this disk:")
+    assert f"idd: no {datasets / 'idd'}; it comes from https://" in absent
+    assert "idd" not in present
+    assert "gta5" not in absent
+
+
+def test_tiny_copy_is_no_release(tool, datasets, capsys):
+    assert tool.main(["cityscapes", "--root", str(datasets), "--split", "val", "--fast"]) == 1
+    output = capsys.readouterr().out
+    assert "4, the release has 500" in output
+    assert "64x48 pixels (width x height), the release has 2048x1024" in output
+    assert "cityscapes_sem_seg_train" not in output
+
+
+def test_breaks_in_several_data_sets_are_all_printed(tool, copy, capsys):
+    broken = [copy / "gta5/labels/00002.png", copy / "mapillary/config.json"]
+    broken[0].write_bytes(b"")
+    broken[1].write_text("{}")
+    shutil.rmtree(copy / "acdc")
+    assert tool.main(["all", "--root", str(copy), "--subset", "--fast"]) == 1
+    output = capsys.readouterr().out
+    for path in broken:
+        assert str(path) in output
+    assert "acdc_fog: no" in output.split("Not on this disk:")[1]
+
+
+def test_single_data_set_that_is_absent_is_a_finding(tool, datasets, capsys):
+    assert tool.main(["idd", "--root", str(datasets)]) == 1
+    assert "Set DETECTRON2_DATASETS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["kitti"], "no data set 'kitti'; there are gta5, "),
+        (["gta5", "--split", "test"], "has no split ['test']; it has ['all', 'train', 'val']"),
+        (["gta5", "--sample", "0"], "must be 1 or more"),
+        (["gta5", "--root", "nowhere"], "'nowhere' is no folder"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_right(
+    tool, datasets, monkeypatch, capsys, arguments, says
+):
+    root = [] if "--root" in arguments else ["--root", str(datasets)]
+    with pytest.raises(SystemExit) as stopped:
+        tool.main([*arguments, *root])
+    assert stopped.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_overlays_show_labels_over_readable_images_and_follow_the_seed(tool, copy, tmp_path):
+    (copy / "mapillary/validation/labels/_-0Vz1Mz0aKyh9oRU4Hp01A.png").write_bytes(b"")
+    command = ["mapillary", "--root", str(copy), "--subset", "--split", "val", "--overlays"]
+    pictures = []
+    for name in ("one", "two"):
+        tool.main([*command, str(tmp_path / name)])
+        written = sorted((tmp_path / name).iterdir())
+        assert len(written) == 3
+        pictures.append([cv2.imread(str(path)) for path in written])
+    for one, two in zip(*pictures, strict=True):
+        assert np.array_equal(one, two)
+    # Image and overlay side by side, a title above, a legend below.
+    height, width, _ = pictures[0][0].shape
+    assert width >= 2 * 64
+    assert height > 48 + tool.LEGEND_HEIGHT
+
+
+def test_runs_as_a_command_on_the_folder_of_the_environment(datasets):
+    run = subprocess.run(
+        [sys.executable, str(TOOL), "bdd100k", "--subset", "--sample", "2"],
+        env=os.environ | {"DETECTRON2_DATASETS": str(datasets), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "bdd100k_sem_seg_val: 4 pairs, 2 looked at: no problem found" in run.stdout
+    assert "share of pixels in %" in run.stdout

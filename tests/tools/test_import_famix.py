@@ -1,0 +1,211 @@
+"""Files of the official release, converted as users do it, and used."""
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+
+from langdg_d2.engine import StrictCheckpointer, apply_overrides
+from langdg_d2.modeling.official_weights import to_official
+from langdg_d2.styles import StyleBank
+from langdg_d2.styles.checking import check_bank
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools/import_famix.py"
+CONFIG = str(ROOT / "configs/langdg_gta5.py")
+
+
+@pytest.fixture
+def overrides(tiny_clip):
+    return [
+        f"model.backbone.tower.name={tiny_clip}",
+        "model.sem_seg_head.input_shape.res2.channels=16",
+        "model.sem_seg_head.input_shape.res5.channels=128",
+        "model.sem_seg_head.channels=8",
+    ]
+
+
+@pytest.fixture
+def arguments(overrides, tmp_path):
+    """Function that completes the tool's arguments for a tiny model."""
+
+    def complete(*options, opts=()):
+        # Weights that are not there: whoever asks for them fails.
+        absent = f"model.backbone.tower.weights={tmp_path / 'absent.pt'}"
+        return ["--config-file", CONFIG, *map(str, options), *overrides, absent, *opts]
+
+    return complete
+
+
+@pytest.fixture
+def run(arguments, tmp_path, monkeypatch, capsys):
+    """Function that runs the tool in this process; returns what it printed, or what it refused."""
+    spec = importlib.util.spec_from_file_location("import_famix", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.chdir(tmp_path)
+
+    def run_tool(*options, opts=(), refused=False):
+        if not refused:
+            tool.main(arguments(*options, opts=opts))
+            return capsys.readouterr().out
+        with pytest.raises(SystemExit) as caught:
+            tool.main(arguments(*options, opts=opts))
+        return caught.value.code
+
+    return run_tool
+
+
+@pytest.fixture
+def model(overrides):
+    return build(overrides)
+
+
+def build(overrides):
+    """A model whose every weight and statistic is random."""
+    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model).eval()
+    for tensor in model.state_dict().values():
+        if tensor.dim() == 1:
+            torch.nn.init.uniform_(tensor, 0.5, 1.5)
+    return model
+
+
+@pytest.fixture
+def checkpoint(model, tmp_path):
+    """Its weights as the official training saves them."""
+    state = model.state_dict()
+    content = {
+        "cur_itrs": 750,
+        "model_state": to_official(state, model_state=state).weights,
+        "optimizer_state": {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": []},
+        "scheduler_state": {"last_epoch": 750, "base_lrs": [0.01, 0.1], "power": 0.9},
+        "best_score": np.float64(0.48),
+    }
+    path = tmp_path / "best.pth"
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture
+def saved_params(tmp_path):
+    """A style bank as the official mining saves it."""
+    content = {
+        f"{name}_{part}": [torch.rand(16, 1, 1) for _ in range(count)]
+        for part in ("mu", "std")
+        for name, count in {"road": 2, "traffic light": 1, "255": 3}.items()
+    }
+    path = tmp_path / "saved_params.pkl"
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
+    run, model, checkpoint, overrides, tmp_path
+):
+    output = run("--checkpoint", checkpoint, "--output", "ours.pth")
+    assert f"{len(model.state_dict())} weights of '{checkpoint}' are in 'ours.pth'" in output
+    other = build(overrides)
+    image = [{"image": torch.randint(0, 256, (3, 32, 48), dtype=torch.uint8)}]
+    wanted = model(image)[0]["sem_seg"]
+    assert wanted.isfinite().all()
+    assert not torch.equal(other(image)[0]["sem_seg"], wanted)
+    StrictCheckpointer(other).load(str(tmp_path / "ours.pth"))
+    assert torch.equal(other(image)[0]["sem_seg"], wanted)
+
+    run("--checkpoint", "ours.pth", "--reverse", "--output", "back.pth")
+    back = torch.load(tmp_path / "back.pth", weights_only=True)["model_state"]
+    state = model.state_dict()
+    expected = to_official(state, model_state=state).weights
+    assert list(back) == list(expected)
+    assert all(torch.equal(back[name], value) for name, value in expected.items())
+
+
+def test_imported_bank_fits_the_model_and_goes_back_bit_by_bit(
+    run, model, checkpoint, saved_params, tmp_path
+):
+    given = ("--style-bank", saved_params)
+    output = run(*given, "--clip-from", checkpoint, "--output", "styles.safetensors")
+    assert "6 styles of" in output
+    bank = StyleBank.load(tmp_path / "styles.safetensors")
+    check_bank(bank, model.backbone)
+    assert {name: n for name, n in bank.counts().items() if n} == {
+        "road": 2,
+        "traffic light": 1,
+        "ignore": 3,
+    }
+    assert bank.header.source == "gta5_sem_seg_train"
+
+    run("--style-bank", "styles.safetensors", "--reverse", "--output", "back.pkl")
+    back = pickle.loads((tmp_path / "back.pkl").read_bytes())
+    for key, tensors in pickle.loads(saved_params.read_bytes()).items():
+        assert len(back[key]) == len(tensors)
+        assert all(torch.equal(a, b) for a, b in zip(back[key], tensors, strict=True))
+
+
+def test_without_a_checkpoint_the_banks_clip_is_the_configs(run, saved_params, tmp_path):
+    given = ("--style-bank", saved_params, "--output", "styles.safetensors")
+    assert "absent.pt' are neither a file nor a tag" in run(*given, refused=True)
+    run(*given, opts=["model.backbone.tower.weights=null"])
+    assert len(StyleBank.load(tmp_path / "styles.safetensors")) == 6
+
+
+def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp_path):
+    whole = torch.load(checkpoint, weights_only=False)
+    del whole["model_state"]["classifier.classifier.3.bias"]
+    whole["model_state"]["backbone.layer9.weight"] = torch.zeros(1)
+    torch.save(whole, tmp_path / "other.pth")
+    (tmp_path / "half.pth").write_bytes(checkpoint.read_bytes()[:5000])
+    cases = {
+        ("--checkpoint", "missing.pth"): "there is no file 'missing.pth'",
+        ("--checkpoint", "half.pth"): "'half.pth' cannot be read as a checkpoint: damaged",
+        ("--checkpoint", saved_params): "not written by torch.save",
+        ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' with the weights",
+        ("--checkpoint", "other.pth"): "backbone.layer9.weight: unknown",
+        ("--style-bank", checkpoint, "--clip-from", checkpoint): "as checkpoints (.pth) are",
+    }
+    for options, message in cases.items():
+        output = run(*options, "--output", "out", refused=True)
+        assert message in output
+        assert output.startswith("import_famix: ")
+        assert not (tmp_path / "out").exists()
+    assert "classifier.classifier.3.bias: missing" in run(
+        "--checkpoint", "other.pth", "--output", "out", refused=True
+    )
+
+
+def test_an_existing_file_is_not_replaced(run, checkpoint):
+    before = checkpoint.read_bytes()
+    output = run("--checkpoint", checkpoint, "--output", checkpoint, refused=True)
+    assert "delete it or name another" in output
+    assert checkpoint.read_bytes() == before
+
+
+def test_command_line_succeeds_quietly_and_fails_with_one_line(arguments, checkpoint, tmp_path):
+    results = []
+    for file in (checkpoint, "missing.pth"):
+        command = [sys.executable, "-W", "ignore", str(TOOL)]
+        results.append(
+            subprocess.run(
+                [*command, *arguments("--checkpoint", file, "--output", f"from_{Path(file).name}")],
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                cwd=tmp_path,
+            )
+        )
+    good, bad = results
+    assert (good.returncode, good.stderr) == (0, "")
+    assert (tmp_path / "from_best.pth").exists()
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert bad.stderr.startswith("import_famix: there is no file 'missing.pth'")
+    assert len(bad.stderr.splitlines()) == 1

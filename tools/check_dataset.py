@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Check copies of data sets on disk: what is wrong with them, and where to get what is missing.
+
+    python tools/check_dataset.py cityscapes
+    python tools/check_dataset.py all --sample 200 --overlays output/overlays
+
+Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, unless `--sample` or
+`--fast` says otherwise. Exit code 0: nothing wrong; 1: findings; 2: wrong usage.
+"""
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from detectron2.data import MetadataCatalog
+
+from langdg_d2.data import ImageFileError
+from langdg_d2.data.checking import CopyCheck, SplitReport, findings_text, shares_table
+from langdg_d2.data.dataset_mapper import read_pair
+from langdg_d2.data.datasets import datasets_root
+from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.visualization import draw_sem_seg, legend, side_by_side
+
+ALL = "all"
+OVERLAYS = 4  # of each split
+LEGEND_HEIGHT = 24  # pixels at least, of a row
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 if it makes no sense."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", metavar="NAME", help=f"{', '.join(FAMILIES)}, or {ALL}")
+    parser.add_argument("--split", nargs="+", help="splits to check; all of them if not given")
+    parser.add_argument("--root", type=Path, default=datasets_root(), help="of the data sets")
+    parser.add_argument("--sample", type=int, help="look at so many random pairs of each split")
+    parser.add_argument("--fast", action="store_true", help="headers only: no pixels, no ids")
+    parser.add_argument(
+        "--subset", action="store_true", help="fewer or resized images are meant to be there"
+    )
+    parser.add_argument("--overlays", type=Path, help="folder for pictures of some random labels")
+    parser.add_argument("--seed", type=int, default=0, help="of --sample and --overlays")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
+    args = parser.parse_args(arguments)
+    if args.name != ALL and args.name not in FAMILIES:
+        parser.error(f"no data set '{args.name}'; there are {', '.join(FAMILIES)}, and {ALL}")
+    if not args.root.is_dir():
+        parser.error(f"'{args.root}' is no folder; pass --root or set DETECTRON2_DATASETS")
+    known = {s for f in FAMILIES.values() if args.name in (ALL, f.name) for s in f.splits}
+    if unknown := set(args.split or ()) - known:
+        parser.error(f"{args.name} has no split {sorted(unknown)}; it has {sorted(known)}")
+    if min(args.workers, 1 if args.sample is None else args.sample) < 1:
+        parser.error("--workers and --sample must be 1 or more")
+    return args
+
+
+def write_overlays(report: SplitReport, folder: Path, seed: int) -> None:
+    """Write images beside their labels laid over them, with a legend, for readable pairs."""
+    metadata = MetadataCatalog.get(report.name)
+    records = random.Random(seed).sample(report.records, len(report.records))
+    written = 0
+    for record in records:
+        if written == OVERLAYS:
+            return
+        try:
+            image, label = read_pair(record)
+        except ImageFileError:
+            continue  # among the findings
+        panels = {record["image_id"]: image, report.name: draw_sem_seg(image, label, metadata)}
+        picture = side_by_side(panels)
+        present = np.unique(label).tolist()
+        row_height = max(LEGEND_HEIGHT, len(image) // 30)
+        names = legend(present, metadata, width=picture.shape[1], row_height=row_height)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{report.name}_{record['image_id']}.png"
+        cv2.imwrite(str(path), np.concatenate([picture, names])[..., ::-1])
+        written += 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, print, and return the exit code."""
+    args = parse(arguments)
+    check = CopyCheck(
+        root=args.root,
+        subset=args.subset,
+        sample=args.sample,
+        fast=args.fast,
+        seed=args.seed,
+        workers=args.workers,
+    )
+    absent, found = [], False
+    for family in FAMILIES.values() if args.name == ALL else [FAMILIES[args.name]]:
+        splits = [split for split in family.splits if args.split is None or split in args.split]
+        reports = [check.check(family, split) for split in splits]
+        if args.name == ALL and reports and all(report.absent for report in reports):
+            absent.append(
+                f"  {family.name}: no {reports[0].absent}; it comes from {family.website}"
+            )
+            continue
+        for report in reports:
+            print(findings_text(report), end="\n\n")
+            found |= bool(report.findings)
+            if args.overlays is not None:
+                write_overlays(report, args.overlays, args.seed)
+        if table := shares_table(reports):
+            print(table, end="\n\n")
+    if absent:
+        print("Not on this disk:", *absent, sep="\n")
+    return int(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

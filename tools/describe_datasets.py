@@ -1,0 +1,24 @@
+#!/usr/bin/env python
+"""Print what the project knows of data sets, label maps and corruptions, as Markdown.
+
+python tools/describe_datasets.py --output docs/label_maps.md
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from langdg_d2.data.label_map_tables import describe
+
+
+def main(args: Namespace) -> None:
+    """Print the document, or write it to `args.output`."""
+    if args.output is None:
+        print(describe(), end="")
+    else:
+        args.output.write_text(describe(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="file to write instead of printing")
+    main(parser.parse_args())

@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Convert files of the official FAMix release into ours, or with --reverse ours into theirs.
+
+A checkpoint, and its scores:
+
+    python tools/import_famix.py --config-file configs/langdg_gta5.py \\
+        --checkpoint best.pth --output ours.pth
+    python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only \\
+        train.init_checkpoint=ours.pth
+
+A style bank, and training with it:
+
+    python tools/import_famix.py --config-file configs/langdg_gta5.py \\
+        --style-bank saved_params.pkl --clip-from best.pth --output styles.safetensors
+    python tools/train_net.py --config-file configs/langdg_gta5.py styles.bank=styles.safetensors
+
+Nothing in the files is executed. `key=value` after the options changes the config.
+"""
+
+import logging
+import sys
+from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from detectron2.config import LazyConfig, instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+from langdg_d2.engine import apply_overrides
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.modeling.checkpoint_files import read_weights, write_weights
+from langdg_d2.modeling.official_weights import from_official, to_official
+from langdg_d2.styles import StyleBank
+from langdg_d2.styles.official_bank import official_header, read_official_bank, write_official_bank
+
+OURS, THEIRS = "model", "model_state"  # where checkpoints keep the weights
+
+
+def build_without_weights(cfg: DictConfig) -> nn.Module:
+    """The model, for its shapes; CLIP's weights need not be there."""
+    cfg.model.backbone.tower.weights = None
+    logging.disable(logging.WARNING)  # that these weights are random
+    model = instantiate(cfg.model)
+    logging.disable(logging.NOTSET)
+    return model
+
+
+def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
+    """Give a checkpoint's weights the other names."""
+    convert = to_official if args.reverse else from_official
+    old, new = (OURS, THEIRS) if args.reverse else (THEIRS, OURS)
+    weights = read_weights(args.checkpoint, entry=old)
+    converted = convert(weights, model_state=build_without_weights(cfg).state_dict())
+    write_weights(args.output, converted.weights, entry=new)
+    for name in converted.left_out:
+        print(f"left out, segmentation does not use it: {name}")
+    print(f"{len(converted.weights)} weights of '{args.checkpoint}' are in '{args.output}'")
+
+
+def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
+    """Read a style bank, write it in the other format."""
+    if args.reverse:
+        bank = StyleBank.load(args.style_bank)
+        write_official_bank(args.output, bank)
+    else:
+        header = official_header(
+            backbone=clip_of_the_styles(cfg, args.clip_from).backbone,
+            clip_name=cfg.model.backbone.tower.name,
+            source=cfg.styles.mining.source,
+            imported_from=Path(args.style_bank).name,
+        )
+        bank = read_official_bank(args.style_bank, header=header)
+        bank.save(args.output)
+    print(f"{bank.describe()}\n{len(bank)} styles of '{args.style_bank}' are in '{args.output}'")
+
+
+def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
+    """The model with CLIP's layers as they were when the styles were mined."""
+    if checkpoint is None:
+        return instantiate(cfg.model)
+    model = build_without_weights(cfg)
+    weights = read_weights(checkpoint, entry=THEIRS)
+    model.load_state_dict(from_official(weights, model_state=model.state_dict()).weights)
+    return model
+
+
+def parse(arguments: list[str] | None) -> Namespace:
+    """What to convert."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True, help="of the same backbone and classes")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--checkpoint", metavar="FILE", help="a .pth file to convert")
+    what.add_argument("--style-bank", metavar="FILE", help="a saved_params.pkl to convert")
+    parser.add_argument("--output", metavar="FILE", required=True, help="must not exist yet")
+    parser.add_argument(
+        "--clip-from",
+        metavar="FILE",
+        help="official .pth checkpoint whose frozen layers are the CLIP that --style-bank was "
+        "mined with (default: the weights that the config names, downloaded if need be)",
+    )
+    parser.add_argument("--reverse", action="store_true", help="the file is ours, make it theirs")
+    parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Convert one file; without arguments, the one that the command line names."""
+    args = parse(arguments)
+    try:
+        if Path(args.output).exists():
+            raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
+        cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+        (convert_checkpoint if args.checkpoint else convert_style_bank)(cfg, args)
+    except (OSError, ValueError, ClipWeightsError) as error:
+        sys.exit(f"import_famix: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+#!/usr/bin/env python
+"""Mean and standard deviation over several runs of one config, beside the published figures.
+
+    python tools/summarize_runs.py output/seed1 output/seed2 output/seed3 --output seeds.md
+
+Reads the benchmark.json that training and `train_net.py --eval-only` leave in their output
+folders. `--output FILE.md` also writes FILE.csv, unrounded; without it the table is printed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from langdg_d2.evaluation import (
+    BenchmarkFileError,
+    read_benchmark,
+    summarize_runs,
+    summary_csv,
+    summary_markdown,
+)
+
+
+def main() -> None:
+    """Read, average, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", metavar="OUT_DIR", help="output folder of a run")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="file to write")
+    args = parser.parse_args()
+    if args.output and args.output.suffix != ".md":
+        parser.error(f"--output {args.output}: expected a name that ends in .md")
+    if len(set(args.runs)) < len(args.runs):
+        parser.error("a run is given twice")
+    try:
+        summary = summarize_runs({run: read_benchmark(run) for run in args.runs})
+    except BenchmarkFileError as error:
+        sys.exit(f"error: {error}")
+    if args.output is None:
+        print(summary_markdown(summary), end="")
+        return
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(summary_markdown(summary), encoding="utf-8")
+    args.output.with_suffix(".csv").write_text(summary_csv(summary), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
