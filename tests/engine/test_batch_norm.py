@@ -1,13 +1,15 @@
 """Synchronised BatchNorm: what is replaced, and that processes train as one."""
 
+from argparse import Namespace
+
 import pytest
 import torch
-from detectron2.engine import launch
 from detectron2.layers import NaiveSyncBatchNorm
 from torch import nn
 
 from langdg_d2.engine import distribute
 from langdg_d2.engine.batch_norm import synchronize_batch_norm
+from langdg_d2.engine.launch import launch
 
 
 def network() -> nn.Sequential:
@@ -46,19 +48,20 @@ def test_one_process_keeps_its_model():
     assert type(model[1]) is nn.BatchNorm2d
 
 
-def _train_half(rank_file: str) -> None:
+def _train_half(args: Namespace) -> None:
     from detectron2.utils import comm
 
     rank = comm.get_rank()
     model = network()
     parallel = distribute(model, broadcast_buffers=False)
     own = gradients(parallel, batch()[2 * rank : 2 * rank + 2])
-    torch.save((own, model.state_dict()), f"{rank_file}{rank}")
+    torch.save((own, model.state_dict()), f"{args.rank_file}{rank}")
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_two_processes_get_the_gradients_and_means_of_one(tmp_path):
-    launch(_train_half, 2, dist_url="auto", args=(str(tmp_path / "rank"),))
+    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
+    launch(_train_half, Namespace(**vars(two_processes), rank_file=str(tmp_path / "rank")))
     model = network()
     expected = gradients(model, batch())
     for rank in (0, 1):

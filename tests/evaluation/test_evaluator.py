@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.engine import launch
 from detectron2.evaluation import SemSegEvaluator
 from detectron2.utils import comm
 from PIL import Image
 
+from langdg_d2.engine.launch import launch
 from langdg_d2.evaluation import StreamingSemSegEvaluator, predicted_classes
 from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS
 
@@ -194,15 +195,17 @@ def test_two_processes_give_exactly_the_result_of_one(tmp_path: Path) -> None:
             assert run["metrics"] == pytest.approx(scores, rel=0, abs=0, nan_ok=True)
 
 
-def evaluate_shares(output_dir: str, shares: list[list[list[int]]]) -> None:
+def evaluate_shares(args: Namespace) -> None:
     """What one of the processes does: its images of every run, and the results to a file."""
     runs = []
-    for share in shares:
+    for share in args.shares:
         evaluator = make_evaluator()
         metrics = evaluate_seeds(evaluator, share[comm.get_rank()])
         runs.append({"matrix": evaluator.confusion.matrix, "metrics": metrics})
-    torch.save(runs, Path(output_dir) / f"{comm.get_rank()}.pt")
+    torch.save(runs, Path(args.output_dir) / f"{comm.get_rank()}.pt")
 
 
 if __name__ == "__main__":
-    launch(evaluate_shares, 2, dist_url="auto", args=(sys.argv[1], json.loads(sys.argv[2])))
+    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
+    shares = json.loads(sys.argv[2])
+    launch(evaluate_shares, Namespace(**vars(two_processes), output_dir=sys.argv[1], shares=shares))

@@ -1,11 +1,13 @@
 """The loss over several processes, however the labelled pixels are spread."""
 
+from argparse import Namespace
+
 import pytest
 import torch
-from detectron2.engine import launch
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
+from langdg_d2.engine.launch import launch
 from langdg_d2.modeling import PixelCrossEntropy
 
 IGNORE, CLASSES = 255, 4
@@ -33,7 +35,7 @@ def loss_of(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) 
     return loss.detach()
 
 
-def _one_image_each(folder: str) -> None:
+def _one_image_each(args: Namespace) -> None:
     rank = comm.get_rank()
     results = []
     for ignored in SPREADS:
@@ -42,11 +44,12 @@ def _one_image_each(folder: str) -> None:
         parallel = DistributedDataParallel(model)
         loss = loss_of(parallel, images[rank : rank + 1], labels[rank : rank + 1])
         results.append((loss, model.weight.grad))
-    torch.save(results, f"{folder}/{rank}")
+    torch.save(results, f"{args.folder}/{rank}")
 
 
 def test_processes_with_unlike_numbers_of_ignored_pixels_train_as_one_with_all_images(tmp_path):
-    launch(_one_image_each, 2, dist_url="auto", args=(str(tmp_path),))
+    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
+    launch(_one_image_each, Namespace(**vars(two_processes), folder=str(tmp_path)))
     found = [torch.load(tmp_path / str(rank)) for rank in (0, 1)]
     for k, ignored in enumerate(SPREADS):
         model = network()

@@ -1,14 +1,15 @@
 """Mining batches and whole source sets: choice of patches, resuming, sharing out."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from detectron2.engine import launch
 from detectron2.utils import comm
 
 from langdg_d2.data import SeededBatches
+from langdg_d2.engine.launch import launch
 from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
@@ -172,14 +173,18 @@ def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
         mine(tiny_clip, tmp_path / "bank.safetensors", period=0)
 
 
-def _mine_in_process(clip_config: str, path: str) -> None:
+def two_processes(**arguments: str) -> Namespace:
+    return Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto", **arguments)
+
+
+def _mine_in_process(args: Namespace) -> None:
     torch.set_num_threads(1)
-    mine(clip_config, path)
+    mine(args.clip, args.path)
 
 
 def test_two_processes_mine_the_bank_of_one(tiny_clip, tmp_path):
     path = tmp_path / "two.safetensors"
-    launch(_mine_in_process, 2, dist_url="auto", args=(tiny_clip, str(path)))
+    launch(_mine_in_process, two_processes(clip=tiny_clip, path=str(path)))
     one = mine(tiny_clip, tmp_path / "one.safetensors")
     two = StyleBank.load(path)
     assert torch.equal(two.class_id, one.class_id)
@@ -189,20 +194,20 @@ def test_two_processes_mine_the_bank_of_one(tiny_clip, tmp_path):
     assert not list(tmp_path.glob("*.part*"))
 
 
-def _fail_in_process(clip_config: str, folder: str) -> None:
+def _fail_in_process(args: Namespace) -> None:
     torch.set_num_threads(1)
     for name in ("taking_up", "finishing"):
         try:
-            mine(clip_config, f"{folder}/{name}", build_batches(dataset=records(4)))
+            mine(args.clip, f"{args.folder}/{name}", build_batches(dataset=records(4)))
         except (StyleBankError, OSError, RuntimeError) as error:
             message = f"{type(error).__name__}: {error}"
-            Path(f"{folder}/{name}.error{comm.get_rank()}").write_text(message)
+            Path(f"{args.folder}/{name}.error{comm.get_rank()}").write_text(message)
 
 
 def test_where_the_main_process_fails_the_others_do_not_wait(tiny_clip, tmp_path):
     (tmp_path / "taking_up.part0").write_bytes(b"damaged")
     (tmp_path / "finishing").mkdir()
-    launch(_fail_in_process, 2, dist_url="auto", args=(tiny_clip, str(tmp_path)))
+    launch(_fail_in_process, two_processes(clip=tiny_clip, folder=str(tmp_path)))
     for name, message in (
         ("taking_up", f"StyleBankError: '{tmp_path}/taking_up.part0' cannot be read"),
         ("finishing", "IsADirectoryError: "),
