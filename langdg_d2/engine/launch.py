@@ -1,5 +1,6 @@
 """Start a program on one or many processes: Detectron2's launcher, or torchrun's environment."""
 
+import multiprocessing
 import os
 from argparse import Namespace
 from collections.abc import Callable
@@ -30,13 +31,21 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         _run_and_leave(main, args)
         return
     detectron2_launch(
-        _run_and_leave,
+        _run_spawned,
         max(1, args.num_gpus),
         num_machines=args.num_machines,
         machine_rank=args.machine_rank,
         dist_url=args.dist_url,
-        args=(main, args),
+        args=(main, args, multiprocessing.get_start_method(allow_none=True)),
     )
+
+
+def _run_spawned(
+    main: Callable[[Namespace], None], args: Namespace, start_method: str | None
+) -> None:
+    # A spawned process would spawn its loaders' workers as well, which takes seconds for each.
+    multiprocessing.set_start_method(start_method, force=True)
+    _run_and_leave(main, args)
 
 
 def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:

@@ -1,8 +1,10 @@
 """The main job as users run it: train, resume, evaluate, on one process, on two, under torchrun."""
 
+import csv
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,28 @@ def test_two_processes_train_and_write_one_set_of_files(run, tmp_path):
     # One process scores the same checkpoint alike: no image is lost or counted twice.
     run("--num-gpus", "0", "--eval-only")
     assert scores(out) == trained
+
+
+def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_alike(run, tmp_path):
+    out = tmp_path / "out"
+    eight = "cityscapes,bdd100k,mapillary,synthia,acdc_night,acdc_snow,acdc_rain,acdc_fog"
+    targets = f"evaluation.domains=[{eight}]"
+    run("--num-gpus", "0", overrides=["train.max_iter=1", targets])
+    alone = scores(out)
+    assert list(alone) == [*eight.split(","), "mean of acdc", "mean"]
+    table = (out / "benchmark.md").read_text()
+    assert re.search(r"\| mapillary +\| +full \|", table)
+    assert "| 52.11 |" in table  # published
+
+    for name in ("benchmark.json", "benchmark.csv", "benchmark.md"):
+        (out / name).unlink()
+    two = ("--num-gpus", "2", "--dist-url", "auto", "--eval-only")
+    run(*two, overrides=[targets, "train.device=cpu"])
+    assert scores(out) == alone
+    with (out / "benchmark.csv").open() as file:
+        rows = {row["domain"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(alone)
+    assert float(rows["synthia"]["mIoU"]) == alone["synthia"]["sem_seg"]["mIoU"]
 
 
 def test_torchrun_starts_the_processes_as_well(run, tmp_path):
