@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from langdg_d2.data.label_map_tables import describe
+from langdg_d2.structures.files import write_atomically
 
 
 def main(args: Namespace) -> None:
@@ -15,7 +16,7 @@ def main(args: Namespace) -> None:
     if args.output is None:
         print(describe(), end="")
     else:
-        args.output.write_text(describe(), encoding="utf-8")
+        write_atomically(args.output, describe().encode())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFor
 from pathlib import Path
 
 from detectron2.config import LazyConfig, instantiate
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 from torch import nn
 
@@ -95,8 +96,7 @@ def parse(arguments: list[str] | None) -> Namespace:
     parser.add_argument(
         "--clip-from",
         metavar="FILE",
-        help="official .pth checkpoint whose frozen layers are the CLIP that --style-bank was "
-        "mined with (default: the weights that the config names, downloaded if need be)",
+        help="official .pth whose frozen layers are the CLIP of --style-bank (default: the config's)",
     )
     parser.add_argument("--reverse", action="store_true", help="the file is ours, make it theirs")
     parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
@@ -111,8 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
         cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
         (convert_checkpoint if args.checkpoint else convert_style_bank)(cfg, args)
-    except (OSError, ValueError, ClipWeightsError) as error:
-        sys.exit(f"import_famix: {error}")
+    except (OSError, ValueError, KeyError, ClipWeightsError, OverrideParseException) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error  # its own text is quoted
+        sys.exit(f"import_famix: {message}")
 
 
 if __name__ == "__main__":

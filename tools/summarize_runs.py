@@ -18,6 +18,7 @@ from langdg_d2.evaluation import (
     summary_csv,
     summary_markdown,
 )
+from langdg_d2.structures.files import write_atomically
 
 
 def main() -> None:
@@ -40,8 +41,8 @@ def main() -> None:
         print(summary_markdown(summary), end="")
         return
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(summary_markdown(summary), encoding="utf-8")
-    args.output.with_suffix(".csv").write_text(summary_csv(summary), encoding="utf-8")
+    write_atomically(args.output, summary_markdown(summary).encode())
+    write_atomically(args.output.with_suffix(".csv"), summary_csv(summary).encode())
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
 Training first mines the style bank where there is none. `--num-gpus 0` runs on the CPU; without a
-GPU, `--num-gpus 2` runs two CPU processes.
-`key=value` after the options changes the config. `torchrun tools/train_net.py ...` works too.
+GPU, `--num-gpus 2` runs two CPU processes. `torchrun tools/train_net.py ...` works too.
+`key=value` after the options changes the config.
 """
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from detectron2.config import instantiate
@@ -24,44 +24,51 @@ from langdg_d2 import engine, evaluation
 from langdg_d2.modeling import training_summary
 from langdg_d2.styles import ensure_bank
 
-logger = logging.getLogger("langdg_d2.train_net")
+
+def targets(cfg: DictConfig) -> tuple[dict[str, Iterable], dict[str, list]]:
+    """Loaders and evaluators of the configured domains; what is wrong with them shows here."""
+    settings = {k: cfg.evaluation[k] for k in ("source", "groups", "published", "inference")}
+    domains = cfg.evaluation.domains
+    evaluation.check_settings(domains=domains, known=list(cfg.dataloader.test), **settings)
+    return (
+        {domain: instantiate(cfg.dataloader.test[domain]) for domain in domains},
+        {domain: list(instantiate(cfg.dataloader.evaluators[domain])) for domain in domains},
+    )
 
 
 def evaluate(
     cfg: DictConfig,
-    loaders: dict[str, Iterable],
-    model: nn.Module,
+    tested: tuple[dict[str, Iterable], dict[str, list]],
     config_file: str,
+    model: nn.Module,
+    *,
     weights: str | None,
     styles: engine.StyleAugmentationHook | None,
 ) -> dict[str, dict[str, float]]:
     """Score the configured domains, write the benchmark tables, return the main figures."""
     model = evaluation.build_inference(model, **cfg.evaluation.inference)
     run = evaluation.BenchmarkRun(
+        protocol=evaluation.protocol_name(cfg.evaluation.protocol, **cfg.evaluation.corruption),
         inference=evaluation.inference_name(model),
         config_file=config_file,
         config=cfg,
         weights=weights,
-        seed=cfg.train.seed,
+        seed=None if weights else cfg.train.seed,
         sections={"Styles": styles.report()} if styles else {},
-        **{key: cfg.evaluation[key] for key in ("protocol", "source", "groups", "published")},
+        **{key: cfg.evaluation[key] for key in ("source", "groups", "published")},
     )
-    evaluators = {d: list(instantiate(cfg.dataloader.evaluators[d])) for d in loaders}
-    return evaluation.run_benchmark(model, loaders, evaluators, run, cfg.train.output_dir)
+    return evaluation.run_benchmark(model, *tested, run, cfg.train.output_dir)
 
 
-def train(cfg: DictConfig, loaders: dict[str, Iterable], model: nn.Module, args: Namespace) -> None:
+def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resume: bool) -> None:
     """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
-    logger.info("What trains:\n%s", training_summary(model.train()))
+    logging.getLogger("langdg_d2").info("What trains:\n%s", training_summary(model.train()))
     cfg.optimizer.params.model = model
     optimizer = instantiate(cfg.optimizer)
     cfg.lr_scheduler.optimizer = optimizer
     model = engine.distribute(model, **cfg.train.ddp)
     trainer = engine.build_trainer(
-        model=model,
-        loader=(),
-        optimizer=optimizer,
-        mixed_precision=cfg.train.amp.enabled,
+        model=model, loader=(), optimizer=optimizer, mixed_precision=cfg.train.amp.enabled
     )
     styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
     checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, trainer=trainer)
@@ -70,16 +77,14 @@ def train(cfg: DictConfig, loaders: dict[str, Iterable], model: nn.Module, args:
             scheduler=instantiate(cfg.lr_scheduler),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, loaders, model, args.config_file, None, styles),
+            evaluate=partial(score, model, weights=None, styles=styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
             extra=[styles] if styles else [],
         )
     )
-    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=args.resume)
-    resumed = args.resume and checkpointer.has_checkpoint()
-    start = trainer.iter + 1 if resumed else 0
+    start = checkpointer.start(cfg.train.init_checkpoint, resume=resume)
     # A resumed run goes on with other images than those it began with.
     engine.reseed(cfg.train.seed, comm.get_rank(), start)
     trainer.data_loader = instantiate(cfg.dataloader.train)
@@ -96,9 +101,7 @@ def main(args: Namespace) -> None:
         eval_only=args.eval_only,
     )
     # First of all: a missing target should not show after hours of training.
-    if cfg.evaluation.published:
-        evaluation.published_figures(cfg.evaluation.published)
-    loaders = {d: instantiate(cfg.dataloader.test[d]) for d in cfg.evaluation.domains}
+    score = partial(evaluate, cfg, targets(cfg), args.config_file)
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
@@ -108,9 +111,9 @@ def main(args: Namespace) -> None:
     model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
-        evaluate(cfg, loaders, model, args.config_file, checkpoint, styles=None)
+        score(model, weights=checkpoint, styles=None)
     else:
-        train(cfg, loaders, model, args)
+        train(cfg, model, score, resume=args.resume)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,15 @@ def evaluation(source: str, targets: list[str], published: str | None = None) ->
         domains=[*targets, *ACDC],
         # How images are cut before testing: "full", or "famix" as the authors do.
         protocol="full",
+        # Done to every image first: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
+        corruption=dict(name=None, severity=3),
         # What is averaged: factors of the image size, mirrored images; and windows (height, width
         # in pixels) that slide over the image, null for whole images.
         inference=dict(scales=[1.0], flip=False, window=None, stride=None),
         # Classes to average over: "19", "16" (those of SYNTHIA) or "13".
         classes="19",
+        # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.
+        predictions=None,
         # Means of several domains beside the mean of all unseen targets.
         groups=dict(acdc=ACDC),
         # Published figures to set beside ours, by name; null for none.

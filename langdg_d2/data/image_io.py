@@ -11,6 +11,8 @@ from PIL import Image
 
 from ..structures import LabelEncoding
 
+PNG_BIT_DEPTH = 24  # position of that byte in a file
+
 
 class ImageFileError(RuntimeError):
     """A file of a data set is missing, unreadable, or not what its data set promises."""
@@ -25,7 +27,8 @@ def read_rgb(file_name: str) -> npt.NDArray[np.uint8]:
     Raises:
         ImageFileError: if the file is missing, truncated or no image.
     """
-    return _read(file_name, "RGB")
+    with _reading(file_name), Image.open(file_name) as image:
+        return np.array(image.convert("RGB"))
 
 
 def read_size(file_name: str) -> tuple[int, int]:
@@ -42,8 +45,8 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
     """A label file as (H, W) uint8 train ids.
 
     Args:
-        file_name: 8-bit grey or palette image, of which the indices count and not the colours;
-            or a 16-bit colour PNG where the ids are in one of its channels.
+        file_name: 8-bit grey or palette PNG, of which the indices count and not the colours; or
+            a 16-bit colour PNG where the ids are in one of its channels.
         encoding: what its values mean, and which of the two kinds it is.
 
     Raises:
@@ -61,7 +64,21 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
     """The ids of a label file as stored, (H, W); arguments and errors of `read_train_ids`."""
     if encoding.channel is not None:
         return np.ascontiguousarray(_read_16_bit_rgb(file_name)[..., encoding.channel])
-    raw = _read(file_name, None)
+    with _reading(file_name), Path(file_name).open("rb") as file:
+        start = file.read(PNG_BIT_DEPTH + 1)
+        with Image.open(file) as image:
+            file_format, mode, raw = image.format, image.mode, np.array(image)
+    if file_format != "PNG":
+        raise ImageFileError(
+            f"label file '{file_name}' is of the format {file_format}, expected PNG: compression "
+            "with losses makes up ids, so use the original file and not a conversion"
+        )
+    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
+    if mode == "L" and start[PNG_BIT_DEPTH] < 8:
+        raise ImageFileError(
+            f"label file '{file_name}' has {start[PNG_BIT_DEPTH]}-bit grey values, expected an "
+            "8-bit image; use the original file and not a conversion"
+        )
     if raw.ndim != 2 or raw.dtype != np.uint8:
         raise ImageFileError(
             f"label file '{file_name}' has shape {raw.shape} and type {raw.dtype}, expected an "
@@ -83,11 +100,6 @@ def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.uint16]:
             "a 16-bit RGB image; is it a colour rendering, or was it converted? Use the original"
         )
     return np.asarray(pixels, dtype=np.uint16)[..., ::-1]  # OpenCV's order is BGR
-
-
-def _read(file_name: str, mode: str | None) -> npt.NDArray[np.uint8]:
-    with _reading(file_name), Image.open(file_name) as image:
-        return np.array(image if mode is None else image.convert(mode))
 
 
 @contextmanager

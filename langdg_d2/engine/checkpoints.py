@@ -6,9 +6,28 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
+from ..modeling.checkpoint_files import read_checkpoint
+
 
 class StrictCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error."""
+    """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error.
+
+    It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`.
+    """
+
+    def start(self, path: str, *, resume: bool) -> int:
+        """Load what a run begins with, as `resume_or_load`; returns its first iteration.
+
+        Args:
+            path: checkpoint to begin with, "" for none, where there is no earlier run to resume.
+            resume: go on with the earlier run, if there is one.
+        """
+        resumed = resume and self.has_checkpoint()
+        self.resume_or_load(path, resume=resume)
+        return self.checkpointables["trainer"].iter + 1 if resumed else 0
+
+    def _load_file(self, filename: str) -> Any:
+        return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: Any) -> Any:
         incompatible = super()._load_model(checkpoint)

@@ -7,11 +7,12 @@ from .inference import build_inference, inference_name
 from .multi_domain import evaluate_domains
 from .multi_scale import MultiScaleInference
 from .predictions import PredictionWriter
-from .protocols import PROTOCOLS, protocol_augmentations, protocol_dataset
+from .protocols import protocol_augmentations, protocol_dataset, protocol_name
 from .provenance import plain_data
-from .published import PublishedFigures, published_figures, published_names
+from .published import published_figures, published_names
 from .record import BenchmarkRun
 from .results import headline_figures
+from .settings import check_settings
 from .sliding_window import SlidingWindowInference
 from .summary import (
     BenchmarkFileError,
@@ -22,16 +23,15 @@ from .summary import (
 )
 
 __all__ = [
-    "PROTOCOLS",
     "BenchmarkFileError",
     "BenchmarkRun",
     "ConfusionMatrix",
     "MultiScaleInference",
     "PredictionWriter",
-    "PublishedFigures",
     "SlidingWindowInference",
     "StreamingSemSegEvaluator",
     "build_inference",
+    "check_settings",
     "evaluate_domains",
     "headline_figures",
     "inference_name",
@@ -39,6 +39,7 @@ __all__ = [
     "predicted_classes",
     "protocol_augmentations",
     "protocol_dataset",
+    "protocol_name",
     "published_figures",
     "published_names",
     "read_benchmark",

@@ -30,11 +30,12 @@ def build_inference(
         ValueError: for values that make no sense.
     """
     if window is not None:
-        stride = [max(1, side // 2) for side in window] if stride is None else stride
+        if stride is None and isinstance(window, Sequence):
+            stride = [max(1, side // 2) for side in window]
         model = SlidingWindowInference(model=model, window=window, stride=stride)
     elif stride is not None:
         raise ValueError(f"stride {list(stride)} without a window; set the window too")
-    if flip or list(scales) != [1]:
+    if flip or scales not in ([1], (1,)):
         model = MultiScaleInference(model=model, scales=scales, flip=flip)
     return model
 

@@ -33,11 +33,11 @@ class MultiScaleInference(nn.Module):
         self, *, model: nn.Module, scales: Sequence[float] = (1.0,), flip: bool = False
     ) -> None:
         super().__init__()
+        if not isinstance(scales, Sequence) or not scales or not all(s > 0 for s in scales):
+            raise ValueError(f"scales {scales}; expected a list of factors above 0, such as [1.0]")
         self.model = model
         self.scales = tuple(scales)
         self.flip = flip
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales {list(self.scales)}; expected factors above 0, at least one")
 
     @torch.no_grad()
     def forward(self, batched_inputs: BatchedInputs) -> Predictions:
@@ -86,7 +86,7 @@ def _view(inputs: dict[str, Any], scale: float, mirrored: bool) -> dict[str, Any
     """The inputs with their image scaled and mirrored, predicted at the size of that image."""
     view = dict(inputs)
     if scale != 1:
-        height, width = (math.floor(side * scale) for side in inputs["image"].shape[-2:])
+        height, width = (max(1, math.floor(side * scale)) for side in inputs["image"].shape[-2:])
         view["image"] = resize_aligned(inputs["image"].float(), (height, width))
         view |= {"height": height, "width": width}
     if mirrored:

@@ -38,22 +38,22 @@ class PredictionWriter(DatasetEvaluator):
     the images' own size: use protocol "full", and a folder for each encoding.
     """
 
-    def __init__(self, *, output_dir: str, dataset_name: str, encoding: str) -> None:
+    def __init__(self, *, output_dir: str, dataset_name: str, encoding: str | None) -> None:
         """
         Args:
             output_dir: folder of the files, created when the first is written.
             dataset_name: data set of the images, as registered in Detectron2.
             encoding: "train_ids" (0..18, 8 bit), "label_ids" (Cityscapes' own numbers, 8 bit) or
-                "color" (RGB).
+                "color" (RGB); None saves nothing.
 
         Raises:
             ValueError: for another encoding.
         """
-        if encoding not in _ENCODINGS:
+        if encoding is not None and encoding not in _ENCODINGS:
             raise ValueError(f"encoding '{encoding}': expected one of {list(_ENCODINGS)}")
         self._output_dir = output_dir
         self._dataset_name = dataset_name
-        self._values = np.array(_ENCODINGS[encoding], dtype=np.uint8)
+        self._values = None if encoding is None else np.array(_ENCODINGS[encoding], np.uint8)
 
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
@@ -68,9 +68,12 @@ class PredictionWriter(DatasetEvaluator):
             ValueError: if an image is not of the data set, or a class is not one of the 19; names
                 the file.
         """
+        if self._values is None:
+            return
         for image, output in zip(inputs, outputs, strict=True):
             file_name = str(image["file_name"])
-            self._save(self._encode(output["sem_seg"], file_name), self._target(file_name))
+            pixels = _encode(output["sem_seg"], self._values, file_name)
+            _save(pixels, self._target(file_name))
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """No scores: an empty dict."""
@@ -92,17 +95,22 @@ class PredictionWriter(DatasetEvaluator):
         name = f"{os.path.splitext(relative)[0]}.png"
         return os.path.join(self._output_dir, self._dataset_name, name)
 
-    def _encode(self, sem_seg: Tensor, file_name: str) -> npt.NDArray[np.uint8]:
-        classes = predicted_classes(sem_seg).cpu().numpy()
-        if classes.min() < 0 or classes.max() >= len(self._values):
-            raise ValueError(
-                f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "
-                f"0..{len(self._values) - 1}"
-            )
-        return self._values[classes]
 
-    def _save(self, pixels: npt.NDArray[np.uint8], target: str) -> None:
-        png = io.BytesIO()
-        Image.fromarray(pixels).save(png, format="PNG")
-        PathManager.mkdirs(os.path.dirname(target))
-        write_atomically(Path(PathManager.get_local_path(target)), png.getvalue())
+def _encode(
+    sem_seg: Tensor, values: npt.NDArray[np.uint8], file_name: str
+) -> npt.NDArray[np.uint8]:
+    classes = predicted_classes(sem_seg).cpu().numpy()
+    if classes.min() < 0 or classes.max() >= len(values):
+        raise ValueError(
+            f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "
+            f"0..{len(values) - 1}"
+        )
+    encoded: npt.NDArray[np.uint8] = values[classes]
+    return encoded
+
+
+def _save(pixels: npt.NDArray[np.uint8], target: str) -> None:
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, format="PNG")
+    PathManager.mkdirs(os.path.dirname(target))
+    write_atomically(Path(PathManager.get_local_path(target)), png.getvalue())

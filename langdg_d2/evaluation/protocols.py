@@ -12,6 +12,7 @@ from detectron2.data import get_detection_dataset_dicts
 from detectron2.data import transforms as T
 from tabulate import tabulate
 
+from ..data.corruptions import Corruption
 from ..data.framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from ..data.image_io import read_size
 from ..data.scaling import PadToSize
@@ -85,17 +86,27 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def protocol_augmentations(protocol: str, domain: str) -> list[T.Augmentation]:
+def protocol_augmentations(
+    protocol: str, domain: str, corruption: str | None = None, severity: int = 1
+) -> list[T.Augmentation]:
     """What the test mapper applies to a data set.
 
     Args:
         protocol: name of a preset.
         domain: family of the data set; one that the preset does not mention stays whole.
+        corruption: key of `CORRUPTIONS`, done to the image as it is on disk; None for none.
+        severity: of the corruption, 1 to 5.
 
     Raises:
-        ValueError: for an unknown preset; lists them.
+        ValueError: for an unknown preset or corruption; lists them.
     """
-    return list(_domain_protocol(protocol, domain).augmentations)
+    corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
+    return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
+
+
+def protocol_name(protocol: str, *, name: str | None, severity: int) -> str:
+    """A protocol with the name and severity of its corruption, in words for tables."""
+    return f"{protocol}, {name} {severity}" if name else protocol
 
 
 def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, Any]]:

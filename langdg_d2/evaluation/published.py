@@ -26,7 +26,7 @@ class PublishedFigures:
         classes: name of the class subset that was averaged over.
         targets: domains that the published mean is over.
         figures: percent by domain; empty where only the mean was published.
-        mean: published mean over `targets`, where there are no figures by domain.
+        mean: published mean over `targets`, rounded by its authors; None where there is none.
     """
 
     name: str
@@ -53,7 +53,8 @@ class PublishedFigures:
                 f"Protocols differ: ours `{protocol}`, published `{self.protocol}`; images are "
                 "cropped or resized otherwise, so the difference is not the model's alone."
             )
-        if inference != self.inference:
+        # In whatever order the scales were given.
+        if sorted(_words(inference)) != sorted(_words(self.inference)):
             sentences.append(
                 f"Inference differs: ours {inference}, published {self.inference}; the "
                 "difference is not the model's alone."
@@ -78,6 +79,10 @@ def published_figures(name: str) -> PublishedFigures:
 def published_names() -> list[str]:
     """Names of all published rows."""
     return list(_rows())
+
+
+def _words(inference: str) -> list[str]:
+    return inference.replace(",", "").split()
 
 
 @cache

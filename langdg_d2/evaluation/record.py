@@ -24,7 +24,7 @@ class BenchmarkRun:
         config_file: path of the configuration file.
         config: the whole configuration: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
-        seed: seed of the training run.
+        seed: seed of the training run; None where a checkpoint is scored, which does not tell.
         groups: domains by the name of the group whose mean is given.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to say in the report, Markdown by heading.

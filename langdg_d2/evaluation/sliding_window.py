@@ -95,7 +95,6 @@ def _times_seen(spans: Sequence[slice], side: int, like: Tensor) -> Tensor:
 
 
 def _pair(name: str, values: Sequence[int]) -> tuple[int, int]:
-    pair = tuple(values)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"{name} {list(pair)}; expected height and width, positive pixels")
-    return pair[0], pair[1]
+    if not isinstance(values, Sequence) or len(values) != 2 or min(values) < 1:
+        raise ValueError(f"{name} {values}; expected height and width in pixels, as [768, 768]")
+    return values[0], values[1]

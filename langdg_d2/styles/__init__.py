@@ -7,7 +7,7 @@ from .mining_run import ensure_bank, load_bank, mine_source
 from .mixing import BetaWeights, ConstantWeights, PatchStyleMixer
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts, load_style_prompts, random_character_prompts
-from .sources import BankStyles, NoiseStyles, PooledBankStyles, StyleSource
+from .sources import BankStyles, NoiseStyles, PooledBankStyles
 
 __all__ = [
     "BankHeader",
@@ -22,7 +22,6 @@ __all__ = [
     "StyleBank",
     "StyleBankError",
     "StyleMiner",
-    "StyleSource",
     "TargetPrompts",
     "ensure_bank",
     "load_bank",

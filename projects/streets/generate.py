@@ -1,7 +1,8 @@
-"""Generate driving scenes with exact labels, in the on-disk layouts of GTA5, Cityscapes and ACDC.
+"""Generate driving scenes with exact labels, in the on-disk layouts of well-known data sets.
 
-Example:
+Examples:
     python projects/streets/generate.py --output datasets --size 256x512 --workers 2
+    python projects/streets/generate.py --output datasets --looks fog,night --validation
 """
 
 import argparse
@@ -13,7 +14,9 @@ from pathlib import Path
 import cv2
 from streets.collection import Settings, generate
 from streets.contact_sheet import contact_sheet
+from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
 from streets.files import write_whole
+from streets.looks import LOOKS
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -21,6 +24,10 @@ def _size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 256x512")
     return int(match[1]), int(match[2])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in text.split(",") if name))
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -33,8 +40,11 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--size", type=_size, default=(256, 512), metavar="HxW", help="of images [256x512]")
     add("--train", type=int, default=200, metavar="N", help="source training scenes [200]")
     add("--val", type=int, default=40, metavar="N", help="source validation scenes [40]")
-    add("--targets", type=int, default=40, metavar="N", help="validation scenes a target [40]")
+    add("--targets", type=int, default=40, metavar="N", help="validation scenes a look [40]")
     add("--target-train", type=int, default=0, metavar="N", help="training scenes a target [0]")
+    add("--looks", type=_names, metavar="A,B", help=f"unseen looks [{','.join(TARGET_LOOKS)}]")
+    also = ", ".join(VALIDATION_LOOKS)
+    add("--validation", action="store_true", help=f"also looks to choose settings on: {also}")
     add("--seed", type=int, default=0, help="another seed makes other scenes [0]")
     add("--workers", type=int, default=2, metavar="N", help="processes [2]")
     add("--overwrite", action="store_true", help="replace scenes made with other settings")
@@ -48,11 +58,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argument_parser()
     options = parser.parse_args(arguments)
     if options.contact_sheet:
-        sheet = contact_sheet(seed=options.seed, size=options.size, scenes=options.scenes)
+        try:
+            sheet = contact_sheet(
+                looks=tuple(LOOKS) if options.looks is None else ("clear", *options.looks),
+                seed=options.seed,
+                size=options.size,
+                scenes=options.scenes,
+            )
+        except ValueError as error:
+            sys.exit(f"error: {error}")
         write_whole(options.contact_sheet, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
         return
     if options.output is None:
         parser.error("--output is required (or --contact-sheet)")
+    looks = TARGET_LOOKS if options.looks is None else options.looks
+    if options.validation:
+        looks = tuple(dict.fromkeys((*looks, *VALIDATION_LOOKS)))
     started = time.perf_counter()
     try:
         settings = Settings(
@@ -63,6 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
             val=options.val,
             targets=options.targets,
             target_train=options.target_train,
+            looks=looks,
         )
         drawn = generate(
             options.output, settings, workers=options.workers, overwrite=options.overwrite

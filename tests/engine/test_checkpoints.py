@@ -1,10 +1,16 @@
 """Which checkpoint wins."""
 
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
 from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
+from langdg_d2.modeling.checkpoint_files import CheckpointError
 
 
 @pytest.fixture
@@ -61,3 +67,35 @@ def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):
         starting_checkpoint(
             output_dir=str(tmp_path), init_checkpoint="", resume=False, eval_only=True
         )
+
+
+class Evil:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pyth", ".pth"])
+def test_code_in_a_checkpoint_never_runs(tmp_path, suffix):
+    victim = tmp_path / "victim"
+    file = tmp_path / f"checkpoint{suffix}"
+    file.write_bytes(pickle.dumps({"model": Evil(victim)}))
+    with pytest.raises(CheckpointError, match=re.escape(f"'{file}' cannot be read")):
+        StrictCheckpointer(torch.nn.Linear(1, 1)).load(str(file))
+    assert not victim.exists()
+
+
+def test_strange_checkpoints_are_named_with_the_remedy(tmp_path):
+    file = tmp_path / "strange.pth"
+    load = StrictCheckpointer(torch.nn.Linear(1, 1)).load
+    for content in (b"", b"text"):
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"strange\.pth' cannot be read as a checkpoint"):
+            load(str(file))
+    official = {"cur_itrs": 3, "model_state": {"backbone.conv1.weight": torch.zeros(1)}}
+    for best_score in (0.5, np.float64(0.5)):
+        torch.save(official | {"best_score": best_score}, file)
+        with pytest.raises(CheckpointError, match=r"tools/import_famix\.py"):
+            load(str(file))

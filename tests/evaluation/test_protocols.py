@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from langdg_d2.data import TestMapper
-from langdg_d2.evaluation import PROTOCOLS, protocol_augmentations, protocol_dataset
-from langdg_d2.evaluation.protocols import protocol_table
+from langdg_d2.data.corruptions import Corruption
+from langdg_d2.evaluation import protocol_augmentations, protocol_dataset, protocol_name
+from langdg_d2.evaluation.protocols import PROTOCOLS, protocol_table
 
 ROAD, IGNORE, SKY = 0, 255, 10
 
@@ -142,3 +143,23 @@ def test_the_documentation_has_the_table_of_the_presets():
     assert protocol_table() in text
     for name in PROTOCOLS:
         assert f"`{name}`" in protocol_table()
+
+
+def test_corruption_acts_on_the_image_as_it_is_on_disk_before_the_protocol_frames_it():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    label = np.zeros((20, 30), np.uint8)
+    inputs = T.AugInput(image, sem_seg=label)
+    augmentations = protocol_augmentations("famix", "mapillary", "contrast", 5)
+    T.AugmentationList(augmentations)(inputs)
+    by_hand = T.AugInput(image, sem_seg=label)
+    T.AugmentationList([Corruption(name="contrast", severity=5)])(by_hand)
+    T.AugmentationList(protocol_augmentations("famix", "mapillary"))(by_hand)
+    np.testing.assert_array_equal(inputs.image, by_hand.image)
+    assert inputs.image.std() < image.std()
+
+
+def test_name_of_a_protocol_tells_the_corruption():
+    assert protocol_name("full", name=None, severity=3) == "full"
+    assert protocol_name("full", name="contrast", severity=3) == "full, contrast 3"
+    with pytest.raises(ValueError, match="corruption 'fog' is unknown"):
+        protocol_augmentations("full", "gta5", "fog")

@@ -123,8 +123,8 @@ def test_windows_slide_over_every_scale() -> None:
     ("window", "stride", "message"),
     [
         ((8, 8), (8, 9), r"stride \(8, 9\) is larger than the window \(8, 8\)"),
-        ((8, 8), (0, 8), r"stride \[0, 8\]; expected height and width"),
-        ((8,), (8, 8), r"window \[8\]; expected height and width"),
+        ((8, 8), (0, 8), r"stride \(0, 8\); expected height and width"),
+        ((8,), (8, 8), r"window \(8,\); expected height and width"),
     ],
 )
 def test_windows_that_leave_gaps_or_never_advance_are_refused(window, stride, message) -> None:

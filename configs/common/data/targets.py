@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from langdg_d2.data import TestMapper
 from langdg_d2.evaluation import (
+    PredictionWriter,
     StreamingSemSegEvaluator,
     protocol_augmentations,
     protocol_dataset,
@@ -40,7 +41,10 @@ def test_loader(domain: str) -> DictConfig:
         ),
         mapper=L(TestMapper)(
             augmentations=L(protocol_augmentations)(
-                protocol="${evaluation.protocol}", domain=domain
+                protocol="${evaluation.protocol}",
+                domain=domain,
+                corruption="${evaluation.corruption.name}",
+                severity="${evaluation.corruption.severity}",
             )
         ),
         num_workers=2,
@@ -64,5 +68,16 @@ def overlays(domain: str) -> DictConfig:
     )
 
 
+def predictions(domain: str) -> DictConfig:
+    """Files of all predictions, where wanted."""
+    return L(PredictionWriter)(
+        output_dir="${train.output_dir}/predictions",
+        dataset_name=DATASETS[domain],
+        encoding="${evaluation.predictions}",
+    )
+
+
 test = {domain: test_loader(domain) for domain in DATASETS}
-evaluators = {domain: [scores(domain), overlays(domain)] for domain in DATASETS}
+evaluators = {
+    domain: [scores(domain), overlays(domain), predictions(domain)] for domain in DATASETS
+}

@@ -32,7 +32,7 @@ class SplitReport:
         name: registered name of the split.
         listed: number of image-label pairs that the split names.
         records: dataset dicts of the pairs whose files were looked at.
-        findings: what is wrong; none in a good copy.
+        findings: what is wrong; in a good copy nothing but notes.
         pixel_counts: (K + 1,) pixels of each train id in these pairs, the ignored ones last.
         absent: the data set's folder, if there is none at all.
     """
@@ -43,6 +43,11 @@ class SplitReport:
     findings: tuple[Finding, ...]
     pixel_counts: npt.NDArray[np.int64]
     absent: Path | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(finding.is_note for finding in self.findings)
 
 
 class CopyCheck:

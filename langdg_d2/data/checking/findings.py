@@ -10,6 +10,7 @@ class Severity(Enum):
 
     ERROR = "error"  # loading fails, or figures are wrong
     WARNING = "warning"  # worth a look
+    NOTE = "note"  # harmless
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ IMAGE_MODE = Kind(
     "the release has 8-bit RGB images: use its own files from {website}, not a conversion",
 )
 ALPHA = Kind(
-    Severity.WARNING,
+    Severity.NOTE,
     "image with transparency",
     "transparency is ignored when images are read; use the files of {website} if the release has "
     "none",
@@ -175,11 +176,17 @@ class Finding:
         """What to do, with the source of the data set."""
         return self.kind.remedy.format(website=self.website)
 
+    @property
+    def is_note(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.kind.severity is Severity.NOTE
+
 
 def group(problems: Iterable[Problem], website: str) -> tuple[Finding, ...]:
-    """Gather problems by kind: errors first, else in the order of first appearance."""
+    """Gather problems by kind, errors first, notes last, else in the order of appearance."""
     by_kind: dict[Kind, dict[Problem, None]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, {})[problem] = None
-    kinds = sorted(by_kind, key=lambda kind: kind.severity is not Severity.ERROR)
+    severities = list(Severity)
+    kinds = sorted(by_kind, key=lambda kind: severities.index(kind.severity))
     return tuple(Finding(kind, tuple(by_kind[kind]), website) for kind in kinds)

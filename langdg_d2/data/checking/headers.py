@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..image_io import PNG_BIT_DEPTH
 from . import findings
 from .findings import Kind
 
@@ -13,7 +14,6 @@ _LFS = b"version https://git-lfs"
 _WEB_PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head")
 # What a whole file has near its end; programs may append bytes of their own.
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-_PNG_BIT_DEPTH = 24  # position of that byte
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 
@@ -82,7 +82,7 @@ def read_header(path: Path) -> Header:
             findings.UNREADABLE, f"the end of the {file_format} data is missing"
         )
     # Pillow calls 16-bit colour images RGB too.
-    bits = start[_PNG_BIT_DEPTH] if file_format == "PNG" else 8
+    bits = start[PNG_BIT_DEPTH] if file_format == "PNG" else 8
     return Header((height, width), mode, bits, file_format)
 
 

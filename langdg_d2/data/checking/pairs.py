@@ -109,7 +109,7 @@ def _label_mode_problem(path: str, header: Header, encoding: LabelEncoding) -> P
         expected = "8-bit grey or palette PNG"
         # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
         fits = header.mode == "P" or (header.mode == "L" and header.bits == 8)
-    if fits and header.format != "JPEG":  # whose compression makes up ids
+    if fits and header.format == "PNG":  # the compression of others may make up ids
         return None
     return Problem(findings.LABEL_MODE, path, f"{header}, expected {expected}")
 

@@ -18,7 +18,7 @@ def findings_text(report: SplitReport, *, examples: int = 3) -> str:
         report: of the split.
         examples: how many files to name of each kind of problem.
     """
-    count = len(report.findings)
+    count = sum(not finding.is_note for finding in report.findings)
     verdict = "no problem found" if count == 0 else f"{count} kind{'s' * (count > 1)} of problem"
     head = f"{report.name}: {report.listed:,} pairs, {len(report.records):,} looked at: {verdict}"
     return "\n".join([head, *(_finding_text(one, examples) for one in report.findings)])

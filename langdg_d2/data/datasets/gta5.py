@@ -16,7 +16,8 @@ from .split_lists import read_split_list
 DATASET = "GTA5"
 WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
-# Frames whose image and label differ in size; the authors of FAMix leave them out as well.
+# Frames whose image and label differ in size. FAMix trains and validates without them; its list of
+# all frames keeps 15188, and lacks 10001, 12501, 15001 and 17501 as well.
 MISMATCHED = frozenset({"02501", "05001", "07501", "15188", "20001", "22501"})
 
 

@@ -2,7 +2,8 @@
 
 Layout: `RGB/0000000.png`, `GT/LABELS/0000000.png` (16-bit colour images whose first channel holds
 the ids), and for the splits lists `train.txt` / `val.txt` of file names; in common use are lists of
-6,580 and 2,820 images.
+6,580 and 2,820 images. Or both folders are divided into `train` and `val`, as RobustNet and FAMix
+have them; then there are no lists.
 """
 
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import SYNTHIA_LABEL_IDS
 from .family import DatasetFamily
-from .pairing import pair_files, require_folder, require_images
+from .pairing import DatasetError, pair_files, require_folder, require_images
 from .split_lists import read_split_list
 
 DATASET = "SYNTHIA"
 WEBSITE = "https://synthia-dataset.net"
+
+_DIVIDED = ("train", "val")
 
 
 def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
@@ -23,24 +26,43 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
 
     Args:
         root: folder of the data sets.
-        split: `all`, or `train` / `val` as told by a list file.
+        split: `all`, or `train` / `val` as told by a folder or a list file.
 
     Raises:
-        DatasetError: for missing folders, lists or files.
+        DatasetError: for missing folders, lists or files, and where several places leave open
+            which images count.
     """
     folder = root / "synthia"
     images = require_folder(folder / "RGB", dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "GT" / "LABELS", dataset=DATASET, website=WEBSITE)
+    places = [place for place in (images, *(images / s for s in _DIVIDED)) if _has_images(place)]
+    if images in places and len(places) > 1:
+        raise _unclear(places, "hold images")
+    list_file = folder / f"{split}.txt"
     if split == "all":
-        files = require_images(images.glob("*.png"), dataset=DATASET, pattern=f"{images}/*.png")
+        found = (file for place in places for file in place.glob("*.png"))
+        files = require_images(found, dataset=DATASET, pattern=f"{images}/*.png")
+    elif images / split in places:
+        if list_file.exists():
+            raise _unclear([images / split, list_file], f"tell the split '{split}'")
+        files = sorted((images / split).glob("*.png"))
     else:
-        stems = read_split_list(folder / f"{split}.txt", dataset=DATASET)
+        stems = read_split_list(list_file, dataset=DATASET)
         files = [images / f"{stem}.png" for stem in stems]
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return labels / image.name, SYNTHIA_LABEL_IDS
+        return labels / image.relative_to(images), SYNTHIA_LABEL_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
+
+
+def _has_images(folder: Path) -> bool:
+    return next(folder.glob("*.png"), None) is not None
+
+
+def _unclear(places: list[Path], do_what: str) -> DatasetError:
+    listed = ", ".join(f"'{place}'" for place in places)
+    return DatasetError(f"{DATASET}: {listed} all {do_what}. Keep one layout and move the rest away")
 
 
 FAMILIES = (

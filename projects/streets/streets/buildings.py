@@ -22,7 +22,6 @@ COARSE, REDUCED, FULL = 0, 1, 2  # levels of detail: windows only, without small
 _LINTEL, _CAP = np.array([0, 0.22, 0, 0]), np.array([0, 0.1, 0, 0])
 _SILL, _RAIL = np.array([-0.15, -0.2, 0.15, -0.08]), np.array([-0.4, -0.5, 0.4, 0.5])
 _BALCONY_SHADOW = np.array([0, -0.35, 0, -0.9])
-_GLASS: tuple[Color, ...] = ((0.24, 0.29, 0.35), (0.30, 0.35, 0.40), (0.20, 0.24, 0.28))
 _SIGNS: tuple[Color, ...] = (
     (0.70, 0.15, 0.12),
     (0.12, 0.30, 0.55),
@@ -82,14 +81,14 @@ def city_style(city: City, rng: np.random.Generator, *, house: bool = False) -> 
     return Style(
         wall=vary(rng, (0.58, 0.34, 0.27) if brick else pick(rng, city.facades)),
         trim=vary(rng, pick(rng, city.trims), 0.03),
-        glass=pick(rng, _GLASS),
+        glass=pick(rng, city.glass),
         roof=vary(rng, pick(rng, city.roofs)),
         material=Material.BRICK if brick else Material.PLASTER,
         storey=rng.uniform(*city.storey_height),
         window=window,
         spacing=window[0] + rng.uniform(0.8, 1.9),
         shop=not house and chance(rng, 0.55),
-        ribbon=not house and not pitched and chance(rng, 0.18),
+        ribbon=not house and not pitched and chance(rng, city.ribbons),
         balconies=not house and chance(rng, 0.2),
         roof_height=rng.uniform(2.2, 4.2) if pitched else 0.0,
         lit=rng.uniform(0.15, 0.5),

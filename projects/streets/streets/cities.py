@@ -26,10 +26,13 @@ class City:
         parking: share of filled parking bays.
         pedestrians: people per 100 m of sidewalk.
         tree_gap: range of metres between street trees.
+        trees: kinds of trees, of `plants.TREES`.
+        lots: factors on the layouts' weights of the kinds of lots; 1 for what is not named.
+        ribbons: share of flat-roofed urban buildings with windows joined to bands.
         vehicles: weight of every kind of moving vehicle.
         bonnet: share of scenes that show the ego vehicle.
         border: share of scenes whose edge pixels are labelled "out of roi".
-        facades, trims, roofs, paints, clothes: colours to choose from (sRGB, 0..1).
+        facades, trims, roofs, glass, paints, clothes: colours to choose from (sRGB, 0..1).
         asphalt, paving, grass, center_line: colours of the ground.
         foliage: colours of leaves.
     """
@@ -49,12 +52,16 @@ class City:
     parking: float
     pedestrians: float
     tree_gap: Range
+    trees: tuple[str, ...]
+    lots: Mapping[str, float]
+    ribbons: float
     vehicles: Mapping[str, float]
     bonnet: float
     border: float
     facades: tuple[Color, ...]
     trims: tuple[Color, ...]
     roofs: tuple[Color, ...]
+    glass: tuple[Color, ...]
     paints: tuple[Color, ...]
     clothes: tuple[Color, ...]
     asphalt: Color
@@ -83,6 +90,9 @@ GAME_CITY = City(
     parking=0.4,
     pedestrians=9,
     tree_gap=(7, 19),
+    trees=("broadleaved", "fir"),
+    lots={},
+    ribbons=0.18,
     vehicles={
         "car": 0.66, "van": 0.08, "truck": 0.1,
         "bus": 0.08, "motorcycle": 0.12, "bicycle": 0.2,
@@ -96,6 +106,7 @@ GAME_CITY = City(
     ),
     trims=((0.90, 0.88, 0.84), (0.35, 0.33, 0.32), (0.78, 0.74, 0.66)),
     roofs=((0.50, 0.28, 0.22), (0.36, 0.34, 0.34), (0.46, 0.36, 0.30)),
+    glass=((0.24, 0.29, 0.35), (0.30, 0.35, 0.40), (0.20, 0.24, 0.28)),
     paints=(
         (0.78, 0.10, 0.10), (0.88, 0.88, 0.90), (0.12, 0.12, 0.14), (0.15, 0.28, 0.62),
         (0.92, 0.72, 0.12), (0.55, 0.57, 0.60), (0.16, 0.42, 0.30), (0.85, 0.42, 0.12),
@@ -158,4 +169,108 @@ OLD_TOWN = replace(
     grass=(0.34, 0.42, 0.22),
     center_line=(0.82, 0.82, 0.80),
     foliage=((0.22, 0.32, 0.14), (0.27, 0.36, 0.17), (0.18, 0.28, 0.13), (0.33, 0.38, 0.18)),
+)  # fmt: skip
+
+# Wide straight boulevards of a dry country: towers of glass between low blocks, palms, big cars,
+# seen from a high cab through a wide lens.
+SUN_METROPOLIS = replace(
+    GAME_CITY,
+    layouts={
+        "straight": 1.1, "curve": 0.6, "intersection": 1.5,
+        "avenue": 2.2, "suburb": 1.1, "tram": 0.7,
+    },
+    camera_height=(1.9, 2.5),
+    camera_pitch=(-6.5, -3.0),
+    field_of_view=(80, 94),
+    lane_width=(3.5, 4.1),
+    sidewalk_width=(3.0, 5.0),
+    frontage=(14, 34),
+    storeys=(2, 13),
+    storey_height=(3.4, 4.1),
+    pitched_roofs=0.04,
+    brick=0.05,
+    traffic=4.4,
+    parking=0.55,
+    pedestrians=12,
+    tree_gap=(7, 16),
+    trees=("palm", "broadleaved"),
+    lots={"wall": 1.5, "fence": 1.4, "park": 1.2},
+    ribbons=0.55,
+    vehicles={
+        "car": 0.6, "van": 0.12, "truck": 0.14,
+        "bus": 0.1, "motorcycle": 0.14, "bicycle": 0.16,
+    },
+    bonnet=0.3,
+    border=0.0,
+    facades=(
+        (0.90, 0.87, 0.80), (0.84, 0.74, 0.62), (0.92, 0.91, 0.88), (0.72, 0.80, 0.82),
+        (0.88, 0.70, 0.60), (0.80, 0.82, 0.80), (0.62, 0.66, 0.70), (0.90, 0.82, 0.66),
+    ),
+    trims=((0.94, 0.93, 0.90), (0.62, 0.66, 0.68), (0.84, 0.78, 0.68)),
+    roofs=((0.66, 0.40, 0.28), (0.60, 0.56, 0.50), (0.72, 0.52, 0.38)),
+    glass=((0.26, 0.46, 0.52), (0.40, 0.56, 0.62), (0.30, 0.38, 0.50), (0.20, 0.34, 0.36)),
+    paints=(
+        (0.94, 0.94, 0.93), (0.82, 0.83, 0.84), (0.70, 0.66, 0.58), (0.10, 0.10, 0.11),
+        (0.60, 0.16, 0.12), (0.88, 0.86, 0.80), (0.24, 0.36, 0.48), (0.46, 0.48, 0.50),
+    ),
+    clothes=(
+        (0.92, 0.91, 0.88), (0.88, 0.42, 0.30), (0.30, 0.62, 0.66), (0.90, 0.76, 0.36),
+        (0.18, 0.20, 0.26), (0.72, 0.72, 0.74), (0.56, 0.30, 0.46),
+    ),
+    asphalt=(0.55, 0.53, 0.50),
+    paving=(0.78, 0.72, 0.62),
+    grass=(0.62, 0.55, 0.32),
+    center_line=(0.94, 0.70, 0.14),
+    foliage=((0.40, 0.46, 0.22), (0.34, 0.42, 0.24), (0.48, 0.48, 0.26), (0.30, 0.40, 0.20)),
+)  # fmt: skip
+
+# Sheds of brick and sheet metal behind walls and fences, lorries, worn grey streets.
+INDUSTRIAL_TOWN = replace(
+    GAME_CITY,
+    layouts={
+        "straight": 1.5, "curve": 1.2, "intersection": 1.1,
+        "avenue": 0.6, "suburb": 1.2, "tram": 0.7,
+    },
+    camera_height=(1.45, 1.9),
+    camera_pitch=(-2.5, 0.5),
+    field_of_view=(56, 66),
+    lane_width=(3.3, 4.0),
+    sidewalk_width=(2.2, 3.8),
+    frontage=(15, 36),
+    storeys=(1, 4),
+    storey_height=(3.8, 4.8),
+    pitched_roofs=0.45,
+    brick=0.5,
+    traffic=4.0,
+    parking=0.5,
+    pedestrians=9,
+    tree_gap=(10, 26),
+    lots={"wall": 2.2, "fence": 2.4, "park": 0.9},
+    ribbons=0.45,
+    vehicles={
+        "car": 0.54, "van": 0.14, "truck": 0.24,
+        "bus": 0.07, "motorcycle": 0.16, "bicycle": 0.16,
+    },
+    bonnet=0.2,
+    border=0.2,
+    facades=(
+        (0.52, 0.47, 0.42), (0.60, 0.56, 0.50), (0.44, 0.48, 0.50), (0.66, 0.60, 0.50),
+        (0.50, 0.38, 0.31), (0.42, 0.46, 0.42), (0.58, 0.60, 0.60),
+    ),
+    trims=((0.36, 0.34, 0.32), (0.55, 0.53, 0.50), (0.28, 0.34, 0.38)),
+    roofs=((0.40, 0.30, 0.26), (0.42, 0.43, 0.44), (0.48, 0.36, 0.28)),
+    glass=((0.30, 0.33, 0.33), (0.40, 0.42, 0.40), (0.22, 0.25, 0.26)),
+    paints=(
+        (0.84, 0.83, 0.78), (0.30, 0.32, 0.34), (0.20, 0.30, 0.44), (0.56, 0.20, 0.14),
+        (0.80, 0.62, 0.20), (0.40, 0.42, 0.38), (0.62, 0.62, 0.60),
+    ),
+    clothes=(
+        (0.90, 0.48, 0.12), (0.24, 0.28, 0.40), (0.36, 0.34, 0.32), (0.82, 0.82, 0.30),
+        (0.56, 0.52, 0.46), (0.16, 0.16, 0.18),
+    ),
+    asphalt=(0.36, 0.34, 0.33),
+    paving=(0.50, 0.47, 0.44),
+    grass=(0.42, 0.44, 0.24),
+    center_line=(0.80, 0.79, 0.74),
+    foliage=((0.28, 0.33, 0.16), (0.34, 0.37, 0.18), (0.24, 0.29, 0.16)),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """A whole collection of data sets: what belongs to it, and making it with several processes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,45 +10,15 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from streets.files import (
-    Naming,
-    SampleFiles,
-    acdc_files,
-    cityscapes_files,
-    gta5_files,
-    gta5_name,
-    write_sample,
-    write_whole,
-)
+from streets.domains import DOMAINS, TARGET_LOOKS, VALIDATION_LOOKS, Domain, Role
+from streets.files import SampleFiles, write_sample, write_whole
+from streets.label_files import mapillary_classes
+from streets.namings import gta5_name
 from streets.sample import draw_sample
 
 REVISION = 1  # raise when the same settings give other pictures
 SETTINGS_FILE = "streets.json"
 _BLOCK = 1_000_000  # scene numbers of one domain and split; keeps all scenes of a collection apart
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A look in the clothes of a data set.
-
-    Attributes:
-        name: of the domain.
-        look: name in `looks.LOOKS`.
-        files: where scenes go.
-        source: made in the sizes of the source set rather than of the targets.
-    """
-
-    name: str
-    look: str
-    files: Naming
-    source: bool = False
-
-
-DOMAINS = (
-    Domain("gta5", "clear", gta5_files, source=True),
-    Domain("cityscapes", "other_city", cityscapes_files),
-    *(Domain(f"acdc {c}", c, acdc_files(c)) for c in ("fog", "night", "rain", "snow")),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +29,9 @@ class Settings:
         height, width: of the images, pixels.
         seed: of all scenes.
         train, val: scenes of the source set.
-        targets: validation scenes of every target.
-        target_train: training scenes of every target.
+        targets: validation scenes of every look beside the source's.
+        target_train: training scenes of every target whose layout has a place for them.
+        looks: which looks are made beside the source's.
         revision: of the generator.
     """
 
@@ -71,6 +42,7 @@ class Settings:
     val: int
     targets: int
     target_train: int = 0
+    looks: tuple[str, ...] = TARGET_LOOKS
     revision: int = REVISION
 
     def __post_init__(self) -> None:
@@ -79,6 +51,9 @@ class Settings:
         for name in ("seed", "train", "val", "targets", "target_train"):
             if not 0 <= getattr(self, name) < _BLOCK:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 to {_BLOCK - 1}")
+        known = (*TARGET_LOOKS, *VALIDATION_LOOKS)
+        if unknown := [look for look in self.looks if look not in known]:
+            raise ValueError(f"no look to write is called {unknown}; choose of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -92,78 +67,104 @@ class Job:
     files: SampleFiles
 
 
+def chosen_domains(looks: Collection[str]) -> list[tuple[int, Domain]]:
+    """The source and the domains of the looks, with their places among all domains."""
+    return [
+        (place, domain)
+        for place, domain in enumerate(DOMAINS)
+        if domain.role is Role.SOURCE or domain.look in looks
+    ]
+
+
+def _counts(domain: Domain, settings: Settings) -> tuple[int, int]:
+    """Training and validation scenes of a domain."""
+    if domain.role is Role.SOURCE:
+        return settings.train, settings.val
+    trains = domain.role is Role.TARGET and domain.has_train
+    return settings.target_train if trains else 0, settings.targets
+
+
 def plan(root: Path, settings: Settings) -> Iterator[Job]:
     """All scenes of a collection, in order."""
     size = (settings.height, settings.width)
-    for k, domain in enumerate(DOMAINS):
-        counts = (
-            (settings.train, settings.val)
-            if domain.source
-            else (settings.target_train, settings.targets)
-        )
+    for place, domain in chosen_domains(settings.looks):
+        counts = _counts(domain, settings)
         for j, (split, count) in enumerate(zip(("train", "val"), counts, strict=True)):
             # GTA5 numbers its images through, the others count within a split.
-            offset = counts[0] if domain.source and split == "val" else 0
+            offset = counts[0] if domain.role is Role.SOURCE and split == "val" else 0
             for n in range(count):
                 files = domain.files(root, split, offset + n + 1)
-                yield Job(settings.seed, domain.look, (2 * k + j) * _BLOCK + n, size, files)
+                yield Job(settings.seed, domain.look, (2 * place + j) * _BLOCK + n, size, files)
 
 
-def split_lists(root: Path, settings: Settings) -> dict[Path, str]:
-    """The text files that list GTA5's splits, with their content."""
+def companion_files(root: Path, settings: Settings) -> dict[Path, str]:
+    """Text files beside the scenes: the lists of GTA5's splits and Mapillary's class list."""
     numbers = {
         "train": range(1, settings.train + 1),
         "val": range(settings.train + 1, settings.train + settings.val + 1),
     }
-    return {
+    texts = {
         root / "gta5" / f"{split}.txt": "".join(f"{gta5_name(n)}\n" for n in chosen)
         for split, chosen in numbers.items()
     }
+    if any(domain.folder == "mapillary" for _, domain in chosen_domains(settings.looks)):
+        classes = {"version": "1.2", "labels": mapillary_classes()}
+        texts[root / "mapillary" / "config.json"] = json.dumps(classes, indent=1) + "\n"
+    return texts
 
 
 def claim_folder(root: Path, settings: Settings, *, overwrite: bool = False) -> None:
     """Make the folder this collection's own, or find that it already is.
 
-    Writes the settings file. With `overwrite`, files of a collection with other settings are
-    deleted first; files that no settings file accounts for are never touched.
+    Writes the settings file. A collection may grow by looks; for other settings, and with
+    `overwrite`, the files of the previous collection are deleted first. Files that no settings
+    file accounts for are never touched.
 
     Raises:
         FileExistsError: if the folder holds a collection with other settings, or data sets that
             this program did not make.
     """
     record = root / SETTINGS_FILE
-    wanted = asdict(settings)
-    if record.is_file():
-        found = json.loads(record.read_text())
-        if found != wanted:
+    wanted = json.loads(json.dumps(asdict(settings)))
+    found = json.loads(record.read_text()) if record.is_file() else None
+    previous = None if found is None else Settings(**found)
+    made = set() if previous is None else _folders(previous.looks)
+    foreign = sorted(name for name in _folders(settings.looks) - made if (root / name).exists())
+    if foreign:
+        raise FileExistsError(
+            f"{root} holds {', '.join(foreign)} but no {SETTINGS_FILE} that lists them, so they "
+            "were not made by this program; choose another output folder"
+        )
+    if found is not None and previous is not None:
+        if difference := _difference(found, wanted):
             if not overwrite:
-                raise FileExistsError(_difference(record, found, wanted))
-            _delete(root, found)
-    else:
-        taken = [name for name in ("gta5", "cityscapes", "acdc") if (root / name).exists()]
-        if taken:
-            raise FileExistsError(
-                f"{root} holds {', '.join(taken)} but no {SETTINGS_FILE}, so they were not made "
-                "by this program; choose another output folder"
-            )
+                raise FileExistsError(
+                    f"{record} says this folder was generated with other settings ({difference}); "
+                    "choose another output folder, or replace it with --overwrite"
+                )
+            _delete(root, previous)
+        else:
+            wanted["looks"] = list(dict.fromkeys([*previous.looks, *settings.looks]))
     write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
-def _difference(record: Path, found: dict[str, Any], wanted: dict[str, Any]) -> str:
+def _folders(looks: Collection[str]) -> set[str]:
+    return {domain.folder for _, domain in chosen_domains(looks)}
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The settings that differ, looks apart; empty if none does."""
     keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
-    changes = ", ".join(f"{key} {found.get(key)} -> {wanted.get(key)}" for key in keys)
-    return (
-        f"{record} says this folder was generated with other settings ({changes}); choose another "
-        "output folder, or replace it with --overwrite"
+    return ", ".join(
+        f"{key} {found.get(key)} -> {wanted.get(key)}" for key in keys if key != "looks"
     )
 
 
-def _delete(root: Path, found: dict[str, Any]) -> None:
-    previous = Settings(**found)
+def _delete(root: Path, previous: Settings) -> None:
     for job in plan(root, previous):
         for path in job.files.all:
             path.unlink(missing_ok=True)
-    for path in split_lists(root, previous):
+    for path in companion_files(root, previous):
         path.unlink(missing_ok=True)
 
 
@@ -193,7 +194,7 @@ def generate(root: Path, settings: Settings, *, workers: int = 1, overwrite: boo
         FileExistsError: see `claim_folder`.
     """
     claim_folder(root, settings, overwrite=overwrite)
-    for path, content in split_lists(root, settings).items():
+    for path, content in companion_files(root, settings).items():
         write_whole(path, content.encode())
     jobs = [job for job in plan(root, settings) if not job.files.complete]
     progress = tqdm(total=len(jobs), unit="scene", disable=None)

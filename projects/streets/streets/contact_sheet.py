@@ -1,10 +1,11 @@
-"""A sheet of small pictures: every look beside its labels, several scenes."""
+"""A sheet of small pictures: looks beside their labels, several scenes."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from streets.classes import colorize
-from streets.looks import LOOKS
 from streets.sample import draw_sample
 
 _MARGIN = 4
@@ -21,10 +22,13 @@ def _cell(picture: np.ndarray, caption: str) -> np.ndarray:
     return cell
 
 
-def contact_sheet(*, seed: int, size: tuple[int, int], scenes: int) -> np.ndarray:
-    """Draw the first scenes in every look.
+def contact_sheet(
+    *, looks: Sequence[str], seed: int, size: tuple[int, int], scenes: int
+) -> np.ndarray:
+    """Draw the first scenes in some looks.
 
     Args:
+        looks: names in `looks.LOOKS`.
         seed: of the scenes.
         size: (height, width) of every picture.
         scenes: rows of the sheet.
@@ -35,7 +39,7 @@ def contact_sheet(*, seed: int, size: tuple[int, int], scenes: int) -> np.ndarra
     rows = []
     for index in range(scenes):
         cells = []
-        for look in LOOKS:
+        for look in looks:
             drawn = draw_sample(seed=seed, look=look, index=index, size=size)
             picture = np.vstack([drawn.image, colorize(drawn.label_ids)])
             cells.append(_cell(picture, f"{look}, scene {index}"))

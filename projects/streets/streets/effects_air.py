@@ -45,6 +45,37 @@ class Fog:
 
 
 @dataclass(frozen=True)
+class SunHaze:
+    """Dusty air that a low sun lights up from one side.
+
+    Koschmieder's law with an airlight that depends on the angle to the sun by the phase function
+    of Henyey and Greenstein.
+
+    Attributes:
+        density: range of the extinction, 1/m.
+        forward: how much of the light the dust sends straight on, 0 (none more) to 1.
+        strength: share of the sun's irradiance that a whole turn of air scatters.
+        reach: metres after which the air is clear again.
+    """
+
+    density: Range
+    forward: float = 0.65
+    strength: float = 0.06
+    reach: float = SKY_DEPTH
+
+    def __call__(self, frame: Frame, rng: np.random.Generator) -> np.ndarray:
+        density, g = float(rng.uniform(*self.density)), self.forward
+        eye, sun = frame.camera.position, frame.to_sun
+        x, y, z = (axis - origin for axis, origin in zip(frame.position, eye, strict=True))
+        cosine = (x * sun[0] + y * sun[1] + z * sun[2]) / cv2.sqrt(x * x + y * y + z * z)
+        phase = self.strength * (1 - g * g) / (1 + g * g - 2 * g * cosine) ** 1.5
+        depth = np.minimum(frame.depth, self.reach)
+        seen = koschmieder(frame.radiance, depth, density, frame.light.horizon)
+        opacity = 1 - cv2.exp((-density * depth).astype(np.float32))
+        return seen + in_color(phase * opacity, frame.light.sun)
+
+
+@dataclass(frozen=True)
 class Glow:
     """Light of lamps scattered in the lens and the air.
 

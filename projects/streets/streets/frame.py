@@ -25,6 +25,7 @@ class Frame:
         position: (3, H, W) float32 world positions.
         ground: (H, W) bool, road, sidewalk and terrain on the ground.
         lamps: (N, 3) positions of street lamps.
+        to_sun: (3,) unit vector toward the sun.
         camera: the view.
         light: the look's illumination.
     """
@@ -38,6 +39,7 @@ class Frame:
     position: np.ndarray
     ground: np.ndarray
     lamps: np.ndarray
+    to_sun: np.ndarray
     camera: Camera
     light: Light
 
@@ -55,3 +57,5 @@ def in_color(values: np.ndarray, color: Color = (1.0, 1.0, 1.0)) -> np.ndarray:
 
 # An effect returns the new radiance and leaves its arguments alone.
 Effect = Callable[[Frame, np.random.Generator], np.ndarray]
+# Works on the finished picture, (H, W, 3) uint8, as a camera's own software does.
+DisplayEffect = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -30,6 +30,7 @@ class Light:
         ambient: irradiance from the sky on upward faces.
         bounce: share of the ambient that comes back from the ground.
         zenith, horizon: sky colours.
+        glow: radiance that a low sun adds to the sky along the horizon on its side.
         clouds: range of cloud cover, 0..1.
         cloud: colour of clouds.
         exposure: factor before display.
@@ -45,6 +46,7 @@ class Light:
     clouds: Range
     cloud: Color
     exposure: float
+    glow: Color = (0.0, 0.0, 0.0)
     emission: Mapping[Emitter, float] = field(default_factory=dict)
 
 
@@ -129,6 +131,10 @@ def sky_radiance(
     toward_sun = np.maximum(ray @ sky.to_sun, 0)
     halo = 0.25 * toward_sun**8 + 1.2 * toward_sun**200
     color += halo[:, None] * np.asarray(light.sun, np.float32) * (1 - 0.7 * sky.cover)
+    if any(light.glow):
+        sunward = (ray[:, [0, 2]] @ sky.to_sun[[0, 2]]) / np.linalg.norm(sky.to_sun[[0, 2]])
+        band = np.exp(-6 * height) * (0.55 + 0.45 * sunward) ** 2
+        color += band[:, None].astype(np.float32) * np.asarray(light.glow, np.float32)
     return color + _clouds(light, sky, ray, height)[:, None] * (
         np.asarray(light.cloud, np.float32) - color
     )

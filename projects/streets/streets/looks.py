@@ -2,10 +2,18 @@
 
 from dataclasses import dataclass
 
-from streets.cities import GAME_CITY, OLD_TOWN, City
-from streets.effects_air import Fog, Glow, RainStreaks, Sensor, SnowFlakes
+from streets.cities import GAME_CITY, INDUSTRIAL_TOWN, OLD_TOWN, SUN_METROPOLIS, City
+from streets.effects_air import Fog, Glow, RainStreaks, Sensor, SnowFlakes, SunHaze
+from streets.effects_camera import (
+    CheapLens,
+    GlassDrops,
+    Jpeg,
+    Sharpening,
+    SmallSensor,
+    WrongSettings,
+)
 from streets.effects_surface import Headlights, SnowCover, StreetLamps, WetGround
-from streets.frame import Effect
+from streets.frame import DisplayEffect, Effect
 from streets.light import Light
 from streets.mesh import Emitter
 
@@ -19,12 +27,14 @@ class Look:
         light: sun, sky and lamps.
         surface: effects on surfaces, before lamps are added.
         atmosphere: effects on the way to the camera, and in it.
+        display: what the camera's software does to the finished picture.
     """
 
     city: City
     light: Light
     surface: tuple[Effect, ...] = ()
     atmosphere: tuple[Effect, ...] = ()
+    display: tuple[DisplayEffect, ...] = ()
 
 
 _DAY_LAMPS = {Emitter.SIGNAL: 1.0, Emitter.TAIL_LIGHT: 0.12, Emitter.DISPLAY: 0.25}
@@ -115,6 +125,70 @@ _NIGHT = Light(
         Emitter.DISPLAY: 1.2,
     },
 )
+_DUSK = Light(
+    sun=(0.62, 0.27, 0.09),
+    elevation=(2, 8),
+    ambient=(0.115, 0.125, 0.19),
+    bounce=0.4,
+    zenith=(0.025, 0.060, 0.19),
+    horizon=(0.22, 0.17, 0.20),
+    glow=(1.1, 0.46, 0.10),
+    clouds=(0.1, 0.5),
+    cloud=(0.20, 0.115, 0.15),
+    exposure=1.9,
+    emission={
+        Emitter.SIGNAL: 1.6,
+        Emitter.TAIL_LIGHT: 1.9,
+        Emitter.HEADLIGHT: 2.6,
+        Emitter.STREET_LAMP: 2.6,
+        Emitter.WINDOW: 0.34,
+        Emitter.DISPLAY: 0.8,
+    },
+)
+_DRY_NOON = Light(
+    sun=(1.62, 1.50, 1.26),
+    elevation=(42, 74),
+    ambient=(0.60, 0.62, 0.64),
+    bounce=0.65,
+    zenith=(0.22, 0.42, 0.72),
+    horizon=(0.80, 0.82, 0.80),
+    clouds=(0.02, 0.3),
+    cloud=(1.15, 1.14, 1.10),
+    exposure=1.05,
+    emission=_DAY_LAMPS,
+)
+_SMOGGY = Light(
+    sun=(1.05, 0.74, 0.40),
+    elevation=(9, 20),
+    ambient=(0.40, 0.39, 0.36),
+    bounce=0.45,
+    zenith=(0.34, 0.38, 0.40),
+    horizon=(0.58, 0.52, 0.42),
+    glow=(0.5, 0.32, 0.12),
+    clouds=(0.0, 0.25),
+    cloud=(0.55, 0.50, 0.44),
+    exposure=1.15,
+    emission=_DAY_LAMPS,
+)
+_WET_EVENING = Light(
+    sun=(0.0, 0.0, 0.0),
+    elevation=(30, 40),
+    ambient=(0.085, 0.105, 0.155),
+    bounce=0.4,
+    zenith=(0.030, 0.045, 0.085),
+    horizon=(0.085, 0.095, 0.135),
+    clouds=(0.4, 0.8),
+    cloud=(0.035, 0.045, 0.075),
+    exposure=1.8,
+    emission={
+        Emitter.SIGNAL: 1.9,
+        Emitter.TAIL_LIGHT: 2.2,
+        Emitter.HEADLIGHT: 3.4,
+        Emitter.STREET_LAMP: 3.4,
+        Emitter.WINDOW: 0.40,
+        Emitter.DISPLAY: 0.9,
+    },
+)
 
 LOOKS: dict[str, Look] = {
     "clear": Look(
@@ -158,6 +232,48 @@ LOOKS: dict[str, Look] = {
             Glow(0.5, 0.02),
             SnowFlakes((6, 26)),
             Sensor(0.04),
+        ),
+    ),
+    "dusk": Look(
+        city=GAME_CITY,
+        light=_DUSK,
+        surface=(StreetLamps(3.2), Headlights(2.4)),
+        atmosphere=(
+            SunHaze((0.0015, 0.004), reach=250),
+            Glow(0.7, 0.025),
+            Sensor(0.07, 0.12),
+        ),
+    ),
+    "third_city": Look(
+        city=SUN_METROPOLIS,
+        light=_DRY_NOON,
+        atmosphere=(Fog((0.0012, 0.0030), reach=300), Sensor(0.04, 0.22)),
+    ),
+    "noisy_camera": Look(
+        city=GAME_CITY,
+        light=_CLEAR,
+        atmosphere=(
+            Fog((0.0006, 0.0020), reach=250),
+            CheapLens((0.003, 0.009), (0.0010, 0.0022), falloff=5.0, stray=0.10),
+            WrongSettings((-1.3, 0.35), (-0.35, 0.40), (-0.12, 0.22)),
+            SmallSensor((0.025, 0.065), 0.005),
+        ),
+        display=(Sharpening(0.8), Jpeg((12, 34))),
+    ),
+    "smoggy_industry": Look(
+        city=INDUSTRIAL_TOWN,
+        light=_SMOGGY,
+        atmosphere=(SunHaze((0.005, 0.013), reach=350), Sensor(0.06, 0.15)),
+    ),
+    "wet_evening": Look(
+        city=GAME_CITY,
+        light=_WET_EVENING,
+        surface=(WetGround(0.3, (0.4, 0.9)), StreetLamps(4.5), Headlights(5.0)),
+        atmosphere=(
+            Fog((0.003, 0.008), reach=250),
+            Glow(0.8, 0.03),
+            GlassDrops((20, 60), (0.008, 0.035)),
+            Sensor(0.09, 0.15),
         ),
     ),
 }

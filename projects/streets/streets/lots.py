@@ -26,6 +26,7 @@ class Surroundings:
     """Collects what stands beside the street.
 
     Attributes:
+        lots: weight of each kind of lot along the street.
         items: upright objects in view.
         unseen: buildings out of view, which only cast shadows.
         floors: ground faces of open lots.
@@ -33,6 +34,7 @@ class Surroundings:
 
     def __init__(self, *, layout: Layout, city: City, rng: np.random.Generator, view: View) -> None:
         self.layout, self.city, self.rng, self.view = layout, city, rng, view
+        self.lots = {kind: w * city.lots.get(kind, 1.0) for kind, w in layout.lots.items()}
         self.items: list[Item] = []
         self.unseen: list[Item] = []
         self.floors: list[Mesh] = []
@@ -132,7 +134,7 @@ def _fill(around: Surroundings, side: Side, start: float, end: float) -> None:
         length = min(length, end - s)
         if end - s - length < 6:
             length = end - s
-        kind = pick_weighted(around.rng, around.layout.lots)
+        kind = pick_weighted(around.rng, around.lots)
         _LOTS[kind](around, side, (s, s + length))
         s += length
 

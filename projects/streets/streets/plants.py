@@ -17,7 +17,10 @@ from streets.mesh import Color, Material, Mesh, join, polygons
 
 _LEAVES = LABEL_ID["vegetation"]
 _CORNERS = 18
-_BROADLEAVED, _FIRS, _BUSHES, _WOODS = 24, 6, 10, 8  # how many models of each there are
+# The models of every kind of tree by number, and how many others there are.
+TREES = {"broadleaved": range(24), "fir": range(24, 30), "palm": range(30, 46)}
+_BUSHES, _WOODS = 10, 8
+_FRONDS = 13
 _MODEL_HEIGHT = 8.5  # metres
 _WOOD_LENGTH, _WOOD_HEIGHT = 30.0, 10.0
 _SEED = 77  # the models are part of the renderer, not of a scene
@@ -98,7 +101,9 @@ def _fir(stem: float, radius: float, rng: np.random.Generator) -> tuple[np.ndarr
 @cache
 def _tree_model(variant: int) -> _Plant:
     rng = np.random.default_rng([_SEED, variant])
-    fir = variant >= _BROADLEAVED
+    if variant in TREES["palm"]:
+        return _palm(rng)
+    fir = variant in TREES["fir"]
     radius = _MODEL_HEIGHT * (0.19 if fir else rng.uniform(0.22, 0.32))
     stem = _MODEL_HEIGHT * (0.14 if fir else rng.uniform(0.25, 0.38))
     centers, radii = (_fir if fir else _round_crown)(stem, radius, rng)
@@ -112,6 +117,29 @@ def _tree_model(variant: int) -> _Plant:
         ]
     )
     return _Plant(mesh, radius, stem)
+
+
+def _palm(rng: np.random.Generator) -> _Plant:
+    """A bare stem under arching fronds."""
+    stem = _MODEL_HEIGHT * rng.uniform(0.72, 0.86)
+    radius = _MODEL_HEIGHT * rng.uniform(0.2, 0.26)
+    reach = np.linspace(-1, 1, _FRONDS) * rng.uniform(0.85, 1.1, _FRONDS)
+    rng.shuffle(reach)  # which frond is painted over which
+    along = np.linspace(0, 1, 6)
+    x = radius * reach[:, None] * along
+    y = (1.25 - 0.75 * np.abs(reach))[:, None] * along - (0.4 + 0.75 * np.abs(reach))[:, None] * (
+        along**2
+    )
+    half = 0.02 + 0.16 * np.sin(np.pi * along**0.8)
+    points = np.zeros((_FRONDS, 12, 3), np.float32)
+    points[..., 0] = np.concatenate([x, x[:, ::-1]], axis=1)
+    points[..., 1] = stem + radius * np.concatenate([y + half, (y - half)[:, ::-1]], axis=1)
+    shades = rng.uniform(0.62, 1.1, (_FRONDS, 1)) * np.asarray(_WHITE)
+    normals = np.stack([0.6 * reach, np.full(_FRONDS, 0.6), np.full(_FRONDS, -0.53)], axis=1)
+    fronds = polygons(
+        points, shades, _LEAVES, material=Material.FOLIAGE, slot=0, facing=_TO_EYE, normal=normals
+    )
+    return _Plant(join([_trunk(stem, 0.04 * _MODEL_HEIGHT), fronds]), radius, stem)
 
 
 @cache
@@ -128,16 +156,17 @@ def _bush_model(variant: int) -> Mesh:
 def tree(
     position: np.ndarray, city: City, rng: np.random.Generator, view: View, *, size: float = 1.0
 ) -> Item:
-    """A broad-leaved tree or a conifer that faces the camera.
+    """A tree of one of the city's kinds that faces the camera.
 
     Args:
         position: (3,) foot of the trunk.
-        city: gives the colour of the leaves.
+        city: gives the kinds of trees and the colour of the leaves.
         rng: source of shape and colour.
         view: the camera's place.
         size: factor on all measures; trees of size 1 are 6.5 to 10.5 m tall.
     """
-    model = _tree_model(int(rng.integers(_BROADLEAVED + _FIRS)))
+    variants = [variant for kind in city.trees for variant in TREES[kind]]
+    model = _tree_model(pick(rng, variants))
     tall = size * rng.uniform(0.76, 1.24)
     wide = tall * rng.uniform(0.85, 1.15)
     color = vary(rng, pick(rng, city.foliage), 0.1)

@@ -60,7 +60,10 @@ def render(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Gener
     frame = replace(frame, radiance=frame.radiance + frame.emission)
     for effect in look.atmosphere:
         frame = replace(frame, radiance=effect(frame, rng))
-    return Rendering(develop(frame.radiance, look.light.exposure), frame.label_ids, frame.depth)
+    image = develop(frame.radiance, look.light.exposure)
+    for processing in look.display:
+        image = processing(image, rng)
+    return Rendering(image, frame.label_ids, frame.depth)
 
 
 def develop(radiance: np.ndarray, exposure: float) -> np.ndarray:
@@ -104,6 +107,7 @@ def shade(scene: Scene, light: Light, size: tuple[int, int], rng: np.random.Gene
         position=position,
         ground=ground,
         lamps=scene.lamps,
+        to_sun=sky.to_sun,
         camera=camera,
         light=light,
     )

@@ -1,0 +1,166 @@
+"""Pool of street scenes for CLIP's training, and the boxes in them that show a class.
+
+The pool is three memory-mapped arrays in a folder, written by several processes and resumable:
+images, boxes, and which scenes are done. Crops are cut when they are needed, so that no two are
+quite the same.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from langdg_d2.structures import CITYSCAPES_19
+from streets.clip.appearances import WORLD_LOOKS
+from streets.clip.boxes import find_boxes
+from streets.draws import pick_weighted
+from streets.files import write_whole
+from streets.sample import draw_sample
+
+BOXES_PER_SCENE = 40
+_FIELDS = 5  # class, top, left, bottom, right
+_EMPTY = -1
+_SETTINGS_FILE = "pool.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """What decides a pool's content.
+
+    Attributes:
+        scenes: how many.
+        seed: of `draw_sample`; no benchmark may use it.
+        height, width: of the scenes, pixels.
+    """
+
+    scenes: int
+    seed: int
+    height: int = 256
+    width: int = 512
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Scenes with boxes, ready to be cut.
+
+    Attributes:
+        images: (N, H, W, 3) uint8 RGB.
+        boxes: (N, B, 5) int16: train id or -1, top, left, bottom, right (exclusive).
+        looks: (N,) index of the scene's rendered look in `WORLD_LOOKS`.
+    """
+
+    images: np.ndarray
+    boxes: np.ndarray
+    looks: np.ndarray
+
+    def of_class(self, class_id: int, bases: tuple[str, ...]) -> np.ndarray:
+        """(M, 2) scene and box numbers that show a class in one of the rendered looks."""
+        wanted = [list(WORLD_LOOKS).index(base) for base in bases]
+        shown = (self.boxes[..., 0] == class_id) & np.isin(self.looks, wanted)[:, None]
+        return np.argwhere(shown)
+
+    def cut(
+        self, place: np.ndarray, size: int, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """The crop of a box, (size, size, 3) uint8, whatever the box's aspect.
+
+        Args:
+            place: scene and box number.
+            size: side in pixels.
+            rng: moves and scales the box a little and mirrors at random; None takes it as it is.
+        """
+        scene, number = place
+        box = self.boxes[scene, number, 1:].astype(float)
+        image = self.images[scene]
+        if rng is not None:
+            sides = np.tile(box[2:] - box[:2], 2)
+            box += sides * (np.tile(rng.uniform(-0.06, 0.06, 2), 2) + rng.uniform(-0.06, 0.06, 4))
+        limits = (*image.shape[:2], *image.shape[:2])
+        top, left, bottom, right = np.clip(np.rint(box), 0, limits).astype(int).tolist()
+        crop = cv2.resize(
+            image[top:bottom, left:right],
+            (size, size),
+            interpolation=cv2.INTER_AREA if bottom - top > size else cv2.INTER_LINEAR,
+        )
+        return crop[:, ::-1] if rng is not None and rng.random() < 0.5 else crop
+
+
+def scene_look(settings: PoolSettings, index: int) -> str:
+    """The rendered look of a scene of the pool."""
+    return pick_weighted(np.random.default_rng([settings.seed, index]), WORLD_LOOKS)
+
+
+def load_or_draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> Pool:
+    """Open a pool, drawing the scenes that are missing.
+
+    Args:
+        folder: of the pool's files; 0.39 MB a scene of 256 x 512.
+        settings: what it contains.
+        workers: processes; the content does not depend on it.
+
+    Raises:
+        FileExistsError: if the folder holds a pool with other settings.
+    """
+    arrays = _open_arrays(folder, settings)
+    missing = np.flatnonzero(~arrays["done"]).tolist()
+    if missing:
+        del arrays
+        with (
+            get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as processes,
+            tqdm(total=len(missing), unit="scene", desc="scenes", disable=None) as progress,
+        ):
+            for _ in processes.imap_unordered(
+                partial(_draw_scene, folder, settings), missing, chunksize=8
+            ):
+                progress.update()
+        arrays = _open_arrays(folder, settings)
+    names = list(WORLD_LOOKS)
+    looks = [names.index(scene_look(settings, n)) for n in range(settings.scenes)]
+    return Pool(arrays["images"], np.array(arrays["boxes"]), np.array(looks))
+
+
+def _open_arrays(folder: Path, settings: PoolSettings, mode: str = "r") -> dict[str, np.ndarray]:
+    record = folder / _SETTINGS_FILE
+    wanted = asdict(settings) | {"world_looks": WORLD_LOOKS}
+    shapes = {
+        "images": ((settings.scenes, settings.height, settings.width, 3), np.uint8),
+        "boxes": ((settings.scenes, BOXES_PER_SCENE, _FIELDS), np.int16),
+        "done": ((settings.scenes,), np.bool_),
+    }
+    if not record.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (shape, dtype) in shapes.items():
+            np.lib.format.open_memmap(_file(folder, name), "w+", dtype, shape).flush()
+        write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
+    elif (found := json.loads(record.read_text())) != wanted:
+        raise FileExistsError(
+            f"{record} is of a pool with other settings: {found}, wanted {wanted}; "
+            "choose another output folder or delete that one"
+        )
+    return {name: np.load(_file(folder, name), mmap_mode=mode) for name in shapes}
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
+
+
+def _draw_scene(folder: Path, settings: PoolSettings, index: int) -> None:
+    drawn = draw_sample(
+        seed=settings.seed,
+        look=scene_look(settings, index),
+        index=index,
+        size=(settings.height, settings.width),
+    )
+    rng = np.random.default_rng([settings.seed, index, len(CITYSCAPES_19)])
+    found = find_boxes(drawn.label_ids, rng)
+    kept = found[rng.permutation(len(found))[:BOXES_PER_SCENE]]
+    arrays = _open_arrays(folder, settings, "r+")
+    arrays["images"][index] = drawn.image
+    arrays["boxes"][index] = _EMPTY
+    arrays["boxes"][index, : len(kept)] = kept
+    arrays["done"][index] = True
