@@ -5,30 +5,22 @@
     python tools/check_dataset.py all --sample 200 --overlays output/overlays
 
 Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, unless `--sample` or
-`--fast` says otherwise. Exit code 0: nothing wrong; 1: findings; 2: wrong usage.
+`--fast` says otherwise. Exit code 0: nothing wrong; 1: findings; 2: wrong usage, or nothing there.
 """
 
 import argparse
 import os
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-from detectron2.data import MetadataCatalog
-
-from langdg_d2.data import ImageFileError
-from langdg_d2.data.checking import CopyCheck, SplitReport, findings_text, shares_table
-from langdg_d2.data.dataset_mapper import read_pair
+from langdg_d2.data.checking import CopyCheck, findings_text, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.visualization import draw_sem_seg, legend, side_by_side
+from langdg_d2.visualization import write_label_overlays
 
 ALL = "all"
 OVERLAYS = 4  # of each split
-LEGEND_HEIGHT = 24  # pixels at least, of a row
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -60,29 +52,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def write_overlays(report: SplitReport, folder: Path, seed: int) -> None:
-    """Write images beside their labels laid over them, with a legend, for readable pairs."""
-    metadata = MetadataCatalog.get(report.name)
-    records = random.Random(seed).sample(report.records, len(report.records))
-    written = 0
-    for record in records:
-        if written == OVERLAYS:
-            return
-        try:
-            image, label = read_pair(record)
-        except ImageFileError:
-            continue  # among the findings
-        panels = {record["image_id"]: image, report.name: draw_sem_seg(image, label, metadata)}
-        picture = side_by_side(panels)
-        present = np.unique(label).tolist()
-        row_height = max(LEGEND_HEIGHT, len(image) // 30)
-        names = legend(present, metadata, width=picture.shape[1], row_height=row_height)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{report.name}_{record['image_id']}.png"
-        cv2.imwrite(str(path), np.concatenate([picture, names])[..., ::-1])
-        written += 1
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, and return the exit code."""
     args = parse(arguments)
@@ -94,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=args.seed,
         workers=args.workers,
     )
-    absent, found = [], False
+    absent, found, there = [], False, False
     for family in FAMILIES.values() if args.name == ALL else [FAMILIES[args.name]]:
         splits = [split for split in family.splits if args.split is None or split in args.split]
         reports = [check.check(family, split) for split in splits]
@@ -105,13 +74,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         for report in reports:
             print(findings_text(report), end="\n\n")
-            found |= bool(report.findings)
+            found |= not report.is_good
             if args.overlays is not None:
-                write_overlays(report, args.overlays, args.seed)
+                write_label_overlays(
+                    report.records,
+                    dataset_name=report.name,
+                    folder=args.overlays,
+                    count=OVERLAYS,
+                    seed=args.seed,
+                )
+        there |= bool(reports)
         if table := shares_table(reports):
             print(table, end="\n\n")
     if absent:
         print("Not on this disk:", *absent, sep="\n")
+    if not there:
+        print(
+            f"no data set in '{args.root}'; pass --root or set DETECTRON2_DATASETS", file=sys.stderr
+        )
+        return 2
     return int(found)
 
 

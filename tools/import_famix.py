@@ -96,7 +96,7 @@ def parse(arguments: list[str] | None) -> Namespace:
     parser.add_argument(
         "--clip-from",
         metavar="FILE",
-        help="official .pth whose frozen layers are the CLIP of --style-bank (default: the config's)",
+        help="official .pth whose frozen layers mined --style-bank (default: the config's CLIP)",
     )
     parser.add_argument("--reverse", action="store_true", help="the file is ours, make it theirs")
     parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")

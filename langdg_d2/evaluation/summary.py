@@ -4,11 +4,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from .benchmark import RECORD, csv_number, csv_text
+from .config_difference import config_difference
 from .markdown import MISSING, markdown_table, percent, published_section
 from .published import published_figures
 from .record import FORMAT
@@ -30,8 +32,8 @@ _SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "protocol": lambda record: record["protocol"],
     "inference": lambda record: record["inference"],
     "source": lambda record: record["source"],
-    # Runs may have been started from different folders.
-    "config file": lambda record: record["config_file"] and Path(record["config_file"]).name,
+    # Of records without the config itself. Runs may have been started from different folders.
+    "config file": lambda record: _config_name(record) if record["config"] is None else None,
     "published figures": lambda record: record["published"],
     "domains and scored classes": lambda record: record["scored_classes"],
     "number of images": lambda record: _column(record, NUM_IMAGES),
@@ -82,7 +84,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
         raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
     try:
         complete = _is_complete(record)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BenchmarkFileError(
             f"'{path}' is no benchmark record ({type(error).__name__}: {error}); "
             "evaluate the run again"
@@ -101,27 +103,25 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
         records: what `read_benchmark` gave, by the name of the run.
 
     Raises:
-        BenchmarkFileError: if there is no run, runs were not measured alike, or two of them are
-            the same run.
+        BenchmarkFileError: if there is no run, runs were not measured alike or configured alike
+            but for seeds and places of files, or two of them are the same run.
     """
     if not records:
         raise BenchmarkFileError("no run to summarize")
     (first, one), *others = records.items()
     for name, other in others:
-        for what, of_first in _shared(one).items():
-            if (of_other := _shared(other)[what]) != of_first:
-                raise BenchmarkFileError(
-                    f"runs differ in their {what}, so their mean would mean nothing: "
-                    f"'{first}' has {of_first}, '{name}' has {of_other}"
-                )
-    names = list(records)
-    for k, name in enumerate(names):
-        for earlier in names[:k]:
-            if records[name]["results"] == records[earlier]["results"]:
-                raise BenchmarkFileError(
-                    f"'{earlier}' and '{name}' have the same scores to the last digit: one run "
-                    "given twice would hide how much runs vary"
-                )
+        if (difference := _difference(one, other)) is not None:
+            what, of_first, of_other = difference
+            raise BenchmarkFileError(
+                f"runs differ in their {what}, so their mean would mean nothing: "
+                f"'{first}' has {of_first}, '{name}' has {of_other}"
+            )
+    for (earlier, one), (name, other) in combinations(records.items(), 2):
+        if (shared := _same_run(one, other)) is not None:
+            raise BenchmarkFileError(
+                f"'{earlier}' and '{name}' have the same {shared}: one run given twice would hide "
+                "how much runs vary"
+            )
     return RunSummary(
         records=records,
         means=_over_runs(records, fmean),
@@ -186,14 +186,52 @@ def summary_csv(summary: RunSummary) -> str:
     return csv_text(header, lines)
 
 
+def _config_name(record: dict[str, Any]) -> str | None:
+    return record["config_file"] and Path(record["config_file"]).name
+
+
 def _shared(record: dict[str, Any]) -> dict[str, Any]:
     return {what: get(record) for what, get in _SHARED.items()}
 
 
+def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """What two runs must share and do not, with both values."""
+    of_other = _shared(other)
+    for what, value in _shared(one).items():
+        if value != of_other[what]:
+            return what, value, of_other[what]
+    if (difference := config_difference(one["config"], other["config"])) is None:
+        return None
+    key, *values = difference
+    return f"config, in '{key}'" if key else "config", values[0], values[1]
+
+
+def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """What gives two records away as those of one run."""
+    if one["results"] == other["results"]:
+        return "scores to the last digit"
+    if one["seed"] != other["seed"]:
+        return None
+    if one["seed"] is not None:
+        return f"seed {one['seed']}"
+    # Evaluations of checkpoints know no seed.
+    return f"weights {one['weights']}" if one["weights"] == other["weights"] else None
+
+
 def _is_complete(record: dict[str, Any]) -> bool:
     results, classes = record["results"], record["scored_classes"]
-    has_all = bool(results) and results.keys() == classes.keys() and "seed" in record
-    return has_all and record["format"] == FORMAT and bool(_shared(record))
+    has_all = bool(results) and results.keys() == classes.keys() and bool(_shared(record))
+    has_all = has_all and {"config_file", "seed", "weights"} <= record.keys()
+    texts = [record["protocol"], record["inference"], *classes.values()]
+    figures = [value for domain in results for value in _table(record, domain).values()]
+    if record["published"] is not None:
+        published_figures(record["published"])
+    return (
+        has_all
+        and record["format"] == FORMAT
+        and all(isinstance(text, str) for text in texts)
+        and all(value is None or isinstance(value, (int, float)) for value in figures)
+    )
 
 
 def _table(record: dict[str, Any], domain: str) -> dict[str, float | None]:

@@ -114,6 +114,19 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
     return np.concatenate(columns[1:], axis=1)
 
 
+def write_png(path: Path, picture: Image) -> None:
+    """Write a picture, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+        ValueError: if it cannot be encoded.
+    """
+    encoded, png = cv2.imencode(".png", picture[..., ::-1])  # OpenCV writes BGR
+    if not encoded:
+        raise ValueError(f"OpenCV cannot encode a picture {picture.shape} as {path}")
+    write_atomically(path, png.tobytes())
+
+
 class OverlayWriter(DatasetEvaluator):
     """Saves image, ground truth and prediction side by side while a model is evaluated."""
 
@@ -176,11 +189,8 @@ class OverlayWriter(DatasetEvaluator):
 
     def _save(self, picture: Image, file_name: str) -> None:
         name = re.sub(r"[^\w.-]+", "_", f"{self._dataset_name}_{Path(file_name).stem}") + ".png"
-        encoded, png = cv2.imencode(".png", picture[..., ::-1])  # OpenCV writes BGR
-        if not encoded:
-            raise ValueError(f"OpenCV cannot encode a picture {picture.shape} as {name}")
         PathManager.mkdirs(self._output_dir)
-        write_atomically(Path(PathManager.get_local_path(self._output_dir)) / name, png.tobytes())
+        write_png(Path(PathManager.get_local_path(self._output_dir)) / name, picture)
 
 
 def _strip_height(panel_height: int) -> int:

@@ -69,6 +69,22 @@ def test_all_breaks_are_reported_at_once_errors_first(copy):
     assert (report.listed, len(report.records)) == (4, 3)
 
 
+def test_transparency_is_noted_and_nothing_is_wrong(copy):
+    add = edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1))
+    add(copy / "synthia/RGB/0000001.png")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
+    assert [finding.kind for finding in report.findings] == [findings.ALPHA]
+    assert report.is_good
+    text = findings_text(report)
+    assert "no problem found" in text
+    assert "NOTE  1 x image with transparency" in text
+    edit(np.zeros_like)(copy / "synthia/RGB/0000002.png")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
+    assert [finding.kind for finding in report.findings] == [findings.BLANK, findings.ALPHA]
+    assert not report.is_good
+    assert "1 kind of problem" in findings_text(report)
+
+
 def test_cases_are_counted_and_only_some_named(copy):
     for k in range(1, 5):
         (copy / f"gta5/labels/0000{k}.png").write_bytes(b"")

@@ -1,5 +1,7 @@
 """Files come out exact, and broken ones are named."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -51,6 +53,42 @@ def test_truncated_file_is_named(tmp_path, kept):
 def test_label_of_another_format_is_refused(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "label.png")
     with pytest.raises(ImageFileError, match=r"label\.png' has shape .* expected an 8-bit image"):
+        read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
+
+
+def write_png(path, depth, colour, rows):
+    """An image of the given bits a pixel and PNG colour type (0 grey, 3 palette), by hand."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    packed = [
+        np.packbits(np.unpackbits(np.uint8(row)[:, None], axis=1)[:, -depth:]) for row in rows
+    ]
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), depth, colour, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
+    palette = chunk(b"PLTE", bytes(range(100, 100 + (3 << depth)))) if colour == 3 else b""
+    body = chunk(b"IHDR", header) + palette + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_palette_indices_of_few_bits_are_ids_and_grey_values_are_refused(tmp_path, depth):
+    ids = [[0, 1, 1, 0], [1, 0, (1 << depth) - 1, 1]]
+    write_png(tmp_path / "palette.png", depth, 3, ids)
+    assert read_train_ids(str(tmp_path / "palette.png"), TRAIN_IDS).tolist() == ids
+    write_png(tmp_path / "grey.png", depth, 0, ids)
+    with pytest.raises(ImageFileError, match=r"grey\.png' has .* expected an 8-bit image"):
+        read_train_ids(str(tmp_path / "grey.png"), TRAIN_IDS)
+    write_png(tmp_path / "grey.png", 8, 0, ids)
+    assert read_train_ids(str(tmp_path / "grey.png"), TRAIN_IDS).tolist() == ids
+
+
+def test_label_compressed_with_losses_is_refused(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "label.png", format="JPEG")
+    with pytest.raises(ImageFileError, match=r"label\.png' is of the format JPEG, expected PNG"):
         read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
 
 

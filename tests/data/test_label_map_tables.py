@@ -1,6 +1,7 @@
 """The document of data sets and label maps: as made, complete, and true."""
 
 import importlib.util
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -70,11 +71,27 @@ def test_rows_say_what_the_sources_say(heading, expected):
     assert expected in [row[: len(expected)] for row in rows(heading)]
 
 
-def test_tool_writes_the_document_or_prints_it(tmp_path, capsys):
+@pytest.fixture
+def tool():
     spec = importlib.util.spec_from_file_location("tool", ROOT / "tools/describe_datasets.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tool_writes_the_document_or_prints_it(tool, tmp_path, capsys):
     tool.main(Namespace(output=tmp_path / "maps.md"))
     tool.main(Namespace(output=None))
     assert capsys.readouterr().out == (tmp_path / "maps.md").read_text(encoding="utf-8")
     assert (tmp_path / "maps.md").read_text(encoding="utf-8") == describe()
+
+
+def test_earlier_document_stays_whole_where_writing_fails(tool, tmp_path, monkeypatch):
+    def full_disk(descriptor):
+        raise OSError("No space left on device")
+
+    (tmp_path / "maps.md").write_text("earlier")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        tool.main(Namespace(output=tmp_path / "maps.md"))
+    assert (tmp_path / "maps.md").read_text() == "earlier"

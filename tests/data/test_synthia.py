@@ -7,6 +7,8 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, ImageFileError, TestMapper, TrainMapper
+from langdg_d2.data.checking import CopyCheck
+from langdg_d2.data.datasets.builtin import FAMILIES
 
 # Train id of raw id 0, 1, ... 22.
 TRAIN_IDS = [255, 10, 2, 0, 1, 4, 8, 5, 13, 7, 11, 18, 17, 255, 255, 6, 9, 12, 14, 15, 16, 3, 255]
@@ -66,3 +68,50 @@ def test_labels_cut_to_8_bits_are_refused_by_name(folder):
     record = DatasetCatalog.get("synthia_sem_seg_all")[1]
     with pytest.raises(ImageFileError, match=r"0000001\.png' has shape .*uint8, expected a 16-bit"):
         TestMapper()(record)
+
+
+@pytest.fixture
+def divided(folder):
+    """The copy as RobustNet's users have it: folders for the splits, and no lists."""
+    for part in ("RGB", "GT/LABELS"):
+        for split, names in {"train": ["0000000", "0000002"], "val": ["0000001"]}.items():
+            (folder / part / split).mkdir()
+            for name in names:
+                (folder / part / f"{name}.png").rename(folder / part / split / f"{name}.png")
+    for split in ("train", "val"):
+        (folder / f"{split}.txt").unlink()
+    return folder
+
+
+def test_folders_tell_the_splits_as_well(divided):
+    for split, ids in {
+        "train": ["0000000", "0000002"],
+        "val": ["0000001"],
+        "all": ["0000000", "0000002", "0000001"],
+    }.items():
+        records = DatasetCatalog.get(f"synthia_sem_seg_{split}")
+        assert [record["image_id"] for record in records] == ids
+        for record in records:
+            assert record["sem_seg_file_name"] == record["file_name"].replace("RGB", "GT/LABELS")
+            assert TestMapper()(record)["sem_seg"].shape == (48, 64)
+
+
+def test_check_looks_through_divided_folders(divided):
+    check = CopyCheck(root=divided.parent, subset=True)
+    for split in ("train", "val", "all"):
+        assert check.check(FAMILIES["synthia"], split).findings == ()
+    (divided / "RGB/val/0000001.png").unlink()
+    for split, image in {"all": "val/0000001", "train": None}.items():
+        found = check.check(FAMILIES["synthia"], split).findings
+        named = [problem.path for finding in found for problem in finding.problems]
+        assert named == ([str(divided / f"GT/LABELS/{image}.png")] if image else [])
+
+
+def test_two_layouts_at_once_are_named_instead_of_choosing_one(divided):
+    (divided / "train.txt").write_text("0000000.png")
+    with pytest.raises(DatasetError, match=r"RGB/train', .*train\.txt' all tell the split 'train'"):
+        DatasetCatalog.get("synthia_sem_seg_train")
+    (divided / "RGB/0000009.png").touch()
+    for split in ("train", "val", "all"):
+        with pytest.raises(DatasetError, match=r"RGB', .*RGB/train', .*RGB/val' all hold images"):
+            DatasetCatalog.get(f"synthia_sem_seg_{split}")

@@ -25,17 +25,19 @@ MIOUS = {1: {"cityscapes": 48.0, "acdc_fog": 40.0}, 2: {"cityscapes": 49.5, "acd
 MIOUS[3] = {"cityscapes": 46.1, "acdc_fog": 43.3}
 
 
-def run_files(folder: Path, seed: int, classes: str = "19", images: int = 5, **changes: Any) -> str:
-    """The output folder of a run, written by the real writer; domains and figures by its seed."""
+def run_files(
+    folder: Path, number: int, classes: str = "19", images: int = 5, **changes: Any
+) -> str:
+    """The output folder of a run, written by the real writer; domains and figures by its number."""
     results = {}
-    for domain, miou in MIOUS[seed].items():
+    for domain, miou in MIOUS[number].items():
         per_class = {f"IoU-{name}": miou for name in CLASS_SUBSETS[classes]}
         table = {"mIoU": miou, "mIoU_detectron2": math.nan, "mIoU_13": miou + 1}
         results[domain] = {"sem_seg": table | per_class | {"num_images": float(images)}}
     results["mean"] = mean_over_targets(results, source="gta5")
-    arguments = {"protocol": "famix", "source": "gta5", "seed": seed, "config_file": "a/gta5.py"}
-    write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder / str(seed))
-    return str(folder / str(seed))
+    arguments = {"protocol": "famix", "source": "gta5", "seed": number, "config_file": "a/gta5.py"}
+    write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder / str(number))
+    return str(folder / str(number))
 
 
 def summarize(*runs: str) -> Any:
@@ -104,12 +106,15 @@ def test_the_csv_is_unrounded(tmp_path: Path) -> None:
         ({"images": 4}, "number of images.*5.0.*4.0"),
         ({"config_file": "b/no_mixing.py"}, "config file.*gta5.py.*no_mixing.py"),
         ({"published": "famix_rn50_gta5"}, "published figures.*None.*famix_rn50_gta5"),
+        ({"config": {"optimizer": {"lr": 9}}}, "config, in 'optimizer.lr'.*has 0.1.*has 9"),
+        ({"config": "optimizer.lr = 9"}, "differ in their config,.*has optimizer.lr = 9"),
     ],
 )
 def test_runs_measured_otherwise_are_not_averaged(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    first, other = run_files(tmp_path, 1), run_files(tmp_path, 2, **changes)
+    config = {"config": {"optimizer": {"lr": 0.1}}} if "config" in changes else {}
+    first, other = run_files(tmp_path, 1, **config), run_files(tmp_path, 2, **changes)
     with pytest.raises(BenchmarkFileError, match=message) as error:
         summarize(first, other)
     assert f"'{first}'" in str(error.value)
@@ -133,6 +138,27 @@ def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
         summarize_runs({})
 
 
+def test_another_seed_and_other_places_of_files_are_no_difference(tmp_path: Path) -> None:
+    runs = []
+    for seed in (1, 2):
+        config = {"train": {"seed": seed, "output_dir": f"out{seed}"}, "optimizer": {"lr": 0.1}}
+        # The file's name says nothing beside the config itself.
+        runs.append(run_files(tmp_path, seed, config=config, config_file=f"{seed}.yaml"))
+    assert len(summarize(*runs).records) == 2
+
+
+def test_runs_of_one_seed_are_refused_and_checkpoints_evaluated_without_one_are_not(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BenchmarkFileError, match="1' and '.*2' have the same seed 1"):
+        summarize(run_files(tmp_path, 1), run_files(tmp_path, 2, seed=1))
+    first = run_files(tmp_path, 1, seed=None, weights="a.pth")
+    assert len(summarize(first, run_files(tmp_path, 2, weights="b.pth")).records) == 2
+    assert len(summarize(first, run_files(tmp_path, 2, seed=None, weights="b.pth")).records)
+    with pytest.raises(BenchmarkFileError, match="1' and '.*2' have the same weights a.pth"):
+        summarize(first, run_files(tmp_path, 2, seed=None, weights="a.pth"))
+
+
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     path = Path(run_files(tmp_path, 1)) / "benchmark.json"
     record = json.loads(path.read_text())
@@ -152,7 +178,12 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     for broken in ([], {"format": 1}, record | {"format": 99}, record | {"results": {}}):
         path.write_text(json.dumps(broken))
         refused("no benchmark record|incomplete")
-    path.write_text(json.dumps(record | {"results": {"cityscapes": 3}}))
-    refused("no benchmark record|incomplete")
+    texts = record["results"] | {"cityscapes": {"sem_seg": {"mIoU": "48.0"}}}
+    for results in ({"cityscapes": 3}, texts):
+        path.write_text(json.dumps(record | {"results": results}))
+        refused("no benchmark record|incomplete")
+    for wrong in ({"inference": 3}, {"published": "nobody"}):
+        path.write_text(json.dumps(record | wrong))
+        refused("no benchmark record|incomplete")
     path.unlink()
     refused("cannot read.*No such file")

@@ -1,4 +1,4 @@
-"""Mining batches and whole source sets: choice of patches, resuming, sharing out."""
+"""Mining batches and whole source sets: resuming, sharing out."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -22,7 +22,6 @@ from langdg_d2.styles import (
     load_bank,
     mine_source,
 )
-from langdg_d2.styles.mining import choose_patches
 
 CLASSES = ("road", "car", "sky")
 STYLES = ("old", "new", "odd")
@@ -77,21 +76,6 @@ def same(first: StyleBank, second: StyleBank) -> bool:
     names = ("mean", "std", "class_id", "cosine_before", "cosine_after")
     equal = all(torch.equal(getattr(first, n), getattr(second, n)) for n in names)
     return equal and first.prompts == second.prompts and first.header == second.header
-
-
-def test_first_patch_of_each_class_is_chosen_cell_by_cell_over_the_images():
-    classes = torch.randint(0, 4, (5, 3, 2), dtype=torch.uint8)
-    choice = choose_patches(classes)
-    assert choice.class_ids == sorted(set(classes.flatten().tolist()))
-    for class_id, place in zip(choice.class_ids, choice.places, strict=True):
-        slow = next(
-            (image, row, col)
-            for row in range(3)
-            for col in range(2)
-            for image in range(5)
-            if classes[image, row, col] == class_id
-        )
-        assert place == slow
 
 
 def test_mined_styles_are_the_optimised_statistics_of_the_chosen_patches(tiny_clip):

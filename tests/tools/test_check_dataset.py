@@ -10,6 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+
+from langdg_d2.visualization.label_overlays import LEGEND_HEIGHT
 
 TOOL = Path(__file__).parents[2] / "tools/check_dataset.py"
 
@@ -61,6 +64,20 @@ def test_breaks_in_several_data_sets_are_all_printed(tool, copy, capsys):
     assert "acdc_fog: no" in output.split("Not on this disk:")[1]
 
 
+def test_root_without_any_data_set_is_no_good_copy(tool, tmp_path, capsys):
+    assert tool.main(["all", "--root", str(tmp_path), "--split", "val"]) == 2
+    captured = capsys.readouterr()
+    assert f"no data set in '{tmp_path}'" in captured.err
+    assert "cityscapes: no" in captured.out
+
+
+def test_notes_are_printed_and_leave_the_exit_code_alone(tool, copy, capsys):
+    path = copy / "synthia/RGB/0000001.png"
+    Image.open(path).convert("RGBA").save(path)
+    assert tool.main(["synthia", "--root", str(copy), "--subset"]) == 0
+    assert "image with transparency" in capsys.readouterr().out
+
+
 def test_single_data_set_that_is_absent_is_a_finding(tool, datasets, capsys):
     assert tool.main(["idd", "--root", str(datasets)]) == 1
     assert "Set DETECTRON2_DATASETS" in capsys.readouterr().out
@@ -99,7 +116,14 @@ def test_overlays_show_labels_over_readable_images_and_follow_the_seed(tool, cop
     # Image and overlay side by side, a title above, a legend below.
     height, width, _ = pictures[0][0].shape
     assert width >= 2 * 64
-    assert height > 48 + tool.LEGEND_HEIGHT
+    assert height > 48 + LEGEND_HEIGHT
+
+
+def test_overlay_that_cannot_be_written_is_an_error(tool, copy, tmp_path):
+    for k in range(4):
+        (tmp_path / f"synthia_sem_seg_val_{k:07d}.png").mkdir()
+    with pytest.raises(OSError, match=r"synthia_sem_seg_val_\d+\.png"):
+        tool.main(["synthia", "--root", str(copy), "--split", "val", "--overlays", str(tmp_path)])
 
 
 def test_runs_as_a_command_on_the_folder_of_the_environment(datasets):

@@ -182,6 +182,15 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
     )
 
 
+def test_misspelt_changes_of_the_config_are_told_in_a_line(run, checkpoint):
+    for change, message in {
+        "model.backbne.x=1": "import_famix: override 'model.backbne.x=1': the config has no key",
+        "model": "import_famix: ",
+    }.items():
+        output = run("--checkpoint", checkpoint, "--output", "out", opts=[change], refused=True)
+        assert output.startswith(message)
+
+
 def test_an_existing_file_is_not_replaced(run, checkpoint):
     before = checkpoint.read_bytes()
     output = run("--checkpoint", checkpoint, "--output", checkpoint, refused=True)

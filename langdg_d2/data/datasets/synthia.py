@@ -62,7 +62,9 @@ def _has_images(folder: Path) -> bool:
 
 def _unclear(places: list[Path], do_what: str) -> DatasetError:
     listed = ", ".join(f"'{place}'" for place in places)
-    return DatasetError(f"{DATASET}: {listed} all {do_what}. Keep one layout and move the rest away")
+    return DatasetError(
+        f"{DATASET}: {listed} all {do_what}. Keep one layout and move the rest away"
+    )
 
 
 FAMILIES = (

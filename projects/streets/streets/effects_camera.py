@@ -1,4 +1,4 @@
-"""What stands between the scene and the file: drops on the glass, a cheap lens, its sensor, JPEG."""
+"""From the windscreen to the file: drops on the glass, a cheap lens, its sensor, JPEG."""
 
 from dataclasses import dataclass
 
@@ -168,4 +168,4 @@ class Jpeg:
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         setting = [cv2.IMWRITE_JPEG_QUALITY, round(float(rng.uniform(*self.quality)))]
         _, stream = cv2.imencode(".jpg", image[..., ::-1], setting)
-        return cv2.imdecode(stream, cv2.IMREAD_COLOR)[..., ::-1].copy()
+        return np.ascontiguousarray(np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))[..., ::-1])

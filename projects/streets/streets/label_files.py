@@ -84,7 +84,8 @@ def _mapillary_palette() -> tuple[int, ...]:
 _train_ids = to_train_ids(_IDS)
 PALETTE_LABEL_IDS = LabelFile(tuple(_IDS.tolist()), tuple(label_id_palette()))
 # Licence plates are -1 in Cityscapes, which is 255 in eight bits.
-LABEL_IDS = LabelFile(tuple(np.where(_IDS == LABEL_ID["license plate"], IGNORE, _IDS).tolist()))
+_plates = np.isin(_IDS, LABEL_ID["license plate"])
+LABEL_IDS = LabelFile(tuple(np.where(_plates, IGNORE, _IDS).tolist()))
 TRAIN_IDS = LabelFile(tuple(_train_ids.tolist()))
 URBANSYN_IDS = LabelFile(
     tuple(np.where(_train_ids == IGNORE, _URBANSYN_UNLABELED, _train_ids).tolist())

@@ -256,7 +256,7 @@ LOOKS: dict[str, Look] = {
             Fog((0.0006, 0.0020), reach=250),
             CheapLens((0.003, 0.009), (0.0010, 0.0022), falloff=5.0, stray=0.10),
             WrongSettings((-1.3, 0.35), (-0.35, 0.40), (-0.12, 0.22)),
-            SmallSensor((0.025, 0.065), 0.005),
+            SmallSensor((0.03, 0.09), 0.006),
         ),
         display=(Sharpening(0.8), Jpeg((12, 34))),
     ),

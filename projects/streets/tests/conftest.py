@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pytest
 from streets.camera import Camera
-from streets.cities import GAME_CITY, OLD_TOWN
+from streets.cities import GAME_CITY, INDUSTRIAL_TOWN, OLD_TOWN, SUN_METROPOLIS
 from streets.classes import to_train_ids
 from streets.raster import rasterize
 from streets.scenes import Scene, build_scene
@@ -20,12 +20,6 @@ SIZE = (96, 192)
 def scenes() -> list[Scene]:
     """Sixty scenes of the source city."""
     return [build_scene(GAME_CITY, np.random.default_rng([1, k])) for k in range(60)]
-
-
-@pytest.fixture(scope="session")
-def old_town() -> list[Scene]:
-    """Thirty scenes of the second city."""
-    return [build_scene(OLD_TOWN, np.random.default_rng([1, k])) for k in range(30)]
 
 
 def count_classes(scenes: list[Scene]) -> np.ndarray:
@@ -44,7 +38,9 @@ def class_counts(scenes: list[Scene]) -> np.ndarray:
     return count_classes(scenes)
 
 
-@pytest.fixture(scope="session")
-def old_town_counts(old_town: list[Scene]) -> np.ndarray:
-    """Pixels of every train class in every scene of the second city."""
-    return count_classes(old_town)
+@pytest.fixture(scope="session", params=[OLD_TOWN, SUN_METROPOLIS, INDUSTRIAL_TOWN])
+def unseen_city_counts(request: pytest.FixtureRequest) -> np.ndarray:
+    """Pixels of every train class in forty scenes of another city."""
+    return count_classes(
+        [build_scene(request.param, np.random.default_rng([1, k])) for k in range(40)]
+    )

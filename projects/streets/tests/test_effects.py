@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from streets.camera import Camera, Pose
 from streets.classes import LABEL_ID
 from streets.effects_air import Fog, Glow, RainStreaks, Sensor, SnowFlakes, koschmieder
 from streets.effects_surface import Headlights, SnowCover, StreetLamps, WetGround
 from streets.frame import Frame
+from streets.light import Sky, sky_radiance
 from streets.looks import LOOKS
 from streets.raster import SKY_DEPTH
 from streets.render import develop, shade
@@ -56,6 +58,25 @@ def test_no_fog_changes_nothing_and_distance_only_loses_contrast() -> None:
     seen = koschmieder(radiance, depth, 0.02, (1, 1, 1))
     before, after = radiance[0, 0] - radiance[0, 1], seen[0, 0] - seen[0, 1]
     np.testing.assert_allclose(after, before * np.exp(-0.8), atol=1e-6)
+
+
+def test_a_low_sun_lights_the_sky_on_its_side_along_the_horizon() -> None:
+    light = replace(LOOKS["dusk"].light, clouds=(0.0, 0.0))
+    size, level = (64, 64), 0.15
+    pose = Pose(position=(0, 1, 0), yaw=0, pitch=0.5, roll=0, field_of_view=1.2)
+    camera = Camera.from_pose(pose, size)
+    where = np.arange(size[0] * size[1])
+
+    def seen(azimuth: float) -> np.ndarray:
+        to_sun = np.array([np.sin(azimuth) * 0.98, level, np.cos(azimuth) * 0.98], np.float32)
+        sky = Sky(to_sun=to_sun, cover=0.0, drift=np.zeros(2))
+        rays = camera.ray_slopes(0.5)
+        return sky_radiance(light, sky, camera, rays, where).reshape(*size, 3)
+
+    ahead, behind = seen(0.0), seen(np.pi)
+    assert ahead[40].mean() > 1.7 * behind[40].mean()
+    assert ahead[40, :, 0].mean() > 1.5 * ahead[40, :, 2].mean()  # warm
+    assert ahead[2].mean() < 0.6 * ahead[40].mean()
 
 
 def test_snow_covers_what_faces_up_and_not_walls(frame: Frame) -> None:

@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from streets.classes import LABEL_ID, label_id_palette, to_train_ids
-from streets.files import Naming, acdc_files, cityscapes_files, gta5_files, write_sample
+from streets.domains import DOMAINS, Domain
+from streets.files import Naming, write_sample
+from streets.label_files import mapillary_classes
+from streets.namings import acdc_files, cityscapes_files, gta5_files, mapillary_files
 from streets.render import Rendering
 from streets.sample import draw_sample
 
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_maps import (
+    CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
+    MAPILLARY_A,
+    MAPILLARY_B,
+    TRAIN_IDS,
+)
 
 _SIZE = (48, 96)
 
@@ -75,6 +84,43 @@ def test_grey_labels_hold_exact_ids(
     np.testing.assert_array_equal(CITYSCAPES_LABEL_IDS.decode(stored), trained)
     np.testing.assert_array_equal(TRAIN_IDS.decode(trained), to_train_ids(rendering.label_ids))
     assert (stored[20, 30:34] == 255).all()  # Cityscapes' -1 in eight bits
+
+
+def test_mapillary_labels_are_a_palette_png_that_both_maps_read_alike(
+    tmp_path: Path, rendering: Rendering
+) -> None:
+    files = mapillary_files(tmp_path, "val", 3)
+    write_sample(rendering, files)
+    with Image.open(files.labels[0][0]) as label:
+        assert label.mode == "P"
+        stored, shown = np.asarray(label), np.asarray(label.convert("RGB"))
+    train_ids = to_train_ids(rendering.label_ids)
+    for encoding in (MAPILLARY_A, MAPILLARY_B):
+        np.testing.assert_array_equal(encoding.decode(stored), train_ids)
+    names = {MAPILLARY_A.raw_names[raw] for raw in np.unique(stored)}
+    assert {"construction--flat--road", "construction--flat--sidewalk", "nature--sky"} <= names
+    assert (stored[-1] == 64).all()  # the ego vehicle
+    assert (shown[train_ids == 0] == CITYSCAPES_19.colors[0]).all()
+    classes = mapillary_classes()
+    assert [entry["name"] for entry in classes] == list(MAPILLARY_A.raw_names.values())
+    assert classes[13]["color"] == list(CITYSCAPES_19.colors[0])
+    assert sum(bool(entry["evaluate"]) for entry in classes) == len(CITYSCAPES_19) + 3
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
+def test_no_two_scenes_share_a_file(domain: Domain) -> None:
+    splits = ("train", "val") if domain.has_train else ("val",)
+    first, last = (1, 2), (999, 1000)
+    if domain.name == "gta5":  # numbered through
+        splits = ("train",)
+    paths = [
+        path
+        for split in splits
+        for number in (*first, *last)
+        for path in domain.files(Path(), split, number).all
+    ]
+    assert len(set(paths)) == len(paths)
+    assert {path.parts[0] for path in paths} == {domain.folder}
 
 
 def test_writing_leaves_no_unfinished_files(tmp_path: Path, rendering: Rendering) -> None:

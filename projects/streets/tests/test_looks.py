@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from streets.cities import GAME_CITY, OLD_TOWN
+from streets.cities import GAME_CITY, INDUSTRIAL_TOWN, OLD_TOWN, SUN_METROPOLIS
 from streets.classes import LABEL_ID
+from streets.domains import DOMAINS, TARGET_LOOKS, VALIDATION_LOOKS
 from streets.looks import LOOKS, get_look
 from streets.render import Rendering, render
 from streets.sample import draw_sample
@@ -43,7 +44,7 @@ def test_looks_leave_label_and_depth_alone(look: str, drawn: dict[str, list[Rend
 def test_looks_change_the_image(look: str, drawn: dict[str, list[Rendering]]) -> None:
     for mine, clear in zip(drawn[look], drawn["clear"], strict=True):
         difference = np.abs(mine.image.astype(float) - clear.image)
-        assert difference.mean() > 10
+        assert difference.mean() > 6
 
 
 def test_night_is_dark_but_for_lamps(drawn: dict[str, list[Rendering]]) -> None:
@@ -76,6 +77,37 @@ def test_looks_of_one_city_share_the_scene_and_another_city_does_not() -> None:
         same = LOOKS[look].city is GAME_CITY
         assert np.array_equal(label, labels["clear"]) == same
     assert LOOKS["other_city"].city is OLD_TOWN
+    assert LOOKS["third_city"].city is SUN_METROPOLIS
+    assert LOOKS["smoggy_industry"].city is INDUSTRIAL_TOWN
+
+
+def test_every_look_is_the_source_a_target_or_for_validation() -> None:
+    assert [domain.look for domain in DOMAINS] == list(LOOKS)
+    assert len(TARGET_LOOKS) >= 8
+    assert set(LOOKS) - {"clear"} == {*TARGET_LOOKS, *VALIDATION_LOOKS}
+    assert not set(TARGET_LOOKS) & set(VALIDATION_LOOKS)
+
+
+def test_dusk_lies_between_day_and_night(drawn: dict[str, list[Rendering]]) -> None:
+    night, dusk, day = (_brightness(drawn[look], "sky") for look in ("night", "dusk", "clear"))
+    assert 1.5 * night < dusk < 0.9 * day
+
+
+def test_a_cheap_camera_is_noisy_and_rarely_colour_true(
+    drawn: dict[str, list[Rendering]],
+) -> None:
+    def grain(rendering: Rendering) -> float:  # of the sky, which has none of its own
+        sky = rendering.label_ids == LABEL_ID["sky"]
+        gray = rendering.image.astype(float).mean(axis=2)
+        return float(np.median(np.abs(np.diff(gray, axis=1))[sky[:, 1:] & sky[:, :-1]]))
+
+    def cast(rendering: Rendering) -> float:
+        road = rendering.image[rendering.label_ids == LABEL_ID["road"]].astype(float).mean(0)
+        return float(np.ptp(road))
+
+    for measure in (grain, cast):
+        cheap = np.mean([measure(r) for r in drawn["noisy_camera"]])
+        assert cheap > 1.3 * np.mean([measure(r) for r in drawn["clear"]])
 
 
 def test_samples_depend_on_seed_and_index_only_through_their_values() -> None:
@@ -97,5 +129,5 @@ def test_any_size_works(look: str, size: tuple[int, int]) -> None:
 
 
 def test_an_unknown_look_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'dusk'.*clear.*snow"):
-        get_look("dusk")
+    with pytest.raises(ValueError, match=r"'blizzard'.*clear.*snow"):
+        get_look("blizzard")

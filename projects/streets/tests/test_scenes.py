@@ -1,12 +1,15 @@
 """Statistics and geometry of the made-up scenes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from streets.camera import Camera
-from streets.cities import GAME_CITY, OLD_TOWN, City
+from streets.camera import Camera, Pose, View
+from streets.cities import GAME_CITY, INDUSTRIAL_TOWN, OLD_TOWN, SUN_METROPOLIS, City
 from streets.classes import LABEL_ID
 from streets.layouts import LAYOUTS
 from streets.mesh import Emitter
+from streets.plants import tree
 from streets.raster import rasterize
 from streets.scenes import Scene, build_scene
 
@@ -22,11 +25,7 @@ _SANE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("city", ["class_counts", "old_town_counts"])
-def test_all_classes_occur_in_a_citys_proportions(
-    city: str, request: pytest.FixtureRequest
-) -> None:
-    counts = request.getfixturevalue(city)
+def _check_proportions(counts: np.ndarray) -> None:
     share = 100 * counts.sum(0) / counts.sum()
     outside = {
         name: round(float(share[k]), 3)
@@ -34,11 +33,17 @@ def test_all_classes_occur_in_a_citys_proportions(
         if not _SANE[name][0] <= share[k] <= _SANE[name][1]
     }
     assert outside == {}
+    assert (counts > 0).sum(0)[: len(CITYSCAPES_19)].min() >= 3
 
 
-def test_every_class_occurs_in_several_scenes(class_counts: np.ndarray) -> None:
-    present = (class_counts > 0).sum(0)[: len(CITYSCAPES_19)]
-    assert present.min() >= 3
+def test_all_classes_occur_in_a_citys_proportions(class_counts: np.ndarray) -> None:
+    _check_proportions(class_counts)
+
+
+def test_unseen_cities_have_all_classes_in_a_citys_proportions(
+    unseen_city_counts: np.ndarray,
+) -> None:
+    _check_proportions(unseen_city_counts)
 
 
 def test_scenes_differ(scenes: list[Scene], class_counts: np.ndarray) -> None:
@@ -52,7 +57,11 @@ def test_scenes_differ(scenes: list[Scene], class_counts: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(LAYOUTS))
-@pytest.mark.parametrize("city", [GAME_CITY, OLD_TOWN], ids=["game", "old town"])
+@pytest.mark.parametrize(
+    "city",
+    [GAME_CITY, OLD_TOWN, SUN_METROPOLIS, INDUSTRIAL_TOWN],
+    ids=["game", "old town", "metropolis", "industrial"],
+)
 def test_every_layout_builds_in_every_city(kind: str, city: City) -> None:
     scene = build_scene(city, np.random.default_rng(5), kind=kind)
     assert scene.layout.kind == kind
@@ -107,6 +116,21 @@ def test_people_have_the_size_of_people(scenes: list[Scene]) -> None:
     assert min(heights) > 1.0
     assert max(heights) < 2.15
     assert np.mean(heights) == pytest.approx(1.68, abs=0.08)
+
+
+def test_cities_plant_their_own_kinds_of_trees() -> None:
+    view = View.from_pose(
+        Pose(position=(0, 1.5, 0), yaw=0, pitch=0, roll=0, field_of_view=np.pi / 2)
+    )
+    spot = np.array([0.0, 0.0, 20.0])
+
+    def slim(city: City) -> float:  # palms have their crown at the top of a bare stem
+        grown = [tree(spot, city, np.random.default_rng(k), view) for k in range(60)]
+        return float(np.mean([item.lift > 0.6 * item.top for item in grown]))
+
+    assert slim(GAME_CITY) == 0
+    assert 0.25 < slim(SUN_METROPOLIS) < 0.6
+    assert slim(replace(GAME_CITY, trees=("palm",))) == 1
 
 
 def test_same_generator_state_gives_the_same_scene() -> None:

@@ -6,10 +6,11 @@ quite the same.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from streets.files import write_whole
 from streets.sample import draw_sample
 
 BOXES_PER_SCENE = 40
-_FIELDS = 5  # class, top, left, bottom, right
+_BOX_VALUES = 5  # class, top, left, bottom, right
 _EMPTY = -1
 _SETTINGS_FILE = "pool.json"
 
@@ -95,8 +96,8 @@ def scene_look(settings: PoolSettings, index: int) -> str:
     return pick_weighted(np.random.default_rng([settings.seed, index]), WORLD_LOOKS)
 
 
-def load_or_draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> Pool:
-    """Open a pool, drawing the scenes that are missing.
+def draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> None:
+    """Draw the scenes of a pool that are not there yet.
 
     Args:
         folder: of the pool's files; 0.39 MB a scene of 256 x 512.
@@ -106,43 +107,63 @@ def load_or_draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> 
     Raises:
         FileExistsError: if the folder holds a pool with other settings.
     """
-    arrays = _open_arrays(folder, settings)
-    missing = np.flatnonzero(~arrays["done"]).tolist()
-    if missing:
-        del arrays
-        with (
-            get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as processes,
-            tqdm(total=len(missing), unit="scene", desc="scenes", disable=None) as progress,
-        ):
-            for _ in processes.imap_unordered(
-                partial(_draw_scene, folder, settings), missing, chunksize=8
-            ):
-                progress.update()
-        arrays = _open_arrays(folder, settings)
+    _claim(folder, settings)
+    missing = np.flatnonzero(~_open(folder, "done")).tolist()
+    if not missing:
+        return
+    with (
+        get_context("spawn").Pool(workers, start_worker) as processes,
+        tqdm(total=len(missing), unit="scene", desc=folder.name, disable=None) as progress,
+    ):
+        draw = partial(_draw_scene, folder, settings)
+        for _ in processes.imap_unordered(draw, missing, chunksize=8):
+            progress.update()
+
+
+def start_worker(*_: int) -> None:
+    """Prepare a process that works beside others: they already share the cores."""
+    cv2.setNumThreads(1)
+
+
+def open_pool(folder: Path) -> Pool:
+    """Open a pool that `draw_pool` has made; images are read when they are needed.
+
+    Raises:
+        FileNotFoundError: if it is not there or not complete.
+    """
+    record = folder / _SETTINGS_FILE
+    if not record.is_file() or not _open(folder, "done").all():
+        raise FileNotFoundError(f"{folder} holds no complete pool of scenes; draw_pool makes it")
+    content = json.loads(record.read_text())
+    settings = PoolSettings(**{field.name: content[field.name] for field in fields(PoolSettings)})
     names = list(WORLD_LOOKS)
     looks = [names.index(scene_look(settings, n)) for n in range(settings.scenes)]
-    return Pool(arrays["images"], np.array(arrays["boxes"]), np.array(looks))
+    return Pool(_open(folder, "images"), np.array(_open(folder, "boxes")), np.array(looks))
 
 
-def _open_arrays(folder: Path, settings: PoolSettings, mode: str = "r") -> dict[str, np.ndarray]:
+def _claim(folder: Path, settings: PoolSettings) -> None:
     record = folder / _SETTINGS_FILE
     wanted = asdict(settings) | {"world_looks": WORLD_LOOKS}
+    if record.is_file():
+        if (found := json.loads(record.read_text())) != wanted:
+            raise FileExistsError(
+                f"{record} is of a pool with other settings: {found}, wanted {wanted}; choose "
+                "another output folder or delete that one"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
     shapes = {
         "images": ((settings.scenes, settings.height, settings.width, 3), np.uint8),
-        "boxes": ((settings.scenes, BOXES_PER_SCENE, _FIELDS), np.int16),
+        "boxes": ((settings.scenes, BOXES_PER_SCENE, _BOX_VALUES), np.int16),
         "done": ((settings.scenes,), np.bool_),
     }
-    if not record.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, (shape, dtype) in shapes.items():
-            np.lib.format.open_memmap(_file(folder, name), "w+", dtype, shape).flush()
-        write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
-    elif (found := json.loads(record.read_text())) != wanted:
-        raise FileExistsError(
-            f"{record} is of a pool with other settings: {found}, wanted {wanted}; "
-            "choose another output folder or delete that one"
-        )
-    return {name: np.load(_file(folder, name), mmap_mode=mode) for name in shapes}
+    for name, (shape, dtype) in shapes.items():
+        np.lib.format.open_memmap(_file(folder, name), "w+", dtype, shape).flush()
+    write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
+
+
+def _open(folder: Path, name: str, mode: Literal["r", "r+"] = "r") -> np.ndarray:
+    return np.load(_file(folder, name), mmap_mode=mode)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -159,8 +180,8 @@ def _draw_scene(folder: Path, settings: PoolSettings, index: int) -> None:
     rng = np.random.default_rng([settings.seed, index, len(CITYSCAPES_19)])
     found = find_boxes(drawn.label_ids, rng)
     kept = found[rng.permutation(len(found))[:BOXES_PER_SCENE]]
-    arrays = _open_arrays(folder, settings, "r+")
-    arrays["images"][index] = drawn.image
-    arrays["boxes"][index] = _EMPTY
-    arrays["boxes"][index, : len(kept)] = kept
-    arrays["done"][index] = True
+    boxes = _open(folder, "boxes", "r+")
+    boxes[index] = _EMPTY
+    boxes[index, : len(kept)] = kept
+    _open(folder, "images", "r+")[index] = drawn.image
+    _open(folder, "done", "r+")[index] = True

@@ -1,0 +1,45 @@
+"""Whether runs had one configuration, but for their seeds and the places of their files."""
+
+from collections.abc import Iterator
+from typing import Any
+
+# Last parts of keys that tell a seed, or where files are.
+_FREE = frozenset({"seed", "output_dir", "init_checkpoint", "path"})
+# Where the bank is, and what training fills in and an evaluation alone does not.
+_FREE_KEYS = frozenset({"styles.bank", "optimizer.params.model", "lr_scheduler.optimizer"})
+# Not set where a checkpoint holds them.
+_CLIP_WEIGHTS = "weights"
+
+
+def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
+    """The key in which two recorded configurations differ, of several the outermost.
+
+    Seeds and places of files do not count, nor whether CLIP's weights were read anew.
+
+    Args:
+        one: configuration as in a benchmark record: plain data, text or None.
+        other: the one to compare with it.
+
+    Returns:
+        Dotted key ("" for a whole text) and both values, None for one that is not set; or None
+        where nothing differs.
+    """
+    first, second = dict(_leaves(one)), dict(_leaves(other))
+    differing = []
+    for key in first | second:
+        name = key.rpartition(".")[2]
+        values = first.get(key), second.get(key)
+        free = name in _FREE or key in _FREE_KEYS or (name == _CLIP_WEIGHTS and None in values)
+        if not free and values[0] != values[1]:
+            differing.append((key, *values))
+    # Other keys may refer to it.
+    return min(differing, key=lambda found: found[0].count("."), default=None)
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; positions in lists are keys too, empty containers values."""
+    if not isinstance(node, (dict, list)) or not node:
+        yield key, node
+        return
+    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(child, f"{key}.{name}" if key else str(name))

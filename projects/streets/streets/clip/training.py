@@ -1,0 +1,267 @@
+"""Contrastive training of the small CLIP, where many captions are true of an image."""
+
+import io
+import math
+import time
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip import CLIP
+from open_clip.modified_resnet import ModifiedResNet
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from langdg_d2.modeling import PixelNormalization, load_clip
+from streets.clip.batches import Batches, BatchSettings
+from streets.clip.crops import start_worker
+from streets.files import write_whole
+
+_MOST_LOGIT_SCALE = math.log(100)  # as CLIP
+_FIRST_DECAY_STEPS = 10  # the average forgets the random start within some of these
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What decides the trained weights, together with the pool.
+
+    Attributes:
+        steps: of the optimiser.
+        lr: highest learning rate; cosine to 0 after the warm-up.
+        warmup: steps.
+        weight_decay: of matrices and kernels; not of token embeddings, most of which no caption
+            uses.
+        small_size, small_share: crops are of this size for this share of the steps, which is
+            faster; then of the architecture's.
+        average_decay: of the running average of weights, which is what is kept.
+        batches: how they are drawn.
+    """
+
+    steps: int
+    lr: float = 1e-3
+    warmup: int = 200
+    weight_decay: float = 0.05
+    small_size: int = 64
+    small_share: float = 0.6
+    average_decay: float = 0.998
+    batches: BatchSettings = field(default_factory=BatchSettings)
+
+
+def contrastive_loss(similarity: Tensor, truth: Tensor) -> Tensor:
+    """Every true pair against the false ones of its image, and against those of its caption.
+
+    With one true caption for each image and all others false this is CLIP's loss. True pairs do
+    not compete with each other, and pairs of unknown truth take no part.
+
+    Args:
+        similarity: (N, T) of images and captions, times the temperature's inverse.
+        truth: (N, T), 1 true, -1 false, 0 unknown.
+    """
+    return 0.5 * (_one_way(similarity, truth) + _one_way(similarity.T, truth.T))
+
+
+def _one_way(similarity: Tensor, truth: Tensor) -> Tensor:
+    against = similarity.masked_fill(truth >= 0, -math.inf).logsumexp(dim=1, keepdim=True)
+    each = F.softplus(against - similarity).masked_fill(truth <= 0, 0)
+    counts = (truth > 0).sum(dim=1)
+    return (each.sum(dim=1) / counts.clamp(min=1))[counts > 0].mean()
+
+
+def embed_images(tower: ModifiedResNet, images: Tensor) -> Tensor:
+    """CLIP's embeddings of normalised images of any size, (N, D) of unit length.
+
+    Attention pooling has positions for images of the architecture's size only; the features of
+    others are resized to these.
+    """
+    features = tower.stem(images)
+    for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
+        features = layer(features)
+    side = math.isqrt(tower.attnpool.positional_embedding.shape[0] - 1)
+    if features.shape[-2:] != (side, side):
+        features = F.interpolate(features, size=(side, side), mode="bilinear")
+    return F.normalize(tower.attnpool(features), dim=1)
+
+
+def input_size(clip: CLIP) -> int:
+    """Side of the images that a CLIP is made for."""
+    size = clip.visual.image_size
+    return size if isinstance(size, int) else size[0]
+
+
+def clip_normalization() -> PixelNormalization:
+    """As CLIP's images are normalised, from 0..255."""
+    return PixelNormalization(
+        mean=[255 * value for value in open_clip.OPENAI_DATASET_MEAN],
+        std=[255 * value for value in open_clip.OPENAI_DATASET_STD],
+    )
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """Linear warm-up, then half a cosine to 0."""
+    if step < settings.warmup:
+        return settings.lr * (step + 1) / settings.warmup
+    progress = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
+    """Move a running average of weights and BatchNorm statistics a little toward the model."""
+    decay = min(decay, step / (step + _FIRST_DECAY_STEPS))
+    current = model.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(current[name], 1 - decay)
+        else:
+            value.copy_(current[name])
+
+
+class ClipTrainer:
+    """Trains a CLIP from random weights, and goes on where it stopped.
+
+    Attributes:
+        clip: being trained.
+        average: running average of its weights.
+        step: how many are done.
+        seconds: of training, over all its runs.
+
+    Args:
+        clip_name: JSON path of the architecture.
+        pool: folder of the scenes.
+        settings: of the training.
+        checkpoint: file to keep the state in.
+        workers: processes that make batches.
+
+    Raises:
+        ValueError: if the checkpoint is of other settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        clip_name: str,
+        pool: Path,
+        settings: TrainSettings,
+        checkpoint: Path,
+        workers: int,
+    ) -> None:
+        self._settings = settings
+        self._checkpoint = checkpoint
+        self._workers = workers
+        self.clip: CLIP = load_clip(name=clip_name, weights=None)
+        self.clip.visual.to(memory_format=torch.channels_last)
+        self.average = deepcopy(self.clip)
+        self._optimizer = _optimizer(self.clip, settings)
+        self._normalize = clip_normalization()
+        self.step = 0
+        self.seconds = 0.0
+        self._resume()
+        self._batches = Batches(
+            folder=pool,
+            clip_name=clip_name,
+            settings=settings.batches,
+            sizes={0: settings.small_size}
+            | {round(settings.small_share * settings.steps): input_size(self.clip)},
+            steps=settings.steps,
+        )
+
+    def train(self, *, checkpoint_period: int = 200) -> CLIP:
+        """Train to the end and return the averaged model, in eval mode.
+
+        Args:
+            checkpoint_period: steps between two savings.
+        """
+        self.clip.train()
+        started = time.perf_counter() - self.seconds
+        loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=range(self.step, self._settings.steps),
+            num_workers=self._workers,
+            worker_init_fn=start_worker,
+        )
+        with tqdm(
+            total=self._settings.steps, initial=self.step, unit="step", desc="CLIP", disable=None
+        ) as progress:
+            for batch in loader:
+                loss = self._train_step(*batch)
+                progress.update()
+                progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                if self.step % checkpoint_period == 0 or self.step == self._settings.steps:
+                    self.seconds = time.perf_counter() - started
+                    self._save()
+        return self.average.eval()
+
+    def _train_step(self, images: Tensor, tokens: Tensor, truth: Tensor) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._settings, self.step)
+        normalized = self._normalize(images).contiguous(memory_format=torch.channels_last)
+        seen = embed_images(self.clip.visual, normalized)
+        said = self.clip.encode_text(tokens, normalize=True)
+        loss = contrastive_loss(self.clip.logit_scale.exp() * seen @ said.T, truth)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.clip.parameters(), 1.0)
+        self._optimizer.step()
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(max=_MOST_LOGIT_SCALE)
+        self.step += 1
+        update_average(self.average, self.clip, decay=self._settings.average_decay, step=self.step)
+        return loss.item()
+
+    def _save(self) -> None:
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "settings": asdict(self._settings),
+                "step": self.step,
+                "seconds": self.seconds,
+                "clip": self.clip.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+            },
+            buffer,
+        )
+        write_whole(self._checkpoint, buffer.getvalue())
+
+    def _resume(self) -> None:
+        if not self._checkpoint.is_file():
+            return
+        state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
+        wanted = asdict(self._settings)
+        if state["settings"] != wanted:
+            raise ValueError(
+                f"{self._checkpoint} is of a training with {state['settings']}, wanted {wanted}; "
+                "delete it or choose another output folder"
+            )
+        self.clip.load_state_dict(state["clip"])
+        self.average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def _optimizer(clip: CLIP, settings: TrainSettings) -> torch.optim.AdamW:
+    named = list(clip.named_parameters())
+    decayed = [p for name, p in named if p.ndim > 1 and "embedding" not in name]
+    others = [p for name, p in named if p.ndim <= 1 or "embedding" in name]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others}],
+        lr=settings.lr,
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
+
+
+def write_weights(path: Path, clip: CLIP) -> None:
+    """Save as safetensors, matrices and kernels in half precision, which `load_clip` widens."""
+    state = {
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
+        for name, value in clip.state_dict().items()
+    }
+    write_whole(path, save(state))

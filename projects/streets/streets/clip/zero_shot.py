@@ -1,0 +1,106 @@
+"""Zero-shot accuracy of a CLIP on held-out scenes: which class, which look, told by text alone."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from open_clip import CLIP
+from torch import Tensor
+
+from langdg_d2.modeling import TextEncoder
+from langdg_d2.structures import CITYSCAPES_19
+from streets.clip.appearances import LOOK_NAMES, LOOKS, WORLD_LOOKS, appear
+from streets.clip.crops import Pool
+from streets.clip.training import clip_normalization, embed_images, input_size
+
+_AT_ONCE = 128
+UNNAMED = "unnamed"  # key of the results of unnamed looks
+
+
+@torch.no_grad()
+def zero_shot(
+    clip: CLIP, *, clip_name: str, pool: Pool, crops_per_class: int, seed: int = 0
+) -> dict[str, Any]:
+    """Accuracies and confusions of a CLIP, with CLIP's 80 sentence templates averaged.
+
+    Classes are told by their plain names, looks by "<look> <class>" with the true class, and both
+    together among all such texts, the targets of style mining.
+
+    Args:
+        clip: in eval mode.
+        clip_name: name or JSON path of its architecture.
+        pool: held-out scenes.
+        crops_per_class: at most so many crops of every class in every look.
+        seed: of the crops.
+
+    Returns:
+        JSON types: `class_accuracy`, `look_accuracy`, `joint_accuracy` over all named looks, shares
+        of 0..1; `crops`; `looks`, the same for each look, and for unnamed ones the class alone;
+        `classes`, accuracy by true class; `class_confusion` and `look_confusion`, counts with a row
+        for each true class or look.
+    """
+    text = TextEncoder(clip=clip, name=clip_name)
+    names = CITYSCAPES_19.names
+    plain = text.encode(names)
+    full = text.encode([f"{look} {name}" for look in LOOK_NAMES for name in names])
+    full = full.unflatten(0, (len(LOOK_NAMES), len(names)))  # (looks, classes, D)
+    size = input_size(clip)
+    class_confusion = np.zeros((len(names), len(names)), int)
+    look_confusion = np.zeros((len(LOOK_NAMES), len(LOOK_NAMES)), int)
+    per_look: dict[str, dict[str, float]] = {}
+    for number, look in enumerate((*LOOK_NAMES, None)):
+        rng = np.random.default_rng([seed, number])
+        crops, truth = _draw(pool, look, crops_per_class, size, rng)
+        seen = _embed(clip, crops)
+        guess = (seen @ plain.T).argmax(dim=1).numpy()
+        result = {"crops": len(truth), "class_accuracy": float((guess == truth).mean())}
+        if look is not None:
+            np.add.at(class_confusion, (truth, guess), 1)
+            scores = torch.einsum("nd,lcd->nlc", seen, full)
+            look_guess = scores[torch.arange(len(truth)), :, truth].argmax(dim=1).numpy()
+            np.add.at(look_confusion[number], look_guess, 1)
+            both = scores.flatten(1).argmax(dim=1).numpy() == number * len(names) + truth
+            result["look_accuracy"] = float((look_guess == number).mean())
+            result["joint_accuracy"] = float(both.mean())
+        per_look[look or UNNAMED] = result
+    return {
+        **_averages([per_look[look] for look in LOOK_NAMES]),
+        "looks": per_look,
+        "classes": {
+            name: float(row[k] / max(row.sum(), 1))
+            for k, (name, row) in enumerate(zip(names, class_confusion, strict=True))
+        },
+        "class_confusion": class_confusion.tolist(),
+        "look_confusion": look_confusion.tolist(),
+    }
+
+
+def _averages(results: list[dict[str, float]]) -> dict[str, float]:
+    crops = [result["crops"] for result in results]
+    means = {
+        key: float(np.average([result[key] for result in results], weights=crops))
+        for key in ("class_accuracy", "look_accuracy", "joint_accuracy")
+    }
+    return means | {"crops": sum(crops)}
+
+
+def _draw(
+    pool: Pool, look: str | None, per_class: int, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of every class in a look, (M, size, size, 3) uint8, and the classes, (M,)."""
+    bases = tuple(WORLD_LOOKS) if look is None else LOOKS[look].bases
+    crops, truth = [], []
+    for class_id in range(len(CITYSCAPES_19)):
+        places = pool.of_class(class_id, bases)
+        for place in places[rng.permutation(len(places))[:per_class]]:
+            crops.append(appear(pool.cut(place, size), look, rng))
+            truth.append(class_id)
+    return np.stack(crops), np.array(truth)
+
+
+def _embed(clip: CLIP, crops: np.ndarray) -> Tensor:
+    normalize = clip_normalization()
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+    return torch.cat(
+        [embed_images(clip.visual, normalize(part)) for part in images.split(_AT_ONCE)]
+    )

@@ -1,0 +1,137 @@
+"""Train the small CLIP of streets on its own scenes, test it zero-shot, write weights and card.
+
+Example:
+    python projects/streets/train_clip.py --output output/small_clip --workers 2
+
+A run that was cut goes on where it stopped when it is started again.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from streets.clip.appearances import CONDITIONS, STYLES
+from streets.clip.batches import BatchSettings
+from streets.clip.crops import PoolSettings, draw_pool, open_pool
+from streets.clip.model_card import model_card
+from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
+from streets.clip.zero_shot import zero_shot
+from streets.files import write_whole
+
+from langdg_d2.modeling import load_clip
+
+_CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
+
+# Seeds of scenes, far from those that benchmarks are drawn with.
+_TRAIN_SCENES = 9_100_000
+_HELD_OUT_SCENES = 9_200_000
+_CROPS_PER_CLASS = 12
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="scenes, checkpoint, results")
+    add("--config", type=Path, default=_CONFIG, metavar="JSON", help="architecture")
+    add("--scenes", type=int, default=4000, metavar="N", help="to train on, 0.4 MB each [4000]")
+    add("--held-out", type=int, default=400, metavar="N", help="scenes to test on [400]")
+    add("--steps", type=int, default=6000, metavar="N", help="of training [6000]")
+    add("--images", type=int, default=128, metavar="N", help="crops a step [128]")
+    add("--lr", type=float, default=1e-3, help="highest learning rate [0.001]")
+    add("--small-share", type=float, default=0.6, metavar="S", help="steps on 64-pixel crops [0.6]")
+    add("--seed", type=int, default=0, help="of scenes and training [0]")
+    add("--workers", type=int, default=2, metavar="N", help="processes [2]")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> TrainSettings:
+    return TrainSettings(
+        steps=options.steps,
+        lr=options.lr,
+        warmup=min(200, options.steps // 10),
+        small_share=options.small_share,
+        batches=BatchSettings(images=options.images, seed=options.seed),
+    )
+
+
+def _draw_scenes(options: argparse.Namespace) -> tuple[Path, Path]:
+    folders = (options.output / "scenes", options.output / "held_out")
+    counts = (options.scenes, options.held_out)
+    seeds = (_TRAIN_SCENES + options.seed, _HELD_OUT_SCENES + options.seed)
+    for folder, count, seed in zip(folders, counts, seeds, strict=True):
+        draw_pool(folder, PoolSettings(scenes=count, seed=seed), workers=options.workers)
+    return folders
+
+
+def _write_results(
+    options: argparse.Namespace, settings: TrainSettings, results: dict[str, Any], minutes: float
+) -> None:
+    weights = options.output / "small_clip.safetensors"
+    clip = load_clip(name=str(options.config), weights=str(weights))
+    facts = {
+        "parameters": sum(p.numel() for p in clip.parameters()) / 1e6,
+        "size": input_size(clip),
+        "megabytes": weights.stat().st_size / 1e6,
+        "command": f"python projects/streets/train_clip.py {_arguments(options)}",
+        "minutes": minutes,
+        "machine": f"{torch.get_num_threads()} CPU threads ({platform.machine()})",
+        "scenes": options.scenes,
+        "held_out": options.held_out,
+        "steps": settings.steps,
+        "images": settings.batches.images,
+        "unnamed_share": settings.batches.unnamed_share,
+        "conditions": len(CONDITIONS),
+        "styles": len(STYLES),
+    }
+    record = json.dumps({**facts, **results}, indent=1)
+    write_whole(options.output / "clip.json", (record + "\n").encode())
+    write_whole(options.output / "README.md", model_card(results, facts=facts).encode())
+
+
+def _arguments(options: argparse.Namespace) -> str:
+    """What was set apart from folders, as it is typed."""
+    names = ("scenes", "held_out", "steps", "images", "lr", "small_share", "seed", "workers")
+    return " ".join(f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    options = argument_parser().parse_args(arguments)
+    settings = _settings(options)
+    try:
+        scenes, held_out = _draw_scenes(options)
+        trainer = ClipTrainer(
+            clip_name=str(options.config),
+            pool=scenes,
+            settings=settings,
+            checkpoint=options.output / "checkpoint.pt",
+            workers=options.workers,
+        )
+    except (ValueError, FileExistsError) as error:
+        sys.exit(f"error: {error}")
+    weights = options.output / "small_clip.safetensors"
+    write_weights(weights, trainer.train())
+    clip = load_clip(name=str(options.config), weights=str(weights))
+    clip.visual.to(memory_format=torch.channels_last)
+    results = zero_shot(
+        clip,
+        clip_name=str(options.config),
+        pool=open_pool(held_out),
+        crops_per_class=_CROPS_PER_CLASS,
+    )
+    _write_results(options, settings, results, trainer.seconds / 60)
+    print(
+        f"class {results['class_accuracy']:.1%}, look {results['look_accuracy']:.1%}, both "
+        f"{results['joint_accuracy']:.1%} of {results['crops']} held-out crops; {weights}"
+    )
+
+
+if __name__ == "__main__":
+    main()

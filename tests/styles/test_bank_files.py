@@ -1,0 +1,153 @@
+"""Files of style banks: what is no bank, or a damaged one, is refused by name."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import langdg_d2
+from langdg_d2.styles.bank import StyleBank
+from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+
+MakeBank = Callable[..., StyleBank]
+Content = Callable[[StyleBank], tuple[object, ...]]
+
+KEY = "langdg_d2.style_bank"
+TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
+
+
+def test_a_new_folder_is_made_and_an_earlier_bank_replaced(tmp_path: Path, bank: MakeBank) -> None:
+    path = tmp_path / "new" / "folder" / "styles.safetensors"
+    bank().save(path)
+    bank().subset(classes=["car"]).save(str(path))
+    assert len(StyleBank.load(str(path))) == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_same_bank_gives_the_same_bytes(tmp_path: Path, bank: MakeBank) -> None:
+    for k in range(5):
+        bank().save(tmp_path / str(k))
+    assert len({(tmp_path / str(k)).read_bytes() for k in range(5)}) == 1
+
+
+def test_loaded_tensors_do_not_depend_on_the_file(
+    tmp_path: Path, bank: MakeBank, content: Content
+) -> None:
+    path = tmp_path / "styles.safetensors"
+    bank().save(path)
+    loaded = StyleBank.load(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert content(loaded) == content(bank())
+
+
+def test_file_tells_who_made_it(tmp_path: Path, bank: MakeBank, header: BankHeader) -> None:
+    bank().save(tmp_path / "styles")
+    created_by = StyleBank.load(tmp_path / "styles").header.created_by
+    assert created_by == f"langdg_d2 {langdg_d2.__version__}"
+    bank(header=replace(header, created_by="langdg_d2 9.9")).save(tmp_path / "styles")
+    assert StyleBank.load(tmp_path / "styles").header.created_by == "langdg_d2 9.9"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(StyleBankError) as caught:
+        StyleBank.load(path)
+    assert str(path) in str(caught.value)
+    assert "tools/mine_styles.py" in str(caught.value)
+    return str(caught.value)
+
+
+def test_files_that_are_no_bank_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "styles"
+    assert "No such file" in refusal(path)
+    assert refusal(tmp_path)
+    path.write_bytes(b"")
+    assert refusal(path)
+    torch.save({"mean": torch.zeros(1)}, path)
+    assert refusal(path)
+    save_file({"conv1.weight": torch.zeros(3)}, path)
+    assert f"without the entry '{KEY}'" in refusal(path)
+    save_file({"mean": torch.zeros(3)}, path, metadata={"format": "pt"})
+    assert f"without the entry '{KEY}'" in refusal(path)
+
+
+def test_version_tensors_and_record_have_to_be_right(
+    tmp_path: Path, bank: MakeBank, content: Content, write: Callable[..., None], header: BankHeader
+) -> None:
+    path = tmp_path / "styles"
+    write(path)
+    assert content(StyleBank.load(path)) == content(bank())
+    write(path, version=2)
+    assert "version 2, this program reads version 1" in refusal(path)
+    write(path, prompts=["photo"] * 4)
+    assert "mean is (5, 2) torch.float32, expected (4, 2)" in refusal(path)
+    write(path, prompts=[1, 2, 3, 4, 5])
+    assert "of type {'int'}, expected strings" in refusal(path)
+    write(path, header=asdict(header) | {"colour": "red"})
+    assert "colour" in refusal(path)
+    write(path, header={})
+    assert "clip_name" in refusal(path)
+    metadata = {KEY: json.dumps({"version": 1, "header": asdict(header), "prompts": ["photo"]})}
+    save_file({"mean": torch.zeros(5, 2)}, path, metadata=metadata)
+    assert "holds ['mean'], expected ['class_id', 'cosine_after'," in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "3", "{", '{"version": 1}', "[" * 10**5])
+def test_records_that_are_no_record_are_refused(
+    text: str, tmp_path: Path, arguments: Callable[..., dict[str, Any]]
+) -> None:
+    tensors = {name: arguments()[name] for name in TENSORS}
+    save_file(tensors, tmp_path / "styles", metadata={KEY: text})
+    assert refusal(tmp_path / "styles")
+
+
+def complaint(path: Path) -> str:
+    """What loading a file ends with; "" if it loads. Other errors than a bank's pass through."""
+    try:
+        StyleBank.load(path)
+    except StyleBankError as error:
+        return str(error)
+    return ""
+
+
+def test_every_truncation_is_refused(tmp_path: Path, bank: MakeBank) -> None:
+    path = tmp_path / "styles"
+    bank().save(path)
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 7):
+        path.write_bytes(whole[:size])
+        assert str(path) in complaint(path), size
+    path.write_bytes(whole + b"\0")
+    assert str(path) in complaint(path)
+
+
+def test_random_and_damaged_bytes_never_crash(tmp_path: Path, bank: MakeBank) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "styles"
+    bank().save(path)
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    for _ in range(300):
+        path.write_bytes(rng.integers(0, 256, rng.integers(0, 200), dtype=np.uint8).tobytes())
+        assert str(path) in complaint(path)
+        damaged = whole.copy()
+        damaged[rng.integers(0, len(whole), rng.integers(1, 4))] = rng.integers(0, 256)
+        path.write_bytes(damaged.tobytes())
+        assert complaint(path) == "" or str(path) in complaint(path)
+
+
+def test_a_pickle_is_refused_without_running_it(tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save(Payload(), tmp_path / "styles")
+    assert refusal(tmp_path / "styles")
+    assert not (tmp_path / "ran").exists()
+    torch.load(tmp_path / "styles", weights_only=False)
+    assert (tmp_path / "ran").exists()  # it would have run

@@ -1,0 +1,112 @@
+"""Headers of style banks: checked, and compared with the model and with each other."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from langdg_d2.styles.bank import StyleBank
+from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+
+MakeBank = Callable[..., StyleBank]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_name": 3}, "clip_name is 3, expected <class 'str'>"),
+        ({"seed": "7"}, "seed is '7'"),
+        ({"channels": 0}, "channels is 0, expected a positive number"),
+        ({"grid": (3,)}, r"grid is \(3,\), expected rows and columns"),
+        ({"grid": (3, 0)}, "grid is"),
+        ({"class_names": ()}, r"class_names is \(\), expected distinct names"),
+        ({"class_names": ("road", "road")}, "distinct"),
+        ({"class_names": ("road", "ignore")}, "none of them 'ignore'"),
+        ({"class_names": (1, 2)}, "class_names"),
+        ({"ignore_label": 2}, "ignore_label is 2, expected a number from 3, .* to 255"),
+        ({"ignore_label": 256}, "ignore_label is 256"),
+        ({"settings": {"lr": math.nan}}, "settings cannot be written as JSON"),
+        ({"settings": {"prompts": {"a"}}}, "settings cannot be written as JSON"),
+        ({"settings": [1]}, "settings is"),
+    ],
+)
+def test_headers_are_checked(changes: dict[str, Any], message: str, header: BankHeader) -> None:
+    with pytest.raises(StyleBankError, match=message):
+        replace(header, **changes)
+
+
+def test_lists_in_a_header_become_what_a_file_gives_back(header: BankHeader) -> None:
+    made = replace(header, grid=[3, 3], class_names=list(header.class_names), settings={"a": (1,)})
+    assert made == replace(header, settings={"a": [1]})
+
+
+def test_the_bank_of_the_model_passes_and_only_what_is_given_is_compared(
+    bank: MakeBank, header: BankHeader
+) -> None:
+    one = bank()
+    one.check()
+    one.check(clip_name="RN50-quickgelu", channels=2)
+    one.check(
+        clip_name=header.clip_name,
+        clip_fingerprint=header.clip_fingerprint,
+        layer="layer1",
+        channels=2,
+        grid=[3, 3],
+        class_names=["road", "car", "sky"],
+        ignore_label=255,
+    )
+    with pytest.raises(StyleBankError, match="channels: the bank has 2, the model 3"):
+        one.check(clip_name="RN50-quickgelu", channels=3)
+
+
+def test_another_models_bank_is_refused_with_all_differences(bank: MakeBank) -> None:
+    with pytest.raises(StyleBankError) as caught:
+        bank().check(
+            clip_name="RN101-quickgelu",
+            clip_fingerprint="fedcba9876543210",
+            layer="layer2",
+            channels=4,
+            grid=(1, 1),
+            class_names=("road",),
+            ignore_label=254,
+        )
+    head, *lines = str(caught.value).splitlines()
+    assert "tools/mine_styles.py" in head
+    assert "the bank that belongs to this model" in head
+    assert lines == [
+        "- clip_name: the bank has 'RN50-quickgelu', the model 'RN101-quickgelu'",
+        "- clip_fingerprint: the bank has '0123456789abcdef', the model 'fedcba9876543210'",
+        "- layer: the bank has 'layer1', the model 'layer2'",
+        "- channels: the bank has 2, the model 4",
+        "- grid: the bank has (3, 3), the model (1, 1)",
+        "- class_names: the bank has ('road', 'car', 'sky'), the model ('road',)",
+        "- ignore_label: the bank has 255, the model 254",
+    ]
+
+
+def test_differing_settings_are_named_down_to_the_entry_and_long_lists_kept_short(
+    header: BankHeader,
+) -> None:
+    own = replace(header, settings={"pin": {"steps": 1, "lr": 1.0}, "prompts": [*"abcdef"]})
+    other = {"pin": {"steps": 2, "lr": 1.0}, "prompts": [*"bcdefgh"], "crop": [4, 5]}
+    assert own.differences({"settings": other, "seed": 7}, other="that") == [
+        "settings.pin.steps: the bank has 1, that 2",
+        "settings.prompts: the bank has 6 items such as 'a', that 7 items such as 'g', 'h'",
+        "settings.crop: the bank has None, that [4, 5]",
+    ]
+    reordered = {"settings": dict(own.settings) | {"prompts": [*"fedcba"]}}
+    assert own.differences(reordered, other="that") == [
+        "settings.prompts: the bank has 6 items such as 'a', 'b', 'c', ..., "
+        "that 6 items such as 'f', 'e', 'd', ..."
+    ]
+
+
+def test_parts_of_a_merged_header_are_the_headers_merged(
+    bank: MakeBank, header: BankHeader
+) -> None:
+    parts = [replace(header, seed=seed, settings={"steps": seed}) for seed in (1, 2, 3)]
+    merged = StyleBank.merge([bank(header=part) for part in parts])
+    assert merged.header.parts == parts
+    assert header.parts == [header]
