@@ -29,7 +29,8 @@ $(INSTALLED): requirements.txt setup.py projects/detectron2_lite/setup.py
 	touch $@
 
 quickstart: $(INSTALLED)  ## draw street scenes, train on one look of them, evaluate on the others
-	$(BIN)/python projects/streets/generate.py --output $(OUTPUT)/datasets
+	$(BIN)/python projects/streets/generate.py --output $(OUTPUT)/datasets \
+		--looks other_city,fog,night,rain,snow
 	DETECTRON2_DATASETS=$(OUTPUT)/datasets $(BIN)/python tools/train_net.py \
 		--config-file projects/streets/configs/quickstart.py --num-gpus 0 \
 		train.output_dir=$(OUTPUT)
