@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from streets.clip.appearances import CONDITIONS, STYLES
+from streets.clip.appearances import CONDITIONS, STYLES, WORLD_LOOKS
 from streets.clip.batches import BatchSettings
 from streets.clip.crops import PoolSettings, draw_pool, open_pool
 from streets.clip.model_card import model_card
@@ -30,6 +30,7 @@ _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 _TRAIN_SCENES = 9_100_000
 _HELD_OUT_SCENES = 9_200_000
 _CROPS_PER_CLASS = 12
+_RAMP = (0.12, 0.4)  # shares of the steps; see `BatchSettings.ramp`
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -42,10 +43,10 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--config", type=Path, default=_CONFIG, metavar="JSON", help="architecture")
     add("--scenes", type=int, default=4000, metavar="N", help="to train on, 0.4 MB each [4000]")
     add("--held-out", type=int, default=400, metavar="N", help="scenes to test on [400]")
-    add("--steps", type=int, default=6000, metavar="N", help="of training [6000]")
-    add("--images", type=int, default=128, metavar="N", help="crops a step [128]")
-    add("--lr", type=float, default=1e-3, help="highest learning rate [0.001]")
-    add("--small-share", type=float, default=0.6, metavar="S", help="steps on 64-pixel crops [0.6]")
+    add("--steps", type=int, default=10_000, metavar="N", help="of training [10000]")
+    add("--images", type=int, default=64, metavar="N", help="crops a step [64]")
+    add("--lr", type=float, default=1.5e-3, help="highest learning rate [0.0015]")
+    add("--small-share", type=float, default=0.7, metavar="S", help="steps on 64-pixel crops [0.7]")
     add("--seed", type=int, default=0, help="of scenes and training [0]")
     add("--workers", type=int, default=2, metavar="N", help="processes [2]")
     return parser
@@ -57,7 +58,11 @@ def _settings(options: argparse.Namespace) -> TrainSettings:
         lr=options.lr,
         warmup=min(200, options.steps // 10),
         small_share=options.small_share,
-        batches=BatchSettings(images=options.images, seed=options.seed),
+        batches=BatchSettings(
+            images=options.images,
+            ramp=(round(_RAMP[0] * options.steps), round(_RAMP[1] * options.steps)),
+            seed=options.seed,
+        ),
     )
 
 
@@ -86,7 +91,9 @@ def _write_results(
         "held_out": options.held_out,
         "steps": settings.steps,
         "images": settings.batches.images,
+        "plain_share": settings.batches.plain_share,
         "unnamed_share": settings.batches.unnamed_share,
+        "world_looks": ", ".join(WORLD_LOOKS),
         "conditions": len(CONDITIONS),
         "styles": len(STYLES),
     }

@@ -39,16 +39,19 @@ from streets.clip.texture_steps import (
     vignette,
 )
 
-# Rendered looks and how often a scene is drawn in each; styles are painted over daylight.
+# Rendered looks and how often a scene is drawn in each; styles are painted over daylight. What
+# CLIP's own training data would show too: cities, weather and light, but no faults of one camera.
 WORLD_LOOKS = {
-    "clear": 0.34,
-    "other_city": 0.22,
-    "fog": 0.11,
-    "night": 0.11,
-    "rain": 0.11,
-    "snow": 0.11,
+    "clear": 0.28,
+    "other_city": 0.16,
+    "third_city": 0.16,
+    "fog": 0.08,
+    "night": 0.08,
+    "rain": 0.08,
+    "snow": 0.08,
+    "dusk": 0.08,
 }
-DAYLIGHT = ("clear", "other_city")
+DAYLIGHT = ("clear", "other_city", "third_city")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ CONDITIONS: dict[str, Appearance] = {
         tone((1.5, 2.0), (1.4, 1.8)), saturation((0.3, 0.6)), bloom((0.8, 1.5), (4, 10))
     ),
     "golden-hour": _painted(tint((1.25, 0.92, 0.52)), tone((0.9, 1.2), (1.05, 1.3))),
-    "dusky": _painted(tint((0.62, 0.52, 0.78)), tone((1.1, 1.5), (0.8, 1.0))),
+    "dusky": _over("dusk"),
     "moonlit": _painted(
         duotone((0.0, 0.01, 0.05), (0.30, 0.40, 0.62), (0.8, 1.0)), tone((1.2, 1.7))
     ),

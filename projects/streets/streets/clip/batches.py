@@ -16,7 +16,7 @@ from langdg_d2.structures import CITYSCAPES_19
 from streets.clip.appearances import LOOK_NAMES, LOOKS, WORLD_LOOKS, appear
 from streets.clip.captions import UNKNOWN, Meaning, draw_caption, meanings_of, truth
 from streets.clip.crops import Pool, open_pool
-from streets.draws import pick
+from streets.draws import chance, pick
 
 
 class Batch(NamedTuple):
@@ -41,15 +41,18 @@ class BatchSettings:
         images: in a batch.
         looks: named looks that occur in a batch: few, so that captions that differ in the class
             only or in the look only meet.
-        unnamed_share: of images in unnamed looks.
         plain_share: of images as they were rendered, with the class as the only caption.
+        ramp: first all images are plain, and between these two steps their share falls to
+            `plain_share`. In strong looks from the start classes are learned far more slowly.
+        unnamed_share: of the other images in unnamed looks.
         seed: of all draws.
     """
 
-    images: int = 128
+    images: int = 64
     looks: int = 12
-    unnamed_share: float = 0.25
     plain_share: float = 0.25
+    ramp: tuple[int, int] = (0, 0)
+    unnamed_share: float = 0.35
     seed: int = 0
 
 
@@ -121,15 +124,19 @@ class Batches(Dataset[Batch]):
     def _tokenizer(self):
         return load_tokenizer(name=self._clip_name)
 
+    def _plain_share(self, step: int) -> float:
+        start, end = self._settings.ramp
+        done = min(max(step - start, 0) / max(end - start, 1), 1) if step < end else 1
+        return 1 - done * (1 - self._settings.plain_share)
+
     def _draw(
-        self, chosen: list[int], size: int, rng: np.random.Generator
+        self, plain_share: float, chosen: list[int], size: int, rng: np.random.Generator
     ) -> tuple[int, int, np.ndarray]:
         """Class, look and crop of one image, whose look is one of the chosen or unknown."""
-        kind = rng.random()
-        plain = kind < self._settings.plain_share
-        unknown = plain or kind < self._settings.plain_share + self._settings.unnamed_share
-        look = UNKNOWN if unknown else pick(rng, chosen)
-        name = None if unknown else LOOK_NAMES[look]
+        plain = chance(rng, plain_share)
+        unnamed = chance(rng, self._settings.unnamed_share)
+        look = UNKNOWN if plain or unnamed else pick(rng, chosen)
+        name = None if look == UNKNOWN else LOOK_NAMES[look]
         base = pick(rng, tuple(WORLD_LOOKS) if name is None else LOOKS[name].bases)
         class_id, place = self._index.draw(base, rng)
         crop = self._pool.cut(place, size, rng)
@@ -144,7 +151,7 @@ class Batches(Dataset[Batch]):
         chosen = rng.choice(len(LOOK_NAMES), self._settings.looks, replace=False).tolist()
         shown, crops = [], []
         for _ in range(self._settings.images):
-            class_id, look, crop = self._draw(chosen, size, rng)
+            class_id, look, crop = self._draw(self._plain_share(step), chosen, size, rng)
             crops.append(crop)
             shown.append(Meaning(class_id, look))
         said = meanings_of(shown)

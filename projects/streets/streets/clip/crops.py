@@ -111,13 +111,16 @@ def draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> None:
     missing = np.flatnonzero(~_open(folder, "done")).tolist()
     if not missing:
         return
-    with (
-        get_context("spawn").Pool(workers, start_worker) as processes,
-        tqdm(total=len(missing), unit="scene", desc=folder.name, disable=None) as progress,
-    ):
-        draw = partial(_draw_scene, folder, settings)
-        for _ in processes.imap_unordered(draw, missing, chunksize=8):
-            progress.update()
+    draw = partial(_draw_scene, folder, settings)
+    with tqdm(total=len(missing), unit="scene", desc=folder.name, disable=None) as progress:
+        if workers <= 1:
+            for index in missing:
+                draw(index)
+                progress.update()
+            return
+        with get_context("spawn").Pool(workers, start_worker) as processes:
+            for _ in processes.imap_unordered(draw, missing, chunksize=8):
+                progress.update()
 
 
 def start_worker(*_: int) -> None:

@@ -28,10 +28,12 @@ clip = load_clip(
 ## Data
 
 Crops of scenes from `streets`, drawn with a seed that no benchmark uses; no image of a benchmark is
-among them, but the same city models and weather are. Captions vary class and look: the 19 classes
-of Cityscapes, the {conditions} driving conditions and {styles} art styles of the project's prompt
-packs, of which each stands for a procedural appearance (`streets/clip/appearances.py`). A share of
-{unnamed_share:.0%} of the crops is in random looks without a name.
+among them, but the same city models, weather and light are (rendered looks: {world_looks}), as a
+CLIP of the internet has seen them too. Captions vary class and look: the 19 classes of Cityscapes,
+the {conditions} driving conditions and {styles} art styles of the project's prompt packs, of which
+each stands for a procedural appearance (`streets/clip/appearances.py`). {plain_share:.0%} of the
+crops are as rendered, {unnamed_share:.0%} of the others in random looks without a name; training
+begins with the former alone.
 
 ## Zero-shot accuracy
 
@@ -63,8 +65,7 @@ def model_card(
 
     Args:
         results: of `zero_shot`.
-        facts: the remaining fields: parameters, size, megabytes, command, minutes, machine, scenes,
-            steps, images, conditions, styles, unnamed_share, held_out.
+        facts: the remaining fields of the card.
     """
     looks = results["looks"]
     rows = [f"| **all named** | {_percents(results)} |"]

@@ -44,11 +44,11 @@ class TrainSettings:
     """
 
     steps: int
-    lr: float = 1e-3
+    lr: float = 1.5e-3
     warmup: int = 200
     weight_decay: float = 0.05
     small_size: int = 64
-    small_share: float = 0.6
+    small_share: float = 0.7
     average_decay: float = 0.998
     batches: BatchSettings = field(default_factory=BatchSettings)
 
@@ -86,6 +86,19 @@ def embed_images(tower: ModifiedResNet, images: Tensor) -> Tensor:
     if features.shape[-2:] != (side, side):
         features = F.interpolate(features, size=(side, side), mode="bilinear")
     return F.normalize(tower.attnpool(features), dim=1)
+
+
+def embed_texts(clip: CLIP, tokens: Tensor) -> Tensor:
+    """CLIP's embeddings of captions (T, context length), (T, D) of unit length.
+
+    The same as `clip.encode_text`, without the padding after the longest caption, which is most of
+    the context; the text tower looks back only.
+    """
+    ends = tokens.argmax(dim=1)  # the end mark has the highest number
+    length = int(ends.max()) + 1
+    x = clip.token_embedding(tokens[:, :length]) + clip.positional_embedding[:length]
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+    return F.normalize(x[torch.arange(len(x)), ends] @ clip.text_projection, dim=1)
 
 
 def input_size(clip: CLIP) -> int:
@@ -203,7 +216,7 @@ class ClipTrainer:
             group["lr"] = learning_rate(self._settings, self.step)
         normalized = self._normalize(images).contiguous(memory_format=torch.channels_last)
         seen = embed_images(self.clip.visual, normalized)
-        said = self.clip.encode_text(tokens, normalize=True)
+        said = embed_texts(self.clip, tokens)
         loss = contrastive_loss(self.clip.logit_scale.exp() * seen @ said.T, truth)
         self._optimizer.zero_grad()
         loss.backward()

@@ -1,5 +1,6 @@
 """Zero-shot accuracy of a CLIP on held-out scenes: which class, which look, told by text alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ UNNAMED = "unnamed"  # key of the results of unnamed looks
 
 @torch.no_grad()
 def zero_shot(
-    clip: CLIP, *, clip_name: str, pool: Pool, crops_per_class: int, seed: int = 0
+    clip: CLIP,
+    *,
+    clip_name: str,
+    pool: Pool,
+    crops_per_class: int,
+    look_names: Sequence[str] = LOOK_NAMES,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Accuracies and confusions of a CLIP, with CLIP's 80 sentence templates averaged.
 
@@ -31,6 +38,7 @@ def zero_shot(
         clip_name: name or JSON path of its architecture.
         pool: held-out scenes.
         crops_per_class: at most so many crops of every class in every look.
+        look_names: looks to tell apart.
         seed: of the crops.
 
     Returns:
@@ -42,13 +50,13 @@ def zero_shot(
     text = TextEncoder(clip=clip, name=clip_name)
     names = CITYSCAPES_19.names
     plain = text.encode(names)
-    full = text.encode([f"{look} {name}" for look in LOOK_NAMES for name in names])
-    full = full.unflatten(0, (len(LOOK_NAMES), len(names)))  # (looks, classes, D)
+    full = text.encode([f"{look} {name}" for look in look_names for name in names])
+    full = full.unflatten(0, (len(look_names), len(names)))  # (looks, classes, D)
     size = input_size(clip)
     class_confusion = np.zeros((len(names), len(names)), int)
-    look_confusion = np.zeros((len(LOOK_NAMES), len(LOOK_NAMES)), int)
+    look_confusion = np.zeros((len(look_names), len(look_names)), int)
     per_look: dict[str, dict[str, float]] = {}
-    for number, look in enumerate((*LOOK_NAMES, None)):
+    for number, look in enumerate((*look_names, None)):
         rng = np.random.default_rng([seed, number])
         crops, truth = _draw(pool, look, crops_per_class, size, rng)
         seen = _embed(clip, crops)
@@ -64,7 +72,7 @@ def zero_shot(
             result["joint_accuracy"] = float(both.mean())
         per_look[look or UNNAMED] = result
     return {
-        **_averages([per_look[look] for look in LOOK_NAMES]),
+        **_averages([per_look[look] for look in look_names]),
         "looks": per_look,
         "classes": {
             name: float(row[k] / max(row.sum(), 1))

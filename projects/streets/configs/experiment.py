@@ -1,0 +1,61 @@
+"""The recipe on streets with the small CLIP: what every cell of the experiment starts from.
+
+Any part can be overridden, `projects/streets/experiment.py` passes overrides on to all cells.
+"""
+
+import json
+from pathlib import Path
+
+from ....configs.common.data.targets import predictions, scores
+from ....configs.langdg_gta5 import (
+    dataloader,
+    evaluation,
+    lr_scheduler,
+    model,
+    optimizer,
+    styles,
+    train,
+)
+
+_clip = Path(__file__).with_name("small_clip.json")
+_tower = json.loads(_clip.read_text())["vision_cfg"]
+_weights = Path(__file__).parents[1] / "weights/small_clip.safetensors"
+
+model.backbone.tower.name = str(_clip)
+model.backbone.tower.weights = str(_weights)
+# As in the paper, the last block and the head train.
+model.backbone.trainable = [f"layer4.{_tower['layers'][3] - 1}"]
+model.sem_seg_head.input_shape.res2.channels = 4 * _tower["width"]
+model.sem_seg_head.input_shape.res5.channels = 32 * _tower["width"]
+model.sem_seg_head.low_level_channels = 16
+model.sem_seg_head.channels = 64
+
+dataloader.crop_size = [192, 384]
+dataloader.train.num_workers = 1
+for _domain in dataloader.test:
+    dataloader.test[_domain].num_workers = 1
+    # Pictures are made of the predictions of all cells together.
+    dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
+
+styles.mining.num_workers = 1
+
+# How many of the last checkpoints have their weights averaged before they are scored; 1 scores the
+# last as it is. The experiment does it, `tools/train_net.py` does not.
+averaging = dict(checkpoints=1)
+
+train.max_iter = 300
+train.eval_period = 0
+train.checkpointer.period = 25
+train.checkpointer.max_to_keep = "${averaging.checkpoints}"
+train.output_dir = "output/experiment/by_hand"
+
+evaluation.domains = [
+    "gta5",
+    "cityscapes",
+    *evaluation.groups.acdc,
+    "urbansyn",
+    "bdd100k",
+    "mapillary",
+]
+evaluation.published = None
+evaluation.predictions = "train_ids"

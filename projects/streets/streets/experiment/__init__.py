@@ -1,0 +1,1 @@
+"""The experiment: variants of the recipe, trained on one look and scored on unseen ones."""

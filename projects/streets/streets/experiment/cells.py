@@ -1,0 +1,154 @@
+"""The cells of the experiment: what each changes in `configs/experiment.py`.
+
+A new cell is a new entry of `_CELLS`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A variant of the recipe.
+
+    Attributes:
+        name: of its folder and on the command line.
+        title: in tables and pictures.
+        freeze: whether CLIP's tower is frozen but for its last block.
+        augment: where the styles come from, `NONE` for no text.
+        mix: whether styles are blended with the patches' own.
+        overrides: `key=value` changes of the config, as `tools/train_net.py` takes them.
+        of_eight: belongs to the table of freeze, augment and mix.
+        sees_targets: trains on scenes of the looks that it is scored on.
+    """
+
+    name: str
+    title: str
+    freeze: bool
+    augment: str
+    mix: bool
+    overrides: tuple[str, ...] = ()
+    of_eight: bool = False
+    sees_targets: bool = False
+
+
+def _replaced(key: str, call: str) -> tuple[str, str]:
+    """Overrides that put another call in the place of one; its arguments would stay otherwise."""
+    return f"{key}=null", f"{key}={call}"
+
+
+_STYLES = "langdg_d2.styles"
+_MIXER = "styles.augmentation.mixer"
+_JITTER = "dataloader.train.mapper.augmentations.1"
+
+_FREE = ("model.backbone.trainable=[stem,layer1,layer2,layer3,layer4]",)
+_NO_RESTYLING = ("styles.bank=null", "styles.augmentation=null")
+_NO_MIXING = _replaced(f"{_MIXER}.weights", f"{{_target_:{_STYLES}.ConstantWeights,value:0}}")
+# Mined patches keep the statistics that they have.
+_SOURCE_STYLES = ("styles.mining.miner.pin.steps=0",)
+_NOISE = (
+    "styles.bank=null",
+    *_replaced(f"{_MIXER}.styles", f"{{_target_:{_STYLES}.NoiseStyles,snr_db:20.0}}"),
+)
+_RANDOM_CHARACTERS = _replaced(
+    "styles.mining.miner.prompts.style_prompts",
+    f"{{_target_:{_STYLES}.random_character_prompts,count:20,length:8,seed:${{styles.seed}}}}",
+)
+_WHOLE_IMAGE = ("styles.grid.rows=1", "styles.grid.cols=1")
+_NO_JITTER = tuple(f"{_JITTER}.{what}=0" for what in ("brightness", "contrast", "saturation"))
+
+
+def _eight(
+    name: str, *, freeze: bool, augment: bool, mix: bool, overrides: tuple[str, ...]
+) -> Cell:
+    parts = {"freeze": freeze, "augment": augment, "mix": mix}
+    return Cell(
+        name=name,
+        title=", ".join(part for part, has in parts.items() if has) or "source-only fine-tuning",
+        freeze=freeze,
+        augment="text" if augment else NONE,
+        mix=mix,
+        overrides=overrides if freeze else (*_FREE, *overrides),
+        of_eight=True,
+    )
+
+
+_CELLS = (
+    _eight(
+        "freeze_nothing_no_restyling",
+        freeze=False,
+        augment=False,
+        mix=False,
+        overrides=_NO_RESTYLING,
+    ),
+    _eight("freeze_nothing_no_mixing", freeze=False, augment=True, mix=False, overrides=_NO_MIXING),
+    _eight(
+        "freeze_nothing_source_styles",
+        freeze=False,
+        augment=False,
+        mix=True,
+        overrides=_SOURCE_STYLES,
+    ),
+    _eight("freeze_nothing", freeze=False, augment=True, mix=True, overrides=()),
+    # With the colour jitter of the recipe, so this is also "frozen, image augmentation only".
+    _eight("no_restyling", freeze=True, augment=False, mix=False, overrides=_NO_RESTYLING),
+    _eight("no_mixing", freeze=True, augment=True, mix=False, overrides=_NO_MIXING),
+    _eight("source_styles", freeze=True, augment=False, mix=True, overrides=_SOURCE_STYLES),
+    _eight("full", freeze=True, augment=True, mix=True, overrides=()),
+    Cell(
+        name="noise_styles",
+        title="noise for text",
+        freeze=True,
+        augment="noise",
+        mix=True,
+        overrides=_NOISE,
+    ),
+    Cell(
+        name="random_character_prompts",
+        title="random characters for styles",
+        freeze=True,
+        augment="random characters",
+        mix=True,
+        overrides=_RANDOM_CHARACTERS,
+    ),
+    Cell(
+        name="whole_image_styles",
+        title="whole-image styles",
+        freeze=True,
+        augment="text, no patches",
+        mix=True,
+        overrides=_WHOLE_IMAGE,
+    ),
+    Cell(
+        name="no_jitter",
+        title="freeze, no colour jitter",
+        freeze=True,
+        augment=NONE,
+        mix=False,
+        overrides=(*_NO_RESTYLING, *_NO_JITTER),
+    ),
+    Cell(
+        name="oracle",
+        title="oracle: trained on the targets",
+        freeze=False,
+        augment=NONE,
+        mix=False,
+        overrides=(*_FREE, *_NO_RESTYLING),
+        sees_targets=True,
+    ),
+)
+CELLS: dict[str, Cell] = {cell.name: cell for cell in _CELLS}
+FULL = "full"
+
+
+def choose_cells(names: Sequence[str] | None) -> list[Cell]:
+    """Cells of these names in the order of the tables, all for None.
+
+    Raises:
+        ValueError: if there is no such cell; lists those there are.
+    """
+    if unknown := [name for name in names or () if name not in CELLS]:
+        raise ValueError(f"no cell is called {unknown}; there are {', '.join(CELLS)}")
+    return [cell for cell in CELLS.values() if names is None or cell.name in names]
