@@ -13,6 +13,7 @@ import argparse
 import os
 import platform
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -117,6 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
             workers=options.workers,
             after_each=lambda: _report(experiment, runs, arguments=arguments),
         )
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")
     except (ValueError, KeyError, OSError) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
     if any(run.is_scored for run in runs):
@@ -128,4 +131,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # commands end with this one
     main()

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from streets.clip.appearances import CONDITIONS, STYLES, WORLD_LOOKS
-from streets.clip.batches import BatchSettings
+from streets.clip.batches import BatchSettings, PlaceIndex
 from streets.clip.crops import PoolSettings, draw_pool, open_pool
 from streets.clip.model_card import model_card
 from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
@@ -30,7 +30,7 @@ _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 _TRAIN_SCENES = 9_100_000
 _HELD_OUT_SCENES = 9_200_000
 _CROPS_PER_CLASS = 12
-_RAMP = (0.12, 0.4)  # shares of the steps; see `BatchSettings.ramp`
+_RAMP = (0.15, 0.5)  # shares of the steps; see `BatchSettings.ramp`
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -72,6 +72,7 @@ def _draw_scenes(options: argparse.Namespace) -> tuple[Path, Path]:
     seeds = (_TRAIN_SCENES + options.seed, _HELD_OUT_SCENES + options.seed)
     for folder, count, seed in zip(folders, counts, seeds, strict=True):
         draw_pool(folder, PoolSettings(scenes=count, seed=seed), workers=options.workers)
+        PlaceIndex(open_pool(folder))  # too few scenes should not be found out after the training
     return folders
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streets.clip.batches import Batches, BatchSettings
+from streets.clip.batches import Batches, BatchSettings, PlaceIndex
 from streets.clip.boxes import class_share, find_boxes
 from streets.clip.captions import UNKNOWN, Meaning, truth
 from streets.clip.crops import Pool, PoolSettings, draw_pool, open_pool, scene_look
@@ -116,6 +116,11 @@ def test_a_ramp_begins_with_images_as_rendered(folder: Path) -> None:
     assert counts[0] == counts[2] == [1] * 16  # the class alone
     assert set(counts[5]) == {1, 3}
     assert counts[8] == counts[9] == [3] * 16
+
+
+def test_too_few_scenes_for_all_looks_are_refused(pool: Pool) -> None:
+    with pytest.raises(ValueError, match="needs more scenes"):
+        PlaceIndex(Pool(pool.images[:2], pool.boxes[:2], pool.looks[:2]))
 
 
 def test_truth_in_a_batch_is_of_the_images(folder: Path) -> None:

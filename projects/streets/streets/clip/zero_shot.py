@@ -53,8 +53,7 @@ def zero_shot(
     full = text.encode([f"{look} {name}" for look in look_names for name in names])
     full = full.unflatten(0, (len(look_names), len(names)))  # (looks, classes, D)
     size = input_size(clip)
-    class_confusion = np.zeros((len(names), len(names)), int)
-    look_confusion = np.zeros((len(look_names), len(look_names)), int)
+    class_confusion, look_confusion = (np.zeros((n, n), int) for n in map(len, (names, look_names)))
     per_look: dict[str, dict[str, float]] = {}
     for number, look in enumerate((*look_names, None)):
         rng = np.random.default_rng([seed, number])
@@ -64,23 +63,30 @@ def zero_shot(
         result = {"crops": len(truth), "class_accuracy": float((guess == truth).mean())}
         if look is not None:
             np.add.at(class_confusion, (truth, guess), 1)
-            scores = torch.einsum("nd,lcd->nlc", seen, full)
-            look_guess = scores[torch.arange(len(truth)), :, truth].argmax(dim=1).numpy()
+            look_guess, text_guess = _tell_looks(seen, full, truth)
             np.add.at(look_confusion[number], look_guess, 1)
-            both = scores.flatten(1).argmax(dim=1).numpy() == number * len(names) + truth
+            both = text_guess == number * len(names) + truth
             result["look_accuracy"] = float((look_guess == number).mean())
             result["joint_accuracy"] = float(both.mean())
         per_look[look or UNNAMED] = result
     return {
         **_averages([per_look[look] for look in look_names]),
         "looks": per_look,
-        "classes": {
-            name: float(row[k] / max(row.sum(), 1))
-            for k, (name, row) in enumerate(zip(names, class_confusion, strict=True))
-        },
+        "classes": dict(zip(names, _recalls(class_confusion), strict=True)),
         "class_confusion": class_confusion.tolist(),
         "look_confusion": look_confusion.tolist(),
     }
+
+
+def _recalls(confusion: np.ndarray) -> list[float]:
+    return (confusion.diagonal() / np.maximum(confusion.sum(axis=1), 1)).tolist()
+
+
+def _tell_looks(seen: Tensor, full: Tensor, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Best look for the true class, and best of all texts (number of the flattened list)."""
+    scores = torch.einsum("nd,lcd->nlc", seen, full)
+    of_class = scores[torch.arange(len(truth)), :, torch.from_numpy(truth)]
+    return of_class.argmax(dim=1).numpy(), scores.flatten(1).argmax(dim=1).numpy()
 
 
 def _averages(results: list[dict[str, float]]) -> dict[str, float]:

@@ -117,11 +117,12 @@ class Run:
 
         Raises:
             OtherSettings: if not; names the first difference.
+            FileNotFoundError: if CLIP's files are missing.
         """
-        file = self.folder / _SETTINGS
+        facts, file = self.facts, self.folder / _SETTINGS
         if not file.is_file():
             return
-        if difference := config_difference(json.loads(file.read_text()), self.facts):
+        if difference := config_difference(json.loads(file.read_text()), facts):
             key, there, wanted = difference
             raise OtherSettings(
                 f"{self.folder} was made with other settings ({key.removeprefix('config.')}: "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from langdg_d2.evaluation.benchmark import csv_number, csv_text
-from langdg_d2.evaluation.markdown import markdown_table
+from langdg_d2.evaluation.markdown import MISSING, markdown_table
 from langdg_d2.evaluation.results import MEAN
 from langdg_d2.styles import StyleBank
 from streets.domains import Domain
@@ -60,7 +60,7 @@ def table_markdown(
     for key, title in titles.items():
         cells[title] = [str(result.miou(key)) for result in results]
     cells["full minus this"] = [str(full_minus(results, result)) for result in results]
-    cells["training, s"] = [f"{result.seconds.mean:.0f}" for result in results]
+    cells["training, s"] = [_whole(result.seconds.mean) for result in results]
     cells["seeds"] = [str(len(result.runs)) for result in results]
     parts = [
         "# Variants of the recipe on streets",
@@ -114,6 +114,10 @@ def table_record(
 def _plain(spread: Spread) -> dict[str, Any]:
     pairs = {"mean": spread.mean, "std": spread.std}
     return {name: None if math.isnan(value) else value for name, value in pairs.items()}
+
+
+def _whole(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.0f}"
 
 
 def _mined_styles(results: Sequence[CellResult]) -> list[str]:

@@ -27,7 +27,7 @@ def test_two_cells_from_nothing_to_pictures_and_nothing_is_done_twice(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("DETECTRON2_DATASETS", "")  # the command sets it
     out = tmp_path / "out"
-    cells = ["--cells", "source_styles", "oracle", "--seeds", "1", "--iterations", "2"]
+    cells = ["--cells", "source_styles", "oracle", "--seeds", "1", "--iterations", "4"]
     scenes = ["--size", "64x128", "--train", "8", "--val", "1", "--targets", "1", "--validation"]
     main(["--output", str(out), *cells, *scenes, "--set", *tiny])
 
@@ -50,8 +50,8 @@ def test_two_cells_from_nothing_to_pictures_and_nothing_is_done_twice(
     assert len(logs) == 7  # two drawings, a mining, two trainings and scorings
     main(["--output", str(out), *cells, *scenes, "--set", *tiny])
     assert {log: log.read_bytes() for log in out.rglob("*.out")} == logs
-    with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: 2 there, 3 wanted"):
-        main(["--output", str(out), *cells, *scenes, "--iterations", "3", "--set", *tiny])
+    with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: 4 there, 5 wanted"):
+        main(["--output", str(out), *cells, *scenes, "--iterations", "5", "--set", *tiny])
 
 
 @pytest.mark.parametrize(
