@@ -85,7 +85,8 @@ def _write_results(
         "parameters": sum(p.numel() for p in clip.parameters()) / 1e6,
         "size": input_size(clip),
         "megabytes": weights.stat().st_size / 1e6,
-        "command": f"python projects/streets/train_clip.py {_arguments(options)}",
+        "command": "python projects/streets/train_clip.py --output output/small_clip "
+        + _arguments(options),
         "minutes": minutes,
         "machine": f"{torch.get_num_threads()} CPU threads ({platform.machine()})",
         "scenes": options.scenes,

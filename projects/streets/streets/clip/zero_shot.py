@@ -34,12 +34,10 @@ def zero_shot(
     together among all such texts, the targets of style mining.
 
     Args:
-        clip: in eval mode.
-        clip_name: name or JSON path of its architecture.
+        clip, clip_name: in eval mode; name or JSON path of its architecture.
         pool: held-out scenes.
         crops_per_class: at most so many crops of every class in every look.
-        look_names: looks to tell apart.
-        seed: of the crops.
+        look_names, seed: looks to tell apart; seed of the crops.
 
     Returns:
         JSON types: `class_accuracy`, `look_accuracy`, `joint_accuracy` over all named looks, shares
@@ -47,17 +45,13 @@ def zero_shot(
         `classes`, accuracy by true class; `class_confusion` and `look_confusion`, counts with a row
         for each true class or look.
     """
-    text = TextEncoder(clip=clip, name=clip_name)
     names = CITYSCAPES_19.names
-    plain = text.encode(names)
-    full = text.encode([f"{look} {name}" for look in look_names for name in names])
-    full = full.unflatten(0, (len(look_names), len(names)))  # (looks, classes, D)
-    size = input_size(clip)
+    plain, full = _encode(TextEncoder(clip=clip, name=clip_name), look_names)
     class_confusion, look_confusion = (np.zeros((n, n), int) for n in map(len, (names, look_names)))
     per_look: dict[str, dict[str, float]] = {}
     for number, look in enumerate((*look_names, None)):
         rng = np.random.default_rng([seed, number])
-        crops, truth = _draw(pool, look, crops_per_class, size, rng)
+        crops, truth = _draw(pool, look, crops_per_class, input_size(clip), rng)
         seen = _embed(clip, crops)
         guess = (seen @ plain.T).argmax(dim=1).numpy()
         result = {"crops": len(truth), "class_accuracy": float((guess == truth).mean())}
@@ -65,9 +59,8 @@ def zero_shot(
             np.add.at(class_confusion, (truth, guess), 1)
             look_guess, text_guess = _tell_looks(seen, full, truth)
             np.add.at(look_confusion[number], look_guess, 1)
-            both = text_guess == number * len(names) + truth
             result["look_accuracy"] = float((look_guess == number).mean())
-            result["joint_accuracy"] = float(both.mean())
+            result["joint_accuracy"] = float((text_guess == number * len(names) + truth).mean())
         per_look[look or UNNAMED] = result
     return {
         **_averages([per_look[look] for look in look_names]),
@@ -76,6 +69,13 @@ def zero_shot(
         "class_confusion": class_confusion.tolist(),
         "look_confusion": look_confusion.tolist(),
     }
+
+
+def _encode(text: TextEncoder, look_names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Vectors of plain classes, (classes, D), and of classes in looks, (looks, classes, D)."""
+    names = CITYSCAPES_19.names
+    full = text.encode([f"{look} {name}" for look in look_names for name in names])
+    return text.encode(names), full.unflatten(0, (len(look_names), len(names)))
 
 
 def _recalls(confusion: np.ndarray) -> list[float]:
