@@ -33,14 +33,24 @@ CONDITIONS = ("fog", "night", "rain", "snow")
 BDD100K_LAYOUT = ("seg/images", "seg/labels", "_train_id.png")
 
 
-@pytest.fixture(scope="session")
-def reference() -> ModuleType:
-    """The equations of the paper as slow loops."""
-    path = Path(__file__).parent / "reference" / "equations.py"
-    spec = importlib.util.spec_from_file_location("reference_equations", path)
+def import_file(path: Path) -> ModuleType:
+    """A module that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """The equations of the paper as slow loops."""
+    return import_file(Path(__file__).parent / "reference" / "equations.py")
+
+
+@pytest.fixture(scope="session")
+def load_tool() -> Callable[[str], ModuleType]:
+    """Function that imports a command by name."""
+    return lambda name: import_file(Path(__file__).parents[1] / "tools" / f"{name}.py")
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +75,18 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("clip") / "tiny-clip-for-tests.json"
     path.write_text(json.dumps(TINY_CLIP))
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_clip: str) -> list[str]:
+    """Overrides that put `tiny_clip` and a narrow head into a config; weights are not named."""
+    width = TINY_CLIP["vision_cfg"]["width"]
+    return [
+        f"model.backbone.tower.name={tiny_clip}",
+        f"model.sem_seg_head.input_shape.res2.channels={4 * width}",
+        f"model.sem_seg_head.input_shape.res5.channels={32 * width}",
+        "model.sem_seg_head.channels=8",
+    ]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Every config that a user can name loads, resolves and refuses misspelt keys; most train."""
 
-import importlib.util
 import math
 from argparse import Namespace
 from functools import cache
@@ -37,19 +36,6 @@ SMALL_RUN = [
     "evaluation.domains=[acdc_rain]",
     "dataloader.test.acdc_rain.num_workers=0",
 ]
-SMALL_HEAD = [
-    "model.sem_seg_head.input_shape.res2.channels=16",
-    "model.sem_seg_head.input_shape.res5.channels=128",
-    "model.sem_seg_head.channels=8",
-]
-
-
-@pytest.fixture(scope="module")
-def train_net():
-    spec = importlib.util.spec_from_file_location("train_net", ROOT / "tools/train_net.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @cache
@@ -87,22 +73,21 @@ def test_misspelt_override_is_refused(leaf):
 
 @pytest.mark.parametrize("leaf", [*TRAINED_WHOLE, *TRAINED_SMALL], ids=lambda leaf: leaf.stem)
 def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
-    leaf, train_net, datasets, tiny_clip, tmp_path, monkeypatch
+    leaf, load_tool, datasets, tiny_model, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    tower = [f"model.backbone.tower.name={tiny_clip}", *SMALL_HEAD]
     arguments = Namespace(
         config_file=str(leaf),
         opts=[
             *SMALL_RUN,
-            *(tower if leaf in TRAINED_SMALL else []),
+            *(tiny_model if leaf in TRAINED_SMALL else []),
             f"train.output_dir={tmp_path}",
         ],
         num_gpus=0,
         resume=False,
         eval_only=False,
     )
-    train_net.main(arguments)
+    load_tool("train_net").main(arguments)
     state = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert state["iteration"] == 1
     assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())

@@ -1,7 +1,6 @@
 """Checks of copies on disk: a good one passes, and every break is named with file and remedy."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,34 +19,6 @@ CITY_IMAGE = CITY.format("leftImg8bit", "leftImg8bit")
 CITY_LABEL = CITY.format("gtFine", "gtFine_labelIds")
 
 
-def edit(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
-    """Replace a file by a function of its pixels (of a palette image: of its indices)."""
-
-    def apply(path: Path) -> None:
-        with Image.open(path) as image:
-            pixels = np.array(image)
-        Image.fromarray(change(pixels)).save(path)
-
-    return apply
-
-
-def damage_in_the_middle(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
-
-
-def truncate(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-@pytest.fixture
-def copy(datasets, tmp_path):
-    """A copy of the data sets that a test may damage."""
-    return shutil.copytree(datasets, tmp_path / "copy")
-
-
 @pytest.mark.parametrize("name", PRESENT)
 @pytest.mark.parametrize("fast", [False, True])
 def test_good_copy_gives_no_finding(datasets, name, fast):
@@ -58,27 +29,17 @@ def test_good_copy_gives_no_finding(datasets, name, fast):
         assert report.listed == len(report.records) == (16 if name == "acdc" else 4)
 
 
-def test_all_breaks_are_reported_at_once_errors_first(copy):
-    (copy / "gta5/labels/00001.png").write_bytes(b"")
-    edit(np.zeros_like)(copy / "gta5/images/00002.png")
-    (copy / "gta5/labels/00003.png").unlink()
-    edit(lambda ids: ids + 60)(copy / "gta5/labels/00004.png")
-    report = CopyCheck(root=copy, subset=True).check(FAMILIES["gta5"], "train")
-    kinds = [finding.kind for finding in report.findings]
-    assert kinds == [findings.MISSING_FILE, findings.EMPTY, findings.UNKNOWN_IDS, findings.BLANK]
-    assert (report.listed, len(report.records)) == (4, 3)
-
-
 def test_transparency_is_noted_and_nothing_is_wrong(copy):
-    add = edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1))
-    add(copy / "synthia/RGB/0000001.png")
+    transparent, black = (copy / f"synthia/RGB/000000{k}.png" for k in (1, 2))
+    with Image.open(transparent) as image:
+        image.convert("RGBA").save(transparent)
     report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
     assert [finding.kind for finding in report.findings] == [findings.ALPHA]
     assert report.is_good
     text = findings_text(report)
     assert "no problem found" in text
     assert "NOTE  1 x image with transparency" in text
-    edit(np.zeros_like)(copy / "synthia/RGB/0000002.png")
+    Image.new("RGB", image.size).save(black)
     report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
     assert [finding.kind for finding in report.findings] == [findings.BLANK, findings.ALPHA]
     assert not report.is_good
@@ -150,19 +111,6 @@ def test_pixels_are_counted_by_train_id(datasets):
     assert f"{100 * expected[10] / expected.sum():.3f}" in table
     never = [name for name, count in zip(CITYSCAPES_19.names, expected, strict=False) if not count]
     assert f"has no pixel of: {', '.join(never)}" in table
-
-
-def test_fast_check_finds_what_headers_and_ends_tell_and_reads_no_pixels(copy):
-    damage_in_the_middle(copy / CITY_IMAGE)
-    edit(lambda ids: ids + 60)(copy / CITY_LABEL)
-    family = FAMILIES["cityscapes"]
-    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
-    assert report.findings == ()
-    assert report.pixel_counts.sum() == 0
-    assert shares_table([report]) == ""
-    truncate(copy / CITY_IMAGE)
-    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
-    assert [finding.kind for finding in report.findings] == [findings.UNREADABLE]
 
 
 def test_sample_is_drawn_by_seed_while_names_are_all_checked(copy):

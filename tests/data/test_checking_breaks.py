@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.data.checking import CopyCheck, findings, findings_text
+from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
 from langdg_d2.data.datasets.builtin import FAMILIES
 
 CITY = "cityscapes/{}/val/ulm/ulm_000001_000019_{}.png"
@@ -239,12 +239,6 @@ BREAKS = {
 }
 
 
-@pytest.fixture
-def copy(datasets, tmp_path):
-    """A copy of the data sets that a test may damage."""
-    return shutil.copytree(datasets, tmp_path / "copy")
-
-
 @pytest.mark.parametrize("case", BREAKS.values(), ids=BREAKS)
 def test_break_is_named_with_its_file_and_remedy_and_nothing_else_is(copy, case):
     case.damage(copy / case.path)
@@ -261,3 +255,27 @@ def test_break_is_named_with_its_file_and_remedy_and_nothing_else_is(copy, case)
     assert case.kind.severity.value.upper() in text
     if "{website}" in case.kind.remedy:
         assert family.website in finding.remedy
+
+
+def test_all_breaks_are_reported_at_once_errors_first(copy):
+    (copy / "gta5/labels/00001.png").write_bytes(b"")
+    edit(np.zeros_like)(copy / "gta5/images/00002.png")
+    (copy / "gta5/labels/00003.png").unlink()
+    edit(lambda ids: ids + 60)(copy / "gta5/labels/00004.png")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES["gta5"], "train")
+    kinds = [finding.kind for finding in report.findings]
+    assert kinds == [findings.MISSING_FILE, findings.EMPTY, findings.UNKNOWN_IDS, findings.BLANK]
+    assert (report.listed, len(report.records)) == (4, 3)
+
+
+def test_fast_check_finds_what_headers_and_ends_tell_and_reads_no_pixels(copy):
+    damage_in_the_middle(copy / CITY_IMAGE)
+    edit(lambda ids: ids + 60)(copy / CITY_LABEL)
+    family = FAMILIES["cityscapes"]
+    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
+    assert report.findings == ()
+    assert report.pixel_counts.sum() == 0
+    assert shares_table([report]) == ""
+    truncate(copy / CITY_IMAGE)
+    report = CopyCheck(root=copy, subset=True, fast=True).check(family, "val")
+    assert [finding.kind for finding in report.findings] == [findings.UNREADABLE]

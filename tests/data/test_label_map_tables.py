@@ -1,6 +1,5 @@
 """The document of data sets and label maps: as made, complete, and true."""
 
-import importlib.util
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -72,11 +71,8 @@ def test_rows_say_what_the_sources_say(heading, expected):
 
 
 @pytest.fixture
-def tool():
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools/describe_datasets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("describe_datasets")
 
 
 def test_tool_writes_the_document_or_prints_it(tool, tmp_path, capsys):

@@ -15,9 +15,9 @@ SENSIBLE = {
 
 
 def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
-    check_settings(**SENSIBLE)
-    check_settings(**SENSIBLE | {"domains": ["gta5", "cityscapes"], "published": None})
-    check_settings(**SENSIBLE | {"source": None, "groups": {}})
+    scored = {"domains": ["gta5", "cityscapes"], "published": None}
+    for change in ({}, scored, {"source": None, "groups": {}}):
+        assert check_settings(**SENSIBLE | change) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The check of data sets as users run it: what it prints, the pictures it leaves, its exit code."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -18,11 +17,8 @@ TOOL = Path(__file__).parents[2] / "tools/check_dataset.py"
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("check_dataset", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("check_dataset")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Files of the official release, converted as users do it, and used."""
 
-import importlib.util
 import os
 import pickle
 import subprocess
@@ -23,33 +22,21 @@ CONFIG = str(ROOT / "configs/langdg_gta5.py")
 
 
 @pytest.fixture
-def overrides(tiny_clip):
-    return [
-        f"model.backbone.tower.name={tiny_clip}",
-        "model.sem_seg_head.input_shape.res2.channels=16",
-        "model.sem_seg_head.input_shape.res5.channels=128",
-        "model.sem_seg_head.channels=8",
-    ]
-
-
-@pytest.fixture
-def arguments(overrides, tmp_path):
+def arguments(tiny_model, tmp_path):
     """Function that completes the tool's arguments for a tiny model."""
 
     def complete(*options, opts=()):
         # Weights that are not there: whoever asks for them fails.
         absent = f"model.backbone.tower.weights={tmp_path / 'absent.pt'}"
-        return ["--config-file", CONFIG, *map(str, options), *overrides, absent, *opts]
+        return ["--config-file", CONFIG, *map(str, options), *tiny_model, absent, *opts]
 
     return complete
 
 
 @pytest.fixture
-def run(arguments, tmp_path, monkeypatch, capsys):
+def run(arguments, load_tool, tmp_path, monkeypatch, capsys):
     """Function that runs the tool in this process; returns what it printed, or what it refused."""
-    spec = importlib.util.spec_from_file_location("import_famix", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool("import_famix")
     monkeypatch.chdir(tmp_path)
 
     def run_tool(*options, opts=(), refused=False):
@@ -64,8 +51,8 @@ def run(arguments, tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def model(overrides):
-    return build(overrides)
+def model(tiny_model):
+    return build(tiny_model)
 
 
 def build(overrides):
@@ -109,11 +96,11 @@ def saved_params(tmp_path):
 
 
 def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
-    run, model, checkpoint, overrides, tmp_path
+    run, model, checkpoint, tiny_model, tmp_path
 ):
     output = run("--checkpoint", checkpoint, "--output", "ours.pth")
     assert f"{len(model.state_dict())} weights of '{checkpoint}' are in 'ours.pth'" in output
-    other = build(overrides)
+    other = build(tiny_model)
     image = [{"image": torch.randint(0, 256, (3, 32, 48), dtype=torch.uint8)}]
     wanted = model(image)[0]["sem_seg"]
     assert wanted.isfinite().all()

@@ -1,6 +1,5 @@
 """Mining as users run it: killed and taken up again, it gives the bank of one unbroken process."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -50,13 +49,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def mine_here(options: list[str]) -> None:
-    spec = importlib.util.spec_from_file_location("mine_styles", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.main(default_argument_parser().parse_args(options))
-
-
 def start(options: list[str]) -> subprocess.Popen:
     """The tool in a session of its own, so that its processes can be killed together."""
     return subprocess.Popen(
@@ -81,9 +73,10 @@ def kill_when(part: Path, process: subprocess.Popen) -> None:
 
 @pytest.mark.usefixtures("_one_thread")
 def test_killed_mining_of_two_processes_resumes_to_the_same_bank_tensor_for_tensor(
-    options, tmp_path
+    options, load_tool, tmp_path
 ):
-    mine_here(options("whole", processes=0))
+    arguments = default_argument_parser().parse_args(options("whole", processes=0))
+    load_tool("mine_styles").main(arguments)
     whole = StyleBank.load(tmp_path / "whole/style_bank.safetensors")
 
     bank = tmp_path / "killed/style_bank.safetensors"

@@ -1,6 +1,5 @@
 """What a resumed run is shown: other crops than those it began with."""
 
-import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
@@ -13,12 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def images_of(datasets, tiny_clip, tmp_path, monkeypatch):
+def images_of(datasets, tiny_model, load_tool, tmp_path, monkeypatch):
     """Function that trains into a folder and gives the images of all iterations."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    spec = importlib.util.spec_from_file_location("train_net", ROOT / "tools/train_net.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool("train_net")
     seen: list[torch.Tensor] = []
     losses = LangDGSegmentor.losses
 
@@ -33,11 +30,8 @@ def images_of(datasets, tiny_clip, tmp_path, monkeypatch):
         opts = [
             f"train.output_dir={tmp_path / folder}",
             f"train.max_iter={max_iter}",
-            f"model.backbone.tower.name={tiny_clip}",
+            *tiny_model,
             "model.backbone.tower.weights=null",
-            "model.sem_seg_head.input_shape.res2.channels=16",
-            "model.sem_seg_head.input_shape.res5.channels=128",
-            "model.sem_seg_head.channels=8",
             "dataloader.train.total_batch_size=2",
             "dataloader.train.num_workers=0",
             "dataloader.crop_size=[32,48]",

@@ -1,7 +1,6 @@
 """The summary of several runs as users make it."""
 
 import csv
-import importlib.util
 import os
 import subprocess
 import sys
@@ -41,15 +40,14 @@ def test_markdown_is_printed_or_written_with_a_csv_beside_it(runs, tmp_path) -> 
     assert (line["domain"], line["mIoU"], line["runs"]) == ("cityscapes", "41.5", "2")
 
 
-def test_earlier_files_stay_whole_where_writing_fails(runs, tmp_path, monkeypatch) -> None:
-    spec = importlib.util.spec_from_file_location("summarize_runs", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_earlier_files_stay_whole_where_writing_fails(
+    runs, load_tool, tmp_path, monkeypatch
+) -> None:
     (tmp_path / "seeds.md").write_text("earlier")
     monkeypatch.setattr(sys, "argv", ["tool", *runs, "--output", str(tmp_path / "seeds.md")])
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        tool.main()
+        load_tool("summarize_runs").main()
     assert (tmp_path / "seeds.md").read_text() == "earlier"
 
 

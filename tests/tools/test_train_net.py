@@ -16,7 +16,7 @@ TOOL = str(ROOT / "tools/train_net.py")
 
 
 @pytest.fixture
-def run(datasets, tiny_clip, tmp_path):
+def run(datasets, tiny_model, tmp_path):
     """Function that runs the tool on a tiny model; returns its output."""
 
     def run_tool(*options, launcher=(), overrides=(), expect=0):
@@ -27,11 +27,8 @@ def run(datasets, tiny_clip, tmp_path):
             *("--config-file", str(ROOT / "configs/langdg_gta5.py")),
             *options,
             f"train.output_dir={tmp_path / 'out'}",
-            f"model.backbone.tower.name={tiny_clip}",
+            *tiny_model,
             "model.backbone.tower.weights=null",
-            "model.sem_seg_head.input_shape.res2.channels=16",
-            "model.sem_seg_head.input_shape.res5.channels=128",
-            "model.sem_seg_head.channels=8",
             "dataloader.train.total_batch_size=2",
             "dataloader.train.num_workers=1",
             "dataloader.crop_size=[32,48]",

@@ -17,7 +17,8 @@ ABLATIONS = ROOT / "projects/famix/configs/ablations"
 _spec = importlib.util.spec_from_file_location("library_fixtures", ROOT / "tests/conftest.py")
 _library = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_library)
-tiny_clip, write_datasets = _library.tiny_clip, _library.write_datasets
+tiny_clip, tiny_model = _library.tiny_clip, _library.tiny_model
+write_datasets = _library.write_datasets
 _seeded, _loggers_restored = _library._seeded, _library._loggers_restored
 
 
@@ -38,7 +39,7 @@ def datasets(write_datasets: Callable[..., Path], tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def small(
-    datasets: Path, tiny_clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    datasets: Path, tiny_model: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], DictConfig]:
     """Function that loads an ablation by name, to run on a tiny CLIP and in a folder of its own."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
@@ -50,11 +51,8 @@ def small(
             [
                 f"train.output_dir={tmp_path / name}",
                 "train.device=cpu",
-                f"model.backbone.tower.name={tiny_clip}",
+                *tiny_model,
                 "model.backbone.tower.weights=null",
-                "model.sem_seg_head.input_shape.res2.channels=16",
-                "model.sem_seg_head.input_shape.res5.channels=128",
-                "model.sem_seg_head.channels=8",
                 "dataloader.crop_size=[96,128]",
                 "styles.mining.batches.batch_size=2",
                 "styles.mining.num_workers=0",

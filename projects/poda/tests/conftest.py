@@ -13,6 +13,7 @@ _spec = importlib.util.spec_from_file_location(
 _library = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_library)
 datasets, tiny_clip, tiny_tower = _library.datasets, _library.tiny_clip, _library.tiny_tower
+tiny_model, load_tool = _library.tiny_model, _library.load_tool
 write_datasets = _library.write_datasets
 _seeded, _loggers_restored = _library._seeded, _library._loggers_restored
 

@@ -1,6 +1,5 @@
 """PØDA's three steps: what the configs say, and that they run after one another."""
 
-import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
@@ -33,21 +32,16 @@ def texts(cfg) -> list[str]:
 
 
 @pytest.fixture
-def train(datasets, tiny_clip, tmp_path, monkeypatch):
+def train(datasets, tiny_model, load_tool, tmp_path, monkeypatch):
     """Function that trains a config for two steps; returns its final weights."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    spec = importlib.util.spec_from_file_location("train_net", ROOT / "tools/train_net.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool("train_net")
 
     def run(name, *overrides):
         opts = [
             f"train.output_dir={tmp_path / name}",
-            f"model.backbone.tower.name={tiny_clip}",
+            *tiny_model,
             "model.backbone.tower.weights=null",
-            "model.sem_seg_head.input_shape.res2.channels=16",
-            "model.sem_seg_head.input_shape.res5.channels=128",
-            "model.sem_seg_head.channels=8",
             "dataloader.train.total_batch_size=2",
             "dataloader.train.num_workers=0",
             "dataloader.crop_size=[32,48]",
