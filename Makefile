@@ -28,14 +28,10 @@ $(INSTALLED): requirements.txt setup.py projects/detectron2_lite/setup.py
 		$(BIN)/python -m pip install "opencv-python-headless==$$version"; }
 	touch $@
 
-quickstart: $(INSTALLED)  ## draw street scenes, train on one look of them, evaluate on the others
-	$(BIN)/python projects/streets/generate.py --output $(OUTPUT)/datasets \
-		--looks other_city,fog,night,rain,snow
-	DETECTRON2_DATASETS=$(OUTPUT)/datasets $(BIN)/python tools/train_net.py \
-		--config-file projects/streets/configs/quickstart.py --num-gpus 0 \
-		train.output_dir=$(OUTPUT)
-	@cat $(OUTPUT)/benchmark.md
-	@echo "Tables: $(OUTPUT)/benchmark.md. Pictures: $(OUTPUT)/overlays/"
+quickstart: $(INSTALLED)  ## street scenes: source-only training against the recipe on unseen looks
+	$(BIN)/python projects/streets/experiment.py --output $(OUTPUT) --seeds 1 \
+		--cells freeze_nothing_no_restyling full --train 200 --val 20 --targets 15 --iterations 200
+	@echo "Table: $(OUTPUT)/targets/table.md. Pictures: predictions.png, mean.png, looks.png beside it"
 
 test: $(INSTALLED)  ## run the test suite
 	$(BIN)/python -m pytest

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LARGEST = 500_000  # bytes
+LARGER = {ROOT / "projects/streets/weights/small_clip.safetensors": 15_000_000}
 
 
 def tracked_files() -> list[Path]:
@@ -33,7 +34,7 @@ def test_every_source_file_is_tracked():
 
 def test_no_file_is_large_or_an_operating_systems():
     for path in tracked_files():
-        assert path.stat().st_size <= LARGEST, path
+        assert path.stat().st_size <= LARGER.get(path, LARGEST), path
         assert path.name not in {".DS_Store", "Thumbs.db"}, path
 
 

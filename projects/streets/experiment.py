@@ -83,8 +83,10 @@ def _experiment(options: argparse.Namespace) -> Experiment:
 
 
 def _report(experiment: Experiment, runs: list[Run], *, arguments: list[str]) -> Path:
-    """Write the tables of what is scored so far; returns their folder."""
+    """Write the tables of what is scored so far, if anything is; returns their folder."""
     folder = experiment.output / experiment.split
+    if not any(run.is_scored for run in runs):
+        return folder
     facts = {
         "command": f"python projects/streets/experiment.py {' '.join(arguments)}",
         "iterations": str(experiment.base.train.max_iter),

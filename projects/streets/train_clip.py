@@ -46,7 +46,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=10_000, metavar="N", help="of training [10000]")
     add("--images", type=int, default=64, metavar="N", help="crops a step [64]")
     add("--lr", type=float, default=1.5e-3, help="highest learning rate [0.0015]")
-    add("--small-share", type=float, default=0.7, metavar="S", help="steps on 64-pixel crops [0.7]")
+    add("--small-share", type=float, default=0.8, metavar="S", help="steps on 64-pixel crops [0.8]")
     add("--seed", type=int, default=0, help="of scenes and training [0]")
     add("--workers", type=int, default=2, metavar="N", help="processes [2]")
     return parser

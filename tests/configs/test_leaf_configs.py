@@ -21,7 +21,7 @@ TRAINED_SMALL = [
     *(ROOT / f"configs/langdg_{source}.py" for source in ("synthia", "cityscapes")),
 ]
 # On networks of their own; the others on a tiny CLIP.
-TRAINED_WHOLE = [ROOT / "configs/langdg_gta5.py", ROOT / "projects/streets/configs/quickstart.py"]
+TRAINED_WHOLE = [ROOT / "configs/langdg_gta5.py", ROOT / "projects/streets/configs/experiment.py"]
 SMALL_RUN = [
     "model.backbone.tower.weights=null",
     "train.max_iter=2",

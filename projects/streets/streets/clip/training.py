@@ -48,7 +48,7 @@ class TrainSettings:
     warmup: int = 200
     weight_decay: float = 0.05
     small_size: int = 64
-    small_share: float = 0.7
+    small_share: float = 0.8
     average_decay: float = 0.998
     batches: BatchSettings = field(default_factory=BatchSettings)
 
@@ -268,6 +268,7 @@ def _optimizer(clip: CLIP, settings: TrainSettings) -> torch.optim.AdamW:
         lr=settings.lr,
         betas=(0.9, 0.98),
         weight_decay=0.0,
+        fused=True,
     )
 
 

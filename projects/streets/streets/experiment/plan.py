@@ -1,7 +1,8 @@
 """What is left to do for some cells and seeds, and doing it."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def execute(
     Args:
         runs: of one experiment.
         workers: commands side by side.
-        after_each: called when a run is done.
+        after_each: called when styles are mined or a run is done.
 
     Returns:
         What failed, by name.
@@ -55,32 +56,51 @@ def execute(
     todo = [run for run in runs if not run.is_scored]
     if not todo:
         return {}
-    drawings = _drawings(todo)
+    drawings = _drawings(todo, workers)
     minings = _minings([run for run in todo if not run.is_trained])
-    jobs = [*drawings, *minings]
-    total = sum(job.weight for job in jobs) + sum(run.weight for run in todo)
+    total = sum(job.weight for job in (*drawings, *minings.values(), *todo))
     progress = Progress(total=total, workers=workers)
-    stages: list[tuple[dict[str, Callable[[], object]], Callable[[], None]]] = [
-        ({job.title: partial(progress.run, job) for job in drawings}, lambda: None),
-        ({job.title: partial(progress.run, job) for job in minings}, lambda: None),
-        ({run.name: partial(run.execute, progress) for run in todo}, after_each),
-    ]
-    failures: dict[str, JobFailed] = {}
-    for tasks, done in stages:
-        if not failures:  # what comes later needs all that comes before
-            failures = run_side_by_side(tasks, workers=workers, progress=progress, after_each=done)
+    failures = run_side_by_side(
+        {job.title: partial(progress.run, job) for job in drawings},
+        workers=workers,
+        progress=progress,
+    )
+    if not failures:  # all that comes later needs the scenes
+        # Begun in this order, so what a run waits for has always begun before it.
+        mined: dict[Path, Future[None]] = {bank: Future() for bank in minings}
+        tasks = {job.title: partial(_mine, job, mined[b], progress) for b, job in minings.items()}
+        tasks |= {run.name: partial(_train, run, mined, progress) for run in todo}
+        failures = run_side_by_side(
+            tasks, workers=workers, progress=progress, after_each=after_each
+        )
     progress.close()
     return failures
 
 
-def _drawings(runs: Sequence[Run]) -> list[Job]:
+def _mine(job: Job, done: Future[None], progress: Progress) -> None:
+    try:
+        progress.run(job)
+    except BaseException as error:
+        done.set_exception(error)
+        raise
+    done.set_result(None)
+
+
+def _train(run: Run, mined: Mapping[Path, Future[None]], progress: Progress) -> None:
+    if run.bank in mined and mined[run.bank].exception():
+        raise JobFailed(f"{run.name} was not begun, since its styles were not mined")
+    run.execute(progress)
+
+
+def _drawings(runs: Sequence[Run], workers: int) -> list[Job]:
     """A command for every collection of scenes; complete scenes are kept."""
     experiment = runs[0].experiment
     found = collections(experiment, [run.cell for run in runs])
-    return [_drawing(experiment, folder, settings) for folder, settings in found.items()]
+    share = max(1, workers // len(found))
+    return [_drawing(experiment, folder, settings, share) for folder, settings in found.items()]
 
 
-def _drawing(experiment: Experiment, folder: Path, settings: Settings) -> Job:
+def _drawing(experiment: Experiment, folder: Path, settings: Settings, workers: int) -> Job:
     scenes = settings.train + settings.val + settings.targets * len(settings.looks)
     return Job(
         title=f"drawing of {folder.name}",
@@ -89,19 +109,21 @@ def _drawing(experiment: Experiment, folder: Path, settings: Settings) -> Job:
             *("--size", f"{settings.height}x{settings.width}", "--seed", str(settings.seed)),
             *("--train", str(settings.train), "--val", str(settings.val)),
             *("--targets", str(settings.targets), "--looks", ",".join(settings.looks)),
-            *("--workers", "1"),
+            *("--workers", str(workers)),
         ],
         log=experiment.output / f"{folder.name}.out",
-        weight=scenes * _SCENE,
+        weight=scenes * _SCENE / workers,
     )
 
 
-def _minings(runs: Sequence[Run]) -> list[Job]:
+def _minings(runs: Sequence[Run]) -> dict[Path, Job]:
     """A command for every bank that is missing, once for all runs that share it."""
     needed = {run.bank: run for run in runs}
-    return [
-        _mining(run, bank) for bank, run in needed.items() if bank is not None and not bank.exists()
-    ]
+    return {
+        bank: _mining(run, bank)
+        for bank, run in needed.items()
+        if bank is not None and not bank.exists()
+    }
 
 
 def _mining(run: Run, bank: Path) -> Job:
