@@ -30,7 +30,7 @@ $(INSTALLED): requirements.txt setup.py projects/detectron2_lite/setup.py
 
 quickstart: $(INSTALLED)  ## street scenes: source-only training against the recipe on unseen looks
 	$(BIN)/python projects/streets/experiment.py --output $(OUTPUT) --seeds 1 \
-		--cells freeze_nothing_no_restyling full --train 200 --val 20 --targets 15 --iterations 200
+		--cells freeze_nothing_no_restyling full --train 200 --val 20 --targets 15 --iterations 250
 	@echo "Table: $(OUTPUT)/targets/table.md. Pictures: predictions.png, mean.png, looks.png beside it"
 
 test: $(INSTALLED)  ## run the test suite

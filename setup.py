@@ -21,6 +21,7 @@ setup(
     package_data={
         "langdg_d2.styles": ["prompt_packs/*.txt"],
         "langdg_d2.evaluation": ["published/*.json"],
+        "langdg_d2.visualization": ["page.css"],
     },
     python_requires=">=3.10",
     install_requires=[
@@ -31,16 +32,18 @@ setup(
         # The bounds on iopath and omegaconf are Detectron2's.
         "iopath>=0.1.7,<0.1.10",
         "omegaconf>=2.1,<2.4",
+        "pyyaml>=5.1",
         "hydra-core>=1.1,<1.4",
         "open_clip_torch>=2.30,<4",
         "opencv-python>=4.8",
+        "matplotlib>=3.8",
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
         "safetensors>=0.4",
         "tqdm>=4.60",
         "tabulate>=0.9",
         "numpy>=1.24",
-        "pillow>=10",
+        "pillow>=10.1",
     ],
     extras_require={
         "test": TEST,

@@ -5,8 +5,8 @@
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
 Training first mines the style bank where there is none. `--num-gpus 0` runs on the CPU; without a
-GPU, `--num-gpus 2` runs two CPU processes. `torchrun tools/train_net.py ...` works too.
-`key=value` after the options changes the config.
+GPU, `--num-gpus 2` runs two CPU processes; `torchrun tools/train_net.py ...` works too. At the end
+report.html shows what came out. `key=value` after the options changes the config.
 """
 
 import logging
@@ -20,7 +20,7 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2 import engine, evaluation
+from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.modeling import training_summary
 from langdg_d2.styles import ensure_bank
 
@@ -64,8 +64,7 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resu
     """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
     logging.getLogger("langdg_d2").info("What trains:\n%s", training_summary(model.train()))
     cfg.optimizer.params.model = model
-    optimizer = instantiate(cfg.optimizer)
-    cfg.lr_scheduler.optimizer = optimizer
+    cfg.lr_scheduler.optimizer = optimizer = instantiate(cfg.optimizer)
     model = engine.distribute(model, **cfg.train.ddp)
     trainer = engine.build_trainer(
         model=model, loader=(), optimizer=optimizer, mixed_precision=cfg.train.amp.enabled
@@ -114,6 +113,7 @@ def main(args: Namespace) -> None:
         score(model, weights=checkpoint, styles=None)
     else:
         train(cfg, model, score, resume=args.resume)
+    visualization.write_report_of_run(cfg.train.output_dir)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ def evaluation(source: str, targets: list[str], published: str | None = None) ->
         classes="19",
         # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.
         predictions=None,
+        # Colours of the classes in pictures: "cityscapes" or "colorblind".
+        palette="cityscapes",
         # Means of several domains beside the mean of all unseen targets.
         groups=dict(acdc=ACDC),
         # Published figures to set beside ours, by name; null for none.

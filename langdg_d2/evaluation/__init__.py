@@ -2,7 +2,9 @@
 
 from .benchmark import run_benchmark, write_benchmark
 from .confusion import ConfusionMatrix
-from .evaluator import StreamingSemSegEvaluator, predicted_classes
+from .details import read_details, read_images
+from .evaluator import StreamingSemSegEvaluator
+from .image_scores import ImageScore, predicted_classes
 from .inference import build_inference, inference_name
 from .multi_domain import evaluate_domains
 from .multi_scale import MultiScaleInference
@@ -26,6 +28,7 @@ __all__ = [
     "BenchmarkFileError",
     "BenchmarkRun",
     "ConfusionMatrix",
+    "ImageScore",
     "MultiScaleInference",
     "PredictionWriter",
     "SlidingWindowInference",
@@ -43,6 +46,8 @@ __all__ = [
     "published_figures",
     "published_names",
     "read_benchmark",
+    "read_details",
+    "read_images",
     "run_benchmark",
     "summarize_runs",
     "summary_csv",

@@ -1,10 +1,15 @@
-"""Benchmark files: `benchmark.md` for people, `.json` and `.csv` unrounded for programs."""
+"""Benchmark files: `benchmark.md` for people, `.json` and `.csv` unrounded for programs.
+
+Beside them `images.csv`, the scores of the single images, and `details.json`, see `details`.
+"""
 
 import csv
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from ..structures.files import write_atomically
+from .details import DETAILS, IMAGES, Details, collect_details, details_json
 from .markdown import benchmark_markdown
 from .multi_domain import evaluate_domains
 from .record import BenchmarkRun, benchmark_record
@@ -47,7 +53,9 @@ def run_benchmark(
     source = run.source if run.source in loaders else None
     results = evaluate_domains(model, loaders, evaluators, source=source, groups=run.groups)
     if comm.is_main_process():
-        write_benchmark(results, run, output_dir)
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        dated = replace(run, date=date)
+        write_benchmark(results, dated, output_dir, details=collect_details(evaluators))
     return headline_figures(results)
 
 
@@ -79,6 +87,16 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
     )
 
 
+def images_csv(details: Details) -> str:
+    """A line per image with its scores in percent, missing ones empty."""
+    lines = [
+        [domain, image, csv_number(mean_iou), csv_number(accuracy)]
+        for domain, found in details.items()
+        for image, mean_iou, accuracy in found.get("images", ())
+    ]
+    return csv_text(["domain", "image", "mIoU", "pixel_accuracy"], lines)
+
+
 def csv_text(header: list[str], lines: list[list[str]]) -> str:
     """Comma-separated values."""
     text = io.StringIO()
@@ -91,8 +109,20 @@ def csv_number(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(value)
 
 
-def write_benchmark(results: Results, run: BenchmarkRun, output_dir: str | Path) -> None:
-    """Write the three files, replacing earlier ones; main process only.
+def write_benchmark(
+    results: Results,
+    run: BenchmarkRun,
+    output_dir: str | Path,
+    *,
+    details: Details | None = None,
+) -> None:
+    """Write the files, replacing earlier ones; main process only.
+
+    Args:
+        results: of `evaluate_domains`.
+        run: what they were made with.
+        output_dir: where to; made if need be.
+        details: of `collect_details`. Without any, files of earlier ones are removed.
 
     Raises:
         ValueError: if the results hold no scores; nothing is written then.
@@ -101,9 +131,14 @@ def write_benchmark(results: Results, run: BenchmarkRun, output_dir: str | Path)
     texts = {
         "benchmark.md": benchmark_markdown(results, run),
         "benchmark.csv": benchmark_csv(results, run),
-        RECORD: record,
+        DETAILS: details_json(details) if details else None,
+        IMAGES: images_csv(details) if details else None,
+        RECORD: record,  # the last: who finds it finds the others
     }
     directory = Path(output_dir)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        write_atomically(directory / name, text.encode())
+        if text is None:
+            (directory / name).unlink(missing_ok=True)
+        else:
+            write_atomically(directory / name, text.encode())

@@ -16,29 +16,14 @@ from torch import Tensor
 from ..structures import CLASS_SUBSETS
 from . import confusion
 from .confusion import ConfusionMatrix
+from .image_scores import (
+    ImageScore,
+    classes_to_score,
+    count_image,
+    gather_image_scores,
+    score_image,
+)
 from .results import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
-
-
-def predicted_classes(sem_seg: Tensor) -> Tensor:
-    """The class map of a model's output, on its device.
-
-    Args:
-        sem_seg: (K, H, W) logits, or an integer map (H, W), which is returned as it is.
-
-    Returns:
-        (H, W) integers.
-
-    Raises:
-        ValueError: for any other number of axes.
-    """
-    if sem_seg.ndim == 2:
-        return sem_seg
-    if sem_seg.ndim == 3:
-        return sem_seg.argmax(dim=0)
-    raise ValueError(
-        f"output 'sem_seg' has shape {tuple(sem_seg.shape)}, "
-        "expected logits (K, H, W) or classes (H, W)"
-    )
 
 
 class StreamingSemSegEvaluator(DatasetEvaluator):
@@ -46,6 +31,8 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
     Attributes:
         confusion: this process's counts until `evaluate()`, then the sum over all processes.
+        images: scores of the single images, after `evaluate()` on the main process: those of all
+            processes, by name.
     """
 
     def __init__(
@@ -72,12 +59,12 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
-        scored = _names_to_score(scored_classes, self._class_names)
-        self._scored = self._indices(scored)
+        self._scored = classes_to_score(scored_classes, self._class_names)
+        scored = {self._class_names[k] for k in self._scored}
         self._subsets = {
-            subset: self._indices(names)
+            subset: [self._class_names.index(name) for name in names]
             for subset, names in CLASS_SUBSETS.items()
-            if set(names) <= set(scored) and set(names) < set(class_names)
+            if set(names) <= scored and set(names) < set(class_names)
         }
         self.reset()
 
@@ -86,8 +73,9 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self._local = ConfusionMatrix(
             num_classes=len(self._class_names), ignore_label=self._ignore_label
         )
-        self._num_images = 0
+        self._local_images: list[ImageScore] = []
         self.confusion = self._local
+        self.images: list[ImageScore] = []
 
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
@@ -103,25 +91,15 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
                 values; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
-            file_name = image.get("file_name", "an image without file_name")
-            if "sem_seg" not in image:
-                raise ValueError(
-                    f"{file_name}: no ground truth 'sem_seg'; "
-                    "evaluate with a test mapper that loads the labels"
-                )
-            try:
-                self._count(output["sem_seg"], image["sem_seg"])
-            except ValueError as error:
-                raise ValueError(f"{file_name} ({self._dataset_name}): {error}") from error
-
-    def _count(self, sem_seg: Tensor, target: Tensor) -> None:
-        if sem_seg.ndim == 3 and len(sem_seg) != len(self._class_names):
-            raise ValueError(
-                f"the model scores {len(sem_seg)} classes, the data set has "
-                f"{len(self._class_names)}; make num_classes of the head and class_names agree"
+            counts = count_image(
+                image,
+                output["sem_seg"],
+                dataset_name=self._dataset_name,
+                num_classes=len(self._class_names),
+                ignore_label=self._ignore_label,
             )
-        self._local.update(predicted_classes(sem_seg), target)
-        self._num_images += 1
+            self._local.merge(counts)
+            self._local_images.append(score_image(image, counts, self._scored))
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
         """Sum over processes and score; every process must call this.
@@ -134,7 +112,8 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             where undefined; "num_images". On the others an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
-        num_images = sum(comm.all_gather(self._num_images))
+        self.images = gather_image_scores(self._local_images)
+        num_images = len(self.images)
         if not comm.is_main_process():
             return OrderedDict()
         metrics = self._metrics() | {NUM_IMAGES: float(num_images)}
@@ -146,6 +125,14 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             metrics["mIoU_detectron2"],
         )
         return OrderedDict({TASK: metrics})
+
+    def details(self) -> dict[str, Any]:
+        """The confusion matrix with the names of its classes, and the scores of all images."""
+        return {
+            "classes": self._class_names,
+            "confusion": self.confusion.matrix.tolist(),
+            "images": self.images,
+        }
 
     def _metrics(self) -> dict[str, float]:
         matrix, scored = self.confusion.matrix, self._scored
@@ -165,35 +152,9 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             fractions |= {prefix + self._class_names[k]: float(per_class[k]) for k in scored}
         return {name: 100 * fraction for name, fraction in fractions.items()}
 
-    def _indices(self, names: Iterable[str]) -> list[int]:
-        return [self._class_names.index(name) for name in names]
-
 
 def _mean_ious(matrix: Tensor, classes: Sequence[int]) -> dict[str, float]:
     return {
         MEAN_IOU: confusion.mean_iou_authors(matrix, classes),
         f"{MEAN_IOU}_detectron2": confusion.mean_iou_detectron2(matrix, classes),
     }
-
-
-def _names_to_score(
-    scored_classes: str | int | Sequence[str] | None, class_names: list[str]
-) -> list[str]:
-    if scored_classes is None:
-        return class_names
-    if isinstance(scored_classes, (str, int)):  # on command lines a subset's name is a number
-        if str(scored_classes) not in CLASS_SUBSETS:
-            raise ValueError(
-                f"scored_classes '{scored_classes}' is no class subset; expected one of "
-                f"{list(CLASS_SUBSETS)}, or a list of names"
-            )
-        scored = list(CLASS_SUBSETS[str(scored_classes)])
-    else:
-        scored = list(scored_classes)
-    unknown = [name for name in scored if name not in class_names]
-    if unknown or not scored or len(set(scored)) < len(scored):
-        raise ValueError(
-            f"scored_classes {scored}: expected distinct names out of {class_names}"
-            + (f"; {unknown} are not among them" if unknown else "")
-        )
-    return scored

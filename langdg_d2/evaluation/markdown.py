@@ -25,13 +25,30 @@ from .results import (
 )
 
 MISSING = "\u2013"  # en dash
+# Headings.
+SCORES, PUBLISHED, PER_CLASS = "Scores", "Beside published figures", "IoU per class"
 
 
 def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
-    """Scores and class subsets with a row per domain, published figures, IoU per class, sections.
+    """What was run, then `benchmark_sections` and the sections of `run` under their headings.
+
+    Raises:
+        ValueError: if the results hold no scores.
+    """
+    (_, scores), *others = benchmark_sections(results, run).items()
+    parts = [f"# Benchmark\n\n{_provenance(run)}", scores]
+    parts += [f"## {heading}\n\n{text}" for heading, text in (*others, *run.sections.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
+    """Scores, and where there are any those of class subsets and published ones; IoU per class.
 
     The source comes first and is marked, means last; figures have two decimals, missing ones a
     dash. Every row names the protocol.
+
+    Returns:
+        Markdown by heading.
 
     Raises:
         ValueError: if the results hold no scores.
@@ -46,26 +63,20 @@ def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
     if any(NUM_IMAGES in table for table in tables.values()):
         overview["images"] = [_number(table) for table in tables.values()]
     notes = "\n".join(f"- `{key}` {text}." for key, text in CONVENTIONS.items())
-    parts = [
-        f"# Benchmark\n\n{_provenance(run)}",
-        f"{markdown_table(overview)}\n\nFigures in percent.\n\n{notes}",
-    ]
+    sections = {SCORES: f"{markdown_table(overview)}\n\nFigures in percent.\n\n{notes}"}
     if subsets := subset_headlines(union(tables.values())):
         table = markdown_table(_rows(labels, run.protocol) | _figures(tables, subsets))
-        parts.append(f"## Class subsets\n\nMean IoU over parts of the classes.\n\n{table}")
+        sections["Class subsets"] = f"Mean IoU over parts of the classes.\n\n{table}"
     if run.published:
-        parts.append(
-            published_section(
-                results,
-                published=published_figures(run.published),
-                protocol=run.protocol,
-                inference=run.inference,
-                source=run.source,
-            )
+        sections[PUBLISHED] = published_section(
+            results,
+            published=published_figures(run.published),
+            protocol=run.protocol,
+            inference=run.inference,
+            source=run.source,
         )
-    parts.append(f"## IoU per class\n\n{_per_class(tables, labels, run.protocol)}")
-    parts += [f"## {heading}\n\n{text}" for heading, text in run.sections.items()]
-    return "\n\n".join(parts) + "\n"
+    sections[PER_CLASS] = _per_class(tables, labels, run.protocol)
+    return sections
 
 
 def published_section(
@@ -111,7 +122,7 @@ def published_section(
     if any(math.isnan(ours) for ours, _ in rows.values()):
         warnings.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     body = table if rows else "None of the published targets was evaluated."
-    return "\n\n".join(["## Beside published figures", facts, *warnings, body])
+    return "\n\n".join([facts, *warnings, body])
 
 
 def markdown_table(columns: Mapping[str, list[str]]) -> str:

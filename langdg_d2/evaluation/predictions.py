@@ -18,7 +18,7 @@ from torch import Tensor
 from ..structures import CITYSCAPES_19
 from ..structures.files import write_atomically
 from ..structures.label_space import CITYSCAPES_IDS
-from .evaluator import predicted_classes
+from .image_scores import predicted_classes
 
 # Pixel value of every train id.
 _ENCODINGS = {

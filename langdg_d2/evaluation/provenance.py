@@ -1,13 +1,17 @@
 """Where a result comes from: the configuration as plain data, the state of the code, versions."""
 
 import math
+import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import detectron2
+import numpy
 import torch
+from detectron2.utils import comm
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -61,6 +65,19 @@ def versions() -> dict[str, str]:
     """Versions of this package, Detectron2 and torch."""
     modules = (langdg_d2, detectron2, torch)
     return {module.__name__: str(module.__version__) for module in modules}
+
+
+def environment() -> dict[str, str]:
+    """What else the figures were computed with: Python, libraries, system, devices, processes."""
+    devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return {
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "opencv": cv2.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "GPUs": ", ".join(devices) or "none",
+        "processes": str(comm.get_world_size()),
+    }
 
 
 def _container(config: Any) -> Any:

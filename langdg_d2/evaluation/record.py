@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .provenance import git_state, plain_data, versions
+from .provenance import environment, git_state, plain_data, versions
 from .published import published_figures
 from .results import CONVENTIONS, TASK, Results, ordered_domains, scored_classes
 
@@ -28,6 +28,7 @@ class BenchmarkRun:
         groups: domains by the name of the group whose mean is given.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to say in the report, Markdown by heading.
+        date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
 
     Raises:
         ValueError: for unknown published figures.
@@ -43,6 +44,7 @@ class BenchmarkRun:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     published: str | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
 
     def __post_init__(self) -> None:
         if self.published is not None:
@@ -69,6 +71,7 @@ def benchmark_record(results: Results, run: BenchmarkRun) -> dict[str, Any]:
         **made_with,
         "git": git_state(),
         "versions": versions(),
+        "environment": environment(),
         "conventions": CONVENTIONS,
         "scored_classes": {d: scored_classes(results[d].get(TASK, {})) for d in domains},
         "results": figures,

@@ -11,7 +11,7 @@ from typing import Any
 
 from .benchmark import RECORD, csv_number, csv_text
 from .config_difference import config_difference
-from .markdown import MISSING, markdown_table, percent, published_section
+from .markdown import MISSING, PUBLISHED, markdown_table, percent, published_section
 from .published import published_figures
 from .record import FORMAT
 from .results import (
@@ -153,15 +153,14 @@ def summary_markdown(summary: RunSummary) -> str:
         f"Figures in percent, {spread}.\n\n{notes}",
     ]
     if facts["published"]:
-        parts.append(
-            published_section(
-                {domain: {TASK: table} for domain, table in summary.means.items()},
-                published=published_figures(facts["published"]),
-                protocol=facts["protocol"],
-                inference=facts["inference"],
-                source=facts["source"],
-            )
+        section = published_section(
+            {domain: {TASK: table} for domain, table in summary.means.items()},
+            published=published_figures(facts["published"]),
+            protocol=facts["protocol"],
+            inference=facts["inference"],
+            source=facts["source"],
         )
+        parts.append(f"## {PUBLISHED}\n\n{section}")
     return "\n\n".join([*parts, f"## Runs\n\n{runs}"]) + "\n"
 
 

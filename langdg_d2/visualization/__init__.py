@@ -1,13 +1,47 @@
 """Pictures of what the models see and predict."""
 
+from .clips import Camera, MediaError, VideoFile
+from .frame_sinks import PngFiles, VideoWriter, sinks_for
+from .frame_sources import find_sources
+from .images import read_image, to_rgb
 from .label_overlays import write_label_overlays
-from .sem_seg import OverlayWriter, draw_sem_seg, legend, side_by_side, title_strip
+from .overlay_writer import OverlayWriter
+from .palettes import PALETTES, Palette, palette_named
+from .panels import VIEWS, draw_panels, draw_view
+from .prediction import Prediction
+from .predictor import PRECISIONS, Predictor, model_names, predict_frames
+from .report import write_report, write_report_of_run
+from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
+from .window import Window
 
 __all__ = [
+    "PALETTES",
+    "PRECISIONS",
+    "VIEWS",
+    "Camera",
+    "MediaError",
     "OverlayWriter",
+    "Palette",
+    "PngFiles",
+    "Prediction",
+    "Predictor",
+    "VideoFile",
+    "VideoWriter",
+    "Window",
+    "draw_panels",
     "draw_sem_seg",
+    "draw_view",
+    "find_sources",
     "legend",
+    "model_names",
+    "palette_named",
+    "predict_frames",
+    "read_image",
     "side_by_side",
+    "sinks_for",
     "title_strip",
+    "to_rgb",
     "write_label_overlays",
+    "write_report",
+    "write_report_of_run",
 ]

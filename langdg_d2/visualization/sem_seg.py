@@ -1,6 +1,5 @@
-"""Pictures of semantic segmentation: overlays, panels side by side, and a writer for evaluation."""
+"""Pictures of semantic segmentation: overlays, titles, legends, panels side by side."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from detectron2.data import MetadataCatalog
-from detectron2.evaluation import DatasetEvaluator
-from detectron2.utils.file_io import PathManager
 from detectron2.utils.visualizer import Visualizer
 
-from ..evaluation import predicted_classes
 from ..structures.files import write_atomically
 
 Image = npt.NDArray[np.uint8]
@@ -125,72 +120,6 @@ def write_png(path: Path, picture: Image) -> None:
     if not encoded:
         raise ValueError(f"OpenCV cannot encode a picture {picture.shape} as {path}")
     write_atomically(path, png.tobytes())
-
-
-class OverlayWriter(DatasetEvaluator):
-    """Saves image, ground truth and prediction side by side while a model is evaluated."""
-
-    def __init__(
-        self, *, output_dir: str, dataset_name: str, max_images: int, alpha: float = 0.6
-    ) -> None:
-        """
-        Args:
-            output_dir: folder of the PNG files, created when the first is written.
-            dataset_name: whose metadata gives names and colours; begins the file names.
-            max_images: how many of the first images of each process are saved.
-            alpha: opacity of the overlays in 0..1.
-        """
-        self._output_dir = output_dir
-        self._dataset_name = dataset_name
-        self._max_images = max_images
-        self._alpha = alpha
-        self.reset()
-
-    def reset(self) -> None:
-        """Count images from zero; files of an earlier round are replaced, not removed."""
-        self._saved = 0
-
-    def process(
-        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
-    ) -> None:
-        """Save `<dataset>_<image>.png` for each image until `max_images` is reached.
-
-        Args:
-            inputs: one dict per image: "image" (3, h, w) uint8 RGB, "file_name" and, if there is
-                ground truth, "sem_seg" (H, W).
-            outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W). The image
-                is resized to them.
-        """
-        for image, output in zip(inputs, outputs, strict=True):
-            if self._saved == self._max_images:
-                return
-            self._save(self._picture(image, output), str(image["file_name"]))
-            self._saved += 1
-
-    def evaluate(self) -> dict[str, dict[str, float]]:
-        """No scores: an empty dict."""
-        return {}
-
-    def _picture(self, image: Mapping[str, Any], output: Mapping[str, Any]) -> Image:
-        metadata = MetadataCatalog.get(self._dataset_name)
-        prediction = predicted_classes(output["sem_seg"]).cpu().numpy()
-        rgb = image["image"].permute(1, 2, 0).cpu().numpy()  # (h, w, 3)
-        rgb = cv2.resize(rgb, prediction.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        labels = {"prediction": prediction}
-        if "sem_seg" in image:
-            labels = {"ground truth": image["sem_seg"].cpu().numpy()} | labels
-        panels = {title: draw_sem_seg(rgb, k, metadata, self._alpha) for title, k in labels.items()}
-        picture = side_by_side({Path(image["file_name"]).stem: rgb} | panels)
-        present = np.unique(np.concatenate([np.unique(k) for k in labels.values()])).tolist()
-        names = legend(
-            present, metadata, width=picture.shape[1], row_height=_strip_height(len(rgb))
-        )
-        return np.concatenate([picture, names])
-
-    def _save(self, picture: Image, file_name: str) -> None:
-        name = re.sub(r"[^\w.-]+", "_", f"{self._dataset_name}_{Path(file_name).stem}") + ".png"
-        PathManager.mkdirs(self._output_dir)
-        write_png(Path(PathManager.get_local_path(self._output_dir)) / name, picture)
 
 
 def _strip_height(panel_height: int) -> int:

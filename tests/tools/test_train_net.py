@@ -80,7 +80,8 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
 
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
     assert len(pictures) == 8
-    assert pictures[0].startswith("acdc_fog_sem_seg_val_GOPR1_frame_000000")
+    assert pictures[0] == "acdc_fog_sem_seg_val_best_1.jpg"
+    assert (out / "report.html").read_text().count("data:image/jpeg") == 8
 
 
 def test_two_processes_train_and_write_one_set_of_files(run, tmp_path):

@@ -1,18 +1,15 @@
 """Overlays, pixel by pixel."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from detectron2.data import MetadataCatalog
 
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import (
-    OverlayWriter,
     draw_sem_seg,
     legend,
     side_by_side,
@@ -125,60 +122,3 @@ def test_the_legend_shows_the_colours_of_its_classes_only(metadata: Any) -> None
 def test_a_narrow_legend_wraps_and_an_empty_one_has_no_rows(metadata: Any) -> None:
     assert legend(range(19), metadata, width=300, row_height=24).shape[0] > 5 * 24
     assert legend([IGNORE], metadata, width=300, row_height=24).shape == (0, 300, 3)
-
-
-def batch(*file_names: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Images at half the size of labels and logits; the prediction is all sky."""
-    target = torch.from_numpy(scene())
-    image = torch.from_numpy(noise(30, 40)).permute(2, 0, 1)
-    logits = torch.zeros(len(CITYSCAPES_19), *target.shape)
-    logits[SKY] = 1
-    inputs = [{"file_name": name, "image": image, "sem_seg": target} for name in file_names]
-    return inputs, [{"sem_seg": logits}] * len(inputs)
-
-
-@pytest.mark.usefixtures("metadata")
-def test_the_first_images_are_saved_under_their_names(tmp_path: Path) -> None:
-    writer = OverlayWriter(
-        output_dir=str(tmp_path / "pictures"), dataset_name=DATASET, max_images=3
-    )
-    for _ in range(2):  # a second round replaces the files of the first
-        writer.reset()
-        writer.process(*batch("x/a b.png", "x/c.jpg"))
-        writer.process(*batch("x/d.png", "x/e.png"))
-        assert writer.evaluate() == {}
-        names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
-        assert names == [f"{DATASET}_{stem}.png" for stem in ("a_b", "c", "d")]
-
-
-@pytest.mark.usefixtures("metadata")
-def test_no_image_asked_for_is_no_file(tmp_path: Path) -> None:
-    writer = OverlayWriter(output_dir=str(tmp_path / "none"), dataset_name=DATASET, max_images=0)
-    writer.process(*batch("a.png"))
-    assert not (tmp_path / "none").exists()
-
-
-def test_a_saved_picture_holds_image_truth_and_prediction(tmp_path: Path, metadata: Any) -> None:
-    writer = OverlayWriter(output_dir=str(tmp_path), dataset_name=DATASET, max_images=1, alpha=0.5)
-    inputs, outputs = batch("a.png")
-    writer.process(inputs, outputs)
-    picture = cv2.imread(str(tmp_path / f"{DATASET}_a.png"))[..., ::-1]
-
-    image = cv2.resize(noise(30, 40), (80, 60), interpolation=cv2.INTER_LINEAR)
-    truth = draw_sem_seg(image, scene(), metadata, alpha=0.5)
-    prediction = draw_sem_seg(image, np.full((60, 80), SKY), metadata, alpha=0.5)
-    panels = side_by_side({"a": image, "ground truth": truth, "prediction": prediction})
-    assert np.array_equal(picture[: len(panels)], panels)
-    below = {tuple(color) for color in picture[len(panels) :].reshape(-1, 3).tolist()}
-    assert {CITYSCAPES_19.colors[k] for k in (ROAD, SKY, CAR)} <= below
-
-
-@pytest.mark.usefixtures("metadata")
-def test_without_ground_truth_there_are_two_panels(tmp_path: Path) -> None:
-    writer = OverlayWriter(output_dir=str(tmp_path), dataset_name=DATASET, max_images=2)
-    inputs, outputs = batch("a.png", "b.png")
-    del inputs[1]["sem_seg"]
-    writer.process(inputs, outputs)
-    three, two = (cv2.imread(str(tmp_path / f"{DATASET}_{k}.png")).shape[1] for k in "ab")
-    gap = (three - 3 * 80) // 2
-    assert two == 2 * 80 + gap

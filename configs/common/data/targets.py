@@ -11,7 +11,7 @@ from langdg_d2.evaluation import (
     protocol_augmentations,
     protocol_dataset,
 )
-from langdg_d2.visualization import OverlayWriter
+from langdg_d2.visualization import OverlayWriter, palette_named
 
 from ..constants import constants
 
@@ -62,9 +62,14 @@ def scores(domain: str) -> DictConfig:
 
 
 def overlays(domain: str) -> DictConfig:
-    """Pictures of the first few predictions."""
+    """Pictures of the images with the best and the worst predictions."""
     return L(OverlayWriter)(
-        output_dir="${train.output_dir}/overlays", dataset_name=DATASETS[domain], max_images=4
+        output_dir="${train.output_dir}/overlays",
+        dataset_name=DATASETS[domain],
+        best=3,
+        worst=3,
+        scored_classes="${evaluation.classes}",
+        palette=L(palette_named)(name="${evaluation.palette}"),
     )
 
 

@@ -30,7 +30,7 @@ model.sem_seg_head.input_shape.res5.channels = 32 * _tower["width"]
 model.sem_seg_head.low_level_channels = 16
 model.sem_seg_head.channels = 64
 
-dataloader.crop_size = [192, 384]
+dataloader.crop_size = [128, 256]
 dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1

@@ -1,0 +1,195 @@
+"""A trained model for use: images in, predictions out.
+
+from langdg_d2.visualization import Predictor
+predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
+prediction = predictor("street.png")
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from detectron2.config import LazyConfig, instantiate
+from detectron2.utils.file_io import PathManager
+from torch import Tensor, nn
+
+from ..engine import StrictCheckpointer, apply_overrides, memory_format
+from ..evaluation import build_inference
+from .images import read_image, to_rgb
+from .prediction import Prediction
+
+ImageLike = str | os.PathLike[str] | npt.NDArray[Any]
+
+_PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+PRECISIONS = ("auto", *_PRECISIONS)
+
+
+class Predictor:
+    """Predicts the classes of images with a model.
+
+    Args:
+        model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
+            inference variants around it do; put into eval mode.
+        precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
+            precision on GPUs, single on the CPU. Weights keep their type.
+
+    Raises:
+        ValueError: for another precision, or one that the device does not have.
+    """
+
+    def __init__(self, *, model: nn.Module, precision: str = "auto") -> None:
+        self.model = model.eval()
+        self.device = next(model.parameters()).device
+        self.dtype = _choose_dtype(precision, self.device.type)
+
+    @classmethod
+    def from_config(
+        cls,
+        config_file: str,
+        checkpoint: str,
+        overrides: Sequence[str] = (),
+        device: str | None = None,
+        precision: str = "auto",
+    ) -> "Predictor":
+        """Build what a training run left, as `train_net.py --eval-only` does.
+
+        Args:
+            config_file: LazyConfig file of the run. It is Python code: use only those you trust.
+            checkpoint: file of its weights; nothing in it is executed.
+            overrides: changes of the config, such as "evaluation.inference.window=[768,768]".
+            device: None for the config's own, a GPU where there is one.
+            precision: as for `Predictor`.
+
+        Raises:
+            FileNotFoundError: if a file does not exist.
+            KeyError: for an override of a key that does not exist.
+            ValueError: if the checkpoint is none, or does not fit the model.
+        """
+        for file, role in ((config_file, "config file"), (checkpoint, "checkpoint")):
+            if not (file and PathManager.isfile(file)):
+                raise FileNotFoundError(f"{role} '{file}' does not exist")
+        cfg = apply_overrides(LazyConfig.load(config_file), overrides)
+        cfg.model.backbone.tower.weights = None  # the checkpoint holds them
+        model = instantiate(cfg.model)
+        model.to(device or cfg.train.device, memory_format=memory_format(cfg.train.memory_format))
+        StrictCheckpointer(model).load(checkpoint)
+        inference = build_inference(model, **cfg.evaluation.inference)
+        return cls(model=inference, precision=precision)
+
+    @overload
+    def __call__(self, images: ImageLike) -> Prediction: ...
+
+    @overload
+    def __call__(self, images: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: ImageLike | list[Any] | tuple[Any, ...]
+    ) -> Prediction | list[Prediction]:
+        """Predict one image, or several of any sizes.
+
+        Those of one size pass through the model together; others would have to be padded, which
+        changes predictions. Logits of an 8K image take 2.5 GB for 19 classes in single precision,
+        and the model holds about three times that at its peak, beside its features, which
+        inference in windows keeps small. A prediction itself takes 12 bytes a pixel.
+
+        Args:
+            images: file name or array, as `read_image` and `to_rgb` take them, or a list or tuple
+                of those.
+
+        Returns:
+            Prediction of the image, or a list of them in the images' order.
+
+        Raises:
+            ImageFileError: if a file cannot be read; names it.
+            ValueError: if an array is no image, or the logits are not finite.
+        """
+        if isinstance(images, list | tuple):
+            return self._predict([_load(image) for image in images])
+        return self._predict([_load(images)])[0]
+
+    def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
+        of_size: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            of_size.setdefault(image.shape, []).append(index)
+        predictions: dict[int, Prediction] = {}
+        for indices in of_size.values():
+            logits = self._logits([images[k] for k in indices])
+            for k in indices:  # each image's logits are given back as soon as they are used
+                predictions[k] = Prediction.from_logits(images[k], logits.pop(0))
+        return [predictions[k] for k in range(len(images))]
+
+    @torch.no_grad()
+    def _logits(self, images: list[npt.NDArray[np.uint8]]) -> list[Tensor]:
+        """(K, H, W) each, of images of one size."""
+        inputs = [{"image": torch.from_numpy(image).permute(2, 0, 1)} for image in images]
+        with self._autocast():
+            return [output["sem_seg"] for output in self.model(inputs)]
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def predict_frames(
+    frames: Iterable[tuple[str, npt.NDArray[np.uint8]]],
+    predictors: Mapping[str, Predictor],
+    *,
+    batch_size: int,
+) -> Iterator[tuple[str, dict[str, Prediction]]]:
+    """Predict a stream of images with one or several models.
+
+    Args:
+        frames: names and images; no more of them are held than are in a batch.
+        predictors: by the names of their models.
+        batch_size: images that a model is given at once.
+
+    Yields:
+        For each image its name and what every model predicts, by the names of the models.
+    """
+    rest = iter(frames)
+    while batch := list(islice(rest, batch_size)):
+        images = [image for _, image in batch]
+        predicted = {title: predictor(images) for title, predictor in predictors.items()}
+        for k, (name, _) in enumerate(batch):
+            yield name, {title: of_model[k] for title, of_model in predicted.items()}
+
+
+def model_names(checkpoints: Sequence[str]) -> list[str]:
+    """Short names that tell checkpoints apart: of their files, else of the folders, else paths.
+
+    Raises:
+        ValueError: if a checkpoint is named twice.
+    """
+    paths = [Path(checkpoint) for checkpoint in checkpoints]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
+    for names in ([path.stem for path in paths], [path.parent.name for path in paths]):
+        if len(set(names)) == len(names) and all(names):
+            return names
+    return list(map(str, paths))
+
+
+def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
+    return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
+
+
+def _choose_dtype(precision: str, device_type: str) -> torch.dtype:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        single = device_type == "cpu" or not torch.amp.is_autocast_available(device_type)
+        return torch.float32 if single else torch.get_autocast_dtype(device_type)
+    if precision == "float16" and device_type == "cpu":
+        raise ValueError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
+    return _PRECISIONS[precision]

@@ -1,0 +1,199 @@
+"""The demo as users run it: pictures and videos of one or two checkpoints, and what goes wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+from PIL import Image
+
+from langdg_d2.engine import apply_overrides
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import Predictor, VideoWriter, draw_panels, palette_named, read_image
+
+CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+
+
+def noise(seed: int, height: int = 48, width: int = 96) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
+    return load_tool("demo")
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_model: list[str]) -> list[str]:
+    return [*tiny_model, "train.device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two models with other weights: runs/{0,1}/model_final.pth."""
+    folder = tmp_path_factory.mktemp("runs")
+    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
+    cfg.model.backbone.tower.weights = None
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        (folder / str(seed)).mkdir()
+        weights = instantiate(cfg.model).state_dict()
+        torch.save({"model": weights}, folder / str(seed) / "model_final.pth")
+    return [str(folder / str(seed) / "model_final.pth") for seed in (0, 1)]
+
+
+@pytest.fixture
+def demo(tool: ModuleType, overrides: list[str]) -> Callable[..., int]:
+    """Function that runs the tool on tiny models; returns its exit code."""
+
+    def run(*options: object) -> int:
+        return tool.main(["--config-file", CONFIG, *map(str, options), "--opts", *overrides])
+
+    return run
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed, name in enumerate(["a.png", "b.png"]):
+        Image.fromarray(noise(seed)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    with VideoWriter(path=tmp_path / "drive.avi", rate=12.5) as writer:
+        for seed in range(5):
+            writer.write("", noise(seed))
+    return tmp_path / "drive.avi"
+
+
+def test_images_are_drawn_as_the_library_draws_them(
+    demo: Callable[..., int],
+    images: Path,
+    checkpoints: list[str],
+    overrides: list[str],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    views = ["overlay", "colors", "confidence", "entropy"]
+    options = ["--palette", "colorblind", "--batch-size", 2, "--longest-side", 64]
+    code = demo(
+        *("--checkpoint", checkpoints[0], "--input", images, "--output", out),
+        *("--views", *views, *options),
+    )
+    assert code == 0
+    assert listing(out) == ["a.png", "b.png"]
+    prediction = Predictor.from_config(CONFIG, checkpoints[0], overrides)(images / "b.png")
+    expected = draw_panels(
+        {"x": prediction}, views=views, palette=palette_named("colorblind"), longest_side=64
+    )
+    written = read_image(out / "b.png")
+    assert written.shape == expected.shape
+    assert (written == expected).mean() > 0.99
+
+
+def test_an_image_that_cannot_be_read_is_reported_and_the_others_are_drawn(
+    demo: Callable[..., int],
+    images: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    (images / "aa.png").write_bytes((images / "a.png").read_bytes()[:500])
+    out = tmp_path / "out"
+    assert demo("--checkpoint", checkpoints[0], "--input", images, "--output", out) == 1
+    assert listing(out) == ["a.png", "b.png"]
+    assert f"error: '{images / 'aa.png'}' cannot be read" in capsys.readouterr().err
+
+
+def test_a_video_of_two_checkpoints_has_the_rate_and_all_frames_of_its_source(
+    demo: Callable[..., int], clip: Path, checkpoints: list[str], tmp_path: Path
+) -> None:
+    options = ["--names", "source only", "recipe", "--views", "colors", "--batch-size", 2]
+    output = tmp_path / "both.mp4"
+    demo("--checkpoint", *checkpoints, "--input", clip, "--output", output, *options)
+    assert listing(tmp_path) == ["both.mp4", "drive.avi"]
+    capture = cv2.VideoCapture(str(output))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    frames = 0
+    while True:
+        there, frame = capture.read()
+        if not there:
+            break
+        frames += 1
+        # Two panels beside each other below their titles, above a legend of all the classes.
+        height, width, _ = frame.shape
+        assert 2 * 96 < width < 2 * 96 + 12
+        assert height > 20 + 48 + 20
+        colors = frame[20:68, :96, ::-1].reshape(-1, 1, 3).astype(int)
+        nearest = np.abs(colors - np.array(CITYSCAPES_19.colors)).sum(axis=-1).min(axis=1)
+        assert np.median(nearest) < 40  # of a compressed picture
+    assert frames == 5
+
+
+def test_images_and_clips_go_to_one_folder(
+    demo: Callable[..., int], images: Path, clip: Path, checkpoints: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    inputs = ["--input", images / "a.png", clip]
+    assert demo("--checkpoint", checkpoints[0], *inputs, "--views", "entropy", "--output", out) == 0
+    assert listing(out) == ["a.png", "drive.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"--checkpoint": ["nothing.pth"]}, "error: checkpoint 'nothing.pth' does not exist"),
+        ({"--input": ["nothing*"]}, "error: 'nothing*' is no file or folder"),
+        ({"--output": ["out.gif"]}, "error: output 'out.gif': an image is written as .png"),
+        ({"--webcam": ["97"], "--input": []}, "error: camera 97 cannot be opened"),
+        ({"--precision": ["float16"]}, "error: precision 'float16' is for GPUs"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_written(
+    demo: Callable[..., int],
+    images: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    change: dict[str, list[str]],
+    says: str,
+) -> None:
+    options: dict[str, list[object]] = {
+        "--checkpoint": [checkpoints[0]],
+        "--input": [images / "a.png"],
+        "--output": [tmp_path / "out"],
+    }
+    given = {key: values for key, values in (options | change).items() if values}
+    with pytest.raises(SystemExit) as stopped:
+        demo(*(part for key, values in given.items() for part in (key, *values)))
+    assert says in str(stopped.value.code)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--output", "x"], "expected either --input or --webcam"),
+        (["--input", "a.png", "--webcam", "0", "--output", "x"], "either --input or --webcam"),
+        (["--input", "a.png"], "expected either --output or --window"),
+        (["--input", "a", "--output", "x", "--names", "a", "b"], "2 names for 1 checkpoints"),
+        (["--input", "a", "--output", "x", "--batch-size", "0"], "must be 1 or more"),
+    ],
+)
+def test_wrong_usage_says_what_is_right(
+    demo: Callable[..., int], options: list[str], says: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        demo("--checkpoint", "x.pth", *options)
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err

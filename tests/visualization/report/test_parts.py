@@ -1,0 +1,132 @@
+"""The arithmetic behind the plots, against slow references."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from langdg_d2.evaluation import ImageScore
+from langdg_d2.visualization.html import Markup
+from langdg_d2.visualization.report.blocks import html_blocks, inline
+from langdg_d2.visualization.report.curves import chart, condense
+from langdg_d2.visualization.report.matrices import largest_confusions, row_shares
+from langdg_d2.visualization.report.pictures import embedded_pictures
+from langdg_d2.visualization.report.results_folder import Picture, read_results
+from langdg_d2.visualization.report.svg import element
+
+
+def test_rows_of_shares_sum_to_one_or_are_missing() -> None:
+    counts = np.random.default_rng(0).integers(0, 100, (4, 4))
+    counts[2] = 0
+    shares = row_shares(counts)
+    assert shares.sum(axis=1) == pytest.approx([1, 1, np.nan, 1], nan_ok=True)
+    assert shares[1, 3] == counts[1, 3] / counts[1].sum()
+
+
+def test_largest_confusions_are_those_of_a_slow_search() -> None:
+    counts = np.random.default_rng(1).integers(0, 1000, (5, 5))
+    counts[3] = 0
+    counts[4] = [0, 0, 0, 1, 10_000]  # below a per mille
+    names = list("abcde")
+    slow = sorted(
+        (
+            (counts[i, j] / counts[i].sum(), names[i], names[j], counts[i, j])
+            for i in (0, 1, 2)
+            for j in range(5)
+            if i != j
+        ),
+        reverse=True,
+    )
+    expected = [(truth, taken, share, pixels) for share, truth, taken, pixels in slow]
+    assert largest_confusions(names, counts, 4) == expected[:4]
+    assert len(largest_confusions(names, counts, 100)) == len(expected)
+
+
+def test_condensed_curves_keep_mean_and_extremes() -> None:
+    values = np.random.default_rng(2).normal(size=1003)
+    series = {20 * k: float(value) for k, value in enumerate(values)}
+    curve = condense(series, limit=100)
+    assert len(curve.mean) == 100
+    assert curve.low.min() == values.min()
+    assert curve.high.max() == values.max()
+    sizes = [len(part) for part in np.array_split(values, 100)]
+    assert np.average(curve.mean, weights=sizes) == pytest.approx(values.mean())
+    short = condense({3: 1.0, 7: 2.0})
+    assert short.iterations.tolist() == [3, 7]
+    assert short.low.tolist() == short.mean.tolist() == short.high.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [0.0, 1e-9], [-3.0, 1e6]])
+def test_any_values_have_an_axis(values: list[float]) -> None:
+    drawn = chart("title", {"a": dict(enumerate(values))})
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert drawn.count("<circle") == len(values)
+
+
+def test_pictures_shrink_alike_until_they_fit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    pictures = []
+    for k in range(3):
+        noise = rng.integers(0, 256, (120 + 20 * k, 100, 3), dtype=np.uint8)
+        file = tmp_path / f"{k}.jpg"
+        file.write_bytes(cv2.imencode(".jpg", noise)[1].tobytes())
+        pictures.append(Picture(file, "best", ImageScore(str(k), 1.0, 2.0)))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    pictures.append(Picture(tmp_path / "broken.jpg", "worst", ImageScore("x", 1.0, 2.0)))
+    found = {"fog": pictures[:1], "night": pictures[1:]}
+
+    def shapes(budget: int) -> list[tuple[int, ...]]:
+        embedded = embedded_pictures(found, budget)
+        assert sum(map(len, embedded.values())) <= budget
+        assert list(embedded) == ["0.jpg", "1.jpg", "2.jpg"]
+        images = (np.frombuffer(data, np.uint8) for data in embedded.values())
+        return [cv2.imdecode(image, cv2.IMREAD_COLOR).shape[:2] for image in images]
+
+    assert shapes(100_000) == [(120, 100), (140, 100), (160, 100)]
+    assert shapes(12_000) == [(78, 65), (91, 65), (104, 65)]
+
+
+def test_metrics_of_what_a_resumed_run_did_again_count_once(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_results(tmp_path / "run")
+    lines = [{"iteration": k, "total_loss": float(k), "lr": 1.0} for k in range(5)]
+    lines.insert(3, {"iteration": 2, "acdc_fog/mIoU": 20.0})
+    lines.append({"iteration": 4, "acdc_fog/mIoU": 40.0})
+    # From the checkpoint after iteration 2 on; an evaluation may bear the same number.
+    lines += [{"iteration": k, "total_loss": 10.0 * k} for k in (3, 4)]
+    lines += [{"iteration": 4, "acdc_fog/mIoU": float("nan"), "name": "text"}, {"no": 1}]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (folder / "metrics.json").write_text(text + '{"iteration": 5, "tot')
+    results = read_results(folder)
+    assert results.metrics == {
+        "total_loss": {0: 0, 1: 1, 2: 2, 3: 30, 4: 40},
+        "lr": {0: 1, 1: 1, 2: 1},
+        "acdc_fog/mIoU": {2: 20},
+    }
+    assert results.mean_ious == {"acdc_fog": {2: 20}}
+
+
+def test_markdown_becomes_paragraphs_lists_and_tables() -> None:
+    table = "| a | b |\n|---|---|\n| 1 | x\\|y |"
+    text = f"Some `code <b>` & more\nin two lines\n\n- one\n- `two`\n\n{table}"
+    html = html_blocks(text)
+    assert "<p>Some <code>code &lt;b&gt;</code> &amp; more\nin two lines</p>" in html
+    assert "<ul><li>one</li><li><code>two</code></li></ul>" in html
+    assert "<th>a</th><th>b</th>" in html
+    assert "<td>1</td><td>x|y</td>" in html
+    uneven = "| a | a |\n|---|---|\n| 1 | <2> |"
+    assert html_blocks(uneven) == (
+        '<div class="wide"><pre>| a | a |\n|---|---|\n| 1 | &lt;2&gt; |</pre></div>'
+    )
+    assert inline("no end of `code") == "no end of `code"
+
+
+def test_elements_escape_texts_and_attributes_but_not_markup() -> None:
+    made = element("text", "a<b", Markup("<i/>"), text_anchor='"', x=1.004, class_="c")
+    assert made == '<text text-anchor="&quot;" x="1" class="c">a&lt;b<i/></text>'
+    assert element("rect", y=-0.5) == '<rect y="-0.5"/>'

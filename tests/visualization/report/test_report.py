@@ -1,0 +1,267 @@
+"""The report says what the record says, leaves out what is missing, and loads nothing."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from langdg_d2.evaluation import BenchmarkFileError
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization.report import sections, write_report, write_report_of_run
+
+HEADINGS = ["Scores", "IoU per class", "Confusions", "Images", "Training", "Styles", "Conditions"]
+HOSTILE = '<script>alert("1")</script>\'&|`x`'
+
+
+class Reader(HTMLParser):
+    """Attributes and text by tag; every tag that opens has to close."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(document)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.attributes += [(name, value) for name, value in attrs]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list) -> None:
+        self.attributes += [(name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and data.strip():
+            self.texts.append((self.open[-1], data))
+
+    def text_of(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+@pytest.fixture
+def folder(make_results: Callable[..., Path], tmp_path: Path) -> Path:
+    return make_results(tmp_path / "run")
+
+
+def read(folder: Path) -> str:
+    return write_report(folder).read_text()
+
+
+def section_of(page: str, heading: str) -> str:
+    return page.split(f"<h2>{heading}</h2>")[1].split("</section>")[0]
+
+
+def svg_texts(part: str) -> list[str]:
+    return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", part)]
+
+
+def test_all_sections_are_there_in_order(folder: Path) -> None:
+    page = read(folder)
+    assert Reader(page).text_of("h2") == HEADINGS
+    assert "<h1>Benchmark of streets</h1>" in page
+
+
+def test_figures_of_tables_and_bars_are_those_of_the_record(folder: Path) -> None:
+    page = read(folder)
+    results = json.loads((folder / "benchmark.json").read_text())["results"]
+    labels = ["gta5 (source)", "acdc_fog", "acdc_night", "mean of unseen targets"]
+    table = section_of(page, "Scores").split("</table>")[0]
+    rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in table.split("<tr>")[1:]]
+    column = rows[0].index("mIoU (authors)")
+    shown = {row[0]: row[column] for row in rows[1:]}
+    per_class = section_of(page, "IoU per class")
+    drawings = re.findall("<svg.*?</svg>", per_class)
+    assert len(drawings) == len(labels)
+    for label, domain, drawing in zip(labels, results, drawings, strict=True):
+        scores = results[domain]["sem_seg"]
+        mean = f"{scores['mIoU']:.2f}"
+        assert shown[label] == mean
+        texts = svg_texts(drawing)
+        assert texts[:2] == [label, mean]
+        for name in CITYSCAPES_19.names[:5]:
+            iou = scores[f"IoU-{name}"]
+            figure = "\u2013" if iou is None else f"{iou:.2f}"
+            assert texts[texts.index(name) + 1] == figure
+            if iou is not None:
+                assert f">{iou:.2f}</td>" in per_class
+        widths = [float(x) for x in re.findall(r'<rect[^>]* width="([\d.]+)"', drawing)]
+        expected = [scores[f"IoU-{name}"] * 1.6 for name in CITYSCAPES_19.names[:4]]
+        assert widths == pytest.approx(expected, abs=0.01)
+    mean = f"{results['mean']['sem_seg']['mIoU']:.2f} %"
+    assert f"Mean IoU over 2 unseen targets: {mean}" in page
+
+
+def test_fields_of_matrices_are_shares_of_the_recorded_counts(folder: Path) -> None:
+    part = section_of(read(folder), "Confusions")
+    details = json.loads((folder / "details.json").read_text())
+    matrices = re.findall("<svg.*?</svg>", part)
+    counts = [details[domain]["confusion"] for domain in ("gta5", "acdc_fog", "acdc_night")]
+    pairs = zip(counts[1], counts[2], strict=True)
+    together = [[a + b for a, b in zip(*rows, strict=True)] for rows in pairs]
+    assert "Confusion matrix, All unseen targets together" in matrices[0]
+    names = CITYSCAPES_19.names[:5]
+    for drawing, rows in zip(matrices, [together, *counts], strict=True):
+        shown = {unescape(text) for text in re.findall("<title>(.*?)</title>", drawing)}
+        expected = {
+            f"{names[i]} → {names[j]} {number / sum(row):.1%}, {number:,} pixels"
+            for i, row in enumerate(rows)
+            for j, number in enumerate(row)
+            if sum(row) and number / sum(row) >= 0.001
+        }
+        assert shown == expected
+
+
+def test_pictures_are_inside_with_their_scores_the_worst_first(folder: Path) -> None:
+    page = read(folder)
+    part = section_of(page, "Images")
+    assert part.count('src="data:image/jpeg;base64,') == 3 * 2
+    assert Reader(part).text_of("h4") == 3 * ["Worst", "Best"]
+    with (folder / "images.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 8
+    assert rows[7]["mIoU"] == ""
+    captions = Reader(part).text_of("figcaption")
+    for k, row in enumerate(rows[i] for start in (0, 8, 16) for i in (start, start + 1)):
+        scores = (float(row[key]) for key in ("mIoU", "pixel_accuracy"))
+        assert captions[k] == "{}: mIoU {:.2f}, pixel accuracy {:.2f}".format(row["image"], *scores)
+    values = sorted(float(row["mIoU"]) for row in rows[:7])
+    spread = f"8 images: median mIoU {values[3]:.2f}, lowest {values[0]:.2f}"
+    assert f"{spread}, highest {values[-1]:.2f}." in part
+    numbers = re.findall(r"<title>(\d+) images", part.split("<h3>acdc_fog</h3>")[0])
+    assert sum(map(int, numbers)) == 7
+
+
+def test_conditions_and_sections_of_the_run_are_shown(folder: Path) -> None:
+    page = read(folder)
+    assert "<code>road</code>" in section_of(page, "Styles")
+    assert "<td>25</td>" in section_of(page, "Styles")
+    part = section_of(page, "Conditions")
+    for value in ("2026-05-04T03:02:01+00:00", "configs/streets.py", "max_iter: 60", "python"):
+        assert value in part
+
+
+def test_the_markdown_has_the_same_figures_and_links_to_the_pictures(folder: Path) -> None:
+    write_report(folder)
+    text = (folder / "report.md").read_text()
+    headings = re.findall("^## (.*)$", text, flags=re.MULTILINE)
+    training = "Mean IoU during training"
+    assert headings == [*HEADINGS[:4], training, "Styles", "Conditions"]
+    links = re.findall(r"\]\(<(.*?)>\)", text)
+    assert len(links) == 6
+    assert all((folder / link).is_file() for link in links)
+    results = json.loads((folder / "benchmark.json").read_text())["results"]
+    for tasks in results.values():
+        assert f"| {tasks['sem_seg']['mIoU']:.2f} |" in re.sub(" +", " ", text)
+    assert "| 59 | 59.25 | 60.25 | 61.25 | 62.25 |" in re.sub(" +", " ", text)
+
+
+def test_a_page_elsewhere_links_back_to_the_pictures(folder: Path, tmp_path: Path) -> None:
+    page = write_report(folder, tmp_path / "pages/new/mine.html")
+    links = re.findall(r"\]\(<(.*?)>\)", page.with_suffix(".md").read_text())
+    assert all((page.parent / link).is_file() for link in links)
+    assert page.read_text() == read(folder)
+
+
+def test_the_same_files_give_the_same_bytes(folder: Path) -> None:
+    first = [read(folder), (folder / "report.md").read_text()]
+    assert [read(folder), (folder / "report.md").read_text()] == first
+
+
+def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, heading in (
+        ("metrics.json", "Training"),
+        ("overlays", None),
+        ("images.csv", "Images"),
+        ("details.json", "Confusions"),
+    ):
+        (folder / name).rename(folder.parent / name)
+        found = Reader(read(folder)).text_of("h2")
+        assert heading not in found
+        assert {"Scores", "IoU per class", "Conditions"} <= set(found)
+    record = json.loads((folder / "benchmark.json").read_text())
+    for newer in ("date", "environment", "sections"):
+        del record[newer]
+    (folder / "benchmark.json").write_text(json.dumps(record | {"config": None}))
+    found = Reader(read(folder)).text_of("h2")
+    assert found == ["Scores", "IoU per class", "Conditions"]
+    assert not caplog.records
+    assert "data:" not in section_of(read(folder), "Scores")
+
+
+def test_damaged_parts_are_told_and_left_out(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "details.json").write_text('{"gta5": {"classes": ["road"], "confusion": [[1, 2]]}}')
+    (folder / "images.csv").write_text("domain,image\nfog,a\n")
+    with (folder / "metrics.json").open("a") as file:
+        file.write('{"iteration": 60, "total')
+    found = Reader(read(folder)).text_of("h2")
+    assert found == ["Scores", "IoU per class", "Training", "Styles", "Conditions"]
+    assert len(caplog.records) == 3
+
+
+def test_without_a_record_there_is_no_report_and_a_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(BenchmarkFileError, match="train_net.py --eval-only"):
+        write_report(tmp_path)
+    write_report_of_run(tmp_path)
+    assert "tools/write_report.py" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_hostile_texts_stay_texts_and_nothing_is_loaded(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_results(
+        tmp_path / "run",
+        domains=("gta5", f"fog{HOSTILE.replace('/', '')}"),
+        classes=("road", "sky", HOSTILE),
+        protocol=HOSTILE,
+        config_file=HOSTILE,
+        weights=HOSTILE,
+        config={HOSTILE: [HOSTILE, "```\n# heading", "\ud800"]},
+        sections={HOSTILE: f"{HOSTILE}\n\n- {HOSTILE}\n\n| {HOSTILE} |\n|---|\n| {HOSTILE} |"},
+    )
+    details = json.loads((folder / "details.json").read_text())
+    details["gta5"]["pictures"][0] |= {"image": HOSTILE, "kind": "worst"}
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    details["gta5"]["pictures"][1]["file"] = "../secret.jpg"
+    (folder / "details.json").write_text(json.dumps(details))
+    page = read(folder)
+    assert "<script" not in page
+    document = Reader(page)
+    assert all(not name.startswith("on") for name, _ in document.attributes)
+    targets = [
+        value for name, value in document.attributes if name in ("src", "href", "xlink:href")
+    ]
+    assert targets
+    assert all(re.match(r"data:image/jpeg;base64,|#s\d", value) for value in targets)
+    assert "url(" not in page.replace("url(#", "")
+    assert "c2VjcmV0" not in page
+    text = (folder / "report.md").read_text()
+    for line in text.split("## IoU per class")[0].splitlines()[:4]:
+        assert "<script" not in line.replace("\\<script", "")
+    block = text.split("<details>")[1]
+    assert block.count("````") == 2  # a fence longer than any inside
+
+
+def test_a_page_of_nine_domains_stays_below_three_megabytes(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    domains = tuple(f"domain_{k}" for k in range(9))
+    names = CITYSCAPES_19.names
+    folder = make_results(tmp_path / "run", domains=domains, classes=names, picture=b"no image")
+    page = read(folder)
+    assert "data:image" not in page
+    assert len(page) + sections.PICTURE_BYTES * 4 / 3 + 100_000 < 3_000_000

@@ -1,0 +1,65 @@
+"""Videos give all their frames; what is damaged or missing is named."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from langdg_d2.visualization import Camera, MediaError, VideoFile, VideoWriter
+from langdg_d2.visualization.clips import Frame
+
+
+def grey(level: int, height: int = 32, width: int = 48) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def write_video(path: Path, levels: list[int], rate: float = 12.5) -> str:
+    with VideoWriter(path=path, rate=rate) as writer:
+        for level in levels:
+            writer.write("", grey(level))
+    return str(path)
+
+
+def test_a_video_has_a_rate_a_count_and_all_frames_in_order(tmp_path: Path) -> None:
+    levels = [0, 60, 120, 180, 240]
+    video = VideoFile(path=Path(write_video(tmp_path / "clip.mp4", levels)))
+    assert (video.name, video.count, video.rate) == ("clip", 5, pytest.approx(12.5))
+    for _ in range(2):  # it can be watched again
+        frames = list(video)
+        assert [frame.name for frame in frames] == [f"clip_{k:06d}" for k in range(5)]
+        for level, frame in zip(levels, frames, strict=True):
+            assert isinstance(frame, Frame)
+            assert frame.image.shape == (32, 48, 3)
+            assert abs(frame.image.mean() - level) < 6
+
+
+def test_frames_are_rgb(tmp_path: Path) -> None:
+    with VideoWriter(path=tmp_path / "red.avi", rate=5) as writer:
+        writer.write("", np.full((32, 48, 3), (200, 30, 30), np.uint8))
+    (frame,) = VideoFile(path=tmp_path / "red.avi")
+    assert np.abs(frame.image.mean(axis=(0, 1)) - (200, 30, 30)).max() < 8
+
+
+def test_a_video_that_ends_early_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "clip.avi"
+    write_video(path, [0, 250] * 20)
+    content = path.read_bytes()
+    cut = content[: len(content) // 2]
+    path.write_bytes(cut)
+    source = VideoFile(path=path)
+    source.count = 40
+    with caplog.at_level(logging.WARNING, logger="langdg_d2"):
+        read = len(list(source))
+    assert 0 < read < 40
+    assert f"ended after {read} of the 40 frames" in caplog.text
+
+
+def test_a_camera_that_is_not_there_is_named() -> None:
+    if cv2.VideoCapture(97).isOpened():
+        pytest.skip("there is a camera 97")
+    with pytest.raises(MediaError, match="camera 97 cannot be opened; check that it is attached"):
+        Camera(index=97)

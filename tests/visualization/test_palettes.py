@@ -1,0 +1,111 @@
+"""Colours can be told apart, also by colour-blind eyes, and values keep their order."""
+
+import cv2
+import numpy as np
+import pytest
+
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import PALETTES, palette_named
+
+# Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
+# Deficiency" (2009): total loss of a cone, in linear RGB.
+SIMULATIONS = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+
+
+def lab(colors: list, simulation: str = "normal") -> np.ndarray:
+    """CIELAB of sRGB colours (n, 3) in 0..255 as such eyes see them."""
+    srgb = np.asarray(colors) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(SIMULATIONS[simulation]), 0, 1)
+    return cv2.cvtColor(seen[None].astype(np.float32), cv2.COLOR_LRGB2Lab)[0]
+
+
+def least_distance(colors: list, simulation: str) -> float:
+    points = lab(colors, simulation)
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    return distances[np.triu_indices(len(points), 1)].min()
+
+
+def test_the_simulation_leaves_greys_alone_and_merges_red_with_green() -> None:
+    greys = [[v, v, v] for v in (0, 80, 255)]
+    for simulation in SIMULATIONS:
+        assert np.allclose(lab(greys, simulation), lab(greys), atol=0.1)
+    pair = [[163, 92, 40], [104, 121, 40]]
+    assert least_distance(pair, "deuteranopia") < least_distance(pair, "normal") / 4
+
+
+@pytest.mark.parametrize("simulation", SIMULATIONS)
+def test_safe_colours_are_far_apart_for_everybody_and_farther_than_the_benchmarks(
+    simulation: str,
+) -> None:
+    safe, default = (
+        least_distance(PALETTES[name].colors, simulation) for name in ("colorblind", "cityscapes")
+    )
+    assert safe >= 17
+    assert safe > default
+    if simulation != "normal":
+        assert safe > 2.5 * default
+
+
+def test_safe_colours_stand_out_from_the_white_of_the_legend() -> None:
+    white = lab([[255, 255, 255]])
+    assert np.linalg.norm(lab(PALETTES["colorblind"].colors) - white, axis=-1).min() > 10
+
+
+def test_the_default_is_the_benchmarks_and_all_name_all_classes() -> None:
+    assert PALETTES["cityscapes"].colors == CITYSCAPES_19.colors
+    for palette in PALETTES.values():
+        assert palette.names == CITYSCAPES_19.names
+        assert len(set(palette.colors)) == len(CITYSCAPES_19)
+        assert palette.metadata.stuff_colors[3] == palette.colors[3]
+        assert palette.metadata.stuff_classes == list(CITYSCAPES_19.names)
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_classes_get_their_colours_and_what_is_none_is_black(name: str) -> None:
+    classes = np.array([[0, 18], [255, 7]], np.uint8)
+    painted = PALETTES[name].paint_classes(classes)
+    colors = PALETTES[name].colors
+    assert painted.dtype == np.uint8
+    assert [tuple(c) for row in painted.tolist() for c in row] == [
+        colors[0],
+        colors[18],
+        (0, 0, 0),
+        colors[7],
+    ]
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_larger_values_are_brighter_by_equal_steps(name: str) -> None:
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    painted = PALETTES[name].paint_values(ramp)[0]
+    lightness = lab(painted)[::16, 0]
+    steps = np.diff(lightness)
+    assert steps.min() > 0
+    assert steps.max() < 1.6 * steps.mean()
+    yellow, dark = painted[-1].astype(int), painted[0].astype(int)
+    assert yellow[0] > 200 > yellow[2]  # red and blue are not exchanged
+    assert dark[2] > dark[0] - 20
+
+
+def test_values_out_of_range_are_those_of_its_ends() -> None:
+    palette = palette_named("colorblind")
+    ends = palette.paint_values(np.array([[-1.0, 0.0, 1.0, 9.0]]))[0].tolist()
+    assert ends[0] == ends[1] != ends[2] == ends[3]
+
+
+def test_an_unknown_palette_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="palette 'jet', expected one of cityscapes, colorblind"):
+        palette_named("jet")

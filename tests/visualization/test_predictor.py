@@ -1,0 +1,205 @@
+"""A predictor says what evaluation would, for images of any kind and size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+from PIL import Image
+from torch import Tensor, nn
+
+from langdg_d2.data import ImageFileError
+from langdg_d2.engine import apply_overrides
+from langdg_d2.evaluation import predicted_classes
+from langdg_d2.modeling.checkpoint_files import CheckpointError
+from langdg_d2.visualization import Prediction, Predictor, model_names, predict_frames
+
+CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_model: list[str]) -> list[str]:
+    return [*tiny_model, "train.device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    overrides: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[nn.Module, str]:
+    """A model, ready for evaluation, and the file of its checkpoint."""
+    torch.manual_seed(1)
+    without_clip = [*overrides, "model.backbone.tower.weights=null"]
+    model = instantiate(apply_overrides(LazyConfig.load(CONFIG), without_clip).model)
+    for parameter in model.sem_seg_head.parameters():  # far from undecided
+        parameter.data *= 3
+    path = tmp_path_factory.mktemp("trained") / "model_final.pth"
+    torch.save({"model": model.state_dict()}, path)
+    return model.eval(), str(path)
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: tuple[nn.Module, str], overrides: list[str]) -> Predictor:
+    return Predictor.from_config(CONFIG, trained[1], overrides)
+
+
+def assert_close(one: Prediction, other: Prediction, tolerance: float = 1e-4) -> None:
+    assert np.array_equal(one.image, other.image)
+    assert (one.classes == other.classes).mean() > 0.999
+    assert np.abs(one.confidence - other.confidence).max() < tolerance
+    assert np.abs(one.entropy - other.entropy).max() < tolerance
+
+
+def test_it_predicts_what_evaluation_scores(
+    trained: tuple[nn.Module, str], predictor: Predictor
+) -> None:
+    image = noise(40, 56)
+    prediction = predictor(image)
+    with torch.no_grad():
+        logits = trained[0]([{"image": torch.from_numpy(image).permute(2, 0, 1)}])[0]["sem_seg"]
+    probabilities = logits.softmax(dim=0)
+    assert np.array_equal(prediction.classes, predicted_classes(logits).numpy())
+    assert len(np.unique(prediction.classes)) > 1
+    assert np.allclose(prediction.confidence, probabilities.amax(dim=0), atol=1e-5)
+    entropy = -(probabilities * probabilities.log()).sum(dim=0) / np.log(19)
+    assert np.allclose(prediction.entropy, entropy, atol=1e-5)
+
+
+def test_images_of_several_sizes_at_once_are_predicted_as_one_by_one(predictor: Predictor) -> None:
+    images = [noise(40, 56), noise(33, 70), noise(40, 56, seed=1), noise(64, 32), noise(33, 70, 2)]
+    together = predictor(images)
+    assert len(together) == len(images)
+    for image, prediction in zip(images, together, strict=True):
+        assert_close(prediction, predictor(image))
+    assert predictor([]) == []
+
+
+def test_files_and_arrays_are_predicted_alike(predictor: Predictor, tmp_path: Path) -> None:
+    image = noise(40, 56)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    from_path, from_text = predictor([tmp_path / "a.png", str(tmp_path / "a.png")])
+    assert_close(from_path, predictor(image))
+    assert_close(from_text, predictor(image))
+    grey = predictor(image[..., 0])
+    assert_close(grey, predictor(np.repeat(image[..., :1], 3, axis=2)))
+
+
+class Recording(nn.Module):
+    """Notes the shapes of its inputs; class k for a red of 10 k."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen: list[list[tuple[int, ...]]] = []
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        self.seen.append([tuple(x["image"].shape) for x in inputs])
+        return [
+            {"sem_seg": 9.0 * torch.stack([x["image"][0] == 10 * k for k in range(4)]).float()}
+            for x in inputs
+        ]
+
+
+def plain(height: int, width: int, k: int) -> np.ndarray:
+    return np.full((height, width, 3), 10 * k, np.uint8)
+
+
+def test_images_of_one_size_pass_together_and_none_is_padded() -> None:
+    model = Recording()
+    images = [plain(4, 6, 1), plain(5, 5, 2), plain(4, 6, 3)]
+    predictions = Predictor(model=model)(images)
+    assert model.seen == [[(3, 4, 6), (3, 4, 6)], [(3, 5, 5)]]
+    assert [prediction.classes[0, 0] for prediction in predictions] == [1, 2, 3]
+    assert not model.training
+
+
+def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
+    one, two = Recording(), Recording()
+    taken = []
+
+    def frames() -> Any:
+        for k in (0, 3, 1):
+            taken.append(k)
+            yield f"frame{k}", plain(4, 6, k)
+
+    stream = predict_frames(
+        frames(), {"a": Predictor(model=one), "b": Predictor(model=two)}, batch_size=2
+    )
+    first = next(stream)
+    assert taken == [0, 3]  # no more than the batch was read
+    results = [first, *stream]
+    assert [name for name, _ in results] == ["frame0", "frame3", "frame1"]
+    for name, of_models in results:
+        assert {t: f"frame{p.classes[0, 0]}" for t, p in of_models.items()} == {
+            "a": name,
+            "b": name,
+        }
+    assert [len(batch) for batch in one.seen] == [len(batch) for batch in two.seen] == [2, 1]
+
+
+def test_half_precision_on_request_is_near_to_single_precision(
+    trained: tuple[nn.Module, str], predictor: Predictor
+) -> None:
+    image = noise(40, 56)
+    single, half = predictor(image), Predictor(model=trained[0], precision="bfloat16")(image)
+    difference = np.abs(single.confidence - half.confidence)
+    assert 0 < difference.mean() < 0.02
+    assert (single.classes == half.classes).mean() > 0.9
+    assert half.confidence.dtype == np.float32
+
+
+def test_the_configured_inference_is_used(
+    trained: tuple[nn.Module, str], overrides: list[str]
+) -> None:
+    image = noise(32, 48)
+    flips = [*overrides, "evaluation.inference.flip=True"]
+    predictor = Predictor.from_config(CONFIG, trained[1], flips)
+    mirrored = predictor(np.ascontiguousarray(image[:, ::-1]))
+    assert np.allclose(mirrored.confidence[:, ::-1], predictor(image).confidence, atol=1e-4)
+
+
+def test_what_cannot_be_built_is_named(
+    trained: tuple[nn.Module, str], overrides: list[str], tmp_path: Path
+) -> None:
+    for nothing in ("nothing.pth", ""):
+        with pytest.raises(FileNotFoundError, match=f"checkpoint '{nothing}' does not exist"):
+            Predictor.from_config(CONFIG, nothing, overrides)
+    with pytest.raises(FileNotFoundError, match=r"config file 'nothing\.py' does not exist"):
+        Predictor.from_config("nothing.py", trained[1])
+    with pytest.raises(KeyError, match=r"no key 'evaluation\.inference\.flips'"):
+        Predictor.from_config(CONFIG, trained[1], ["evaluation.inference.flips=True"])
+    with pytest.raises(ValueError, match="the checkpoint does not fit the model"):
+        Predictor.from_config(CONFIG, trained[1], [*overrides, "model.sem_seg_head.channels=9"])
+    (tmp_path / "broken.pth").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match=r"broken\.pth' cannot be read as a checkpoint"):
+        Predictor.from_config(CONFIG, str(tmp_path / "broken.pth"), overrides)
+
+
+def test_unusable_precisions_and_images_are_named(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="precision 'int8', expected one of auto, float32"):
+        Predictor(model=Recording(), precision="int8")
+    with pytest.raises(ValueError, match="'float16' is for GPUs; on the CPU use 'bfloat16'"):
+        Predictor(model=Recording(), precision="float16")
+    with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
+        predictor("nothing.png")
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "names"),
+    [
+        (["runs/a/source.pth", "runs/b/recipe.pth"], ["source", "recipe"]),
+        (["runs/a/model_final.pth", "runs/b/model_final.pth"], ["a", "b"]),
+        (["a/x/model.pth", "b/x/model.pth"], ["a/x/model.pth", "b/x/model.pth"]),
+    ],
+)
+def test_checkpoints_are_called_by_what_tells_them_apart(
+    checkpoints: list[str], names: list[str]
+) -> None:
+    assert model_names(checkpoints) == names
+    with pytest.raises(ValueError, match="a checkpoint is given twice"):
+        model_names([*checkpoints, checkpoints[0]])

@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Show what checkpoints predict for images, videos and cameras.
+
+    python tools/demo.py --config-file configs/langdg_gta5.py --checkpoint model_final.pth \\
+        --input street.png "night/*.jpg" drive.mp4 --views overlay confidence --output pictures
+    python tools/demo.py --config-file configs/langdg_gta5.py --input drive.mp4 \\
+        --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
+
+Several checkpoints stand side by side. Images become PNG files, clips videos of the same rate and
+number of frames. An image that cannot be read is reported at the end; the exit code is then 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from langdg_d2.data import ImageFileError
+from langdg_d2.visualization import (
+    PALETTES,
+    PRECISIONS,
+    VIEWS,
+    Camera,
+    MediaError,
+    Predictor,
+    Window,
+    draw_panels,
+    find_sources,
+    model_names,
+    palette_named,
+    predict_frames,
+    sinks_for,
+)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
+    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
+    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
+    add("--input", nargs="+", default=[], metavar="PATH", help="files, folders, patterns")
+    add("--webcam", type=int, metavar="N", help="camera number; Ctrl-C ends the recording")
+    add("--output", type=Path, metavar="PATH", help="folder, or the file of a single input")
+    add("--window", action="store_true", help="show instead of writing; Q or Escape ends")
+    add("--views", nargs="+", choices=VIEWS, default=["overlay"], help="what is drawn [overlay]")
+    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
+    add("--longest-side", type=int, default=2048, metavar="PIXELS", help="of a panel [2048]")
+    add("--batch-size", type=int, default=1, metavar="N", help="images at once [1]")
+    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if bool(args.input) == (args.webcam is not None):
+        parser.error("expected either --input or --webcam")
+    if (args.output is None) != args.window:
+        parser.error("expected either --output or --window")
+    if args.names and len(args.names) != len(args.checkpoint):
+        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
+    if min(args.batch_size, args.longest_side) < 1:
+        parser.error("--batch-size and --longest-side must be 1 or more")
+    return args
+
+
+def show(args: argparse.Namespace) -> list[str]:
+    """Predict and draw everything; returns what could not be read."""
+    sources = find_sources(args.input) if args.input else [Camera(index=args.webcam)]
+    sinks = (
+        [Window(title=source.name, wait=source.rate is None) for source in sources]
+        if args.window
+        else sinks_for(sources, args.output)
+    )
+    names = args.names or model_names(args.checkpoint)
+    predictors = {
+        name: Predictor.from_config(
+            args.config_file, checkpoint, overrides=args.opts, precision=args.precision
+        )
+        for name, checkpoint in zip(names, args.checkpoint, strict=True)
+    }
+    palette = palette_named(args.palette)
+    draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
+    for source, sink in zip(sources, sinks, strict=True):
+        frames = predict_frames(source, predictors, batch_size=args.batch_size)
+        bar = tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None)
+        # Frames of a clip have one size, whatever classes are in them.
+        classes = None if source.rate is None else range(len(palette.names))
+        with sink, bar:
+            try:
+                for name, predictions in bar:
+                    sink.write(name, draw(predictions, classes=classes))
+                    if sink.is_closed:
+                        break
+            except KeyboardInterrupt:
+                if source.count is not None:
+                    raise
+    return [problem for source in sources for problem in source.problems]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = parse(arguments)
+    try:
+        problems = show(args)
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except (ImageFileError, MediaError, ValueError, KeyError, OSError) as error:
+        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return int(bool(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+#!/usr/bin/env python
+"""Show what is in a style bank: pictures as PNG files and all of it in one HTML page.
+
+    python tools/show_styles.py output/langdg_gta5/style_bank.safetensors --output output/styles
+    python tools/show_styles.py BANK --output output/styles --config-file configs/langdg_gta5.py
+
+How many styles there are by class and prompt, how close mining brought patches to their texts,
+the styles in a plane, and the distances of classes. With the config it was mined with also the
+source patches whose own statistics lie nearest to styles: to the most typical style of each class,
+or to those of `--styles`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from detectron2.config import LazyConfig, instantiate
+from hydra.errors import OverrideParseException
+
+from langdg_d2.data import DatasetError, ImageFileError
+from langdg_d2.engine import apply_overrides
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.styles import StyleBank
+from langdg_d2.visualization.palettes import PALETTES, palette_named
+from langdg_d2.visualization.style_report import (
+    METHODS,
+    PatchReader,
+    StyleNeighbors,
+    chosen_styles,
+    require_method,
+    require_same_model,
+    search_patches,
+    write_style_report,
+)
+
+_ERRORS = (OSError, ImportError, ValueError, KeyError, ClipWeightsError, DatasetError)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("bank", metavar="BANK", help="file of tools/mine_styles.py or tools/train_net.py")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="for styles.html and pictures")
+    add("--projection", choices=METHODS, default="pca", help="tsne and umap need packages [pca]")
+    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
+    add("--config-file", metavar="FILE", help="look for the nearest patches in its source set")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    add("--styles", nargs="+", type=int, metavar="N", help="styles to look for, from 0")
+    add("--nearest", type=int, default=6, metavar="N", help="patches for each style [6]")
+    add("--any-class", action="store_true", help="patches of other classes than the style's, too")
+    add("--batches", type=int, metavar="N", help="look at so many random batches [all]")
+    args = parser.parse_args(arguments)
+    if args.config_file is None and (args.opts or args.styles or args.any_class or args.batches):
+        parser.error("--opts, --styles, --any-class and --batches need --config-file")
+    if min(args.nearest, 1 if args.batches is None else args.batches) < 1:
+        parser.error("--nearest and --batches must be 1 or more")
+    return args
+
+
+def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
+    """The source patches that lie nearest to the chosen styles."""
+    rows = chosen_styles(bank, args.styles)
+    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+    mining = cfg.styles.mining
+    prompts = mining.miner.prompts
+    backbone = instantiate(cfg.model.backbone)
+    grid = instantiate(cfg.styles.grid)
+    require_same_model(
+        bank,
+        backbone=backbone,
+        grid=grid,
+        class_names=list(prompts.class_names),
+        ignore_label=prompts.ignore_label,
+    )
+    reader = PatchReader(
+        backbone=backbone,
+        grid=grid,
+        normalize=instantiate(mining.miner.normalize),
+        device=cfg.train.device,
+    )
+    return search_patches(
+        bank,
+        instantiate(mining.batches),
+        rows=rows,
+        reader=reader,
+        count=args.nearest,
+        own_class=not args.any_class,
+        most_batches=args.batches,
+        num_workers=mining.num_workers,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the bank, look for patches, write the page."""
+    args = parse(arguments)
+    try:
+        require_method(args.projection)
+        bank = StyleBank.load(args.bank)
+        page = write_style_report(
+            bank,
+            args.output,
+            name=Path(args.bank).name,
+            palette=palette_named(args.palette),
+            projection=args.projection,
+            neighbors=nearest(bank, args) if args.config_file and len(bank) else (),
+            own_class=not args.any_class,
+        )
+    except (*_ERRORS, ImageFileError, OverrideParseException) as error:
+        sys.exit(f"show_styles: {error.args[0] if isinstance(error, KeyError) else error}")
+    print(f"{bank.describe()}\n{len(bank)} styles: '{page}'")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+#!/usr/bin/env python
+"""Write the report of a results folder: one HTML page that needs no network, and its Markdown.
+
+    python tools/write_report.py output/langdg_gta5
+
+Training and `train_net.py --eval-only` write it themselves. Reads the benchmark.json, details.json,
+images.csv, metrics.json and overlays that they leave in their output folder; what is missing is
+left out.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from langdg_d2.evaluation import BenchmarkFileError
+from langdg_d2.visualization import write_report
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read, draw, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="output folder of a run")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.html", help="default: FOLDER/report.html"
+    )
+    args = parser.parse_args(arguments)
+    if args.output and args.output.suffix != ".html":
+        parser.error(f"--output {args.output}: expected a name that ends in .html")
+    try:
+        print(write_report(args.folder, args.output))
+    except (BenchmarkFileError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
