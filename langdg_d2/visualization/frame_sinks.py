@@ -1,7 +1,9 @@
 """Where pictures go: PNG files, videos, a window."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from .video_codecs import CODECS, choose_codec, even_sides, written_frames
 Image = npt.NDArray[np.uint8]
 
 
-class PictureSink:
+class PictureSink(AbstractContextManager["PictureSink"]):
     """Takes pictures one after the other, in a `with` block at whose end all of them are there.
 
     Attributes:
@@ -26,13 +28,11 @@ class PictureSink:
 
     is_closed = False
 
+    @abstractmethod
     def write(self, name: str, picture: Image) -> None:
         """Take a picture, (H, W, 3) uint8 RGB."""
-        raise NotImplementedError
 
-    def __enter__(self) -> "PictureSink":
-        return self
-
+    @abstractmethod
     def __exit__(self, kind: object, *_: object) -> None:
         """Finish, or after an error leave nothing unfinished."""
 
@@ -52,6 +52,9 @@ class PngFiles(PictureSink):
     def write(self, name: str, picture: Image) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_png(self.folder / f"{self.name or name}.png", picture)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Nothing is left to do: every file is finished when it is written."""
 
 
 class VideoWriter(PictureSink):

@@ -60,43 +60,39 @@ _WHOLE_IMAGE = ("styles.grid.rows=1", "styles.grid.cols=1")
 _NO_JITTER = tuple(f"{_JITTER}.{what}=0" for what in ("brightness", "contrast", "saturation"))
 
 
-def _eight(
-    name: str, *, freeze: bool, augment: bool, mix: bool, overrides: tuple[str, ...]
-) -> Cell:
+FULL = "full"
+_FREEZE_NOTHING = "freeze_nothing"
+
+# Name and changes of each way to restyle, by whether it augments and whether it mixes. With the
+# colour jitter of the recipe, "no_restyling" is also "frozen, image augmentation only".
+_RESTYLING = {
+    (False, False): ("no_restyling", _NO_RESTYLING),
+    (True, False): ("no_mixing", _NO_MIXING),
+    (False, True): ("source_styles", _SOURCE_STYLES),
+    (True, True): (FULL, ()),
+}
+
+
+def _eight(freeze: bool, augment: bool, mix: bool) -> Cell:
+    """A cell of the table of freeze, augment and mix."""
+    name, overrides = _RESTYLING[augment, mix]
     parts = {"freeze": freeze, "augment": augment, "mix": mix}
+    if not freeze:
+        name = _FREEZE_NOTHING if name == FULL else f"{_FREEZE_NOTHING}_{name}"
+        overrides = (*_FREE, *overrides)
     return Cell(
         name=name,
         title=", ".join(part for part, has in parts.items() if has) or "source-only fine-tuning",
         freeze=freeze,
         augment="text" if augment else NONE,
         mix=mix,
-        overrides=overrides if freeze else (*_FREE, *overrides),
+        overrides=overrides,
         of_eight=True,
     )
 
 
 _CELLS = (
-    _eight(
-        "freeze_nothing_no_restyling",
-        freeze=False,
-        augment=False,
-        mix=False,
-        overrides=_NO_RESTYLING,
-    ),
-    _eight("freeze_nothing_no_mixing", freeze=False, augment=True, mix=False, overrides=_NO_MIXING),
-    _eight(
-        "freeze_nothing_source_styles",
-        freeze=False,
-        augment=False,
-        mix=True,
-        overrides=_SOURCE_STYLES,
-    ),
-    _eight("freeze_nothing", freeze=False, augment=True, mix=True, overrides=()),
-    # With the colour jitter of the recipe, so this is also "frozen, image augmentation only".
-    _eight("no_restyling", freeze=True, augment=False, mix=False, overrides=_NO_RESTYLING),
-    _eight("no_mixing", freeze=True, augment=True, mix=False, overrides=_NO_MIXING),
-    _eight("source_styles", freeze=True, augment=False, mix=True, overrides=_SOURCE_STYLES),
-    _eight("full", freeze=True, augment=True, mix=True, overrides=()),
+    *(_eight(freeze, *restyling) for freeze in (False, True) for restyling in _RESTYLING),
     Cell(
         name="noise_styles",
         title="noise for text",
@@ -140,7 +136,6 @@ _CELLS = (
     ),
 )
 CELLS: dict[str, Cell] = {cell.name: cell for cell in _CELLS}
-FULL = "full"
 
 
 def choose_cells(names: Sequence[str] | None) -> list[Cell]:

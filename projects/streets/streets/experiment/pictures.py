@@ -10,8 +10,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data.dataset_mapper import read_pair
-from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization import title_strip
+from langdg_d2.visualization import PALETTES, title_strip
 from streets.experiment.results import CellResult
 
 Picture = npt.NDArray[np.uint8]
@@ -19,7 +18,7 @@ Picture = npt.NDArray[np.uint8]
 GAP = 4  # pixels between pictures
 CAPTION_WIDTH = 230
 TITLE_HEIGHT = 26
-_LEVELS = 1 << 8
+_PALETTE = PALETTES["cityscapes"]
 
 
 def prediction_sheet(
@@ -45,12 +44,12 @@ def prediction_sheet(
     pairs = [read_pair(record) for record in records.values()]
     rows = {
         "image": [_shrink(image, size) for image, _ in pairs],
-        "labels": [_shrink(_colors(label), size) for _, label in pairs],
+        "labels": [_shrink(_PALETTE.paint_classes(label), size) for _, label in pairs],
     }
     for result in results:
         folder = next(iter(result.runs.values())).scores / "predictions"
         rows[result.cell.title] = [
-            _shrink(_colors(_prediction(folder / name, record["file_name"])), size)
+            _shrink(_PALETTE.paint_classes(_prediction(folder / name, record["file_name"])), size)
             for name, record in zip(datasets.values(), records.values(), strict=True)
         ]
     height, width = size
@@ -72,13 +71,6 @@ def _prediction(folder: Path, image_file: str) -> Picture:
     if found is None:
         raise FileNotFoundError(f"no prediction '{name}' below '{folder}'; score the run again")
     return np.asarray(Image.open(found), dtype=np.uint8)
-
-
-def _colors(train_ids: Picture) -> Picture:
-    """Colours of the classes, black where there is none."""
-    table = np.zeros((_LEVELS, 3), np.uint8)
-    table[: len(CITYSCAPES_19)] = CITYSCAPES_19.colors
-    return table[train_ids]
 
 
 def _shrink(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from streets.domains import Role
+from streets.experiment import plan
 from streets.experiment.averaging import average_checkpoints
 from streets.experiment.cells import CELLS
 from streets.experiment.jobs import Job, JobFailed, Progress, run_side_by_side
@@ -178,6 +179,20 @@ def test_stopping_ends_what_runs_and_begins_nothing_more(tmp_path: Path) -> None
     with pytest.raises(JobFailed, match="not begun"):
         progress.run(job(tmp_path, "print('never')", "other"))
     assert not (tmp_path / "other.out").exists()
+
+
+def test_a_run_whose_styles_could_not_be_mined_is_not_begun(
+    make_experiment: MakeExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(make_experiment())
+    mining = job(tmp_path, "raise SystemExit('no patches')", "mining")
+    monkeypatch.setattr(plan, "_drawings", lambda *_: [])
+    monkeypatch.setattr(plan, "_minings", lambda *_: {run.bank: mining})
+    failures = plan.execute([run], workers=2, after_each=lambda: None)
+    assert set(failures) == {"mining", run.name}
+    assert "no patches" in str(failures["mining"])
+    assert "styles were not mined" in str(failures[run.name])
+    assert not run.folder.exists()
 
 
 def test_missing_weights_of_clip_are_named(make_experiment: MakeExperiment) -> None:
