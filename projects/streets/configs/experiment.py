@@ -29,8 +29,11 @@ model.sem_seg_head.input_shape.res2.channels = 4 * _tower["width"]
 model.sem_seg_head.input_shape.res5.channels = 32 * _tower["width"]
 model.sem_seg_head.low_level_channels = 16
 model.sem_seg_head.channels = 64
+# In proportion to a feature map of 12 x 12; the paper's 6, 12, 18 belong to 48 x 48.
+model.sem_seg_head.atrous_rates = [2, 4, 6]
 
-dataloader.crop_size = [128, 256]
+dataloader.crop_size = [192, 192]
+dataloader.train.total_batch_size = 4
 dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
@@ -38,12 +41,13 @@ for _domain in dataloader.test:
     dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
 
 styles.mining.num_workers = 1
+styles.mining.miner.prompts.style_prompts.pack = "driving_conditions"
 
 # How many of the last checkpoints have their weights averaged before they are scored; 1 scores the
 # last as it is. The experiment does it, `tools/train_net.py` does not.
 averaging = dict(checkpoints=1)
 
-train.max_iter = 300
+train.max_iter = 1000
 train.eval_period = 0
 train.checkpointer.period = 25
 train.checkpointer.max_to_keep = "${averaging.checkpoints}"

@@ -52,6 +52,7 @@ _NOISE = (
     "styles.bank=null",
     *_replaced(f"{_MIXER}.styles", f"{{_target_:{_STYLES}.NoiseStyles,snr_db:20.0}}"),
 )
+_ART_STYLES = ("styles.mining.miner.prompts.style_prompts.pack=art_styles",)
 _RANDOM_CHARACTERS = _replaced(
     "styles.mining.miner.prompts.style_prompts",
     f"{{_target_:{_STYLES}.random_character_prompts,count:20,length:8,seed:${{styles.seed}}}}",
@@ -100,6 +101,14 @@ _CELLS = (
         augment="noise",
         mix=True,
         overrides=_NOISE,
+    ),
+    Cell(
+        name="art_styles",
+        title="art styles as prompts",
+        freeze=True,
+        augment="text of art",
+        mix=True,
+        overrides=_ART_STYLES,
     ),
     Cell(
         name="random_character_prompts",

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from streets.collection import Settings, claim_folder
@@ -19,7 +21,7 @@ from streets.experiment.setting import (
 )
 
 # Seconds on a core of a 2.4 GHz server, for the remaining time that the bar shows.
-_SCENE = 0.1
+_SCENE = 0.2
 _MINED_BATCH = 7.5
 _MINED_BATCH_WITHOUT_STEPS = 0.5
 
@@ -66,15 +68,27 @@ def execute(
         progress=progress,
     )
     if not failures:  # all that comes later needs the scenes
-        # Begun in this order, so what a run waits for has always begun before it.
-        mined: dict[Path, Future[None]] = {bank: Future() for bank in minings}
-        tasks = {job.title: partial(_mine, job, mined[b], progress) for b, job in minings.items()}
-        tasks |= {run.name: partial(_train, run, mined, progress) for run in todo}
+        tasks = make_tasks(todo, minings, progress)
         failures = run_side_by_side(
             tasks, workers=workers, progress=progress, after_each=after_each
         )
     progress.close()
     return failures
+
+
+def make_tasks(
+    runs: Sequence[Run], minings: Mapping[Path, Job], progress: Progress
+) -> dict[str, Callable[[], None]]:
+    """Minings and runs by name, seed by seed; what a run waits for comes before it."""
+    mined: dict[Path, Future[None]] = {bank: Future() for bank in minings}
+    tasks: dict[str, Callable[[], None]] = {}
+    for _, same_seed in groupby(runs, key=attrgetter("seed")):
+        group = list(same_seed)
+        for bank in dict.fromkeys(run.bank for run in group):
+            if bank in minings:
+                tasks[minings[bank].title] = partial(_mine, minings[bank], mined[bank], progress)
+        tasks |= {run.name: partial(_train, run, mined, progress) for run in group}
+    return tasks
 
 
 def _mine(job: Job, done: Future[None], progress: Progress) -> None:

@@ -29,8 +29,8 @@ _SETTINGS = "settings.json"
 _FINAL = "model_final.pth"
 
 # Seconds on a core of a 2.4 GHz server, for the remaining time that the bar shows.
-_ITERATION = {True: 1.0, False: 1.5}  # by whether CLIP is frozen
-_SCORED_IMAGE = 0.16
+_ITERATION = {True: 0.35, False: 0.45}  # by whether CLIP is frozen
+_SCORED_IMAGE = 0.35
 _START = 8.0
 
 

@@ -36,11 +36,11 @@ class Scenes:
         revision: of the generator.
     """
 
-    height: int = 256
-    width: int = 512
+    height: int = 384
+    width: int = 768
     train: int = 400
-    val: int = 40
-    targets: int = 40
+    val: int = 25
+    targets: int = 25
     seed: int = 0
     revision: int = REVISION
 

@@ -96,6 +96,18 @@ def test_replaced_calls_are_built_without_the_arguments_of_what_they_replace(
     assert set(drawn[0]).isdisjoint(drawn[1])
 
 
+def test_styles_are_driving_conditions_and_in_one_cell_art(experiment: Experiment) -> None:
+    prompts = {
+        name: instantiate(
+            experiment.cell_config(CELLS[name], 1).styles.mining.miner.prompts.style_prompts
+        )
+        for name in ("full", "no_mixing", "art_styles")
+    }
+    assert "foggy" in prompts["full"]
+    assert prompts["full"] == prompts["no_mixing"]
+    assert all(prompt.endswith(" style") for prompt in prompts["art_styles"])
+
+
 @pytest.mark.parametrize(("name", "changed"), [("no_jitter", False), ("no_restyling", True)])
 def test_colours_are_jittered_but_in_the_cell_without(
     experiment: Experiment, name: str, changed: bool
@@ -137,6 +149,6 @@ def test_seeds_reach_weights_and_styles(experiment: Experiment) -> None:
 def test_cells_are_chosen_by_name_and_a_misspelt_one_is_refused() -> None:
     chosen = choose_cells(["oracle", "full"])
     assert [cell.name for cell in chosen] == ["full", "oracle"]
-    assert len(choose_cells(None)) == len(CELLS) == 13
+    assert choose_cells(None) == list(CELLS.values())
     with pytest.raises(ValueError, match="fulll"):
         choose_cells(["fulll"])

@@ -111,7 +111,7 @@ def test_banks_are_shared_by_cells_with_the_same_mining_and_seed(
     of_text = {"full", "no_mixing", "freeze_nothing", "freeze_nothing_no_mixing"}
     assert {name for name, bank in banks.items() if bank == banks["full"]} == of_text
     assert banks["source_styles"] == banks["freeze_nothing_source_styles"]
-    assert len({bank for bank in banks.values() if bank}) == 4
+    assert len({bank for bank in banks.values() if bank}) == 5
     none = {"noise_styles", "no_jitter", "oracle", "no_restyling", "freeze_nothing_no_restyling"}
     assert {name for name, bank in banks.items() if bank is None} == none
     assert make_run(experiment, seed=2).bank != banks["full"]
@@ -179,6 +179,21 @@ def test_stopping_ends_what_runs_and_begins_nothing_more(tmp_path: Path) -> None
     with pytest.raises(JobFailed, match="not begun"):
         progress.run(job(tmp_path, "print('never')", "other"))
     assert not (tmp_path / "other.out").exists()
+
+
+def test_styles_of_a_seed_are_mined_after_the_runs_of_the_seed_before(
+    make_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    cells = [CELLS[name] for name in ("no_restyling", "source_styles", "no_mixing", "full")]
+    runs = make_runs(experiment, cells, [1, 2])
+    minings = {run.bank: job(tmp_path, "", f"mining {run.bank.stem}") for run in runs if run.bank}
+    names = list(plan.make_tasks(runs, minings, Recorder()))
+    banks = [run.bank and f"mining {run.bank.stem}" for run in runs]
+    assert len(names) == len(set(names)) == 2 * (len(cells) + 2)
+    for run, bank in zip(runs, banks, strict=True):
+        assert bank is None or names.index(bank) < names.index(run.name)
+    assert names.index(banks[-1]) > names.index(runs[len(cells) - 1].name)
 
 
 def test_a_run_whose_styles_could_not_be_mined_is_not_begun(
