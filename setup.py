@@ -8,7 +8,18 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "langdg_d2" / "__init__.py").read_text())[1]
 
-TEST = ["pytest>=8", "hypothesis>=6", "scipy>=1.11", "scikit-learn>=1.3"]
+DEMO = ["gradio>=6.31,<7"]
+EXPORT = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"]
+TEST = [
+    *DEMO,
+    *EXPORT,
+    "pytest>=8",
+    "pytest-xdist>=3",
+    "playwright>=1.40",
+    "hypothesis>=6",
+    "scipy>=1.11",
+    "scikit-learn>=1.3",
+]
 
 setup(
     name="langdg_d2",
@@ -22,6 +33,7 @@ setup(
         "langdg_d2.styles": ["prompt_packs/*.txt"],
         "langdg_d2.evaluation": ["published/*.json"],
         "langdg_d2.visualization": ["page.css"],
+        "langdg_d2.app": ["page.css"],
     },
     python_requires=">=3.10",
     install_requires=[
@@ -47,7 +59,10 @@ setup(
     ],
     extras_require={
         "test": TEST,
-        "demo": ["gradio>=4.40"],
+        # The page in a browser, tools/app.py.
+        "demo": DEMO,
+        # Export to ONNX, and running it.
+        "export": EXPORT,
         # GTA5's split.mat
         "matlab": ["scipy>=1.11"],
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"],

@@ -17,6 +17,8 @@ ORDER = [
     "engine",
     "evaluation",
     "visualization",
+    "export",
+    "app",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -91,15 +91,21 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
                 values; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
-            counts = count_image(
-                image,
-                output["sem_seg"],
-                dataset_name=self._dataset_name,
-                num_classes=len(self._class_names),
-                ignore_label=self._ignore_label,
-            )
-            self._local.merge(counts)
-            self._local_images.append(score_image(image, counts, self._scored))
+            self.score(image, output["sem_seg"])
+
+    def score(self, image: Mapping[str, Any], sem_seg: Tensor) -> ImageScore:
+        """Count the pixels of an image, for who wants its own scores too; else as `process`."""
+        counts = count_image(
+            image,
+            sem_seg,
+            dataset_name=self._dataset_name,
+            num_classes=len(self._class_names),
+            ignore_label=self._ignore_label,
+        )
+        self._local.merge(counts)
+        score = score_image(image, counts, self._scored)
+        self._local_images.append(score)
+        return score
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
         """Sum over processes and score; every process must call this.

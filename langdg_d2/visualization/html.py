@@ -24,6 +24,11 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = Path(__file__).with_name("page.css")
 _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg"}
 _PNG_DPI = 130
+# Texts again as comments; their font, as the page has one; turns by 0; names of groups.
+_NEEDLESS = re.compile(r"(?s)<!--.*?-->|\n *(?=<)")
+_NEEDLESS_IN_TAG = re.compile(
+    r""" font-family:[^;"]*;| transform="rotate\(-0 [^"]*"|(?<=<g) id="[^"]*\""""
+)
 
 
 class Markup(str):
@@ -170,7 +175,7 @@ def svg(figure: Figure, alt: str, *, caption: str = "") -> Markup:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "page"}):  # same bytes each time
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue().decode()
-    text = text[text.index("<svg") :]
+    text = _NEEDLESS.sub("", text[text.index("<svg") :])
     # Drawings of one page share their names otherwise.
     prefix = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}-"
     text = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0], prefix), text)
@@ -194,6 +199,7 @@ def markup(value: object) -> Markup:
 
 
 def _adapted(tag: str, prefix: str) -> str:
+    tag = _NEEDLESS_IN_TAG.sub("", tag)
     tag = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", tag)
     return tag.replace("#000000", "currentColor")
 

@@ -19,8 +19,7 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import Tensor
 
-from ..evaluation import ImageScore, predicted_classes
-from ..evaluation.image_scores import classes_to_score, count_image, score_image
+from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
 from ..structures.files import write_atomically
 from .html import encode
 from .palettes import Palette
@@ -47,31 +46,31 @@ class _Candidate:
 
 
 class OverlayWriter(DatasetEvaluator):
-    """Saves image, ground truth and prediction of the images with the best and worst mean IoU.
+    """Scores images, and saves those with the best and worst mean IoU, truth and prediction.
 
     An image's mean IoU is over the scored classes that its ground truth has; images without any
-    do not count. Besides a number of shrunken images nothing is kept in memory.
+    are not pictured. Beside the scores a number of shrunken images is kept in memory.
     """
 
     def __init__(
         self,
         *,
+        scores: StreamingSemSegEvaluator,
         output_dir: str,
         dataset_name: str,
         best: int,
         worst: int,
         longest_side: int = 640,
-        scored_classes: str | int | Sequence[str] | None = None,
         palette: Palette | None = None,
         alpha: float = 0.6,
     ) -> None:
         """
         Args:
+            scores: counts every image and gives the results; evaluated by this alone.
             output_dir: folder of the JPEG files, created when the first is written.
-            dataset_name: whose metadata gives names and the ignore label; begins the file names.
+            dataset_name: whose metadata gives names and colours; begins the file names.
             best, worst: how many images to save, over all processes; none is saved as both.
             longest_side: of a panel, in pixels; larger images are shrunk.
-            scored_classes: as for `StreamingSemSegEvaluator`.
             palette: colours to draw in; the data set's if None.
             alpha: opacity of the overlays in 0..1.
 
@@ -83,17 +82,18 @@ class OverlayWriter(DatasetEvaluator):
                 f"best {best} and worst {worst} have to be 0 or more, longest_side "
                 f"{longest_side} at least 1"
             )
+        self._scores = scores
         self._output_dir = output_dir
         self._dataset_name = dataset_name
         self._best, self._worst = best, worst
         self._longest_side = longest_side
-        self._scored_classes = scored_classes
         self._palette = palette
         self._alpha = alpha
         self.reset()
 
     def reset(self) -> None:
         """Forget all images; files are replaced by `evaluate`."""
+        self._scores.reset()
         self._candidates: list[_Candidate] = []  # by their keys
         self._pictures: list[dict[str, Any]] = []
 
@@ -109,20 +109,8 @@ class OverlayWriter(DatasetEvaluator):
         Raises:
             ValueError: if ground truth is missing or does not fit the output; names the file.
         """
-        if not self._best + self._worst:
-            return
-        dataset = MetadataCatalog.get(self._dataset_name)
-        names = dataset.stuff_classes
-        scored = classes_to_score(self._scored_classes, names)
         for image, output in zip(inputs, outputs, strict=True):
-            counts = count_image(
-                image,
-                output["sem_seg"],
-                dataset_name=self._dataset_name,
-                num_classes=len(names),
-                ignore_label=dataset.ignore_label,
-            )
-            score = score_image(image, counts, scored)
+            score = self._scores.score(image, output["sem_seg"])
             if not math.isnan(score.mean_iou):
                 self._offer(score, image, output["sem_seg"])
 
@@ -133,7 +121,7 @@ class OverlayWriter(DatasetEvaluator):
         no scores.
 
         Returns:
-            No scores: an empty dict.
+            The results of `scores`.
         """
         keys = comm.all_gather([candidate.key for candidate in self._candidates])
         chosen = choose({key for part in keys for key in part}, best=self._best, worst=self._worst)
@@ -142,13 +130,13 @@ class OverlayWriter(DatasetEvaluator):
         if comm.is_main_process():
             together = {key: found for part in everywhere for key, found in part.items()}
             self._save({name: together[key] for key, name in chosen.items() if key in together})
-        return {}
+        return self._scores.evaluate()
 
     def details(self) -> dict[str, Any]:
-        """What was saved, by name and score, and the colours of the classes in it."""
+        """Those of `scores`, what was saved by name and score, and the classes' colours in it."""
         metadata = self._metadata()
         colors = map(list, metadata.stuff_colors)
-        return {
+        return self._scores.details() | {
             "pictures": self._pictures,
             "colors": dict(zip(metadata.stuff_classes, colors, strict=True)),
         }

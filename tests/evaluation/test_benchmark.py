@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -19,24 +18,7 @@ from langdg_d2.evaluation.benchmark import benchmark_csv
 from langdg_d2.evaluation.markdown import benchmark_markdown
 from langdg_d2.evaluation.record import benchmark_record
 
-NAN = math.nan
 DASH = "\u2013"
-RESULTS = {
-    "fog": {"sem_seg": {"mIoU": 200 / 3, "pixel_accuracy": 90.0, "IoU-road": 80.0}},
-    "gta": {
-        "sem_seg": {
-            "mIoU": 71.005,
-            "mIoU_detectron2": 75.0,
-            "pixel_accuracy": 95.0,
-            "num_images": 12.0,
-            "IoU-road": 90.0,
-            "IoU-train": NAN,
-            "ACC-road": 99.0,
-        }
-    },
-    "night": {"sem_seg": {"mIoU": 20.0, "pixel_accuracy": 50.0, "IoU-train": 10.0}},
-    "mean": {"sem_seg": {"mIoU": 130 / 3, "pixel_accuracy": 70.0, "IoU-road": 80.0}},
-}
 RUN = BenchmarkRun(
     protocol="full",
     source="gta",
@@ -55,8 +37,8 @@ def rows(markdown: str, first_cell: str) -> list[list[str]]:
     return [header, *body]
 
 
-def test_overview_has_the_source_first_and_the_mean_last() -> None:
-    table = rows(benchmark_markdown(RESULTS, RUN), "domain")
+def test_overview_has_the_source_first_and_the_mean_last(scores: dict) -> None:
+    table = rows(benchmark_markdown(scores, RUN), "domain")
     figures = ["mIoU (authors)", "mIoU (detectron2)", "pixel accuracy", "images"]
     assert table == [
         ["domain", "protocol", "classes", *figures],
@@ -67,8 +49,8 @@ def test_overview_has_the_source_first_and_the_mean_last() -> None:
     ]
 
 
-def test_class_table_has_a_column_per_domain_and_dashes_for_missing_classes() -> None:
-    assert rows(benchmark_markdown(RESULTS, RUN), "class") == [
+def test_class_table_has_a_column_per_domain_and_dashes_for_missing_classes(scores: dict) -> None:
+    assert rows(benchmark_markdown(scores, RUN), "class") == [
         ["class", "protocol", "gta (source)", "fog", "night", "mean of unseen targets"],
         ["road", "full", "90.00", "80.00", DASH, "80.00"],
         ["train", "full", DASH, DASH, "10.00", DASH],
@@ -87,20 +69,20 @@ def test_every_table_row_names_the_protocol() -> None:
     assert all("famix" in [cell.strip() for cell in line.split("|")] for line in body)
 
 
-def test_both_conventions_and_the_run_are_named() -> None:
-    text = benchmark_markdown(RESULTS, RUN)
+def test_both_conventions_and_the_run_are_named(scores: dict) -> None:
+    text = benchmark_markdown(scores, RUN)
     named = ("`full`", "`configs/langdg_gta5.py`", "seed `7`", "`whole image`", "model_final.pth")
     for part in (*named, "nan-mean", "SemSegEvaluator"):
         assert part in text
-    assert "seed" not in benchmark_markdown(RESULTS, BenchmarkRun(protocol="full"))
+    assert "seed" not in benchmark_markdown(scores, BenchmarkRun(protocol="full"))
 
 
-def test_without_counts_there_is_no_column_of_images() -> None:
-    text = benchmark_markdown({"fog": RESULTS["fog"]}, BenchmarkRun(protocol="full"))
+def test_without_counts_there_is_no_column_of_images(scores: dict) -> None:
+    text = benchmark_markdown({"fog": scores["fog"]}, BenchmarkRun(protocol="full"))
     assert "images" not in rows(text, "domain")[0]
 
 
-def test_class_subsets_have_a_table_where_there_are_any() -> None:
+def test_class_subsets_have_a_table_where_there_are_any(scores: dict) -> None:
     table = {"mIoU": 10.0, "mIoU_16": 20.0, "mIoU_16_detectron2": 30.0, "mIoU_13": 40.0}
     text = benchmark_markdown({"fog": {"sem_seg": table}}, BenchmarkRun(protocol="full"))
     titles = ["16 classes (authors)", "16 classes (detectron2)", "13 classes (authors)"]
@@ -108,21 +90,21 @@ def test_class_subsets_have_a_table_where_there_are_any() -> None:
         ["domain", "protocol", *titles],
         ["fog", "full", "20.00", "30.00", "40.00"],
     ]
-    assert "Class subsets" not in benchmark_markdown(RESULTS, RUN)
+    assert "Class subsets" not in benchmark_markdown(scores, RUN)
 
 
-def test_sections_follow_the_tables_under_their_headings() -> None:
+def test_sections_follow_the_tables_under_their_headings(scores: dict) -> None:
     run = BenchmarkRun(protocol="full", sections={"Styles": "12 of 20"})
-    text = benchmark_markdown(RESULTS, run)
+    text = benchmark_markdown(scores, run)
     assert text.endswith("\n\n## Styles\n\n12 of 20\n")
-    assert benchmark_record(RESULTS, run)["sections"] == {"Styles": "12 of 20"}
+    assert benchmark_record(scores, run)["sections"] == {"Styles": "12 of 20"}
 
 
-def test_json_reads_back_unrounded(tmp_path: Path) -> None:
-    write_benchmark(RESULTS, RUN, tmp_path / "new" / "folder")
+def test_json_reads_back_unrounded(scores: dict, tmp_path: Path) -> None:
+    write_benchmark(scores, RUN, tmp_path / "new" / "folder")
     record = json.loads((tmp_path / "new" / "folder" / "benchmark.json").read_text())
     assert list(record["results"]) == ["gta", "fog", "night", "mean"]
-    assert record["results"]["fog"] == RESULTS["fog"]
+    assert record["results"]["fog"] == scores["fog"]
     assert record["results"]["gta"]["sem_seg"]["IoU-train"] is None
     assert set(record["versions"]) == {"langdg_d2", "detectron2", "torch"}
     assert set(record["conventions"]) == {"mIoU", "mIoU_detectron2"}
@@ -145,17 +127,17 @@ def test_json_reads_back_unrounded(tmp_path: Path) -> None:
     assert "git" in record
 
 
-def test_configs_of_omegaconf_are_recorded_as_plain_data() -> None:
+def test_configs_of_omegaconf_are_recorded_as_plain_data(scores: dict) -> None:
     cfg = OmegaConf.create({"groups": {"acdc": ["fog", "night"]}, "seed": 3, "same": "${seed}"})
     run = BenchmarkRun(protocol="full", config=cfg, groups=cfg.groups)
-    record = benchmark_record(RESULTS, run)
+    record = benchmark_record(scores, run)
     assert record["config"] == {"groups": {"acdc": ["fog", "night"]}, "seed": 3, "same": 3}
     assert record["groups"] == {"acdc": ["fog", "night"]}
     assert json.loads(json.dumps(record)) == record
 
 
-def test_csv_has_a_line_per_domain_with_all_digits() -> None:
-    lines = list(csv.DictReader(benchmark_csv(RESULTS, RUN).splitlines()))
+def test_csv_has_a_line_per_domain_with_all_digits(scores: dict) -> None:
+    lines = list(csv.DictReader(benchmark_csv(scores, RUN).splitlines()))
     assert [line["domain"] for line in lines] == ["gta", "fog", "night", "mean of unseen targets"]
     assert {(line["source"], line["protocol"], line["inference"]) for line in lines} == {
         ("gta", "full", "whole image")
@@ -166,23 +148,23 @@ def test_csv_has_a_line_per_domain_with_all_digits() -> None:
     assert "ACC-road" not in lines[0]
 
 
-def test_files_hold_what_the_functions_return(tmp_path: Path) -> None:
-    write_benchmark(RESULTS, RUN, tmp_path)
-    assert (tmp_path / "benchmark.md").read_text() == benchmark_markdown(RESULTS, RUN)
-    assert (tmp_path / "benchmark.csv").read_text() == benchmark_csv(RESULTS, RUN)
-    assert json.loads((tmp_path / "benchmark.json").read_text()) == benchmark_record(RESULTS, RUN)
+def test_files_hold_what_the_functions_return(scores: dict, tmp_path: Path) -> None:
+    write_benchmark(scores, RUN, tmp_path)
+    assert (tmp_path / "benchmark.md").read_text() == benchmark_markdown(scores, RUN)
+    assert (tmp_path / "benchmark.csv").read_text() == benchmark_csv(scores, RUN)
+    assert json.loads((tmp_path / "benchmark.json").read_text()) == benchmark_record(scores, RUN)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["benchmark.csv", "benchmark.json", "benchmark.md"]
 
 
-def test_a_source_that_was_not_evaluated_is_named_but_has_no_row() -> None:
-    text = benchmark_markdown({"fog": RESULTS["fog"]}, RUN)
+def test_a_source_that_was_not_evaluated_is_named_but_has_no_row(scores: dict) -> None:
+    text = benchmark_markdown({"fog": scores["fog"]}, RUN)
     assert "source `gta`" in text
     assert [row[0] for row in rows(text, "domain")] == ["domain", "fog"]
 
 
-def test_nothing_replaces_files_without_scores(tmp_path: Path) -> None:
-    write_benchmark(RESULTS, RUN, tmp_path)
+def test_nothing_replaces_files_without_scores(scores: dict, tmp_path: Path) -> None:
+    write_benchmark(scores, RUN, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError, match="only the main process"):
         write_benchmark({"gta": {}, "mean": {}}, RUN, tmp_path)

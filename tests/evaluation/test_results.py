@@ -16,25 +16,10 @@ from langdg_d2.evaluation.results import (
 from langdg_d2.structures import CLASS_SUBSETS
 
 NAN = math.nan
-RESULTS = {
-    "fog": {"sem_seg": {"mIoU": 200 / 3, "pixel_accuracy": 90.0, "IoU-road": 80.0}},
-    "gta": {
-        "sem_seg": {
-            "mIoU": 71.005,
-            "mIoU_detectron2": 75.0,
-            "pixel_accuracy": 95.0,
-            "num_images": 12.0,
-            "IoU-road": 90.0,
-            "IoU-train": NAN,
-        }
-    },
-    "night": {"sem_seg": {"mIoU": 20.0, "pixel_accuracy": 50.0, "IoU-train": 10.0}},
-    "mean": {"sem_seg": {"mIoU": 130 / 3, "pixel_accuracy": 70.0, "IoU-road": 80.0}},
-}
 
 
-def test_mean_of_targets_leaves_out_source_and_skips_classes_a_target_lacks() -> None:
-    mean = mean_over_targets(RESULTS, source="gta")["sem_seg"]
+def test_mean_of_targets_leaves_out_source_and_skips_classes_a_target_lacks(scores: dict) -> None:
+    mean = mean_over_targets(scores, source="gta")["sem_seg"]
     assert mean == {
         "mIoU": pytest.approx((200 / 3 + 20) / 2),
         "pixel_accuracy": 70.0,
@@ -50,19 +35,19 @@ def test_mean_is_missing_where_a_target_has_no_score() -> None:
     assert math.isnan(mean["IoU-train"])
 
 
-def test_groups_do_not_count_in_the_mean_of_targets() -> None:
-    results = RESULTS | {"mean of acdc": {"sem_seg": {"mIoU": 0.0}}}
+def test_groups_do_not_count_in_the_mean_of_targets(scores: dict) -> None:
+    results = scores | {"mean of acdc": {"sem_seg": {"mIoU": 0.0}}}
     with_group = mean_over_targets(results, source="gta")["sem_seg"]
     assert with_group["mIoU"] == pytest.approx((200 / 3 + 20) / 2)
 
 
-def test_a_mean_is_over_the_named_domains_only() -> None:
-    assert mean_over(RESULTS, ["gta", "night"])["sem_seg"]["pixel_accuracy"] == 72.5
-    assert mean_over(RESULTS, []) == {}
+def test_a_mean_is_over_the_named_domains_only(scores: dict) -> None:
+    assert mean_over(scores, ["gta", "night"])["sem_seg"]["pixel_accuracy"] == 72.5
+    assert mean_over(scores, []) == {}
 
 
-def test_rows_are_source_targets_groups_and_the_overall_mean() -> None:
-    results = {"mean": {}, "fog": {}, "mean of acdc": {}, "rain": {}} | RESULTS
+def test_rows_are_source_targets_groups_and_the_overall_mean(scores: dict) -> None:
+    results = {"mean": {}, "fog": {}, "mean of acdc": {}, "rain": {}} | scores
     expected = ["gta", "fog", "rain", "night", "mean of acdc", "mean"]
     assert ordered_domains(results, "gta") == expected
     assert [row_label(domain, "gta") for domain in expected[-3:]] == [
@@ -91,8 +76,8 @@ def test_subset_means_have_titles_of_their_own() -> None:
     }
 
 
-def test_headline_figures_are_the_finite_means_and_survive_an_empty_domain() -> None:
-    results = RESULTS | {"rain": {"sem_seg": {"mIoU": NAN, "pixel_accuracy": 1.0}}, "other": {}}
+def test_headline_figures_are_the_finite_means_and_survive_an_empty_domain(scores: dict) -> None:
+    results = scores | {"rain": {"sem_seg": {"mIoU": NAN, "pixel_accuracy": 1.0}}, "other": {}}
     assert headline_figures(results) == {
         "fog": {"mIoU": 200 / 3, "pixel_accuracy": 90.0},
         "gta": {"mIoU": 71.005, "mIoU_detectron2": 75.0, "pixel_accuracy": 95.0},

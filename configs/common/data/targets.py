@@ -62,13 +62,13 @@ def scores(domain: str) -> DictConfig:
 
 
 def overlays(domain: str) -> DictConfig:
-    """Pictures of the images with the best and the worst predictions."""
+    """The scores, and pictures of the images with the best and the worst predictions."""
     return L(OverlayWriter)(
+        scores=scores(domain),
         output_dir="${train.output_dir}/overlays",
         dataset_name=DATASETS[domain],
         best=3,
         worst=3,
-        scored_classes="${evaluation.classes}",
         palette=L(palette_named)(name="${evaluation.palette}"),
     )
 
@@ -83,6 +83,4 @@ def predictions(domain: str) -> DictConfig:
 
 
 test = {domain: test_loader(domain) for domain in DATASETS}
-evaluators = {
-    domain: [scores(domain), overlays(domain), predictions(domain)] for domain in DATASETS
-}
+evaluators = {domain: [overlays(domain), predictions(domain)] for domain in DATASETS}

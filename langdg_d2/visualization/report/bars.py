@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from ...evaluation.markdown import percent
-from ..html import Markup
-from .svg import BLUE, FAINT, ORANGE, drawing, element, line
+from ..figures import BLUE, FAINT, ORANGE, TEXT, panel, plain, room
 
-_ROW, _BAR = 17, 11  # pixels: distance of rows, height of a bar
-_LEFT, _LENGTH, _RIGHT = 86, 160, 40  # pixels: names, 100 %, figures
-_TOP, _BOTTOM = 26, 18
-_GRID = (0, 25, 50, 75, 100)
+_LENGTH, _ROW = 1.7, 0.18  # inches, of 100 % and of a class
+_MARGINS = {"top": 0.3, "right": 0.5, "bottom": 0.25}
+_RIGHT = 1.26  # where figures end, as part of the axis
 
 
-def class_bars(
+def bars_figure(
     title: str, ious: Mapping[str, float], *, mean: float, reference: Mapping[str, float]
-) -> Markup:
+) -> Figure:
     """A bar for each class with its figure, and a tick where the reference is.
 
     Args:
@@ -24,27 +25,21 @@ def class_bars(
         mean: mean IoU in percent.
         reference: percent by class, where there is one.
     """
-    bottom = _TOP + _ROW * len(ious)
-    end = {"x": _LEFT + _LENGTH + _RIGHT, "text_anchor": "end"}
-    heading = {"y": 14, "font_weight": 600, "font_size": 13}
-    shapes = [element("text", title, **heading), element("text", percent(mean), **end, **heading)]
-    for value in _GRID:
-        x = _place(value)
-        shapes.append(line(x, _TOP - 3, x, bottom, opacity=FAINT))
-        shapes.append(element("text", value, x=x, y=bottom + 13, text_anchor="middle"))
-    for row, (name, iou) in enumerate(ious.items()):
-        middle = _TOP + _ROW * (row + 0.5)
-        shapes.append(element("text", name, x=_LEFT - 6, y=middle + 4, text_anchor="end"))
-        shapes.append(element("text", percent(iou), y=middle + 4, **end))
-        if not math.isnan(iou):
-            bar = {"x": _LEFT, "y": middle - _BAR / 2, "height": _BAR, "fill": BLUE}
-            shapes.append(element("rect", width=_place(iou) - _LEFT, **bar))
-        if not math.isnan(reference.get(name, math.nan)):
-            x = _place(reference[name])
-            shapes.append(line(x, middle - 7, x, middle + 7, stroke=ORANGE, stroke_width=3))
-    width = _LEFT + _LENGTH + _RIGHT
-    return drawing(width, bottom + _BOTTOM, f"IoU per class, {title}", *shapes)
-
-
-def _place(value: float) -> float:
-    return _LEFT + _LENGTH * value / 100
+    names, places = [plain(name) for name in ious], range(len(ious))
+    figure, axes = panel((_LENGTH, _ROW * len(ious)), left=room(names), **_MARGINS)
+    lengths = [0 if math.isnan(iou) else iou for iou in ious.values()]
+    axes.barh(places, lengths, height=0.65, color=BLUE)
+    ticks = [reference.get(name, math.nan) for name in ious]
+    axes.plot(ticks, places, "|", color=ORANGE, markersize=10, markeredgewidth=2.5)
+    style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": "small"}
+    for place, iou in enumerate(ious.values()):
+        axes.text(_RIGHT, place, percent(iou), transform=axes.get_yaxis_transform(), **style)
+    axes.set_xlim(0, 100)
+    axes.set_xticks(range(0, 101, 25))
+    axes.set_ylim(len(ious) - 0.5, -0.5)  # the first at the top
+    axes.set_yticks(places, names)
+    axes.tick_params(labelsize="small", length=0)
+    axes.grid(axis="x", color=TEXT, alpha=FAINT)
+    axes.spines[:].set_visible(False)
+    figure.suptitle(f"{plain(title)}: {percent(mean)}", fontsize="medium", y=1, va="top")
+    return figure

@@ -1,23 +1,21 @@
 """Confusion matrices: what the pixels of every class were taken for."""
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
-from ..html import Markup
+from ..figures import BLUE, FAINT, ON_BRIGHT, ON_DARK, ORANGE, TEXT, panel, plain, room
 from .results_folder import Counts
-from .svg import BLUE, FAINT, ORANGE, drawing, element
 
-_CELL = 23  # pixels
-_MARGIN = 90  # for names
-_SHOWN = 0.001  # smaller shares have neither colour nor tooltip
+_CELL, _HEADING = 0.24, 0.2  # inches
+_SHOWN = 0.001  # smaller shares have no colour
 _WRITTEN = 0.005  # smaller shares have no figure
 # From this opacity on the colour is too strong for figures in the colour of text.
 _STRONG = 0.75
-_INKS = {BLUE: "#fff", ORANGE: "#000"}  # there
 
 
 class Confusion(NamedTuple):
@@ -61,50 +59,41 @@ def largest_confusions(classes: Sequence[str], counts: Counts, limit: int) -> li
     ]
 
 
-def confusion_matrix(title: str, classes: Sequence[str], counts: Counts) -> Markup:
+def matrix_figure(classes: Sequence[str], counts: Counts) -> Figure:
     """A field for each pair of classes, the stronger the larger the share of the true class.
 
     Right predictions are blue, wrong ones orange; figures are percent.
 
     Args:
-        title: what was counted.
         classes: names.
         counts: (K, K) pixels; rows are true classes, columns predicted ones.
     """
-    size = _CELL * len(classes)
-    frame = {"fill": "none", "stroke": "currentColor", "opacity": 2 * FAINT}
-    shapes = [
-        element("text", "true class ↓, predicted as →", y=12, font_weight=600),
-        element("rect", x=_MARGIN, y=_MARGIN, width=size, height=size, **frame),
-    ]
-    for k, name in enumerate(classes):
-        middle = _MARGIN + _CELL * (k + 0.5) + 4
-        turned = f"translate({middle} {_MARGIN - 5})rotate(-60)"
-        shapes.append(element("text", name, x=_MARGIN - 5, y=middle, text_anchor="end"))
-        shapes.append(element("text", name, transform=turned))
-    shapes += _fields(classes, counts)
-    extent = _MARGIN + size
+    names = [plain(name) for name in classes]
+    side, margin = _CELL * len(names), room(names)
     # Turned names of the last classes reach over the right border.
-    return drawing(extent + _MARGIN // 2, extent + 1, f"Confusion matrix, {title}", *shapes)
+    figure, axes = panel(
+        (side, side), left=margin, top=margin + _HEADING, right=margin / 2, bottom=0.05
+    )
+    shares = np.nan_to_num(row_shares(counts))
+    fields = _fields(shares)
+    axes.imshow(fields, interpolation="none")
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "x-small"}
+    for i, j in np.argwhere(shares >= _WRITTEN).tolist():
+        ink = (ON_DARK if i == j else ON_BRIGHT) if fields[i, j, 3] > _STRONG else TEXT
+        axes.text(j, i, f"{100 * shares[i, j]:.0f}", color=ink, **style)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.tick_params(labelsize="small", length=0)
+    heading: dict[str, Any] = {"x": 0, "y": 1, "ha": "left", "va": "top", "fontsize": "medium"}
+    figure.suptitle("true class ↓, predicted as →", **heading)
+    axes.spines[:].set_alpha(2 * FAINT)
+    return figure
 
 
-def _fields(classes: Sequence[str], counts: Counts) -> list[Markup]:
-    """Coloured fields with tooltips, and their figures."""
-    shares = row_shares(counts)
-    fields: dict[str, list[Markup]] = {BLUE: [], ORANGE: []}
-    figures = []
-    for i, j in np.argwhere(shares >= _SHOWN).tolist():
-        share, color = float(shares[i, j]), BLUE if i == j else ORANGE
-        opacity = math.sqrt(share)  # small shares are seen as well
-        x, y = _MARGIN + _CELL * j, _MARGIN + _CELL * i
-        text = f"{classes[i]} → {classes[j]} {share:.1%}, {counts[i, j]:,} pixels"
-        outline = f"M{x} {y}h{_CELL}v{_CELL}h-{_CELL}z"
-        field = element("path", element("title", text), d=outline, fill_opacity=opacity)
-        fields[color].append(field)
-        if share >= _WRITTEN:
-            ink = {"fill": _INKS[color]} if opacity > _STRONG else {}
-            place = {"x": x + _CELL / 2, "y": y + _CELL / 2 + 3}
-            figures.append(element("text", f"{100 * share:.0f}", **place, **ink))
-    colored = (element("g", *found, fill=color) for color, found in fields.items())
-    style = {"font_size": 9, "text_anchor": "middle", "pointer_events": "none"}
-    return [*colored, element("g", *figures, **style)]
+def _fields(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(K, K, 4) RGB and opacity in 0..1."""
+    right, wrong = to_rgb(BLUE), to_rgb(ORANGE)
+    colors = np.where(np.eye(len(shares), dtype=bool)[..., None], right, wrong)
+    # Of the root, small shares are seen as well.
+    return np.dstack([colors, np.where(shares >= _SHOWN, np.sqrt(shares), 0)])

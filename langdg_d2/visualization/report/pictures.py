@@ -5,15 +5,19 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ...evaluation import ImageScore
 from ...evaluation.markdown import percent
+from ..figures import BLUE, ORANGE, panel
 from ..html import Markup, encode, gallery, picture
 from .results_folder import Picture
-from .svg import BLUE, FAINT, drawing, element, line
 
 _BINS = 25
-_WIDTH, _HEIGHT, _MARGIN = 300, 60, 18  # pixels of the histogram
+# Inches, of the histogram.
+_SIZE = (3.0, 0.7)
+_MARGINS = {"left": 0.4, "top": 0.1, "right": 0.3, "bottom": 0.25}
 _SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
 _QUALITY = 75
 
@@ -59,35 +63,32 @@ def caption(score: ImageScore) -> str:
     )
 
 
-def spread(images: Sequence[ImageScore]) -> Markup:
+def spread_figure(images: Sequence[ImageScore]) -> Figure:
     """A histogram of the images' mean IoU, with a line at the median."""
-    values = np.array([s.mean_iou for s in images if not math.isnan(s.mean_iou)])
-    numbers, _ = np.histogram(values, bins=_BINS, range=(0, 100))
-    width, highest = _WIDTH / _BINS, max(1, numbers.max())
-    shapes = [line(0, _HEIGHT, _WIDTH, _HEIGHT, opacity=2 * FAINT)]
-    for k, number in enumerate(numbers.tolist()):
-        if number:
-            height = _HEIGHT * number / highest
-            place = {"x": width * k + 0.5, "y": _HEIGHT - height, "width": width - 1}
-            low, high = (100 * edge // _BINS for edge in (k, k + 1))
-            tooltip = element("title", f"{number} images from {low} to {high} %")
-            shapes.append(element("rect", tooltip, **place, height=height, fill=BLUE))
-    if len(values):
-        x = _WIDTH * float(np.median(values)) / 100
-        shapes.append(line(x, 0, x, _HEIGHT, stroke_width=1.5, stroke_dasharray="3 2"))
-    for value, anchor in ((0, "start"), (50, "middle"), (100, "end")):
-        place = {"x": _WIDTH * value // 100, "y": _HEIGHT + 13, "text_anchor": anchor}
-        shapes.append(element("text", f"{value} %", **place))
-    return drawing(_WIDTH, _HEIGHT + _MARGIN, "Mean IoU of the images", *shapes)
+    figure, axes = panel(_SIZE, **_MARGINS)
+    if values := _mean_ious(images):
+        axes.hist(values, bins=_BINS, range=(0, 100), color=BLUE, rwidth=0.9)
+        axes.axvline(float(np.median(values)), color=ORANGE, linewidth=2)
+    axes.set_xlim(0, 100)
+    axes.set_xticks([0, 50, 100])
+    axes.xaxis.set_major_formatter("{x:.0f} %")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    axes.tick_params(labelsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def spread_text(images: Sequence[ImageScore]) -> str:
     """The spread of the images' mean IoU in words."""
-    values = [score.mean_iou for score in images if not math.isnan(score.mean_iou)]
+    values = _mean_ious(images)
     if not values:
         return f"{len(images)} images, none with a mean IoU."
     low, median, high = (percent(v) for v in (min(values), float(np.median(values)), max(values)))
     return f"{len(images)} images: median mIoU {median}, lowest {low}, highest {high}."
+
+
+def _mean_ious(images: Sequence[ImageScore]) -> list[float]:
+    return [score.mean_iou for score in images if not math.isnan(score.mean_iou)]
 
 
 def _shrunk(data: bytes, scale: float) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ...evaluation.results import (
     row_label,
     unseen_targets,
 )
+from ..figures import BLUE, ORANGE, rgb
 from ..html import (
     Markup,
     Section,
@@ -25,17 +27,17 @@ from ..html import (
     paragraph,
     section,
     subsection,
+    svg,
     swatch,
     table,
 )
-from .bars import class_bars
+from .bars import bars_figure
 from .blocks import html_blocks
 from .conditions import conditions, config_text
-from .curves import chart
-from .matrices import confusion_matrix, largest_confusions
-from .pictures import embedded_pictures, show_pictures, spread, spread_text
-from .results_folder import Counts, ResultsFolder
-from .svg import BLUE, ORANGE, rgb
+from .curves import curves_figure
+from .matrices import largest_confusions, matrix_figure
+from .pictures import embedded_pictures, show_pictures, spread_figure, spread_text
+from .results_folder import Counts, ResultsFolder, Series
 
 _CONFUSIONS = 8  # listed beside a matrix
 PICTURE_BYTES = 1_600_000  # of all pictures; a third more in the page
@@ -68,16 +70,13 @@ def _per_class(results: ResultsFolder, numbers: str) -> Section | None:
     source, tables = results.run.source, results.results
     ious = {domain: _class_ious(tables[domain]) for domain in ordered_domains(tables, source)}
     reference = ious.get(MEAN, {})
-    panels = [
-        class_bars(
-            row_label(domain, source),
-            found,
-            mean=tables[domain][TASK].get(MEAN_IOU, math.nan),
-            reference={} if domain == MEAN else reference,
-        )
-        for domain, found in ious.items()
-        if found
-    ]
+    panels = []
+    for domain, found in ious.items():
+        if found:
+            label, mean = row_label(domain, source), tables[domain][TASK].get(MEAN_IOU, math.nan)
+            ticks = {} if domain == MEAN else reference
+            figure = bars_figure(label, found, mean=mean, reference=ticks)
+            panels.append(svg(figure, f"IoU per class, {label}"))
     if not panels:
         return None
     marks = [swatch(rgb(BLUE)), "IoU in percent"]
@@ -126,7 +125,8 @@ def _confusion(title: str, classes: list[str], counts: Counts) -> Markup:
         "share": [f"{one.share:.1%}" for one in largest],
         "pixels": [f"{one.pixels:,}" for one in largest],
     }
-    return gallery(confusion_matrix(title, classes, counts), table(columns))
+    matrix = svg(matrix_figure(classes, counts), f"Confusion matrix, {title}")
+    return gallery(matrix, table(columns))
 
 
 def _images(results: ResultsFolder) -> Section | None:
@@ -136,7 +136,8 @@ def _images(results: ResultsFolder) -> Section | None:
     for domain in results.domains:
         parts: list[str] = []
         if images := results.images.get(domain):
-            parts += [spread_text(images), spread(images)]
+            histogram = svg(spread_figure(images), "Mean IoU of the images")
+            parts += [spread_text(images), histogram]
         for kind, heading in _KINDS.items():
             of_kind = [one for one in pictures[domain] if one.kind == kind]
             if shown := [one for one in of_kind if one.file.name in embedded]:
@@ -158,9 +159,9 @@ def _training(results: ResultsFolder) -> Section | None:
     if len(losses) == 2:  # the only loss, and the same as the total
         losses = ["total_loss"]
     if losses:
-        charts.append(chart("Loss", {name: metrics[name] for name in losses}))
+        charts.append(_curves("Loss", {name: metrics[name] for name in losses}))
     if "lr" in metrics:
-        charts.append(chart("Learning rate", {"lr": metrics["lr"]}))
+        charts.append(_curves("Learning rate", {"lr": metrics["lr"]}))
     mean_ious = {
         row_label(domain, results.run.source): series
         for domain, series in results.mean_ious.items()
@@ -168,8 +169,12 @@ def _training(results: ResultsFolder) -> Section | None:
     }
     if mean_ious:
         mean = row_label(MEAN)
-        charts.append(chart("Mean IoU, %", mean_ious, from_zero=False, emphasized=mean))
+        charts.append(_curves("Mean IoU, %", mean_ious, from_zero=False, emphasized=mean))
     return section("Training", gallery(*charts)) if charts else None
+
+
+def _curves(title: str, curves: Mapping[str, Series], **options: Any) -> Markup:
+    return svg(curves_figure(title, curves, **options), f"{title} over the iterations")
 
 
 def _conditions(results: ResultsFolder) -> Section:

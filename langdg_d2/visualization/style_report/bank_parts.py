@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 
 from ...styles import StyleBank
+from ..figures import number_text
 from ..html import Markup, facts, figure_png, fold, markup, paragraph, section, svg, swatch, table
 from .bar_figures import cosine_figure, counts_figure
-from .drawing import ClassColors, number_text
+from .class_colors import ClassColors
 from .part import Part
 from .tally import PromptTally, mean_known, tally_prompts
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...styles import StyleBank
-from .drawing import DISTINCT, OTHER, ClassColors, number_text, plain
+from ..figures import DISTINCT, OTHER, number_text, plain
+from .class_colors import ClassColors
 from .tally import PromptTally, mean_known
 
 MOST_PROMPTS = 30  # bars

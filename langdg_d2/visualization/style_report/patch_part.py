@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...styles import StyleBank
+from ..figures import number_text, printable
 from ..html import Markup, encode, gallery, paragraph, picture, section, subsection
 from ..sem_seg import Image, title_strip
-from .drawing import number_text, printable
 from .nearest_patches import SourcePatch
 from .part import Part
 from .search import StyleNeighbors

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
+from ..figures import DISTINCT, ON_BRIGHT, ON_DARK, OTHER, plain
+from .class_colors import ClassColors
 from .distances import ClassDistances
-from .drawing import DISTINCT, OTHER, ClassColors, plain
 from .projection import Projection
 
 _MARKERS = "os^Dv<>Xph*P"  # classes of like colours differ by them
@@ -15,7 +16,6 @@ _LARGEST, _SMALLEST = 24.0, 5.0  # area of a marker
 _MANY = 500  # styles from which on markers are smaller
 _REST = "(others)"
 _CELL = 0.42  # inches
-_ON_DARK, _ON_BRIGHT = "#f5f5f5", "#111111"
 _MOST_NUMBERS = 12.0  # inches; a larger matrix shows colours alone
 
 
@@ -63,7 +63,7 @@ def distance_figure(distances: ClassDistances) -> Figure:
     if side <= _MOST_NUMBERS:
         middle = values.max() / 2
         for row, col in np.ndindex(values.shape):
-            ink = _ON_DARK if values[row, col] < middle else _ON_BRIGHT
+            ink = ON_DARK if values[row, col] < middle else ON_BRIGHT
             text = f"{values[row, col]:.2g}"
             axes.text(col, row, text, ha="center", va="center", color=ink, fontsize="x-small")
     return figure

@@ -2,8 +2,8 @@
 
 from ...styles import StyleBank
 from ..html import figure_png, picture, section, svg
+from .class_colors import ClassColors
 from .distances import class_distances, style_points
-from .drawing import ClassColors
 from .part import Part
 from .plane_figures import distance_figure, projection_figure
 from .projection import ProjectionError, project

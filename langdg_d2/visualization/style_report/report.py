@@ -8,7 +8,7 @@ from ...styles import StyleBank, StyleBankError
 from ..html import page
 from ..palettes import Palette
 from .bank_parts import cosines_part, counts_part, origin_part
-from .drawing import class_colors
+from .class_colors import class_colors
 from .patch_part import neighbors_part
 from .plane_parts import distances_part, projection_part
 from .search import StyleNeighbors

@@ -1,6 +1,7 @@
-"""The arithmetic behind the plots, against slow references."""
+"""What the plots show and the arithmetic behind them, against slow references."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import numpy as np
 import pytest
 
 from langdg_d2.evaluation import ImageScore
-from langdg_d2.visualization.html import Markup
+from langdg_d2.visualization.figures import BLUE, ORANGE, rgb
+from langdg_d2.visualization.report.bars import bars_figure
 from langdg_d2.visualization.report.blocks import html_blocks, inline
-from langdg_d2.visualization.report.curves import chart, condense
-from langdg_d2.visualization.report.matrices import largest_confusions, row_shares
-from langdg_d2.visualization.report.pictures import embedded_pictures
+from langdg_d2.visualization.report.curves import condense, curves_figure
+from langdg_d2.visualization.report.matrices import largest_confusions, matrix_figure, row_shares
+from langdg_d2.visualization.report.pictures import embedded_pictures, spread_figure
 from langdg_d2.visualization.report.results_folder import Picture, read_results
-from langdg_d2.visualization.report.svg import element
 
 
 def test_rows_of_shares_sum_to_one_or_are_missing() -> None:
@@ -45,6 +46,43 @@ def test_largest_confusions_are_those_of_a_slow_search() -> None:
     assert len(largest_confusions(names, counts, 100)) == len(expected)
 
 
+def test_fields_of_a_matrix_are_as_strong_as_shares_and_say_them_in_percent() -> None:
+    counts = np.array([[9790, 100, 100, 10, 0], *np.random.default_rng(1).integers(0, 99, (4, 5))])
+    counts[3] = 0
+    axes = matrix_figure(list("abc$_"), counts).axes[0]
+    fields = np.asarray(axes.images[0].get_array())
+    figures = {text.get_position(): text.get_text() for text in axes.texts}
+    for i, row in enumerate(counts.tolist()):
+        for j, pixels in enumerate(row):
+            share = pixels / sum(row) if sum(row) else 0
+            color = BLUE if i == j else ORANGE
+            assert (255 * fields[i, j, :3]).round().tolist() == list(rgb(color))
+            assert fields[i, j, 3] ** 2 == pytest.approx(share)
+            assert figures.get((j, i), "") == (f"{100 * share:.0f}" if share >= 0.005 else "")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c", r"\$", "_"]
+
+
+def test_bars_are_as_long_as_ious_and_ticks_stand_at_the_reference() -> None:
+    ious = {"road": 97.5, "sky": math.nan, "car": 3.25}
+    figure = bars_figure("fog", ious, mean=50.375, reference={"car": 40.0, "train": 1.0})
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [97.5, 0, 3.25]
+    assert [text.get_text() for text in axes.texts] == ["97.50", "\u2013", "3.25"]
+    assert axes.lines[0].get_xdata().tolist() == pytest.approx([math.nan] * 2 + [40], nan_ok=True)
+    assert axes.lines[0].get_ydata().tolist() == [bar.get_y() + 0.325 for bar in axes.patches]
+    assert figure.get_suptitle() == "fog: 50.38"
+
+
+def test_a_histogram_counts_images_and_marks_their_median() -> None:
+    values = [0.0, 3.9, 4.1, 50.0, 51.0, 52.1, 100.0]
+    images = [ImageScore(str(v), v, 1.0) for v in (*values, math.nan)]
+    axes = spread_figure(images).axes[0]
+    numbers = {round(bar.get_x()) // 4: bar.get_height() for bar in axes.patches}
+    assert {k: n for k, n in numbers.items() if n} == {0: 2, 1: 1, 12: 2, 13: 1, 24: 1}
+    assert list(axes.lines[0].get_xdata()) == [50, 50]
+    assert not spread_figure(images[-1:]).axes[0].patches
+
+
 def test_condensed_curves_keep_mean_and_extremes() -> None:
     values = np.random.default_rng(2).normal(size=1003)
     series = {20 * k: float(value) for k, value in enumerate(values)}
@@ -59,12 +97,30 @@ def test_condensed_curves_keep_mean_and_extremes() -> None:
     assert short.low.tolist() == short.mean.tolist() == short.high.tolist() == [1, 2]
 
 
+def test_curves_have_bands_of_extremes_and_a_legend_of_last_values() -> None:
+    noise = np.random.default_rng(2).uniform(0.1, 1, 1000)
+    curves = {"_long": dict(enumerate(noise.tolist())), "mean": {0: 1.0, 999: 0.123456}}
+    figure = curves_figure("Loss", curves, emphasized="mean")
+    (axes,) = figure.axes
+    long, short = axes.lines
+    assert long.get_ydata().tolist() == noise.reshape(200, 5).mean(axis=1).tolist()
+    assert short.get_xydata().tolist() == [[0, 1], [999, 0.123456]]
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (noise.min(), noise.max())
+    assert (long.get_marker(), short.get_marker()) == ("", ".")
+    assert (long.get_color(), short.get_color()) == (BLUE, "black")
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == [f"{noise[-1]:.4g} _long", "0.1235 mean"]
+    assert axes.get_ylim()[0] == 0
+    assert curves_figure("mIoU", curves, from_zero=False).axes[0].get_ylim()[0] > 0
+
+
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [0.0, 1e-9], [-3.0, 1e6]])
 def test_any_values_have_an_axis(values: list[float]) -> None:
-    drawn = chart("title", {"a": dict(enumerate(values))})
-    assert "nan" not in drawn
-    assert "inf" not in drawn
-    assert drawn.count("<circle") == len(values)
+    low, high = curves_figure("title", {"a": dict(enumerate(values))}).axes[0].get_ylim()
+    assert low == min(0.0, *values)
+    assert max(values) < high < math.inf
 
 
 def test_pictures_shrink_alike_until_they_fit(tmp_path: Path) -> None:
@@ -124,9 +180,3 @@ def test_markdown_becomes_paragraphs_lists_and_tables() -> None:
         '<div class="wide"><pre>| a | a |\n|---|---|\n| 1 | &lt;2&gt; |</pre></div>'
     )
     assert inline("no end of `code") == "no end of `code"
-
-
-def test_elements_escape_texts_and_attributes_but_not_markup() -> None:
-    made = element("text", "a<b", Markup("<i/>"), text_anchor='"', x=1.004, class_="c")
-    assert made == '<text text-anchor="&quot;" x="1" class="c">a&lt;b<i/></text>'
-    assert element("rect", y=-0.5) == '<rect y="-0.5"/>'

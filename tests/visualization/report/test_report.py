@@ -48,6 +48,19 @@ class Reader(HTMLParser):
         return [text for name, text in self.texts if name == tag]
 
 
+@pytest.fixture(scope="module")
+def written(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with its report, to be left as it is."""
+    folder = make_results(tmp_path_factory.mktemp("written") / "run")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> str:
+    return (written / "report.html").read_text()
+
+
 @pytest.fixture
 def folder(make_results: Callable[..., Path], tmp_path: Path) -> Path:
     return make_results(tmp_path / "run")
@@ -61,72 +74,65 @@ def section_of(page: str, heading: str) -> str:
     return page.split(f"<h2>{heading}</h2>")[1].split("</section>")[0]
 
 
+def drawings_of(part: str) -> list[str]:
+    return re.findall("(?s)<svg.*?</svg>", part)
+
+
 def svg_texts(part: str) -> list[str]:
     return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", part)]
 
 
-def test_all_sections_are_there_in_order(folder: Path) -> None:
-    page = read(folder)
+def test_all_sections_are_there_in_order(page: str) -> None:
     assert Reader(page).text_of("h2") == HEADINGS
     assert "<h1>Benchmark of streets</h1>" in page
 
 
-def test_figures_of_tables_and_bars_are_those_of_the_record(folder: Path) -> None:
-    page = read(folder)
-    results = json.loads((folder / "benchmark.json").read_text())["results"]
+def test_figures_of_tables_and_bars_are_those_of_the_record(written: Path, page: str) -> None:
+    results = json.loads((written / "benchmark.json").read_text())["results"]
     labels = ["gta5 (source)", "acdc_fog", "acdc_night", "mean of unseen targets"]
     table = section_of(page, "Scores").split("</table>")[0]
     rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in table.split("<tr>")[1:]]
     column = rows[0].index("mIoU (authors)")
     shown = {row[0]: row[column] for row in rows[1:]}
     per_class = section_of(page, "IoU per class")
-    drawings = re.findall("<svg.*?</svg>", per_class)
+    drawings = drawings_of(per_class)
     assert len(drawings) == len(labels)
     for label, domain, drawing in zip(labels, results, drawings, strict=True):
         scores = results[domain]["sem_seg"]
         mean = f"{scores['mIoU']:.2f}"
         assert shown[label] == mean
-        texts = svg_texts(drawing)
-        assert texts[:2] == [label, mean]
-        for name in CITYSCAPES_19.names[:5]:
-            iou = scores[f"IoU-{name}"]
-            figure = "\u2013" if iou is None else f"{iou:.2f}"
-            assert texts[texts.index(name) + 1] == figure
-            if iou is not None:
-                assert f">{iou:.2f}</td>" in per_class
-        widths = [float(x) for x in re.findall(r'<rect[^>]* width="([\d.]+)"', drawing)]
-        expected = [scores[f"IoU-{name}"] * 1.6 for name in CITYSCAPES_19.names[:4]]
-        assert widths == pytest.approx(expected, abs=0.01)
+        names = CITYSCAPES_19.names[:5]
+        ious = [scores[f"IoU-{name}"] for name in names]
+        figures = ["\u2013" if iou is None else f"{iou:.2f}" for iou in ious]
+        scale = ["0", "25", "50", "75", "100"]
+        assert svg_texts(drawing) == [*scale, *names, *figures, f"{label}: {mean}"]
+        assert all(f">{figure}</td>" in per_class for figure in figures)
     mean = f"{results['mean']['sem_seg']['mIoU']:.2f} %"
     assert f"Mean IoU over 2 unseen targets: {mean}" in page
 
 
-def test_fields_of_matrices_are_shares_of_the_recorded_counts(folder: Path) -> None:
-    part = section_of(read(folder), "Confusions")
-    details = json.loads((folder / "details.json").read_text())
-    matrices = re.findall("<svg.*?</svg>", part)
+def test_figures_of_matrices_are_shares_of_the_recorded_counts(written: Path, page: str) -> None:
+    part = section_of(page, "Confusions")
+    details = json.loads((written / "details.json").read_text())
+    matrices = drawings_of(part)
     counts = [details[domain]["confusion"] for domain in ("gta5", "acdc_fog", "acdc_night")]
     pairs = zip(counts[1], counts[2], strict=True)
     together = [[a + b for a, b in zip(*rows, strict=True)] for rows in pairs]
     assert "Confusion matrix, All unseen targets together" in matrices[0]
     names = CITYSCAPES_19.names[:5]
     for drawing, rows in zip(matrices, [together, *counts], strict=True):
-        shown = {unescape(text) for text in re.findall("<title>(.*?)</title>", drawing)}
-        expected = {
-            f"{names[i]} → {names[j]} {number / sum(row):.1%}, {number:,} pixels"
-            for i, row in enumerate(rows)
-            for j, number in enumerate(row)
-            if sum(row) and number / sum(row) >= 0.001
-        }
-        assert shown == expected
+        texts = svg_texts(drawing)
+        assert texts[: len(names)] == list(names)
+        shares = [100 * number / sum(row) for row in rows if sum(row) for number in row]
+        shown = [text for text in texts if text.isdigit()]
+        assert shown == [f"{share:.0f}" for share in shares if share >= 0.5]
 
 
-def test_pictures_are_inside_with_their_scores_the_worst_first(folder: Path) -> None:
-    page = read(folder)
+def test_pictures_are_inside_with_their_scores_the_worst_first(written: Path, page: str) -> None:
     part = section_of(page, "Images")
     assert part.count('src="data:image/jpeg;base64,') == 3 * 2
     assert Reader(part).text_of("h4") == 3 * ["Worst", "Best"]
-    with (folder / "images.csv").open(newline="") as file:
+    with (written / "images.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 8
     assert rows[7]["mIoU"] == ""
@@ -137,12 +143,9 @@ def test_pictures_are_inside_with_their_scores_the_worst_first(folder: Path) -> 
     values = sorted(float(row["mIoU"]) for row in rows[:7])
     spread = f"8 images: median mIoU {values[3]:.2f}, lowest {values[0]:.2f}"
     assert f"{spread}, highest {values[-1]:.2f}." in part
-    numbers = re.findall(r"<title>(\d+) images", part.split("<h3>acdc_fog</h3>")[0])
-    assert sum(map(int, numbers)) == 7
 
 
-def test_conditions_and_sections_of_the_run_are_shown(folder: Path) -> None:
-    page = read(folder)
+def test_conditions_and_sections_of_the_run_are_shown(page: str) -> None:
     assert "<code>road</code>" in section_of(page, "Styles")
     assert "<td>25</td>" in section_of(page, "Styles")
     part = section_of(page, "Conditions")
@@ -150,31 +153,27 @@ def test_conditions_and_sections_of_the_run_are_shown(folder: Path) -> None:
         assert value in part
 
 
-def test_the_markdown_has_the_same_figures_and_links_to_the_pictures(folder: Path) -> None:
-    write_report(folder)
-    text = (folder / "report.md").read_text()
+def test_the_markdown_has_the_same_figures_and_links_to_the_pictures(written: Path) -> None:
+    text = (written / "report.md").read_text()
     headings = re.findall("^## (.*)$", text, flags=re.MULTILINE)
     training = "Mean IoU during training"
     assert headings == [*HEADINGS[:4], training, "Styles", "Conditions"]
     links = re.findall(r"\]\(<(.*?)>\)", text)
     assert len(links) == 6
-    assert all((folder / link).is_file() for link in links)
-    results = json.loads((folder / "benchmark.json").read_text())["results"]
+    assert all((written / link).is_file() for link in links)
+    results = json.loads((written / "benchmark.json").read_text())["results"]
     for tasks in results.values():
         assert f"| {tasks['sem_seg']['mIoU']:.2f} |" in re.sub(" +", " ", text)
     assert "| 59 | 59.25 | 60.25 | 61.25 | 62.25 |" in re.sub(" +", " ", text)
 
 
-def test_a_page_elsewhere_links_back_to_the_pictures(folder: Path, tmp_path: Path) -> None:
-    page = write_report(folder, tmp_path / "pages/new/mine.html")
-    links = re.findall(r"\]\(<(.*?)>\)", page.with_suffix(".md").read_text())
-    assert all((page.parent / link).is_file() for link in links)
-    assert page.read_text() == read(folder)
-
-
-def test_the_same_files_give_the_same_bytes(folder: Path) -> None:
-    first = [read(folder), (folder / "report.md").read_text()]
-    assert [read(folder), (folder / "report.md").read_text()] == first
+def test_a_page_elsewhere_has_the_same_bytes_and_links_back_to_the_pictures(
+    written: Path, page: str, tmp_path: Path
+) -> None:
+    other = write_report(written, tmp_path / "pages/new/mine.html")
+    links = re.findall(r"\]\(<(.*?)>\)", other.with_suffix(".md").read_text())
+    assert all((other.parent / link).is_file() for link in links)
+    assert other.read_text() == page
 
 
 def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,10 +191,8 @@ def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixt
     for newer in ("date", "environment", "sections"):
         del record[newer]
     (folder / "benchmark.json").write_text(json.dumps(record | {"config": None}))
-    found = Reader(read(folder)).text_of("h2")
-    assert found == ["Scores", "IoU per class", "Conditions"]
+    assert Reader(read(folder)).text_of("h2") == ["Scores", "IoU per class", "Conditions"]
     assert not caplog.records
-    assert "data:" not in section_of(read(folder), "Scores")
 
 
 def test_damaged_parts_are_told_and_left_out(
@@ -246,7 +243,7 @@ def test_hostile_texts_stay_texts_and_nothing_is_loaded(
         value for name, value in document.attributes if name in ("src", "href", "xlink:href")
     ]
     assert targets
-    assert all(re.match(r"data:image/jpeg;base64,|#s\d", value) for value in targets)
+    assert all(re.match(r"data:image/(jpeg|png);base64,|#[fs]\w", value) for value in targets)
     assert "url(" not in page.replace("url(#", "")
     assert "c2VjcmV0" not in page
     text = (folder / "report.md").read_text()
@@ -263,5 +260,5 @@ def test_a_page_of_nine_domains_stays_below_three_megabytes(
     names = CITYSCAPES_19.names
     folder = make_results(tmp_path / "run", domains=domains, classes=names, picture=b"no image")
     page = read(folder)
-    assert "data:image" not in page
+    assert "data:image/jpeg" not in page
     assert len(page) + sections.PICTURE_BYTES * 4 / 3 + 100_000 < 3_000_000

@@ -15,7 +15,7 @@ from langdg_d2.visualization.style_report import (
     write_style_report,
 )
 from langdg_d2.visualization.style_report.bank_parts import cosines_part
-from langdg_d2.visualization.style_report.drawing import class_colors
+from langdg_d2.visualization.style_report.class_colors import class_colors
 from langdg_d2.visualization.style_report.patch_part import neighbors_part
 
 HOSTILE = "$\\frac</svg><script>alert(1)</script>\ud800\x00\n_" + "x" * 100

@@ -1,0 +1,212 @@
+"""What the page's buttons do: every error becomes a message, so that the page goes on."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data import ImageFileError
+from ..modeling import ClipWeightsError
+from ..styles import StyleBankError
+from ..visualization import (
+    MediaError,
+    Palette,
+    Predictor,
+    VideoWriter,
+    draw_panels,
+    draw_view,
+    palette_named,
+)
+from ..visualization.html import Markup
+from . import parts
+from .live_styles import LiveStyles, Restyled
+from .tally import ClassTally
+from .uploads import Image, Limits, Upload
+
+Report = Callable[[float, str], object]  # share that is done, in 0..1, and of what
+
+_EXPECTED = (ImageFileError, MediaError, ClipWeightsError, StyleBankError, ValueError)
+_LONGEST_MESSAGE = 600  # characters
+_CLIP_VIEWS = ("overlay", "confidence")
+
+_logger = logging.getLogger(__name__)
+
+
+class ShownPrediction(NamedTuple):
+    """What the first tab shows; an image or a video, neither after an error."""
+
+    message: Markup
+    overlay: Image | None = None
+    confidence: Image | None = None
+    video: str | None = None
+    legend: Markup = parts.NOTHING
+
+
+class ShownStyles(NamedTuple):
+    """What the second tab shows; no picture after an error."""
+
+    message: Markup
+    before: Image | None = None
+    after: Image | None = None
+    difference: Image | None = None
+    styles: Markup = parts.NOTHING
+
+
+class Actions:
+    """The functions behind the page.
+
+    Args:
+        predictors: by the names of their checkpoints.
+        limits: of what users bring.
+        styles: mines styles; or why that cannot be done, in words.
+    """
+
+    def __init__(
+        self,
+        *,
+        predictors: Mapping[str, Predictor],
+        limits: Limits,
+        styles: LiveStyles | str,
+    ) -> None:
+        self.predictors = predictors
+        self.limits = limits
+        self.styles = styles
+
+    def predict(
+        self, file: str | None, model: str, palette: str, report: Report | None = None
+    ) -> ShownPrediction:
+        """Predict an image or a clip.
+
+        Args:
+            file: what the user brought; None before that.
+            model: name of a predictor.
+            palette: name of a palette.
+            report: called with the progress through a clip.
+
+        Returns:
+            Pictures of an image; of a clip a WebM video in the folder for temporary files.
+        """
+        if file is None:
+            return ShownPrediction(parts.NOTHING)
+        try:
+            upload = Upload(path=Path(file), limits=self.limits)
+            predictor, colors = self.predictors[model], palette_named(palette)
+            if upload.is_clip:
+                return _predict_clip(upload, predictor, colors, report)
+            return _predict_image(upload, predictor, colors)
+        except Exception as error:  # whatever a file does to the libraries, the page goes on
+            return ShownPrediction(parts.problem(_explained(error, file)))
+
+    def restyle(
+        self,
+        file: str | None,
+        model: str,
+        palette: str,
+        prompt: str,
+        steps: int,
+        own_share: float,
+        name_classes: bool,
+    ) -> ShownStyles:
+        """Mine a style on an image, or on a clip's first frame, and predict in it.
+
+        Args:
+            file: as for `predict`, as the following two.
+            model: likewise.
+            palette: likewise.
+            prompt: as for `LiveStyles`, as the following.
+            steps: likewise.
+            own_share: likewise.
+            name_classes: likewise.
+        """
+        try:
+            if isinstance(self.styles, str):
+                raise ValueError(self.styles)
+            if file is None:
+                raise ValueError("there is no image yet; drop one into the field at the left")
+            start = time.perf_counter()
+            upload = Upload(path=Path(file), limits=self.limits)
+            result = self.styles(
+                upload.first(),
+                self.predictors[model].model,
+                prompt=prompt,
+                steps=int(steps),
+                own_share=own_share,
+                name_classes=name_classes,
+            )
+            return _show_styles(result, palette_named(palette), _finished(start, upload))
+        except Exception as error:
+            return ShownStyles(parts.problem(_explained(error, file)))
+
+
+def _show_styles(result: Restyled, palette: Palette, remarks: list[str]) -> ShownStyles:
+    before, after = (ClassTally.of(part) for part in (result.before, result.after))
+    changed = f"{parts.percent(result.changed)} of the pixels get another class"
+    confidence = f"{_confidence(before)} before, {after.mean_confidence:.2f} after"
+    return ShownStyles(
+        message=parts.note(changed, confidence, *remarks),
+        before=draw_view(result.before, "overlay", palette),
+        after=draw_view(result.after, "overlay", palette),
+        difference=parts.draw_difference(result.before, result.after, palette),
+        styles=Markup(parts.style_table(result.bank, palette) + parts.legend(after, palette)),
+    )
+
+
+def _predict_image(upload: Upload, predictor: Predictor, palette: Palette) -> ShownPrediction:
+    start = time.perf_counter()
+    prediction = predictor(upload.first())
+    tally = ClassTally.of(prediction)
+    height, width = prediction.classes.shape
+    size = f"{width} x {height} pixels"
+    return ShownPrediction(
+        message=parts.note(size, _confidence(tally), *_finished(start, upload)),
+        overlay=draw_view(prediction, "overlay", palette),
+        confidence=draw_view(prediction, "confidence", palette),
+        legend=_legend(tally, palette),
+    )
+
+
+def _predict_clip(
+    upload: Upload, predictor: Predictor, palette: Palette, report: Report | None
+) -> ShownPrediction:
+    start = time.perf_counter()
+    tally, frames = ClassTally(), 0
+    # A folder, for a video appears under its name only when it is complete.
+    path = Path(tempfile.mkdtemp()) / "prediction.webm"
+    with VideoWriter(path=path, rate=upload.rate) as writer, closing(upload.images()) as images:
+        for frames, image in enumerate(images, start=1):
+            prediction = predictor(image)
+            tally.add(prediction)
+            panels = draw_panels({"": prediction}, views=_CLIP_VIEWS, palette=palette, classes=())
+            writer.write(str(frames), panels)
+            if report is not None:
+                report(min(1.0, frames / upload.count), f"frame {frames} of {upload.count}")
+    return ShownPrediction(
+        message=parts.note(f"{frames} frames", _confidence(tally), *_finished(start, upload)),
+        video=str(path),
+        legend=_legend(tally, palette),
+    )
+
+
+def _legend(tally: ClassTally, palette: Palette) -> Markup:
+    return Markup(parts.confidence_scale(palette) + parts.legend(tally, palette))
+
+
+def _confidence(tally: ClassTally) -> str:
+    return f"mean confidence {tally.mean_confidence:.2f}"
+
+
+def _finished(start: float, upload: Upload) -> list[str]:
+    return [f"{time.perf_counter() - start:.1f} s", *upload.remarks]
+
+
+def _explained(error: Exception, file: str | None) -> str:
+    text = str(error)
+    if not isinstance(error, _EXPECTED):
+        _logger.error("the page shows an error of '%s'", file, exc_info=error)
+        text = f"{type(error).__name__}: {text}"
+    if file is not None:  # where files lie on this machine concerns nobody
+        text = text.replace(file, Path(file).name)
+    return text[:_LONGEST_MESSAGE]

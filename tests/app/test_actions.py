@@ -1,0 +1,122 @@
+"""What the page shows of good and bad files; no error leaves these functions."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from langdg_d2.app import Actions, Limits, ShownStyles
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import Predictor, draw_view, palette_named
+
+
+def restyle(actions: Actions, file: Path | None, prompt: str = "foggy night") -> ShownStyles:
+    path = None if file is None else str(file)
+    return actions.restyle(path, "tiny", "cityscapes", prompt, 2, 0.0, True)
+
+
+@pytest.mark.parametrize("palette", ["cityscapes", "colorblind"])
+def test_an_image_is_shown_as_the_library_draws_it(
+    actions: Actions, predictor: Predictor, image_file: Path, palette: str
+) -> None:
+    shown = actions.predict(str(image_file), "tiny", palette)
+    prediction, colors = predictor(image_file), palette_named(palette)
+    np.testing.assert_array_equal(shown.overlay, draw_view(prediction, "overlay", colors))
+    np.testing.assert_array_equal(shown.confidence, draw_view(prediction, "confidence", colors))
+    assert shown.video is None
+    names = re.findall(r"<b>(.+?)</b>", shown.legend)
+    assert set(names) == {CITYSCAPES_19.names[k] for k in np.unique(prediction.classes)}
+    assert f"mean confidence {prediction.confidence.mean():.2f}" in shown.message
+
+
+def test_a_clip_becomes_a_video_of_its_first_frames(
+    actions: Actions, clip_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen: list[tuple[float, str]] = []
+    shown = actions.predict(
+        str(clip_file), "tiny", "cityscapes", report=lambda *done: seen.append(done)
+    )
+    assert seen == [(k / 3, f"frame {k} of 3") for k in (1, 2, 3)]
+    assert (shown.overlay, shown.confidence) == (None, None)
+    assert "only the first 3 of 5 frames" in shown.message
+    assert Path(shown.video).is_relative_to(tmp_path)
+    capture = cv2.VideoCapture(shown.video)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    assert frames == 3
+
+
+def test_before_there_is_a_file_nothing_is_shown(actions: Actions) -> None:
+    assert actions.predict(None, "tiny", "cityscapes") == ("", None, None, None, "")
+    shown = restyle(actions, None)
+    assert "there is no image yet" in shown.message
+    assert shown.after is None
+
+
+def bad_files(image: bytes) -> dict[str, tuple[bytes, str]]:
+    """Content and what is said of it, by name."""
+    return {
+        "cut.png": (image[: len(image) // 2], "cannot be read as an image"),
+        "empty.png": (b"", "is no image that can be read"),
+        "<b>page.jpg": (b"<script>alert(1)</script>", "is no image that can be read"),
+        "text.mp4": (b"no video", "OpenCV cannot read"),
+        "noise.avi": (bytes(range(256)) * 20, "OpenCV cannot read"),
+        "program.exe": (b"MZ", "is no image that can be read"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_files(b""))
+def test_a_bad_file_is_a_message_that_names_the_file_but_not_where_it_lies(
+    actions: Actions, image_file: Path, name: str
+) -> None:
+    content, says = bad_files(image_file.read_bytes())[name]
+    path = image_file.with_name(name)
+    path.write_bytes(content)
+    for shown in (actions.predict(str(path), "tiny", "cityscapes"), restyle(actions, path)):
+        assert "role='alert'" in shown.message
+        assert name.replace("<", "&lt;").replace(">", "&gt;") in shown.message
+        assert says in shown.message
+        assert str(path.parent) not in shown.message
+        assert shown[1:] in {(None, None, None, "")}
+
+
+def test_an_error_that_nobody_expected_is_a_message_too(actions: Actions, image_file: Path) -> None:
+    shown = actions.predict(str(image_file), "no such model", "cityscapes")
+    assert "KeyError: &#x27;no such model&#x27;" in shown.message
+
+
+def test_an_image_too_small_for_the_grid_is_a_message(actions: Actions, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "dot.png")
+    assert "role='alert'" in restyle(actions, tmp_path / "dot.png").message
+
+
+def test_a_style_is_shown_before_and_after_with_its_cosines(
+    actions: Actions, predictor: Predictor, image_file: Path
+) -> None:
+    shown = restyle(actions, image_file, "<i>noir</i>")
+    prediction = predictor(image_file)
+    before = draw_view(prediction, "overlay", palette_named("cityscapes"))
+    np.testing.assert_array_equal(shown.before, before)
+    assert shown.after.shape == shown.difference.shape == before.shape
+    texts = re.findall(r"&lt;i&gt;noir&lt;/i&gt; ([\w ]+)<", shown.styles)
+    assert texts
+    assert set(texts) <= {CITYSCAPES_19.names[k] for k in np.unique(prediction.classes)}
+    cosines = re.findall(r"<td>(-?\d\.\d{3})</td><td>(-?\d\.\d{3})</td>", shown.styles)
+    assert len(cosines) == len(texts)
+    assert all(float(before) <= float(after) for before, after in cosines)
+    assert "of the pixels get another class" in shown.message
+
+
+def test_without_clip_the_second_tab_says_why(
+    predictor: Predictor, image_file: Path, scene: Callable[..., np.ndarray]
+) -> None:
+    without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles="no weights")
+    assert "no weights" in restyle(without, image_file).message
+    assert without.predict(str(image_file), "tiny", "cityscapes").overlay.shape == scene().shape

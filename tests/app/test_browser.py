@@ -1,0 +1,164 @@
+"""The page in a real browser: what is seen of what a user drops and types.
+
+Needs what requirements.txt lists, Gradio and Playwright among it, and a Chromium: Debian's
+(`apt-get install chromium`), another that is on the path, or the one that the environment variable
+CHROMIUM names. No window opens. To run it alone:
+
+    python -m pytest tests/app/test_browser.py
+"""
+
+import io
+import os
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from langdg_d2.app import Actions
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import Predictor, draw_view, palette_named
+
+pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="browsers are driven by Playwright: pip install playwright"
+)
+expect = playwright.expect
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 120_000  # milliseconds, for machines that do other things as well
+INPUT = "#file input[type=file]"
+
+
+@pytest.fixture(scope="module")
+def address(actions: Actions) -> Iterator[str]:
+    from langdg_d2.app.page import build_page
+    from langdg_d2.app.server import serving
+
+    build = partial(build_page, actions)
+    with serving(build, host="127.0.0.1", port=None, megabytes=actions.limits.megabytes) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("there is no Chromium to open the page in: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, timeout=PATIENCE)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, address: str) -> Iterator[Any]:
+    """The page, opened; that anything is asked of another host is an error at the end."""
+    page = browser.new_page(viewport={"width": 1360, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(address)
+    page.wait_for_selector(INPUT, state="attached")
+    yield page
+    page.close()
+    assert requested
+    elsewhere = [url for url in requested if not url.startswith((address, "data:", "blob:"))]
+    assert elsewhere == []
+
+
+@pytest.fixture
+def page(opened: Any) -> Any:
+    """The page with its first tab in front, and without a file."""
+    opened.get_by_role("tab", name="Predict").click()
+    clear(opened)
+    return opened
+
+
+def clear(page: Any) -> None:
+    """Take the file away, if there is one."""
+    button = page.locator("#file").get_by_label("Clear")
+    if button.count():
+        button.click()
+    expect(page.locator("#message p")).to_have_count(0)
+
+
+def picture(page: Any, name: str) -> np.ndarray:
+    """Pixels of a picture on the page."""
+    image = page.locator(f"#{name} img")
+    expect(image).to_be_visible()
+    with urllib.request.urlopen(image.get_attribute("src"), timeout=120) as file:
+        return np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"))
+
+
+def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
+    page: Any, predictor: Predictor, image_file: Path
+) -> None:
+    page.set_input_files(INPUT, str(image_file))
+    prediction, palette = predictor(image_file), palette_named("cityscapes")
+    expect(page.locator("#message .note")).to_contain_text("96 x 72 pixels")
+    for view in ("overlay", "confidence"):
+        np.testing.assert_array_equal(picture(page, view), draw_view(prediction, view, palette))
+    names = page.locator("#legend li b").all_text_contents()
+    seen = np.unique(prediction.classes)
+    assert sorted(names) == sorted(CITYSCAPES_19.names[k] for k in seen)
+
+    page.get_by_label("colour-blind safe").check()  # to the end of these tests
+    k = CITYSCAPES_19.names.index(names[0])
+    red, green, blue = palette_named("colorblind").colors[k]
+    swatch = page.locator("#legend li .swatch").first
+    expect(swatch).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
+
+
+def test_bad_files_are_told_and_the_page_goes_on(page: Any, image_file: Path) -> None:
+    broken = image_file.with_name("broken.png")
+    broken.write_bytes(image_file.read_bytes()[:500])
+    large = image_file.with_name("large.png")
+    large.write_bytes(bytes(2 << 20))
+
+    page.set_input_files(INPUT, str(large))
+    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
+    page.set_input_files(INPUT, str(broken))
+    problem = page.locator("#message .problem")
+    expect(problem).to_contain_text("'broken.png' cannot be read as an image")
+    expect(page.locator("#overlay img")).to_have_count(0)
+
+    clear(page)
+    page.set_input_files(INPUT, str(image_file))
+    expect(page.locator("#overlay img")).to_be_visible()
+    expect(page.locator("#legend li").first).to_be_visible()
+
+
+def test_a_clip_plays(page: Any, clip_file: Path) -> None:
+    page.set_input_files(INPUT, str(clip_file))
+    expect(page.locator("#message .note")).to_contain_text("3 frames")
+    page.wait_for_function("document.querySelector('#video video')?.videoWidth > 2 * 96")
+    expect(page.locator("#overlay")).to_be_hidden()
+
+
+def test_a_typed_style_is_mined_and_its_effect_shown(
+    page: Any, image_file: Path, scene: Callable[..., np.ndarray]
+) -> None:
+    page.get_by_role("tab", name="Restyle").click()
+    page.fill("#prompt :is(input, textarea)", "<b>foggy</b> ${1+1} {{value}}")
+    page.click("#mine")
+    expect(page.locator("#style-message .problem")).to_contain_text("there is no image yet")
+
+    page.set_input_files(INPUT, str(image_file))
+    expect(page.locator("#message .note")).to_have_count(1)
+    page.click("#mine")
+    rows = page.locator("#styles tbody tr")
+    expect(rows.first).to_be_visible()
+    for row in rows.all():
+        name, text, before, after, _ = row.locator("td").all_inner_texts()
+        assert text == f"<b>foggy</b> ${{1+1}} {{{{value}}}} {name.strip()}"
+        assert float(before) < float(after)
+    expect(page.locator("#style-message .note")).to_contain_text("of the pixels get another class")
+    shown = [picture(page, name) for name in ("before", "after", "difference")]
+    assert {part.shape for part in shown} == {scene().shape}

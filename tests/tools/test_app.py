@@ -1,0 +1,107 @@
+"""The command that serves the page: what it starts with, says and ends with."""
+
+import contextlib
+import io
+import re
+import signal
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+
+from langdg_d2.engine import apply_overrides
+
+CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+PATIENCE = 600  # seconds, for machines that do other things as well
+
+
+@pytest.fixture(scope="module")
+def tool(load_tool) -> ModuleType:
+    return load_tool("app")
+
+
+@pytest.fixture(autouse=True)
+def _termination_restored() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_model: list[str]) -> list[str]:
+    return [*tiny_model, "train.device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
+    cfg.model.backbone.tower.weights = None
+    path = tmp_path_factory.mktemp("run") / "model_final.pth"
+    torch.save({"model": instantiate(cfg.model).state_dict()}, path)
+    return str(path)
+
+
+def visit_and_interrupt(said: io.StringIO, found: dict[str, str]) -> None:
+    """What a user does: open the address that is printed, look at the page, press Ctrl-C."""
+    until = time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < until and "\n" not in said.getvalue():
+            time.sleep(0.05)
+        address = re.search(r"open (\S+) in a browser", said.getvalue())[1]
+        with urllib.request.urlopen(address, timeout=PATIENCE) as page:
+            found["page"] = page.read().decode()
+        found["folder"] = tempfile.gettempdir()
+    finally:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
+    tool: ModuleType, checkpoint: str, overrides: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+    before, said, found = tempfile.gettempdir(), io.StringIO(), {}
+    visitor = threading.Thread(target=visit_and_interrupt, args=(said, found))
+    options = ["--names", "the only one", "--palette", "colorblind"]
+    without_clip = [*overrides, "model.backbone.tower.weights=missing.pt"]
+    files = ["--config-file", CONFIG, "--checkpoint", checkpoint]
+    visitor.start()
+    with contextlib.redirect_stdout(said):
+        tool.main([*files, *options, "--opts", *without_clip])
+    visitor.join()
+    assert "http://127.0.0.1:" in said.getvalue()
+    assert "the only one" in found["page"]
+    assert found["folder"] != before
+    assert not Path(found["folder"]).exists()
+    assert tempfile.gettempdir() == before
+    assert "warning: no style can be mined without CLIP" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tool: ModuleType) -> None:
+    pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+    with pytest.raises(SystemExit) as stopped:
+        tool.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth"])
+    assert stopped.value.code == "error: checkpoint 'nothing.pth' does not exist"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--names", "a", "b"], "2 names for 1 checkpoints"),
+        (["--frames", "0"], "--megabytes, --frames and --longest-side must be 1 or more"),
+        (["--palette", "grey"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_says_what_is_right(
+    tool: ModuleType, options: list[str], says: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        tool.main(["--config-file", CONFIG, "--checkpoint", "x.pth", *options])
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err

@@ -1,0 +1,96 @@
+#!/usr/bin/env python
+"""Show in a browser what checkpoints predict, and how a style mined on the spot changes it.
+
+    python tools/app.py --config-file configs/langdg_gta5.py \\
+        --checkpoint source_only.pth recipe.pth --names "source only" recipe
+
+Prints the address of a page where an image or a clip can be dropped. It is served to this machine
+alone and asks nothing of any other; its files lie in a temporary folder that is removed when Ctrl-C
+ends it. Needs the extra `demo`: pip install gradio.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+from langdg_d2.app import Actions, Limits, LiveStyles
+from langdg_d2.data import ImageFileError
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.visualization import PALETTES, PRECISIONS, Predictor, model_names
+
+_LIMITS = Limits()
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
+    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
+    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
+    add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
+    add("--megabytes", type=int, default=_LIMITS.megabytes, metavar="N", help="of an upload [64]")
+    add("--frames", type=int, default=_LIMITS.frames, metavar="N", help="of a clip [250]")
+    add(
+        "--longest-side", type=int, default=_LIMITS.longest_side, metavar="PIXELS",
+        help="larger images are scaled down first [2048]",
+    )  # fmt: skip
+    add("--palette", choices=PALETTES, default="cityscapes", help="to open with [cityscapes]")
+    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if args.names and len(args.names) != len(args.checkpoint):
+        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
+    if min(args.megabytes, args.frames, args.longest_side) < 1:
+        parser.error("--megabytes, --frames and --longest-side must be 1 or more")
+    return args
+
+
+def build_actions(args: argparse.Namespace) -> Actions:
+    """Load everything that the page will need."""
+    names = args.names or model_names(args.checkpoint)
+    predictors = {
+        name: Predictor.from_config(
+            args.config_file, checkpoint, overrides=args.opts, precision=args.precision
+        )
+        for name, checkpoint in zip(names, args.checkpoint, strict=True)
+    }
+    styles: LiveStyles | str
+    try:
+        styles = LiveStyles.from_config(args.config_file, args.opts)
+    except ClipWeightsError as error:
+        styles = f"no style can be mined without CLIP: {error}"
+        print(f"warning: {styles}", file=sys.stderr)
+    limits = Limits(megabytes=args.megabytes, frames=args.frames, longest_side=args.longest_side)
+    return Actions(predictors=predictors, limits=limits, styles=styles)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command until it is interrupted."""
+    args = parse(arguments)
+    try:
+        from langdg_d2.app.page import build_page
+        from langdg_d2.app.server import serving
+    except ImportError as error:
+        sys.exit(f"error: {error}; the page needs Gradio: pip install 'langdg_d2[demo]'")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
+    try:
+        actions = build_actions(args)
+        build = partial(build_page, actions, palette=args.palette)
+        with serving(build, host=args.host, port=args.port, megabytes=args.megabytes) as url:
+            print(f"open {url} in a browser; Ctrl-C ends it", flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    except (ImageFileError, ValueError, KeyError, OSError) as error:
+        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+#!/usr/bin/env python
+"""Export a trained model to files that run without this project, and compare them with it.
+
+    python tools/export_model.py --config-file configs/langdg_gta5.py \\
+        --checkpoint model_final.pth --output exported
+    python tools/export_model.py --config-file configs/langdg_gta5.py \\
+        --checkpoint model_final.pth --output exported --format onnx --result classes
+
+Formats are `onnx` and `pt2`, of `torch.export`. The files take `images`, (N, 3, H, W) uint8 RGB of
+any number, height and width, normalise them themselves and give `logits`, (N, 19, H, W) float32,
+or `classes`, (N, H, W) uint8 train ids. Names and colours of the classes and all of this are in
+their metadata. They see whole images once; other `evaluation.inference` is refused.
+
+Every file is opened again and run beside the model on the CPU. If they differ by more than
+rounding, the exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.errors import OverrideParseException
+
+from langdg_d2.export import (
+    FORMATS,
+    LARGEST_DIFFERENCE,
+    RESULTS,
+    ParityError,
+    describe,
+    export_segmentor,
+    load_segmentor,
+    parity_table,
+    publish,
+    require_formats,
+)
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.structures import CITYSCAPES_19
+
+_ERRORS = (ParityError, ClipWeightsError, ValueError, KeyError, OSError, ImportError)
+SIZES = ((256, 512), (250, 333), (211, 97))
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width of "512x1024"."""
+    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size, expected HEIGHTxWIDTH")
+    return int(match[1]), int(match[2])
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="config of the checkpoint")
+    add("--checkpoint", required=True, metavar="FILE", help="its weights")
+    add("--output", required=True, type=Path, metavar="FOLDER", help="for files named like it")
+    add("--format", nargs="+", choices=FORMATS, default=[*FORMATS], help="[all]")
+    add("--result", choices=RESULTS, default="logits", help="what files give [logits]")
+    sizes = " ".join(f"{height}x{width}" for height, width in SIZES)
+    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="HxW", help=f"[{sizes}]")
+    add(
+        "--tolerance",
+        type=float,
+        default=LARGEST_DIFFERENCE,
+        metavar="SHARE",
+        help=f"that logits may differ by, of the largest one [{LARGEST_DIFFERENCE:g}]",
+    )
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    return parser.parse_args(arguments)
+
+
+def export(args: argparse.Namespace) -> list[Path]:
+    """Export, print the comparison; returns the files."""
+    require_formats(args.format)
+    model = load_segmentor(args.config_file, args.checkpoint, args.opts)
+    metadata = describe(
+        model,
+        result=args.result,
+        label_space=CITYSCAPES_19,
+        config_file=args.config_file,
+        checkpoint=args.checkpoint,
+    )
+    exports = export_segmentor(
+        model,
+        args.output / Path(args.checkpoint).stem,
+        formats=list(dict.fromkeys(args.format)),
+        metadata=metadata,
+        sizes=args.sizes,
+    )
+    print(parity_table({one.path.name: one.parity for one in exports}))
+    publish(exports, largest_difference=args.tolerance)
+    return [one.path for one in exports]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = parse(arguments)
+    try:
+        files = export(args)
+    except (*_ERRORS, OverrideParseException) as error:
+        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+    for file in files:
+        print(f"written: '{file}'")
+
+
+if __name__ == "__main__":
+    main()
