@@ -58,6 +58,12 @@ _RANDOM_CHARACTERS = _replaced(
     f"{{_target_:{_STYLES}.random_character_prompts,count:20,length:8,seed:${{styles.seed}}}}",
 )
 _WHOLE_IMAGE = ("styles.grid.rows=1", "styles.grid.cols=1")
+# Gentler with the weights of CLIP than the paper's SGD.
+_ADAMW = _replaced(
+    "optimizer",
+    "{_target_:torch.optim.AdamW,lr:0.002,weight_decay:0.01,params:"
+    "{_target_:langdg_d2.engine.parameter_groups,base_lr:0.002,backbone_lr_factor:0.1}}",
+)
 _NO_JITTER = tuple(f"{_JITTER}.{what}=0" for what in ("brightness", "contrast", "saturation"))
 
 
@@ -94,6 +100,22 @@ def _eight(freeze: bool, augment: bool, mix: bool) -> Cell:
 
 _CELLS = (
     *(_eight(freeze, *restyling) for freeze in (False, True) for restyling in _RESTYLING),
+    Cell(
+        name="freeze_nothing_adamw",
+        title="source-only, AdamW",
+        freeze=False,
+        augment=NONE,
+        mix=False,
+        overrides=(*_FREE, *_NO_RESTYLING, *_ADAMW),
+    ),
+    Cell(
+        name="full_adamw",
+        title="freeze, augment, mix, AdamW",
+        freeze=True,
+        augment="text",
+        mix=True,
+        overrides=_ADAMW,
+    ),
     Cell(
         name="noise_styles",
         title="noise for text",
