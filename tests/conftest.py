@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from detectron2.config import LazyConfig, instantiate
 from PIL import Image
 
-from langdg_d2.modeling import load_image_tower
+from langdg_d2.engine import apply_overrides
+from langdg_d2.modeling import LangDGSegmentor, load_image_tower
 from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
 from langdg_d2.structures.label_maps import (
     CITYSCAPES_LABEL_IDS,
@@ -87,6 +89,26 @@ def tiny_model(tiny_clip: str) -> list[str]:
         f"model.sem_seg_head.input_shape.res5.channels={32 * width}",
         "model.sem_seg_head.channels=8",
     ]
+
+
+@pytest.fixture(scope="session")
+def random_segmentor() -> Callable[[list[str]], LangDGSegmentor]:
+    """Function that builds the network of `configs/langdg_gta5.py` with overrides.
+
+    None of its weights and statistics is special.
+    """
+
+    def build(overrides: list[str]) -> LangDGSegmentor:
+        config = Path(__file__).parents[1] / "configs/langdg_gta5.py"
+        cfg = apply_overrides(LazyConfig.load(str(config)), overrides)
+        cfg.model.backbone.tower.weights = None
+        model = instantiate(cfg.model).eval()
+        for tensor in model.state_dict().values():
+            if tensor.dim() == 1:
+                torch.nn.init.uniform_(tensor, 0.5, 1.5)
+        return model
+
+    return build
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from functools import partial
 from langdg_d2.app import Actions, Limits, LiveStyles
 from langdg_d2.data import ImageFileError
 from langdg_d2.modeling import ClipWeightsError
-from langdg_d2.visualization import PALETTES, PRECISIONS, Predictor, model_names
+from langdg_d2.visualization import PALETTES, PRECISIONS, load_predictors
 
 _LIMITS = Limits()
 
@@ -54,13 +54,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def build_actions(args: argparse.Namespace) -> Actions:
     """Load everything that the page will need."""
-    names = args.names or model_names(args.checkpoint)
-    predictors = {
-        name: Predictor.from_config(
-            args.config_file, checkpoint, overrides=args.opts, precision=args.precision
-        )
-        for name, checkpoint in zip(names, args.checkpoint, strict=True)
-    }
+    predictors = load_predictors(
+        *(args.config_file, args.checkpoint, args.names),
+        overrides=args.opts,
+        precision=args.precision,
+    )
     styles: LiveStyles | str
     try:
         styles = LiveStyles.from_config(args.config_file, args.opts)

@@ -25,11 +25,10 @@ from langdg_d2.visualization import (
     VIEWS,
     Camera,
     MediaError,
-    Predictor,
     Window,
     draw_panels,
     find_sources,
-    model_names,
+    load_predictors,
     palette_named,
     predict_frames,
     sinks_for,
@@ -75,13 +74,11 @@ def show(args: argparse.Namespace) -> list[str]:
         if args.window
         else sinks_for(sources, args.output)
     )
-    names = args.names or model_names(args.checkpoint)
-    predictors = {
-        name: Predictor.from_config(
-            args.config_file, checkpoint, overrides=args.opts, precision=args.precision
-        )
-        for name, checkpoint in zip(names, args.checkpoint, strict=True)
-    }
+    predictors = load_predictors(
+        *(args.config_file, args.checkpoint, args.names),
+        overrides=args.opts,
+        precision=args.precision,
+    )
     palette = palette_named(args.palette)
     draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
     for source, sink in zip(sources, sinks, strict=True):

@@ -15,8 +15,7 @@ from detectron2.config import LazyConfig, instantiate
 from torch import nn
 
 from ..engine import apply_overrides
-from ..modeling import FeatureAugmentation, Identity, LangDGSegmentor, PixelNormalization, load_clip
-from ..modeling.sem_seg_head.deeplab_v3plus import resize_bilinear
+from ..modeling import FeatureAugmentation, LangDGSegmentor, PixelNormalization, load_clip
 from ..structures import PatchGrid
 from ..styles import (
     BankStyles,
@@ -156,7 +155,7 @@ class LiveStyles:
             raise ValueError("there is no style prompt; write one, such as 'foggy night'")
         segmentor = _segmentor(model)
         pixels = torch.from_numpy(image).permute(2, 0, 1)
-        before = _predict(segmentor, image, Identity(), None)
+        before = _predict(segmentor, image)
         labels = torch.from_numpy(before.classes)[None]
         miner = self._miner(prompt.strip(), steps, self._template if name_classes else STYLE_ONLY)
         bank = miner.mine(
@@ -195,16 +194,12 @@ def _segmentor(model: nn.Module) -> LangDGSegmentor:
 def _predict(
     model: LangDGSegmentor,
     image: Image,
-    augmentation: FeatureAugmentation,
-    patch_classes: torch.Tensor | None,
+    augmentation: FeatureAugmentation | None = None,
+    patch_classes: torch.Tensor | None = None,
 ) -> Prediction:
     """What the model's later layers and its head make of features that were augmented."""
     images = model.preprocess([{"image": torch.from_numpy(image).permute(2, 0, 1)}])
-    low = model.backbone.forward_low(images.tensor)
-    restyled = model.backbone.restyled
     classes = None if patch_classes is None else patch_classes.to(model.device)
-    low[restyled] = augmentation(low[restyled], classes)
-    logits = model.sem_seg_head(model.backbone.forward_high(low))
+    logits = model.logits(images.tensor, augmentation, classes)
     height, width = image.shape[:2]
-    logits = resize_bilinear(logits, images.tensor.shape[-2:])[0, :, :height, :width]
-    return Prediction.from_logits(image, logits)
+    return Prediction.from_logits(image, logits[0, :, :height, :width])

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ..modeling import LangDGSegmentor
-from ..modeling.sem_seg_head.deeplab_v3plus import resize_bilinear
 
 INPUT = "images"
 # What a graph can give, and how: N images, C classes.
@@ -46,9 +45,7 @@ class SegmentorGraph(nn.Module):
         Returns:
             Logits (N, classes, H, W) float32, or classes (N, H, W) uint8.
         """
-        model = self.model
-        logits = model.sem_seg_head(model.backbone(model.normalize(images)))
-        logits = resize_bilinear(logits, images.shape[-2:])
+        logits = self.model.logits(self.model.normalize(images))
         return logits if self.result == "logits" else logits.argmax(dim=1).to(torch.uint8)
 
 

@@ -9,7 +9,7 @@ from .overlay_writer import OverlayWriter
 from .palettes import PALETTES, Palette, palette_named
 from .panels import VIEWS, draw_panels, draw_view
 from .prediction import Prediction
-from .predictor import PRECISIONS, Predictor, model_names, predict_frames
+from .predictor import PRECISIONS, Predictor, load_predictors, model_names, predict_frames
 from .report import write_report, write_report_of_run
 from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
 from .window import Window
@@ -33,6 +33,7 @@ __all__ = [
     "draw_view",
     "find_sources",
     "legend",
+    "load_predictors",
     "model_names",
     "palette_named",
     "predict_frames",

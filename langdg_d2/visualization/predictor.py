@@ -180,6 +180,35 @@ def model_names(checkpoints: Sequence[str]) -> list[str]:
     return list(map(str, paths))
 
 
+def load_predictors(
+    config_file: str,
+    checkpoints: Sequence[str],
+    names: Sequence[str] | None = None,
+    **settings: Any,
+) -> dict[str, Predictor]:
+    """Predictors of one config by name, to be compared.
+
+    Args:
+        config_file: LazyConfig file. It is Python code: use only those you trust.
+        checkpoints: files of weights.
+        names: of the checkpoints; `model_names` of their files if None.
+        settings: further arguments of `Predictor.from_config`.
+
+    Raises:
+        ValueError: if there are not as many different names as checkpoints.
+    """
+    names = model_names(checkpoints) if names is None else names
+    if not len(names) == len(set(names)) == len(checkpoints):
+        raise ValueError(
+            f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
+            "no two alike"
+        )
+    return {
+        name: Predictor.from_config(config_file, checkpoint, **settings)
+        for name, checkpoint in zip(names, checkpoints, strict=True)
+    }
+
+
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
     return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
 

@@ -116,7 +116,9 @@ def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
     expect(swatch).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
 
 
-def test_bad_files_are_told_and_the_page_goes_on(page: Any, image_file: Path) -> None:
+def test_bad_files_are_told_and_the_page_goes_on(
+    page: Any, image_file: Path, scene: Callable[..., np.ndarray]
+) -> None:
     broken = image_file.with_name("broken.png")
     broken.write_bytes(image_file.read_bytes()[:500])
     large = image_file.with_name("large.png")
@@ -131,14 +133,17 @@ def test_bad_files_are_told_and_the_page_goes_on(page: Any, image_file: Path) ->
 
     clear(page)
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#overlay img")).to_be_visible()
     expect(page.locator("#legend li").first).to_be_visible()
+    assert picture(page, "overlay").shape == scene().shape
 
 
 def test_a_clip_plays(page: Any, clip_file: Path) -> None:
     page.set_input_files(INPUT, str(clip_file))
     expect(page.locator("#message .note")).to_contain_text("3 frames")
-    page.wait_for_function("document.querySelector('#video video')?.videoWidth > 2 * 96")
+    page.wait_for_function("document.querySelector('#video video')?.videoWidth")
+    width, height = page.locator("#video video").evaluate("v => [v.videoWidth, v.videoHeight]")
+    assert width > 2 * 96  # overlay and confidence side by side
+    assert height >= 72
     expect(page.locator("#overlay")).to_be_hidden()
 
 

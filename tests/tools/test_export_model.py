@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from detectron2.config import LazyConfig, instantiate
 from torch import nn
 
-from langdg_d2.engine import apply_overrides
 from langdg_d2.export import FORMATS, Export, ExportedSegmentor, Parity, export_segmentor
 
 ROOT = Path(__file__).parents[2]
@@ -52,16 +50,13 @@ def overrides(
 
 @pytest.fixture(scope="module")
 def trained(
-    overrides: list[str], tmp_path_factory: pytest.TempPathFactory
+    overrides: list[str],
+    random_segmentor: Callable[[list[str]], nn.Module],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[nn.Module, str]:
     """A model, ready for evaluation, and the file of its checkpoint."""
     torch.manual_seed(1)
-    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
-    cfg.model.backbone.tower.weights = None
-    model = instantiate(cfg.model).eval()
-    for tensor in model.state_dict().values():
-        if tensor.dim() == 1:
-            nn.init.uniform_(tensor, 0.5, 1.5)
+    model = random_segmentor(overrides)
     path = tmp_path_factory.mktemp("trained") / "model_final.pth"
     torch.save({"model": model.state_dict()}, path)
     return model, str(path)

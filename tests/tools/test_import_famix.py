@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detectron2.config import LazyConfig, instantiate
 
-from langdg_d2.engine import StrictCheckpointer, apply_overrides
+from langdg_d2.engine import StrictCheckpointer
 from langdg_d2.modeling.official_weights import to_official
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.checking import check_bank
@@ -51,19 +50,8 @@ def run(arguments, load_tool, tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def model(tiny_model):
-    return build(tiny_model)
-
-
-def build(overrides):
-    """A model whose every weight and statistic is random."""
-    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
-    cfg.model.backbone.tower.weights = None
-    model = instantiate(cfg.model).eval()
-    for tensor in model.state_dict().values():
-        if tensor.dim() == 1:
-            torch.nn.init.uniform_(tensor, 0.5, 1.5)
-    return model
+def model(random_segmentor, tiny_model):
+    return random_segmentor(tiny_model)
 
 
 @pytest.fixture
@@ -96,11 +84,11 @@ def saved_params(tmp_path):
 
 
 def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
-    run, model, checkpoint, tiny_model, tmp_path
+    run, model, checkpoint, tiny_model, tmp_path, random_segmentor
 ):
     output = run("--checkpoint", checkpoint, "--output", "ours.pth")
     assert f"{len(model.state_dict())} weights of '{checkpoint}' are in 'ours.pth'" in output
-    other = build(tiny_model)
+    other = random_segmentor(tiny_model)
     image = [{"image": torch.randint(0, 256, (3, 32, 48), dtype=torch.uint8)}]
     wanted = model(image)[0]["sem_seg"]
     assert wanted.isfinite().all()

@@ -14,7 +14,13 @@ from langdg_d2.data import ImageFileError
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import predicted_classes
 from langdg_d2.modeling.checkpoint_files import CheckpointError
-from langdg_d2.visualization import Prediction, Predictor, model_names, predict_frames
+from langdg_d2.visualization import (
+    Prediction,
+    Predictor,
+    load_predictors,
+    model_names,
+    predict_frames,
+)
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 
@@ -203,3 +209,9 @@ def test_checkpoints_are_called_by_what_tells_them_apart(
     assert model_names(checkpoints) == names
     with pytest.raises(ValueError, match="a checkpoint is given twice"):
         model_names([*checkpoints, checkpoints[0]])
+
+
+@pytest.mark.parametrize("names", [["one", "one"], ["one"], ["one", "two", "two"]])
+def test_every_checkpoint_needs_a_name_of_its_own(names: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"{', '.join(names)} for 2 checkpoints"):
+        load_predictors("config.py", ["a.pth", "b.pth"], names)

@@ -2,7 +2,6 @@
 
 import sys
 
-import cv2
 import pytest
 
 from langdg_d2.visualization import MediaError, Window
@@ -11,8 +10,7 @@ from langdg_d2.visualization import MediaError, Window
 def test_a_window_without_display_is_an_error_and_not_the_end_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if cv2.currentUIFramework() and not sys.platform.startswith("linux"):
-        pytest.skip("windows need no display variable here")
+    monkeypatch.setattr(sys, "platform", "linux")  # elsewhere windows need no display variable
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(MediaError, match="no display for a window|build of OpenCV has no windows"):

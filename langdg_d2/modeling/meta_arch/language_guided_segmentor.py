@@ -71,24 +71,39 @@ class LangDGSegmentor(nn.Module):
         """
         return self.losses(batched_inputs) if self.training else self.inference(batched_inputs)
 
+    def logits(
+        self,
+        images: Tensor,
+        augmentation: FeatureAugmentation | None = None,
+        patch_classes: Tensor | None = None,
+    ) -> Tensor:
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W).
+
+        Args:
+            images: as `normalize` gives them.
+            augmentation: restyles their low-level features; None leaves these as they are.
+            patch_classes: (N, rows, cols) train ids, if the augmentation wants them.
+        """
+        low = self.backbone.forward_low(images)
+        if augmentation is not None:
+            restyled = self.backbone.restyled
+            low[restyled] = augmentation(low[restyled], patch_classes)
+        logits = self.sem_seg_head(self.backbone.forward_high(low))
+        return resize_bilinear(logits, images.shape[-2:])
+
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
         images = self.preprocess(batched_inputs)
-        low = self.backbone.forward_low(images.tensor)
-        restyled = self.backbone.restyled
-        low[restyled] = self.feature_augmentation(
-            low[restyled], self._patch_classes(batched_inputs)
+        logits = self.logits(
+            images.tensor, self.feature_augmentation, self._patch_classes(batched_inputs)
         )
-        logits = self.sem_seg_head(self.backbone.forward_high(low))
-        logits = resize_bilinear(logits, images.tensor.shape[-2:])
         return {"loss_sem_seg": self.criterion(logits, self._targets(batched_inputs))}
 
     @torch.no_grad()
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
         """Logits at the wanted size; features are never restyled."""
         images = self.preprocess(batched_inputs)
-        logits = self.sem_seg_head(self.backbone(images.tensor))
-        logits = resize_bilinear(logits, images.tensor.shape[-2:])
+        logits = self.logits(images.tensor)
         results = []
         for scores, size, inputs in zip(logits, images.image_sizes, batched_inputs, strict=True):
             height, width = inputs.get("height", size[0]), inputs.get("width", size[1])
