@@ -1,6 +1,7 @@
 """CLIP weights from every kind of file users bring, and clear words about those that fail."""
 
 import json
+import logging
 import re
 
 import open_clip
@@ -86,6 +87,14 @@ def test_image_tower_is_the_clips_own(clip, tiny_clip, tmp_path):
     tower = load_image_tower(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
     images = torch.rand(2, 3, 64, 64)
     assert torch.equal(tower(images), clip.encode_image(images))
+
+
+def test_loaded_weights_are_not_called_missing(clip, tiny_clip, tmp_path, caplog):
+    save_safetensors(clip, tmp_path / "clip.safetensors")
+    load_image_tower(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
+    assert not caplog.records
+    logging.warning("No pretrained weights loaded for another model")
+    assert len(caplog.records) == 1
 
 
 def test_random_weights_are_announced_and_always_the_same(tiny_clip, caplog):

@@ -2,7 +2,8 @@
 
 import logging
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
             a tag whose weights were trained with QuickGELU, where the architecture has none.
     """
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()):
+    with torch.random.fork_rng(devices=()), _told_later_about_weights():
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         model = open_clip.create_model(name, load_weights=False)
     if weights is None:
@@ -82,6 +83,21 @@ def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
         ClipWeightsError: unknown name.
     """
     return open_clip.get_tokenizer(_register_architecture(name))
+
+
+@contextmanager
+def _told_later_about_weights() -> Iterator[None]:
+    """Without open_clip's warning that a model was built without weights: they come afterwards."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No pretrained weights loaded")
+
+    root = logging.getLogger()
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)
 
 
 def _register_architecture(name: str) -> str:
