@@ -134,6 +134,9 @@ class Experiment:
         for part in ("test", "evaluators"):
             del config["dataloader"][part]
         del config["evaluation"]["domains"]
+        styles = config["styles"]
+        if styles["bank"] is None:
+            del styles["mining"]
         return {"config": config, "scenes": str(self.scenes), "clip": str(self.clip)}
 
 

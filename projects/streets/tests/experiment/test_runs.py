@@ -123,6 +123,15 @@ def test_banks_are_shared_by_cells_with_the_same_mining_and_seed(
     assert make_run(experiment, seed=2).bank != banks["full"]
 
 
+def test_settings_of_mining_matter_only_to_cells_that_need_a_bank(
+    make_experiment: MakeExperiment,
+) -> None:
+    experiments = [make_experiment(), make_experiment("styles.mining.miner.pin.lr=0.5")]
+    plain, full = ([make_run(e, name).facts for e in experiments] for name in ("oracle", "full"))
+    assert plain[0] == plain[1]
+    assert full[0] != full[1]
+
+
 def test_seconds_count_every_iteration_once(make_experiment: MakeExperiment) -> None:
     run = make_run(make_experiment())
     assert run.seconds is None
