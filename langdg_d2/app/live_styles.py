@@ -15,9 +15,16 @@ from detectron2.config import LazyConfig, instantiate
 from torch import nn
 
 from ..engine import apply_overrides
-from ..modeling import FeatureAugmentation, LangDGSegmentor, PixelNormalization, load_clip
+from ..modeling import (
+    ClipResNet,
+    FeatureAugmentation,
+    LangDGSegmentor,
+    PixelNormalization,
+    load_clip,
+)
 from ..structures import PatchGrid
 from ..styles import (
+    BankHeader,
     BankStyles,
     ConstantWeights,
     PatchStyleMixer,
@@ -26,6 +33,7 @@ from ..styles import (
     StyleMiner,
     TargetPrompts,
 )
+from ..styles.checking import feature_fingerprint
 from ..visualization import Prediction
 from .uploads import Image
 
@@ -148,20 +156,21 @@ class LiveStyles:
             name_classes: put the name of each patch's class into its text, as the recipe does.
 
         Raises:
-            StyleBankError: if the model's low-level features are not those of the CLIP.
-            ValueError: if the prompt is empty or too long, or the image too small for the grid.
+            ValueError: if the prompt is empty or too long, the image too small for the grid, or
+                the model's low-level features are not those of the CLIP.
         """
         if not prompt.strip():
             raise ValueError("there is no style prompt; write one, such as 'foggy night'")
         segmentor = _segmentor(model)
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        miner = self._miner(prompt.strip(), steps, self._template if name_classes else STYLE_ONLY)
+        header = miner.header(source="one image", seed=0, settings={})
+        _require_clip(segmentor.backbone, header)
         before = _predict(segmentor, image)
         labels = torch.from_numpy(before.classes)[None]
-        miner = self._miner(prompt.strip(), steps, self._template if name_classes else STYLE_ONLY)
         bank = miner.mine(
-            pixels[None],
+            torch.from_numpy(image).permute(2, 0, 1)[None],
             labels,
-            header=miner.header(source="one image", seed=0, settings={}),
+            header=header,
             generator=torch.Generator().manual_seed(0),
         )
         mixer = PatchStyleMixer(
@@ -188,6 +197,14 @@ def _segmentor(model: nn.Module) -> LangDGSegmentor:
             )
         model = inner
     return model
+
+
+def _require_clip(backbone: ClipResNet, header: BankHeader) -> None:
+    if feature_fingerprint(backbone) != header.clip_fingerprint:
+        raise ValueError(
+            f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "
+            "that mines styles, as after training that froze nothing; choose another checkpoint"
+        )
 
 
 @torch.no_grad()

@@ -3,54 +3,72 @@
 import csv
 import json
 import math
-import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from detectron2.engine import default_argument_parser
 
 ROOT = Path(__file__).parents[2]
 TOOL = str(ROOT / "tools/train_net.py")
 
 
-@pytest.fixture
-def run(datasets, tiny_model, tmp_path):
-    """Function that runs the tool on a tiny model; returns its output."""
+def arguments(out: Path, options: Sequence[str]) -> list[str]:
+    """The tool's arguments for a short run on small crops."""
+    return [
+        *("--config-file", str(ROOT / "configs/langdg_gta5.py")),
+        f"train.output_dir={out}",
+        "model.backbone.tower.weights=null",
+        "dataloader.train.total_batch_size=2",
+        "dataloader.train.num_workers=1",
+        "dataloader.crop_size=[32,48]",
+        "styles.mining.batches.batch_size=2",
+        "styles.mining.num_workers=0",
+        "styles.mining.miner.pin.steps=1",
+        "evaluation.domains=[cityscapes,acdc_fog]",
+        "train.log_period=1",
+        *options,
+    ]
 
-    def run_tool(*options, launcher=(), overrides=(), expect=0):
-        command = [
-            sys.executable,
-            *launcher,
-            TOOL,
-            *("--config-file", str(ROOT / "configs/langdg_gta5.py")),
-            *options,
-            f"train.output_dir={tmp_path / 'out'}",
-            *tiny_model,
-            "model.backbone.tower.weights=null",
-            "dataloader.train.total_batch_size=2",
-            "dataloader.train.num_workers=1",
-            "dataloader.crop_size=[32,48]",
-            "styles.mining.batches.batch_size=2",
-            "styles.mining.num_workers=0",
-            "styles.mining.miner.pin.steps=1",
-            "evaluation.domains=[cityscapes,acdc_fog]",
-            "train.log_period=1",
-            *overrides,
-        ]
-        environment = os.environ | {
-            "DETECTRON2_DATASETS": str(datasets),
-            "OMP_NUM_THREADS": "1",
-        }
+
+@pytest.fixture
+def run(datasets, tiny_model, tmp_path, monkeypatch):
+    """Function that runs the tool on a tiny model in processes of its own; returns its output."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run_tool(*options, launcher=(), expect=0):
         result = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=300, cwd=tmp_path
+            [sys.executable, *launcher, TOOL, *arguments(tmp_path / "out", options), *tiny_model],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=tmp_path,
         )
         output = result.stdout + result.stderr
         assert result.returncode == expect or (expect and result.returncode), output
         return output
 
     return run_tool
+
+
+@pytest.fixture
+def run_here(load_tool, datasets, tiny_model, tmp_path, monkeypatch):
+    """Function that runs the tool in this process, which saves a start of Python, on one thread."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    parser, tool = default_argument_parser(), load_tool("train_net")
+    yield lambda *options: tool.main(
+        parser.parse_args(
+            [*arguments(tmp_path / "out", ["--num-gpus", "0", *options]), *tiny_model]
+        )
+    )
+    torch.set_num_threads(threads)
 
 
 def losses(output_dir: Path) -> dict[int, float]:
@@ -62,20 +80,22 @@ def scores(output_dir: Path) -> dict:
     return json.loads((output_dir / "benchmark.json").read_text())["results"]
 
 
-def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_scores(run, tmp_path):
+def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_scores(
+    run_here, tmp_path
+):
     out = tmp_path / "out"
-    run("--num-gpus", "0", overrides=["train.max_iter=3"])
+    run_here("train.max_iter=3")
     assert sorted(losses(out)) == [0, 1, 2]
     first = scores(out)
     assert list(first) == ["cityscapes", "acdc_fog", "mean"]
 
-    output = run("--num-gpus", "0", "--resume", overrides=["train.max_iter=5"])
-    assert "Starting training from iteration 3" in output
+    run_here("--resume", "train.max_iter=5")
+    assert "Starting training from iteration 3" in (out / "log.txt").read_text()
     assert sorted(losses(out)) == [0, 1, 2, 3, 4]
     trained = scores(out)
 
     (out / "benchmark.json").unlink()
-    run("--num-gpus", "0", "--eval-only")
+    run_here("--eval-only")
     assert scores(out) == trained
 
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
@@ -84,24 +104,26 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert (out / "report.html").read_text().count("data:image/jpeg") == 8
 
 
-def test_two_processes_train_and_write_one_set_of_files(run, tmp_path):
+def test_two_processes_train_and_write_one_set_of_files(run, run_here, tmp_path):
     out = tmp_path / "out"
-    run("--num-gpus", "2", "--dist-url", "auto", overrides=["train.max_iter=2", "train.device=cpu"])
+    run("--num-gpus", "2", "--dist-url", "auto", "train.max_iter=2", "train.device=cpu")
     assert sorted(losses(out)) == [0, 1]
     assert all(0 < loss < math.inf for loss in losses(out).values())
     trained = scores(out)
     assert trained["cityscapes"]["sem_seg"]["num_images"] == 4
     assert len(list(out.glob("model_final*"))) == len(list(out.glob("events.out*"))) == 1
     # One process scores the same checkpoint alike: no image is lost or counted twice.
-    run("--num-gpus", "0", "--eval-only")
+    run_here("--eval-only")
     assert scores(out) == trained
 
 
-def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_alike(run, tmp_path):
+def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_alike(
+    run, run_here, tmp_path
+):
     out = tmp_path / "out"
     eight = "cityscapes,bdd100k,mapillary,synthia,acdc_night,acdc_snow,acdc_rain,acdc_fog"
     targets = f"evaluation.domains=[{eight}]"
-    run("--num-gpus", "0", overrides=["train.max_iter=1", targets])
+    run_here("train.max_iter=1", targets)
     alone = scores(out)
     assert list(alone) == [*eight.split(","), "mean of acdc", "mean"]
     table = (out / "benchmark.md").read_text()
@@ -110,8 +132,7 @@ def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_al
 
     for name in ("benchmark.json", "benchmark.csv", "benchmark.md"):
         (out / name).unlink()
-    two = ("--num-gpus", "2", "--dist-url", "auto", "--eval-only")
-    run(*two, overrides=[targets, "train.device=cpu"])
+    run("--num-gpus", "2", "--dist-url", "auto", "--eval-only", targets, "train.device=cpu")
     assert scores(out) == alone
     with (out / "benchmark.csv").open() as file:
         rows = {row["domain"]: row for row in csv.DictReader(file)}
@@ -121,7 +142,7 @@ def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_al
 
 def test_torchrun_starts_the_processes_as_well(run, tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    run(launcher=torchrun, overrides=["train.max_iter=1", "train.device=cpu"])
+    run("train.max_iter=1", "train.device=cpu", launcher=torchrun)
     assert sorted(losses(tmp_path / "out")) == [0]
     assert "World size: 2" in (tmp_path / "out/log.txt").read_text()
 
