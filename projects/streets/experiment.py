@@ -13,16 +13,20 @@ import argparse
 import os
 import platform
 import re
+import shlex
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from streets.domains import Role
 from streets.experiment.cells import CELLS, choose_cells
+from streets.experiment.jobs import JobFailed
+from streets.experiment.lock import locked
 from streets.experiment.pictures import prediction_sheet
-from streets.experiment.plan import execute, make_runs
+from streets.experiment.plan import execute, make_runs, scored_runs
 from streets.experiment.plots import write_plots
-from streets.experiment.results import collect
+from streets.experiment.results import CellResult, collect, commits
 from streets.experiment.runs import Run
 from streets.experiment.setting import Experiment, Scenes
 from streets.experiment.tables import columns, write_tables
@@ -82,25 +86,25 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     )
 
 
-def _report(experiment: Experiment, runs: list[Run], *, arguments: list[str]) -> Path:
-    """Write the tables of what is scored so far, if anything is; returns their folder."""
-    folder = experiment.output / experiment.split
-    if not any(run.is_scored for run in runs):
-        return folder
-    facts = {
-        "command": f"python projects/streets/experiment.py {' '.join(arguments)}",
-        "iterations": str(experiment.base.train.max_iter),
-        "scenes": experiment.scenes.describe(),
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()})",
-    }
-    titles = columns(experiment.source, experiment.unseen)
-    write_tables(folder, collect(runs), titles=titles, facts=facts)
-    return folder
+def _report(experiment: Experiment, runs: list[Run], *, command: str) -> list[CellResult]:
+    """Write the tables of what is scored so far, if anything is, and give what is in them."""
+    results = collect(scored_runs(experiment, runs))
+    if results:
+        facts = {
+            "last command": command,
+            "code": ", ".join(commits(results)),
+            "iterations": str(experiment.base.train.max_iter),
+            "scenes": experiment.scenes.describe(),
+            "machine": f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        }
+        titles = columns(experiment.source, experiment.unseen)
+        write_tables(experiment.scores, results, titles=titles, facts=facts)
+    return results
 
 
-def _draw(experiment: Experiment, runs: list[Run], folder: Path) -> None:
+def _draw(experiment: Experiment, results: list[CellResult]) -> None:
     """Bars and predictions."""
-    results = collect(runs)
+    folder = experiment.scores
     write_plots(folder, results, titles=columns(experiment.source, experiment.unseen))
     os.environ["DETECTRON2_DATASETS"] = str(experiment.data)
     datasets = {domain.look: experiment.dataset(domain) for domain in experiment.unseen}
@@ -108,26 +112,29 @@ def _draw(experiment: Experiment, runs: list[Run], folder: Path) -> None:
     write_png(folder / "predictions.png", sheet)
 
 
+def _run(experiment: Experiment, options: argparse.Namespace, command: str) -> dict[str, JobFailed]:
+    """Do what is left to do, then print and draw all there is; returns what failed."""
+    runs = make_runs(experiment, choose_cells(options.cells), sorted(set(options.seeds)))
+    report = partial(_report, experiment, runs, command=command)
+    failures = execute(runs, workers=options.workers, after_each=report)
+    if results := report():
+        _draw(experiment, results)
+        print((experiment.scores / "table.md").read_text())
+    return failures
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = argument_parser().parse_args(arguments)
+    command = shlex.join(["python", "projects/streets/experiment.py", *arguments])
     try:
-        experiment = _experiment(options)
-        runs = make_runs(experiment, choose_cells(options.cells), sorted(set(options.seeds)))
-        failures = execute(
-            runs,
-            workers=options.workers,
-            after_each=lambda: _report(experiment, runs, arguments=arguments),
-        )
+        with locked(options.output):
+            failures = _run(_experiment(options), options, command)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
     except (ValueError, KeyError, OSError) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
-    if any(run.is_scored for run in runs):
-        folder = _report(experiment, runs, arguments=arguments)
-        _draw(experiment, runs, folder)
-        print((folder / "table.md").read_text())
     if failures:
         sys.exit(f"error: {len(failures)} commands failed: {', '.join(failures)}")
 

@@ -1,5 +1,6 @@
 """What is left to do for some cells and seeds, and doing it."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -9,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from streets.collection import Settings, claim_folder
-from streets.experiment.cells import Cell
+from streets.experiment.cells import CELLS, Cell
 from streets.experiment.jobs import Job, JobFailed, Progress, run_side_by_side
 from streets.experiment.runs import Run
 from streets.experiment.setting import (
@@ -40,6 +41,24 @@ def make_runs(experiment: Experiment, cells: Sequence[Cell], seeds: Sequence[int
     for folder, settings in collections(experiment, cells).items():
         claim_folder(folder, settings)
     return runs
+
+
+def scored_runs(experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
+    """All runs in the folder that have these settings and are scored, cell by cell.
+
+    Args:
+        experiment: what they belong to.
+        runs: of `make_runs`; there may be others, of earlier commands.
+    """
+    folders = (path.name for path in experiment.output.glob("*/seed*"))
+    seeds = {int(found[1]) for name in folders if (found := re.fullmatch(r"seed(\d+)", name))}
+    known = {(run.cell.name, run.seed): run for run in runs}
+    every = [
+        known.get((cell.name, seed)) or Run(experiment=experiment, cell=cell, seed=seed)
+        for cell in CELLS.values()
+        for seed in sorted(seeds)
+    ]
+    return [run for run in every if run.is_scored and run.agrees]
 
 
 def execute(

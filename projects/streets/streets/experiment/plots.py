@@ -1,6 +1,5 @@
 """Bars of mean IoU: over all unseen looks, and look by look."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,9 +31,9 @@ def _color(cell: Cell) -> str:
         return _ORACLE
     if cell.name == FULL:
         return _RECIPE
-    if not cell.of_eight:
-        return _OTHER
-    return _FROZEN if cell.freeze else _FREE
+    if not cell.freeze:
+        return _FREE
+    return _FROZEN if cell.of_eight else _OTHER
 
 
 def write_plots(
@@ -75,7 +74,7 @@ def _bars(axes: Axes, results: Sequence[CellResult], key: str, title: str) -> No
     axes.barh(
         places,
         [spread.mean for spread in spreads],
-        xerr=[0.0 if math.isnan(spread.std) else spread.std for spread in spreads],
+        xerr=[spread.std for spread in spreads],  # NaN, which is not drawn, for a single seed
         color=[_color(result.cell) for result in results],
         error_kw={"elinewidth": 1, "capsize": 2},
     )

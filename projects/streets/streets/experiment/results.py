@@ -12,6 +12,12 @@ from langdg_d2.evaluation.summary import RunSummary
 from streets.experiment.cells import FULL, Cell
 from streets.experiment.runs import Run
 
+_DIGITS = 7  # of a commit
+
+# Over the classes that occur in the scenes. These are few, and whether a model ever predicts a
+# class that is in none of them should not decide on its figure.
+_SCORE = f"{MEAN_IOU}_detectron2"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -28,9 +34,14 @@ class Spread:
         )
 
     def __str__(self) -> str:
+        return self.text(digits=1)
+
+    def text(self, *, digits: int) -> str:
+        """Mean, and deviation if there is one, with so many decimals."""
         if math.isnan(self.mean):
             return MISSING
-        return f"{self.mean:.1f}" + ("" if math.isnan(self.std) else f" ± {self.std:.1f}")
+        deviation = "" if math.isnan(self.std) else f" ± {self.std:.{digits}f}"
+        return f"{self.mean:.{digits}f}{deviation}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +63,12 @@ class CellResult:
     def miou(self, domain: str) -> Spread:
         """Mean IoU over seeds, of a domain or of all unseen ones (`MEAN`)."""
         tables = (self.summary.means, self.summary.deviations)
-        return Spread(*(table[domain][MEAN_IOU] for table in tables))
+        return Spread(*(table[domain][_SCORE] for table in tables))
 
     def by_seed(self, domain: str) -> dict[int, float]:
         """Mean IoU of every run."""
         records = zip(self.runs, self.summary.records.values(), strict=True)
-        found = {seed: record["results"][domain][TASK][MEAN_IOU] for seed, record in records}
+        found = {seed: record["results"][domain][TASK][_SCORE] for seed, record in records}
         return {seed: math.nan if value is None else value for seed, value in found.items()}
 
 
@@ -84,11 +95,19 @@ def collect(runs: Sequence[Run]) -> list[CellResult]:
     ]
 
 
+def commits(results: Sequence[CellResult]) -> list[str]:
+    """The code that scored the runs: short commits, with a plus where files were changed."""
+    records = [record for result in results for record in result.summary.records.values()]
+    states = [record["git"] for record in records if record["git"]]
+    names = {f"{git['commit'][:_DIGITS]}{'+' if git['dirty'] else ''}" for git in states}
+    return sorted(names) or [MISSING]
+
+
 def full_minus(results: Sequence[CellResult], result: CellResult) -> Spread:
     """By how much the full recipe is above a cell on unseen looks, seed by seed.
 
-    Runs of one seed share weights at the start, images and crops, so their differences vary less
-    than their scores do.
+    Runs of one seed that were never interrupted share weights at the start, images and crops, so
+    their differences vary less than their scores do.
     """
     full = next((one for one in results if one.cell.name == FULL), None)
     if full is None or full is result:

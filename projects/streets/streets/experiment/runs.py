@@ -11,8 +11,8 @@ import json
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from streets.experiment.setting import CONFIG, REPOSITORY, Experiment, digest, o
 from streets.files import write_whole
 
 _SETTINGS = "settings.json"
+_MARKER = "last_checkpoint"
 _FINAL = "model_final.pth"
 
 # Seconds on a core of a 2.4 GHz server, for the remaining time that the bar shows.
@@ -72,7 +73,7 @@ class Run:
     @property
     def is_trained(self) -> bool:
         """Whether the last checkpoint has been written, whole."""
-        marker = self.folder / "last_checkpoint"
+        marker = self.folder / _MARKER
         return marker.is_file() and marker.read_text().strip() == _FINAL
 
     @property
@@ -89,13 +90,15 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that training took, all attempts together; None if it left no metrics."""
-        times: dict[int, float] = {}
-        for line in self._metrics():
-            if "time" in line:
-                times[line["iteration"]] = line["time"]
-        ends = [-1, *sorted(times)]
-        return sum((b - a) * times[b] for a, b in pairwise(ends)) if times else None
+        """Seconds of training: its iterations at their median time; None if it left no metrics.
+
+        So what came between them, an interruption or other work, does not count.
+        """
+        lines = [line for line in self._metrics() if "time" in line]
+        if not lines:
+            return None
+        done = 1 + max(line["iteration"] for line in lines)
+        return done * median(line["time"] for line in lines)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -121,6 +124,11 @@ class Run:
         """
         facts, file = self.facts, self.folder / _SETTINGS
         if not file.is_file():
+            if (self.folder / _MARKER).exists() or self.is_scored:
+                raise OtherSettings(
+                    f"{self.folder} holds results but no {_SETTINGS} that says how they were "
+                    "made; choose another --output, or delete the folder"
+                )
             return
         if difference := config_difference(json.loads(file.read_text()), facts):
             key, there, wanted = difference
@@ -128,6 +136,15 @@ class Run:
                 f"{self.folder} was made with other settings ({key.removeprefix('config.')}: "
                 f"{there} there, {wanted} wanted); choose another --output, or delete the folder"
             )
+
+    @cached_property
+    def agrees(self) -> bool:
+        """Whether what is there was made with these settings."""
+        try:
+            self.check()
+        except OtherSettings:
+            return False
+        return True
 
     def execute(self, progress: Progress) -> None:
         """Train and score, as far as that is not done.
@@ -203,9 +220,8 @@ class Run:
 
     def _metrics(self) -> list[dict[str, Any]]:
         file = self.folder / "metrics.json"
-        # The last line may be in the making.
-        lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = file.read_text().splitlines() if file.is_file() else []
+        return [found for line in lines if (found := _json(line)) is not None]
 
     def _trained_share(self) -> float:
         metrics = self._metrics()
@@ -223,3 +239,11 @@ class Run:
         scenes = self.experiment.scenes
         images = scenes.val + len(self.experiment.unseen) * scenes.targets
         return _START + images * _SCORED_IMAGE
+
+
+def _json(line: str) -> dict[str, Any] | None:
+    """A line of metrics; None for one that was cut."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

@@ -76,6 +76,11 @@ class Experiment:
         return "targets" if self.role is Role.TARGET else "validation"
 
     @property
+    def scores(self) -> Path:
+        """Folder of the tables and pictures."""
+        return self.output / self.split
+
+    @property
     def unseen(self) -> list[Domain]:
         """The domains that are scored beside the source."""
         return [domain for domain in DOMAINS if domain.role is self.role]

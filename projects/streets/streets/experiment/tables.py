@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from langdg_d2.evaluation.benchmark import csv_number, csv_text
@@ -65,9 +66,9 @@ def table_markdown(
     parts = [
         "# Variants of the recipe on streets",
         markdown_table(cells),
-        "Mean IoU in percent (authors' convention), mean ± sample standard deviation over seeds. "
-        f"'{MEAN_TITLE}' is over looks first; 'full minus this' is the full recipe's figure "
-        "there less the variant's, seed by seed.",
+        "Mean IoU in percent over the classes that occur, mean ± sample standard deviation over "
+        f"seeds. '{MEAN_TITLE}' is over looks first; 'full minus this' is the full recipe's figure "
+        "there less the variant's, seed by seed; training is given without interruptions.",
         *_mined_styles(results),
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
     ]
@@ -121,19 +122,20 @@ def _whole(value: float) -> str:
 
 
 def _mined_styles(results: Sequence[CellResult]) -> list[str]:
-    """Similarity of the mined styles to their texts, of the first seed."""
+    """How many styles were mined, and their similarity to their texts, over seeds."""
     lines: dict[str, list[str]] = {"mined for": [], "styles": [], "before": [], "after": []}
-    known = set()
+    known: set[Path] = set()
     for result in results:
-        bank_file = next(iter(result.runs.values())).bank
-        if bank_file is None or bank_file in known or not bank_file.is_file():
+        files = {file for run in result.runs.values() if (file := run.bank) and file.is_file()}
+        if not files or files <= known:
             continue
-        known.add(bank_file)
-        bank = StyleBank.load(bank_file)
+        known |= files
+        banks = [StyleBank.load(file) for file in files]
         lines["mined for"].append(result.cell.title)
-        lines["styles"].append(str(len(bank)))
-        lines["before"].append(f"{bank.cosine_before.mean():.3f}")
-        lines["after"].append(f"{bank.cosine_after.mean():.3f}")
+        lines["styles"].append(f"{fmean(map(len, banks)):.0f}")
+        for title in ("before", "after"):
+            cosines = [float(getattr(bank, f"cosine_{title}").mean()) for bank in banks]
+            lines[title].append(Spread.of(cosines).text(digits=3))
     if not known:
         return []
     return ["Mean cosine between patch and text, before and after mining:", markdown_table(lines)]

@@ -96,15 +96,16 @@ def test_replaced_calls_are_built_without_the_arguments_of_what_they_replace(
     assert set(drawn[0]).isdisjoint(drawn[1])
 
 
-@pytest.mark.parametrize("name", ["freeze_nothing_adamw", "full_adamw"])
+@pytest.mark.parametrize("name", [name for name in CELLS if name.endswith("_adamw")])
 def test_cells_with_adamw_change_the_optimizer_and_nothing_else(
     experiment: Experiment, name: str
 ) -> None:
-    like = {"freeze_nothing_adamw": "freeze_nothing_no_restyling", "full_adamw": "full"}[name]
-    cfgs = [experiment.cell_config(CELLS[cell], 1) for cell in (like, name)]
+    cells = [CELLS[name.removesuffix("_adamw")], CELLS[name]]
+    cfgs = [experiment.cell_config(cell, 1) for cell in cells]
     assert [key for key, _ in changes(*map(unresolved, cfgs))] == ["optimizer"]
     cfgs[1].optimizer.params.model = torch.nn.Linear(2, 2)
     assert isinstance(instantiate(cfgs[1].optimizer), torch.optim.AdamW)
+    assert [cell.of_eight for cell in cells] == [True, False]
 
 
 def test_styles_are_driving_conditions_and_in_one_cell_art(experiment: Experiment) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from streets.collection import Settings, generate
 from streets.experiment.cells import CELLS
 from streets.experiment.pictures import CAPTION_WIDTH, GAP, TITLE_HEIGHT, prediction_sheet
 from streets.experiment.plots import write_plots
-from streets.experiment.results import CellResult, collect
+from streets.experiment.results import CellResult, collect, commits
 from streets.experiment.runs import Run
 from streets.experiment.setting import Experiment
 from streets.experiment.tables import columns, write_tables
@@ -65,6 +66,7 @@ def test_tables_have_means_and_sample_deviations_over_seeds(
     assert ["freeze, augment", "yes", "text", "no", *figures, "15", "2"] in lines
     recipe = ["42.0 ± 2.6", "36.0 ± 7.9", "39.0 ± 5.3", "52.0 ± 2.6", "\u2013"]
     assert ["freeze, augment, mix", "yes", "text", "yes", *recipe, "20", "3"] in lines
+    assert commits(results) == sorted(commits(results)) != []
     assert "- machine: a laptop" in (tmp_path / "table.md").read_text()
 
 
@@ -85,11 +87,13 @@ def test_csv_and_json_keep_all_digits_and_every_seed(
 def test_bars_are_drawn_for_few_and_many_seeds(
     results: list[CellResult], titles: dict[str, str], tmp_path: Path
 ) -> None:
-    files = write_plots(tmp_path, results, titles=titles)
+    source_only = replace(results[0], cell=CELLS["freeze_nothing_no_restyling_adamw"])
+    files = write_plots(tmp_path, [*results, source_only], titles=titles)
     assert [file.name for file in files] == ["mean.png", "looks.png"]
     for file in files:
         pixels = np.asarray(Image.open(file).convert("RGB")).reshape(-1, 3)
-        for color in ((0xD5, 0x5E, 0x00), (0xE6, 0x9F, 0x00)):  # the recipe, a part of it
+        # The recipe, a part of it, and what froze nothing.
+        for color in ((0xD5, 0x5E, 0x00), (0xE6, 0x9F, 0x00), (0x00, 0x72, 0xB2)):
             assert (pixels == color).all(axis=1).sum() > 500
 
 

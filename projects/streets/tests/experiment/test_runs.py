@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from streets.experiment import plan
 from streets.experiment.averaging import average_checkpoints
 from streets.experiment.cells import CELLS
 from streets.experiment.jobs import Job, JobFailed, Progress, run_side_by_side
-from streets.experiment.plan import make_runs
+from streets.experiment.lock import locked
+from streets.experiment.plan import make_runs, scored_runs
 from streets.experiment.runs import OtherSettings, Run
 from streets.experiment.setting import Experiment
 
@@ -113,11 +115,13 @@ def test_banks_are_shared_by_cells_with_the_same_mining_and_seed(
         *("freeze_nothing", "freeze_nothing_no_mixing"),
     }
     assert {name for name, bank in banks.items() if bank == banks["full"]} == of_text
-    assert banks["source_styles"] == banks["freeze_nothing_source_styles"]
+    of_source = {"source_styles", "source_styles_adamw", "freeze_nothing_source_styles"}
+    assert {n for n, bank in banks.items() if bank == banks["source_styles"]} == of_source
     assert len({bank for bank in banks.values() if bank}) == 5
     none = {
         *("noise_styles", "no_jitter", "oracle", "no_restyling"),
-        *("freeze_nothing_no_restyling", "freeze_nothing_adamw"),
+        *("strong_noise_styles", "no_restyling_adamw"),
+        *("freeze_nothing_no_restyling", "freeze_nothing_no_restyling_adamw"),
     }
     assert {name for name, bank in banks.items() if bank is None} == none
     assert make_run(experiment, seed=2).bank != banks["full"]
@@ -132,16 +136,46 @@ def test_settings_of_mining_matter_only_to_cells_that_need_a_bank(
     assert full[0] != full[1]
 
 
-def test_seconds_count_every_iteration_once(make_experiment: MakeExperiment) -> None:
+def test_results_without_settings_are_refused(make_experiment: MakeExperiment) -> None:
+    run = make_run(make_experiment())
+    mark_trained(run)
+    with pytest.raises(OtherSettings, match=r"no settings\.json that says how"):
+        run.check()
+
+
+def test_a_folder_is_held_by_one_experiment_at_a_time(tmp_path: Path) -> None:
+    with ExitStack() as first:
+        first.enter_context(locked(tmp_path))
+        with pytest.raises(BlockingIOError, match="another experiment is at work"):
+            ExitStack().enter_context(locked(tmp_path))
+    with locked(tmp_path):
+        pass
+
+
+def test_all_scored_runs_of_these_settings_are_found_whoever_asks(
+    make_experiment: MakeExperiment, leave_scores: Callable[..., None]
+) -> None:
+    experiment, other = make_experiment(), make_experiment("optimizer.lr=0.5")
+    scored = [make_run(experiment, "full", seed=3), make_run(experiment, "oracle", seed=1)]
+    for run in (*scored, make_run(other, "full", seed=1)):
+        commands_of(run)
+        leave_scores(run, MIOUS, source=50.0)
+    commands_of(make_run(experiment, "no_mixing", seed=2))  # not scored
+    asked = [make_run(experiment, "no_restyling", seed=1)]
+    found = [(run.cell.name, run.seed) for run in scored_runs(experiment, asked)]
+    assert found == [("full", 3), ("oracle", 1)]
+
+
+def test_seconds_are_those_of_an_undisturbed_training(make_experiment: MakeExperiment) -> None:
     run = make_run(make_experiment())
     assert run.seconds is None
     run.folder.mkdir(parents=True)
-    # Iterations 10 to 19 were done twice; evaluations have no time.
-    lines = [(9, 1.0), (19, 7.0), (19, 2.0), (24, 4.0)]
+    # Iterations 10 to 19 were done twice, once on a busy machine; evaluations have no time.
+    lines = [(9, 1.0), (19, 70.0), (19, 2.0), (24, 2.0), (29, 2.5)]
     texts = [json.dumps({"iteration": i, "time": t}) for i, t in lines]
-    text = "\n".join([*texts, json.dumps({"iteration": 25, "mIoU": 1}), '{"iterat'])
+    text = "\n".join([texts[0], '{"iterat', *texts[1:], json.dumps({"iteration": 30, "mIoU": 1})])
     (run.folder / "metrics.json").write_text(text)
-    assert run.seconds == pytest.approx(10 * 1 + 10 * 2 + 5 * 4)
+    assert run.seconds == pytest.approx(30 * 2)
 
 
 def test_the_mean_of_the_last_checkpoints_is_scored(make_experiment: MakeExperiment) -> None:
