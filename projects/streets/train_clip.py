@@ -19,7 +19,7 @@ from streets.clip.batches import BatchSettings, PlaceIndex
 from streets.clip.crops import PoolSettings, draw_pool, open_pool
 from streets.clip.model_card import model_card
 from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
-from streets.clip.zero_shot import zero_shot
+from streets.clip.zero_shot import rendered_accuracy, zero_shot
 from streets.files import write_whole
 
 from langdg_d2.modeling import load_clip
@@ -29,6 +29,7 @@ _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 # Seeds of scenes, far from those that benchmarks are drawn with.
 _TRAIN_SCENES = 9_100_000
 _HELD_OUT_SCENES = 9_200_000
+_RENDERED_SCENES = 9_400_000
 _CROPS_PER_CLASS = 12
 _RAMP = (0.15, 0.5)  # shares of the steps; see `BatchSettings.ramp`
 
@@ -43,6 +44,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add("--config", type=Path, default=_CONFIG, metavar="JSON", help="architecture")
     add("--scenes", type=int, default=4000, metavar="N", help="to train on, 0.4 MB each [4000]")
     add("--held-out", type=int, default=400, metavar="N", help="scenes to test on [400]")
+    add("--rendered", type=int, default=40, metavar="N", help="of each rendered look [40]")
     add("--steps", type=int, default=10_000, metavar="N", help="of training [10000]")
     add("--images", type=int, default=64, metavar="N", help="crops a step [64]")
     add("--lr", type=float, default=1.5e-3, help="highest learning rate [0.0015]")
@@ -91,6 +93,7 @@ def _write_results(
         "machine": f"{torch.get_num_threads()} CPU threads ({platform.machine()})",
         "scenes": options.scenes,
         "held_out": options.held_out,
+        "rendered_scenes": options.rendered,
         "steps": settings.steps,
         "images": settings.batches.images,
         "plain_share": settings.batches.plain_share,
@@ -106,7 +109,17 @@ def _write_results(
 
 def _arguments(options: argparse.Namespace) -> str:
     """What was set apart from folders, as it is typed."""
-    names = ("scenes", "held_out", "steps", "images", "lr", "small_share", "seed", "workers")
+    names = (
+        "scenes",
+        "held_out",
+        "rendered",
+        "steps",
+        "images",
+        "lr",
+        "small_share",
+        "seed",
+        "workers",
+    )
     return " ".join(f"--{name.replace('_', '-')} {getattr(options, name)}" for name in names)
 
 
@@ -129,12 +142,10 @@ def main(arguments: list[str] | None = None) -> None:
     write_weights(weights, trainer.train())
     clip = load_clip(name=str(options.config), weights=str(weights))
     clip.visual.to(memory_format=torch.channels_last)
-    results = zero_shot(
-        clip,
-        clip_name=str(options.config),
-        pool=open_pool(held_out),
-        crops_per_class=_CROPS_PER_CLASS,
-    )
+    common = {"clip_name": str(options.config), "crops_per_class": _CROPS_PER_CLASS}
+    results = zero_shot(clip, pool=open_pool(held_out), **common)
+    rendered = PoolSettings(scenes=options.rendered, seed=_RENDERED_SCENES + options.seed)
+    results["rendered"] = rendered_accuracy(clip, settings=rendered, **common)
     _write_results(options, settings, results, trainer.seconds / 60)
     print(
         f"class {results['class_accuracy']:.1%}, look {results['look_accuracy']:.1%}, both "

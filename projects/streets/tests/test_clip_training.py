@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from streets.clip.appearances import LOOK_NAMES
+from streets.clip.appearances import LOOK_NAMES, WORLD_LOOKS
 from streets.clip.batches import BatchSettings
 from streets.clip.crops import PoolSettings, draw_pool, open_pool
 from streets.clip.model_card import model_card
@@ -24,7 +24,10 @@ from streets.clip.training import (
     update_average,
     write_weights,
 )
-from streets.clip.zero_shot import zero_shot
+from streets.clip.zero_shot import rendered_accuracy, zero_shot
+from streets.collection import Settings
+from streets.domains import VALIDATION_LOOKS
+from streets.looks import LOOKS
 
 from langdg_d2.modeling import load_clip
 from langdg_d2.modeling.backbone.clip_loading import load_tokenizer
@@ -195,13 +198,35 @@ def test_zero_shot_counts_every_crop_and_the_card_shows_its_figures(pool: Path) 
     assert results["joint_accuracy"] <= results["look_accuracy"]
     assert list(results["looks"]) == [*LOOK_NAMES[:3], "unnamed"]
     facts = dict.fromkeys(("command", "machine", "world_looks"), "text")
-    facts |= dict.fromkeys(("size", "scenes", "steps", "images", "held_out"), 7)
+    facts |= dict.fromkeys(("size", "scenes", "steps", "images", "held_out", "rendered_scenes"), 7)
     facts |= dict.fromkeys(("conditions", "styles"), 20)
     facts |= dict.fromkeys(("parameters", "megabytes", "minutes"), 1.5)
     facts |= dict.fromkeys(("plain_share", "unnamed_share"), 0.25)
-    card = model_card(results, facts=facts)
+    card = model_card(results | {"rendered": {"fog": 0.875, "noisy_camera": 0.5}}, facts=facts)
+    assert "| fog (trained on) | 87.5 |\n| noisy_camera | 50.0 |" in card
     assert f"| **all named** | {100 * results['class_accuracy']:.1f} |" in card
     assert "57 texts" in card
+
+
+def test_the_committed_clip_tells_classes_in_every_look_also_where_it_was_not_trained() -> None:
+    weights = CLIP.parents[1] / "weights/small_clip.safetensors"
+    clip = load_clip(name=str(CLIP), weights=str(weights))
+    settings = PoolSettings(scenes=3, seed=9_500_000)
+    accuracy = rendered_accuracy(clip, clip_name=str(CLIP), settings=settings, crops_per_class=3)
+    assert list(accuracy) == list(LOOKS)
+    unseen = [accuracy[look] for look in LOOKS if look not in WORLD_LOOKS]
+    assert len(unseen) == 3
+    assert sum(accuracy.values()) / len(accuracy) > 0.6
+    assert min(unseen) > 0.4  # chance is 0.05
+
+
+def test_no_scene_of_clips_training_can_be_in_a_benchmark() -> None:
+    seeds = runpy.run_path(str(CLIP.parents[1] / "train_clip.py"))
+    ours = [seed for name, seed in seeds.items() if name.endswith("_SCENES")]
+    assert len(set(ours)) == 3
+    with pytest.raises(ValueError, match="seed is"):
+        Settings(height=16, width=16, seed=min(ours), train=0, val=0, targets=0)
+    assert not {"noisy_camera", *VALIDATION_LOOKS} & set(WORLD_LOOKS)
 
 
 def test_the_command_asks_for_an_output_folder(capsys: pytest.CaptureFixture[str]) -> None:

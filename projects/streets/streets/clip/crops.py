@@ -52,16 +52,18 @@ class Pool:
     Attributes:
         images: (N, H, W, 3) uint8 RGB.
         boxes: (N, B, 5) int16: train id or -1, top, left, bottom, right (exclusive).
-        looks: (N,) index of the scene's rendered look in `WORLD_LOOKS`.
+        looks: (N,) index of the scene's rendered look in `look_names`.
+        look_names: of the rendered looks.
     """
 
     images: np.ndarray
     boxes: np.ndarray
     looks: np.ndarray
+    look_names: tuple[str, ...] = tuple(WORLD_LOOKS)
 
     def of_class(self, class_id: int, bases: tuple[str, ...]) -> np.ndarray:
         """(M, 2) scene and box numbers that show a class in one of the rendered looks."""
-        wanted = [list(WORLD_LOOKS).index(base) for base in bases]
+        wanted = [self.look_names.index(base) for base in bases]
         shown = (self.boxes[..., 0] == class_id) & np.isin(self.looks, wanted)[:, None]
         return np.argwhere(shown)
 
@@ -144,6 +146,14 @@ def open_pool(folder: Path) -> Pool:
     return Pool(_open(folder, "images"), np.array(_open(folder, "boxes")), np.array(looks))
 
 
+def draw_look(look: str, settings: PoolSettings) -> Pool:
+    """A pool in memory of scenes in one rendered look, whichever it is."""
+    drawn = [_draw(look, settings, index) for index in range(settings.scenes)]
+    images, boxes = zip(*drawn, strict=True)
+    looks = np.zeros(settings.scenes, int)
+    return Pool(np.stack(images), np.stack(boxes), looks, look_names=(look,))
+
+
 def _claim(folder: Path, settings: PoolSettings) -> None:
     record = folder / _SETTINGS_FILE
     wanted = asdict(settings) | {"world_looks": WORLD_LOOKS}
@@ -174,17 +184,19 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _draw_scene(folder: Path, settings: PoolSettings, index: int) -> None:
-    drawn = draw_sample(
-        seed=settings.seed,
-        look=scene_look(settings, index),
-        index=index,
-        size=(settings.height, settings.width),
-    )
+    image, boxes = _draw(scene_look(settings, index), settings, index)
+    _open(folder, "images", "r+")[index] = image
+    _open(folder, "boxes", "r+")[index] = boxes
+    _open(folder, "done", "r+")[index] = True
+
+
+def _draw(look: str, settings: PoolSettings, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """A scene (H, W, 3) and its boxes (B, 5)."""
+    size = (settings.height, settings.width)
+    drawn = draw_sample(seed=settings.seed, look=look, index=index, size=size)
     rng = np.random.default_rng([settings.seed, index, len(CITYSCAPES_19)])
     found = find_boxes(drawn.label_ids, rng)
     kept = found[rng.permutation(len(found))[:BOXES_PER_SCENE]]
-    boxes = _open(folder, "boxes", "r+")
-    boxes[index] = _EMPTY
-    boxes[index, : len(kept)] = kept
-    _open(folder, "images", "r+")[index] = drawn.image
-    _open(folder, "done", "r+")[index] = True
+    boxes = np.full((BOXES_PER_SCENE, _BOX_VALUES), _EMPTY, np.int16)
+    boxes[: len(kept)] = kept
+    return drawn.image, boxes

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from streets.clip.appearances import WORLD_LOOKS
 from streets.clip.zero_shot import UNNAMED
 
 _CARD = """# small_clip
@@ -49,6 +50,13 @@ the 19 plain class names. "Look": among all {looks} looks, given the class. "Bot
 | --- | --- |
 {class_rows}
 
+Crops as they are rendered, plain class names, {rendered_scenes} scenes a look. It has seen
+other scenes in the looks marked, none in the others.
+
+| look | class |
+| --- | --- |
+{rendered_rows}
+
 ## Limits
 
 Crops show one class clearly, boxes of 24 to 160 pixels in scenes of 256x512. Style names mean what
@@ -64,7 +72,7 @@ def model_card(
     """Fill the card.
 
     Args:
-        results: of `zero_shot`.
+        results: of `zero_shot`, and under "rendered" those of `rendered_accuracy`.
         facts: the remaining fields of the card.
     """
     looks = results["looks"]
@@ -78,6 +86,10 @@ def model_card(
         texts=named * len(results["classes"]),
         look_rows="\n".join(rows),
         class_rows="\n".join(f"| {k} | {100 * v:.1f} |" for k, v in results["classes"].items()),
+        rendered_rows="\n".join(
+            f"| {look}{' (trained on)' if look in WORLD_LOOKS else ''} | {100 * accuracy:.1f} |"
+            for look, accuracy in results["rendered"].items()
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Zero-shot accuracy of a CLIP on held-out scenes: which class, which look, told by text alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from torch import Tensor
 from langdg_d2.modeling import TextEncoder
 from langdg_d2.structures import CITYSCAPES_19
 from streets.clip.appearances import LOOK_NAMES, LOOKS, WORLD_LOOKS, appear
-from streets.clip.crops import Pool
+from streets.clip.crops import Pool, PoolSettings, draw_look
 from streets.clip.training import clip_normalization, embed_images, input_size
+from streets.looks import LOOKS as RENDERED
 
 _AT_ONCE = 128
 UNNAMED = "unnamed"  # key of the results of unnamed looks
@@ -71,6 +72,29 @@ def zero_shot(
     }
 
 
+@torch.no_grad()
+def rendered_accuracy(
+    clip: CLIP, *, clip_name: str, settings: PoolSettings, crops_per_class: int
+) -> dict[str, float]:
+    """Share of crops whose class is told by its plain name, for each rendered look of streets.
+
+    Args:
+        clip, clip_name, crops_per_class: as for `zero_shot`.
+        settings: of the scenes that are drawn in each look.
+    """
+    plain = TextEncoder(clip=clip, name=clip_name).encode(CITYSCAPES_19.names)
+    accuracy = {}
+    for look in RENDERED:
+        rng = np.random.default_rng(settings.seed)
+        pool = draw_look(look, settings)
+        crops, truth = _cut(
+            pool, (look,), crops_per_class, input_size(clip), rng, lambda crop: crop
+        )
+        guess = (_embed(clip, crops) @ plain.T).argmax(dim=1).numpy()
+        accuracy[look] = float((guess == truth).mean())
+    return accuracy
+
+
 def _encode(text: TextEncoder, look_names: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Vectors of plain classes, (classes, D), and of classes in looks, (looks, classes, D)."""
     names = CITYSCAPES_19.names
@@ -103,11 +127,23 @@ def _draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops of every class in a look, (M, size, size, 3) uint8, and the classes, (M,)."""
     bases = tuple(WORLD_LOOKS) if look is None else LOOKS[look].bases
+    return _cut(pool, bases, per_class, size, rng, lambda crop: appear(crop, look, rng))
+
+
+def _cut(
+    pool: Pool,
+    bases: tuple[str, ...],
+    per_class: int,
+    size: int,
+    rng: np.random.Generator,
+    change: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of every class in some rendered looks, each of them changed, and the classes."""
     crops, truth = [], []
     for class_id in range(len(CITYSCAPES_19)):
         places = pool.of_class(class_id, bases)
         for place in places[rng.permutation(len(places))[:per_class]]:
-            crops.append(appear(pool.cut(place, size), look, rng))
+            crops.append(change(pool.cut(place, size)))
             truth.append(class_id)
     return np.stack(crops), np.array(truth)
 
