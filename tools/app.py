@@ -6,18 +6,20 @@
 
 Prints the address of a page where an image or a clip can be dropped. It is served to this machine
 alone and asks nothing of any other; its files lie in a temporary folder that is removed when Ctrl-C
-ends it. Needs the extra `demo`: pip install gradio.
+ends it. Needs the extra `demo`: pip install -e ".[demo]".
 """
 
 import argparse
+import ipaddress
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from langdg_d2.app import Actions, Limits, LiveStyles
-from langdg_d2.data import ImageFileError
+from langdg_d2.engine import told_errors
 from langdg_d2.modeling import ClipWeightsError
 from langdg_d2.visualization import PALETTES, PRECISIONS, load_predictors
 
@@ -69,6 +71,14 @@ def build_actions(args: argparse.Namespace) -> Actions:
     return Actions(predictors=predictors, limits=limits, styles=styles)
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether nothing but this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command until it is interrupted."""
     args = parse(arguments)
@@ -76,18 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from langdg_d2.app.page import build_page
         from langdg_d2.app.server import serving
     except ImportError as error:
-        sys.exit(f"error: {error}; the page needs Gradio: pip install 'langdg_d2[demo]'")
+        sys.exit(f'error: {error}; the page needs Gradio: pip install -e ".[demo]"')
+    if not is_this_machine(args.host):
+        print(
+            f"warning: at {args.host} other machines can open the page, which asks for no password",
+            file=sys.stderr,
+        )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
-    try:
+    with suppress(KeyboardInterrupt), told_errors():
         actions = build_actions(args)
         build = partial(build_page, actions, palette=args.palette)
         with serving(build, host=args.host, port=args.port, megabytes=args.megabytes) as url:
             print(f"open {url} in a browser; Ctrl-C ends it", flush=True)
             threading.Event().wait()
-    except KeyboardInterrupt:
-        pass
-    except (ImageFileError, ValueError, KeyError, OSError) as error:
-        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
 
 
 if __name__ == "__main__":

@@ -7,24 +7,25 @@
         --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
 
 Several checkpoints stand side by side. Images become PNG files, clips videos of the same rate and
-number of frames. An image that cannot be read is reported at the end; the exit code is then 1.
+number of frames. What cannot be read or predicted is reported at the end; the exit code is then 1.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from langdg_d2.data import ImageFileError
+from langdg_d2.engine import told_errors
 from langdg_d2.visualization import (
     PALETTES,
     PRECISIONS,
     VIEWS,
     Camera,
     MediaError,
+    Predictor,
     Window,
     draw_panels,
     find_sources,
@@ -33,6 +34,8 @@ from langdg_d2.visualization import (
     predict_frames,
     sinks_for,
 )
+from langdg_d2.visualization.frame_sinks import Image, write_sources
+from langdg_d2.visualization.frame_sources import FrameSource
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,46 +70,47 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def show(args: argparse.Namespace) -> list[str]:
-    """Predict and draw everything; returns what could not be read."""
+    """Predict and draw everything; returns what could not be read or predicted."""
     sources = find_sources(args.input) if args.input else [Camera(index=args.webcam)]
     sinks = (
         [Window(title=source.name, wait=source.rate is None) for source in sources]
         if args.window
         else sinks_for(sources, args.output)
     )
-    predictors = load_predictors(
-        *(args.config_file, args.checkpoint, args.names),
-        overrides=args.opts,
-        precision=args.precision,
-    )
-    palette = palette_named(args.palette)
-    draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
-    for source, sink in zip(sources, sinks, strict=True):
-        frames = predict_frames(source, predictors, batch_size=args.batch_size)
-        bar = tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None)
-        # Frames of a clip have one size, whatever classes are in them.
-        classes = None if source.rate is None else range(len(palette.names))
-        with sink, bar:
-            try:
-                for name, predictions in bar:
-                    sink.write(name, draw(predictions, classes=classes))
-                    if sink.is_closed:
-                        break
-            except KeyboardInterrupt:
-                if source.count is not None:
-                    raise
+    settings = {"overrides": args.opts, "precision": args.precision}
+    predictors = load_predictors(args.config_file, args.checkpoint, args.names, **settings)
+    write_sources(sources, sinks, partial(pictures, predictors=predictors, args=args))
     return [problem for source in sources for problem in source.problems]
+
+
+def pictures(
+    source: FrameSource, *, predictors: Mapping[str, Predictor], args: argparse.Namespace
+) -> Iterator[tuple[str, Image]]:
+    """Names and pictures of a source, drawn as the command says."""
+    palette, is_clip = palette_named(args.palette), source.rate is not None
+    frames = predict_frames(
+        source,
+        predictors,
+        # The pictures of a camera are shown as they come.
+        batch_size=1 if isinstance(source, Camera) else args.batch_size,
+        # A clip with frames left out would be another one: the first that fails ends it.
+        problems=None if is_clip else source.problems,
+    )
+    draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
+    with tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None) as bar:
+        for name, predictions in bar:
+            # Frames of a clip have one size, whatever classes are in them.
+            yield name, draw(predictions, classes=range(len(palette.names)) if is_clip else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = parse(arguments)
     try:
-        problems = show(args)
+        with told_errors(MediaError):
+            problems = show(args)
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    except (ImageFileError, MediaError, ValueError, KeyError, OSError) as error:
-        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return int(bool(problems))

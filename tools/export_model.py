@@ -17,12 +17,10 @@ rounding, the exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.errors import OverrideParseException
-
+from langdg_d2.engine import told_errors
 from langdg_d2.export import (
     FORMATS,
     LARGEST_DIFFERENCE,
@@ -35,10 +33,8 @@ from langdg_d2.export import (
     publish,
     require_formats,
 )
-from langdg_d2.modeling import ClipWeightsError
 from langdg_d2.structures import CITYSCAPES_19
 
-_ERRORS = (ParityError, ClipWeightsError, ValueError, KeyError, OSError, ImportError)
 SIZES = ((256, 512), (250, 333), (211, 97))
 
 
@@ -99,10 +95,8 @@ def export(args: argparse.Namespace) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse(arguments)
-    try:
+    with told_errors(ParityError):
         files = export(args)
-    except (*_ERRORS, OverrideParseException) as error:
-        sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
     for file in files:
         print(f"written: '{file}'")
 

@@ -7,20 +7,16 @@
 How many styles there are by class and prompt, how close mining brought patches to their texts,
 the styles in a plane, and the distances of classes. With the config it was mined with also the
 source patches whose own statistics lie nearest to styles: to the most typical style of each class,
-or to those of `--styles`.
+to those of `--styles`, or to `--styles all`.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from detectron2.config import LazyConfig, instantiate
-from hydra.errors import OverrideParseException
 
-from langdg_d2.data import DatasetError, ImageFileError
-from langdg_d2.engine import apply_overrides
-from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.engine import apply_overrides, told_errors
 from langdg_d2.styles import StyleBank
 from langdg_d2.visualization.palettes import PALETTES, palette_named
 from langdg_d2.visualization.style_report import (
@@ -34,7 +30,10 @@ from langdg_d2.visualization.style_report import (
     write_style_report,
 )
 
-_ERRORS = (OSError, ImportError, ValueError, KeyError, ClipWeightsError, DatasetError)
+
+def style_number(text: str) -> int | None:
+    """Of "17"; None for "all"."""
+    return None if text == "all" else int(text)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,7 +48,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
     add("--config-file", metavar="FILE", help="look for the nearest patches in its source set")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    add("--styles", nargs="+", type=int, metavar="N", help="styles to look for, from 0")
+    add("--styles", nargs="+", type=style_number, metavar="N", help="from 0, or all")
     add("--nearest", type=int, default=6, metavar="N", help="patches for each style [6]")
     add("--any-class", action="store_true", help="patches of other classes than the style's, too")
     add("--batches", type=int, metavar="N", help="look at so many random batches [all]")
@@ -63,7 +62,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
     """The source patches that lie nearest to the chosen styles."""
-    rows = chosen_styles(bank, args.styles)
+    wanted = range(len(bank)) if args.styles and None in args.styles else args.styles
+    rows = chosen_styles(bank, wanted)
     cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
     mining = cfg.styles.mining
     prompts = mining.miner.prompts
@@ -97,7 +97,7 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the bank, look for patches, write the page."""
     args = parse(arguments)
-    try:
+    with told_errors(prefix="show_styles"):
         require_method(args.projection)
         bank = StyleBank.load(args.bank)
         page = write_style_report(
@@ -109,8 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             neighbors=nearest(bank, args) if args.config_file and len(bank) else (),
             own_class=not args.any_class,
         )
-    except (*_ERRORS, ImageFileError, OverrideParseException) as error:
-        sys.exit(f"show_styles: {error.args[0] if isinstance(error, KeyError) else error}")
     print(f"{bank.describe()}\n{len(bank)} styles: '{page}'")
 
 

@@ -1,11 +1,12 @@
 """What the page's buttons do: every error becomes a message, so that the page goes on."""
 
 import logging
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from ..data import ImageFileError
@@ -30,6 +31,10 @@ Report = Callable[[float, str], object]  # share that is done, in 0..1, and of w
 
 _EXPECTED = (ImageFileError, MediaError, ClipWeightsError, StyleBankError, ValueError)
 _LONGEST_MESSAGE = 600  # characters
+_PATHS = re.compile(
+    r"(?<=')(?:[A-Z]:)?[/\\][^'\n]*(?=')"  # whole inside quotation marks
+    r"|(?<![\w.:/<])/(?:[^\s/'\",;:]+/)+[^\s'\",;:]*"  # elsewhere up to a space or a mark
+)
 _CLIP_VIEWS = ("overlay", "confidence")
 
 _logger = logging.getLogger(__name__)
@@ -204,9 +209,12 @@ def _finished(start: float, upload: Upload) -> list[str]:
 
 def _explained(error: Exception, file: str | None) -> str:
     text = str(error)
-    if not isinstance(error, _EXPECTED):
+    if isinstance(error, _EXPECTED):
+        _logger.warning("the page shows of '%s': %s", file, text)
+    else:
         _logger.error("the page shows an error of '%s'", file, exc_info=error)
         text = f"{type(error).__name__}: {text}"
-    if file is not None:  # where files lie on this machine concerns nobody
+    # Where files lie on this machine concerns nobody.
+    if file is not None:
         text = text.replace(file, Path(file).name)
-    return text[:_LONGEST_MESSAGE]
+    return _PATHS.sub(lambda path: PureWindowsPath(path[0]).name, text)[:_LONGEST_MESSAGE]

@@ -5,30 +5,25 @@ majority of a patch, and patches are restyled with the style of their class. The
 labels, so the classes are those that the model predicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import LazyConfig, instantiate
+from detectron2.utils.registry import locate
+from omegaconf import DictConfig
 from torch import nn
 
 from ..engine import apply_overrides
-from ..modeling import (
-    ClipResNet,
-    FeatureAugmentation,
-    LangDGSegmentor,
-    PixelNormalization,
-    load_clip,
-)
-from ..structures import PatchGrid
+from ..modeling import ClipResNet, FeatureAugmentation, LangDGSegmentor
 from ..styles import (
     BankHeader,
     BankStyles,
     ConstantWeights,
     PatchStyleMixer,
-    PinSettings,
     StyleBank,
     StyleMiner,
     TargetPrompts,
@@ -64,47 +59,14 @@ class LiveStyles:
     """Mines a style for a text on the patches of an image and predicts the image in it.
 
     Args:
-        clip: as `load_clip` gives it; taken over and frozen.
-        clip_name: the name or JSON path that `load_clip` was given.
-        restyled_layer: see `ClipResNet`.
-        grid: patches that images are cut into.
-        class_names: name of every train id.
-        ignore_label: train id of pixels without a class.
-        template: how a style and a class's name are put together, see `TargetPrompts`.
-        normalize: of the images.
-        pin: how styles are optimised; the number of steps is given with each text.
-        device: where it runs; that of the models.
+        miner: `StyleMiner` with all its arguments but the prompts, as keywords; how many steps PIN
+            takes is given with each text.
+        prompts: `TargetPrompts` with all its arguments but the style prompts.
     """
 
-    def __init__(
-        self,
-        *,
-        clip: nn.Module,
-        clip_name: str,
-        restyled_layer: str,
-        grid: PatchGrid,
-        class_names: Sequence[str],
-        ignore_label: int,
-        template: str,
-        normalize: PixelNormalization,
-        pin: PinSettings,
-        device: str,
-    ) -> None:
-        self._parts: dict[str, Any] = {
-            "clip": clip,
-            "clip_name": clip_name,
-            "restyled_layer": restyled_layer,
-            "grid": grid,
-            "normalize": normalize,
-            "device": device,
-        }
-        self._grid = grid
-        self._classes: dict[str, Any] = {
-            "class_names": list(class_names),
-            "ignore_label": ignore_label,
-        }
-        self._template = template
-        self.pin = pin
+    def __init__(self, *, miner: "partial[StyleMiner]", prompts: "partial[TargetPrompts]") -> None:
+        self._miner = miner
+        self._prompts = prompts
 
     @classmethod
     def from_config(cls, config_file: str, overrides: Sequence[str] = ()) -> "LiveStyles":
@@ -121,16 +83,8 @@ class LiveStyles:
         cfg = apply_overrides(LazyConfig.load(config_file), overrides)
         miner = cfg.styles.mining.miner
         return cls(
-            clip=load_clip(name=miner.clip.name, weights=miner.clip.weights),
-            clip_name=miner.clip_name,
-            restyled_layer=miner.restyled_layer,
-            grid=instantiate(miner.grid),
-            class_names=miner.prompts.class_names,
-            ignore_label=miner.prompts.ignore_label,
-            template=miner.prompts.template,
-            normalize=instantiate(miner.normalize),
-            pin=instantiate(miner.pin),
-            device=cfg.train.device,
+            miner=_partial(miner, without="prompts"),
+            prompts=_partial(miner.prompts, without="style_prompts"),
         )
 
     def __call__(
@@ -156,13 +110,16 @@ class LiveStyles:
             name_classes: put the name of each patch's class into its text, as the recipe does.
 
         Raises:
-            ValueError: if the prompt is empty or too long, the image too small for the grid, or
-                the model's low-level features are not those of the CLIP.
+            ValueError: if the prompt is empty or too long, or no part of any class's text; if the
+                image is too small for the grid, or the model's low-level features are not those
+                of the CLIP.
         """
         if not prompt.strip():
             raise ValueError("there is no style prompt; write one, such as 'foggy night'")
         segmentor = _segmentor(model)
-        miner = self._miner(prompt.strip(), steps, self._template if name_classes else STYLE_ONLY)
+        prompts = self._target_prompts(prompt.strip(), name_classes)
+        grid, pin = (self._miner.keywords[name] for name in ("grid", "pin"))
+        miner = self._miner(prompts=prompts, pin=replace(pin, steps=steps))
         header = miner.header(source="one image", seed=0, settings={})
         _require_clip(segmentor.backbone, header)
         before = _predict(segmentor, image)
@@ -174,18 +131,37 @@ class LiveStyles:
             generator=torch.Generator().manual_seed(0),
         )
         mixer = PatchStyleMixer(
-            grid=self._grid,
-            styles=BankStyles(bank=bank, grid=self._grid, **self._classes),
+            grid=grid,
+            styles=BankStyles(
+                bank=bank,
+                grid=grid,
+                class_names=prompts.class_names,
+                ignore_label=prompts.ignore_label,
+            ),
             weights=ConstantWeights(value=own_share),
         )
         mixer.styles.prepare(segmentor.backbone)
-        patch_classes = self._grid.majority(labels)
+        patch_classes = grid.majority(labels)
         after = _predict(segmentor, image, mixer, patch_classes)
         return Restyled(before=before, after=after, bank=bank)
 
-    def _miner(self, prompt: str, steps: int, template: str) -> StyleMiner:
-        prompts = TargetPrompts(style_prompts=[prompt], template=template, **self._classes)
-        return StyleMiner(prompts=prompts, pin=replace(self.pin, steps=steps), **self._parts)
+    def _target_prompts(self, style: str, name_classes: bool) -> TargetPrompts:
+        template = {} if name_classes else {"template": STYLE_ONLY}
+        prompts = self._prompts(style_prompts=[style], **template)
+        if not any(style in text for text in prompts.all()):
+            raise ValueError(
+                f"the config's template '{self._prompts.keywords['template']}' has no "
+                f"'{STYLE_ONLY}', so that no style changes anything: put it into styles.mining."
+                "miner.prompts.template, or mine without class names"
+            )
+        return prompts
+
+
+def _partial(node: DictConfig, *, without: str) -> "partial[Any]":
+    """What a config node calls, with its arguments but one."""
+    arguments = {str(key): instantiate(value) for key, value in node.items() if key != without}
+    target: str | Callable[..., Any] = arguments.pop("_target_")
+    return partial(locate(target) if isinstance(target, str) else target, **arguments)
 
 
 def _segmentor(model: nn.Module) -> LangDGSegmentor:

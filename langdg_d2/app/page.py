@@ -119,11 +119,16 @@ def _style_tab(actions: Actions, inputs: list[Any]) -> None:
 
     fields = [*inputs, prompt, steps, own_share, name_classes]
     shown = [message, *pictures, styles]
-    gr.on([button.click, prompt.submit], restyle, fields, shown, **_ONE_AT_A_TIME)
-    # What is shown belongs to one image.
-    file, *_ = inputs
-    file.change(
-        lambda: list(ShownStyles(NOTHING)), None, shown, queue=False, api_visibility="private"
+    event = gr.on([button.click, prompt.submit], restyle, fields, shown, **_ONE_AT_A_TIME)
+    # What is shown belongs to one image, checkpoint and palette; what is under way, too.
+    gr.on(
+        [field.change for field in inputs],
+        lambda: list(ShownStyles(NOTHING)),
+        None,
+        shown,
+        queue=False,
+        cancels=[event],
+        api_visibility="private",
     )
 
 

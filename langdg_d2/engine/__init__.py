@@ -7,6 +7,7 @@ from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .setup import reseed, setup
 from .style_augmentation import StyleAugmentationHook
+from .told_errors import told_errors
 from .trainer import build_trainer, distribute, training_hooks
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "reseed",
     "setup",
     "starting_checkpoint",
+    "told_errors",
     "training_hooks",
 ]

@@ -1,7 +1,8 @@
 """The benchmark report for people, in Markdown."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -37,7 +38,8 @@ def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
     """
     (_, scores), *others = benchmark_sections(results, run).items()
     parts = [f"# Benchmark\n\n{_provenance(run)}", scores]
-    parts += [f"## {heading}\n\n{text}" for heading, text in (*others, *run.sections.items())]
+    sections = (*others, *run.sections.items())
+    parts += [f"## {plain_markdown(heading)}\n\n{text}" for heading, text in sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,7 +118,11 @@ def published_section(
         f"(`{published.name}`): {published.about}, trained on {published.source}, protocol "
         f"`{published.protocol}`, {published.inference}; {published.reference}."
     )
-    warnings = published.differences(protocol=protocol, inference=inference, source=source)
+    warnings = published.differences(
+        protocol=plain_markdown(protocol),
+        inference=plain_markdown(inference),
+        source=source and plain_markdown(source),
+    )
     if missing := [d for d in published.targets if d not in results]:
         warnings.append(f"Published but not evaluated here: {', '.join(missing)}.")
     if any(math.isnan(ours) for ours, _ in rows.values()):
@@ -125,10 +131,34 @@ def published_section(
     return "\n\n".join([facts, *warnings, body])
 
 
-def markdown_table(columns: Mapping[str, list[str]]) -> str:
-    """A pipe table, texts as they are, the first column to the left and the others to the right."""
+class Markdown(str):
+    """A line of Markdown that is complete and safe as it is."""
+
+    __slots__ = ()
+
+
+def plain_markdown(text: object) -> Markdown:
+    """Any text as one line that shows it, also inside a table; Markdown as it is."""
+    if isinstance(text, Markdown):
+        return text
+    line = " ".join(str(text).encode("utf-8", "replace").decode().split())
+    return Markdown(re.sub(r"([\\`*|<>\[\]])", r"\\\1", line))
+
+
+def code(text: object) -> str:
+    """Any text as code within a line; as `plain_markdown` if it would end the code."""
+    plain = plain_markdown(text)
+    return plain if "`" in plain else f"`{' '.join(str(text).split())}`"
+
+
+def markdown_table(columns: Mapping[str, Sequence[object]]) -> str:
+    """A pipe table, the first column to the left and the others to the right.
+
+    Args:
+        columns: values by heading, of one length, shown as `plain_markdown` does.
+    """
     return tabulate(
-        columns,
+        {plain_markdown(name): list(map(plain_markdown, cells)) for name, cells in columns.items()},
         headers="keys",
         tablefmt="pipe",
         disable_numparse=True,
@@ -191,4 +221,4 @@ def _provenance(run: BenchmarkRun) -> str:
         "seed": run.seed,
     }
     known = {name: value for name, value in facts.items() if value is not None} | versions()
-    return ", ".join(f"{name} `{value}`" for name, value in known.items())
+    return ", ".join(f"{name} {code(value)}" for name, value in known.items())

@@ -11,7 +11,15 @@ from typing import Any
 
 from .benchmark import RECORD, csv_number, csv_text
 from .config_difference import config_difference
-from .markdown import MISSING, PUBLISHED, markdown_table, percent, published_section
+from .markdown import (
+    MISSING,
+    PUBLISHED,
+    code,
+    markdown_table,
+    percent,
+    plain_markdown,
+    published_section,
+)
 from .published import published_figures
 from .record import FORMAT
 from .results import (
@@ -143,12 +151,12 @@ def summary_markdown(summary: RunSummary) -> str:
     titles = HEADLINES | subset_headlines(union(summary.means.values()))
     for metric, title in titles.items():
         columns[title] = [_spread(summary, domain, metric) for domain in summary.means]
-    runs = "\n".join(f"- `{name}`, seed {r['seed']}" for name, r in summary.records.items())
+    runs = "\n".join(f"- {code(name)}, seed {r['seed']}" for name, r in summary.records.items())
     notes = "\n".join(f"- `{key}` {text}." for key, text in CONVENTIONS.items())
     parts = [
         f"# Benchmark over {count} {'runs' if count > 1 else 'run'}",
-        f"Config `{facts['config_file']}`, source `{facts['source']}`, protocol "
-        f"`{facts['protocol']}`, {facts['inference']}, seeds {seeds}.",
+        f"Config {code(facts['config_file'])}, source {code(facts['source'])}, protocol "
+        f"{code(facts['protocol'])}, {plain_markdown(facts['inference'])}, seeds {seeds}.",
         markdown_table(columns),
         f"Figures in percent, {spread}.\n\n{notes}",
     ]

@@ -62,8 +62,7 @@ def require_formats(names: Sequence[str]) -> None:
         missing = [module for module in FORMATS[name].modules if find_spec(module) is None]
         if missing:
             raise ImportError(
-                f"format '{name}' needs {', '.join(missing)}: pip install {' '.join(missing)}, or, "
-                "in the project's folder, pip install -e '.[export]'"
+                f"format '{name}' needs {', '.join(missing)}: pip install -e \".[export]\""
             )
 
 

@@ -1,7 +1,6 @@
 """The frames of videos and cameras, read by OpenCV."""
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 VIDEO_SUFFIXES = frozenset(
     f".{end}" for end in ("3gp", "avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 )
 _DEFAULT_RATE = 25.0  # frames a second, where a file or a camera does not say
+_HIGHEST_RATE = 240.0  # more is no rate: browsers that record write how fine their clock is
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class VideoFile:
         problems: what could not be read so far, in words.
 
     Raises:
-        MediaError: if OpenCV cannot read it; when it is made, not later.
+        MediaError: if OpenCV cannot read it, or its frames are larger than images may be (see
+            `read_image`); when it is made, not later.
     """
 
     def __init__(self, *, path: Path) -> None:
@@ -57,6 +59,7 @@ class VideoFile:
             count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
             self.count = round(count) if count > 0 else None
             self.rate = _rate(capture, f"'{path}'")
+            _check_pixels(capture, path)
 
     def __iter__(self) -> Iterator[Frame]:
         read = 0
@@ -126,10 +129,26 @@ class Camera:
 
 def _rate(capture: cv2.VideoCapture, name: str) -> float:
     rate = capture.get(cv2.CAP_PROP_FPS)
-    if math.isfinite(rate) and rate > 0:
+    if 0 < rate <= _HIGHEST_RATE:
         return rate
-    _logger.warning("%s does not say its frame rate, taken as %g a second", name, _DEFAULT_RATE)
+    _logger.warning(
+        "%s says %g frames a second, which is no rate to play at; taken as %g",
+        *(name, rate, _DEFAULT_RATE),
+    )
     return _DEFAULT_RATE
+
+
+def _check_pixels(capture: cv2.VideoCapture, path: Path) -> None:
+    width, height = (
+        round(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise MediaError(
+            f"the frames of '{path}' have {width}x{height} pixels, more than the limit of "
+            f"{limit:,} for images; scale them down, or set PIL.Image.MAX_IMAGE_PIXELS higher if "
+            "you trust it"
+        )
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[npt.NDArray[np.uint8]]:

@@ -1,8 +1,10 @@
 """Where pictures go: PNG files, videos, a window."""
 
+import math
 import os
+import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .clips import VIDEO_SUFFIXES, MediaError
+from .clips import VIDEO_SUFFIXES, Camera, MediaError
 from .frame_sources import FrameSource, ImageFiles
 from .images import SUFFIXES as IMAGE_SUFFIXES
 from .sem_seg import write_png
@@ -125,6 +127,30 @@ class VideoWriter(PictureSink):
             )
 
 
+class LiveVideoWriter(VideoWriter):
+    """A video that plays as fast as its pictures came, at whatever rate that was.
+
+    By the clock a picture is repeated until the next one comes, or left out where several come in
+    the time of a frame. Arguments as of `VideoWriter`.
+    """
+
+    def __init__(self, *, path: Path, rate: float) -> None:
+        super().__init__(path=path, rate=rate)
+        self._began: float | None = None
+        self._last: Image | None = None
+
+    def write(self, name: str, picture: Image) -> None:
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        due = math.floor((now - self._began) * self.rate)  # frames before this picture
+        while self._last is not None and self._count < due:
+            super().write(name, self._last)
+        if self._count <= due:
+            super().write(name, picture)
+        self._last = picture
+
+
 def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]:
     """Where the pictures of every source go; nothing is made before the first is written.
 
@@ -147,13 +173,50 @@ def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]
             targets += [folder / f"{name or each}.png" for each in source.names]
         else:
             path = output if file_suffix else folder / f"{source.name}.mp4"
-            sinks.append(VideoWriter(path=path, rate=source.rate))
+            kind = LiveVideoWriter if isinstance(source, Camera) else VideoWriter
+            sinks.append(kind(path=path, rate=source.rate))
             targets.append(path)
     inputs = {path.resolve() for source in sources for path in source.paths}
     for target in targets:
         if target.resolve() in inputs:
             raise ValueError(f"'{target}' is an input and would be replaced; choose another output")
     return sinks
+
+
+def write_sources(
+    sources: Sequence[FrameSource],
+    sinks: Sequence[PictureSink],
+    pictures: Callable[[FrameSource], Iterable[tuple[str, Image]]],
+) -> None:
+    """Write what is drawn of one source after the other, until a sink is closed.
+
+    A source that fails is noted in its own problems, and the next one follows. Ctrl-C ends the
+    pictures of a camera, which are kept.
+
+    Args:
+        sources: where images come from.
+        sinks: where the pictures of each go.
+        pictures: names and pictures of a source, one after the other.
+    """
+    for source, sink in zip(sources, sinks, strict=True):
+        try:
+            _write(source, sink, pictures(source))
+        except (ValueError, RuntimeError, cv2.error) as error:
+            source.problems.append(f"'{source.name}': {error}")
+        if sink.is_closed:
+            return
+
+
+def _write(source: FrameSource, sink: PictureSink, pictures: Iterable[tuple[str, Image]]) -> None:
+    with sink:
+        try:
+            for name, picture in pictures:
+                sink.write(name, picture)
+                if sink.is_closed:
+                    return
+        except KeyboardInterrupt:
+            if not isinstance(source, Camera):
+                raise
 
 
 def _file_suffix(sources: Sequence[FrameSource], output: Path) -> str:

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from detectron2.data import Metadata
 
 from ..structures import CITYSCAPES_19
-
-Image = npt.NDArray[np.uint8]
+from .sem_seg import Image
 
 _MOST_CLASSES = 256
 
@@ -50,24 +49,24 @@ class Palette:
 # 2009) simulate them, and among such sets near to the benchmark's.
 _COLOR_BLIND_SAFE = (
     (123, 120, 116),  # road
-    (177, 137, 255),  # sidewalk
-    (81, 79, 69),  # building
-    (109, 116, 148),  # wall
-    (214, 199, 255),  # fence
-    (208, 227, 223),  # pole
-    (214, 146, 6),  # traffic light
-    (255, 223, 27),  # traffic sign
-    (159, 166, 141),  # vegetation
-    (166, 241, 176),  # terrain
-    (128, 167, 175),  # sky
-    (135, 55, 4),  # person
-    (172, 106, 66),  # rider
-    (13, 0, 189),  # car
-    (0, 27, 83),  # truck
-    (56, 76, 95),  # bus
-    (47, 25, 35),  # train
-    (88, 64, 254),  # motorcycle
-    (75, 15, 0),  # bicycle
+    (174, 131, 255),  # sidewalk
+    (81, 78, 69),  # building
+    (99, 120, 152),  # wall
+    (224, 192, 255),  # fence
+    (209, 227, 224),  # pole
+    (219, 156, 5),  # traffic light
+    (246, 245, 27),  # traffic sign
+    (159, 169, 142),  # vegetation
+    (152, 251, 178),  # terrain
+    (125, 170, 175),  # sky
+    (147, 46, 0),  # person
+    (180, 101, 66),  # rider
+    (15, 0, 159),  # car
+    (1, 0, 56),  # truck
+    (45, 81, 100),  # bus
+    (44, 27, 37),  # train
+    (101, 36, 255),  # motorcycle
+    (75, 13, 1),  # bicycle
 )
 
 PALETTES = {

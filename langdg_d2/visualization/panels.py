@@ -96,7 +96,7 @@ def draw_panels(
 
 def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image:
     """(height, width, 3) uint8 strip of the colours from 0 to 1, and what they stand for."""
-    margin, length = height // 4, width // 3
+    margin, length = height // 4, max(1, width // 3)
     ramp = np.full((height, length, 3), _BACKGROUND, np.uint8)
     steps = np.broadcast_to(np.linspace(0, 1, length), (height - 2 * margin, length))
     ramp[margin:-margin] = palette.paint_values(steps)

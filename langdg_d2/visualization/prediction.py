@@ -64,7 +64,7 @@ class Prediction:
             classes[band], confidence[band], entropy[band] = (
                 part.cpu().numpy() for part in _band_of_logits(logits[:, band])
             )
-        if not np.isfinite(confidence).all():
+        if not (np.isfinite(confidence).all() and np.isfinite(entropy).all()):
             raise ValueError(
                 "the model's logits are not finite: half precision may be too narrow for it, "
                 "predict with precision 'float32' or 'bfloat16'; or its weights are damaged"

@@ -5,6 +5,7 @@ predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
 prediction = predictor("street.png")
 """
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ..engine import StrictCheckpointer, apply_overrides, memory_format
 from ..evaluation import build_inference
+from ..modeling import LangDGSegmentor
 from .images import read_image, to_rgb
 from .prediction import Prediction
 
@@ -32,6 +34,7 @@ _PRECISIONS = {
     "float16": torch.float16,
 }
 PRECISIONS = ("auto", *_PRECISIONS)
+_FAILURES = (ValueError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
 
 
 class Predictor:
@@ -43,6 +46,9 @@ class Predictor:
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
+    Attributes:
+        least_side: height and width in pixels that images need at least.
+
     Raises:
         ValueError: for another precision, or one that the device does not have.
     """
@@ -51,6 +57,7 @@ class Predictor:
         self.model = model.eval()
         self.device = next(model.parameters()).device
         self.dtype = _choose_dtype(precision, self.device.type)
+        self.least_side = _least_side(model)
 
     @classmethod
     def from_config(
@@ -111,7 +118,8 @@ class Predictor:
 
         Raises:
             ImageFileError: if a file cannot be read; names it.
-            ValueError: if an array is no image, or the logits are not finite.
+            ValueError: if an array is no image, an image is too small for the model, or the
+                logits are not finite.
         """
         if isinstance(images, list | tuple):
             return self._predict([_load(image) for image in images])
@@ -120,6 +128,7 @@ class Predictor:
     def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
+            self._check_size(*image.shape[:2])
             of_size.setdefault(image.shape, []).append(index)
         predictions: dict[int, Prediction] = {}
         for indices in of_size.values():
@@ -127,6 +136,13 @@ class Predictor:
             for k in indices:  # each image's logits are given back as soon as they are used
                 predictions[k] = Prediction.from_logits(images[k], logits.pop(0))
         return [predictions[k] for k in range(len(images))]
+
+    def _check_size(self, height: int, width: int) -> None:
+        if min(height, width) < self.least_side:
+            raise ValueError(
+                f"image of {width}x{height} pixels (width x height), expected sides of "
+                f"{self.least_side} at least for this model; scale it up first"
+            )
 
     @torch.no_grad()
     def _logits(self, images: list[npt.NDArray[np.uint8]]) -> list[Tensor]:
@@ -146,6 +162,7 @@ def predict_frames(
     predictors: Mapping[str, Predictor],
     *,
     batch_size: int,
+    problems: list[str] | None = None,
 ) -> Iterator[tuple[str, dict[str, Prediction]]]:
     """Predict a stream of images with one or several models.
 
@@ -153,16 +170,37 @@ def predict_frames(
         frames: names and images; no more of them are held than are in a batch.
         predictors: by the names of their models.
         batch_size: images that a model is given at once.
+        problems: takes, in words, which images cannot be predicted and why; the others go on, after
+            a failure one by one. If None, such an image is an error.
 
     Yields:
         For each image its name and what every model predicts, by the names of the models.
     """
     rest = iter(frames)
     while batch := list(islice(rest, batch_size)):
+        yield from _predict_batch(batch, predictors, problems)
+
+
+def _predict_batch(
+    batch: list[tuple[str, npt.NDArray[np.uint8]]],
+    predictors: Mapping[str, Predictor],
+    problems: list[str] | None,
+) -> Iterator[tuple[str, dict[str, Prediction]]]:
+    try:
         images = [image for _, image in batch]
         predicted = {title: predictor(images) for title, predictor in predictors.items()}
+    except _FAILURES as error:
+        if problems is None:
+            raise
+        if len(batch) == 1:
+            problems.append(f"'{batch[0][0]}' cannot be predicted: {error}")
+            return
+    else:
         for k, (name, _) in enumerate(batch):
             yield name, {title: of_model[k] for title, of_model in predicted.items()}
+        return
+    for frame in batch:
+        yield from _predict_batch([frame], predictors, problems)
 
 
 def model_names(checkpoints: Sequence[str]) -> list[str]:
@@ -211,6 +249,20 @@ def load_predictors(
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
     return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
+
+
+def _least_side(model: nn.Module) -> int:
+    """Of images, in pixels; 1 for models that are not known."""
+    scale = 1.0
+    while not isinstance(model, LangDGSegmentor):
+        scale = min(getattr(model, "scales", [scale]))
+        inner = getattr(model, "model", None)
+        if not isinstance(inner, nn.Module):
+            return 1
+        model = inner
+    stride = max(feature.stride for feature in model.backbone.output_shape().values())
+    # Of the layers that halve, all but the first round down, and each must leave a pixel.
+    return math.ceil((stride - 1) / scale)
 
 
 def _choose_dtype(precision: str, device_type: str) -> torch.dtype:

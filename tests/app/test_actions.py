@@ -1,7 +1,9 @@
 """What the page shows of good and bad files; no error leaves these functions."""
 
+import logging
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.app import Actions, Limits, ShownStyles
+from langdg_d2.app import Actions, Limits, ShownStyles, parts
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import Predictor, draw_view, palette_named
 
@@ -92,6 +94,38 @@ def test_an_error_that_nobody_expected_is_a_message_too(actions: Actions, image_
     assert "KeyError: &#x27;no such model&#x27;" in shown.message
 
 
+def test_where_files_lie_is_logged_and_not_shown(
+    actions: Actions,
+    clip_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    with caplog.at_level(logging.WARNING, logger="langdg_d2"):
+        shown = actions.predict(str(clip_file), "tiny", "cityscapes")
+    assert "FileNotFoundError: " in shown.message
+    assert tmp_path.name not in shown.message
+    assert str(tmp_path / "no such folder") in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("'/a/b c/d.pt' is no CLIP", "'d.pt' is no CLIP"),
+        ("no file: /a/b/c.py, line 3", "no file: c.py, line 3"),
+        (r"'C:\data\x y.png' is cut", "'x y.png' is cut"),
+        ("OpenCV cannot write '/t/u/a.webm'; check", "OpenCV cannot write 'a.webm'; check"),
+        ("3/4 of a/b, see https://host/a/b, '</i>'", "3/4 of a/b, see https://host/a/b, '</i>'"),
+    ],
+)
+def test_paths_are_shown_without_their_folders_and_all_else_as_it_is(
+    predictor: Predictor, text: str, shown: str
+) -> None:
+    without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles=text)
+    assert unescape(restyle(without, None).message) == unescape(parts.problem(shown))
+
+
 def test_an_image_too_small_for_the_grid_is_a_message(actions: Actions, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "dot.png")
     assert "role='alert'" in restyle(actions, tmp_path / "dot.png").message
@@ -117,6 +151,7 @@ def test_a_style_is_shown_before_and_after_with_its_cosines(
 def test_without_clip_the_second_tab_says_why(
     predictor: Predictor, image_file: Path, scene: Callable[..., np.ndarray]
 ) -> None:
-    without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles="no weights")
-    assert "no weights" in restyle(without, image_file).message
+    styles = "no weights: '/home/someone/my clip/RN50.pt' is missing"
+    without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles=styles)
+    assert "no weights: &#x27;RN50.pt&#x27; is missing" in restyle(without, image_file).message
     assert without.predict(str(image_file), "tiny", "cityscapes").overlay.shape == scene().shape

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ from langdg_d2.app import Actions
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import Predictor, draw_view, palette_named
 
-pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="browsers are driven by Playwright: pip install playwright"
+    "playwright.sync_api", reason='browsers are driven by Playwright: pip install -e ".[test]"'
 )
 expect = playwright.expect
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SETTLED = 2_000  # milliseconds in which a result would have been shown
 PATIENCE = 120_000  # milliseconds, for machines that do other things as well
 INPUT = "#file input[type=file]"
 
@@ -167,3 +169,43 @@ def test_a_typed_style_is_mined_and_its_effect_shown(
     expect(page.locator("#style-message .note")).to_contain_text("of the pixels get another class")
     shown = [picture(page, name) for name in ("before", "after", "difference")]
     assert {part.shape for part in shown} == {scene().shape}
+
+
+def test_a_style_under_way_is_dropped_when_what_it_belongs_to_changes(
+    page: Any, image_file: Path, actions: Actions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image goes while a slow mining of it is under way; later the colours change."""
+    page.get_by_label("Cityscapes").check()
+    page.set_input_files(INPUT, str(image_file))
+    expect(page.locator("#message .note")).to_have_count(1)
+    page.get_by_role("tab", name="Restyle").click()
+    page.fill("#prompt :is(input, textarea)", "noir")
+    begun, go_on, ended = Event(), Event(), Event()
+    styles = actions.styles
+
+    def slow(*args: Any, **settings: Any) -> Any:
+        begun.set()
+        go_on.wait(PATIENCE / 1000)
+        try:
+            return styles(*args, **settings)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(actions, "styles", slow)
+    page.click("#mine")
+    assert begun.wait(PATIENCE / 1000)
+    page.locator("#file").get_by_label("Clear").click()
+    expect(page.locator("#style-message p")).to_have_count(0)
+    go_on.set()
+    assert ended.wait(PATIENCE / 1000)
+    page.wait_for_timeout(SETTLED)
+    expect(page.locator("#after img")).to_have_count(0)
+    expect(page.locator("#style-message p")).to_have_count(0)
+
+    page.set_input_files(INPUT, str(image_file))
+    expect(page.locator("#message .note")).to_have_count(1)
+    page.click("#mine")
+    expect(page.locator("#after img")).to_be_visible()
+    page.get_by_label("colour-blind safe").check()
+    expect(page.locator("#after img")).to_have_count(0)
+    expect(page.locator("#style-message p")).to_have_count(0)

@@ -12,6 +12,7 @@ from detectron2.config import LazyConfig, instantiate
 from langdg_d2.app import LiveStyles, Restyled
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import build_inference
+from langdg_d2.modeling import load_clip
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleMiner
 from langdg_d2.visualization import Predictor
@@ -103,6 +104,41 @@ def test_without_class_names_every_patch_is_mined_for_the_style_alone(
     )
     assert set(result.bank.prompts) == {"{class_name} noir"}
     torch.testing.assert_close(result.bank.cosine_before, result.bank.cosine_after)
+
+
+def test_synonyms_of_the_config_are_mined_for_and_a_clip_comes_from_what_it_names(
+    overrides: list[str],
+    predictor: Predictor,
+    scene: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+
+    def own_clip(*, name: str, weights: str | None) -> torch.nn.Module:
+        loaded.append(name)
+        return load_clip(name=name, weights=weights)
+
+    monkeypatch.setattr("langdg_d2.modeling.own_clip", own_clip, raising=False)
+    synonyms = {name: [f"another {name}"] * 50 for name in CITYSCAPES_19.names}
+    cfg = LazyConfig.load(CONFIG)
+    cfg.styles.mining.miner.prompts.synonyms = synonyms
+    cfg.styles.mining.miner.clip._target_ = "langdg_d2.modeling.own_clip"
+    monkeypatch.setattr(LazyConfig, "load", lambda *_: cfg)
+    styles = LiveStyles.from_config(CONFIG, overrides)
+    assert len(loaded) == 1
+    texts = styles(scene(), predictor.model, prompt="noir", steps=0).bank.prompts
+    assert any(text.startswith("noir another ") for text in texts)
+
+
+def test_a_template_without_style_is_refused_unless_the_style_stands_alone(
+    overrides: list[str], predictor: Predictor, scene: Callable[..., np.ndarray]
+) -> None:
+    template = "styles.mining.miner.prompts.template='{class_name}'"
+    styles = LiveStyles.from_config(CONFIG, [*overrides, template])
+    with pytest.raises(ValueError, match=r"template '\{class_name\}' has no '\{style\}'"):
+        styles(scene(), predictor.model, prompt="noir", steps=0)
+    alone = styles(scene(), predictor.model, prompt="noir", steps=0, name_classes=False)
+    assert set(alone.bank.prompts) == {"noir"}
 
 
 def test_inference_variants_are_looked_through(

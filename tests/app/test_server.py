@@ -12,7 +12,7 @@ import pytest
 
 from langdg_d2.app import Actions
 
-gradio = pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+gradio = pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
 
 BOUNDARY = "b0undary"
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,16 @@ def test_sections_follow_the_tables_under_their_headings(scores: dict) -> None:
     text = benchmark_markdown(scores, run)
     assert text.endswith("\n\n## Styles\n\n12 of 20\n")
     assert benchmark_record(scores, run)["sections"] == {"Styles": "12 of 20"}
+
+
+def test_foreign_names_are_no_markup(scores: dict) -> None:
+    names = {"protocol": "`<b>`|", "source": "`<i>`", "config_file": "`<u>`"}
+    run = BenchmarkRun(**names, published="famix_rn50_gta5", sections={"<s>": "text"})
+    tables = {"`<i>`": scores["gta"], "<p>|": scores["fog"], "cityscapes": scores["night"]}
+    text = benchmark_markdown(tables, run)
+    assert set(re.findall(r"\\<(.)", text)) == set("biups")
+    assert not re.findall(r"(?<!\\)<.", text)
+    assert rows(text.replace(r"\|", "/"), "domain")[2][:2] == [r"\<p\>/", r"\`\<b\>\`/"]
 
 
 def test_json_reads_back_unrounded(scores: dict, tmp_path: Path) -> None:

@@ -28,10 +28,13 @@ def tool(load_tool) -> ModuleType:
 
 
 @pytest.fixture(autouse=True)
-def _termination_restored() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
+def _signals_restored() -> Iterator[None]:
+    """Ctrl-C works in these tests; shells ignore it in what they start in the background."""
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for one, handler in handlers.items():
+        signal.signal(one, handler)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def visit_and_interrupt(said: io.StringIO, found: dict[str, str]) -> None:
 def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
     tool: ModuleType, checkpoint: str, overrides: list[str], capsys: pytest.CaptureFixture
 ) -> None:
-    pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     before, said, found = tempfile.gettempdir(), io.StringIO(), {}
     visitor = threading.Thread(target=visit_and_interrupt, args=(said, found))
     options = ["--names", "the only one", "--palette", "colorblind"]
@@ -84,10 +87,41 @@ def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tool: ModuleType) -> None:
-    pytest.importorskip("gradio", reason="the page needs Gradio: pip install gradio")
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     with pytest.raises(SystemExit) as stopped:
         tool.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth"])
     assert stopped.value.code == "error: checkpoint 'nothing.pth' does not exist"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("a b", "error: "), ("model.backbone.tower.name=no-such-tower", "no-such-tower")],
+)
+def test_settings_that_make_no_sense_are_told_in_a_line(
+    tool: ModuleType, checkpoint: str, overrides: list[str], setting: str, says: str
+) -> None:
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
+    files = ["--config-file", CONFIG, "--checkpoint", checkpoint]
+    with pytest.raises(SystemExit) as stopped:
+        tool.main([*files, "--opts", *overrides, setting])
+    assert says in str(stopped.value.code)
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [
+        ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True),
+        ("0.0.0.0", False), ("192.168.1.5", False), ("::", False), ("my-computer", False),
+    ],
+)  # fmt: skip
+def test_that_other_machines_can_open_the_page_is_warned_about(
+    tool: ModuleType, host: str, alone: bool, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
+    with pytest.raises(SystemExit):
+        tool.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth", "--host", host])
+    warning = f"warning: at {host} other machines can open the page, which asks for no password"
+    assert (warning in capsys.readouterr().err) is not alone
 
 
 @pytest.mark.parametrize(

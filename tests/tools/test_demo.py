@@ -1,6 +1,6 @@
 """The demo as users run it: pictures and videos of one or two checkpoints, and what goes wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -54,8 +54,9 @@ def checkpoints(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
 def demo(tool: ModuleType, overrides: list[str]) -> Callable[..., int]:
     """Function that runs the tool on tiny models; returns its exit code."""
 
-    def run(*options: object) -> int:
-        return tool.main(["--config-file", CONFIG, *map(str, options), "--opts", *overrides])
+    def run(*options: object, opts: Sequence[str] = ()) -> int:
+        settings = ["--opts", *overrides, *opts]
+        return tool.main(["--config-file", CONFIG, *map(str, options), *settings])
 
     return run
 
@@ -150,6 +151,79 @@ def test_images_and_clips_go_to_one_folder(
     assert listing(out) == ["a.png", "drive.mp4"]
 
 
+def test_images_that_cannot_be_predicted_are_reported_and_the_others_are_drawn(
+    demo: Callable[..., int],
+    images: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    for seed, (name, width) in enumerate({"aa": 14, "c": 5, "d": 15}.items()):
+        Image.fromarray(noise(seed, 48, width)).save(images / f"{name}.png")
+    out = tmp_path / "out"
+    views = ["--views", "overlay", "entropy"]
+    options = ["--checkpoint", checkpoints[0], "--input", images, "--output", out, *views]
+    assert demo(*options, "--batch-size", 3) == 1
+    assert listing(out) == ["a.png", "b.png", "d.png"]
+    said = capsys.readouterr().err
+    assert "error: 'aa' cannot be predicted: image of 14x48 pixels (width x height), ex" in said
+    assert "error: 'c' cannot be predicted: image of 5x48 pixels" in said
+    assert "expected sides of 15 at least" in said
+
+
+def test_a_clip_that_cannot_be_predicted_is_reported_and_the_next_one_is_drawn(
+    demo: Callable[..., int],
+    clip: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    low = tmp_path / "a_low.avi"
+    with VideoWriter(path=low, rate=5) as writer:
+        writer.write("", noise(0, 8, 96))
+    out = tmp_path / "out"
+    assert demo("--checkpoint", checkpoints[0], "--input", low, clip, "--output", out) == 1
+    assert listing(out) == ["drive.mp4"]
+    assert "error: 'a_low': image of 96x8 pixels" in capsys.readouterr().err
+
+
+def test_an_8k_image_is_predicted_in_windows_and_drawn_small(
+    demo: Callable[..., int], overrides: list[str], tmp_path: Path
+) -> None:
+    """Two classes, for the logits of 19 would take 2.5 GB, seen at a quarter, which is faster."""
+    picture = np.zeros((4320, 7680, 3), np.uint8)
+    picture[:, 3840:] = 200
+    cv2.imwrite(str(tmp_path / "8k.bmp"), picture)
+    windows = [
+        "model.sem_seg_head.num_classes=2",
+        "evaluation.inference.scales=[0.25]",
+        "evaluation.inference.window=[1080,960]",
+        "evaluation.inference.stride=[1080,960]",
+    ]
+    cfg = apply_overrides(LazyConfig.load(CONFIG), [*overrides, *windows])
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model).eval()
+    with torch.no_grad():  # a class for each half of the image
+        low, high = (
+            model([{"image": torch.full((3, 704, 704), level).byte()}])[0]["sem_seg"]
+            for level in (0, 200)
+        )
+        difference = [x[1, 352, 352] - x[0, 352, 352] for x in (low, high)]
+        model.sem_seg_head.predict.bias[1] -= sum(difference) / 2
+    torch.save({"model": model.state_dict()}, tmp_path / "two.pth")
+    code = demo(
+        *("--checkpoint", tmp_path / "two.pth", "--input", tmp_path / "8k.bmp"),
+        *("--output", tmp_path / "out.png", "--longest-side", 512, "--views", "colors"),
+        opts=windows,
+    )
+    assert code == 0
+    written = read_image(tmp_path / "out.png")
+    assert written.shape[1] == 512
+    assert 288 < written.shape[0] < 320
+    left, right = (tuple(written[y, x]) for y, x in ((72, 128), (72, 384)))
+    assert {left, right} == set(CITYSCAPES_19.colors[:2])
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -178,6 +252,24 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
         demo(*(part for key, values in given.items() for part in (key, *values)))
     assert says in str(stopped.value.code)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("a b", "error: "), ("model.backbone.tower.name=no-such-tower", "no-such-tower")],
+)
+def test_settings_that_make_no_sense_are_told_in_a_line(
+    demo: Callable[..., int],
+    images: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    setting: str,
+    says: str,
+) -> None:
+    files = ["--checkpoint", checkpoints[0], "--input", images, "--output", tmp_path / "out"]
+    with pytest.raises(SystemExit) as stopped:
+        demo(*files, opts=[setting])
+    assert says in str(stopped.value.code)
 
 
 @pytest.mark.parametrize(

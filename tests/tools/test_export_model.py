@@ -224,8 +224,7 @@ def test_a_package_that_is_missing_is_named_with_its_remedy(
     with pytest.raises(SystemExit) as stopped:
         export("--output", tmp_path, "--format", "onnx")
     assert stopped.value.code == (
-        f"error: format 'onnx' needs {module}: pip install {module}, or, in the project's folder, "
-        "pip install -e '.[export]'"
+        f"error: format 'onnx' needs {module}: pip install -e \".[export]\""
     )
 
 

@@ -78,6 +78,13 @@ def test_unmined_styles_lie_at_their_own_patches(run, bank, overrides, tmp_path)
     assert len(text) < 1_000_000
 
 
+def test_all_styles_can_be_looked_for(run, bank, overrides, tmp_path):
+    run(bank, "--nearest", "1", "--styles", "all", "--config-file", CONFIG, "--opts", *overrides)
+    text = (tmp_path / "shown/styles.html").read_text()
+    parts = text.partition("Nearest source patches</h2>")[2].split("<h3>")[1:]
+    assert len(parts) == len(StyleBank.load(bank))
+
+
 def test_a_bank_alone_is_shown_without_patches_and_without_config(run, bank, tmp_path):
     run(bank, "--projection", "tsne", "--palette", "colorblind")
     assert "Nearest source patches" not in (tmp_path / "shown/styles.html").read_text()
@@ -99,6 +106,7 @@ def test_what_cannot_be_shown_is_told_in_a_line_and_leaves_no_file(run, bank, ov
         (bank, (*config, *opts, "styles.grid.rows=2"), "- grid: "),
         (bank, (*config, *opts, "model.backbone.restyled_layer=layer2"), "- layer: "),
         (bank, (*config, *opts, "no.such.key=1"), "no key 'no.such.key'"),
+        (bank, (*config, *opts, "a b"), "a b"),
         (bank, (*config, *opts, "dataloader.crop_size=[4000,60]"), "4000"),
     ]
     for path, options, message in cases:
@@ -111,6 +119,7 @@ def test_what_cannot_be_shown_is_told_in_a_line_and_leaves_no_file(run, bank, ov
 def test_options_that_make_no_sense_are_refused(run):
     for options, message in {
         ("--opts", "a=1"): "need --config-file",
+        ("--styles", "some"): "value: 'some'",
         ("--styles", "1"): "need --config-file",
         ("--nearest", "0"): "must be 1 or more",
         ("--projection", "magic"): "invalid choice: 'magic'",

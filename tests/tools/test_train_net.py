@@ -18,9 +18,10 @@ TOOL = str(ROOT / "tools/train_net.py")
 
 
 def arguments(out: Path, options: Sequence[str]) -> list[str]:
-    """The tool's arguments for a short run on small crops."""
+    """The tool's arguments for a short run on small crops; overrides come last."""
     return [
         *("--config-file", str(ROOT / "configs/langdg_gta5.py")),
+        *(option for option in options if "=" not in option),
         f"train.output_dir={out}",
         "model.backbone.tower.weights=null",
         "dataloader.train.total_batch_size=2",
@@ -31,7 +32,7 @@ def arguments(out: Path, options: Sequence[str]) -> list[str]:
         "styles.mining.miner.pin.steps=1",
         "evaluation.domains=[cityscapes,acdc_fog]",
         "train.log_period=1",
-        *options,
+        *(option for option in options if "=" in option),
     ]
 
 

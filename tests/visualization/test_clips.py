@@ -60,3 +60,21 @@ def test_a_video_that_ends_early_is_warned_about(
 def test_a_camera_that_is_not_there_is_named() -> None:
     with pytest.raises(MediaError, match="camera 97 cannot be opened; check that it is attached"):
         Camera(index=97)
+
+
+def test_a_rate_that_nobody_plays_at_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_video(tmp_path / "recorded.avi", [0, 80], rate=1000)
+    with caplog.at_level(logging.WARNING, logger="langdg_d2"):
+        assert VideoFile(path=Path(path)).rate == 25
+    assert "recorded.avi' says 1000 frames a second" in caplog.text
+
+
+def test_frames_larger_than_images_may_be_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(write_video(tmp_path / "large.avi", [0]))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 32 * 48 - 1)
+    with pytest.raises(MediaError, match=r"large\.avi' have 48x32 pixels, more .* of 1,535"):
+        VideoFile(path=path)

@@ -1,6 +1,8 @@
 """Written files read back as they should be, or are not there at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,10 +12,13 @@ from PIL import Image
 from langdg_d2.visualization import (
     MediaError,
     PngFiles,
+    VideoFile,
     VideoWriter,
     find_sources,
     sinks_for,
 )
+from langdg_d2.visualization import frame_sinks as module
+from langdg_d2.visualization.frame_sinks import LiveVideoWriter, PictureSink, write_sources
 from langdg_d2.visualization.video_codecs import CODECS
 
 
@@ -163,3 +168,62 @@ def test_outputs_that_do_not_go_with_the_inputs_are_refused(
     sources = find_sources([str(inputs / name) for name in names])
     with pytest.raises(ValueError, match=says):
         sinks_for(sources, tmp_path / output)
+
+
+class Collecting(PictureSink):
+    """Keeps names; after so many somebody has seen enough."""
+
+    def __init__(self, enough: int) -> None:
+        self.enough = enough
+        self.names: list[str] = []
+
+    def write(self, name: str, picture: np.ndarray) -> None:
+        self.names.append(name)
+        self.is_closed = len(self.names) >= self.enough
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        pass
+
+
+def two_clips(folder: Path) -> list[VideoFile]:
+    for name in ("a", "b"):
+        with VideoWriter(path=folder / f"{name}.avi", rate=5) as writer:
+            for level in (0, 80, 160):
+                writer.write("", grey(level))
+    return [VideoFile(path=folder / f"{name}.avi") for name in ("a", "b")]
+
+
+def test_a_sink_that_is_closed_ends_all_sources(tmp_path: Path) -> None:
+    sinks = [Collecting(enough=1), Collecting(enough=9)]
+    write_sources(two_clips(tmp_path), sinks, iter)
+    assert [sink.names for sink in sinks] == [["a_000000"], []]
+
+
+def test_a_source_that_fails_is_noted_and_the_next_one_follows(tmp_path: Path) -> None:
+    sources, sinks = two_clips(tmp_path), [Collecting(enough=9), Collecting(enough=9)]
+
+    def pictures(source: VideoFile) -> Iterator[tuple[str, np.ndarray]]:
+        for frame in source:
+            if frame.name == "a_000001":
+                raise ValueError("too dark")
+            yield frame
+
+    write_sources(sources, sinks, pictures)
+    assert sinks[0].names == ["a_000000"]
+    assert sinks[1].names == ["b_000000", "b_000001", "b_000002"]
+    assert [source.problems for source in sources] == [["'a': too dark"], []]
+
+
+def test_a_live_video_lasts_as_long_as_its_pictures_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures at 0, 0.33, 0.36 and 0.95 seconds, of which a rate of 10 shows ten frames."""
+    times = iter([100.0, 100.33, 100.36, 100.95])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with LiveVideoWriter(path=tmp_path / "live.avi", rate=10) as writer:
+        for level in (20, 80, 140, 200):
+            writer.write("", grey(level))
+    rate, frames = read_back(tmp_path / "live.avi")
+    assert rate == 10
+    expected = [20] * 3 + [80] + [140] * 5 + [200]
+    assert [frame.mean() for frame in frames] == pytest.approx(expected, abs=6)

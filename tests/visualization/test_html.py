@@ -3,12 +3,14 @@
 import base64
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from langdg_d2.visualization import html
 from langdg_d2.visualization.html import (
     Markup,
     encode,
@@ -157,3 +159,10 @@ def test_a_figure_as_png_is_on_white():
     pixels = cv2.imdecode(np.frombuffer(figure_png(drawing()), np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels[0, 0, :3].tolist() == [255, 255, 255]
     assert figure_png(drawing()) == figure_png(drawing())
+
+
+def test_the_style_sheet_has_one_rule_for_each_selector():
+    style = Path(html.__file__).with_name("page.css").read_text()
+    selectors = re.findall(r"^([^\s@}][^{]*?) \{", style, flags=re.MULTILINE)
+    assert len(selectors) > 20
+    assert len(set(selectors)) == len(selectors)

@@ -131,3 +131,12 @@ def test_predictions_of_several_sizes_are_refused() -> None:
     both = {"a": prediction(), "b": prediction(width=100)}
     with pytest.raises(ValueError, match="panels must be of one size"):
         draw_panels(both, views=["colors"], palette=PALETTE)
+
+
+def test_panels_of_a_pixels_width_are_drawn() -> None:
+    views = ["overlay", "colors", "confidence"]
+    thin = prediction(height=400, width=20)
+    picture = draw_panels({"a": thin}, views=views, palette=PALETTE, longest_side=20)
+    assert picture.shape[1] < 20
+    alone = draw_panels({"a": thin}, views=["entropy"], palette=PALETTE, longest_side=20)
+    assert alone.shape == (20 + 20, 1, 3)

@@ -71,7 +71,7 @@ def test_a_single_class_is_certain() -> None:
     assert (result.entropy == 0).all()
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
     logits = torch.zeros(3, 4, 4)
     logits[1, 2, 2] = bad

@@ -148,6 +148,46 @@ def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
     assert [len(batch) for batch in one.seen] == [len(batch) for batch in two.seen] == [2, 1]
 
 
+class Narrow(Recording):
+    """Fails as a GPU does that has no memory left, for more than one image or a wide one."""
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        if len(inputs) > 1 or inputs[0]["image"].shape[-1] > 6:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(inputs)
+
+
+def test_an_image_that_cannot_be_predicted_costs_no_other_of_its_batch() -> None:
+    frames = [("a", plain(4, 6, 1)), ("wide", plain(4, 9, 2)), ("b", plain(4, 6, 3))]
+    predictors, problems = {"x": Predictor(model=Narrow())}, []
+    results = predict_frames(frames, predictors, batch_size=3, problems=problems)
+    assert {name: of["x"].classes[0, 0] for name, of in results} == {"a": 1, "b": 3}
+    assert problems == ["'wide' cannot be predicted: out of memory"]
+    with pytest.raises(torch.OutOfMemoryError):
+        list(predict_frames(frames, predictors, batch_size=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        ([], 15),
+        (["model.backbone.output_stride=8"], 7),
+        (["model.backbone.output_stride=32"], 31),
+        (["evaluation.inference.scales=[1.0,0.7]", "evaluation.inference.window=[40,40]"], 22),
+    ],
+)
+def test_the_least_side_is_predicted_and_a_pixel_less_refused(
+    trained: tuple[nn.Module, str], overrides: list[str], changes: list[str], least: int
+) -> None:
+    predictor = Predictor.from_config(CONFIG, trained[1], [*overrides, *changes])
+    assert predictor.least_side == least
+    for height, width in ((least, 50), (50, least)):
+        assert predictor(noise(height, width)).classes.shape == (height, width)
+    says = rf"{least - 1}x50 pixels \(width x height\), expected sides of {least} at least"
+    with pytest.raises(ValueError, match=says):
+        predictor([noise(50, 50), noise(50, least - 1)])
+
+
 def test_half_precision_on_request_is_near_to_single_precision(
     trained: tuple[nn.Module, str], predictor: Predictor
 ) -> None:

@@ -20,7 +20,8 @@ REPORT = "report.html"
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Write one HTML page that needs no other file, and its Markdown beside it.
 
-    What the folder lacks is left out. The same files give the same report, byte for byte.
+    What the folder lacks is left out. The same files at the same place give the same report, byte
+    for byte.
 
     Args:
         folder: results of training or evaluation.

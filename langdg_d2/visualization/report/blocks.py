@@ -5,6 +5,8 @@ import re
 from ..html import Markup, markup, paragraph, table
 
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
+_CODE = re.compile(r"(?<!\\)`([^`]*)`")
+_ESCAPED = re.compile(r"\\([\\`*|<>\[\]])")
 
 
 def html_blocks(text: str) -> Markup:
@@ -14,9 +16,12 @@ def html_blocks(text: str) -> Markup:
 
 def inline(text: str) -> Markup:
     """A line of text, with code between backticks."""
-    parts = re.split(r"`([^`]*)`", text)  # every other one is code
+    parts = _CODE.split(text)  # every other one is code
     return Markup(
-        "".join(f"<code>{markup(p)}</code>" if k % 2 else markup(p) for k, p in enumerate(parts))
+        "".join(
+            f"<code>{markup(part)}</code>" if k % 2 else markup(_ESCAPED.sub(r"\1", part))
+            for k, part in enumerate(parts)
+        )
     )
 
 
@@ -32,11 +37,13 @@ def _block(block: str) -> Markup:
 
 def _table(block: str) -> Markup:
     rows = [
-        [cell.strip().replace(r"\|", "|") for cell in _CELL_BORDER.split(one)[1:-1]]
+        [inline(cell.strip().replace(r"\|", "|")) for cell in _CELL_BORDER.split(one)[1:-1]]
         for one in block.splitlines()
     ]
     header, _, *body = rows
     if len(set(header)) < len(header) or any(len(row) != len(header) for row in body):
         return Markup(f'<div class="wide"><pre>{markup(block)}</pre></div>')
-    columns = {name: [inline(row[k]) for row in body] for k, name in enumerate(header)}
+    columns: dict[str, list[Markup]] = {
+        name: [row[k] for row in body] for k, name in enumerate(header)
+    }
     return table(columns)

@@ -2,20 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
 from ...evaluation.markdown import percent
 from ...evaluation.results import MEAN, MEAN_IOU, TASK, unseen_targets
-from .results_folder import ResultsFolder
+from .results_folder import ResultsFolder, weights_folder
 
 
 def title(results: ResultsFolder) -> str:
-    """A heading that names the configuration."""
-    config = results.run.config_file
-    return f"Benchmark of {Path(config).stem}" if config else "Benchmark"
+    """A heading that names configuration and run, the latter by the end of its folder's path."""
+    config, run = results.run.config_file, weights_folder(results.record)
+    names = (run.parts[-2:] if run else ()) or results.folder.resolve().parts[-2:]
+    named = f" of {Path(config).stem}" if config else ""
+    return f"Benchmark{named}: {PurePath(*names).as_posix()}"
 
 
 def lead(results: ResultsFolder) -> str:

@@ -3,8 +3,15 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
-from ...evaluation.markdown import benchmark_sections, markdown_table, percent
+from ...evaluation.markdown import (
+    Markdown,
+    benchmark_sections,
+    markdown_table,
+    percent,
+    plain_markdown,
+)
 from ...evaluation.results import row_label
 from .conditions import conditions, config_text, lead, title
 from .matrices import largest_confusions
@@ -29,15 +36,9 @@ def report_markdown(results: ResultsFolder, place: Path) -> str:
         *results.run.sections.items(),
         ("Conditions", _conditions(results)),
     ]
-    parts = [f"# {cell(title(results))}", cell(lead(results))]
-    parts += [f"## {heading}\n\n{text}" for heading, text in sections if text]
+    parts = [f"# {plain_markdown(title(results))}", plain_markdown(lead(results))]
+    parts += [f"## {plain_markdown(heading)}\n\n{text}" for heading, text in sections if text]
     return "\n\n".join(parts) + "\n"
-
-
-def cell(text: object) -> str:
-    """Any text as one line of plain Markdown, also inside a table."""
-    line = " ".join(str(text).encode("utf-8", "replace").decode().split())
-    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
 
 def _confusions(results: ResultsFolder) -> str:
@@ -52,9 +53,9 @@ def _confusions(results: ResultsFolder) -> str:
     domains, truths, predictions, shares, pixels = zip(*rows, strict=True)
     return markdown_table(
         {
-            "domain": list(map(cell, domains)),
-            "true class": list(map(cell, truths)),
-            "predicted as": list(map(cell, predictions)),
+            "domain": domains,
+            "true class": truths,
+            "predicted as": predictions,
             "share": [f"{share:.1%}" for share in shares],
             "pixels": [f"{number:,}" for number in pixels],
         }
@@ -66,15 +67,16 @@ def _images(results: ResultsFolder, place: Path) -> str:
     if not found:
         return ""
     targets = (os.path.relpath(one.file, place).replace(os.sep, "/") for _, one in found)
+    links = (quote(os.fsencode(target)) for target in targets)
     return markdown_table(
         {
-            "domain": [cell(row_label(domain, results.run.source)) for domain, _ in found],
-            "image": [cell(one.score.image) for _, one in found],
+            "domain": [row_label(domain, results.run.source) for domain, _ in found],
+            "image": [one.score.image for _, one in found],
             "mIoU": [percent(one.score.mean_iou) for _, one in found],
             "pixel accuracy": [percent(one.score.pixel_accuracy) for _, one in found],
             "picture": [
-                f"[{cell(one.kind)}](<{target}>)"
-                for (_, one), target in zip(found, targets, strict=True)
+                Markdown(f"[{plain_markdown(one.kind)}]({link})")
+                for (_, one), link in zip(found, links, strict=True)
             ],
         }
     )
@@ -85,18 +87,16 @@ def _training(results: ResultsFolder) -> str:
     iterations = sorted({k for series in curves.values() for k in series})[-_EVALUATIONS:]
     if len(iterations) < 2:
         return ""
-    columns = {"iteration": list(map(str, iterations))}
+    columns: dict[str, list[object]] = {"iteration": [*iterations]}
     for domain, series in curves.items():
         values = [series.get(k, float("nan")) for k in iterations]
-        columns[cell(row_label(domain, results.run.source))] = list(map(percent, values))
+        columns[row_label(domain, results.run.source)] = list(map(percent, values))
     return markdown_table(columns)
 
 
 def _conditions(results: ResultsFolder) -> str:
     found = conditions(results)
-    table = markdown_table(
-        {"condition": list(map(cell, found)), "value": list(map(cell, found.values()))}
-    )
+    table = markdown_table({"condition": list(found), "value": list(found.values())})
     config = config_text(results.record.get("config"))
     if config is None:
         return table

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from ...evaluation import ImageScore
 from ...evaluation.markdown import percent
 from ..figures import BLUE, ORANGE, panel
 from ..html import Markup, encode, gallery, picture
+from ..sem_seg import Image
 from .results_folder import Picture
 
 _BINS = 25
@@ -33,13 +35,13 @@ def embedded_pictures(pictures: Mapping[str, Sequence[Picture]], budget: int) ->
         JPEG by name of the file; those that are no image are left out.
     """
     files = [one.file for found in pictures.values() for one in found]
-    stored = {file.name: file.read_bytes() for file in files}
+    stored = {file.name: _read(file) for file in files}
+    images = {name: image for name, image in stored.items() if image is not None}
     for scale in _SCALES:
-        embedded = {name: _shrunk(data, scale) for name, data in stored.items()}
-        known = {name: data for name, data in embedded.items() if data is not None}
-        if sum(map(len, known.values())) <= budget:
+        embedded = {name: _shrunk(image, scale) for name, image in images.items()}
+        if sum(map(len, embedded.values())) <= budget:
             break
-    return known
+    return embedded
 
 
 def show_pictures(pictures: Sequence[Picture], embedded: Mapping[str, bytes]) -> Markup:
@@ -91,10 +93,13 @@ def _mean_ious(images: Sequence[ImageScore]) -> list[float]:
     return [score.mean_iou for score in images if not math.isnan(score.mean_iou)]
 
 
-def _shrunk(data: bytes, scale: float) -> bytes | None:
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if stored is None:
-        return None
-    size = [max(1, round(side * scale)) for side in stored.shape[1::-1]]
-    pixels = cv2.resize(stored, size, interpolation=cv2.INTER_AREA) if scale < 1 else stored
-    return encode(np.ascontiguousarray(pixels[..., ::-1]), quality=_QUALITY)
+def _read(file: Path) -> Image | None:
+    data = np.frombuffer(file.read_bytes(), np.uint8)
+    stored = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    return None if stored is None else np.ascontiguousarray(stored[..., ::-1], np.uint8)
+
+
+def _shrunk(image: Image, scale: float) -> bytes:
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    return encode(np.asarray(pixels, np.uint8), quality=_QUALITY)

@@ -111,23 +111,32 @@ class ResultsFolder:
 def read_results(folder: Path) -> ResultsFolder:
     """Read what there is.
 
+    Where a checkpoint was scored, training left its metrics beside the checkpoint.
+
     Raises:
         BenchmarkFileError: if the benchmark's record is missing or damaged; all else is left out.
     """
+    record = read_benchmark(folder)
+    run = weights_folder(record)
+    places = [folder / METRICS, *([run / METRICS] if run else [])]
     return ResultsFolder(
         folder=folder,
-        record=read_benchmark(folder),
+        record=record,
         details=read_details(folder),
         images=read_images(folder),
-        metrics=_read_metrics(folder / METRICS),
+        metrics=next((_read_metrics(file) for file in places if file.is_file()), {}),
     )
+
+
+def weights_folder(record: Mapping[str, Any]) -> Path | None:
+    """Folder of the checkpoint that was scored; None of a benchmark at the end of training."""
+    weights = record["weights"]
+    return Path(weights).parent if weights else None
 
 
 def _read_metrics(path: Path) -> dict[str, dict[int, float]]:
     """Finite values by name and iteration; what a resumed run did again counts once."""
     metrics: dict[str, dict[int, float]] = {}
-    if not path.is_file():
-        return metrics
     last = -1  # iteration of training
     for line in _json_lines(path):
         iteration = line["iteration"]

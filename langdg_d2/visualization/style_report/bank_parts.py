@@ -11,6 +11,7 @@ from .class_colors import ClassColors
 from .part import Part
 from .tally import PromptTally, mean_known, tally_prompts
 
+COSINES = "cosine.png"
 _MOST_ROWS = 300  # of the table of prompts
 _LONGEST = 300  # characters of a setting
 
@@ -57,7 +58,7 @@ def cosines_part(bank: StyleBank, colors: ClassColors) -> Part:
     )
     return Part(
         section(heading, about, svg(figure, alt), numbers),
-        files={"cosine.png": figure_png(figure)},
+        files={COSINES: figure_png(figure)},
     )
 
 

@@ -12,7 +12,7 @@ from .nearest_patches import SourcePatch
 from .part import Part
 from .search import StyleNeighbors
 
-_SHEET = "nearest_patches.png"
+SHEET = "nearest_patches.png"
 _MOST_PICTURES = 240  # in the page; all are in the file
 _QUALITY = 85  # JPEG
 _GAP = 6  # pixels
@@ -41,10 +41,10 @@ def neighbors_part(bank: StyleBank, found: Sequence[StyleNeighbors], *, own_clas
         pictures += len(around.neighbors.patches)
         if pictures > _MOST_PICTURES:
             left = len(found) - number
-            blocks.append(paragraph(f"The patches of {left} more styles are in {_SHEET}."))
+            blocks.append(paragraph(f"The patches of {left} more styles are in {SHEET}."))
             break
         blocks.append(_one_style(bank, around))
-    return Part(section("Nearest source patches", *blocks), files={_SHEET: _sheet(bank, found)})
+    return Part(section("Nearest source patches", *blocks), files={SHEET: _sheet(bank, found)})
 
 
 def _sheet(bank: StyleBank, found: Sequence[StyleNeighbors]) -> bytes:

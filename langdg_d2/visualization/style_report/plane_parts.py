@@ -40,7 +40,12 @@ def projection_part(bank: StyleBank, colors: ClassColors, *, method: str) -> Par
     # On white whatever the page is: half of the classes' colours are dark.
     shown = picture(png, "Every style as a point, coloured by class and by style prompt")
     about = "Means and standard deviations of all channels of each style, projected to a plane."
-    return Part(section(heading, about, shown), files={f"projection_{method}.png": png})
+    return Part(section(heading, about, shown), files={projection_file(method): png})
+
+
+def projection_file(method: str) -> str:
+    """Name of the picture of a projection."""
+    return f"projection_{method}.png"
 
 
 def distances_part(bank: StyleBank) -> Part:

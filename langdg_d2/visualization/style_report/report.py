@@ -7,13 +7,16 @@ from ...structures.files import write_atomically
 from ...styles import StyleBank, StyleBankError
 from ..html import page
 from ..palettes import Palette
-from .bank_parts import cosines_part, counts_part, origin_part
+from .bank_parts import COSINES, cosines_part, counts_part, origin_part
 from .class_colors import class_colors
-from .patch_part import neighbors_part
-from .plane_parts import distances_part, projection_part
+from .patch_part import SHEET, neighbors_part
+from .plane_parts import distances_part, projection_file, projection_part
+from .projection import METHODS
 from .search import StyleNeighbors
 
 PAGE = "styles.html"
+# Pictures that not every report has.
+_OPTIONAL = (COSINES, SHEET, *map(projection_file, METHODS))
 
 
 def write_style_report(
@@ -30,7 +33,7 @@ def write_style_report(
 
     Args:
         bank: on the CPU.
-        folder: made if need be; files of an earlier report are replaced.
+        folder: made if need be; files of an earlier report are replaced or removed.
         name: of the bank, for the title.
         palette: of the classes.
         projection: method of `project`.
@@ -69,6 +72,8 @@ def write_style_report(
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
+    for name in set(_OPTIONAL) - files.keys():
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         write_atomically(folder / name, content)
     return folder

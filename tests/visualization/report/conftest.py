@@ -17,15 +17,19 @@ from langdg_d2.structures import CITYSCAPES_19
 NAMES = CITYSCAPES_19.names
 
 
-def random_details(rng: np.random.Generator, domain: str, classes: list[str]) -> dict[str, Any]:
+def random_details(
+    rng: np.random.Generator, domain: str, classes: list[str], each_kind: int
+) -> dict[str, Any]:
     """What evaluators tell of a domain; the last class has no pixels."""
     counts = rng.integers(0, 50_000, (len(classes), len(classes)))
     counts[-1] = 0
     images = [[f"{domain} {k}", *rng.uniform(0, 100, 2).tolist()] for k in range(7)]
     pictures = [
-        {"file": f"{domain}_{kind}_1.jpg", "kind": kind, "image": image}
+        {"file": f"{domain}_{kind}_{1 + k // 2}.jpg", "kind": kind, "image": image}
         | {"mIoU": miou, "pixel_accuracy": accuracy}
-        for kind, (image, miou, accuracy) in zip(("worst", "best"), images, strict=False)
+        for k, (kind, (image, miou, accuracy)) in enumerate(
+            zip(["worst", "best"] * each_kind, images, strict=False)
+        )
     ]
     colors = dict(zip(classes, map(list, CITYSCAPES_19.colors), strict=False))
     return {
@@ -43,6 +47,7 @@ def write_results(
     domains: tuple[str, ...] = ("gta5", "acdc_fog", "acdc_night"),
     classes: tuple[str, ...] = NAMES[:5],
     picture: bytes | None = None,
+    each_kind: int = 1,
     **changes: Any,
 ) -> Path:
     """A results folder with everything, of random figures; the first domain is the source."""
@@ -53,7 +58,7 @@ def write_results(
         table |= {f"IoU-{name}": float(rng.uniform(0, 100)) for name in classes}
         results[domain] = {"sem_seg": table | {f"IoU-{classes[-1]}": math.nan}}
     results["mean"] = mean_over_targets(results, source=domains[0])
-    details = {domain: random_details(rng, domain, list(classes)) for domain in domains}
+    details = {domain: random_details(rng, domain, list(classes), each_kind) for domain in domains}
     arguments = {
         "protocol": "full",
         "source": domains[0],

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.evaluation import ImageScore
+from langdg_d2.evaluation.markdown import markdown_table, plain_markdown
 from langdg_d2.visualization.figures import BLUE, ORANGE, rgb
 from langdg_d2.visualization.report.bars import bars_figure
 from langdg_d2.visualization.report.blocks import html_blocks, inline
@@ -180,3 +183,16 @@ def test_markdown_becomes_paragraphs_lists_and_tables() -> None:
         '<div class="wide"><pre>| a | a |\n|---|---|\n| 1 | &lt;2&gt; |</pre></div>'
     )
     assert inline("no end of `code") == "no end of `code"
+
+
+@pytest.mark.parametrize("text", ["a|b", "<i>`x`</i>", r"\`*[x](y)", "\\", r"\|`", "x\n| y"])
+def test_any_text_of_a_table_is_read_back_from_its_markdown(text: str) -> None:
+    table = markdown_table({text: [text, "1"], "b": ["c", text]})
+    assert len(table.splitlines()) == 4
+    shown = escape(" ".join(text.split()))
+    assert re.findall("<t[hd]>(.*?)</t[hd]>", html_blocks(table)) == [
+        *(shown, "b"),
+        *(shown, "c"),
+        *("1", shown),
+    ]
+    assert inline(plain_markdown(text)) == shown

@@ -8,11 +8,15 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from langdg_d2.evaluation import BenchmarkFileError
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization.report import sections, write_report, write_report_of_run
+from langdg_d2.visualization.report import write_report, write_report_of_run
+from langdg_d2.visualization.report.conditions import title
+from langdg_d2.visualization.report.results_folder import read_results
 
 HEADINGS = ["Scores", "IoU per class", "Confusions", "Images", "Training", "Styles", "Conditions"]
 HOSTILE = '<script>alert("1")</script>\'&|`x`'
@@ -84,7 +88,7 @@ def svg_texts(part: str) -> list[str]:
 
 def test_all_sections_are_there_in_order(page: str) -> None:
     assert Reader(page).text_of("h2") == HEADINGS
-    assert "<h1>Benchmark of streets</h1>" in page
+    assert re.search(r"<h1>Benchmark of streets: written\d+/run</h1>", page)
 
 
 def test_figures_of_tables_and_bars_are_those_of_the_record(written: Path, page: str) -> None:
@@ -158,7 +162,7 @@ def test_the_markdown_has_the_same_figures_and_links_to_the_pictures(written: Pa
     headings = re.findall("^## (.*)$", text, flags=re.MULTILINE)
     training = "Mean IoU during training"
     assert headings == [*HEADINGS[:4], training, "Styles", "Conditions"]
-    links = re.findall(r"\]\(<(.*?)>\)", text)
+    links = re.findall(r"\]\((.*?)\)", text)
     assert len(links) == 6
     assert all((written / link).is_file() for link in links)
     results = json.loads((written / "benchmark.json").read_text())["results"]
@@ -171,7 +175,7 @@ def test_a_page_elsewhere_has_the_same_bytes_and_links_back_to_the_pictures(
     written: Path, page: str, tmp_path: Path
 ) -> None:
     other = write_report(written, tmp_path / "pages/new/mine.html")
-    links = re.findall(r"\]\(<(.*?)>\)", other.with_suffix(".md").read_text())
+    links = re.findall(r"\]\((.*?)\)", other.with_suffix(".md").read_text())
     assert all((other.parent / link).is_file() for link in links)
     assert other.read_text() == page
 
@@ -193,6 +197,21 @@ def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixt
     (folder / "benchmark.json").write_text(json.dumps(record | {"config": None}))
     assert Reader(read(folder)).text_of("h2") == ["Scores", "IoU per class", "Conditions"]
     assert not caplog.records
+
+
+def test_a_scored_checkpoint_has_name_and_curves_of_its_training(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    trained = read_results(make_results(tmp_path / "source_only/seed1"))
+    weights = str(trained.folder / "model_final.pth")
+    scored = make_results(tmp_path / "scored", weights=weights)
+    (scored / "metrics.json").rename(tmp_path / "metrics.json")
+    results = read_results(scored)
+    assert results.metrics == trained.metrics != {}
+    assert title(results) == title(trained) == "Benchmark of streets: source_only/seed1"
+    assert title(read_results(make_results(tmp_path / "recipe/seed1"))) != title(trained)
+    (scored / "metrics.json").write_text('{"iteration": 0, "lr": 5}')
+    assert read_results(scored).metrics == {"lr": {0: 5}}
 
 
 def test_damaged_parts_are_told_and_left_out(
@@ -247,8 +266,11 @@ def test_hostile_texts_stay_texts_and_nothing_is_loaded(
     assert "url(" not in page.replace("url(#", "")
     assert "c2VjcmV0" not in page
     text = (folder / "report.md").read_text()
-    for line in text.split("## IoU per class")[0].splitlines()[:4]:
-        assert "<script" not in line.replace("\\<script", "")
+    ours = text.split("\n## \\<script")[0], text.split("## Conditions")[1].split("```")[0]
+    assert "\\<script" in ours[0]
+    assert "\\<script" in ours[1]
+    for part in ours:  # all but the section of the run, which is Markdown already, and the config
+        assert "<script" not in part.replace("\\<script", "")
     block = text.split("<details>")[1]
     assert block.count("````") == 2  # a fence longer than any inside
 
@@ -257,8 +279,14 @@ def test_a_page_of_nine_domains_stays_below_three_megabytes(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     domains = tuple(f"domain_{k}" for k in range(9))
-    names = CITYSCAPES_19.names
-    folder = make_results(tmp_path / "run", domains=domains, classes=names, picture=b"no image")
-    page = read(folder)
-    assert "data:image/jpeg" not in page
-    assert len(page) + sections.PICTURE_BYTES * 4 / 3 + 100_000 < 3_000_000
+    noise = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+    folder = make_results(
+        tmp_path / "run",
+        domains=domains,
+        classes=CITYSCAPES_19.names,
+        picture=cv2.imencode(".jpg", noise)[1].tobytes(),
+        each_kind=3,
+    )
+    page = write_report(folder)
+    assert page.read_text().count("data:image/jpeg") == 9 * 6
+    assert page.stat().st_size < 3_000_000

@@ -75,6 +75,19 @@ def test_foreign_texts_are_neither_markup_nor_formulas(write, make_bank):
     assert len(text) < 1_000_000
 
 
+def test_pictures_of_an_earlier_report_alone_are_removed(write, make_bank, tmp_path):
+    folder = tmp_path / "new/report"
+    patch = SourcePatch(1.5, 2, "a", np.zeros((9, 9, 3), np.uint8))
+    bank = make_bank([0, 1, 2], ["a", "b", "c"], cosines=[(0.1, 0.2)] * 3)
+    _, files = write(bank, neighbors=[StyleNeighbors(0, Neighbors([patch], 1, 1.5))])
+    (folder / "projection_tsne.png").write_bytes(b"earlier")
+    (folder / "mine.png").write_bytes(b"not of a report")
+    optional = {"cosine.png", "nearest_patches.png", "projection_pca.png"}
+    assert optional < set(files)
+    assert set(write(bank)[1]) == {*files, "mine.png"} - {"nearest_patches.png"}
+    assert set(write(make_bank([1], [""]))[1]) == {*files, "mine.png"} - optional
+
+
 def test_an_empty_bank_is_refused_by_name(write, make_bank, tmp_path):
     with pytest.raises(StyleBankError, match="'my <bank>' holds no style"):
         write(make_bank([], []))
