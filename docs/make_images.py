@@ -104,8 +104,8 @@ def app(experiment: Path, browser: Browser, folder: Path) -> None:
         page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(PATIENCE)
         page.goto(address)
-        page.set_input_files("#file input[type=file]", str(experiment / "datasets" / CLEAR))
         page.get_by_label(RECIPE).check()
+        page.set_input_files("#file input[type=file]", str(experiment / "datasets" / CLEAR))
         page.wait_for_selector("#overlay img")
         page.get_by_role("tab", name="Restyle").click()
         page.fill("#prompt :is(input, textarea)", STYLE)
@@ -139,9 +139,8 @@ def main() -> None:
         styles(experiment, folder / "styles")
         report(experiment, browser, folder)
         app(experiment, browser, folder)
-    for plot in ("mean", "looks"):
-        shutil.copy(experiment / f"targets/{plot}.png", IMAGES / f"streets_{plot}.png")
-    save(Image.open(experiment / "targets/predictions.png"), "streets_predictions", width=1600)
+    for name in ("mean", "looks", "predictions"):
+        save(Image.open(experiment / f"targets/{name}.png"), f"streets_{name}", width=1600)
 
 
 if __name__ == "__main__":

@@ -124,25 +124,18 @@ class LiveStyles:
         _require_clip(segmentor.backbone, header)
         before = _predict(segmentor, image)
         labels = torch.from_numpy(before.classes)[None]
-        bank = miner.mine(
-            torch.from_numpy(image).permute(2, 0, 1)[None],
-            labels,
-            header=header,
-            generator=torch.Generator().manual_seed(0),
-        )
-        mixer = PatchStyleMixer(
+        images = torch.from_numpy(image).permute(2, 0, 1)[None]
+        generator = torch.Generator().manual_seed(0)
+        bank = miner.mine(images, labels, header=header, generator=generator)
+        styles = BankStyles(
+            bank=bank,
             grid=grid,
-            styles=BankStyles(
-                bank=bank,
-                grid=grid,
-                class_names=prompts.class_names,
-                ignore_label=prompts.ignore_label,
-            ),
-            weights=ConstantWeights(value=own_share),
+            class_names=prompts.class_names,
+            ignore_label=prompts.ignore_label,
         )
-        mixer.styles.prepare(segmentor.backbone)
-        patch_classes = grid.majority(labels)
-        after = _predict(segmentor, image, mixer, patch_classes)
+        styles.prepare(segmentor.backbone)
+        mixer = PatchStyleMixer(grid=grid, styles=styles, weights=ConstantWeights(value=own_share))
+        after = _predict(segmentor, image, mixer, grid.majority(labels))
         return Restyled(before=before, after=after, bank=bank)
 
     def _target_prompts(self, style: str, name_classes: bool) -> TargetPrompts:

@@ -119,6 +119,7 @@ def test_command_writes_a_row_for_each_style_prompt_and_a_column_for_each_look(
     assert {row[0].split()[0] for row in rows[1:-1]} <= named
     cosines = np.array([[float(cell) for cell in row[1:-1]] for row in rows[1:-1]])
     assert np.nanmax(np.abs(cosines)) <= 1
-    assert np.isfinite(cosines).mean() > 0.5
+    known = np.isfinite(cosines)  # a class with few patches is known in none or some of the looks
+    assert known.all(axis=1).any()
     assert all(float(cell) > 0 for cell in rows[-1][1:-1])
     assert (tmp_path / "out/directions.png").stat().st_size > 10_000
