@@ -10,7 +10,6 @@ the path, or the one that the environment variable CHROMIUM names.
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from detectron2.config import LazyConfig
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
@@ -71,16 +71,18 @@ def demo(experiment: Path, folder: Path) -> None:
 
 def styles(experiment: Path, folder: Path) -> None:
     """The styles that the recipe was trained with, in a plane."""
-    config = (experiment / "full/seed1/config.yaml").read_text()
-    bank = re.search(r"^  bank: (.+)$", config, re.MULTILINE)[1]
+    bank = LazyConfig.load(str(experiment / "full/seed1/config.yaml")).styles.bank
     subprocess.run(command("show_styles", bank, "--output", folder), check=True)
     save(Image.open(folder / "projection_pca.png"), "styles", width=1400)
 
 
 def report(experiment: Path, browser: Browser, folder: Path) -> None:
     """The upper part of the recipe's report."""
+    written = folder / "report.html"
+    scores = experiment / "full/seed1/targets"
+    subprocess.run(command("write_report", scores, "--output", written), check=True)
     page = browser.new_page(viewport={"width": 1200, "height": 1500})
-    page.goto((experiment / "full/seed1/targets/report.html").resolve().as_uri())
+    page.goto(written.as_uri())
     page.screenshot(path=folder / "report.png")
     save(Image.open(folder / "report.png"), "report", width=1000)
 
@@ -116,11 +118,16 @@ def app(experiment: Path, browser: Browser, folder: Path) -> None:
     save(Image.open(folder / "app.png"), "app", width=1300)
 
 
+def chromium_path() -> str | None:
+    """Where a browser is that pages can be opened in; None if there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = chromium_path()
     if path is None:
         sys.exit("there is no Chromium to photograph pages in: apt-get install chromium")
     with sync_playwright() as driver:

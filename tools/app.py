@@ -21,7 +21,7 @@ from functools import partial
 from langdg_d2.app import Actions, Limits, LiveStyles
 from langdg_d2.engine import told_errors
 from langdg_d2.modeling import ClipWeightsError
-from langdg_d2.visualization import PALETTES, PRECISIONS, load_predictors
+from langdg_d2.visualization import parse_with_predictors, predictors_of
 
 _LIMITS = Limits()
 
@@ -32,9 +32,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
-    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
-    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
     add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
     add("--megabytes", type=int, default=_LIMITS.megabytes, metavar="N", help="of an upload [64]")
@@ -43,12 +40,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--longest-side", type=int, default=_LIMITS.longest_side, metavar="PIXELS",
         help="larger images are scaled down first [2048]",
     )  # fmt: skip
-    add("--palette", choices=PALETTES, default="cityscapes", help="to open with [cityscapes]")
-    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    args = parser.parse_args(arguments)
-    if args.names and len(args.names) != len(args.checkpoint):
-        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
+    args = parse_with_predictors(parser, arguments)
     if min(args.megabytes, args.frames, args.longest_side) < 1:
         parser.error("--megabytes, --frames and --longest-side must be 1 or more")
     return args
@@ -56,11 +48,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def build_actions(args: argparse.Namespace) -> Actions:
     """Load everything that the page will need."""
-    predictors = load_predictors(
-        *(args.config_file, args.checkpoint, args.names),
-        overrides=args.opts,
-        precision=args.precision,
-    )
+    predictors = predictors_of(args)
     styles: LiveStyles | str
     try:
         styles = LiveStyles.from_config(args.config_file, args.opts)

@@ -20,8 +20,6 @@ from tqdm import tqdm
 
 from langdg_d2.engine import told_errors
 from langdg_d2.visualization import (
-    PALETTES,
-    PRECISIONS,
     VIEWS,
     Camera,
     MediaError,
@@ -29,9 +27,10 @@ from langdg_d2.visualization import (
     Window,
     draw_panels,
     find_sources,
-    load_predictors,
     palette_named,
+    parse_with_predictors,
     predict_frames,
+    predictors_of,
     sinks_for,
 )
 from langdg_d2.visualization.frame_sinks import Image, write_sources
@@ -44,26 +43,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
-    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
-    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
     add("--input", nargs="+", default=[], metavar="PATH", help="files, folders, patterns")
     add("--webcam", type=int, metavar="N", help="camera number; Ctrl-C ends the recording")
     add("--output", type=Path, metavar="PATH", help="folder, or the file of a single input")
     add("--window", action="store_true", help="show instead of writing; Q or Escape ends")
     add("--views", nargs="+", choices=VIEWS, default=["overlay"], help="what is drawn [overlay]")
-    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
     add("--longest-side", type=int, default=2048, metavar="PIXELS", help="of a panel [2048]")
     add("--batch-size", type=int, default=1, metavar="N", help="images at once [1]")
-    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    args = parser.parse_args(arguments)
+    args = parse_with_predictors(parser, arguments)
     if bool(args.input) == (args.webcam is not None):
         parser.error("expected either --input or --webcam")
     if (args.output is None) != args.window:
         parser.error("expected either --output or --window")
-    if args.names and len(args.names) != len(args.checkpoint):
-        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
     if min(args.batch_size, args.longest_side) < 1:
         parser.error("--batch-size and --longest-side must be 1 or more")
     return args
@@ -77,9 +68,8 @@ def show(args: argparse.Namespace) -> list[str]:
         if args.window
         else sinks_for(sources, args.output)
     )
-    settings = {"overrides": args.opts, "precision": args.precision}
-    predictors = load_predictors(args.config_file, args.checkpoint, args.names, **settings)
-    write_sources(sources, sinks, partial(pictures, predictors=predictors, args=args))
+    draw = partial(pictures, predictors=predictors_of(args), args=args)
+    write_sources(sources, sinks, draw)
     return [problem for source in sources for problem in source.problems]
 
 

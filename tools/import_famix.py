@@ -18,17 +18,14 @@ Nothing in the files is executed. `key=value` after the options changes the conf
 """
 
 import logging
-import sys
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from detectron2.config import LazyConfig, instantiate
-from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2.engine import apply_overrides
-from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.engine import apply_overrides, told_errors
 from langdg_d2.modeling.checkpoint_files import read_weights, write_weights
 from langdg_d2.modeling.official_weights import from_official, to_official
 from langdg_d2.styles import StyleBank
@@ -106,14 +103,11 @@ def parse(arguments: list[str] | None) -> Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Convert one file; without arguments, the one that the command line names."""
     args = parse(arguments)
-    try:
+    with told_errors(prefix="import_famix"):
         if Path(args.output).exists():
             raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
         cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
         (convert_checkpoint if args.checkpoint else convert_style_bank)(cfg, args)
-    except (OSError, ValueError, KeyError, ClipWeightsError, OverrideParseException) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error  # its own text is quoted
-        sys.exit(f"import_famix: {message}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ folders. `--output FILE.md` also writes FILE.csv, unrounded; without it the tabl
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from langdg_d2.engine import told_errors
 from langdg_d2.evaluation import (
-    BenchmarkFileError,
     read_benchmark,
     summarize_runs,
     summary_csv,
@@ -33,10 +32,8 @@ def main() -> None:
         parser.error(f"--output {args.output}: expected a name that ends in .md")
     if len(set(args.runs)) < len(args.runs):
         parser.error("a run is given twice")
-    try:
+    with told_errors():
         summary = summarize_runs({run: read_benchmark(run) for run in args.runs})
-    except BenchmarkFileError as error:
-        sys.exit(f"error: {error}")
     if args.output is None:
         print(summary_markdown(summary), end="")
         return

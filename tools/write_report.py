@@ -9,10 +9,9 @@ left out.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from langdg_d2.evaluation import BenchmarkFileError
+from langdg_d2.engine import told_errors
 from langdg_d2.visualization import write_report
 
 
@@ -28,10 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.output and args.output.suffix != ".html":
         parser.error(f"--output {args.output}: expected a name that ends in .html")
-    try:
+    with told_errors():
         print(write_report(args.folder, args.output))
-    except (BenchmarkFileError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

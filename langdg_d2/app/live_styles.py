@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from ..engine import apply_overrides
+from ..evaluation import unwrapped
 from ..modeling import ClipResNet, FeatureAugmentation, LangDGSegmentor
 from ..styles import (
     BankHeader,
@@ -158,14 +159,12 @@ def _partial(node: DictConfig, *, without: str) -> "partial[Any]":
 
 
 def _segmentor(model: nn.Module) -> LangDGSegmentor:
-    while not isinstance(model, LangDGSegmentor):
-        inner = getattr(model, "model", None)
-        if not isinstance(inner, nn.Module):
-            raise ValueError(
-                f"a {type(model).__name__} has no features to restyle, expected a LangDGSegmentor"
-            )
-        model = inner
-    return model
+    *_, network = unwrapped(model)
+    if not isinstance(network, LangDGSegmentor):
+        raise ValueError(
+            f"a {type(network).__name__} has no features to restyle, expected a LangDGSegmentor"
+        )
+    return network
 
 
 def _require_clip(backbone: ClipResNet, header: BankHeader) -> None:

@@ -5,7 +5,7 @@ from .confusion import ConfusionMatrix
 from .details import read_details, read_images
 from .evaluator import StreamingSemSegEvaluator
 from .image_scores import ImageScore, predicted_classes
-from .inference import build_inference, inference_name
+from .inference import build_inference, inference_name, unwrapped
 from .multi_domain import evaluate_domains
 from .multi_scale import MultiScaleInference
 from .predictions import PredictionWriter
@@ -52,5 +52,6 @@ __all__ = [
     "summarize_runs",
     "summary_csv",
     "summary_markdown",
+    "unwrapped",
     "write_benchmark",
 ]

@@ -1,6 +1,6 @@
 """The inference variants as one choice, and its name for tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
@@ -38,6 +38,13 @@ def build_inference(
     if flip or scales not in ([1], (1,)):
         model = MultiScaleInference(model=model, scales=scales, flip=flip)
     return model
+
+
+def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
+    """A model and what it wraps, as `build_inference` does, the network itself last."""
+    yield model
+    if isinstance(inner := getattr(model, "model", None), nn.Module):
+        yield from unwrapped(inner)
 
 
 def inference_name(model: nn.Module) -> str:

@@ -10,6 +10,7 @@ from .palettes import PALETTES, Palette, palette_named
 from .panels import VIEWS, draw_panels, draw_view
 from .prediction import Prediction
 from .predictor import PRECISIONS, Predictor, load_predictors, model_names, predict_frames
+from .predictor_options import parse_with_predictors, predictors_of
 from .report import write_report, write_report_of_run
 from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
 from .window import Window
@@ -36,7 +37,9 @@ __all__ = [
     "load_predictors",
     "model_names",
     "palette_named",
+    "parse_with_predictors",
     "predict_frames",
+    "predictors_of",
     "read_image",
     "side_by_side",
     "sinks_for",

@@ -21,7 +21,7 @@ from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
 from ..engine import StrictCheckpointer, apply_overrides, memory_format
-from ..evaluation import build_inference
+from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from .images import read_image, to_rgb
 from .prediction import Prediction
@@ -253,14 +253,11 @@ def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
 
 def _least_side(model: nn.Module) -> int:
     """Of images, in pixels; 1 for models that are not known."""
-    scale = 1.0
-    while not isinstance(model, LangDGSegmentor):
-        scale = min(getattr(model, "scales", [scale]))
-        inner = getattr(model, "model", None)
-        if not isinstance(inner, nn.Module):
-            return 1
-        model = inner
-    stride = max(feature.stride for feature in model.backbone.output_shape().values())
+    *wrappers, network = unwrapped(model)
+    if not isinstance(network, LangDGSegmentor):
+        return 1
+    scale = min(scale for one in (*wrappers, network) for scale in getattr(one, "scales", (1.0,)))
+    stride = max(feature.stride for feature in network.backbone.output_shape().values())
     # Of the layers that halve, all but the first round down, and each must leave a pixel.
     return math.ceil((stride - 1) / scale)
 

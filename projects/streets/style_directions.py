@@ -10,7 +10,6 @@ Writes a table and a heat map: mean cosine of the shifts from the source, by sty
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from streets.files import write_whole
 from tabulate import tabulate
 from tqdm import tqdm
 
-from langdg_d2.engine import apply_overrides
+from langdg_d2.engine import apply_overrides, told_errors
 from langdg_d2.structures import PatchGrid
-from langdg_d2.styles import StyleBank, StyleBankError
+from langdg_d2.styles import StyleBank
 from langdg_d2.styles.checking import check_bank
 from langdg_d2.visualization.style_report import PatchReader
 from langdg_d2.visualization.style_report.tally import style_prompts
@@ -128,11 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     os.environ["DETECTRON2_DATASETS"] = str(args.data)
     cfg = apply_overrides(LazyConfig.load(str(CONFIG)), args.opts)
-    try:
+    with told_errors():
         bank = StyleBank.merge([StyleBank.load(path) for path in args.bank])
         found = compare(cfg, bank, build_reader(cfg, bank, args.data))
-    except (OSError, StyleBankError) as error:
-        sys.exit(f"error: {error}")
     pack = instantiate(cfg.styles.mining.miner.prompts.style_prompts)
     rows = mean_by_prompt(bank, found, pack)
     text = table(rows, found.look_lengths)

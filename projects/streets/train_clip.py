@@ -9,7 +9,6 @@ A run that was cut goes on where it stopped when it is started again.
 import argparse
 import json
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_
 from streets.clip.zero_shot import rendered_accuracy, zero_shot
 from streets.files import write_whole
 
+from langdg_d2.engine import told_errors
 from langdg_d2.modeling import load_clip
 
 _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     options = argument_parser().parse_args(arguments)
     settings = _settings(options)
-    try:
+    with told_errors():
         scenes, held_out = _draw_scenes(options)
         trainer = ClipTrainer(
             clip_name=str(options.config),
@@ -136,8 +136,6 @@ def main(arguments: list[str] | None = None) -> None:
             checkpoint=options.output / "checkpoint.pt",
             workers=options.workers,
         )
-    except (ValueError, FileExistsError) as error:
-        sys.exit(f"error: {error}")
     weights = options.output / "small_clip.safetensors"
     write_weights(weights, trainer.train())
     clip = load_clip(name=str(options.config), weights=str(weights))

@@ -8,8 +8,7 @@ CHROMIUM names. No window opens. To run it alone:
 """
 
 import io
-import os
-import shutil
+import runpy
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -31,7 +30,7 @@ playwright = pytest.importorskip(
 )
 expect = playwright.expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAKE_IMAGES = Path(__file__).parents[2] / "docs/make_images.py"  # also needs a browser
 SETTLED = 2_000  # milliseconds in which a result would have been shown
 PATIENCE = 120_000  # milliseconds, for machines that do other things as well
 INPUT = "#file input[type=file]"
@@ -49,7 +48,7 @@ def address(actions: Actions) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = runpy.run_path(str(MAKE_IMAGES))["chromium_path"]()
     if path is None:
         pytest.skip("there is no Chromium to open the page in: apt-get install chromium")
     expect.set_options(timeout=PATIENCE)

@@ -1,0 +1,34 @@
+"""How commands are told which checkpoints to predict with, and in which colours to draw."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from .palettes import PALETTES
+from .predictor import PRECISIONS, Predictor, load_predictors
+
+
+def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """Parse a command's options and those of its checkpoints, which are added here.
+
+    Args:
+        parser: with the command's own options; ends the process where names and checkpoints are
+            not equally many.
+        arguments: None for the process's own.
+    """
+    add = parser.add_argument_group("checkpoints").add_argument
+    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
+    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
+    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
+    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
+    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if args.names and len(args.names) != len(args.checkpoint):
+        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
+    return args
+
+
+def predictors_of(args: Namespace) -> dict[str, Predictor]:
+    """Load what `parse_with_predictors` was told, see `load_predictors`."""
+    settings = {"overrides": args.opts, "precision": args.precision}
+    return load_predictors(args.config_file, args.checkpoint, args.names, **settings)
