@@ -51,7 +51,7 @@ def build_actions(args: argparse.Namespace) -> Actions:
     predictors = predictors_of(args)
     styles: LiveStyles | str
     try:
-        styles = LiveStyles.from_config(args.config_file, args.opts)
+        styles = LiveStyles.from_config(args.config_file[0], args.opts)
     except ClipWeightsError as error:
         styles = f"no style can be mined without CLIP: {error}"
         print(f"warning: {styles}", file=sys.stderr)

@@ -27,6 +27,7 @@ class StrictCheckpointer(DetectionCheckpointer):
         return self.checkpointables["trainer"].iter + 1 if resumed else 0
 
     def _load_file(self, filename: str) -> Any:
+        self._file = filename  # that weights come from, for errors
         return read_checkpoint(filename)
 
     def _load_model(self, checkpoint: Any) -> Any:
@@ -35,8 +36,9 @@ class StrictCheckpointer(DetectionCheckpointer):
         unfit = sorted({*incompatible.missing_keys, *misshapen})
         if unfit:
             raise ValueError(
-                f"the checkpoint does not fit the model: {len(unfit)} weights are missing in it or "
-                f"have another shape, such as {unfit[:3]}. Use the config it was trained with"
+                f"checkpoint '{self._file}' does not fit the model: {len(unfit)} weights are "
+                f"missing in it or have another shape, such as {unfit[:3]}. Use the "
+                "config it was trained with"
             )
         return incompatible
 

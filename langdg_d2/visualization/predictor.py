@@ -219,22 +219,25 @@ def model_names(checkpoints: Sequence[str]) -> list[str]:
 
 
 def load_predictors(
-    config_file: str,
+    config_files: Sequence[str],
     checkpoints: Sequence[str],
     names: Sequence[str] | None = None,
     **settings: Any,
 ) -> dict[str, Predictor]:
-    """Predictors of one config by name, to be compared.
+    """Predictors by name, to be compared.
 
     Args:
-        config_file: LazyConfig file. It is Python code: use only those you trust.
+        config_files: LazyConfig file of all, or one for each. They are Python code: use only those
+            you trust.
         checkpoints: files of weights.
         names: of the checkpoints; `model_names` of their files if None.
         settings: further arguments of `Predictor.from_config`.
 
     Raises:
-        ValueError: if there are not as many different names as checkpoints.
+        ValueError: if there are not as many different names as checkpoints, or as many configs.
     """
+    if len(config_files) == 1:
+        config_files = [*config_files] * len(checkpoints)
     names = model_names(checkpoints) if names is None else names
     if not len(names) == len(set(names)) == len(checkpoints):
         raise ValueError(
@@ -242,8 +245,8 @@ def load_predictors(
             "no two alike"
         )
     return {
-        name: Predictor.from_config(config_file, checkpoint, **settings)
-        for name, checkpoint in zip(names, checkpoints, strict=True)
+        name: Predictor.from_config(config, checkpoint, **settings)
+        for name, config, checkpoint in zip(names, config_files, checkpoints, strict=True)
     }
 
 

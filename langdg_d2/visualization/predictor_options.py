@@ -11,20 +11,26 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
     """Parse a command's options and those of its checkpoints, which are added here.
 
     Args:
-        parser: with the command's own options; ends the process where names and checkpoints are
-            not equally many.
+        parser: with the command's own options; ends the process where there are not as many names
+            or configs as checkpoints.
         arguments: None for the process's own.
     """
     add = parser.add_argument_group("checkpoints").add_argument
-    add("--config-file", required=True, metavar="FILE", help="config of the checkpoints")
+    add(
+        "--config-file", required=True, nargs="+", metavar="FILE",
+        help="of all checkpoints, or one for each",
+    )  # fmt: skip
     add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
     add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
     add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
     add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     args = parser.parse_args(arguments)
-    if args.names and len(args.names) != len(args.checkpoint):
-        parser.error(f"{len(args.names)} names for {len(args.checkpoint)} checkpoints")
+    count = len(args.checkpoint)
+    if args.names and len(args.names) != count:
+        parser.error(f"{len(args.names)} names for {count} checkpoints")
+    if len(args.config_file) not in (1, count):
+        parser.error(f"{len(args.config_file)} configs for {count} checkpoints")
     return args
 
 

@@ -151,6 +151,32 @@ def test_images_and_clips_go_to_one_folder(
     assert listing(out) == ["a.png", "drive.mp4"]
 
 
+def test_checkpoints_of_two_architectures_stand_side_by_side(
+    tool: ModuleType,
+    images: Path,
+    checkpoints: list[str],
+    overrides: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    configs = [tmp_path / "usual.yaml", tmp_path / "narrow.yaml"]
+    for file, channels in zip(configs, (48, 5), strict=True):
+        changes = [*overrides, f"model.sem_seg_head.low_level_channels={channels}"]
+        cfg = apply_overrides(LazyConfig.load(CONFIG), changes)
+        cfg.model.backbone.tower.weights = None
+        LazyConfig.save(cfg, str(file))
+    torch.save({"model": instantiate(cfg.model).state_dict()}, tmp_path / "narrow.pth")
+    options = ["--checkpoint", checkpoints[0], tmp_path / "narrow.pth", "--input", images / "a.png"]
+    command = list(map(str, [*options, "--output", tmp_path / "out.png", "--config-file"]))
+    assert tool.main([*command, *map(str, configs)]) == 0
+    assert read_image(tmp_path / "out.png").shape[1] > 2 * 96
+    with pytest.raises(SystemExit, match=r"narrow\.pth' does not fit the model"):
+        tool.main([*command, str(configs[0])])
+    with pytest.raises(SystemExit):
+        tool.main([*command, *map(str, [*configs, CONFIG])])
+    assert "3 configs for 2 checkpoints" in capsys.readouterr().err
+
+
 def test_images_that_cannot_be_predicted_are_reported_and_the_others_are_drawn(
     demo: Callable[..., int],
     images: Path,
