@@ -1,9 +1,11 @@
 """The loss, training that can stop and go on, and the weights it leaves."""
 
+import json
 import math
 import runpy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -229,9 +231,44 @@ def test_no_scene_of_clips_training_can_be_in_a_benchmark() -> None:
     assert not {"noisy_camera", *VALIDATION_LOOKS} & set(WORLD_LOOKS)
 
 
-def test_the_command_asks_for_an_output_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    command = Path(__file__).parents[1] / "train_clip.py"
-    main: Callable[[list[str]], None] = runpy.run_path(str(command))["main"]
+@pytest.fixture
+def train_clip(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    """The command with small scenes, tested in one look on a crop of every class."""
+    main = runpy.run_path(str(CLIP.parents[1] / "train_clip.py"))["main"]
+    small = partial(PoolSettings, height=64, width=128)
+    short = partial(zero_shot, look_names=LOOK_NAMES[:1])
+    monkeypatch.setitem(main.__globals__, "PoolSettings", small)
+    monkeypatch.setitem(main.__globals__, "zero_shot", short)
+    monkeypatch.setitem(main.__globals__, "_CROPS_PER_CLASS", 1)
+    return main
+
+
+def test_the_command_leaves_weights_and_a_card_of_their_figures(
+    train_clip: Callable[[list[str]], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"scenes": 60, "held-out": 60, "rendered": 2, "steps": 2, "images": 6, "workers": 0}
+    options = " ".join(f"--{name} {count}" for name, count in counts.items())
+    command = f"--output {tmp_path} {options}".split()
+    train_clip(command)
+    weights = tmp_path / "small_clip.safetensors"
+    assert str(weights) in capsys.readouterr().out
+    clip = load_clip(name=str(CLIP), weights=str(weights))
+    results = json.loads((tmp_path / "clip.json").read_text())
+    held_out = open_pool(tmp_path / "held_out")
+    arguments = {"pool": held_out, "crops_per_class": 1, "look_names": LOOK_NAMES[:1]}
+    again = zero_shot(clip.eval(), clip_name=str(CLIP), **arguments)
+    assert results["crops"] == again["crops"]
+    assert results["class_accuracy"] == pytest.approx(again["class_accuracy"], abs=0.01)
+    card = (tmp_path / "README.md").read_text()
+    assert f"| **all named** | {100 * results['class_accuracy']:.1f} |" in card
+    assert "train_clip.py --output output/small_clip --scenes 60 --held-out 60" in card
+    with pytest.raises(SystemExit, match="other output folder"):
+        train_clip([*command, "--lr", "0.5"])
+
+
+def test_the_command_asks_for_an_output_folder(
+    train_clip: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main([])
+        train_clip([])
     assert "--output" in capsys.readouterr().err
