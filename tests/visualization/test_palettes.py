@@ -33,6 +33,8 @@ MERGED = {
     "deuteranopia": [[163, 92, 40], [104, 121, 40]],
     "tritanopia": [[120, 140, 200], [110, 145, 150]],
 }
+# How many times as far apart the safe colours are as the benchmark's, at least.
+LEAST_GAIN = {"normal": 1.0, "protanopia": 2.5, "deuteranopia": 2.5, "tritanopia": 2.0}
 
 
 def lab(colors: list, simulation: str = "normal") -> np.ndarray:
@@ -65,9 +67,7 @@ def test_safe_colours_are_far_apart_for_everybody_and_farther_than_the_benchmark
         least_distance(PALETTES[name].colors, simulation) for name in ("colorblind", "cityscapes")
     )
     assert safe >= 17
-    assert safe > default
-    if simulation != "normal":
-        assert safe > 2 * default
+    assert safe > LEAST_GAIN[simulation] * default
 
 
 def test_safe_colours_stand_out_from_the_white_of_the_legend() -> None:
