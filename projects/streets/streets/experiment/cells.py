@@ -119,11 +119,21 @@ def _eight(freeze: bool, augment: bool, mix: bool) -> Cell:
 
 
 _EIGHT = tuple(_eight(freeze, *restyling) for freeze in (False, True) for restyling in _RESTYLING)
-# Source-only fine-tuning and, frozen, all but augmentation without mixing.
-_WITH_ADAMW = ("freeze_nothing_no_restyling", "no_restyling", "source_styles", FULL)
+# A batch gives a style for each of its classes, and few scenes make few batches.
+_MORE_STYLES = Cell(
+    name="more_styles",
+    title="the recipe, mined in batches of 4",
+    freeze=True,
+    augment="text, more styles",
+    mix=True,
+    overrides=("styles.mining.batches.batch_size=4",),
+)
+_SOURCE_ONLY, _FROZEN = "freeze_nothing_no_restyling", "no_restyling"
+_WITH_ADAMW = (_SOURCE_ONLY, _FROZEN, "source_styles", FULL, _MORE_STYLES.name)
 _CELLS = (
     *_EIGHT,
-    *(_with_adamw(cell) for cell in _EIGHT if cell.name in _WITH_ADAMW),
+    _MORE_STYLES,
+    *(_with_adamw(cell) for cell in (*_EIGHT, _MORE_STYLES) if cell.name in _WITH_ADAMW),
     _noise("noise_styles", "faint noise for text", 20.0),
     # Shifts statistics as far as mining does.
     _noise("strong_noise_styles", "noise as strong as text", 5.0),

@@ -35,7 +35,7 @@ def tiny(tmp_path: Path) -> list[str]:
         "dataloader.crop_size=[48,96]",
         "dataloader.train.num_workers=0",
         "dataloader.train.total_batch_size=2",
-        "styles.mining.batches.batch_size=4",
+        "styles.mining.batches.batch_size=8",
         "styles.mining.num_workers=0",
         "train.log_period=1",
     ]

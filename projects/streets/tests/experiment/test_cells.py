@@ -105,7 +105,13 @@ def test_cells_with_adamw_change_the_optimizer_and_nothing_else(
     assert [key for key, _ in changes(*map(unresolved, cfgs))] == ["optimizer"]
     cfgs[1].optimizer.params.model = torch.nn.Linear(2, 2)
     assert isinstance(instantiate(cfgs[1].optimizer), torch.optim.AdamW)
-    assert [cell.of_eight for cell in cells] == [True, False]
+    assert not CELLS[name].of_eight
+
+
+def test_smaller_batches_are_mined_for_more_styles_and_nothing_else(experiment: Experiment) -> None:
+    cfgs = [experiment.cell_config(CELLS[name], 1) for name in ("full", "more_styles")]
+    assert dict(changes(*map(unresolved, cfgs))) == {"styles.mining.batches.batch_size": 4}
+    assert [cfg.styles.mining.settings.batch_size for cfg in cfgs] == [8, 4]
 
 
 def test_styles_are_driving_conditions_and_in_one_cell_art(experiment: Experiment) -> None:

@@ -117,7 +117,8 @@ def test_banks_are_shared_by_cells_with_the_same_mining_and_seed(
     assert {name for name, bank in banks.items() if bank == banks["full"]} == of_text
     of_source = {"source_styles", "source_styles_adamw", "freeze_nothing_source_styles"}
     assert {n for n, bank in banks.items() if bank == banks["source_styles"]} == of_source
-    assert len({bank for bank in banks.values() if bank}) == 5
+    assert banks["more_styles"] == banks["more_styles_adamw"]
+    assert len({bank for bank in banks.values() if bank}) == 6
     none = {
         *("noise_styles", "no_jitter", "oracle", "no_restyling"),
         *("strong_noise_styles", "no_restyling_adamw"),
