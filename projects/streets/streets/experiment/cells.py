@@ -41,7 +41,6 @@ def _replaced(key: str, call: str) -> tuple[str, str]:
 
 _STYLES = "langdg_d2.styles"
 _MIXER = "styles.augmentation.mixer"
-_JITTER = "dataloader.train.mapper.augmentations.1"
 
 _FREE = ("model.backbone.trainable=[stem,layer1,layer2,layer3,layer4]",)
 _NO_RESTYLING = ("styles.bank=null", "styles.augmentation=null")
@@ -60,7 +59,6 @@ _ADAMW = _replaced(
     "{_target_:torch.optim.AdamW,lr:0.002,weight_decay:0.01,params:"
     "{_target_:langdg_d2.engine.parameter_groups,base_lr:0.002,backbone_lr_factor:0.1}}",
 )
-_NO_JITTER = tuple(f"{_JITTER}.{what}=0" for what in ("brightness", "contrast", "saturation"))
 
 
 FULL = "full"
@@ -160,14 +158,6 @@ _CELLS = (
         augment="text, no patches",
         mix=True,
         overrides=_WHOLE_IMAGE,
-    ),
-    Cell(
-        name="no_jitter",
-        title="freeze, no colour jitter",
-        freeze=True,
-        augment=NONE,
-        mix=False,
-        overrides=(*_NO_RESTYLING, *_NO_JITTER),
     ),
     # With AdamW, for the paper's SGD would need more iterations to train everything.
     Cell(

@@ -120,7 +120,7 @@ def test_banks_are_shared_by_cells_with_the_same_mining_and_seed(
     assert banks["more_styles"] == banks["more_styles_adamw"]
     assert len({bank for bank in banks.values() if bank}) == 6
     none = {
-        *("noise_styles", "no_jitter", "oracle", "no_restyling"),
+        *("noise_styles", "oracle", "no_restyling"),
         *("strong_noise_styles", "no_restyling_adamw"),
         *("freeze_nothing_no_restyling", "freeze_nothing_no_restyling_adamw"),
     }
