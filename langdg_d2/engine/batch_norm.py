@@ -1,6 +1,5 @@
 """BatchNorm over all processes, so that 8 processes x 1 image train like 1 process x 8 images."""
 
-import torch
 from detectron2.layers import NaiveSyncBatchNorm
 from torch import nn
 
@@ -8,7 +7,8 @@ from torch import nn
 def synchronize_batch_norm(model: nn.Module) -> None:
     """Replace, in place, every trainable BatchNorm2d by one that shares statistics.
 
-    Frozen BatchNorm uses its running statistics and needs no sharing. State dicts keep their keys.
+    Frozen BatchNorm uses its running statistics and needs no sharing. State dicts keep their keys,
+    and parameters and buffers stay the ones they are.
     On the CPU, where torch's own version does not run, Detectron2's does; it assumes that all
     processes hold equally many values, which Detectron2's training loader guarantees for crops of
     one size.
@@ -22,7 +22,8 @@ def synchronize_batch_norm(model: nn.Module) -> None:
 def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
     if norm.weight.device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-    with torch.device(norm.weight.device):
-        shared = NaiveSyncBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
-    shared.load_state_dict(norm.state_dict())
+    shared = NaiveSyncBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    # The same tensors, not copies: an optimizer may hold them already.
+    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
+        setattr(shared, name, tensor)
     return shared

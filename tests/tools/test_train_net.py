@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.engine import default_argument_parser
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 TOOL = str(ROOT / "tools/train_net.py")
@@ -116,6 +117,29 @@ def test_two_processes_train_and_write_one_set_of_files(run, run_here, tmp_path)
     # One process scores the same checkpoint alike: no image is lost or counted twice.
     run_here("--eval-only")
     assert scores(out) == trained
+
+
+def test_two_processes_follow_the_losses_of_one_with_the_same_total_batch(
+    run, run_here, tmp_path, datasets
+):
+    image = next((datasets / "gta5/images").iterdir())
+    width, height = Image.open(image).size
+    augmentations = "dataloader.train.mapper.augmentations"
+    nothing_random = [
+        *("styles.bank=null", "styles.augmentation=null", "model.sem_seg_head.dropout=0"),
+        f"dataloader.crop_size=[{height},{width}]",
+        *(f"{augmentations}.1.{name}=0" for name in ("brightness", "contrast", "saturation")),
+        f"{augmentations}.2.prob=0.0",
+        *("dataloader.train.total_batch_size=4", "train.max_iter=8", "train.device=cpu"),
+        "evaluation.domains=[acdc_fog]",
+    ]
+    run("--num-gpus", "2", "--dist-url", "auto", *nothing_random)
+    shared = losses(tmp_path / "out")
+    run_here(*nothing_random, f"train.output_dir={tmp_path / 'alone'}")
+    alone = losses(tmp_path / "alone")
+    assert len(alone) == 8
+    assert alone[7] < alone[0]
+    assert shared == pytest.approx(alone, rel=1e-4)
 
 
 def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_alike(
