@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..evaluation.markdown import MISSING, markdown_table
 from ..modeling import LangDGSegmentor
-from ..modeling.sem_seg_head.deeplab_v3plus import resize_bilinear
+from ..modeling.sem_seg_head.upsampled_conv import resize_bilinear
 
 LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order
 _LEAST_AGREEMENT = 0.999  # of classes: at borders rounding decides between two

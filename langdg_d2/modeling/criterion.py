@@ -4,6 +4,8 @@ import torch.distributed as dist
 from detectron2.utils import comm
 from torch import Tensor, nn
 
+from ..structures import at_least_single
+
 
 class PixelCrossEntropy(nn.CrossEntropyLoss):
     """Mean cross-entropy of labelled pixels; 0, not NaN, where a batch has none.
@@ -24,7 +26,11 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits (N, K, H, W) and train ids (N, H, W) int64, a scalar."""
+        """Loss of logits (N, K, H, W) and train ids (N, H, W) int64, a scalar.
+
+        It is computed in single precision at least: a sum over pixels needs its digits.
+        """
+        input = at_least_single(input)
         labelled = (target != self.ignore_index).sum().to(input.dtype)
         if comm.get_world_size() > 1:
             dist.all_reduce(labelled)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .patch_grid import PatchGrid
+from .precision import at_least_single
 
 _EPSILON = 1e-5  # added to variances, as in AdaIN and the official code
 
@@ -34,7 +35,7 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
     Raises:
         ValueError: if a patch has fewer than two pixels.
     """
-    features = _at_least_float32(features)
+    features = at_least_single(features)
     height, width = features.shape[-2:]
     if (height // grid.rows) * (width // grid.cols) < 2:
         raise ValueError(
@@ -67,7 +68,7 @@ def restyle(
         (N, C, H, W), same type and memory format as `features`.
     """
     scale = target.std / own.std
-    x = _at_least_float32(features)
+    x = at_least_single(features)
     if grid.divides(features):
         x = grid.as_cells(x)
         mean, scale, shift = (s[:, :, :, None, :, None] for s in (own.mean, scale, target.mean))
@@ -82,7 +83,3 @@ def mix(first: ChannelStats, second: ChannelStats, weight: Tensor) -> ChannelSta
     return ChannelStats(
         torch.lerp(second.mean, first.mean, weight), torch.lerp(second.std, first.std, weight)
     )
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -1,8 +1,11 @@
 """The meta-architecture: normalisation, padding, the seam, the loss, and inference."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.postprocessing import sem_seg_postprocess
 
 from langdg_d2.modeling import (
     ClipResNet,
@@ -12,6 +15,7 @@ from langdg_d2.modeling import (
     PixelCrossEntropy,
     training_summary,
 )
+from langdg_d2.modeling.fast_paths import plain_paths
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
 IGNORE, CLASSES, SMOOTHING = 255, 5, 0.1
@@ -164,6 +168,17 @@ def test_inference_at_the_images_own_size_is_the_plain_network(model):
     assert torch.allclose(model([one])[0]["sem_seg"], expected, atol=1e-6)
 
 
+def test_predictions_of_a_padded_batch_are_detectron2s_and_do_not_share_memory(model):
+    batch = [example(64, 80), example(50, 70), example(50, 70) | {"height": 64, "width": 80}]
+    found = [output["sem_seg"] for output in model.eval()(batch)]
+    images = model.preprocess(batch)
+    logits = model.logits(images.tensor)
+    sizes = [(64, 80), (50, 70), (64, 80)]
+    for one, all_scores, own, size in zip(found, logits, images.image_sizes, sizes, strict=True):
+        assert torch.allclose(one, sem_seg_postprocess(all_scores, own, *size), atol=1e-6)
+        assert one.untyped_storage().nbytes() == one.numel() * one.element_size()
+
+
 class Recorder(FeatureAugmentation):
     """Doubles the features and keeps what it was called with."""
 
@@ -197,6 +212,35 @@ def test_evaluation_never_augments_and_the_state_dict_knows_no_augmentation(mode
     model.eval()([example()])
     assert model.feature_augmentation.calls == []
     assert list(model.state_dict()) == keys
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_fast_paths_give_the_plain_models_results_and_gradients(model, training):
+    torch.manual_seed(0)
+    batch = [example(), example()]
+    for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+        torch.nn.init.normal_(norm.running_mean, std=0.1)
+    model.train(training).double()
+    results, gradients = [], []
+    for paths in (nullcontext, plain_paths):
+        with paths():
+            found = model(batch)
+            results.append(found["loss_sem_seg"] if training else found[0]["sem_seg"])
+            if training:
+                trained = [p for p in model.parameters() if p.requires_grad]
+                gradients.append(torch.autograd.grad(results[-1], trained))
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+    assert not torch.equal(*results)
+    if training:
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
+
+
+def test_fast_paths_leave_no_trace_in_the_state_dict(model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.eval()([example()])
+    assert list(model.state_dict()) == list(before)
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
 
 
 def test_it_is_found_by_name():

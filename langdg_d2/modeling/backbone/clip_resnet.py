@@ -4,7 +4,7 @@ Paper section 4: stem and `layer1` give the low-level features (stride 4) whose 
 `layer2` to `layer4` turn them into the high-level features.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import cast
 
@@ -13,6 +13,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
+from ..folding import FoldedRuntime
 from .freezing import FrozenLayers
 from .layers import BLOCK_LAYERS, FEATURES, HIGH_LEVEL, LAYERS, LOW_LEVEL, STRIDES
 from .output_stride import DilationPattern, set_output_stride
@@ -59,6 +60,7 @@ class ClipResNet(Backbone):
         self.restyled_layer = restyled_layer
         self.restyled = FEATURES[LAYERS.index(restyled_layer)]
         self._frozen = FrozenLayers(tower, trainable=trainable)
+        self._runtimes = [FoldedRuntime() for _ in LAYERS]
         self._output_shape = {
             LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=STRIDES[1]),
             HIGH_LEVEL: ShapeSpec(channels=_width(tower.layer4), stride=output_stride),
@@ -90,16 +92,20 @@ class ClipResNet(Backbone):
 
     def _run(self, known: Mapping[str, Tensor], x: Tensor, layers: range) -> dict[str, Tensor]:
         features = dict(known)
+        modules = self._layers
         for layer in layers:
-            x = self._layers[layer](x)
+            x = self._runtimes[layer](modules[layer], x)
             if FEATURES[layer] in (LOW_LEVEL, self.restyled, HIGH_LEVEL):
                 features[FEATURES[layer]] = x
         return features
 
     @property
-    def _layers(self) -> list[Callable[[Tensor], Tensor]]:
+    def _layers(self) -> list[nn.Module]:
         tower = self.tower
-        return [tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4]
+        first, second = (tower.conv1, tower.bn1, tower.act1), (tower.conv2, tower.bn2, tower.act2)
+        third = (tower.conv3, tower.bn3, tower.act3)
+        stem = nn.Sequential(*first, *second, *third, tower.avgpool)
+        return [stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4]
 
     def embed(self, high: Tensor) -> Tensor:
         """CLIP's image embedding, not normalised.

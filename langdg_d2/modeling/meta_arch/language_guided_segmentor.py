@@ -1,6 +1,6 @@
 """The network of the paper: CLIP backbone, feature augmentation seam, DeepLabV3+ head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +9,12 @@ from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
+from ...structures import at_least_single
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
+from ..folding import FoldedRuntime
 from ..pixel_normalization import PixelNormalization
-from ..sem_seg_head.deeplab_v3plus import resize_bilinear
+from ..sem_seg_head.upsampled_conv import resize_bilinear
 
 BatchedInputs = list[dict[str, Any]]
 
@@ -50,6 +52,7 @@ class LangDGSegmentor(nn.Module):
         self.ignore_label = ignore_label
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
+        self._head_runtime = FoldedRuntime()
 
     @property
     def device(self) -> torch.device:
@@ -88,8 +91,15 @@ class LangDGSegmentor(nn.Module):
         if augmentation is not None:
             restyled = self.backbone.restyled
             low[restyled] = augmentation(low[restyled], patch_classes)
-        logits = self.sem_seg_head(self.backbone.forward_high(low))
-        return resize_bilinear(logits, images.shape[-2:])
+        return self.score(self.backbone.forward_high(low), images.shape[-2:])
+
+    def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
+        """Logits (N, classes, *size) of the backbone's features, in single precision at least.
+
+        Else rounding, not the features, would draw the classes' borders.
+        """
+        logits = self._head_runtime(self.sem_seg_head, features)
+        return resize_bilinear(at_least_single(logits), size)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
@@ -107,7 +117,7 @@ class LangDGSegmentor(nn.Module):
         results = []
         for scores, size, inputs in zip(logits, images.image_sizes, batched_inputs, strict=True):
             height, width = inputs.get("height", size[0]), inputs.get("width", size[1])
-            results.append({"sem_seg": sem_seg_postprocess(scores, size, height, width)})
+            results.append({"sem_seg": _at_size(scores, size, height, width)})
         return results
 
     def preprocess(self, batched_inputs: BatchedInputs) -> ImageList:
@@ -125,3 +135,11 @@ class LangDGSegmentor(nn.Module):
             return None
         stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
         return stacked.to(self.device, non_blocking=True)
+
+
+def _at_size(scores: Tensor, image_size: tuple[int, int], height: int, width: int) -> Tensor:
+    """Detectron2's post-processing, which would also resize to the size that is there already."""
+    if image_size == (height, width):
+        # A copy: a view would keep the whole batch in memory.
+        return scores[:, :height, :width].clone()
+    return sem_seg_postprocess(scores, image_size, height, width)

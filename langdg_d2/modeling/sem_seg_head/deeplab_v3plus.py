@@ -5,12 +5,15 @@ It differs from the head of Detectron2's DeepLab project: BatchNorm after image 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from detectron2.layers import ShapeSpec, get_norm
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from torch import Tensor, nn
+
+from .dilated_conv import DilatedConv2d
+from .upsampled_conv import conv_of_both
 
 
 @SEM_SEG_HEADS_REGISTRY.register()
@@ -65,8 +68,8 @@ class DeepLabV3PlusHead(nn.Module):
         """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
         low = self.project(features[self.low_level])
         context = self.aspp(features[self.high_level])
-        context = resize_bilinear(context, low.shape[-2:])
-        return self.predict(self.fuse(torch.cat([low, context], dim=1)))
+        conv, norm_relu = cast("nn.Conv2d", self.fuse[0]), self.fuse[1:]
+        return self.predict(norm_relu(conv_of_both(conv, low, context)))
 
 
 class AtrousSpatialPyramidPooling(nn.Module):
@@ -81,7 +84,9 @@ class AtrousSpatialPyramidPooling(nn.Module):
         super().__init__()
         self.local = conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm)
         self.atrous = nn.ModuleList(
-            conv_norm_relu(in_channels, channels, kernel_size=3, dilation=rate, norm=norm)
+            conv_norm_relu(
+                in_channels, channels, kernel_size=3, dilation=rate, norm=norm, conv=DilatedConv2d
+            )
             for rate in rates
         )
         self.image_pool = nn.Sequential(
@@ -100,10 +105,16 @@ class AtrousSpatialPyramidPooling(nn.Module):
 
 
 def conv_norm_relu(
-    in_channels: int, out_channels: int, *, kernel_size: int, dilation: int = 1, norm: str
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int,
+    dilation: int = 1,
+    norm: str,
+    conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
     """Convolution that keeps the size (no bias), normalisation, ReLU."""
-    convolution = nn.Conv2d(
+    convolution = conv(
         in_channels,
         out_channels,
         kernel_size,
@@ -112,11 +123,6 @@ def conv_norm_relu(
         bias=False,
     )
     return nn.Sequential(convolution, get_norm(norm, out_channels), nn.ReLU(inplace=True))
-
-
-def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, H, W) to (N, C, *size), corners not aligned."""
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def _initialize(module: nn.Module) -> None:

@@ -1,0 +1,78 @@
+"""A convolution of upsampled features, computed while they are still small.
+
+Upsampling and convolution are linear, so their order is free. Here each tap of the kernel is a 1x1
+convolution of the small map; its result is upsampled, shifted by the tap and added. As bilinear
+upsampling goes along rows and columns separately, upsampling and shifting along an axis are one
+matrix, and everything is a product of matrices: for a 3x3 convolution of 48x48 features upsampled
+to 192x192 about a fifth of the multiplications, forwards and backwards.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..fast_paths import fast_paths
+
+
+def conv_of_both(conv: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
+    """Convolution of fine features and upsampled coarse ones together.
+
+    Args:
+        conv: of stride 1, without dilation or groups; pads with zeros to keep the size.
+        fine: (N, C, H, W).
+        coarse: (N, K, h, w), C + K the convolution's input channels.
+
+    Returns:
+        `conv(cat([fine, upsampled coarse]))`, (N, D, H, W).
+    """
+    size = fine.shape[-2:]
+    if not fast_paths():
+        return conv(torch.cat([fine, resize_bilinear(coarse, size)], dim=1))
+    of_fine, of_coarse = conv.weight.split([fine.shape[1], coarse.shape[1]], dim=1)
+    upsampled = conv_of_upsampled(coarse, of_coarse, size)
+    return upsampled + F.conv2d(fine, of_fine, conv.bias, padding=conv.padding)
+
+
+def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) to (N, C, *size), corners not aligned."""
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def conv_of_upsampled(x: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
+    """`conv2d(interpolate(x, size, mode="bilinear"), weight, padding="same")` but for rounding.
+
+    Args:
+        x: (N, C, h, w), best in channels-last layout.
+        weight: (D, C, kh, kw), kh and kw odd.
+        size: of the upsampled features, (H, W).
+
+    Returns:
+        (N, D, H, W) in channels-last layout.
+    """
+    images, _, height, width = x.shape
+    channels, _, rows, cols = weight.shape
+    taps = weight.permute(3, 2, 0, 1).flatten(0, 2)[..., None, None]  # (cols * rows * D, C, 1, 1)
+    z = F.conv2d(x, taps).permute(0, 2, 3, 1)
+    z = z.reshape(images, height, width * cols, rows * channels)
+    z = _matrix(width, size[1], cols, z.dtype, z.device) @ z  # (N, h, W, rows * D)
+    z = z.unflatten(-1, (rows, channels)).transpose(2, 3)
+    z = z.reshape(images, height * rows, size[1] * channels)
+    y = _matrix(height, size[0], rows, z.dtype, z.device) @ z
+    return y.view(images, *size, channels).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=32)
+def _matrix(
+    size: int, upsampled: int, taps: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(upsampled, size * taps): row i, column (k, t) is the share of k in pixel i + t - taps//2."""
+    with torch.inference_mode(False):  # training could not use what is made there
+        one_each = torch.eye(size, dtype=torch.float64)[None]
+        shares = F.interpolate(one_each, size=upsampled, mode="linear", align_corners=False)[0]
+        margin = taps // 2
+        padded = F.pad(shares, (margin, margin))  # beyond the border there is nothing
+        windows = padded.unfold(1, upsampled, 1).permute(2, 0, 1)
+        return windows.flatten(1).to(device, dtype)

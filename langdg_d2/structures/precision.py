@@ -1,0 +1,49 @@
+"""Names of floating-point precisions, and computing in one of them."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def dtype_of(precision: str, device_type: str) -> torch.dtype:
+    """The type that a precision stands for.
+
+    Args:
+        precision: of `PRECISIONS`.
+        device_type: such as "cpu" or "cuda".
+
+    Raises:
+        ValueError: for another precision, and for "float16" on the CPU.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    if precision == "float16" and device_type == "cpu":
+        raise ValueError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
+    return PRECISIONS[precision]
+
+
+def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
+    """Context in which convolutions and products compute in a precision; weights keep their type.
+
+    "float32" ends an outer autocast for the time.
+
+    Raises:
+        ValueError: as `dtype_of`.
+    """
+    dtype = dtype_of(precision, device_type)
+    if dtype is torch.float32:
+        return torch.autocast(device_type, enabled=False)
+    return torch.autocast(device_type, dtype=dtype)
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Values of half precision as float32, others as they are: for what sums or measures them."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
