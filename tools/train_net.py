@@ -4,15 +4,15 @@
     python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 [--resume]
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-Training first mines the style bank where there is none. `--num-gpus 0` runs on the CPU; without a
-GPU, `--num-gpus 2` runs two CPU processes; `torchrun tools/train_net.py ...` works too. At the end
-report.html shows what came out. `key=value` after the options changes the config.
+Training first mines the style bank where there is none; a report is written at the end. On the CPU,
+`--num-gpus 0` is one process and 2 are two; torchrun works too. `key=value` changes the config.
 """
 
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from functools import partial
+from math import gcd
 
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
@@ -66,9 +66,9 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resu
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = instantiate(cfg.optimizer)
     model = engine.distribute(model, **cfg.train.ddp)
-    trainer = engine.build_trainer(
-        model=model, loader=(), optimizer=optimizer, mixed_precision=cfg.train.amp.enabled
-    )
+    period = gcd(cfg.train.log_period, cfg.train.checkpointer.period)  # no weights before losses
+    how = {key: cfg.train[key] for key in ("precision", "accumulate")} | {"log_period": period}
+    trainer = engine.SegmentationTrainer(model=model, loader=(), optimizer=optimizer, **how)
     styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
     checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, trainer=trainer)
     trainer.register_hooks(

@@ -14,9 +14,10 @@ def evaluation(source: str, targets: list[str], published: str | None = None) ->
         protocol="full",
         # Done to every image first: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
         corruption=dict(name=None, severity=3),
-        # What is averaged: factors of the image size, mirrored images; and windows (height, width
-        # in pixels) that slide over the image, null for whole images.
-        inference=dict(scales=[1.0], flip=False, window=None, stride=None),
+        # What is averaged: factors of the image size, mirrored images; windows (height, width in
+        # pixels) that slide over the image, null for whole images; and the precision of
+        # convolutions and products, "float32", "bfloat16", or "float16" on GPUs.
+        inference=dict(scales=[1.0], flip=False, window=None, stride=None, precision="float32"),
         # Classes to average over: "19", "16" (those of SYNTHIA) or "13".
         classes="19",
         # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.

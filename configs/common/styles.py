@@ -47,7 +47,16 @@ styles = dict(
                 template="{style} {class_name}",
             ),
             normalize=L(PixelNormalization)(mean="${model.pixel_mean}", std="${model.pixel_std}"),
-            pin=L(PinSettings)(steps=100, lr=1.0, momentum=0.9, weight_decay=1e-4),
+            pin=L(PinSettings)(
+                steps=100,
+                lr=1.0,
+                momentum=0.9,
+                weight_decay=1e-4,
+                # Above 0 the steps may end early, see `PinSettings`.
+                plateau=0.0,
+                # Of convolutions and products, "float32" or "bfloat16".
+                precision="float32",
+            ),
             device="${train.device}",
         ),
         batches=L(SeededBatches)(

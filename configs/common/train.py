@@ -16,8 +16,11 @@ train = dict(
     # Layout of weights and features in memory: "channels_last" is much the faster one for
     # convolutions on CPUs and with mixed precision, "contiguous_format" is torch's default.
     memory_format="channels_last",
-    # Automatic mixed precision, on GPUs.
-    amp=dict(enabled=False),
+    # Of convolutions and products: "float32", "bfloat16", or "float16" (with scaled losses) on
+    # GPUs. Weights, statistics and losses are float32.
+    precision="float32",
+    # Batches whose mean gradient makes an iteration.
+    accumulate=1,
     # Let cuDNN choose the fastest convolutions; all training crops have one size.
     cudnn_benchmark=True,
     # Of torch's DistributedDataParallel. Frozen layers hold no gradient, so none is missing.

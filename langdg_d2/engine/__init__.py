@@ -5,16 +5,17 @@ from .launch import launch
 from .memory import memory_format
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
+from .segmentation_trainer import SegmentationTrainer
 from .setup import reseed, setup
 from .style_augmentation import StyleAugmentationHook
 from .told_errors import told_errors
-from .trainer import build_trainer, distribute, training_hooks
+from .trainer import distribute, training_hooks
 
 __all__ = [
+    "SegmentationTrainer",
     "StrictCheckpointer",
     "StyleAugmentationHook",
     "apply_overrides",
-    "build_trainer",
     "distribute",
     "launch",
     "memory_format",

@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 import numpy as np
+import torch
 from detectron2.config import LazyConfig
 from detectron2.engine import default_setup
 from detectron2.utils import comm
@@ -10,6 +11,7 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
+from ..structures import dtype_of
 from .overrides import apply_overrides
 
 
@@ -22,10 +24,13 @@ def setup(args: Namespace) -> DictConfig:
 
     Raises:
         KeyError: for an override of a key that does not exist.
+        ValueError: for a precision that there is not, or not on the device.
     """
     cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
     if args.num_gpus == 0:
         cfg.train.device = "cpu"
+    for precision in (cfg.train.precision, cfg.evaluation.inference.precision):
+        dtype_of(precision, torch.device(cfg.train.device).type)  # not after hours
     default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
     return cfg

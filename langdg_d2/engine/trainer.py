@@ -1,21 +1,13 @@
-"""The trainer and the order of its hooks."""
+"""The model on all processes, and the order of the hooks."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import (
-    AMPTrainer,
-    HookBase,
-    SimpleTrainer,
-    create_ddp_model,
-    default_writers,
-    hooks,
-)
+from detectron2.engine import HookBase, create_ddp_model, default_writers, hooks
 from detectron2.utils import comm
 from torch import nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .batch_norm import synchronize_batch_norm
@@ -42,14 +34,6 @@ def distribute(model: nn.Module, **ddp_options: Any) -> nn.Module:
     return create_ddp_model(model, **ddp_options)
 
 
-def build_trainer(
-    *, model: nn.Module, loader: Iterable[Any], optimizer: Optimizer, mixed_precision: bool
-) -> SimpleTrainer:
-    """Detectron2's trainer, with automatic mixed precision if wanted (CUDA only)."""
-    trainer_class = AMPTrainer if mixed_precision else SimpleTrainer
-    return trainer_class(model, loader, optimizer)
-
-
 def training_hooks(
     *,
     scheduler: LRScheduler,
@@ -63,8 +47,8 @@ def training_hooks(
 ) -> list[HookBase]:
     """All hooks of a training run, in the order in which they have to act.
 
-    Evaluation stands before the writers, which thus write its results, and after the
-    checkpointer, so that a checkpoint exists whatever becomes of the evaluation.
+    Evaluation stands before the writers, which write its results, and after the checkpointer, so
+    that a checkpoint exists whatever becomes of it.
 
     Args:
         scheduler: steps once an iteration.

@@ -4,8 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from ..structures import PRECISIONS
 from .multi_scale import MultiScaleInference
+from .reduced_precision import ReducedPrecisionInference
 from .sliding_window import SlidingWindowInference
+
+_WINDOWS = "windows"
 
 
 def build_inference(
@@ -15,6 +19,7 @@ def build_inference(
     flip: bool = False,
     window: Sequence[int] | None = None,
     stride: Sequence[int] | None = None,
+    precision: str = "float32",
 ) -> nn.Module:
     """Wrap a model so that it predicts in a variant; the model itself for whole images once.
 
@@ -25,10 +30,15 @@ def build_inference(
         window: height and width in pixels of windows that slide over every scaled image; None
             to see images whole.
         stride: distance of the windows, vertical and horizontal; None for half a window.
+        precision: of convolutions and products, one of `PRECISIONS`.
 
     Raises:
         ValueError: for values that make no sense.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    if precision != "float32":
+        model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:
         if stride is None and isinstance(window, Sequence):
             stride = [max(1, side // 2) for side in window]
@@ -49,15 +59,18 @@ def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
 
 def inference_name(model: nn.Module) -> str:
     """What `build_inference` made, in words, such as "whole image, scales 1 and 0.5, flip"."""
-    multi_scale = model if isinstance(model, MultiScaleInference) else None
-    inner = model if multi_scale is None else multi_scale.model
-    parts = ["whole image"]
-    if isinstance(inner, SlidingWindowInference):
-        window, stride = (f"{height}x{width}" for height, width in (inner.window, inner.stride))
-        parts = [f"windows {window} every {stride}"]
-    if multi_scale is not None:
-        scales = [f"{scale:g}" for scale in multi_scale.scales]
+    parts = [_describe(part) for part in reversed(list(unwrapped(model)))]
+    windows = [part for part in parts if part.startswith(_WINDOWS)]
+    others = [part for part in parts if part and part not in windows]
+    return ", ".join([*(windows or ["whole image"]), *others])
+
+
+def _describe(part: nn.Module) -> str:
+    if isinstance(part, SlidingWindowInference):
+        window, stride = (f"{height}x{width}" for height, width in (part.window, part.stride))
+        return f"{_WINDOWS} {window} every {stride}"
+    if isinstance(part, MultiScaleInference):
+        scales = [f"{scale:g}" for scale in part.scales]
         listed = " and ".join([", ".join(scales[:-1]), scales[-1]] if scales[1:] else scales)
-        parts.append(f"scale{'s' * (len(scales) > 1)} {listed}")
-        parts += ["flip"] * multi_scale.flip
-    return ", ".join(parts)
+        return f"scale{'s' * (len(scales) > 1)} {listed}{', flip' * part.flip}"
+    return part.precision if isinstance(part, ReducedPrecisionInference) else ""

@@ -2,7 +2,7 @@
 
 from .bank import StyleBank
 from .bank_header import BankHeader, StyleBankError
-from .mining import StyleMiner
+from .mining import StyleMiner, choose_patches
 from .mining_run import ensure_bank, load_bank, mine_source
 from .mixing import BetaWeights, ConstantWeights, PatchStyleMixer
 from .pin import PinSettings, PromptDrivenNormalization
@@ -23,6 +23,7 @@ __all__ = [
     "StyleBankError",
     "StyleMiner",
     "TargetPrompts",
+    "choose_patches",
     "ensure_bank",
     "load_bank",
     "load_style_prompts",

@@ -1,7 +1,6 @@
 """Augment (paper section 4.2): mine local styles of a batch of source images toward text."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +51,7 @@ def mining_settings(
     settings: Mapping[str, Any], *, prompts: TargetPrompts, pin: PinSettings
 ) -> dict[str, Any]:
     """What a bank's header remembers of its mining: settings, with prompts and PIN's own."""
-    return dict(settings) | {"pin": asdict(pin), "prompts": prompts.all()}
+    return dict(settings) | {"pin": pin.as_dict(), "prompts": prompts.all()}
 
 
 class StyleMiner:

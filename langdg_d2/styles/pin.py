@@ -4,18 +4,22 @@ A patch keeps its content and gets the style of a text: its channel statistics a
 CLIP's embedding of the restyled patch comes close to the embedding of the text.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ..modeling import ClipResNet
 from ..modeling.backbone.layers import FEATURES, STRIDES
-from ..structures import ChannelStats, PatchGrid, patch_stats
+from ..structures import ChannelStats, PatchGrid, at_least_single, autocast, patch_stats
 
 _WHOLE = PatchGrid(1, 1)
+_PRECISIONS = ("float32", "bfloat16")  # gradients of float16 would have to be scaled
+_WINDOW = 10  # steps whose losses are averaged to see whether they still fall
 
 
 class PinResult(NamedTuple):
@@ -23,7 +27,7 @@ class PinResult(NamedTuple):
 
     Attributes:
         stats: mean and std (P, C, 1, 1).
-        losses: (steps,) the loss before each step.
+        losses: the loss before each step that was done.
         cosine_before: (P,) similarity of each patch and its text with the patch's own style.
         cosine_after: (P,) the same with the optimised style.
     """
@@ -43,6 +47,10 @@ class PinSettings:
         lr: learning rate.
         momentum: of SGD.
         weight_decay: of SGD, on mean and std alike.
+        plateau: rise of the mean cosine over ten steps, compared with the ten before, below which
+            optimisation ends early; 0 to do all steps, as the paper does.
+        precision: of convolutions and products, "float32" or "bfloat16"; styles and cosines are
+            float32.
 
     Raises:
         ValueError: if one of them is out of range.
@@ -52,15 +60,34 @@ class PinSettings:
     lr: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    plateau: float = 0.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if not (
-            self.steps >= 0 and self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
-        ):
+        if min(self.steps, self.weight_decay, self.plateau) < 0 or self.lr <= 0:
             raise ValueError(
-                f"{self}: steps and weight_decay must not be negative, lr must be positive, and "
-                "momentum in 0..1 without 1"
+                f"{self}: steps, weight_decay and plateau must not be negative, lr must be positive"
             )
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"{self}: momentum must be in 0..1 without 1")
+        if self.precision not in _PRECISIONS:
+            raise ValueError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a bank remembers: settings beyond the paper's only where they are used."""
+        further = {"plateau", "precision"}
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in further or getattr(self, field.name) != field.default
+        }
+
+    def is_enough(self, losses: Sequence[Tensor]) -> bool:
+        """Whether the steps done so far, with these losses, have reached the plateau."""
+        if not self.plateau or len(losses) < 2 * _WINDOW or len(losses) % _WINDOW:
+            return False
+        earlier, latest = torch.stack(list(losses[-2 * _WINDOW :])).split(_WINDOW)
+        return bool(earlier.mean() - latest.mean() < self.plateau)
 
 
 class PromptDrivenNormalization:
@@ -99,19 +126,25 @@ class PromptDrivenNormalization:
             momentum=self._settings.momentum,
             weight_decay=self._settings.weight_decay,
         )
-        losses = patches.new_empty(self._settings.steps)
-        with torch.no_grad():
-            before = self.cosine(content, own, text)
-        for step in range(self._settings.steps):
-            optimizer.zero_grad()
-            loss = (1 - self.cosine(content, style, text)).mean()
-            losses[step] = loss.detach()
-            loss.backward()
-            optimizer.step()
-        with torch.no_grad():
-            after = self.cosine(content, style, text)
+        with autocast(self._settings.precision, patches.device.type):
+            with torch.no_grad():
+                before = self.cosine(content, own, text)
+            losses = self._optimize(optimizer, lambda: self.cosine(content, style, text))
+            with torch.no_grad():
+                after = self.cosine(content, style, text)
         stats = ChannelStats(style.mean.detach(), style.std.detach())
         return PinResult(stats, losses, before, after)
+
+    def _optimize(self, optimizer: Optimizer, cosine: Callable[[], Tensor]) -> Tensor:
+        """Do the steps; returns the loss before each."""
+        losses: list[Tensor] = []
+        while len(losses) < self._settings.steps and not self._settings.is_enough(losses):
+            optimizer.zero_grad()
+            loss = (1 - cosine()).mean()
+            losses.append(loss.detach())
+            loss.backward()
+            optimizer.step()
+        return torch.stack(losses) if losses else torch.empty(0)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
         """(P,) similarity to their texts of normalised patches (P, C, h, w) in a style.
@@ -123,4 +156,4 @@ class PromptDrivenNormalization:
         pooled = F.adaptive_avg_pool2d(restyled, self._side)
         features = self._backbone.forward_high({self._backbone.restyled: pooled})
         embedding = self._backbone.embed(features[FEATURES[-1]])
-        return F.cosine_similarity(text, embedding)
+        return F.cosine_similarity(text, at_least_single(embedding))

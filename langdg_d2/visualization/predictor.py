@@ -8,7 +8,6 @@ prediction = predictor("street.png")
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -20,20 +19,17 @@ from detectron2.config import LazyConfig, instantiate
 from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
+from .. import structures
 from ..engine import StrictCheckpointer, apply_overrides, memory_format
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
+from ..structures import autocast, dtype_of
 from .images import read_image, to_rgb
 from .prediction import Prediction
 
 ImageLike = str | os.PathLike[str] | npt.NDArray[Any]
 
-_PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-PRECISIONS = ("auto", *_PRECISIONS)
+PRECISIONS = ("auto", *structures.PRECISIONS)
 _FAILURES = (ValueError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
 
 
@@ -56,7 +52,7 @@ class Predictor:
     def __init__(self, *, model: nn.Module, precision: str = "auto") -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
-        self.dtype = _choose_dtype(precision, self.device.type)
+        self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
 
     @classmethod
@@ -90,7 +86,8 @@ class Predictor:
         model = instantiate(cfg.model)
         model.to(device or cfg.train.device, memory_format=memory_format(cfg.train.memory_format))
         StrictCheckpointer(model).load(checkpoint)
-        inference = build_inference(model, **cfg.evaluation.inference)
+        # The precision is chosen here, not by the config.
+        inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})
         return cls(model=inference, precision=precision)
 
     @overload
@@ -148,13 +145,8 @@ class Predictor:
     def _logits(self, images: list[npt.NDArray[np.uint8]]) -> list[Tensor]:
         """(K, H, W) each, of images of one size."""
         inputs = [{"image": torch.from_numpy(image).permute(2, 0, 1)} for image in images]
-        with self._autocast():
+        with autocast(self.precision, self.device.type):
             return [output["sem_seg"] for output in self.model(inputs)]
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.dtype is torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
 
 
 def predict_frames(
@@ -265,12 +257,13 @@ def _least_side(model: nn.Module) -> int:
     return math.ceil((stride - 1) / scale)
 
 
-def _choose_dtype(precision: str, device_type: str) -> torch.dtype:
+def _choose(precision: str, device_type: str) -> str:
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "auto":
-        single = device_type == "cpu" or not torch.amp.is_autocast_available(device_type)
-        return torch.float32 if single else torch.get_autocast_dtype(device_type)
-    if precision == "float16" and device_type == "cpu":
-        raise ValueError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
-    return _PRECISIONS[precision]
+        if device_type == "cpu" or not torch.amp.is_autocast_available(device_type):
+            return "float32"
+        usual = torch.get_autocast_dtype(device_type)
+        return next(name for name, dtype in structures.PRECISIONS.items() if dtype is usual)
+    dtype_of(precision, device_type)
+    return precision

@@ -2,13 +2,14 @@
 
 import json
 import logging
+import math
 
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
-from langdg_d2.engine import build_trainer, polynomial_lr, training_hooks
+from langdg_d2.engine import SegmentationTrainer, polynomial_lr, training_hooks
 
 
 class Model(nn.Module):
@@ -24,7 +25,9 @@ def build(output_dir, events, max_iter=6, log_period=1):
     model = Model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [[0.5]] * 100
-    trainer = build_trainer(model=model, loader=loader, optimizer=optimizer, mixed_precision=False)
+    trainer = SegmentationTrainer(
+        model=model, loader=loader, optimizer=optimizer, log_period=math.gcd(log_period, 2)
+    )
     checkpointer = DetectionCheckpointer(model, str(output_dir), trainer=trainer)
 
     def evaluate():
@@ -79,6 +82,24 @@ def test_resumed_run_goes_on_with_the_weights_and_learning_rate_of_an_unbroken_o
     second.train(second.iter + 1, 6)
     assert torch.equal(second.model.weight, unbroken.model.weight)
     assert second.optimizer.param_groups[0]["lr"] == unbroken.optimizer.param_groups[0]["lr"]
+
+
+def test_a_run_whose_loss_is_not_finite_ends_before_its_weights_are_saved(tmp_path):
+    trainer, _ = build(tmp_path, [], log_period=6)
+    trainer.data_loader = [[0.5], [0.5], [0.5], [math.inf], [0.5]]
+    with pytest.raises(FloatingPointError, match="iteration 3 is not finite: .*loss_sem_seg"):
+        trainer.train(0, 6)
+    assert [path.name for path in tmp_path.glob("model_*")] == ["model_0000001.pth"]
+
+
+def test_losses_of_all_iterations_are_recorded_whatever_the_log_period(tmp_path):
+    often, _ = build(tmp_path / "often", [], log_period=1)
+    seldom, _ = build(tmp_path / "seldom", [], log_period=5)
+    for trainer in (often, seldom):
+        trainer.train(0, 6)
+    losses = [t.storage.history("total_loss").values() for t in (often, seldom)]
+    assert losses[0] == losses[1]
+    assert [iteration for _, iteration in losses[1]] == list(range(6))
 
 
 def test_log_period_without_iterations_is_refused(tmp_path):

@@ -64,6 +64,11 @@ def test_whole_images_at_one_scale_need_no_wrapper(segmentor):
             {"window": [768, 768], "stride": [512, 256], "flip": True},
             "windows 768x768 every 512x256, scale 1, flip",
         ),
+        ({"precision": "bfloat16"}, "whole image, bfloat16"),
+        (
+            {"precision": "bfloat16", "window": [768, 768], "scales": [2]},
+            "windows 768x768 every 384x384, bfloat16, scale 2",
+        ),
     ],
 )
 def test_a_variant_is_named_in_words(segmentor, choice, name):
@@ -75,6 +80,21 @@ def test_windows_slide_inside_the_scales(segmentor):
     assert isinstance(model, MultiScaleInference)
     assert isinstance(model.model, SlidingWindowInference)
     assert model.model.model is segmentor
+
+
+def test_reduced_precision_rounds_and_leaves_weights_and_logits_in_single_precision(segmentor):
+    inputs = [{"image": torch.randint(0, 256, (3, 48, 64), dtype=torch.uint8)}]
+    variant = build_inference(segmentor, precision="bfloat16").eval()
+    rounded, exact = (model(inputs)[0]["sem_seg"] for model in (variant, segmentor.eval()))
+    assert rounded.dtype == torch.float32
+    assert {p.dtype for p in variant.parameters()} == {torch.float32}
+    assert not torch.equal(rounded, exact)
+    assert (rounded - exact).abs().mean() < 2**-6 * exact.std()
+
+
+def test_a_precision_that_there_is_not_is_refused(segmentor):
+    with pytest.raises(ValueError, match="'half', expected one of float32, bfloat16, float16"):
+        build_inference(segmentor, precision="half")
 
 
 def test_a_stride_without_a_window_is_refused(segmentor):

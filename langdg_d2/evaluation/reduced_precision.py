@@ -1,0 +1,36 @@
+"""Inference whose convolutions and products are computed in another precision."""
+
+import torch
+from torch import nn
+
+from ..structures import autocast
+from .multi_scale import BatchedInputs, Predictions
+
+
+class ReducedPrecisionInference(nn.Module):
+    """A model's predictions under autocast; its weights and logits stay float32.
+
+    Args:
+        model: maps batched inputs to `[{"sem_seg": logits}]`.
+        precision: see `autocast`.
+
+    Attributes:
+        model, precision: as given.
+    """
+
+    def __init__(self, *, model: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+
+    @torch.no_grad()
+    def forward(self, batched_inputs: BatchedInputs) -> Predictions:
+        """Predictions of the model, in its own convention.
+
+        Raises:
+            ValueError: if the model's device does not have the precision.
+        """
+        device = next(self.model.parameters()).device
+        with autocast(self.precision, device.type):
+            predictions: Predictions = self.model(batched_inputs)
+        return predictions
