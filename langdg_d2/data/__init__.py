@@ -8,6 +8,7 @@ from .image_io import ImageFileError
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
 from .transforms import ColorJitter, RandomCrop
+from .uncompressed import copy_uncompressed
 
 __all__ = [
     "CORRUPTIONS",
@@ -24,4 +25,5 @@ __all__ = [
     "SeededBatches",
     "TestMapper",
     "TrainMapper",
+    "copy_uncompressed",
 ]

@@ -1,5 +1,6 @@
 """Training loaders over a labelled source set, with the paper's image augmentation."""
 
+import torch
 from detectron2.config import LazyCall as L
 from detectron2.data import (
     build_detection_train_loader,
@@ -48,4 +49,6 @@ def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
         aspect_ratio_grouping=False,
         # Worker processes that read and augment, for each training process.
         num_workers=4,
+        # In memory that GPUs copy from without making anybody wait.
+        pin_memory=torch.cuda.is_available(),
     )

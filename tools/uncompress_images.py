@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""Copy a data set, its RGB images of the format PNG without compression: loaders read them faster.
+
+    python tools/uncompress_images.py datasets/gta5 --output fast/gta5
+
+Layout, names and pixels stay; every copy is read back and compared. All other files are copied as
+they are. Files that are there already are kept: an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from langdg_d2.data import copy_uncompressed
+from langdg_d2.engine import told_errors
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 if it makes no sense."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="of the copy")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
+    args = parser.parse_args(arguments)
+    if not args.source.is_dir():
+        parser.error(f"'{args.source}' is no folder")
+    source, output = args.source.resolve(), args.output.resolve()
+    if source == output or source in output.parents:
+        parser.error(f"--output '{args.output}' lies in '{args.source}'; choose another folder")
+    if args.workers < 1:
+        parser.error("--workers must be 1 or more")
+    return args
+
+
+def copy(source: Path, output: Path, file: Path) -> bool:
+    """Copy a file to its place, unless it is there; whether it is an image stored otherwise."""
+    target = output / file.relative_to(source)
+    if target.exists():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return copy_uncompressed(file, target)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Copy everything, then say what was done."""
+    args = parse(arguments)
+    walk = os.walk(args.source, followlinks=True)  # folders of images are often links
+    files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
+    work = partial(copy, args.source, args.output)
+    with told_errors(RuntimeError), ThreadPoolExecutor(args.workers) as pool:
+        images = sum(tqdm(pool.map(work, files), total=len(files), unit="file"))
+    print(f"{args.output}: {len(files)} files, {images} images newly stored without compression")
+
+
+if __name__ == "__main__":
+    main()
