@@ -19,6 +19,7 @@ ORDER = [
     "visualization",
     "export",
     "app",
+    "benchmarking",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

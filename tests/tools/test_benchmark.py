@@ -1,0 +1,69 @@
+"""The command measures variants side by side and writes what it finds."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_plain_and_fast_paths_are_measured_in_one_command(load_tool, tiny_model, tmp_path, capsys):
+    load_tool("benchmark").main(
+        [
+            *("infer", "--config-file", str(ROOT / "configs/langdg_gta5.py"), "--baseline"),
+            *("--size", "64x96", "--warmup", "0", "--repeats", "2", "--output", str(tmp_path)),
+            *("--opts", "train.device=cpu", *tiny_model),
+        ]
+    )
+    assert capsys.readouterr().out == (tmp_path / "benchmark.md").read_text()
+    record = json.loads((tmp_path / "benchmark.json").read_text())
+    assert record["command"].startswith("python tools/benchmark.py infer --config-file")
+    plain, fast = record["results"]
+    assert (plain["variant"]["plain"], fast["variant"]["plain"]) == (True, False)
+    for result in (plain, fast):
+        seconds = result["timings"]["seconds"]
+        assert {len(values) for values in seconds.values()} == {2}
+        median = sum(seconds["total"]) / 2
+        assert result["rate"] == pytest.approx(1 / median)
+        share = result["operations"] / median / result["peak"]
+        assert result["share_of_peak"] == pytest.approx(share)
+        assert result["operations"] > 0
+        assert result["memory"] > sys.getsizeof(record)
+
+
+def test_variants_are_all_combinations_plain_ones_first(load_tool):
+    tool = load_tool("benchmark")
+    args = tool.parse(
+        [
+            *("train", "--config-file", "x.py", "--baseline", "--processes", "1", "2"),
+            *("--vary", "dataloader.crop_size=[64,64]", "[96,96]"),
+            *("--opts", "train.seed=3"),
+        ]
+    )
+    found = tool.variants(args)
+    assert [v.name for v in found][:3] == [
+        "plain float32, dataloader.crop_size=[64,64]",
+        "plain float32, dataloader.crop_size=[64,64], 2 processes",
+        "plain float32, dataloader.crop_size=[96,96]",
+    ]
+    assert [v.plain for v in found] == [True] * 4 + [False] * 4
+    assert found[7].overrides == ("train.seed=3", "dataloader.crop_size=[96,96]")
+    assert found[7].processes == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fly"], "invalid choice: 'fly'"),
+        (["infer", "--size", "big"], "'big' is not HEIGHTxWIDTH"),
+        (["train", "--processes", "0"], "--processes must be 1 or more"),
+        (["train", "--vary", "train.seed"], "--vary: 'train.seed' is not KEY=VALUE"),
+    ],
+)
+def test_bad_arguments_are_refused(load_tool, arguments, words, capsys):
+    with pytest.raises(SystemExit) as error:
+        load_tool("benchmark").main([*arguments, "--config-file", "x.py"])
+    assert error.value.code == 2
+    assert words in capsys.readouterr().err

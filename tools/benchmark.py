@@ -1,0 +1,100 @@
+#!/usr/bin/env python
+"""Time training, mining, inference or loading, phase by phase, on this machine.
+
+    python tools/benchmark.py train --config-file configs/langdg_gta5.py --baseline
+    python tools/benchmark.py infer --config-file configs/langdg_gta5.py --size 1024x2048
+    python tools/benchmark.py train --config-file configs/langdg_gta5.py \
+        --vary dataloader.crop_size=[512,512] [768,768]
+
+Inputs and weights are random numbers, but for `loader`, which reads the config's source set.
+`--baseline` puts the plain float32 path beside it, `--vary` the values of a key, `--processes`
+numbers of processes. `key=value` after `--opts` changes the config of all.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
+from langdg_d2.engine import told_errors
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not HEIGHTxWIDTH, such as 1024x2048")
+    return int(height), int(width)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("workload", choices=WORKLOADS)
+    add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
+    add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
+    add("--baseline", action="store_true", help="the plain float32 path as well, first")
+    add("--vary", nargs="+", metavar="KEY=VALUE", help="the first as KEY=VALUE, others as VALUE")
+    add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
+    add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
+    add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
+    add("--repeats", type=int, default=5, metavar="N", help="steps that count [5]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if min(args.processes) < 1:
+        parser.error("--processes must be 1 or more")
+    if args.vary and "=" not in args.vary[0]:
+        parser.error(f"--vary: '{args.vary[0]}' is not KEY=VALUE")
+    return args
+
+
+def variants(args: argparse.Namespace) -> list[Variant]:
+    """All that is asked for, plain ones first."""
+    key, _, first = args.vary[0].partition("=") if args.vary else ("", "", "")
+    values = [first, *args.vary[1:]] if args.vary else [None]
+    return [
+        Variant(
+            name=", ".join(filter(None, [_title(plain), value and f"{key}={value}", _count(n)])),
+            overrides=(*args.opts, *([f"{key}={value}"] if value else [])),
+            plain=plain,
+            processes=n,
+            value=value or (str(n) if len(args.processes) > 1 else None),
+        )
+        for plain in ([True, False] if args.baseline else [False])
+        for value in values
+        for n in args.processes
+    ]
+
+
+def _title(plain: bool) -> str:
+    return "plain float32" if plain else "this project"
+
+
+def _count(processes: int) -> str:
+    return f"{processes} processes" if processes > 1 else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse(arguments)
+    with told_errors(RuntimeError):
+        task = Task(
+            workload=args.workload,
+            config_file=args.config_file,
+            warmup=args.warmup,
+            repeats=args.repeats,
+            arguments={"size": args.size} if args.workload == "infer" else {},
+        )
+        results = run_variants(task, variants(args))
+        folder = args.output or Path("output/benchmark") / args.workload
+        command = shlex.join(["python", "tools/benchmark.py", *arguments])
+        print(write(results, folder, command=command), end="")
+
+
+if __name__ == "__main__":
+    main()
