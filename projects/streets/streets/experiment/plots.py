@@ -17,7 +17,7 @@ _LEGEND = {
     "full recipe": _RECIPE,
     "frozen, parts of the recipe": _FROZEN,
     "nothing frozen": _FREE,
-    "frozen, other styles or images": _OTHER,
+    "frozen, other settings": _OTHER,
     "trained on the targets": _ORACLE,
 }
 _DPI = 130
