@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.data import transforms as T
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from ..structures import ENCODINGS, PatchGrid
 from .image_io import ImageFileError, read_rgb, read_train_ids
@@ -93,7 +91,6 @@ def read_pair(
 
 
 def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList) -> DatasetDict:
-    _compute_in_one_thread_if_worker()
     image, train_ids = read_pair(dataset_dict)
     inputs = T.AugInput(image, sem_seg=train_ids)
     try:
@@ -101,12 +98,6 @@ def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList
     except ValueError as error:
         raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
     return _pack(dataset_dict, inputs.image, inputs.sem_seg)
-
-
-def _compute_in_one_thread_if_worker() -> None:
-    # torch does so for itself; OpenCV would start a thread for every core in every worker.
-    if get_worker_info() is not None and cv2.getNumThreads() > 1:
-        cv2.setNumThreads(1)
 
 
 def _size(array: npt.NDArray[np.uint8]) -> str:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+import cv2
 import numpy as np
 import torch
 from detectron2.config import LazyConfig
@@ -18,6 +19,8 @@ from .overrides import apply_overrides
 def setup(args: Namespace) -> DictConfig:
     """The config a tool was started with, after Detectron2's `default_setup`.
 
+    OpenCV computes in one thread from then on, also in loaders' workers.
+
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
             CPU.
@@ -31,6 +34,9 @@ def setup(args: Namespace) -> DictConfig:
         cfg.train.device = "cpu"
     for precision in (cfg.train.precision, cfg.evaluation.inference.precision):
         dtype_of(precision, torch.device(cfg.train.device).type)  # not after hours
+    # Before loaders start: OpenCV's threads would be as many as cores in every worker, and those
+    # that have run already do not live on in a forked one, where waiting for them never ends.
+    cv2.setNumThreads(1)
     default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
     return cfg

@@ -1,13 +1,10 @@
 """Mappers keep image and label together and say what is wrong with a pair."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from detectron2.data import MapDataset
 from detectron2.data import transforms as T
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from langdg_d2.data import ImageFileError, RandomCrop, TestMapper, TrainMapper
 
@@ -60,19 +57,3 @@ def test_image_smaller_than_the_crop_is_refused_naming_both_sizes_and_the_file(r
     mapper = TrainMapper(augmentations=[RandomCrop(crop_size=(41, 60))])
     with pytest.raises(ImageFileError, match=r"image\.png': the image is 40x60 .* to 41x60"):
         mapper(record)
-
-
-class _Threads(TestMapper):
-    def __call__(self, record):
-        super().__call__(record)
-        return cv2.getNumThreads()
-
-
-def test_workers_compute_in_one_thread_and_the_main_process_in_all(record):
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(3)
-    try:
-        threads = [_Threads()(record), *DataLoader(MapDataset([record], _Threads()), num_workers=1)]
-    finally:
-        cv2.setNumThreads(before)
-    assert [int(n) for n in threads] == [3, 1]
