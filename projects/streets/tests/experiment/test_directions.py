@@ -100,7 +100,7 @@ def test_command_writes_a_row_for_each_style_prompt_and_a_column_for_each_look(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, bank = tmp_path / "datasets", tmp_path / "bank.safetensors"
-    generate(data, Settings(height=64, width=128, seed=0, train=4, val=3, targets=3))
+    generate(data, Settings(height=64, width=128, seed=0, train=8, val=3, targets=3))
     monkeypatch.setenv("DETECTRON2_DATASETS", str(data))
     options = [*tiny, "train.device=cpu", f"styles.bank={bank}", "styles.mining.miner.pin.steps=2"]
     cfg = apply_overrides(LazyConfig.load(str(CONFIG)), options)
