@@ -42,14 +42,10 @@ class FoldedRuntime:
     in every call.
 
     NOTE: what is not noticed is writing through `.data`, and other settings of a layer that has run
-    already, such as its dilation; `forget` after such surgery.
+    already, such as its dilation; a deep copy of the model starts afresh.
     """
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Let go of the copy."""
         self._copy: tuple[_Origin, nn.Module] | None = None
         self._parts: dict[str, FoldedRuntime] = {}
 
