@@ -7,18 +7,21 @@
         --vary dataloader.crop_size=[512,512] [768,768]
 
 Inputs and weights are random numbers, but for `loader`, which reads the config's source set.
-`--baseline` puts the plain float32 path beside it, `--vary` the values of a key, `--processes`
-numbers of processes. `key=value` after `--opts` changes the config of all.
+`--baseline` puts the plain float32 path beside it. Every `--vary` draws a curve over a key,
+`--processes 1 2 4` one over processes. `key=value` after `--opts` changes the config of all.
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
 from langdg_d2.engine import told_errors
+
+_PROCESSES = "processes"  # what a curve over them is named; the config's keys have dots
+_VARY = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -38,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
     add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
     add("--baseline", action="store_true", help="the plain float32 path as well, first")
-    add("--vary", nargs="+", metavar="KEY=VALUE", help="the first as KEY=VALUE, others as VALUE")
+    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=_VARY)
     add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
     add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
     add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
@@ -47,35 +50,37 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if min(args.processes) < 1:
         parser.error("--processes must be 1 or more")
-    if args.vary and "=" not in args.vary[0]:
-        parser.error(f"--vary: '{args.vary[0]}' is not KEY=VALUE")
+    for first, *_ in args.vary:
+        if "=" not in first:
+            parser.error(f"--vary: '{first}' is not KEY=VALUE")
     return args
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:
     """All that is asked for, plain ones first."""
-    key, _, first = args.vary[0].partition("=") if args.vary else ("", "", "")
-    values = [first, *args.vary[1:]] if args.vary else [None]
     return [
         Variant(
-            name=", ".join(filter(None, [_title(plain), value and f"{key}={value}", _count(n)])),
-            overrides=(*args.opts, *([f"{key}={value}"] if value else [])),
+            name=", ".join(filter(None, ["plain float32" if plain else "this project", title])),
+            overrides=(*args.opts, *([f"{key}={value}"] if "." in key else [])),
             plain=plain,
-            processes=n,
-            value=value or (str(n) if len(args.processes) > 1 else None),
+            processes=int(value) if key == _PROCESSES else args.processes[0],
+            key=key,
+            value=value,
         )
         for plain in ([True, False] if args.baseline else [False])
-        for value in values
-        for n in args.processes
+        for title, key, value in _points(args)
     ]
 
 
-def _title(plain: bool) -> str:
-    return "plain float32" if plain else "this project"
-
-
-def _count(processes: int) -> str:
-    return f"{processes} processes" if processes > 1 else ""
+def _points(args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    """Of all curves: their titles, keys and values; a nameless one where there is no curve."""
+    for first, *others in args.vary:
+        key, _, value = first.partition("=")
+        yield from ((f"{key}={value}", key, value) for value in (value, *others))
+    if len(args.processes) > 1:
+        yield from ((f"{n} processes", _PROCESSES, str(n)) for n in args.processes)
+    elif not args.vary:
+        yield "", "", ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

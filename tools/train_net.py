@@ -106,8 +106,8 @@ def main(args: Namespace) -> None:
         ensure_bank(cfg.styles.bank, mine=mine)
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-    memory_format = engine.memory_format(cfg.train.memory_format)
-    model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
+    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
+    model = engine.place(instantiate(cfg.model), **how)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
         score(model, weights=checkpoint, styles=None)

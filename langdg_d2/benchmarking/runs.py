@@ -26,6 +26,7 @@ from .workloads import WORKLOADS
 # As if nobody had thought of speed.
 _PLAIN = (
     "train.memory_format=contiguous_format",
+    "train.compiler=",
     "train.precision=float32",
     "evaluation.inference.precision=float32",
     "styles.mining.miner.pin.precision=float32",
@@ -47,14 +48,16 @@ class Variant:
         overrides: `key=value` changes of the config.
         plain: float32, no layout, no faster path: the baseline.
         processes: that share the work; on the CPU they also share its cores.
-        value: where it stands in a curve; None if in none.
+        key: of the curve that it belongs to, of the config or "processes"; "" if to none.
+        value: where it stands in the curve.
     """
 
     name: str
     overrides: tuple[str, ...] = ()
     plain: bool = False
     processes: int = 1
-    value: str | None = None
+    key: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,28 +61,28 @@ def write(results: Sequence[Result], folder: Path, *, command: str) -> str:
     (folder / "benchmark.md").write_text(text)
     record = {"command": command, "results": [result.as_json() for result in results]}
     (folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
-    if any(result.variant.value for result in results):
+    if any(result.variant.key for result in results):
         draw_curves(results, folder / "curves.png")
     return text
 
 
 def draw_curves(results: Sequence[Result], file: Path) -> None:
-    """Seconds, rate and memory over the values that vary; a line for plain and for fast paths."""
+    """Seconds, rate and memory over what varies: a row for each key, lines for both paths."""
     panels = {
         "seconds a step": lambda r: r.timings.median(),
         f"{results[0].unit} a second": lambda r: r.rate,
-        "memory, GB": lambda r: r.memory / _GIGA,
+        "memory of a process, GB": lambda r: r.memory / _GIGA,
     }
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(panels))
-    for axis, (title, value) in zip(axes, panels.items(), strict=True):
-        for plain, label in ((False, "this project"), (True, "plain float32")):
-            line = [r for r in results if r.variant.plain == plain and r.variant.value]
-            if line:
-                axis.plot(
-                    [r.variant.value for r in line], list(map(value, line)), "o-", label=label
-                )
-        axis.set_title(title)
-        axis.set_ylim(bottom=0)
-    axes[0].legend()
-    figure.savefig(file, dpi=120)
+    keys = list(dict.fromkeys(r.variant.key for r in results if r.variant.key))
+    figure = Figure(figsize=(12, 3.2 * len(keys)), layout="constrained")
+    grid = figure.subplots(len(keys), len(panels), squeeze=False)
+    for key, row in zip(keys, grid, strict=True):
+        for axis, (title, number) in zip(row, panels.items(), strict=True):
+            for plain, label in ((True, "plain float32"), (False, "this project")):
+                line = [r for r in results if (r.variant.key, r.variant.plain) == (key, plain)]
+                if line:
+                    values = [r.variant.value for r in line]
+                    axis.plot(values, [number(r) for r in line], "o-", label=label)
+            axis.set(title=title, xlabel=key, ylim=(0, None))
+        row[0].legend()
+    figure.savefig(file, dpi=100)

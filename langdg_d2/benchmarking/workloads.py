@@ -13,7 +13,7 @@ from detectron2.utils.events import EventStorage
 from omegaconf import DictConfig
 
 from ..data import dataset_mapper
-from ..engine import SegmentationTrainer, distribute, memory_format
+from ..engine import SegmentationTrainer, distribute, place
 from ..evaluation import build_inference
 from ..modeling import LangDGSegmentor
 from ..modeling.feature_augmentation import FeatureAugmentation
@@ -113,8 +113,8 @@ WORKLOADS: dict[str, Callable[..., Workload]] = {
 def _model(cfg: DictConfig) -> LangDGSegmentor:
     """With random weights, which compute as fast as others."""
     cfg.model.backbone.tower.weights = None
-    layout = memory_format(cfg.train.memory_format)
-    return instantiate(cfg.model).to(cfg.train.device, memory_format=layout)
+    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
+    return place(instantiate(cfg.model), **how)
 
 
 def _watch(timer: PhaseTimer, model: LangDGSegmentor) -> None:

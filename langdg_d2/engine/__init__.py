@@ -2,9 +2,9 @@
 
 from .checkpoints import StrictCheckpointer, starting_checkpoint
 from .launch import launch
-from .memory import memory_format
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
+from .placement import place
 from .segmentation_trainer import SegmentationTrainer
 from .setup import reseed, setup
 from .style_augmentation import StyleAugmentationHook
@@ -18,8 +18,8 @@ __all__ = [
     "apply_overrides",
     "distribute",
     "launch",
-    "memory_format",
     "parameter_groups",
+    "place",
     "polynomial_lr",
     "reseed",
     "setup",

@@ -5,6 +5,7 @@ weights of the convolution before it can hold. Results are equal but for roundin
 every feature map is saved.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -41,12 +42,16 @@ class FoldedRuntime:
     were written to. Under autocast it has the lower precision, so that weights are not converted
     in every call.
 
+    Attributes:
+        compiler: backend of `torch.compile` for folded copies, such as "inductor"; "" for none.
+
     NOTE: what is not noticed is writing through `.data`, and other settings of a layer that has run
     already, such as its dilation; a deep copy of the model starts afresh.
     """
 
-    def __init__(self) -> None:
-        self._copy: tuple[_Origin, nn.Module] | None = None
+    def __init__(self, compiler: str = "") -> None:
+        self.compiler = compiler
+        self._copy: tuple[_Origin, Callable[[Any], Tensor]] | None = None
         self._parts: dict[str, FoldedRuntime] = {}
 
     def __call__(self, module: nn.Module, x: Any) -> Tensor:
@@ -61,24 +66,25 @@ class FoldedRuntime:
 
     def _call_parts(self, module: nn.Sequential, x: Any) -> Tensor:
         for name, part in module.named_children():
-            x = self._parts.setdefault(name, FoldedRuntime())(part, x)
+            x = self._parts.setdefault(name, FoldedRuntime(self.compiler))(part, x)
         return x
 
-    def _folded(self, module: nn.Module) -> nn.Module:
+    def _folded(self, module: nn.Module) -> Callable[[Any], Tensor]:
         origin = _Origin.of(module)
         known = self._copy  # another thread may change it
         if known is None or known[0] != origin:
             # A copy that inference mode makes could not be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
-                known = origin, fold_batch_norm(module).to(origin.dtype)
-            self._copy = known
+                folded = fold_batch_norm(module).to(origin.dtype)
+            call = torch.compile(folded, backend=self.compiler) if self.compiler else folded
+            self._copy = known = origin, call
         return known[1]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FoldedRuntime":
-        return FoldedRuntime()
+        return FoldedRuntime(self.compiler)
 
-    def __reduce__(self) -> tuple[type["FoldedRuntime"], tuple[()]]:
-        return FoldedRuntime, ()
+    def __reduce__(self) -> tuple[type["FoldedRuntime"], tuple[str]]:
+        return FoldedRuntime, (self.compiler,)
 
 
 class _Origin:

@@ -20,7 +20,7 @@ from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
 from .. import structures
-from ..engine import StrictCheckpointer, apply_overrides, memory_format
+from ..engine import StrictCheckpointer, apply_overrides, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from ..structures import autocast, dtype_of
@@ -83,8 +83,12 @@ class Predictor:
                 raise FileNotFoundError(f"{role} '{file}' does not exist")
         cfg = apply_overrides(LazyConfig.load(config_file), overrides)
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-        model = instantiate(cfg.model)
-        model.to(device or cfg.train.device, memory_format=memory_format(cfg.train.memory_format))
+        model = place(
+            instantiate(cfg.model),
+            device=device or cfg.train.device,
+            memory_format=cfg.train.memory_format,
+            compiler=cfg.train.compiler,
+        )
         StrictCheckpointer(model).load(checkpoint)
         # The precision is chosen here, not by the config.
         inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})

@@ -33,24 +33,37 @@ def test_plain_and_fast_paths_are_measured_in_one_command(load_tool, tiny_model,
         assert result["memory"] > sys.getsizeof(record)
 
 
-def test_variants_are_all_combinations_plain_ones_first(load_tool):
+def test_every_curve_has_its_variants_plain_ones_first(load_tool):
     tool = load_tool("benchmark")
     args = tool.parse(
         [
             *("train", "--config-file", "x.py", "--baseline", "--processes", "1", "2"),
             *("--vary", "dataloader.crop_size=[64,64]", "[96,96]"),
+            *("--vary", "train.accumulate=1", "2", "4"),
             *("--opts", "train.seed=3"),
         ]
     )
     found = tool.variants(args)
-    assert [v.name for v in found][:3] == [
+    assert [v.name for v in found[:7]] == [
         "plain float32, dataloader.crop_size=[64,64]",
-        "plain float32, dataloader.crop_size=[64,64], 2 processes",
         "plain float32, dataloader.crop_size=[96,96]",
+        *(f"plain float32, train.accumulate={n}" for n in (1, 2, 4)),
+        *(f"plain float32, {n} processes" for n in (1, 2)),
     ]
-    assert [v.plain for v in found] == [True] * 4 + [False] * 4
-    assert found[7].overrides == ("train.seed=3", "dataloader.crop_size=[96,96]")
-    assert found[7].processes == 2
+    assert [v.plain for v in found] == [True] * 7 + [False] * 7
+    assert found[8].overrides == ("train.seed=3", "dataloader.crop_size=[96,96]")
+    assert (found[8].key, found[8].value) == ("dataloader.crop_size", "[96,96]")
+    assert [v.processes for v in found[7:]] == [1, 1, 1, 1, 1, 1, 2]
+    assert found[13].overrides == ("train.seed=3",)
+
+
+def test_a_single_number_of_processes_is_that_of_all(load_tool):
+    tool = load_tool("benchmark")
+    arguments = ["train", "--config-file", "x.py", "--processes", "2"]
+    (only,) = tool.variants(tool.parse(arguments))
+    assert (only.name, only.processes, only.key) == ("this project", 2, "")
+    varied = tool.variants(tool.parse([*arguments, "--vary", "train.accumulate=1", "2"]))
+    assert [v.processes for v in varied] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,10 @@ class ClipResNet(Backbone):
             **{layer: _width(getattr(self.tower, layer)) for layer in BLOCK_LAYERS},
         }[self.restyled_layer]
 
+    def compile_frozen(self, backend: str) -> None:
+        """Compile layers that do not train where they run next, see `FoldedRuntime.compiler`."""
+        self._runtimes = [FoldedRuntime(backend) for _ in LAYERS]
+
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of `res2` and `res5`."""
         return dict(self._output_shape)

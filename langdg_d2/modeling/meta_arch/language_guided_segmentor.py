@@ -101,6 +101,15 @@ class LangDGSegmentor(nn.Module):
         logits = self._head_runtime(self.sem_seg_head, features)
         return resize_bilinear(at_least_single(logits), size)
 
+    def compile_frozen(self, backend: str) -> None:
+        """Compile what does not train where it runs next, at evaluation everything.
+
+        Args:
+            backend: of `torch.compile`, such as "inductor"; "" ends compiling.
+        """
+        self.backbone.compile_frozen(backend)
+        self._head_runtime = FoldedRuntime(backend)
+
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
         images = self.preprocess(batched_inputs)

@@ -1,0 +1,34 @@
+"""Where a model lies in memory, and whether what does not train is compiled."""
+
+import torch
+
+from ..modeling import LangDGSegmentor
+
+_FORMATS = {
+    "channels_last": torch.channels_last,
+    "contiguous_format": torch.contiguous_format,
+}
+
+
+def place(
+    model: LangDGSegmentor, *, device: str, memory_format: str, compiler: str
+) -> LangDGSegmentor:
+    """Move a model to where it will run, and how.
+
+    Args:
+        model: is changed, and returned.
+        device: such as "cpu".
+        memory_format: "channels_last" or "contiguous_format", of weights and so of features.
+        compiler: backend of `torch.compile`, see `LangDGSegmentor.compile_frozen`.
+
+    Raises:
+        ValueError: if there is no layout or no backend of this name.
+    """
+    if memory_format not in _FORMATS:
+        raise ValueError(f"memory format '{memory_format}' must be one of {list(_FORMATS)}")
+    if compiler and compiler not in torch.compiler.list_backends(exclude_tags=()):
+        known = torch.compiler.list_backends()
+        raise ValueError(f"compiler '{compiler}' must be one of {known}, or '' for none")
+    model.to(device).to(memory_format=_FORMATS[memory_format])
+    model.compile_frozen(compiler)
+    return model

@@ -1,0 +1,55 @@
+"""Models go where a config says, in its layout, compiled if it wants so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import LazyConfig, instantiate
+
+from langdg_d2.engine import apply_overrides, place
+from langdg_d2.modeling.backbone.layers import LAYERS
+
+CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+NO_WEIGHTS = "model.backbone.tower.weights=null"
+
+
+@pytest.fixture
+def model(tiny_model):
+    return instantiate(apply_overrides(LazyConfig.load(CONFIG), [*tiny_model, NO_WEIGHTS]).model)
+
+
+def placed(model, memory_format="channels_last", compiler=""):
+    return place(model, device="cpu", memory_format=memory_format, compiler=compiler)
+
+
+@pytest.mark.parametrize("name", ["channels_last", "contiguous_format"])
+def test_weights_have_the_layout_of_the_name(model, name):
+    weight = placed(model, memory_format=name).backbone.tower.conv2.weight
+    assert weight.is_contiguous(memory_format=getattr(torch, name))
+
+
+@pytest.mark.parametrize("name", ["channels_first", "nn", ""])
+def test_other_layouts_are_refused_with_those_there_are(model, name):
+    with pytest.raises(ValueError, match=rf"'{name}' must be one of \['channels_last', 'contig"):
+        placed(model, memory_format=name)
+
+
+def test_other_compilers_are_refused_with_those_there_are(model):
+    with pytest.raises(ValueError, match=r"compiler 'gcc' must be one of .*'inductor'"):
+        placed(model, compiler="gcc")
+
+
+def test_compiled_model_predicts_and_trains_the_same(model):
+    images = [{"image": torch.randint(256, (3, 32, 48), dtype=torch.uint8)}]
+    targets = {"sem_seg": torch.randint(19, (32, 48), dtype=torch.uint8)}
+    outcomes, counts = [], torch._dynamo.utils.counters["stats"]
+    before = counts["unique_graphs"]
+    for compiler in ("", "eager"):
+        placed(model, compiler=compiler)
+        logits = model.eval()(images)[0]["sem_seg"]
+        model.train().sem_seg_head.eval()  # no randomness
+        loss = model([{**images[0], **targets}])["loss_sem_seg"]
+        outcomes.append((logits, loss))
+    torch.testing.assert_close(*outcomes)
+    # The trunk's layers and, at evaluation, the head.
+    assert counts["unique_graphs"] - before >= len(LAYERS) + 1
