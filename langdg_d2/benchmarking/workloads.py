@@ -56,6 +56,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
         optimizer=instantiate(cfg.optimizer),
         precision=cfg.train.precision,
         accumulate=cfg.train.accumulate,
+        log_period=cfg.train.log_period,
     )
     timer.watch(trainer, "backward", "backward")
     timer.watch(trainer, "update", "optimizer")

@@ -14,6 +14,7 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
 from ..folding import FoldedRuntime
+from .attention_pool import attention_pool
 from .freezing import FrozenLayers
 from .layers import BLOCK_LAYERS, FEATURES, HIGH_LEVEL, LAYERS, LOW_LEVEL, STRIDES
 from .output_stride import DilationPattern, set_output_stride
@@ -126,7 +127,7 @@ class ClipResNet(Backbone):
                 f"embed got {high.shape[-2]}x{high.shape[-1]} features, attention pooling has "
                 f"{side}x{side} positions: use images of CLIP's input size and output_stride 32"
             )
-        return self.tower.attnpool(high)
+        return attention_pool(self.tower.attnpool, high)
 
     @property
     def embedding_side(self) -> int:
