@@ -83,8 +83,8 @@ def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         return start(in_environment, args, nprocs, **how, start_method="forkserver")
 
     def call(function: Callable[[Namespace], None], **arguments: object) -> None:
-        options = {"num_machines": 1, "machine_rank": 0, "dist_url": "auto", **arguments}
-        launch(function, Namespace(num_gpus=2, **options))
+        processes = {"num_gpus": 2, "num_machines": 1, "machine_rank": 0, "dist_url": "auto"}
+        launch(function, Namespace(**(arguments | processes)))
 
     multiprocessing.set_forkserver_preload(IMPORTED_ONCE)
     monkeypatch.setattr(torch.multiprocessing, "start_processes", start_forked)
