@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import logging
+import multiprocessing
+import os
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +17,7 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from PIL import Image
 
-from langdg_d2.engine import apply_overrides
+from langdg_d2.engine import apply_overrides, launch
 from langdg_d2.modeling import LangDGSegmentor, load_image_tower
 from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
 from langdg_d2.structures.label_maps import (
@@ -33,6 +36,19 @@ TINY_CLIP = {
 CONDITIONS = ("fog", "night", "rain", "snow")
 # Folder of images, folder of labels and the end of a label's name, as of the first release.
 BDD100K_LAYOUT = ("seg/images", "seg/labels", "_train_id.png")
+# What takes seconds to import.
+IMPORTED_ONCE = ["pytest", "detectron2.engine", "langdg_d2.styles", "langdg_d2.visualization"]
+
+# They run first: one that began last would keep a single core busy at the end.
+LONGEST = {
+    *("test_command.py", "test_tour.py", "test_train_net.py", "test_mine_styles.py"),
+    *("test_export_model.py", "test_clip_training.py", "test_leaf_configs.py"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, in both folders of tests."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def import_file(path: Path) -> ModuleType:
@@ -53,6 +69,38 @@ def reference() -> ModuleType:
 def load_tool() -> Callable[[str], ModuleType]:
     """Function that imports a command by name."""
     return lambda name: import_file(Path(__file__).parents[1] / "tools" / f"{name}.py")
+
+
+def in_environment(
+    rank: int, environment: dict[str, str], function: Callable[..., None], *arguments: object
+) -> None:
+    """Call a function with the environment of the process that asked for it."""
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    function(rank, *arguments)
+
+
+@pytest.fixture
+def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Function that calls another in two processes without GPUs, as `launch` does.
+
+    They are forked from a process that has imported everything and done nothing else.
+    """
+    start = torch.multiprocessing.start_processes
+
+    def start_forked(function: Callable, args: tuple = (), nprocs: int = 1, **how: bool) -> object:
+        args = (dict(os.environ), function, *args)
+        return start(in_environment, args, nprocs, **how, start_method="forkserver")
+
+    def call(function: Callable[[Namespace], None], **arguments: object) -> None:
+        processes = {"num_gpus": 2, "num_machines": 1, "machine_rank": 0, "dist_url": "auto"}
+        launch(function, Namespace(**(arguments | processes)))
+
+    multiprocessing.set_forkserver_preload(IMPORTED_ONCE)
+    monkeypatch.setattr(torch.multiprocessing, "start_processes", start_forked)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return call
 
 
 @pytest.fixture(autouse=True)

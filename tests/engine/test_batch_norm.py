@@ -9,7 +9,6 @@ from torch import nn
 
 from langdg_d2.engine import distribute
 from langdg_d2.engine.batch_norm import synchronize_batch_norm
-from langdg_d2.engine.launch import launch
 
 
 def network() -> nn.Sequential:
@@ -62,9 +61,8 @@ def _train_half(args: Namespace) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_two_processes_get_the_gradients_and_means_of_one(tmp_path):
-    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
-    launch(_train_half, Namespace(**vars(two_processes), rank_file=str(tmp_path / "rank")))
+def test_two_processes_get_the_gradients_and_means_of_one(in_two_processes, tmp_path):
+    in_two_processes(_train_half, rank_file=str(tmp_path / "rank"))
     model = network()
     expected = gradients(model, batch())
     for rank in (0, 1):

@@ -1,12 +1,8 @@
 """The streaming evaluator: equal to Detectron2's, exact over processes, clear about bad input."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ from detectron2.evaluation import SemSegEvaluator
 from detectron2.utils import comm
 from PIL import Image
 
-from langdg_d2.engine.launch import launch
 from langdg_d2.evaluation import StreamingSemSegEvaluator, predicted_classes
 from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS
 
@@ -175,14 +170,11 @@ def test_a_class_map_is_its_own_prediction() -> None:
     assert predicted_classes(classes) is classes
 
 
-def test_two_processes_give_exactly_the_result_of_one(tmp_path: Path) -> None:
+def test_two_processes_give_exactly_the_result_of_one(
+    in_two_processes: Callable[..., None], tmp_path: Path
+) -> None:
     shares = [[[0, 1], [2]], [[0, 1, 2], []]]  # per run and process; the last sees no image
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "CUDA_VISIBLE_DEVICES": "",  # gloo, also where there is one accelerator only
-    }
-    command = [sys.executable, __file__, str(tmp_path), json.dumps(shares)]
-    subprocess.run(command, check=True, env=environment, timeout=120)
+    in_two_processes(evaluate_shares, output_dir=str(tmp_path), shares=shares)
 
     alone = make_evaluator()
     expected = evaluate_seeds(alone, [0, 1, 2])
@@ -203,9 +195,3 @@ def evaluate_shares(args: Namespace) -> None:
         metrics = evaluate_seeds(evaluator, share[comm.get_rank()])
         runs.append({"matrix": evaluator.confusion.matrix, "metrics": metrics})
     torch.save(runs, Path(args.output_dir) / f"{comm.get_rank()}.pt")
-
-
-if __name__ == "__main__":
-    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
-    shares = json.loads(sys.argv[2])
-    launch(evaluate_shares, Namespace(**vars(two_processes), output_dir=sys.argv[1], shares=shares))

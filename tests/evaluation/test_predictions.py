@@ -3,18 +3,16 @@
 import fnmatch
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
 from detectron2.data.samplers import InferenceSampler
-from detectron2.engine import launch
 from PIL import Image
 
 from langdg_d2.evaluation import PredictionWriter
@@ -127,13 +125,10 @@ def test_foreign_images_and_classes_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_write_every_file_once(tmp_path: Path) -> None:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    command = [sys.executable, __file__, str(tmp_path / "two")]
-    subprocess.run(command, check=True, env=environment, timeout=120)
+def test_two_processes_write_every_file_once(
+    in_two_processes: Callable[..., None], tmp_path: Path
+) -> None:
+    in_two_processes(save_share, output_dir=str(tmp_path / "two"))
     save(tmp_path / "one", "label_ids", [0, 1, 2, 3])
     one, two = read(tmp_path / "one"), read(tmp_path / "two")
     assert one.keys() == two.keys()
@@ -143,14 +138,9 @@ def test_two_processes_write_every_file_once(tmp_path: Path) -> None:
     assert all(shares)
 
 
-def save_share(output_dir: str) -> None:
+def save_share(args: Namespace) -> None:
     """What one of the processes does: the images that Detectron2's sampler gives it."""
     DatasetCatalog.register(DATASET, lambda: [{"file_name": name} for name in FILES])
     share = list(InferenceSampler(len(FILES)))
-    save(Path(output_dir), "label_ids", share)
-    (Path(output_dir) / f"{os.getpid()}.json").write_text(json.dumps(share))
-
-
-if __name__ == "__main__":
-    arguments: tuple[Any, ...] = (sys.argv[1],)
-    launch(save_share, 2, dist_url="auto", args=arguments)
+    save(Path(args.output_dir), "label_ids", share)
+    (Path(args.output_dir) / f"{os.getpid()}.json").write_text(json.dumps(share))

@@ -7,7 +7,6 @@ import torch
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
-from langdg_d2.engine.launch import launch
 from langdg_d2.modeling import PixelCrossEntropy
 
 IGNORE, CLASSES = 255, 4
@@ -47,9 +46,10 @@ def _one_image_each(args: Namespace) -> None:
     torch.save(results, f"{args.folder}/{rank}")
 
 
-def test_processes_with_unlike_numbers_of_ignored_pixels_train_as_one_with_all_images(tmp_path):
-    two_processes = Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto")
-    launch(_one_image_each, Namespace(**vars(two_processes), folder=str(tmp_path)))
+def test_processes_with_unlike_numbers_of_ignored_pixels_train_as_one_with_all_images(
+    in_two_processes, tmp_path
+):
+    in_two_processes(_one_image_each, folder=str(tmp_path))
     found = [torch.load(tmp_path / str(rank)) for rank in (0, 1)]
     for k, ignored in enumerate(SPREADS):
         model = network()

@@ -9,7 +9,6 @@ import torch
 from detectron2.utils import comm
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.engine.launch import launch
 from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
@@ -157,18 +156,14 @@ def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
         mine(tiny_clip, tmp_path / "bank.safetensors", period=0)
 
 
-def two_processes(**arguments: str) -> Namespace:
-    return Namespace(num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto", **arguments)
-
-
 def _mine_in_process(args: Namespace) -> None:
     torch.set_num_threads(1)
     mine(args.clip, args.path)
 
 
-def test_two_processes_mine_the_bank_of_one(tiny_clip, tmp_path):
+def test_two_processes_mine_the_bank_of_one(in_two_processes, tiny_clip, tmp_path):
     path = tmp_path / "two.safetensors"
-    launch(_mine_in_process, two_processes(clip=tiny_clip, path=str(path)))
+    in_two_processes(_mine_in_process, clip=tiny_clip, path=str(path))
     one = mine(tiny_clip, tmp_path / "one.safetensors")
     two = StyleBank.load(path)
     assert torch.equal(two.class_id, one.class_id)
@@ -188,10 +183,10 @@ def _fail_in_process(args: Namespace) -> None:
             Path(f"{args.folder}/{name}.error{comm.get_rank()}").write_text(message)
 
 
-def test_where_the_main_process_fails_the_others_do_not_wait(tiny_clip, tmp_path):
+def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, tiny_clip, tmp_path):
     (tmp_path / "taking_up.part0").write_bytes(b"damaged")
     (tmp_path / "finishing").mkdir()
-    launch(_fail_in_process, two_processes(clip=tiny_clip, folder=str(tmp_path)))
+    in_two_processes(_fail_in_process, clip=tiny_clip, folder=str(tmp_path))
     for name, message in (
         ("taking_up", f"StyleBankError: '{tmp_path}/taking_up.part0' cannot be read"),
         ("finishing", "IsADirectoryError: "),

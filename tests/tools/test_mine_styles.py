@@ -1,16 +1,18 @@
 """Mining as users run it: killed and taken up again, it gives the bank of one unbroken process."""
 
-import os
-import signal
-import subprocess
+import multiprocessing
+import runpy
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from detectron2.engine import default_argument_parser
+from torch.multiprocessing import ProcessExitedException
 
 from langdg_d2.styles import StyleBank
 
@@ -49,45 +51,43 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def start(options: list[str]) -> subprocess.Popen:
-    """The tool in a session of its own, so that its processes can be killed together."""
-    return subprocess.Popen(
-        [sys.executable, str(TOOL), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def main(args: Namespace) -> None:
+    """The tool's, for processes that are not started by its file."""
+    runpy.run_path(str(TOOL))["main"](args)
 
 
-def kill_when(part: Path, process: subprocess.Popen) -> None:
+def kill_when(part: Path, mining: Future) -> None:
     """Kill all processes of the tool as soon as there is unfinished work."""
     deadline = time.monotonic() + 120
     while not part.exists():
-        assert process.poll() is None
+        assert not mining.done(), mining.result()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        mining.result()
 
 
 @pytest.mark.usefixtures("_one_thread")
 def test_killed_mining_of_two_processes_resumes_to_the_same_bank_tensor_for_tensor(
-    options, load_tool, tmp_path
+    options, in_two_processes, tmp_path, monkeypatch
 ):
-    arguments = default_argument_parser().parse_args(options("whole", processes=0))
-    load_tool("mine_styles").main(arguments)
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *options("whole", processes=0)])
+    runpy.run_path(str(TOOL), run_name="__main__")
     whole = StyleBank.load(tmp_path / "whole/style_bank.safetensors")
 
     bank = tmp_path / "killed/style_bank.safetensors"
-    kill_when(bank.with_name(f"{bank.name}.part1"), start(options("killed", processes=2)))
+    killed = vars(default_argument_parser().parse_args(options("killed", processes=2)))
+    with ThreadPoolExecutor() as pool:
+        mining = pool.submit(in_two_processes, main, **killed)
+        kill_when(bank.with_name(f"{bank.name}.part1"), mining)
     assert not bank.exists()
 
-    again = start(options("killed", processes=2))
-    output, _ = again.communicate(timeout=300)
-    assert again.returncode == 0, output
-    assert "batches are mined already" in output
-    assert "| total " in output
+    in_two_processes(main, **killed)
+    log = (bank.parent / "log.txt").read_text()
+    assert "batches are mined already" in log
+    assert "| total " in log
     resumed = StyleBank.load(bank)
     for name in ("mean", "std", "class_id", "cosine_before", "cosine_after"):
         assert torch.equal(getattr(resumed, name), getattr(whole, name)), name

@@ -1,12 +1,8 @@
 """Which images are pictured, over one and two processes, and what the pictures hold."""
 
 import logging
-import os
-import socket
-import subprocess
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
-from langdg_d2.engine.launch import launch
 from langdg_d2.evaluation import BenchmarkRun, StreamingSemSegEvaluator, run_benchmark
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import OverlayWriter, draw_sem_seg, overlay_writer, palette_named
@@ -216,22 +211,10 @@ def benchmark(folder: Path, seeds: list[int]) -> None:
     )
 
 
-def test_two_processes_leave_the_files_of_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    # What torchrun tells the processes that it starts.
-    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    environment = os.environ | group | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(tmp_path / "two")],
-            env=environment | {"RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in "01"
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+def test_two_processes_leave_the_files_of_one(
+    in_two_processes: Callable[..., None], tmp_path: Path
+) -> None:
+    in_two_processes(benchmark_shares, output_dir=str(tmp_path / "two"))
     benchmark(tmp_path / "one", list(range(11)))
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
     assert len(files) == 5 + 5
@@ -245,7 +228,3 @@ def benchmark_shares(args: Namespace) -> None:
     """What one of the processes does; the best and worst images lie with both."""
     register()
     benchmark(Path(args.output_dir), list(range(11))[comm.get_rank() :: 2])
-
-
-if __name__ == "__main__":
-    launch(benchmark_shares, Namespace(num_gpus=0, output_dir=sys.argv[1]))
