@@ -113,4 +113,7 @@ def test_memory_and_open_files_stay_flat_over_two_thousand_iterations(training):
     slope = np.polyfit(iterations, kilobytes, 1)[0]
     print(f"{len(samples)} samples: {slope:.2f} kB an iteration, {files.min()}-{files.max()} files")
     assert abs(slope) < 2
-    assert files.max() - files.min() <= 3  # a checkpoint may be open, or its folder
+    # Images on their way from the workers hold some for a moment.
+    third = len(files) // 3
+    assert np.median(files[:third]) == np.median(files[-third:])
+    assert files.max() < 50
