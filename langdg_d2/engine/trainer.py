@@ -70,11 +70,8 @@ def training_hooks(
     """
     if log_period < 1:
         raise ValueError(f"log_period {log_period} must be at least one iteration")
-    everywhere = [
-        hooks.IterationTimer(),
-        *extra,
-        hooks.LRScheduler(scheduler.optimizer, scheduler),
-    ]
+    schedule = hooks.LRScheduler(scheduler.optimizer, scheduler)
+    everywhere = [hooks.IterationTimer(), *extra, schedule]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = hooks.EvalHook(eval_period, evaluate)
     if not comm.is_main_process():
