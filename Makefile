@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= output/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint format clean
+.PHONY: help install quickstart test test-long lint format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(INSTALLED)  ## create the virtual environment and install everything into it
 
@@ -36,6 +36,9 @@ quickstart: $(INSTALLED)  ## street scenes: source-only training against the rec
 # A process on every core.
 test: $(INSTALLED)  ## run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+test-long: $(INSTALLED)  ## run the tests that take minutes: trainings killed, starved, soaked
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
 lint: $(INSTALLED)  ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -16,7 +16,6 @@ from math import gcd
 
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
-from detectron2.utils import comm
 from omegaconf import DictConfig
 from torch import nn
 
@@ -60,7 +59,7 @@ def evaluate(
     return evaluation.run_benchmark(model, *tested, run, cfg.train.output_dir)
 
 
-def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resume: bool) -> None:
+def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume: bool) -> None:
     """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
     logging.getLogger("langdg_d2").info("What trains:\n%s", training_summary(model.train()))
     cfg.optimizer.params.model = model
@@ -69,6 +68,7 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resu
     period = gcd(cfg.train.log_period, cfg.train.checkpointer.period)  # no weights before losses
     how = {key: cfg.train[key] for key in ("precision", "accumulate")} | {"log_period": period}
     trainer = engine.SegmentationTrainer(model=model, loader=(), optimizer=optimizer, **how)
+    seeds = engine.SeededIterations(cfg.train.seed)
     styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
     checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, trainer=trainer)
     trainer.register_hooks(
@@ -80,14 +80,13 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable[..., dict], *, resu
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
-            extra=[styles] if styles else [],
+            extra=[seeds, styles] if styles else [seeds],
         )
     )
-    start = checkpointer.start(cfg.train.init_checkpoint, resume=resume)
-    # A resumed run goes on with other images than those it began with.
-    engine.reseed(cfg.train.seed, comm.get_rank(), start)
+    first = checkpointer.start(start, resume=resume)
+    cfg.dataloader.train.update(seed=seeds.seed, first_batch=first * cfg.train.accumulate)
     trainer.data_loader = instantiate(cfg.dataloader.train)
-    trainer.train(start, cfg.train.max_iter)
+    trainer.train(first, cfg.train.max_iter)
 
 
 def main(args: Namespace) -> None:
@@ -106,13 +105,14 @@ def main(args: Namespace) -> None:
         ensure_bank(cfg.styles.bank, mine=mine)
     if checkpoint:
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
+    engine.seed_weights(cfg.train.seed)
     how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
     model = engine.place(instantiate(cfg.model), **how)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
         score(model, weights=checkpoint, styles=None)
     else:
-        train(cfg, model, score, resume=args.resume)
+        train(cfg, model, score, checkpoint, args.resume)
     visualization.write_report_of_run(cfg.train.output_dir)
 
 

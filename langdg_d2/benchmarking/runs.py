@@ -17,8 +17,9 @@ from detectron2.config import LazyConfig
 from detectron2.utils import comm
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..engine import apply_overrides, launch, reseed
+from ..engine import apply_overrides, launch
 from ..modeling.fast_paths import plain_paths
+from ..structures.randomness import derived_seed, seed_globally
 from .machine import describe_machine, matmul_peak, peak_memory
 from .timing import PhaseTimer, Timings, measure
 from .workloads import WORKLOADS
@@ -163,7 +164,7 @@ def _measure(task: Task, variant: Variant, file: str, _: Namespace) -> None:
     cv2.setNumThreads(1)
     if device_type == "cpu" and variant.processes > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
-    reseed(0, comm.get_rank())
+    seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))
     timer = PhaseTimer(device_type)
     with plain_paths() if variant.plain else nullcontext():
         workload = WORKLOADS[task.workload](cfg, timer, **task.arguments)

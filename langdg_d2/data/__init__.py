@@ -7,6 +7,7 @@ from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
+from .training_loader import TrainingStream, training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
 
@@ -25,5 +26,7 @@ __all__ = [
     "SeededBatches",
     "TestMapper",
     "TrainMapper",
+    "TrainingStream",
     "copy_uncompressed",
+    "training_loader",
 ]

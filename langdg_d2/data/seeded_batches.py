@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
+
+from ..structures.randomness import derived_seed, globally_seeded
 
 _DIGITS = 16  # hexadecimal: 64 bits
 
@@ -22,7 +22,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
 
     Args:
         dataset: dataset dicts.
-        mapper: its randomness must be NumPy's global one, as in Detectron2's augmentations.
+        mapper: its randomness must be global, as in Detectron2's augmentations.
         batch_size: images in a batch.
         seed: of the order and of the mapper's randomness.
 
@@ -68,16 +68,5 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
     def __getitem__(self, number: int) -> list[dict[str, Any]]:
         start = number * self._batch_size
         chosen = self._order[start : start + self._batch_size]
-        with _numpy_seeded(self._seed, number):
+        with globally_seeded(derived_seed(self._seed, number)):
             return [self._mapper(self._dataset[index]) for index in chosen]
-
-
-@contextmanager
-def _numpy_seeded(*entropy: int) -> Iterator[None]:
-    """NumPy's global randomness starts from these numbers, and is put back afterwards."""
-    state = np.random.get_state()
-    np.random.seed(np.random.SeedSequence(entropy).generate_state(1)[0])
-    try:
-        yield
-    finally:
-        np.random.set_state(state)

@@ -5,23 +5,28 @@ from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .placement import place
+from .randomness import SeededIterations, seed_weights
 from .segmentation_trainer import SegmentationTrainer
-from .setup import reseed, setup
+from .setup import setup
+from .stopping import StopOnSignal, TrainingStopped
 from .style_augmentation import StyleAugmentationHook
 from .told_errors import told_errors
 from .trainer import distribute, training_hooks
 
 __all__ = [
+    "SeededIterations",
     "SegmentationTrainer",
+    "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
+    "TrainingStopped",
     "apply_overrides",
     "distribute",
     "launch",
     "parameter_groups",
     "place",
     "polynomial_lr",
-    "reseed",
+    "seed_weights",
     "setup",
     "starting_checkpoint",
     "told_errors",

@@ -2,14 +2,21 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from detectron2.engine import DEFAULT_TIMEOUT
 from detectron2.engine import launch as detectron2_launch
 from detectron2.utils import comm
+from torch.multiprocessing import ProcessExitedException
+
+from .stopping import SIGNALS, TrainingStopped
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -22,6 +29,9 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     talking NCCL where there are GPUs and gloo where there are none; `num_gpus` 0 or 1 on one
     machine means this process.
 
+    Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
+    Where one of them dies, the others are ended and this one exits with code 1.
+
     Args:
         main: what to run.
         args: of Detectron2's `default_argument_parser`.
@@ -30,13 +40,54 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         _join_torchrun(use_gpu=args.num_gpus > 0 and torch.cuda.is_available())
         _run_and_leave(main, args)
         return
-    detectron2_launch(
-        _run_spawned,
-        max(1, args.num_gpus),
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(main, args, multiprocessing.get_start_method(allow_none=True)),
+    start = (main, args, multiprocessing.get_start_method(allow_none=True))
+    places = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
+    processes = max(1, args.num_gpus)
+    if processes * args.num_machines == 1:
+        detectron2_launch(_run_spawned, processes, args=start, **places)
+        return
+    with _signals_passed_on() as received:
+        try:
+            detectron2_launch(
+                _run_spawned, processes, num_machines=args.num_machines, args=start, **places
+            )
+        except ProcessExitedException as error:
+            _exit_as(error, received)
+
+
+@contextmanager
+def _signals_passed_on() -> Iterator[list[int]]:
+    """Processes started within get the signals, too; gives those that there have been."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: Any) -> None:
+        received.append(number)
+        # A terminal sends them SIGINT itself, and they would take it for the second.
+        passed = signal.SIGTERM if number == signal.SIGINT else number
+        if received.count(signal.SIGINT) > 1:
+            passed = signal.SIGKILL
+        for process in multiprocessing.active_children():
+            if process.pid:
+                os.kill(process.pid, passed)
+
+    earlier = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
+    """End as the process that ended first, with a line if nobody has asked for it."""
+    if received:
+        sys.exit(128 + received[0])
+    if error.exit_code > 128:
+        sys.exit(error.exit_code)  # it was the one to get a signal, and has said so
+    how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
+    sys.exit(
+        f"error: process {error.error_index} of this machine has ended early ({how}); the others "
+        "were ended. Go on from the last checkpoint with --resume"
     )
 
 
@@ -49,12 +100,18 @@ def _run_spawned(
 
 
 def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
-    main(args)
+    stopped = None
+    try:
+        main(args)
+    except TrainingStopped as stop:
+        stopped = stop  # all processes have agreed on it
     # A process that exits while the group's threads run may be aborted. Not after an error:
     # others may wait in a collective, and the launcher has to see the failure.
     if dist.is_initialized():
         comm.synchronize()
         dist.destroy_process_group()
+    if stopped:
+        raise stopped
 
 
 def _join_torchrun(*, use_gpu: bool) -> None:

@@ -87,7 +87,7 @@ class SegmentationTrainer(SimpleTrainer):
         self.update()
         self._unlogged.append(_Iteration(_mean(losses), data_seconds))
         if (self.iter + 1) % self._log_period == 0 or self.iter + 1 == self.max_iter:
-            self._log()
+            self.log_losses()
 
     def add_gradients(self, batch: Any) -> dict[str, Tensor]:
         """Forward and backward pass of a batch; returns its losses, detached."""
@@ -105,8 +105,15 @@ class SegmentationTrainer(SimpleTrainer):
         self._scaler.step(self.optimizer)
         self._scaler.update()
 
-    def _log(self) -> None:
+    def log_losses(self) -> None:
+        """Put what has not been logged yet into the event storage; every process must call this.
+
+        Raises:
+            FloatingPointError: as `run_step`.
+        """
         iterations, self._unlogged = self._unlogged, []
+        if not iterations:
+            return
         losses = torch.stack([torch.stack(list(it.losses.values())) for it in iterations])
         data_seconds = np.array([it.data_seconds for it in iterations])
         self.storage.put_scalar("rank_data_time", data_seconds[-1])

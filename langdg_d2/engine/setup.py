@@ -3,12 +3,10 @@
 from argparse import Namespace
 
 import cv2
-import numpy as np
 import torch
 from detectron2.config import LazyConfig
 from detectron2.engine import default_setup
 from detectron2.utils import comm
-from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
@@ -40,12 +38,3 @@ def setup(args: Namespace) -> DictConfig:
     default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
     return cfg
-
-
-def reseed(seed: int, *numbers: int) -> None:
-    """Start all randomness of this process from the seed and numbers such as rank and iteration.
-
-    A negative seed leaves the randomness as it is, drawn at the start.
-    """
-    if seed >= 0:
-        seed_all_rng(int(np.random.SeedSequence((seed, *numbers)).generate_state(1)[0] >> 1))

@@ -14,8 +14,8 @@ from ..styles.mixing import MixStatistics, PatchStyleMixer
 class StyleAugmentationHook(HookBase):
     """Installs a mixer on the model before training and removes it afterwards.
 
-    Its randomness is part of the trainer's state, so that a resumed run draws the same styles. In
-    a run of several processes each draws its own.
+    What is drawn depends on the mixer's seed, the process's rank and the iteration alone, so that
+    a resumed run draws the same styles.
 
     Args:
         mixer: what restyles the features.
@@ -52,13 +52,9 @@ class StyleAugmentationHook(HookBase):
         """
         self._mixer.styles.prepare(self._model.backbone)
         self._model.feature_augmentation = self._mixer
-        rank, start = comm.get_rank(), self.trainer.start_iter
-        # Each process has its own images and so draws its own styles. A checkpoint holds the
-        # main process's state; the others start anew, from numbers not used before.
-        if rank or not start:
-            self._mixer.reseed(rank, start)
 
     def before_step(self) -> None:
+        self._mixer.reseed(comm.get_rank(), self.trainer.iter)
         progress = (self.trainer.iter + 1) / self._warmup_iters if self._warmup_iters else 1.0
         self._mixer.probability = self._probability * min(1.0, progress)
 
@@ -72,10 +68,9 @@ class StyleAugmentationHook(HookBase):
     def state_dict(self) -> dict[str, Any]:
         self._collect()
         self._total.fallback = int(self._total.fallback)
-        return {"generator": self._mixer.generator.get_state(), "total": asdict(self._total)}
+        return {"total": asdict(self._total)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._mixer.generator.set_state(state_dict["generator"])
         self._total = MixStatistics(**state_dict["total"])
 
     def report(self) -> str:

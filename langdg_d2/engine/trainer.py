@@ -11,7 +11,9 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from .batch_norm import synchronize_batch_norm
+from .checkpoints import PeriodicCheckpointer
 from .hooks import ProgressBar
+from .stopping import StopOnSignal
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
 
@@ -48,7 +50,7 @@ def training_hooks(
     """All hooks of a training run, in the order in which they have to act.
 
     Evaluation stands before the writers, which write its results, and after the checkpointer, so
-    that a checkpoint exists whatever becomes of it.
+    that a checkpoint exists whatever becomes of it. Signals are obeyed between the two.
 
     Args:
         scheduler: steps once an iteration.
@@ -68,18 +70,17 @@ def training_hooks(
     """
     if log_period < 1:
         raise ValueError(f"log_period {log_period} must be at least one iteration")
-    everywhere = [
-        hooks.IterationTimer(),
-        *extra,
-        hooks.LRScheduler(scheduler.optimizer, scheduler),
-    ]
+    schedule = hooks.LRScheduler(scheduler.optimizer, scheduler)
+    everywhere = [hooks.IterationTimer(), *extra, schedule]
+    stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = hooks.EvalHook(eval_period, evaluate)
     if not comm.is_main_process():
-        return [*everywhere, evaluation]
+        return [*everywhere, stop, evaluation]
     loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]
     return [
         *everywhere,
-        hooks.PeriodicCheckpointer(checkpointer, **checkpointer_options),
+        PeriodicCheckpointer(checkpointer, **checkpointer_options),
+        stop,
         evaluation,
         hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), period=log_period),
         ProgressBar(loggers=loggers, period=log_period),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..modeling import FeatureAugmentation
 from ..structures import PatchGrid, mix, patch_stats, restyle
+from ..structures.randomness import derived_seed
 from .sources import StyleSource
 
 
@@ -149,9 +150,8 @@ class PatchStyleMixer(FeatureAugmentation):
         return restyle(features, own=own, target=mix(own, target, weight), grid=self._grid)
 
     def reseed(self, *numbers: int) -> None:
-        """Start the randomness anew from the seed and numbers such as the process's rank."""
-        state = np.random.SeedSequence((self._seed, *numbers)).generate_state(1)
-        self.generator.manual_seed(int(state[0]))
+        """Start the randomness anew from the seed and numbers such as the iteration's."""
+        self.generator.manual_seed(derived_seed(self._seed, *numbers, purpose="mixing"))
 
     def _require_classes(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
         expected = (len(features), self._grid.rows, self._grid.cols)

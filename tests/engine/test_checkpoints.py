@@ -1,16 +1,22 @@
-"""Which checkpoint wins."""
+"""Which checkpoint wins, and that none is half written or damaged."""
 
+import errno
+import os
 import pickle
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.engine import TrainerBase
 
-from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
-from langdg_d2.modeling.checkpoint_files import CheckpointError
+from langdg_d2.engine import StrictCheckpointer, checkpoints, starting_checkpoint
+from langdg_d2.engine.checkpoints import PeriodicCheckpointer
+from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
+from langdg_d2.structures.files import replacing
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
     last = str(earlier_run / "model_0000009.pth")
     named = str(tmp_path / named) if named else ""
     if named:
-        torch.save({}, named)
+        torch.save({"model": {}}, named)
     wanted = {"{named}": named, "{last}": last, "{named or last}": named or last}[expected]
     found = starting_checkpoint(
         output_dir=str(earlier_run), init_checkpoint=named, resume=resume, eval_only=eval_only
@@ -48,7 +54,7 @@ def test_without_an_earlier_run_resuming_starts_from_the_named_file(tmp_path):
     arguments = {"output_dir": str(tmp_path), "init_checkpoint": named}
     with pytest.raises(FileNotFoundError, match=r"a\.pth' does not exist"):
         starting_checkpoint(**arguments, resume=True, eval_only=False)
-    torch.save({}, named)
+    torch.save({"model": {}}, named)
     assert starting_checkpoint(**arguments, resume=True, eval_only=False) == named
 
 
@@ -102,3 +108,122 @@ def test_strange_checkpoints_are_named_with_the_remedy(tmp_path):
         torch.save(official | {"best_score": best_score}, file)
         with pytest.raises(CheckpointError, match=r"tools/import_famix\.py"):
             load(str(file))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Folder with three checkpoints, whose weights tell their iteration."""
+    model = torch.nn.Linear(300, 3)
+    for iteration in (1, 3, 5):
+        torch.nn.init.constant_(model.weight, iteration)
+        StrictCheckpointer(model, str(tmp_path)).save(f"model_{iteration:07d}")
+    return tmp_path
+
+
+def resume(folder):
+    return starting_checkpoint(
+        output_dir=str(folder), init_checkpoint="", resume=True, eval_only=False
+    )
+
+
+def test_no_flipped_bit_is_ever_loaded(saved):
+    file = saved / "model_0000005.pth"
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.choice(len(whole), 200, replace=False):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.integers(8)
+        file.write_bytes(flipped)
+        try:
+            found = read_checkpoint(file)
+        except CheckpointError:
+            refused += 1
+        else:  # in what only fills a gap
+            assert torch.equal(found["model"]["weight"], torch.full((3, 300), 5.0))
+    assert refused > 100
+    for length in (0, 3, 100, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+            read_checkpoint(file)
+
+
+def test_the_latest_whole_checkpoint_is_resumed_and_the_others_are_named(saved, caplog):
+    last, before, first = (saved / f"model_000000{k}.pth" for k in (5, 3, 1))
+    assert resume(saved) == str(last)
+    last.unlink()
+    content = bytearray(before.read_bytes())
+    content[len(content) // 2] ^= 1
+    before.write_bytes(content)
+    assert resume(saved) == str(first)
+    assert "no file" in caplog.text
+    assert "model_0000003.pth' cannot be read as a checkpoint: it is damaged" in caplog.text
+    first.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"no checkpoint in '.*5\.pth.*3\.pth.*1\.pth.*anew"):
+        resume(saved)
+
+
+def test_a_damaged_checkpoint_that_is_named_is_an_error(saved):
+    named = saved / "model_0000003.pth"
+    named.write_bytes(named.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"3\.pth' cannot be read .* damaged"):
+        starting_checkpoint(
+            output_dir=str(saved), init_checkpoint=str(named), resume=False, eval_only=False
+        )
+
+
+class FullDisk:
+    """A file on a disk with a number of bytes left."""
+
+    def __init__(self, file, left):
+        self._file, self._left = file, left
+
+    def write(self, data):
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("left", [0, 1, 10, 600, 3000, 4000, 5000])
+def test_a_full_disk_is_one_error_and_leaves_what_there_was(saved, monkeypatch, left):
+    names = {path: path.read_bytes() for path in saved.iterdir()}
+
+    @contextmanager
+    def replacing_on_full_disk(path):
+        with replacing(path) as file:
+            yield FullDisk(file, left)
+
+    monkeypatch.setattr(checkpoints, "replacing", replacing_on_full_disk)
+    checkpointer = StrictCheckpointer(torch.nn.Linear(300, 3), str(saved))
+    with pytest.raises(OSError, match=r"7\.pth' cannot be written: No space left.*--resume"):
+        checkpointer.save("model_0000007")
+    assert {path: path.read_bytes() for path in saved.iterdir()} == names
+
+
+def test_what_a_killed_process_was_writing_is_removed(saved):
+    torn = saved / ".model_0000007.pth.123.tmp"
+    torn.write_bytes(b"half")
+    model = torch.nn.Linear(300, 3)
+    StrictCheckpointer(model, str(saved)).start(resume(saved), resume=False)
+    assert not torn.exists()
+    assert model.weight[0, 0].item() == 5
+
+
+def test_checkpoints_from_before_a_resumption_are_counted_and_removed(saved):
+    for start, expected in ((0, "1 3 5 7 9"), (6, "7 9")):
+        trainer = TrainerBase()
+        trainer.run_step = lambda: None
+        checkpointer = StrictCheckpointer(torch.nn.Linear(1, 1), str(saved), trainer=trainer)
+        hook = PeriodicCheckpointer(checkpointer, period=2, max_to_keep=2)
+        trainer.register_hooks([hook])
+        for iteration in (1, 3, 5):
+            checkpointer.save(f"model_{iteration:07d}")
+        if not start:  # nothing of a run that this one does not go on with
+            hook.max_to_keep = 5
+        trainer.train(start, 10)
+        left = sorted(int(path.stem[6:]) for path in saved.glob("model_0*.pth"))
+        assert " ".join(map(str, left)) == expected

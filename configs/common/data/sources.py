@@ -2,14 +2,18 @@
 
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.data import (
-    build_detection_train_loader,
-    get_detection_dataset_dicts,
-)
+from detectron2.data import get_detection_dataset_dicts
 from detectron2.data import transforms as T
 from omegaconf import DictConfig
 
-from langdg_d2.data import ColorJitter, PadToSize, RandomCrop, RandomScale, TrainMapper
+from langdg_d2.data import (
+    ColorJitter,
+    PadToSize,
+    RandomCrop,
+    RandomScale,
+    TrainMapper,
+    training_loader,
+)
 
 from ..constants import constants
 
@@ -31,7 +35,7 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
 
 def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
     """Crops with colour jitter and horizontal flip in batches of 8, over all processes."""
-    return L(build_detection_train_loader)(
+    return L(training_loader)(
         dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
         mapper=L(TrainMapper)(
             augmentations=[
@@ -45,8 +49,8 @@ def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
         ),
         # Images in an iteration, shared by all processes.
         total_batch_size=8,
-        # Images keep their random order; crops have one shape.
-        aspect_ratio_grouping=False,
+        # Of the images' order and augmentation, whatever the numbers of processes and workers.
+        seed="${train.seed}",
         # Worker processes that read and augment, for each training process.
         num_workers=4,
         # In memory that GPUs copy from without making anybody wait.

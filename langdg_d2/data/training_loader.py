@@ -1,0 +1,122 @@
+"""Training data as an endless stream that is the same for any number of workers and processes."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from os import _exit, getppid
+from typing import Any
+
+import torch
+from detectron2.data import DatasetFromList
+from detectron2.utils import comm
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ..structures.randomness import derived_seed, globally_seeded
+
+Example = dict[str, Any]
+
+
+class TrainingStream(Dataset[Example]):
+    """Epoch after epoch of a data set, each in a random order of its own.
+
+    What lies at a position depends on the seed and the position alone, whoever asks for it.
+
+    Args:
+        dataset: dataset dicts.
+        mapper: its randomness must be global, as in Detectron2's augmentations.
+        seed: of the orders and of the mapper's randomness; not negative.
+    """
+
+    def __init__(
+        self, *, dataset: Sequence[Example], mapper: Callable[[Example], Example], seed: int
+    ) -> None:
+        self._dataset = DatasetFromList(list(dataset), copy=False)  # shared by the workers
+        self._mapper = mapper
+        self._seed = seed
+        self._order: tuple[int, torch.Tensor] | None = None  # the latest epoch and its order
+
+    def __getitem__(self, position: int) -> Example:
+        epoch, place = divmod(position, len(self._dataset))
+        if self._order is None or self._order[0] != epoch:
+            seed = derived_seed(self._seed, epoch, purpose="order")
+            generator = torch.Generator().manual_seed(seed)
+            self._order = epoch, torch.randperm(len(self._dataset), generator=generator)
+        example = self._dataset[int(self._order[1][place])]
+        with globally_seeded(derived_seed(self._seed, position, purpose="example")):
+            return self._mapper(example)
+
+
+class _SharedBatches(Sampler[list[int]]):
+    """This process's positions of every batch, from one on."""
+
+    def __init__(self, first: int, size: int) -> None:
+        self._first = first
+        self._size = size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rank, processes = comm.get_rank(), comm.get_world_size()
+        for begin in count(self._first * self._size, self._size):
+            yield list(range(begin + rank, begin + self._size, processes))
+
+
+def training_loader(
+    *,
+    dataset: Sequence[Example],
+    mapper: Callable[[Example], Example],
+    total_batch_size: int,
+    seed: int,
+    first_batch: int = 0,
+    num_workers: int = 0,
+    **options: Any,
+) -> DataLoader:
+    """An endless loader of lists of mapped dataset dicts.
+
+    Args:
+        dataset: see `TrainingStream`, also for the mapper and the seed.
+        mapper: likewise.
+        total_batch_size: images in a batch, shared by all processes.
+        seed: a negative one draws one; then every process must call this.
+        first_batch: number of the first batch; those before it cost nothing.
+        num_workers: processes that read and map.
+        options: further ones of torch's `DataLoader`.
+
+    Raises:
+        ValueError: if the processes cannot share the batch equally.
+    """
+    processes = comm.get_world_size()
+    if total_batch_size < 1 or total_batch_size % processes:
+        raise ValueError(
+            f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
+        )
+    seed = seed if seed >= 0 else comm.shared_random_seed()
+    return DataLoader(
+        TrainingStream(dataset=dataset, mapper=mapper, seed=seed),
+        batch_sampler=_SharedBatches(first_batch, total_batch_size),
+        num_workers=num_workers,
+        collate_fn=list,
+        worker_init_fn=_leave_signals_to_training,
+        # The loader draws a seed for its workers, which must not come out of the global randomness.
+        generator=torch.Generator(),
+        **options,
+    )
+
+
+def _leave_signals_to_training(_: int) -> None:
+    """A worker ends when its training process says so, and not with a whole group of processes.
+
+    Ctrl-C and schedulers send their signals to workers as well, whose images the training process
+    still needs to end in good order.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Only Linux tells who has sent a signal.
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != getppid():
+        pass
+    _exit(128 + signal.SIGTERM)
