@@ -7,8 +7,10 @@ from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
+from .training_loader import training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
+from .unreadable import ReadableImages
 
 __all__ = [
     "CORRUPTIONS",
@@ -21,9 +23,11 @@ __all__ = [
     "PadToSize",
     "RandomCrop",
     "RandomScale",
+    "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",
     "TestMapper",
     "TrainMapper",
     "copy_uncompressed",
+    "training_loader",
 ]

@@ -2,14 +2,18 @@
 
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.data import (
-    build_detection_train_loader,
-    get_detection_dataset_dicts,
-)
+from detectron2.data import get_detection_dataset_dicts
 from detectron2.data import transforms as T
 from omegaconf import DictConfig
 
-from langdg_d2.data import ColorJitter, PadToSize, RandomCrop, RandomScale, TrainMapper
+from langdg_d2.data import (
+    ColorJitter,
+    PadToSize,
+    RandomCrop,
+    RandomScale,
+    TrainMapper,
+    training_loader,
+)
 
 from ..constants import constants
 
@@ -31,7 +35,7 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
 
 def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
     """Crops with colour jitter and horizontal flip in batches of 8, over all processes."""
-    return L(build_detection_train_loader)(
+    return L(training_loader)(
         dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
         mapper=L(TrainMapper)(
             augmentations=[
@@ -43,6 +47,9 @@ def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
             # Patches whose class decides on their style.
             patch_grid="${styles.grid}",
         ),
+        # Unreadable images that others stand in for, each with a warning, in mining as well; one
+        # more ends the run, as does the first with 0.
+        unreadable_limit=0,
         # Images in an iteration, shared by all processes.
         total_batch_size=8,
         # Images keep their random order; crops have one shape.
