@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..structures.archives import require_no_bomb
 from ..structures.files import write_atomically
 
 
@@ -98,6 +99,10 @@ def _load(path: Path, *, ignored: Sequence[str]) -> Any:
     """Content of a file; values made by the ignored names are left out."""
     if not path.is_file():
         raise CheckpointError(f"there is no file '{path}'")
+    try:
+        require_no_bomb(path)
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' is refused as a checkpoint: {error}") from error
     with torch.serialization.safe_globals([(_Unneeded, name) for name in ignored]):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
