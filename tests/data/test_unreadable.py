@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from detectron2.config import LazyConfig
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from langdg_d2.data import ImageFileError, ReadableImages, SeededBatches, TrainMapper
+from langdg_d2.engine import apply_overrides
 
 COUNT = 12
 
@@ -140,3 +142,11 @@ def test_images_that_can_be_read_come_as_the_mapper_gives_them(records) -> None:
             found, expected = images[k], mapper(records[k])
             assert list(found) == list(expected)
             assert np.array_equal(found["sem_seg"], expected["sem_seg"])
+
+
+def test_one_key_of_the_configs_is_the_limit_of_training_and_mining() -> None:
+    config = Path(__file__).parents[2] / "configs/langdg_gta5.py"
+    cfg = LazyConfig.load(str(config))
+    assert cfg.dataloader.train.unreadable_limit == 0
+    cfg = apply_overrides(cfg, ["dataloader.train.unreadable_limit=7"])
+    assert cfg.styles.mining.batches.unreadable_limit == 7
