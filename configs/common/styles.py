@@ -69,6 +69,7 @@ styles = dict(
             ),
             batch_size=16,
             seed="${styles.seed}",
+            unreadable_limit="${dataloader.train.unreadable_limit}",
         ),
         source="${dataloader.train.dataset.names}",
         seed="${styles.seed}",

@@ -24,8 +24,12 @@ train = dict(
     precision="float32",
     # Batches whose mean gradient makes an iteration.
     accumulate=1,
-    # Let cuDNN choose the fastest convolutions; all training crops have one size.
+    # Let cuDNN choose the fastest convolutions; all training crops have one size. Not where
+    # computing is to be deterministic, for its choice differs from run to run.
     cudnn_benchmark=True,
+    # The same bits from the same seed, on the same machine with as many processes and threads:
+    # only operations that always compute alike, of which some are slower on GPUs.
+    deterministic=False,
     # Of torch's DistributedDataParallel. Frozen layers hold no gradient, so none is missing.
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),
     # Iterations between checkpoints, and how many of them are kept.

@@ -10,6 +10,7 @@ from .seeded_batches import SeededBatches
 from .training_loader import TrainingStream, training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
+from .unreadable import ReadableImages
 
 __all__ = [
     "CORRUPTIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "PadToSize",
     "RandomCrop",
     "RandomScale",
+    "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",
     "TestMapper",

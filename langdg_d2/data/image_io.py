@@ -1,8 +1,10 @@
 """Reading images and label files, with errors that name the file."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 from ..structures import LabelEncoding
 
 PNG_BIT_DEPTH = 24  # position of that byte in a file
+# Formats of pixels; others that Pillow knows may start programs (PostScript) or read other files.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
 
 class ImageFileError(RuntimeError):
@@ -25,9 +29,10 @@ def read_rgb(file_name: str) -> npt.NDArray[np.uint8]:
     users of readers that do report images of BDD100K that lie across their labels.
 
     Raises:
-        ImageFileError: if the file is missing, truncated or no image.
+        ImageFileError: if the file is missing, truncated, no image, or of so many pixels that it
+            may be there to fill the memory.
     """
-    with _reading(file_name), Image.open(file_name) as image:
+    with _reading(file_name), open_image(file_name) as image:
         return np.array(image.convert("RGB"))
 
 
@@ -35,10 +40,16 @@ def read_size(file_name: str) -> tuple[int, int]:
     """Height and width in pixels of an image as it is stored, from the file's header alone.
 
     Raises:
-        ImageFileError: if the file is missing or no image.
+        ImageFileError: if the file is missing, no image, or of too many pixels.
     """
-    with _reading(file_name), Image.open(file_name) as image:
+    with _reading(file_name), open_image(file_name) as image:
         return image.height, image.width
+
+
+def open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+    """Pillow's `Image.open` for `FORMATS` alone."""
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.uint8]:
@@ -66,7 +77,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         return np.ascontiguousarray(_read_16_bit_rgb(file_name)[..., encoding.channel])
     with _reading(file_name), Path(file_name).open("rb") as file:
         start = file.read(PNG_BIT_DEPTH + 1)
-        with Image.open(file) as image:
+        with open_image(file) as image:
             file_format, mode, raw = image.format, image.mode, np.array(image)
     if file_format != "PNG":
         raise ImageFileError(
@@ -88,6 +99,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
 
 
 def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.uint16]:
+    read_size(file_name)  # OpenCV would take gigabytes for a size that a short file only claims
     with _reading(file_name):
         stored = np.frombuffer(Path(file_name).read_bytes(), np.uint8)
         # Pillow would cut the ids to their upper 8 bits.
@@ -108,6 +120,11 @@ def _reading(file_name: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ImageFileError(f"'{file_name}' does not exist") from error
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(
+            f"'{file_name}': {error} Scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if "
+            "you trust it"
+        ) from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
         raise ImageFileError(
             f"'{file_name}' cannot be read as an image ({error}); it may be truncated: "

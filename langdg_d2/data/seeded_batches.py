@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..structures.randomness import derived_seed, globally_seeded
+from .unreadable import ReadableImages
 
 _DIGITS = 16  # hexadecimal: 64 bits
 
@@ -25,9 +26,10 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         mapper: its randomness must be global, as in Detectron2's augmentations.
         batch_size: images in a batch.
         seed: of the order and of the mapper's randomness.
+        unreadable_limit: see `ReadableImages`.
 
     Raises:
-        ValueError: if the data set does not fill one batch.
+        ValueError: if the data set does not fill one batch, or the limit makes no sense.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         mapper: Callable[[dict[str, Any]], dict[str, Any]],
         batch_size: int,
         seed: int,
+        unreadable_limit: int = 0,
     ) -> None:
         if not 0 < batch_size <= len(dataset):
             raise ValueError(
@@ -44,7 +47,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
                 f"{len(dataset)}"
             )
         self._dataset = dataset
-        self._mapper = mapper
+        self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
         self._batch_size = batch_size
         self._seed = seed
         generator = torch.Generator().manual_seed(seed)
@@ -69,4 +72,4 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         start = number * self._batch_size
         chosen = self._order[start : start + self._batch_size]
         with globally_seeded(derived_seed(self._seed, number)):
-            return [self._mapper(self._dataset[index]) for index in chosen]
+            return [self._readable[index] for index in chosen]

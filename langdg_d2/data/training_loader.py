@@ -13,6 +13,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures.randomness import derived_seed, globally_seeded
+from .unreadable import ReadableImages
 
 Example = dict[str, Any]
 
@@ -26,25 +27,30 @@ class TrainingStream(Dataset[Example]):
         dataset: dataset dicts.
         mapper: its randomness must be global, as in Detectron2's augmentations.
         seed: of the orders and of the mapper's randomness; not negative.
+        unreadable_limit: see `ReadableImages`.
     """
 
     def __init__(
-        self, *, dataset: Sequence[Example], mapper: Callable[[Example], Example], seed: int
+        self,
+        *,
+        dataset: Sequence[Example],
+        mapper: Callable[[Example], Example],
+        seed: int,
+        unreadable_limit: int = 0,
     ) -> None:
-        self._dataset = DatasetFromList(list(dataset), copy=False)  # shared by the workers
-        self._mapper = mapper
+        shared = DatasetFromList(list(dataset), copy=False)  # by the workers, instead of copied
+        self._images = ReadableImages(dataset=shared, mapper=mapper, limit=unreadable_limit)
         self._seed = seed
         self._order: tuple[int, torch.Tensor] | None = None  # the latest epoch and its order
 
     def __getitem__(self, position: int) -> Example:
-        epoch, place = divmod(position, len(self._dataset))
+        epoch, place = divmod(position, len(self._images))
         if self._order is None or self._order[0] != epoch:
             seed = derived_seed(self._seed, epoch, purpose="order")
             generator = torch.Generator().manual_seed(seed)
-            self._order = epoch, torch.randperm(len(self._dataset), generator=generator)
-        example = self._dataset[int(self._order[1][place])]
+            self._order = epoch, torch.randperm(len(self._images), generator=generator)
         with globally_seeded(derived_seed(self._seed, position, purpose="example")):
-            return self._mapper(example)
+            return self._images[int(self._order[1][place])]
 
 
 class _SharedBatches(Sampler[list[int]]):
@@ -67,6 +73,7 @@ def training_loader(
     total_batch_size: int,
     seed: int,
     first_batch: int = 0,
+    unreadable_limit: int = 0,
     num_workers: int = 0,
     **options: Any,
 ) -> DataLoader:
@@ -78,6 +85,7 @@ def training_loader(
         total_batch_size: images in a batch, shared by all processes.
         seed: a negative one draws one; then every process must call this.
         first_batch: number of the first batch; those before it cost nothing.
+        unreadable_limit: see `ReadableImages`.
         num_workers: processes that read and map.
         options: further ones of torch's `DataLoader`.
 
@@ -90,8 +98,11 @@ def training_loader(
             f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
         )
     seed = seed if seed >= 0 else comm.shared_random_seed()
+    stream = TrainingStream(
+        dataset=dataset, mapper=mapper, seed=seed, unreadable_limit=unreadable_limit
+    )
     return DataLoader(
-        TrainingStream(dataset=dataset, mapper=mapper, seed=seed),
+        stream,
         batch_sampler=_SharedBatches(first_batch, total_batch_size),
         num_workers=num_workers,
         collate_fn=list,

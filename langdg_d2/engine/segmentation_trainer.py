@@ -15,12 +15,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..structures import autocast, dtype_of
+from . import divergence
 
 
 class _Iteration(NamedTuple):
-    """What one leaves to be logged: mean losses, on their device, and seconds waited for data."""
+    """What one leaves to be logged.
 
-    losses: dict[str, Tensor]
+    Attributes:
+        losses: of every batch, on their device.
+        files: of every batch.
+        data_seconds: waited for data.
+    """
+
+    losses: list[dict[str, Tensor]]
+    files: list[list[str]]
     data_seconds: float
 
 
@@ -38,8 +46,8 @@ class SegmentationTrainer(SimpleTrainer):
         accumulate: batches whose mean gradient makes a step. BatchNorm that trains sees the single
             batches.
         log_period: iterations after which their losses are put into the event storage together.
-            Choose it so that it divides a checkpointer's period: a run whose loss is not finite
-            then ends before its weights are saved.
+            Choose it so that it divides a checkpointer's period: a run whose loss or weights are
+            not finite then ends before its weights are saved.
 
     Raises:
         ValueError: for a precision that the device does not have; if a number is not positive.
@@ -71,21 +79,23 @@ class SegmentationTrainer(SimpleTrainer):
         """One step of the optimizer.
 
         Raises:
-            FloatingPointError: if a loss since the last entry in the event storage is not finite;
-                names its iteration.
+            FloatingPointError: if a loss since the last entry in the event storage is not finite,
+                the weights are not, or scaled losses overflow at any scale; names iteration and
+                images. In the main process, which knows of all others.
         """
         assert self.model.training, "the model is in eval mode; call model.train() before training"
         self.optimizer.zero_grad()
-        data_seconds, losses = 0.0, []
+        data_seconds, losses, files = 0.0, [], []
         for part in range(1, self._accumulate + 1):
             begin = time.perf_counter()
             batch = next(self._data_loader_iter)
             data_seconds += time.perf_counter() - begin
+            files.append(divergence.file_names(batch))
             with self._exchange_gradients(part == self._accumulate):
                 losses.append(self.add_gradients(batch))
         self.after_backward()
         self.update()
-        self._unlogged.append(_Iteration(_mean(losses), data_seconds))
+        self._unlogged.append(_Iteration(losses, files, data_seconds))
         if (self.iter + 1) % self._log_period == 0 or self.iter + 1 == self.max_iter:
             self.log_losses()
 
@@ -114,29 +124,66 @@ class SegmentationTrainer(SimpleTrainer):
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
             return
-        losses = torch.stack([torch.stack(list(it.losses.values())) for it in iterations])
+        losses = _stacked(iterations)
         data_seconds = np.array([it.data_seconds for it in iterations])
         self.storage.put_scalar("rank_data_time", data_seconds[-1])
-        everyones = comm.gather((losses.double().cpu().numpy(), data_seconds))
+        if self._scaler.is_enabled():
+            self.storage.put_scalar("grad_scale", self._scaler.get_scale())
+        trouble = self._trouble(iterations, losses)
+        everyones = comm.gather((losses.mean(axis=1), data_seconds, trouble))
         if comm.is_main_process():
-            all_losses, all_seconds = (np.stack(values) for values in zip(*everyones, strict=True))
-            self._put(list(iterations[0].losses), all_losses.mean(axis=0), all_seconds.max(axis=0))
+            all_losses, all_seconds, troubles = zip(*everyones, strict=True)
+            names = list(iterations[0].losses[0])
+            self._put(names, np.mean(all_losses, axis=0), np.max(all_seconds, axis=0))
+            divergence.raise_first([each for each in troubles if each])
 
     def _put(
         self, names: list[str], losses: npt.NDArray[Any], data_seconds: npt.NDArray[Any]
     ) -> None:
-        """Put losses (iterations, names) and seconds (iterations,), the last of this iteration."""
+        """Put finite losses (iterations, names) and seconds (iterations,), the last of this one."""
         first = self.iter + 1 - len(losses)
         for iteration, (row, seconds) in enumerate(zip(losses, data_seconds, strict=True), first):
-            named = dict(zip(names, row.tolist(), strict=True))
             if not np.isfinite(row).all():
-                raise FloatingPointError(
-                    f"the loss of iteration {iteration} is not finite: {named}"
-                )
+                return
             scalars = {"data_time": seconds, "total_loss": row.sum()}
-            if len(named) > 1:
-                scalars |= named
+            if len(names) > 1:
+                scalars |= dict(zip(names, row.tolist(), strict=True))
             self.storage.put_scalars(cur_iter=iteration, **scalars)
+
+    def _trouble(
+        self, iterations: list[_Iteration], losses: npt.NDArray[Any]
+    ) -> divergence.Trouble | None:
+        """What this process knows to be lost, None if nothing is.
+
+        Args:
+            iterations: since the last entry in the event storage.
+            losses: of them, (iterations, batches, names).
+        """
+        finite = np.isfinite(losses).all(axis=2)
+        scale = self._scaler.get_scale()
+        iteration, in_weights = self.iter, True
+        if not finite.all():
+            number, batch = np.argwhere(~finite)[0]
+            files = [
+                f for k in np.flatnonzero(~finite[number]) for f in iterations[number].files[k]
+            ]
+            named = dict(zip(iterations[0].losses[0], losses[number, batch].tolist(), strict=True))
+            iteration, in_weights = self.iter + 1 - len(iterations) + int(number), False
+            reason = (
+                f"the loss of iteration {iteration} is not finite: {named}. Images of its batch: "
+                f"{divergence.describe_images(files)}"
+            )
+        elif not bool(divergence.all_finite(self.model)):
+            reason = f"the weights are not finite after iteration {iteration}"
+        elif scale < divergence.SMALLEST_SCALE:
+            reason = f"gradients of iteration {iteration} overflow though losses were scaled down"
+        else:
+            return None
+        process = f"process {comm.get_rank()}: " if comm.get_world_size() > 1 else ""
+        scaled = f", losses scaled by {scale:g}" if self._scaler.is_enabled() else ""
+        state = divergence.describe_state(self.model, self.optimizer)
+        told = f"{process}{reason}. After iteration {self.iter}, {self._precision}{scaled}: {state}"
+        return divergence.Trouble(iteration, in_weights, told)
 
     def state_dict(self) -> dict[str, Any]:
         """Also the scaler's, where there is one."""
@@ -155,5 +202,7 @@ class SegmentationTrainer(SimpleTrainer):
         return self.model.no_sync() if shared and not now else nullcontext()
 
 
-def _mean(losses: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
+def _stacked(iterations: list[_Iteration]) -> npt.NDArray[np.float64]:
+    """Losses (iterations, batches, names), copied from their device at once."""
+    rows = [torch.stack(list(each.values())) for it in iterations for each in it.losses]
+    return torch.stack(rows).double().cpu().numpy().reshape(len(iterations), -1, len(rows[0]))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..structures.archives import require_no_bomb
 from ..structures.files import write_atomically
 
 
@@ -101,6 +102,10 @@ def _load(path: Path, *, ignored: Sequence[str]) -> Any:
     """Content of a file; values made by the ignored names are left out."""
     if not path.is_file():
         raise CheckpointError(f"there is no file '{path}'")
+    try:
+        require_no_bomb(path)
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' is refused as a checkpoint: {error}") from error
     damage = _damage(path)
     if damage:
         raise CheckpointError(f"'{path}' cannot be read as a checkpoint: it is damaged, {damage}")

@@ -22,7 +22,10 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
 
     def __init__(self, *, ignore_label: int, label_smoothing: float) -> None:
         super().__init__(
-            ignore_index=ignore_label, label_smoothing=label_smoothing, reduction="sum"
+            # Summed here: torch's own sum over pixels gives other bits every time on GPUs.
+            ignore_index=ignore_label,
+            label_smoothing=label_smoothing,
+            reduction="none",
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -36,4 +39,4 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
             dist.all_reduce(labelled)
             labelled = labelled / comm.get_world_size()
         # Less than one pixel is none at all; the sum above it is then 0.
-        return super().forward(input, target) / labelled.clamp(min=1 / comm.get_world_size())
+        return super().forward(input, target).sum() / labelled.clamp(min=1 / comm.get_world_size())

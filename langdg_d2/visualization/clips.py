@@ -14,6 +14,18 @@ from PIL import Image
 VIDEO_SUFFIXES = frozenset(
     f".{end}" for end in ("3gp", "avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 )
+# How they begin: RIFF, Matroska, MPEG program and video streams, ASF; MPEG transport streams; boxes
+# of QuickTime and MP4, whose names stand behind their lengths. OpenCV would also follow playlists
+# and scripts, whatever their names end with, which lead to other files and machines.
+_BEGINNINGS = (
+    b"RIFF",
+    b"\x1aE\xdf\xa3",
+    b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3",
+    b"0&\xb2u",
+    b"G",
+)
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _DEFAULT_RATE = 25.0  # frames a second, where a file or a camera does not say
 _HIGHEST_RATE = 240.0  # more is no rate: browsers that record write how fine their clock is
 
@@ -78,12 +90,12 @@ class VideoFile:
 
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:
-        with _released(cv2.VideoCapture(str(self.paths[0]))) as capture:
+        path = self.paths[0]
+        if not _begins_as_video(path):
+            raise _unreadable(path)
+        with _released(cv2.VideoCapture(str(path))) as capture:
             if not capture.isOpened():
-                raise MediaError(
-                    f"OpenCV cannot read '{self.paths[0]}' as a video; check that it plays "
-                    "elsewhere, or convert it to MP4"
-                )
+                raise _unreadable(path)
             yield capture
 
 
@@ -125,6 +137,22 @@ class Camera:
                     "other program uses it, and try another number (the first camera is 0)"
                 )
             yield capture
+
+
+def _begins_as_video(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        return False
+    return start.startswith(_BEGINNINGS) or start[4:] in _FIRST_BOXES
+
+
+def _unreadable(path: Path) -> MediaError:
+    return MediaError(
+        f"OpenCV cannot read '{path}' as a video; check that it plays elsewhere, or convert it "
+        "to MP4"
+    )
 
 
 def _rate(capture: cv2.VideoCapture, name: str) -> float:

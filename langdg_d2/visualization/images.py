@@ -14,9 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..data import ImageFileError
+from ..data.image_io import FORMATS, open_image
 
-# Formats of pixels; others that Pillow knows may start programs (PostScript) or read other files.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 # Ends of file names by which a folder's images are found.
 SUFFIXES = frozenset(
     f".{end}"
@@ -54,7 +53,7 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
         ImageFileError: names the file; it is missing, truncated, no image of `FORMATS`, of floats,
             or larger than Pillow's limit against files that unpack into all memory.
     """
-    with _reading(file_name), Image.open(file_name, formats=_known_formats()) as stored:
+    with _reading(file_name), open_image(file_name) as stored:
         _check_pixels(stored, file_name)
         return to_rgb(_pixels(ImageOps.exif_transpose(stored)))
 
@@ -125,11 +124,6 @@ def _check_pixels(image: Image.Image, file_name: str | os.PathLike[str]) -> None
             f"than the limit of {limit:,} that guards against files which unpack into all memory; "
             "scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you trust it"
         )
-
-
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The page is served alone: no other file, no other host, nothing left behind."""
 
+import http.client
+import json
 import os
 import socket
 import tempfile
@@ -7,6 +9,7 @@ import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,20 +20,22 @@ gradio = pytest.importorskip("gradio", reason='the page needs Gradio: pip instal
 BOUNDARY = "b0undary"
 
 
-def status(url: str, data: bytes | None = None) -> int:
-    request = urllib.request.Request(url, data)
-    if data is not None:
-        request.add_header("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")
+def request_of(url: str, form: bytes | None = None) -> urllib.request.Request:
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    return urllib.request.Request(url, form, {"Content-Type": kind} if form else {})
+
+
+def status(url: str, form: bytes | None = None) -> int:
     try:
-        with urllib.request.urlopen(request, timeout=120) as response:
+        with urllib.request.urlopen(request_of(url, form), timeout=120) as response:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def upload(size: int) -> bytes:
+def upload(size: int, name: str = "a.png") -> bytes:
     """A form with a file of so many bytes."""
-    disposition = 'Content-Disposition: form-data; name="files"; filename="a.png"'
+    disposition = f'Content-Disposition: form-data; name="files"; filename="{name}"'
     head = f"--{BOUNDARY}\r\n{disposition}\r\nContent-Type: image/png\r\n\r\n"
     return head.encode() + bytes(size) + f"\r\n--{BOUNDARY}--\r\n".encode()
 
@@ -73,6 +78,76 @@ def test_the_page_is_served_alone(
     assert "GRADIO_TEMP_DIR" not in os.environ
     assert [path.name for path in tmp_path.iterdir()] == ["secret.png"]
     assert set(map(str, looked_up)) <= {"127.0.0.1", "localhost"}
+
+
+def ask_raw(url: str, path: str) -> int:
+    """Status of a path that is sent as it is, whatever it leads to."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
+    connection.putrequest("GET", path)
+    connection.endheaders()
+    return connection.getresponse().status
+
+
+def outcome_of(url: str, file: str) -> str:
+    """What becomes of a prediction that is asked for by hand."""
+    url_of_it = {"url": file} if file.startswith("http") else {}
+    data = {"path": file, **url_of_it, "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [data, "tiny", "cityscapes"], "fn_index": 0, "session_hash": "byhand"}
+    request = urllib.request.Request(
+        f"{url}gradio_api/queue/join",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=120).close()
+    events = f"{url}gradio_api/queue/data?session_hash=byhand"
+    with urllib.request.urlopen(events, timeout=120) as answer:
+        return next(line.decode() for line in answer if b"process_completed" in line)
+
+
+def test_no_trick_with_names_reaches_files_or_addresses_outside(
+    actions: Actions, tmp_path: Path
+) -> None:
+    from langdg_d2.app.page import build_page
+    from langdg_d2.app.server import serving
+
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"x")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as inner,
+        serving(partial(build_page, actions), host="127.0.0.1", port=None, megabytes=1) as url,
+    ):
+        elsewhere = f"http://127.0.0.1:{inner.getsockname()[1]}/"
+        own = Path(tempfile.gettempdir())
+        (own / "link.png").symlink_to(secret)
+        up = "../" * 12
+        for path in (
+            f"/gradio_api/file={own}/{up}etc/hosts",
+            "/gradio_api/file=%2e%2e%2f%2fetc%2fhosts",
+            f"/gradio_api/file={own}/link.png",
+            "/gradio_api/file=file:///etc/hosts",
+            f"/gradio_api/file={elsewhere}",
+            f"/gradio_api/file/{secret}",
+            f"/gradio_api/proxy={elsewhere}",
+            f"/static/{up}etc/hosts",
+            f"/assets/{up.replace('..', '%2e%2e')}etc/hosts",
+            f"/svelte/{up.replace('/', '%2f')}etc%2fhosts",
+        ):
+            assert ask_raw(url, path) in (400, 403, 404), path
+        names = ("../../evil.png", "/tmp/../evil.png", "..", r"..\..\evil.png", "a/../evil.png")
+        assert [status(f"{url}gradio_api/upload", upload(9, name)) for name in names].count(200) > 2
+        with urllib.request.urlopen(request_of(f"{url}gradio_api/upload", upload(9))) as answer:
+            (own_file,) = json.load(answer)
+        assert '"success":true' in outcome_of(url, own_file)
+        for file in ("/etc/hosts", str(secret), elsewhere, f"{own}/link.png"):
+            assert '"success":false' in outcome_of(url, file), file
+        kept = [path for path in own.rglob("*") if path.name.endswith("evil.png")]
+        assert kept
+        assert all(path.resolve().is_relative_to(own.resolve()) for path in kept)
+        inner.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            inner.accept()
+        assert not list(own.parent.glob("*evil.png"))
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.png"]
 
 
 def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:

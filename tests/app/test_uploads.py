@@ -1,5 +1,6 @@
 """Files are read within the limits, and what was left out is said."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,14 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_limits_are_positive(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}=0"):
         Limits(**{name: 0})
+
+
+def test_a_short_file_that_claims_to_be_a_huge_image_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("RGB", (8, 8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(ImageFileError, match="3600000000 pixels.*MAX_IMAGE_PIXELS"):
+        Upload(path=path, limits=LIMITS).first()

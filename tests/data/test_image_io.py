@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from langdg_d2.data import ImageFileError
-from langdg_d2.data.image_io import read_rgb, read_train_ids
+from langdg_d2.data.image_io import read_rgb, read_size, read_train_ids
 from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 
@@ -171,3 +171,49 @@ def test_what_is_no_16_bit_colour_image_is_refused_for_data_sets_that_have_those
 def test_missing_16_bit_label_is_named(tmp_path):
     with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
         read_train_ids(str(tmp_path / "nothing.png"), SYNTHIA_LABEL_IDS)
+
+
+def claim(path, width, height):
+    """Let a PNG or JPEG file say that its image is of another size."""
+    data = bytearray(path.read_bytes())
+    if data.startswith(b"\x89PNG"):
+        data[16:24] = struct.pack(">II", width, height)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    else:
+        start = data.index(b"\xff\xc0") + 5  # of the frame: marker, length, bits
+        data[start : start + 4] = struct.pack(">HH", height, width)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("side", [60_000, 14_000])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_short_file_that_claims_to_be_a_huge_image_is_refused(tmp_path, suffix, side):
+    path = tmp_path / f"bomb{suffix}"
+    Image.new("RGB", (8, 8)).save(path)
+    claim(path, side, side)
+    for read in (read_rgb, read_size):
+        with pytest.raises(ImageFileError, match=rf"bomb\{suffix}': .*MAX_IMAGE_PIXELS higher"):
+            read(str(path))
+
+
+@pytest.mark.parametrize("side", [60_000, 14_000])  # OpenCV's own limit lies between
+def test_a_short_file_that_claims_to_be_a_huge_label_is_refused(tmp_path, wide, side):
+    Image.new("L", (8, 8)).save(tmp_path / "grey.png")
+    for path, encoding in (
+        (str(tmp_path / "grey.png"), TRAIN_IDS),
+        (wide(np.ones((8, 8))), SYNTHIA_LABEL_IDS),
+    ):
+        claim(Path(path), side, side)
+        with pytest.raises(ImageFileError, match=r"\.png': .*MAX_IMAGE_PIXELS higher"):
+            read_train_ids(path, encoding)
+
+
+def test_a_program_in_an_image_file_is_not_started(tmp_path, monkeypatch):
+    """Pillow gives PostScript to Ghostscript, whatever the file's name is."""
+    started = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args: started.append(args))
+    path = tmp_path / "image.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(ImageFileError, match=r"image\.png' cannot be read as an image"):
+        read_rgb(str(path))
+    assert not started

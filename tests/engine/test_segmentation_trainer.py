@@ -1,11 +1,15 @@
 """What an iteration does to the weights, and what it reports."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer
+from PIL import Image
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer
+from langdg_d2.engine import SegmentationTrainer, segmentation_trainer
+from langdg_d2.structures import precision
 
 
 class Regression(nn.Module):
@@ -94,3 +98,132 @@ def test_states_of_detectron2s_trainer_and_of_its_own_are_taken_up() -> None:
         second.load_state_dict(first.state_dict())
         second.train(3, 6)
         assert torch.equal(weights(second), weights(unbroken))
+
+
+class Averages(nn.Module):
+    """Half of it learns from images; what is not finite in one gets into the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.offset = nn.Linear(1, 1)
+
+    def forward(self, batch: list[dict]) -> dict[str, Tensor]:
+        values = torch.stack([record["image"].float().mean() for record in batch])
+        return {"loss_sem_seg": (self.weight * values).mean() + 0 * self.offset.weight.sum()}
+
+
+@pytest.fixture
+def pictures(tmp_path) -> list[str]:
+    """Eight grey images, each of its own grey."""
+    files = [str(tmp_path / f"{k}.png") for k in range(8)]
+    for k, file in enumerate(files):
+        Image.new("RGB", (6, 4), (k, k, k)).save(file)
+    return files
+
+
+def of_files(files: list[str], lost: int | None = None) -> list[list[dict]]:
+    """Batches of two images, the given one without numbers."""
+    records = [
+        {"file_name": file, "image": torch.full((3, 4, 6), float("nan") if k == lost else k)}
+        for k, file in enumerate(files)
+    ]
+    return [records[k : k + 2] for k in range(0, len(records), 2)]
+
+
+def run(model: nn.Module, loader: list, steps: int, **options) -> SegmentationTrainer:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    trainer = SegmentationTrainer(model=model, loader=loader, optimizer=optimizer, **options)
+    trainer.train(0, steps)
+    return trainer
+
+
+def test_a_loss_that_is_not_finite_is_traced_to_the_images_of_its_batch(pictures) -> None:
+    with pytest.raises(FloatingPointError) as raised:
+        run(Averages(), of_files(pictures, lost=5), 4, log_period=4)
+    said = str(raised.value)
+    assert "the loss of iteration 2 is not finite: {'loss_sem_seg': nan}" in said
+    assert f"'{pictures[4]}' (4x6, values 4..4, mean 4.0); '{pictures[5]}' (4x6, values 5" in said
+    assert all(file not in said for file in (*pictures[:4], *pictures[6:]))
+    assert "weights that are not finite: 100.00% of weight, 0.00% of offset; gradients: " in said
+    assert "After iteration 3, float32: " in said
+    assert "learning rates 0.5; no weights were saved since. Resume" in said
+
+
+def test_of_accumulated_batches_the_one_that_is_not_finite_is_named(pictures) -> None:
+    Path(pictures[7]).write_bytes(b"")
+    with pytest.raises(FloatingPointError, match="loss of iteration 1 is not finite") as raised:
+        run(Averages(), of_files(pictures, lost=6), 2, accumulate=2, log_period=2)
+    assert "6.png' (4x6, values 6..6" in str(raised.value)
+    assert "7.png' cannot be read as an image" in str(raised.value)
+    assert not any(file in str(raised.value) for file in pictures[:6])
+
+
+class Root(nn.Module):
+    """Its loss is finite where its gradient is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        return {"loss": (self.weight * batch).abs().sum().sqrt()}
+
+
+def test_weights_that_are_not_finite_end_the_run_though_all_losses_are() -> None:
+    with pytest.raises(FloatingPointError, match="weights are not finite after iteration 0.*100"):
+        run(Root(), [torch.ones(2)], 1)
+
+
+@pytest.fixture
+def half_everywhere(monkeypatch) -> None:
+    """Allow float16, with its scaled losses, on the CPU."""
+    for module in (precision, segmentation_trainer):
+        monkeypatch.setattr(module, "dtype_of", lambda name, _: precision.PRECISIONS[name])
+
+
+class Steep(nn.Module):
+    """Its gradient is its input; the loss stays small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        return {"loss": (self.weight * batch).sum()}
+
+
+def test_overflowing_gradients_are_left_out_and_their_scale_is_taken_up(half_everywhere) -> None:
+    large = torch.tensor([3e38])  # overflows when scaled
+    first = run(Steep(), [torch.ones(1), large, large], 3, precision="float16")
+    assert first.model.weight.item() == -0.5  # of the first step alone
+    assert [v for v, _ in first.storage.history("grad_scale").values()] == [65536, 32768, 16384]
+    second = run(Steep(), [large], 0, precision="float16")
+    second.load_state_dict(first.state_dict())
+    second.train(3, 4)
+    assert second.model.weight.item() == 0
+    assert second.storage.latest()["grad_scale"][0] == 8192
+    assert second.state_dict()["grad_scaler"] == first.state_dict()["grad_scaler"] | {
+        "scale": 8192.0
+    }
+
+
+class Mute(nn.Module):
+    """A model whose loss is finite whatever its gradient is."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Tensor) -> dict[str, Tensor]:
+        (loss,) = self.model(torch.ones_like(batch)).values()
+        loss.register_hook(lambda gradient: gradient * batch.squeeze())
+        return {"loss": loss}
+
+
+def test_a_scale_that_no_gradient_fits_ends_the_run(half_everywhere) -> None:
+    hopeless = [torch.tensor([float("inf")])] * 100
+    model = Steep()
+    with pytest.raises(FloatingPointError, match="iteration 29 overflow .*scaled by 6.1"):
+        run(Mute(model), hopeless, 100, precision="float16", log_period=10)
+    assert model.weight.item() == 0

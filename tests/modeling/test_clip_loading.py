@@ -3,13 +3,18 @@
 import json
 import logging
 import re
+import socket
+import zipfile
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from langdg_d2.modeling import ClipWeightsError, load_clip, load_image_tower
+from langdg_d2.modeling.backbone.torchscript_weights import read_torchscript_weights
+from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 
 
 @pytest.fixture
@@ -143,6 +148,26 @@ def test_failed_download_says_which_file_to_pass(monkeypatch):
         load_clip(name="RN50-quickgelu", weights="openai")
 
 
+@pytest.mark.parametrize("tag", ["openai", "elsewhere"])
+def test_without_permission_nothing_is_downloaded_and_the_switch_is_named(
+    monkeypatch, tmp_path, tag
+):
+    tags = {"quick_gelu": True, "url": "https://example.org/elsewhere.pt"}
+    if tag == "elsewhere":
+        monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tags)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: asked.append(args))
+    monkeypatch.setattr(socket.socket, "connect", lambda *args: asked.append(args))
+    message = (
+        rf"the '{tag}' weights .* HF_HUB_OFFLINE forbids .* as model\.backbone\.tower\.weights"
+    )
+    with pytest.raises(ClipWeightsError, match=message):
+        load_clip(name="RN50-quickgelu", weights=tag)
+    assert not asked
+
+
 @pytest.mark.parametrize("load", [load_clip, load_image_tower])
 @pytest.mark.parametrize("name", ["RN50", "RN101"])
 def test_openai_weights_without_quick_gelu_are_refused_naming_the_entry_that_has_it(load, name):
@@ -180,6 +205,79 @@ def test_pickle_that_would_run_code_is_refused_and_does_not_run(tiny_clip, tmp_p
     with pytest.raises(ClipWeightsError, match=r"evil\.pt' cannot be read"):
         load_clip(name=tiny_clip, weights=str(tmp_path / "evil.pt"))
     assert not (tmp_path / "ran").exists()
+
+
+class _Registering(torch.nn.Module):
+    """Has tensors of all kinds; of CLIP's own only parameters and buffers are weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 3).half()
+        self.register_buffer("count", torch.arange(3))
+        self.register_buffer("forgotten", torch.ones(1), persistent=False)
+        self.mask = torch.full((2, 2), -torch.inf)
+        self.part = torch.nn.Parameter(torch.arange(6.0).view(2, 3).t()[1:])
+        self.sizes = [1, 2]
+        self.name = "mask"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.half()) + self.mask.sum() + len(self.sizes) + len(self.name)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_of_an_archive_the_weights_are_those_that_torch_would_find(tmp_path, traced):
+    module = _Registering()
+    made = torch.jit.trace(module, torch.ones(1, 2)) if traced else torch.jit.script(module)
+    torch.jit.save(made, tmp_path / "clip.pt")
+    found = read_torchscript_weights(tmp_path / "clip.pt")
+    expected = torch.jit.load(tmp_path / "clip.pt").state_dict()
+    assert found.keys() == expected.keys() >= {"inner.weight", "inner.bias", "count", "part"}
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=0, atol=0)
+
+
+class _Writing(torch.nn.Module):
+    """Writes a file when torch loads it."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.file, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.file = state[0]
+        self.training = state[1]
+        torch.save(torch.zeros(1), self.file)
+
+
+def test_an_archive_that_would_run_code_is_refused_and_does_not_run(tiny_clip, tmp_path):
+    torch.jit.save(torch.jit.script(_Writing(str(tmp_path / "ran"))), tmp_path / "evil.pt")
+    (tmp_path / "ran").unlink(missing_ok=True)
+    torch.jit.load(tmp_path / "evil.pt")
+    assert (tmp_path / "ran").exists()  # so it does when torch itself loads it
+    (tmp_path / "ran").unlink()
+    with pytest.raises(ClipWeightsError, match=r"evil\.pt' cannot be read"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "evil.pt"))
+    with pytest.raises(CheckpointError, match=r"evil\.pt' cannot be read"):
+        read_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_that_unpacks_into_all_memory_is_refused(tiny_clip, tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("clip/data.pkl", bytes(1 << 27))
+    assert (tmp_path / "bomb.pt").stat().st_size < 1 << 20
+    with pytest.raises(ClipWeightsError, match=r"bomb\.pt' .*unpack into 134,217,728"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "bomb.pt"))
+    with pytest.raises(CheckpointError, match=r"bomb\.pt' .*unpack into 134,217,728"):
+        read_checkpoint(tmp_path / "bomb.pt")
 
 
 def test_weights_of_another_architecture_are_refused_naming_the_first_difference(

@@ -78,3 +78,22 @@ def test_frames_larger_than_images_may_be_are_refused(
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 32 * 48 - 1)
     with pytest.raises(MediaError, match=r"large\.avi' have 48x32 pixels, more .* of 1,535"):
         VideoFile(path=path)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ffconcat version 1.0\nfile other.avi\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.avi\n#EXT-X-ENDLIST\n",
+    ],
+    ids=["concatenation", "playlist"],
+)
+def test_scripts_that_lead_to_other_files_are_no_videos(tmp_path, script, suffix):
+    with VideoWriter(path=tmp_path / "other.avi", rate=10) as writer:
+        writer.write("", np.full((48, 64, 3), 200, np.uint8))
+    assert VideoFile(path=tmp_path / "other.avi").count == 1
+    path = tmp_path / f"clip{suffix}"
+    path.write_text(script)
+    with pytest.raises(MediaError, match=rf"cannot read '.*clip\{suffix}' as a video"):
+        VideoFile(path=path)

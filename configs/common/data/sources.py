@@ -47,6 +47,9 @@ def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
             # Patches whose class decides on their style.
             patch_grid="${styles.grid}",
         ),
+        # Unreadable images that others stand in for, each with a warning, in mining as well; one
+        # more ends the run, as does the first with 0.
+        unreadable_limit=0,
         # Images in an iteration, shared by all processes.
         total_batch_size=8,
         # Of the images' order and augmentation, whatever the numbers of processes and workers.

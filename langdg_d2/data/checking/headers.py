@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..image_io import PNG_BIT_DEPTH
+from ..image_io import PNG_BIT_DEPTH, open_image
 from . import findings
 from .findings import Kind
 
@@ -72,7 +72,7 @@ def read_header(path: Path) -> Header:
             raise UnusableFileError(findings.LFS_POINTER)
         if start.lstrip().lower().startswith(_WEB_PAGE):
             raise UnusableFileError(findings.WEB_PAGE)
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             mode, file_format = image.mode, image.format or ""
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -1,18 +1,21 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
 import logging
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors.torch import load_file
 from torch import nn
+
+from ...structures.archives import require_no_bomb
+from .torchscript_weights import is_torchscript, read_torchscript_weights
 
 logger = logging.getLogger(__name__)
 
@@ -139,20 +142,35 @@ def _find_weights(name: str, weights: str) -> Path:
             f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
             f"'{name}{_QUICK_GELU}'"
         )
+    return _download(name, weights, tag_config)
+
+
+def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
+    """Path of a tag's weights, downloaded unless they have been, or downloads are forbidden."""
+    source = tag_config.get("hf_hub") or tag_config.get("url")
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
+        if offline and not tag_config.get("hf_hub"):
+            raise ConnectionError("only the hub's client knows of HF_HUB_OFFLINE")
         return Path(open_clip.download_pretrained(tag_config))
     except Exception as error:  # the hub client raises its own kinds for no network, 404, disk
-        source = tag_config.get("hf_hub") or tag_config.get("url")
+        failed = (
+            f"the '{weights}' weights of '{name}' are not in the hub's cache, and "
+            f"HF_HUB_OFFLINE forbids to download them from {source}. Unset it, or"
+            if offline
+            else f"could not download the '{weights}' weights of '{name}' from {source} "
+            f"({type(error).__name__}). Without network,"
+        )
         raise ClipWeightsError(
-            f"could not download the '{weights}' weights of '{name}' from {source} "
-            f"({type(error).__name__}). Without network, download open_clip_model.safetensors "
-            "of that repository (or OpenAI's .pt) elsewhere and pass its path as the weights"
+            f"{failed} download open_clip_model.safetensors of that repository (or OpenAI's .pt) "
+            "elsewhere and pass its path as model.backbone.tower.weights"
         ) from error
 
 
 def _read_state_dict(path: Path) -> StateDict:
     reader = _reader(path)
     try:
+        require_no_bomb(path)
         state = reader(path)
     except Exception as error:  # each reader has its own kinds, for damage and for refusal
         raise _unreadable(path, error) from error
@@ -167,16 +185,9 @@ def _read_state_dict(path: Path) -> StateDict:
 def _reader(path: Path) -> Callable[[Path], StateDict]:
     if path.suffix == ".safetensors":
         return load_file
-    if _is_torchscript(path):
-        return lambda archive: torch.jit.load(archive, map_location="cpu").state_dict()
+    if is_torchscript(path):
+        return read_torchscript_weights
     return lambda file: torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(entry.endswith("constants.pkl") for entry in archive.namelist())
 
 
 def _unreadable(path: Path, error: Exception) -> ClipWeightsError:

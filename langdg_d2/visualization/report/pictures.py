@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ...data import ImageFileError
 from ...evaluation import ImageScore
 from ...evaluation.markdown import percent
 from ..figures import BLUE, ORANGE, panel
 from ..html import Markup, encode, gallery, picture
+from ..images import read_image
 from ..sem_seg import Image
 from .results_folder import Picture
 
@@ -94,9 +97,9 @@ def _mean_ious(images: Sequence[ImageScore]) -> list[float]:
 
 
 def _read(file: Path) -> Image | None:
-    data = np.frombuffer(file.read_bytes(), np.uint8)
-    stored = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    return None if stored is None else np.ascontiguousarray(stored[..., ::-1], np.uint8)
+    with suppress(ImageFileError):
+        return read_image(file)
+    return None
 
 
 def _shrunk(image: Image, scale: float) -> bytes:

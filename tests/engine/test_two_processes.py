@@ -1,0 +1,107 @@
+"""Two processes train as one, and the main one tells what another has lost."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.utils import comm
+from torch import Tensor, nn
+
+from langdg_d2.engine import SegmentationTrainer, distribute
+
+
+def with_norm() -> nn.Sequential:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(4)), nn.ReLU()
+    )
+    model[2].requires_grad_(False).eval()
+    return model
+
+
+def batch() -> Tensor:
+    return torch.rand(4, 2, 3, 3, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(model: nn.Module, inputs: Tensor) -> list[Tensor]:
+    model(inputs).square().mean().backward()
+    return [p.grad.clone() for p in model.parameters() if p.requires_grad]
+
+
+class Regression(nn.Module):
+    """The mean product of a linear layer and its inputs; batches may be dicts of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(8, 4)
+
+    def forward(self, records: list[dict]) -> dict[str, Tensor]:
+        return {"loss": self.linear(torch.stack([r["image"] for r in records])).square().mean()}
+
+
+def batches(count: int) -> list[list[dict]]:
+    images = torch.randn(count, 4, 8, generator=torch.Generator().manual_seed(1))
+    return [
+        [{"file_name": f"{k}_{j}.png", "image": image} for j, image in enumerate(each)]
+        for k, each in enumerate(images)
+    ]
+
+
+def train(model: nn.Module, loader: list[list[dict]], steps: int) -> nn.Module:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    SegmentationTrainer(
+        model=model, loader=loader, optimizer=optimizer, accumulate=2, log_period=2
+    ).train(0, steps)
+    return model
+
+
+def _half(args: Namespace) -> None:
+    rank = comm.get_rank()
+    model = with_norm()
+    own = gradients(distribute(model, broadcast_buffers=False), batch().chunk(2)[rank])
+    loader = [records[2 * rank : 2 * rank + 2] for records in batches(8)]
+    trained = train(distribute(Regression()), loader, 4)
+    found = (own, model.state_dict(), trained.module.state_dict())
+    torch.save(found, f"{args.folder}/{rank}.pth")
+    if rank == 1:
+        loader[3][0]["image"][5] = torch.inf
+    try:
+        train(distribute(Regression()), loader, 2)
+    except FloatingPointError as error:
+        Path(args.folder, f"{rank}.txt").write_text(str(error))
+
+
+@pytest.fixture
+def folder(in_two_processes: Callable[..., None], tmp_path: Path) -> Path:
+    """What both processes have left."""
+    in_two_processes(_half, folder=str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_and_means_of_two_processes_are_those_of_one(folder: Path) -> None:
+    model = with_norm()
+    expected = gradients(model, batch())
+    for rank in (0, 1):
+        found, state, _ = torch.load(folder / f"{rank}.pth")
+        for ours, reference in zip(found, expected, strict=True):
+            assert torch.allclose(ours, reference, rtol=1e-4, atol=1e-6)
+        assert torch.allclose(state["1.running_mean"], model[1].running_mean, atol=1e-6)
+
+
+def test_batches_accumulated_by_two_processes_make_the_steps_of_one(folder: Path) -> None:
+    expected = train(Regression(), batches(8), 4).state_dict()
+    for rank in (0, 1):
+        *_, found = torch.load(folder / f"{rank}.pth")
+        for name, weights in expected.items():
+            torch.testing.assert_close(found[name], weights, rtol=1e-5, atol=1e-6)
+
+
+def test_the_main_process_names_the_images_that_another_has_lost(folder: Path) -> None:
+    said = (folder / "0.txt").read_text()
+    assert said.startswith("process 1: the loss of iteration 1 is not finite: {'loss': ")
+    assert "'3_2.png' does not exist; '3_3.png' does not exist. After" in said
+    assert not (folder / "1.txt").exists()
