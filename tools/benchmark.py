@@ -19,6 +19,7 @@ from pathlib import Path
 
 from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
 from langdg_d2.engine import told_errors
+from langdg_d2.structures.files import require_writable
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -90,8 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             repeats=args.repeats,
             arguments={"size": args.size} if args.workload == "infer" else {},
         )
-        results = run_variants(task, variants(args))
         folder = args.output or Path("output/benchmark") / args.workload
+        require_writable(folder)  # not after minutes
+        results = run_variants(task, variants(args))
         command = shlex.join(["python", "tools/benchmark.py", *arguments])
         print(write(results, folder, command=command), end="")
 

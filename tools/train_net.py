@@ -99,15 +99,12 @@ def main(args: Namespace) -> None:
         resume=args.resume,
         eval_only=args.eval_only,
     )
-    # First of all: a missing target should not show after hours of training.
+    # First of all: a missing target or weights should not show after hours.
     score = partial(evaluate, cfg, targets(cfg), args.config_file)
+    model = engine.build_model(cfg, with_clip=not checkpoint)
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
-    if checkpoint:
-        cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-    memory_format = engine.memory_format(cfg.train.memory_format)
-    model = instantiate(cfg.model).to(cfg.train.device, memory_format=memory_format)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
         score(model, weights=checkpoint, styles=None)

@@ -136,7 +136,6 @@ def write_benchmark(
         RECORD: record,  # the last: who finds it finds the others
     }
     directory = Path(output_dir)
-    directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)

@@ -111,7 +111,6 @@ def write_official_bank(path: str | Path, bank: StyleBank) -> None:
         for key, k in _keys(bank.header).items()
     }
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, pickle.dumps(content))
 
 

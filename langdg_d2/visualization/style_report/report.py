@@ -71,7 +71,6 @@ def write_style_report(
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     for name in set(_OPTIONAL) - files.keys():
         (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
