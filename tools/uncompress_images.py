@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.engine import told_errors
-from langdg_d2.structures.files import make_folder, require_writable
+from langdg_d2.structures.files import require_writable
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,7 +47,6 @@ def copy(source: Path, output: Path, file: Path) -> bool:
     target = output / file.relative_to(source)
     if target.exists():
         return False
-    make_folder(target.parent)
     return copy_uncompressed(file, target)
 
 

@@ -86,13 +86,15 @@ def _require_places(cfg: DictConfig) -> None:
 def _require_device(name: Any) -> None:
     try:
         device = torch.device(name)
+        count = torch.get_device_module(device).device_count()
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"train.device is {name!r}, expected one such as 'cuda', 'cuda:1' or 'cpu'"
         ) from error
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise ValueError(f"train.device is '{name}', and there are {count} GPUs; or --num-gpus 0")
+    if (device.index or 0) >= count:
+        raise ValueError(
+            f"train.device is '{name}', of which there are {count}; --num-gpus 0 takes the CPU"
+        )
 
 
 def _require_batch(cfg: DictConfig, processes: int) -> None:

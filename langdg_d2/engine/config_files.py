@@ -63,6 +63,6 @@ def _place(error: Exception) -> str:
 
 def _is_config(file: Path) -> bool:
     """Whether a file belongs neither to a package that configs use nor to the reader of configs."""
-    own = {Path(package.__file__).parent for package in (langdg_d2, detectron2.config)}
+    own = {Path(str(package.__file__)).parent for package in (langdg_d2, detectron2.config)}
     installed = {"site-packages", "dist-packages"} & {*file.parts}
     return file.is_file() and not installed and not own & {*file.parents}

@@ -137,7 +137,8 @@ def write_benchmark(
     }
     directory = Path(output_dir)
     for name, text in texts.items():
+        if text is not None:
+            write_atomically(directory / name, text.encode())
+    for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)
-        else:
-            write_atomically(directory / name, text.encode())
