@@ -39,8 +39,8 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         _require_place(cfg, override)
         if not _adds(override):
             text = _fitting(cfg, override, text)
-        cfg = LazyConfig.apply_overrides(cfg, [text])
         try:
+            cfg = LazyConfig.apply_overrides(cfg, [text])
             OmegaConf.select(cfg, override.key_or_group)
         except OmegaConfBaseException as error:
             raise ValueError(f"override '{text}': {str(error).splitlines()[0]}") from error
