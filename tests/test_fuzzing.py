@@ -43,7 +43,7 @@ FEW = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-MANY = settings(FEW, max_examples=500, derandomize=False)
+MANY = settings(FEW, max_examples=3000, derandomize=False)
 MOST_SECONDS = 10.0
 MOST_MEMORY = 300  # MiB
 
