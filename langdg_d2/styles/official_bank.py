@@ -125,7 +125,7 @@ def _keys(header: BankHeader) -> dict[str, int]:
 def _require_small_memo(data: bytes) -> None:
     """A few damaged bytes could have Python reserve many gigabytes for what a pickle remembers."""
     for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in _REMEMBER and int(argument) > len(data):
+        if opcode.name in _REMEMBER and (argument or 0) > len(data):
             raise StyleBankError(f"it counts {argument} objects in {len(data)} bytes")
 
 
