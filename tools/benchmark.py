@@ -19,6 +19,7 @@ from pathlib import Path
 
 from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
 from langdg_d2.engine import told_errors
+from langdg_d2.structures.files import require_writable
 
 _PROCESSES = "processes"  # what a curve over them is named; the config's keys have dots
 _VARY = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
@@ -95,8 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             repeats=args.repeats,
             arguments={"size": args.size} if args.workload == "infer" else {},
         )
-        results = run_variants(task, variants(args))
         folder = args.output or Path("output/benchmark") / args.workload
+        require_writable(folder)  # not after minutes
+        results = run_variants(task, variants(args))
         command = shlex.join(["python", "tools/benchmark.py", *arguments])
         print(write(results, folder, command=command), end="")
 

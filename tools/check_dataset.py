@@ -17,6 +17,8 @@ from pathlib import Path
 from langdg_d2.data.checking import CopyCheck, findings_text, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.engine import told_errors
+from langdg_d2.structures.files import require_writable
 from langdg_d2.visualization import write_label_overlays
 
 ALL = "all"
@@ -55,6 +57,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, and return the exit code."""
     args = parse(arguments)
+    with told_errors():
+        if args.overlays is not None:
+            require_writable(args.overlays)
+        return check_copies(args)
+
+
+def check_copies(args: argparse.Namespace) -> int:
+    """What the command does; returns the exit code."""
     check = CopyCheck(
         root=args.root,
         subset=args.subset,

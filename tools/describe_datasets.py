@@ -4,22 +4,26 @@
 python tools/describe_datasets.py --output docs/label_maps.md
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
 from langdg_d2.data.label_map_tables import describe
+from langdg_d2.engine import told_errors
 from langdg_d2.structures.files import write_atomically
 
 
-def main(args: Namespace) -> None:
-    """Print the document, or write it to `args.output`."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the document, or write it."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="file to write instead of printing")
+    args = parser.parse_args(arguments)
     if args.output is None:
         print(describe(), end="")
-    else:
+        return
+    with told_errors():
         write_atomically(args.output, describe().encode())
 
 
 if __name__ == "__main__":
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="file to write instead of printing")
-    main(parser.parse_args())
+    main()

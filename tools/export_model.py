@@ -34,6 +34,7 @@ from langdg_d2.export import (
     require_formats,
 )
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures.files import require_writable
 
 SIZES = ((256, 512), (250, 333), (211, 97))
 
@@ -72,6 +73,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def export(args: argparse.Namespace) -> list[Path]:
     """Export, print the comparison; returns the files."""
     require_formats(args.format)
+    require_writable(args.output)
     model = load_segmentor(args.config_file, args.checkpoint, args.opts)
     metadata = describe(
         model,

@@ -21,13 +21,14 @@ import logging
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2.engine import apply_overrides, told_errors
+from langdg_d2.engine import load_config, told_errors
 from langdg_d2.modeling.checkpoint_files import read_weights, write_weights
 from langdg_d2.modeling.official_weights import from_official, to_official
+from langdg_d2.structures.files import require_writable
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.official_bank import official_header, read_official_bank, write_official_bank
 
@@ -106,7 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     with told_errors(prefix="import_famix"):
         if Path(args.output).exists():
             raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
-        cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+        require_writable(Path(args.output).parent)
+        cfg = load_config(args.config_file, args.opts)
         (convert_checkpoint if args.checkpoint else convert_style_bank)(cfg, args)
 
 

@@ -14,9 +14,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import instantiate
 
-from langdg_d2.engine import apply_overrides, told_errors
+from langdg_d2.engine import load_config, told_errors
+from langdg_d2.structures.files import require_writable
 from langdg_d2.styles import StyleBank
 from langdg_d2.visualization.palettes import PALETTES, palette_named
 from langdg_d2.visualization.style_report import (
@@ -64,7 +65,7 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
     """The source patches that lie nearest to the chosen styles."""
     wanted = range(len(bank)) if args.styles and None in args.styles else args.styles
     rows = chosen_styles(bank, wanted)
-    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+    cfg = load_config(args.config_file, args.opts)
     mining = cfg.styles.mining
     prompts = mining.miner.prompts
     backbone = instantiate(cfg.model.backbone)
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     with told_errors(prefix="show_styles"):
         require_method(args.projection)
+        require_writable(args.output)
         bank = StyleBank.load(args.bank)
         page = write_style_report(
             bank,

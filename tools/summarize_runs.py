@@ -8,6 +8,7 @@ folders. `--output FILE.md` also writes FILE.csv, unrounded; without it the tabl
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from langdg_d2.engine import told_errors
@@ -20,26 +21,25 @@ from langdg_d2.evaluation import (
 from langdg_d2.structures.files import write_atomically
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read, average, write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", metavar="OUT_DIR", help="output folder of a run")
     parser.add_argument("--output", type=Path, metavar="FILE.md", help="file to write")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.output and args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")
     if len(set(args.runs)) < len(args.runs):
         parser.error("a run is given twice")
     with told_errors():
         summary = summarize_runs({run: read_benchmark(run) for run in args.runs})
-    if args.output is None:
-        print(summary_markdown(summary), end="")
-        return
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.output, summary_markdown(summary).encode())
-    write_atomically(args.output.with_suffix(".csv"), summary_csv(summary).encode())
+        if args.output is None:
+            print(summary_markdown(summary), end="")
+            return
+        write_atomically(args.output, summary_markdown(summary).encode())
+        write_atomically(args.output.with_suffix(".csv"), summary_csv(summary).encode())
 
 
 if __name__ == "__main__":

@@ -98,16 +98,12 @@ def main(args: Namespace) -> None:
         resume=args.resume,
         eval_only=args.eval_only,
     )
-    # First of all: a missing target should not show after hours of training.
+    # First of all: a missing target or weights should not show after hours.
     score = partial(evaluate, cfg, targets(cfg), args.config_file)
+    model = engine.build_model(cfg, with_clip=not checkpoint)
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
-    if checkpoint:
-        cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-    engine.seed_weights(cfg.train.seed)
-    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
-    model = engine.place(instantiate(cfg.model), **how)
     if args.eval_only:
         engine.StrictCheckpointer(model).load(checkpoint)
         score(model, weights=checkpoint, styles=None)

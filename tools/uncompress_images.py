@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.engine import told_errors
+from langdg_d2.structures.files import require_writable
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,6 +35,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     source, output = args.source.resolve(), args.output.resolve()
     if source == output or source in output.parents:
         parser.error(f"--output '{args.output}' lies in '{args.source}'; choose another folder")
+    if not any(source.iterdir()):
+        parser.error(f"'{args.source}' is empty")
     if args.workers < 1:
         parser.error("--workers must be 1 or more")
     return args
@@ -44,7 +47,6 @@ def copy(source: Path, output: Path, file: Path) -> bool:
     target = output / file.relative_to(source)
     if target.exists():
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
     return copy_uncompressed(file, target)
 
 
@@ -55,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
     work = partial(copy, args.source, args.output)
     with told_errors(RuntimeError), ThreadPoolExecutor(args.workers) as pool:
+        require_writable(args.output)
         images = sum(tqdm(pool.map(work, files), total=len(files), unit="file"))
     print(f"{args.output}: {len(files)} files, {images} images newly stored without compression")
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import instantiate
 from detectron2.utils.registry import locate
 from omegaconf import DictConfig
 from torch import nn
 
-from ..engine import apply_overrides
+from ..engine import load_config
 from ..evaluation import unwrapped
 from ..modeling import ClipResNet, FeatureAugmentation, LangDGSegmentor
 from ..styles import (
@@ -81,7 +81,7 @@ class LiveStyles:
             ClipWeightsError: if CLIP's weights cannot be had.
             KeyError: for an override of a key that does not exist.
         """
-        cfg = apply_overrides(LazyConfig.load(config_file), overrides)
+        cfg = load_config(config_file, overrides)
         miner = cfg.styles.mining.miner
         return cls(
             miner=_partial(miner, without="prompts"),

@@ -13,11 +13,10 @@ from typing import Any
 
 import cv2
 import torch
-from detectron2.config import LazyConfig
 from detectron2.utils import comm
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..engine import apply_overrides, launch
+from ..engine import launch, load_config
 from ..modeling.fast_paths import plain_paths
 from ..structures.randomness import derived_seed, seed_globally
 from .machine import describe_machine, matmul_peak, peak_memory
@@ -146,7 +145,9 @@ def run_variant(task: Task, variant: Variant) -> Result:
 
 
 def run_variants(task: Task, variants: Sequence[Variant]) -> list[Result]:
-    """Measure one after the other."""
+    """Measure one after the other, if the config takes the overrides of all."""
+    for variant in variants:
+        load_config(task.config_file, variant.overrides)
     return [run_variant(task, variant) for variant in variants]
 
 
@@ -158,7 +159,7 @@ def _launch(task: Task, variant: Variant, file: str) -> None:
 
 def _measure(task: Task, variant: Variant, file: str, _: Namespace) -> None:
     overrides = [*variant.overrides, *(_PLAIN if variant.plain else ())]
-    cfg = apply_overrides(LazyConfig.load(task.config_file), overrides)
+    cfg = load_config(task.config_file, overrides)
     device_type = torch.device(cfg.train.device).type
     torch.backends.cudnn.benchmark = cfg.train.cudnn_benchmark
     cv2.setNumThreads(1)

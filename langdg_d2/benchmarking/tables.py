@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
+from ..structures.files import replacing, write_atomically
 from .runs import Result
 from .timing import TOTAL
 
@@ -56,11 +57,10 @@ def write(results: Sequence[Result], folder: Path, *, command: str) -> str:
     Returns:
         The text of the first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     text = f"{table(results)}\n\n{footer(results, command)}\n"
-    (folder / "benchmark.md").write_text(text)
+    write_atomically(folder / "benchmark.md", text.encode())
     record = {"command": command, "results": [result.as_json() for result in results]}
-    (folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_atomically(folder / "benchmark.json", f"{json.dumps(record, indent=1)}\n".encode())
     if any(result.variant.key for result in results):
         draw_curves(results, folder / "curves.png")
     return text
@@ -85,4 +85,5 @@ def draw_curves(results: Sequence[Result], file: Path) -> None:
                     axis.plot(values, [number(r) for r in line], "o-", label=label)
             axis.set(title=title, xlabel=key, ylim=(0, None))
         row[0].legend()
-    figure.savefig(file, dpi=100)
+    with replacing(file) as opened:
+        figure.savefig(opened, dpi=100, format="png")

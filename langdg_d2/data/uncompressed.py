@@ -1,13 +1,14 @@
 """PNG files without compression: larger, and several times faster to read."""
 
-import os
 import shutil
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from ..structures.files import replacing
 from .image_io import PNG_BIT_DEPTH, read_rgb
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +41,7 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
 
     Args:
         source: any file.
-        target: in an existing folder; replaced if it exists, and whole or not there at all.
+        target: replaced if it exists, and whole or not there at all.
 
     Returns:
         Whether it was an RGB PNG.
@@ -50,23 +51,23 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
         OSError: if a file cannot be copied.
         RuntimeError: if the copy reads otherwise than the source.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     is_image = _is_rgb_png(source)
-    try:
+    with replacing(target) as file:
         if is_image:
-            _rewrite(source, temporary)
+            _rewrite(source, file)
         else:
-            shutil.copy2(source, temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            with source.open("rb") as opened:
+                shutil.copyfileobj(opened, file)
+            file.flush()
+            shutil.copystat(source, file.name)
     return is_image
 
 
-def _rewrite(source: Path, target: Path) -> None:
+def _rewrite(source: Path, file: BinaryIO) -> None:
     pixels = read_rgb(str(source))
-    target.write_bytes(uncompressed_png(pixels))
-    if not np.array_equal(read_rgb(str(target)), pixels):
+    file.write(uncompressed_png(pixels))
+    file.flush()
+    if not np.array_equal(read_rgb(file.name), pixels):
         raise RuntimeError(f"the copy of '{source}' reads otherwise than the file; check the disk")
 
 

@@ -1,13 +1,14 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
 from .checkpoints import StrictCheckpointer, starting_checkpoint
+from .config_files import load_config
 from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .placement import place
 from .randomness import SeededIterations, seed_weights
 from .segmentation_trainer import SegmentationTrainer
-from .setup import setup
+from .setup import build_model, setup
 from .stopping import StopOnSignal, TrainingStopped
 from .style_augmentation import StyleAugmentationHook
 from .told_errors import told_errors
@@ -21,8 +22,10 @@ __all__ = [
     "StyleAugmentationHook",
     "TrainingStopped",
     "apply_overrides",
+    "build_model",
     "distribute",
     "launch",
+    "load_config",
     "parameter_groups",
     "place",
     "polynomial_lr",

@@ -17,12 +17,13 @@ from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
 
 from .stopping import SIGNALS, TrainingStopped
+from .told_errors import told_errors
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Call `main(args)` in every process.
+    """Call `main(args)` in every process; errors of users end it with a line, see `told_errors`.
 
     Under torchrun the processes exist already: this one joins them, and the arguments about
     processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine,
@@ -102,7 +103,8 @@ def _run_spawned(
 def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
     stopped = None
     try:
-        main(args)
+        with told_errors():
+            main(args)
     except TrainingStopped as stop:
         stopped = stop  # all processes have agreed on it
     # A process that exits while the group's threads run may be aborted. Not after an error:

@@ -1,45 +1,141 @@
-"""Command-line overrides that cannot be misspelt silently."""
+"""Command-line overrides that can be neither misspelt nor of the wrong kind silently."""
 
+import math
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from detectron2.config import LazyConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+_TEXT, _NUMBER, _SWITCH, _LIST, _GROUP = "text", "a number", "true or false", "a list", "a group"
+_CALL = "_target_"
 
 
 def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Detectron2's `LazyConfig.apply_overrides`, for keys that exist.
+    """Detectron2's `LazyConfig.apply_overrides`, for keys that exist and values of their kind.
 
     Args:
         cfg: the config.
         overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
-            config leaves at its default. Hydra's grammar.
+            config leaves at its default. Hydra's grammar. Where the config has a text, a number
+            is one too; `null` goes everywhere but where other keys are.
 
     Returns:
         The changed config.
 
     Raises:
-        KeyError: for `key=value` where there is no such key; suggests the nearest ones.
+        KeyError: for `key=value` where there is no such key, and for `+key=value` where there is
+            nothing to add it to; suggests the nearest ones.
+        ValueError: for what is no override, a value of another kind than the config's, or one that
+            refers to a key that is not there.
     """
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.key_or_group
-        if not override.is_add() and not _exists(cfg, key):
-            keys = _keys(OmegaConf.to_container(cfg, resolve=False))
-            nearest = get_close_matches(key, list(keys), cutoff=0.0)
-            raise KeyError(
-                f"override '{override.input_line}': the config has no key '{key}'. Nearest: "
-                f"{nearest}. Write '+{override.input_line}' to add it"
-            )
-    return LazyConfig.apply_overrides(cfg, list(overrides))
+    for text in overrides:
+        override = _parse(text)
+        _require_place(cfg, override)
+        if not _adds(override):
+            text = _fitting(cfg, override, text)
+        try:
+            cfg = LazyConfig.apply_overrides(cfg, [text])
+            OmegaConf.select(cfg, override.key_or_group)
+        except OmegaConfBaseException as error:
+            raise ValueError(f"override '{text}': {str(error).splitlines()[0]}") from error
+    return cfg
+
+
+def _parse(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+        if not override.key_or_group:
+            raise HydraException("there is no KEY")
+    except HydraException as error:
+        reason = " ".join(str(error).partition("\nSee ")[0].split())
+        raise ValueError(
+            f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2], and "
+            "quotation marks go around what has blanks or brackets"
+        ) from error
+    if override.is_delete():
+        raise ValueError(f"override '{text}': no key can be deleted; set it to null")
+    if override.is_sweep_override():
+        raise ValueError(f"override '{text}' has several values; a list is written [1,2]")
+    return override
+
+
+def _adds(override: Override) -> bool:
+    return override.is_add() or override.is_force_add()
+
+
+def _require_place(cfg: DictConfig, override: Override) -> None:
+    """That the key exists, or else what it is added to."""
+    key, text = override.key_or_group, override.input_line
+    place = key.rpartition(".")[0] if _adds(override) else key
+    if place and not _exists(cfg, place):
+        keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
+        nearest = get_close_matches(place, keys, cutoff=0.0)
+        raise KeyError(
+            f"override '{text}': the config has no key '{place}'. Nearest: {nearest}"
+            + ("" if _adds(override) else f". Write '+{text}' to add it")
+        )
 
 
 def _exists(cfg: DictConfig, key: str) -> bool:
     parent, _, leaf = key.rpartition(".")
-    node = OmegaConf.select(cfg, parent) if parent else cfg
+    node = _select(cfg, parent) if parent else cfg
     if isinstance(node, ListConfig):
         return leaf.isdecimal() and int(leaf) < len(node)
     return isinstance(node, DictConfig) and leaf in node
+
+
+def _fitting(cfg: DictConfig, override: Override, text: str) -> str:
+    """The override; a number for a text in quotation marks."""
+    key, new = override.key_or_group, override.value()
+    old = _select(cfg, key)
+    found, expected = _kind(new), _kind(old)
+    if (expected, found) == (_TEXT, _NUMBER):
+        return f"{key}='{text.partition('=')[2]}'"
+    if isinstance(new, float) and not math.isfinite(new):
+        raise ValueError(f"override '{text}': expected a finite number")
+    if _fits(old, new):
+        return text
+    raise ValueError(
+        f"override '{text}': {key} is {'a group of keys' if expected == _GROUP else repr(old)}, "
+        f"expected {'a list of numbers' if found == expected else expected}, not {found or 'null'}"
+    )
+
+
+def _select(cfg: DictConfig, key: str) -> Any:
+    """What a key leads to; None if what it refers to is not there."""
+    try:
+        return OmegaConf.select(cfg, key)
+    except OmegaConfBaseException:
+        return None
+
+
+def _fits(old: Any, new: Any) -> bool:
+    found, expected = _kind(new), _kind(old)
+    if expected == _GROUP:
+        return found == _GROUP or (found is None and _CALL in old)  # a part may be left out
+    if (expected, found) == (_LIST, _LIST) and old and {*map(_kind, old)} == {_NUMBER}:
+        return {*map(_kind, new)} <= {_NUMBER, None}
+    # A list for a text: names of data sets, for one.
+    return found == expected or None in (found, expected) or (expected, found) == (_TEXT, _LIST)
+
+
+def _kind(value: object) -> str | None:
+    """In words; None for null, for objects, and for "${key}", which may become anything."""
+    if isinstance(value, str):
+        return None if "${" in value else _TEXT
+    kinds: dict[str, tuple[type, ...]] = {
+        _SWITCH: (bool,),
+        _NUMBER: (int, float),
+        _LIST: (list, tuple, ListConfig),
+        _GROUP: (dict, DictConfig),
+    }
+    return next((kind for kind, types in kinds.items() if isinstance(value, types)), None)
 
 
 def _keys(node: object, prefix: str = "") -> Iterator[str]:

@@ -22,13 +22,22 @@ def place(
         compiler: backend of `torch.compile`, see `LangDGSegmentor.compile_frozen`.
 
     Raises:
-        ValueError: if there is no layout or no backend of this name.
+        ValueError: see `check_placement`.
+    """
+    check_placement(memory_format=memory_format, compiler=compiler)
+    model.to(device).to(memory_format=_FORMATS[memory_format])
+    model.compile_frozen(compiler)
+    return model
+
+
+def check_placement(*, memory_format: str, compiler: str) -> None:
+    """See that there is a layout and a compiler of these names.
+
+    Raises:
+        ValueError: if there is not; names those there are.
     """
     if memory_format not in _FORMATS:
         raise ValueError(f"memory format '{memory_format}' must be one of {list(_FORMATS)}")
     if compiler and compiler not in torch.compiler.list_backends(exclude_tags=()):
         known = torch.compiler.list_backends()
         raise ValueError(f"compiler '{compiler}' must be one of {known}, or '' for none")
-    model.to(device).to(memory_format=_FORMATS[memory_format])
-    model.compile_frozen(compiler)
-    return model

@@ -5,14 +5,17 @@ from argparse import Namespace
 
 import cv2
 import torch
-from detectron2.config import LazyConfig
+from detectron2.config import instantiate
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig
 
-from ..structures import dtype_of
-from .overrides import apply_overrides
+from ..modeling import LangDGSegmentor
+from .config_checks import check_config
+from .config_files import load_config
+from .placement import place
+from .randomness import seed_weights
 
 
 def setup(args: Namespace) -> DictConfig:
@@ -26,15 +29,15 @@ def setup(args: Namespace) -> DictConfig:
             CPU.
 
     Raises:
+        FileNotFoundError: if there is no such config file.
         KeyError: for an override of a key that does not exist.
-        ValueError: for a precision that there is not, or not on the device; for deterministic
+        ValueError: for a value that a run could not have, see `check_config`; for deterministic
             computing from a seed that is drawn.
     """
-    cfg = apply_overrides(LazyConfig.load(args.config_file), args.opts)
+    cfg = load_config(args.config_file, args.opts)
     if args.num_gpus == 0:
         cfg.train.device = "cpu"
-    for precision in (cfg.train.precision, cfg.evaluation.inference.precision):
-        dtype_of(precision, torch.device(cfg.train.device).type)  # not after hours
+    check_config(cfg, processes=comm.get_world_size())  # not after hours
     # Before loaders start: OpenCV's threads would be as many as cores in every worker, and those
     # that have run already do not live on in a forked one, where waiting for them never ends.
     cv2.setNumThreads(1)
@@ -43,6 +46,27 @@ def setup(args: Namespace) -> DictConfig:
     default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
     return cfg
+
+
+def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
+    """The config's model where and how it will run; the config is left as it was.
+
+    What is drawn of its weights follows from `train.seed`.
+
+    Args:
+        cfg: of `setup`.
+        with_clip: with CLIP's weights, which a checkpoint's would replace.
+    """
+    tower = cfg.model.backbone.tower
+    weights = tower.weights
+    seed_weights(cfg.train.seed)
+    try:
+        tower.weights = weights if with_clip else None
+        model = instantiate(cfg.model)
+    finally:
+        tower.weights = weights  # for mining, which wants CLIP's own
+    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
+    return place(model, **how)
 
 
 def compute_deterministically(cfg: DictConfig) -> None:

@@ -136,9 +136,9 @@ def write_benchmark(
         RECORD: record,  # the last: who finds it finds the others
     }
     directory = Path(output_dir)
-    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        if text is not None:
+            write_atomically(directory / name, text.encode())
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)
-        else:
-            write_atomically(directory / name, text.encode())

@@ -59,7 +59,6 @@ def export_segmentor(
     require_formats(formats)
     _require_sizes(sizes, metadata["input"]["smallest_side"])
     program = trace(SegmentorGraph(model=model, result=metadata["output"]["name"]))
-    path.parent.mkdir(parents=True, exist_ok=True)
     exports = []
     for name in formats:
         kind = FORMATS[name]

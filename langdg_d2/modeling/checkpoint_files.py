@@ -84,7 +84,6 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str
     path = Path(path)
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, file.getvalue())
 
 

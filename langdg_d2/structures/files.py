@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 _END = ".tmp"  # of the names of files that are being written
+_REMEDY = "nothing was changed: make room or choose another place to write to"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Create or replace a file such that no reader, nor a power cut, ever meets half of it.
 
+    Its folder is made if need be.
+
     Raises:
-        OSError: if it cannot be written; an earlier file is then left as it was.
+        OSError: if it cannot be written; names it. An earlier file is then left as it was.
     """
     with replacing(path) as file:
         file.write(data)
@@ -25,6 +28,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     An error within leaves an earlier file as it was, too.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"'{path}' is a folder, expected the name of a file to write")
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_END}")
     try:
         with temporary.open("wb") as file:
@@ -32,10 +38,40 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # The system does not say which file it had no room for.
+        raise OSError(error.errno, f"{error.strerror}; {_REMEDY}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every file system can flush a folder, and the file is in place
         _flush_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are not there.
+
+    Raises:
+        OSError: as `require_writable`, or if it cannot be made.
+    """
+    require_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """See that something could be written to a folder that may not be there yet; changes nothing.
+
+    Raises:
+        NotADirectoryError: if a file is in the way; names it.
+        PermissionError: if it, or what it would be made in, may not be written to.
+    """
+    folder = folder.absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"'{there}' is a file, expected a folder; choose another output")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"'{there}' may not be written to; choose another output")
 
 
 def remove_unfinished(folder: Path, pattern: str) -> None:

@@ -1,10 +1,12 @@
 """The file of a style bank: safetensors, with a record of plain values as JSON in its metadata."""
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -14,6 +16,7 @@ from .bank_header import StyleBankError
 
 _FORMAT = "langdg_d2.style_bank"  # the record's key in the metadata
 _VERSION = 1
+_CHECKSUM = "sha256"  # of the rest of the record and the tensors; banks once had none
 
 
 def write_bank_file(
@@ -24,10 +27,10 @@ def write_bank_file(
     Raises:
         OSError: if it cannot be written; an earlier file is then left as it was.
     """
-    # One entry, not one per value: safetensors writes several in random order.
-    metadata = {_FORMAT: json.dumps({"version": _VERSION, **record})}
-    path.parent.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: tensor.cpu() for name, tensor in tensors.items()}
+    content = {"version": _VERSION, **record}
+    # One entry, not one per value: safetensors writes several in random order.
+    metadata = {_FORMAT: json.dumps({**content, _CHECKSUM: _checksum(content, on_cpu)})}
     write_atomically(path, save(on_cpu, metadata=metadata))
 
 
@@ -53,4 +56,18 @@ def read_bank_file(path: Path, names: Collection[str]) -> tuple[dict[str, Any], 
             )
         if set(file.keys()) != set(names):
             raise StyleBankError(f"it holds {sorted(file.keys())}, expected {sorted(names)}")
-        return record, {name: file.get_tensor(name) for name in names}
+        tensors = {name: file.get_tensor(name) for name in names}
+        expected = record.pop(_CHECKSUM, None)
+        if expected is not None and expected != _checksum(record, tensors):
+            raise StyleBankError("its checksum is another than it was written with: it is damaged")
+        return record, tensors
+
+
+def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a record of JSON types and of tensors on the CPU, in hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(record).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

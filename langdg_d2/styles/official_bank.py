@@ -6,6 +6,7 @@ statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelle
 
 import io
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from .bank_header import IGNORE, BankHeader, StyleBankError
 from .checking import feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
+_REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes of a pickle, with a place
 # What the official code can do, whatever its options say.
 _OFFICIAL: Mapping[str, Any] = {
     "layer": "layer1",
@@ -82,8 +84,9 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
     try:
         if zipfile.is_zipfile(path):
             raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
-        with path.open("rb") as file:
-            content = _TensorUnpickler(file).load()
+        data = path.read_bytes()
+        _require_small_memo(data)
+        content = _TensorUnpickler(io.BytesIO(data)).load()
         return _as_bank(content, header)
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise StyleBankError(
@@ -111,13 +114,19 @@ def write_official_bank(path: str | Path, bank: StyleBank) -> None:
         for key, k in _keys(bank.header).items()
     }
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, pickle.dumps(content))
 
 
 def _keys(header: BankHeader) -> dict[str, int]:
     """Class id by official name."""
     return {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
+
+
+def _require_small_memo(data: bytes) -> None:
+    """A few damaged bytes could have Python reserve many gigabytes for what a pickle remembers."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in _REMEMBER and (argument or 0) > len(data):
+            raise StyleBankError(f"it counts {argument} objects in {len(data)} bytes")
 
 
 def _as_bank(content: object, header: BankHeader) -> StyleBank:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..structures.files import make_folder
 from .clips import VIDEO_SUFFIXES, Camera, MediaError
 from .frame_sources import FrameSource, ImageFiles
 from .images import SUFFIXES as IMAGE_SUFFIXES
@@ -52,7 +53,6 @@ class PngFiles(PictureSink):
         self.name = name
 
     def write(self, name: str, picture: Image) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_png(self.folder / f"{self.name or name}.png", picture)
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -106,7 +106,7 @@ class VideoWriter(PictureSink):
 
     def _open(self) -> cv2.VideoWriter:
         height, width = (side + side % 2 for side in self._shape[:2])
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         codec = choose_codec(self.path.suffix.lower(), height, width)
         fourcc = cv2.VideoWriter.fourcc(*codec)
         writer = cv2.VideoWriter(str(self._unfinished), fourcc, self.rate, (width, height))

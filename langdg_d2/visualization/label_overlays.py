@@ -35,7 +35,6 @@ def write_label_overlays(
     Raises:
         OSError: if a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     metadata = MetadataCatalog.get(dataset_name)
     written = 0
     for record in random.Random(seed).sample(records, len(records)):

@@ -15,12 +15,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 import torch
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
 from .. import structures
-from ..engine import StrictCheckpointer, apply_overrides, place
+from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from ..structures import autocast, dtype_of
@@ -78,10 +78,9 @@ class Predictor:
             KeyError: for an override of a key that does not exist.
             ValueError: if the checkpoint is none, or does not fit the model.
         """
-        for file, role in ((config_file, "config file"), (checkpoint, "checkpoint")):
-            if not (file and PathManager.isfile(file)):
-                raise FileNotFoundError(f"{role} '{file}' does not exist")
-        cfg = apply_overrides(LazyConfig.load(config_file), overrides)
+        if not (checkpoint and PathManager.isfile(checkpoint)):
+            raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
+        cfg = load_config(config_file, overrides)
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
         model = place(
             instantiate(cfg.model),

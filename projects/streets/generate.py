@@ -15,8 +15,9 @@ import cv2
 from streets.collection import Settings, generate
 from streets.contact_sheet import contact_sheet
 from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
-from streets.files import write_whole
 from streets.looks import LOOKS
+
+from langdg_d2.structures.files import write_atomically
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
         except ValueError as error:
             sys.exit(f"error: {error}")
-        write_whole(options.contact_sheet, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+        write_atomically(options.contact_sheet, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
         return
     if options.output is None:
         parser.error("--output is required (or --contact-sheet)")

@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from detectron2.config import LazyConfig, instantiate
+from detectron2.config import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from streets.collection import SETTINGS_FILE
 from streets.domains import DOMAINS, Role
 from streets.experiment.directions import Directions, directions, read_patches
 from streets.experiment.setting import CONFIG
-from streets.files import write_whole
 from tabulate import tabulate
 from tqdm import tqdm
 
-from langdg_d2.engine import apply_overrides, told_errors
+from langdg_d2.engine import load_config, told_errors
 from langdg_d2.structures import PatchGrid
+from langdg_d2.structures.files import replacing, write_atomically
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.checking import check_bank
 from langdg_d2.visualization.style_report import PatchReader
@@ -126,15 +126,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the banks and the scenes, compare, write."""
     args = parse(arguments)
     os.environ["DETECTRON2_DATASETS"] = str(args.data)
-    cfg = apply_overrides(LazyConfig.load(str(CONFIG)), args.opts)
     with told_errors():
+        cfg = load_config(str(CONFIG), args.opts)
         bank = StyleBank.merge([StyleBank.load(path) for path in args.bank])
         found = compare(cfg, bank, build_reader(cfg, bank, args.data))
-    pack = instantiate(cfg.styles.mining.miner.prompts.style_prompts)
-    rows = mean_by_prompt(bank, found, pack)
-    text = table(rows, found.look_lengths)
-    write_whole(args.output / "directions.md", f"{text}\n".encode())
-    heat_map(rows, list(found.look_lengths)).savefig(args.output / "directions.png")
+        pack = instantiate(cfg.styles.mining.miner.prompts.style_prompts)
+        rows = mean_by_prompt(bank, found, pack)
+        text = table(rows, found.look_lengths)
+        write_atomically(args.output / "directions.md", f"{text}\n".encode())
+        with replacing(args.output / "directions.png") as file:
+            heat_map(rows, list(found.look_lengths)).savefig(file, format="png")
     print(text)
 
 

@@ -19,10 +19,10 @@ from streets.clip.crops import PoolSettings, draw_pool, open_pool
 from streets.clip.model_card import model_card
 from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
 from streets.clip.zero_shot import rendered_accuracy, zero_shot
-from streets.files import write_whole
 
 from langdg_d2.engine import told_errors
 from langdg_d2.modeling import load_clip
+from langdg_d2.structures.files import write_atomically
 
 _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 
@@ -103,8 +103,8 @@ def _write_results(
         "styles": len(STYLES),
     }
     record = json.dumps({**facts, **results}, indent=1)
-    write_whole(options.output / "clip.json", (record + "\n").encode())
-    write_whole(options.output / "README.md", model_card(results, facts=facts).encode())
+    write_atomically(options.output / "clip.json", (record + "\n").encode())
+    write_atomically(options.output / "README.md", model_card(results, facts=facts).encode())
 
 
 def _arguments(options: argparse.Namespace) -> str:

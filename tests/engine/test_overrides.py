@@ -1,5 +1,7 @@
 """Overrides change what exists, add what is marked, and refuse the rest."""
 
+import re
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -12,6 +14,11 @@ def cfg():
         "train": {"max_iter": 10, "init": None},
         "augmentations": [{"size": [1, 2]}, {"p": 0.5}],
         "tied": "${train.max_iter}",
+        "flip": False,
+        "text": "word",
+        "rate": 0.1,
+        "names": ["a"],
+        "call": {"_target_": "list", "x": 1},
     }
     return OmegaConf.create(content, flags={"allow_objects": True})
 
@@ -25,6 +32,19 @@ def cfg():
         ("augmentations.0.size=[3,4]", "augmentations.0.size", [3, 4]),
         ("augmentations.1.p=0.25", "augmentations.1.p", 0.25),
         ("+train.extra=5", "train.extra", 5),
+        ("++train.extra=5", "train.extra", 5),
+        ("+train.extra={a:1}", "train.extra.a", 1),
+        ("tied=4", "tied", 4),
+        ("tied=${rate}", "tied", 0.1),
+        ("rate=1", "rate", 1),
+        ("flip=true", "flip", True),
+        ("names=[]", "names", []),
+        ("call=null", "call", None),
+        ("text=16", "text", "16"),  # what has a text takes a number as one
+        ("text=1e3", "text", "1e3"),
+        ("text=[a,b]", "text", ["a", "b"]),
+        ("text=''", "text", ""),
+        ("train.init=3", "train.init", 3),
     ],
 )
 def test_override_reaches_its_key(cfg, override, key, value):
@@ -45,3 +65,53 @@ def test_unknown_key_is_refused_with_the_nearest_one(cfg, override, nearest):
     with pytest.raises(KeyError, match=rf"has no key .*'{nearest}'"):
         apply_overrides(cfg, [override])
     assert OmegaConf.to_container(cfg) == before
+
+
+def test_later_overrides_see_earlier_ones(cfg):
+    cfg = apply_overrides(cfg, ["+train.extra={}", "+train.extra.depth=1", "train.extra.depth=2"])
+    assert cfg.train.extra.depth == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.max_iter=abc", "train.max_iter is 10, expected a number, not text"),
+        ("train.max_iter=true", "expected a number, not true or false"),
+        ("train.max_iter=[1]", "expected a number, not a list"),
+        ("train.max_iter=", "expected a number, not text"),
+        ("tied=abc", "tied is 10, expected a number, not text"),
+        ("rate=nan", "expected a finite number"),
+        ("rate=1e999", "expected a finite number"),
+        ("flip=1", "flip is False, expected true or false, not a number"),
+        ("flip=maybe", "flip is False, expected true or false, not text"),
+        ("names=a", "names is ['a'], expected a list, not text"),
+        ("augmentations.0.size=[1,b]", "size is [1, 2], expected a list of numbers, not a list"),
+        ("train=3", "train is a group of keys, expected a group, not a number"),
+        ("train=null", "train is a group of keys, expected a group, not null"),
+        ("call=3", "call is a group of keys, expected a group, not a number"),
+        ("text=true", "text is 'word', expected text, not true or false"),
+        ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
+        ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'); a list is written [1,2]"),
+        ("=3", "is not KEY=VALUE (there is no KEY)"),
+        ("names=[a", "is not KEY=VALUE (no viable alternative at input '[a')"),
+        ("a b", "is not KEY=VALUE"),
+        ("", "is not KEY=VALUE"),
+        ("names=a,b", "has several values; a list is written [1,2]"),
+        ("~train.max_iter", "no key can be deleted; set it to null"),
+    ],
+)
+def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        apply_overrides(cfg, [override])
+    assert str(caught.value).startswith(f"override '{override}'")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [("+trian.max_iter=3", "train"), ("+augmentations.7.p=3", "augmentations.1")],
+)
+def test_nothing_is_added_where_there_is_no_place_for_it(cfg, override, nearest):
+    with pytest.raises(KeyError, match=rf"has no key .*'{nearest}'") as caught:
+        apply_overrides(cfg, [override])
+    assert "to add it" not in str(caught.value)

@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -284,3 +285,13 @@ def test_banks_that_the_official_code_would_misread_are_not_written(
     with pytest.raises(StyleBankError, match=message):
         write_official_bank(tmp_path / "back.pkl", bank)
     assert not (tmp_path / "back.pkl").exists()
+
+
+@pytest.mark.parametrize("place", [1 << 12, (1 << 31) - 1])
+def test_a_few_bytes_cannot_ask_for_gigabytes(tmp_path: Path, header: BankHeader, place) -> None:
+    path = tmp_path / "saved_params.pkl"
+    path.write_bytes(b"\x80\x04}r" + place.to_bytes(4, "little") + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StyleBankError, match=f"it counts {place} objects in 9 bytes"):
+        read_official_bank(path, header=header)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

@@ -1,7 +1,6 @@
 """The summary of several runs as users make it."""
 
 import csv
-import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -53,21 +52,6 @@ def test_markdown_is_printed_or_written_with_a_csv_beside_it(run_tool, runs, tmp
     assert (tmp_path / "new/seeds.md").read_text() == printed
     (line,) = csv.DictReader((tmp_path / "new/seeds.csv").read_text().splitlines())
     assert (line["domain"], line["mIoU"], line["runs"]) == ("cityscapes", "41.5", "2")
-
-
-def test_earlier_files_stay_whole_where_writing_fails(
-    runs, load_tool, tmp_path, monkeypatch
-) -> None:
-    (tmp_path / "seeds.md").write_text("earlier")
-    monkeypatch.setattr(sys, "argv", ["tool", *runs, "--output", str(tmp_path / "seeds.md")])
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        load_tool("summarize_runs").main()
-    assert (tmp_path / "seeds.md").read_text() == "earlier"
-
-
-def full_disk(descriptor: int) -> None:
-    raise OSError("No space left on device")
 
 
 def test_mistakes_are_told_in_a_line(run_tool, runs, tmp_path) -> None:

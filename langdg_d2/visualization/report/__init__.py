@@ -38,7 +38,6 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     output = output or folder / REPORT
     html = page(title(results), report_sections(results), lead=lead(results))
     text = report_markdown(results, output.parent)
-    output.parent.mkdir(parents=True, exist_ok=True)
     for path, content in ((output.with_suffix(".md"), text), (output, html)):
         write_atomically(path, content.encode("utf-8", "replace"))
     return output

@@ -71,9 +71,8 @@ def write_style_report(
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in set(_OPTIONAL) - files.keys():
-        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         write_atomically(folder / name, content)
+    for name in set(_OPTIONAL) - files.keys():  # of an earlier report
+        (folder / name).unlink(missing_ok=True)
     return folder

@@ -10,8 +10,9 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from langdg_d2.structures.files import write_atomically
 from streets.domains import DOMAINS, TARGET_LOOKS, VALIDATION_LOOKS, Domain, Role
-from streets.files import SampleFiles, write_sample, write_whole
+from streets.files import SampleFiles, write_sample
 from streets.label_files import mapillary_classes
 from streets.namings import gta5_name
 from streets.sample import draw_sample
@@ -145,7 +146,7 @@ def claim_folder(root: Path, settings: Settings, *, overwrite: bool = False) -> 
             _delete(root, previous)
         else:
             wanted["looks"] = list(dict.fromkeys([*previous.looks, *settings.looks]))
-    write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
+    write_atomically(record, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
 def _folders(looks: Collection[str]) -> set[str]:
@@ -195,7 +196,7 @@ def generate(root: Path, settings: Settings, *, workers: int = 1, overwrite: boo
     """
     claim_folder(root, settings, overwrite=overwrite)
     for path, content in companion_files(root, settings).items():
-        write_whole(path, content.encode())
+        write_atomically(path, content.encode())
     jobs = [job for job in plan(root, settings) if not job.files.complete]
     progress = tqdm(total=len(jobs), unit="scene", disable=None)
     if workers > 1 and len(jobs) > 1:

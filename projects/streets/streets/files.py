@@ -1,12 +1,12 @@
-"""The files of one scene, and writing them so that each appears whole or not at all."""
+"""The files of one scene, each of which appears whole or not at all."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
+from langdg_d2.structures.files import write_atomically
 from streets.label_files import LabelFile
 from streets.render import Rendering
 
@@ -44,14 +44,6 @@ def write_sample(rendering: Rendering, files: SampleFiles) -> None:
     """Write the image and the label maps of a scene; each file appears only when complete."""
     setting = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if files.image.suffix == ".jpg" else []
     _, encoded = cv2.imencode(files.image.suffix, rendering.image[..., ::-1], setting)
-    write_whole(files.image, encoded.tobytes())
+    write_atomically(files.image, encoded.tobytes())
     for path, kind in files.labels:
-        write_whole(path, kind.encode(rendering.label_ids))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then move it into place; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+        write_atomically(path, kind.encode(rendering.label_ids))

@@ -17,10 +17,10 @@ import numpy as np
 from tqdm import tqdm
 
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures.files import write_atomically
 from streets.clip.appearances import WORLD_LOOKS
 from streets.clip.boxes import find_boxes
 from streets.draws import pick_weighted
-from streets.files import write_whole
 from streets.sample import draw_sample
 
 BOXES_PER_SCENE = 40
@@ -172,7 +172,7 @@ def _claim(folder: Path, settings: PoolSettings) -> None:
     }
     for name, (shape, dtype) in shapes.items():
         np.lib.format.open_memmap(_file(folder, name), "w+", dtype, shape).flush()
-    write_whole(record, (json.dumps(wanted, indent=2) + "\n").encode())
+    write_atomically(record, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
 def _open(folder: Path, name: str, mode: Literal["r", "r+"] = "r") -> np.ndarray:

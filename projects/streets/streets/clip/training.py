@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from langdg_d2.modeling import PixelNormalization, load_clip
+from langdg_d2.structures.files import write_atomically
 from streets.clip.batches import Batches, BatchSettings
 from streets.clip.crops import start_worker
-from streets.files import write_whole
 
 _MOST_LOGIT_SCALE = math.log(100)  # as CLIP
 _FIRST_DECAY_STEPS = 10  # the average forgets the random start within some of these
@@ -241,7 +241,7 @@ class ClipTrainer:
             },
             buffer,
         )
-        write_whole(self._checkpoint, buffer.getvalue())
+        write_atomically(self._checkpoint, buffer.getvalue())
 
     def _resume(self) -> None:
         if not self._checkpoint.is_file():
@@ -278,4 +278,4 @@ def write_weights(path: Path, clip: CLIP) -> None:
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in clip.state_dict().items()
     }
-    write_whole(path, save(state))
+    write_atomically(path, save(state))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from langdg_d2.modeling.checkpoint_files import write_weights
+
 AVERAGED = "averaged.pth"
 
 
@@ -31,6 +33,4 @@ def average_checkpoints(files: list[Path], target: Path) -> None:
         else last
         for name, last in states[-1].items()
     }
-    unfinished = target.with_suffix(".part")
-    torch.save({"model": mean}, unfinished)
-    unfinished.replace(target)
+    write_weights(target, mean, entry="model")

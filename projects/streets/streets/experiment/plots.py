@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from langdg_d2.evaluation.results import MEAN
+from langdg_d2.structures.files import replacing
 from streets.experiment.cells import FULL, Cell
 from streets.experiment.results import CellResult
 
@@ -64,7 +65,8 @@ def write_plots(
     _explain(panels)
     files = {folder / "mean.png": mean, folder / "looks.png": panels}
     for file, figure in files.items():
-        figure.savefig(file)
+        with replacing(file) as opened:
+            figure.savefig(opened, format="png")
     return list(files)
 
 

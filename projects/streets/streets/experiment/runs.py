@@ -19,11 +19,11 @@ import torch
 
 from langdg_d2.evaluation.benchmark import RECORD
 from langdg_d2.evaluation.config_difference import config_difference
+from langdg_d2.structures.files import write_atomically
 from streets.experiment.averaging import AVERAGED, average_checkpoints, periodic_checkpoints
 from streets.experiment.cells import Cell
 from streets.experiment.jobs import Job, Progress
 from streets.experiment.setting import CONFIG, REPOSITORY, Experiment, digest, oracle_data
-from streets.files import write_whole
 
 _SETTINGS = "settings.json"
 _MARKER = "last_checkpoint"
@@ -154,7 +154,9 @@ class Run:
         """
         if self.is_scored:
             return
-        write_whole(self.folder / _SETTINGS, (json.dumps(self.facts, indent=1) + "\n").encode())
+        write_atomically(
+            self.folder / _SETTINGS, (json.dumps(self.facts, indent=1) + "\n").encode()
+        )
         if not self.is_trained:
             progress.run(self._training())
         checkpoint = self._checkpoint()

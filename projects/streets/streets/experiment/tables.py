@@ -10,10 +10,10 @@ from typing import Any
 from langdg_d2.evaluation.benchmark import csv_number, csv_text
 from langdg_d2.evaluation.markdown import MISSING, markdown_table
 from langdg_d2.evaluation.results import MEAN
+from langdg_d2.structures.files import write_atomically
 from langdg_d2.styles import StyleBank
 from streets.domains import Domain
 from streets.experiment.results import CellResult, Spread, full_minus
-from streets.files import write_whole
 
 MEAN_TITLE = "mean of unseen"
 
@@ -45,7 +45,7 @@ def write_tables(
         "table.json": json.dumps(table_record(results, titles, facts), indent=1) + "\n",
     }
     for name, text in texts.items():
-        write_whole(folder / name, text.encode())
+        write_atomically(folder / name, text.encode())
 
 
 def table_markdown(
