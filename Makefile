@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUTPUT ?= output/quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-long lint format clean
+.PHONY: help install quickstart test test-long coverage lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ test: $(INSTALLED)  ## run the test suite
 
 test-long: $(INSTALLED)  ## run the tests that take minutes: trainings killed, starved, soaked
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
+
+coverage: $(INSTALLED)  ## run the test suite and list the lines that no test runs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --cov=langdg_d2 \
+		--cov-report=term-missing:skip-covered
 
 lint: $(INSTALLED)  ## check format, style and types
 	$(BIN)/ruff format --check .
