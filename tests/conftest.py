@@ -1,5 +1,6 @@
 """A CLIP small enough for tests, and data sets of a few tiny images in their real formats."""
 
+import importlib
 import importlib.util
 import json
 import logging
@@ -71,16 +72,6 @@ def load_tool() -> Callable[[str], ModuleType]:
     return lambda name: import_file(Path(__file__).parents[1] / "tools" / f"{name}.py")
 
 
-def in_environment(
-    rank: int, environment: dict[str, str], function: Callable[..., None], *arguments: object
-) -> None:
-    """Call a function with the environment of the process that asked for it."""
-    os.environ.clear()
-    os.environ.update(environment)
-    torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
-    function(rank, *arguments)
-
-
 @pytest.fixture
 def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Function that calls another in two processes without GPUs, as `launch` does.
@@ -88,6 +79,8 @@ def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     They are forked from a process that has imported everything and done nothing else.
     """
     start = torch.multiprocessing.start_processes
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # which the processes are given
+    in_environment = importlib.import_module("forked_processes").in_environment
 
     def start_forked(function: Callable, args: tuple = (), nprocs: int = 1, **how: bool) -> object:
         args = (dict(os.environ), function, *args)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import zipfile
 from contextlib import suppress
 
@@ -115,7 +116,7 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 97):
         path.write_bytes(whole[:size])
-        assert "cannot be read as a checkpoint: damaged" in refusal(path)
+        assert re.search("cannot be read as a checkpoint: (it is )?damaged", refusal(path))
     path.write_bytes(pickle.dumps({"road_mu": [torch.zeros(4, 1, 1)]}))
     assert "not written by torch.save" in refusal(path)
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), path)
