@@ -1,7 +1,9 @@
 """BatchNorm over all processes, so that 8 processes x 1 image train like 1 process x 8 images."""
 
 from detectron2.layers import NaiveSyncBatchNorm
-from torch import nn
+from torch import Tensor, nn
+
+from ..structures import at_least_single
 
 
 def synchronize_batch_norm(model: nn.Module) -> None:
@@ -22,8 +24,15 @@ def synchronize_batch_norm(model: nn.Module) -> None:
 def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
     if norm.weight.device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-    shared = NaiveSyncBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    shared = _SharedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
     # The same tensors, not copies: an optimizer may hold them already.
     for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
         setattr(shared, name, tensor)
     return shared
+
+
+class _SharedBatchNorm(NaiveSyncBatchNorm):
+    """Detectron2's, but it sums in single precision: squares of bfloat16 would lose the variance."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(at_least_single(input)).to(input.dtype)

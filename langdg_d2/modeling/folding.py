@@ -18,6 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .fast_paths import fast_paths
 
+_PROGRAMS = 256  # of all layers, for sizes, precisions and modes
+
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
     """A copy in eval mode without gradients, whose BatchNorms are part of convolutions.
@@ -52,6 +54,7 @@ class FoldedRuntime:
     def __init__(self, compiler: str = "") -> None:
         self.compiler = compiler
         self._copy: tuple[_Origin, Callable[[Any], Tensor]] | None = None
+        self._programs: dict[torch.dtype, tuple[nn.Module, Callable[[Any], Tensor]]] = {}
         self._parts: dict[str, FoldedRuntime] = {}
 
     def __call__(self, module: nn.Module, x: Any) -> Tensor:
@@ -76,8 +79,19 @@ class FoldedRuntime:
             # A copy that inference mode makes could not be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
                 folded = fold_batch_norm(module).to(origin.dtype)
-            call = torch.compile(folded, backend=self.compiler) if self.compiler else folded
-            self._copy = known = origin, call
+            self._copy = known = origin, self._compiled(folded) if self.compiler else folded
+        return known[1]
+
+    def _compiled(self, folded: nn.Module) -> Callable[[Any], Tensor]:
+        """Compiling takes minutes: what has been compiled before takes the new values over."""
+        dtype = next(folded.parameters()).dtype
+        known = self._programs.get(dtype)
+        if known is None or not _alike(known[0], folded):
+            _allow_programs()
+            known = folded, torch.compile(folded, backend=self.compiler)
+            self._programs[dtype] = known
+        with torch.inference_mode(False):
+            known[0].load_state_dict(folded.state_dict())
         return known[1]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FoldedRuntime":
@@ -85,6 +99,19 @@ class FoldedRuntime:
 
     def __reduce__(self) -> tuple[type["FoldedRuntime"], tuple[str]]:
         return FoldedRuntime, (self.compiler,)
+
+
+def _allow_programs() -> None:
+    """torch gives up compiling what it has compiled often, and counts all modules together."""
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = max(limit, _PROGRAMS)
+
+
+def _alike(a: nn.Module, b: nn.Module) -> bool:
+    shapes_and_places = (
+        [(name, t.shape, t.device) for name, t in module.state_dict().items()] for module in (a, b)
+    )
+    return next(shapes_and_places) == next(shapes_and_places)
 
 
 class _Origin:

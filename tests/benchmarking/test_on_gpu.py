@@ -21,7 +21,7 @@ def waiting_is_an_error():
     torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_training_iteration_never_waits_for_the_device(
     tiny_model, waiting_is_an_error, precision
 ):

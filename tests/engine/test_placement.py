@@ -53,3 +53,23 @@ def test_compiled_model_predicts_and_trains_the_same(model):
     torch.testing.assert_close(*outcomes)
     # The trunk's layers and, at evaluation, the head.
     assert counts["unique_graphs"] - before >= len(LAYERS) + 1
+
+
+def test_compiled_layers_take_new_weights_without_compiling_again(model):
+    images = [{"image": torch.randint(256, (3, 32, 48), dtype=torch.uint8)}]
+    counts = torch._dynamo.utils.counters["stats"]
+    placed(model.eval(), compiler="eager")(images)
+    before = counts["unique_graphs"]
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1.1)
+    after = model(images)[0]["sem_seg"]
+    assert counts["unique_graphs"] == before
+    torch.testing.assert_close(after, placed(model)(images)[0]["sem_seg"])
+
+
+def test_images_of_many_sizes_are_all_computed_by_compiled_layers(model):
+    placed(model.eval(), compiler="eager")
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for height in range(32, 32 + 12 * 32, 32):
+            model([{"image": torch.randint(256, (3, height, 64), dtype=torch.uint8)}])

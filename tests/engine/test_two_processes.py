@@ -25,6 +25,11 @@ def batch() -> Tensor:
     return torch.rand(4, 2, 3, 3, generator=torch.Generator().manual_seed(1))
 
 
+def far_from_zero() -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return (10 + 0.3 * torch.randn(4, 2, 16, 16, generator=generator)).bfloat16()
+
+
 def gradients(model: nn.Module, inputs: Tensor) -> list[Tensor]:
     model(inputs).square().mean().backward()
     return [p.grad.clone() for p in model.parameters() if p.requires_grad]
@@ -64,7 +69,9 @@ def _half(args: Namespace) -> None:
     own = gradients(distribute(model, broadcast_buffers=False), batch().chunk(2)[rank])
     loader = [records[2 * rank : 2 * rank + 2] for records in batches(8)]
     trained = train(distribute(Regression()), loader, 4)
-    found = (own, model.state_dict(), trained.module.state_dict())
+    norm = distribute(nn.Sequential(nn.BatchNorm2d(2)))
+    norm(far_from_zero().chunk(2)[rank])
+    found = (own, model.state_dict(), norm.module.state_dict(), trained.module.state_dict())
     torch.save(found, f"{args.folder}/{rank}.pth")
     if rank == 1:
         loader[3][0]["image"][5] = torch.inf
@@ -86,10 +93,20 @@ def test_gradients_and_means_of_two_processes_are_those_of_one(folder: Path) -> 
     model = with_norm()
     expected = gradients(model, batch())
     for rank in (0, 1):
-        found, state, _ = torch.load(folder / f"{rank}.pth")
+        found, state, *_ = torch.load(folder / f"{rank}.pth")
         for ours, reference in zip(found, expected, strict=True):
             assert torch.allclose(ours, reference, rtol=1e-4, atol=1e-6)
         assert torch.allclose(state["1.running_mean"], model[1].running_mean, atol=1e-6)
+
+
+def test_variance_of_low_precision_values_far_from_zero_is_that_of_one(folder: Path) -> None:
+    expected = nn.BatchNorm2d(2)
+    expected(far_from_zero().float())
+    for rank in (0, 1):
+        _, _, found, _ = torch.load(folder / f"{rank}.pth")
+        for name in ("running_mean", "running_var"):
+            ours, reference = found[f"0.{name}"], getattr(expected, name)
+            torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_batches_accumulated_by_two_processes_make_the_steps_of_one(folder: Path) -> None:
