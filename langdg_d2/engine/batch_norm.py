@@ -32,7 +32,7 @@ def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
 
 
 class _SharedBatchNorm(NaiveSyncBatchNorm):
-    """Detectron2's, but it sums in single precision: squares of bfloat16 would lose the variance."""
+    """Detectron2's, summing in single precision: squares of bfloat16 would lose the variance."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(at_least_single(input)).to(input.dtype)

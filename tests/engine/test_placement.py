@@ -68,8 +68,11 @@ def test_compiled_layers_take_new_weights_without_compiling_again(model):
     torch.testing.assert_close(after, placed(model)(images)[0]["sem_seg"])
 
 
-def test_images_of_many_sizes_are_all_computed_by_compiled_layers(model):
+def test_all_sizes_and_precisions_are_computed_by_compiled_layers(model):
     placed(model.eval(), compiler="eager")
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-        for height in range(32, 32 + 12 * 32, 32):
-            model([{"image": torch.randint(256, (3, height, 64), dtype=torch.uint8)}])
+        for height in (32, 64, 96):
+            images = [{"image": torch.randint(256, (3, height, 64), dtype=torch.uint8)}]
+            for lowered in (False, True):
+                with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+                    model(images)
