@@ -3,6 +3,7 @@
 What            | is read by                      | refused with
 bank            | StyleBank.load                  | StyleBankError
 official bank   | read_official_bank              | StyleBankError
+CLIP weights    | read_clip_weights, archives with code too | ClipWeightsError
 checkpoint      | read_checkpoint, both of torch's formats | CheckpointError
 official weights| read_weights                    | CheckpointError
 prompt pack     | load_style_prompts              | ValueError
@@ -16,6 +17,7 @@ examples of each are in the ordinary suite, many random ones among the long test
 import pickle
 import resource
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -31,6 +33,8 @@ from omegaconf import OmegaConf
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import BenchmarkFileError, BenchmarkRun, read_benchmark, write_benchmark
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.modeling.backbone.clip_loading import read_clip_weights
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint, read_weights
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError, load_style_prompts
@@ -85,6 +89,10 @@ def write_official(path: Path) -> None:
     )
 
 
+def write_clip_archive(path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), path)
+
+
 def write_checkpoint(path: Path) -> None:
     torch.save({"model": STATE, "iteration": 3, "trainer": {"lr": 0.1, "x": [1, "a"]}}, path)
 
@@ -112,6 +120,8 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Excep
         lambda path: read_official_bank(path, header=HEADER),
         StyleBankError,
     ),
+    "CLIP weights": (lambda path: torch.save(STATE, path), read_clip_weights, ClipWeightsError),
+    "CLIP archive": (write_clip_archive, read_clip_weights, ClipWeightsError),
     "checkpoint": (write_checkpoint, read_checkpoint, CheckpointError),
     "legacy checkpoint": (write_legacy_checkpoint, read_checkpoint, CheckpointError),
     "official weights": (
@@ -201,6 +211,23 @@ def test_many_damaged_files_are_read_or_refused(kind: str, damage: Any, tmp_path
 def test_the_good_files_are_read(kind: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(good(kind))
     assert KINDS[kind][1](tmp_path / "file")
+
+
+# Remembers None as number 2^26, for which Python's own reader takes a gigabyte.
+LARGE_MEMO = b"\x80\x02Nr\x00\x00\x00\x04."
+
+
+def test_a_pickle_that_counts_far_takes_little_memory(tmp_path: Path) -> None:
+    reading_is_safe("legacy checkpoint", LARGE_MEMO, tmp_path)  # torch's own reader
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        archive.writestr("clip/data.pkl", LARGE_MEMO)
+        archive.writestr("clip/constants.pkl", b"")
+    archived = (tmp_path / "archive").read_bytes()
+    for kind, data in (("official bank", LARGE_MEMO), ("CLIP archive", archived)):
+        reading_is_safe(kind, data, tmp_path)
+        _, read, error = KINDS[kind]
+        with pytest.raises(error, match="counts 67108864 objects in 9 bytes"):
+            read(tmp_path / "file")
 
 
 def no_damage_of_a_bank_passes_unnoticed(place: float, new: bytes, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB_OF_8_BITS = bytes([8, 2, 0, 0, 0])  # then: deflate, filters by row, not interlaced
 _COLOUR_TYPE = PNG_BIT_DEPTH + 1  # position in a file
 _NO_FILTER = 0
+_PIECE = 1 << 20  # bytes
 
 
 def uncompressed_png(image: npt.NDArray[np.uint8]) -> bytes:
@@ -51,24 +53,32 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
         OSError: if a file cannot be copied.
         RuntimeError: if the copy reads otherwise than the source.
     """
-    is_image = _is_rgb_png(source)
+    pixels = read_rgb(str(source)) if _is_rgb_png(source) else None
     with replacing(target) as file:
-        if is_image:
-            _rewrite(source, file)
+        if pixels is not None:
+            _write(pixels, file, source)
         else:
-            with source.open("rb") as opened:
-                shutil.copyfileobj(opened, file)
+            for piece in _pieces(source):
+                file.write(piece)
             file.flush()
             shutil.copystat(source, file.name)
-    return is_image
+    return pixels is not None
 
 
-def _rewrite(source: Path, file: BinaryIO) -> None:
-    pixels = read_rgb(str(source))
+def _write(pixels: npt.NDArray[np.uint8], file: BinaryIO, source: Path) -> None:
     file.write(uncompressed_png(pixels))
     file.flush()
     if not np.array_equal(read_rgb(file.name), pixels):
         raise RuntimeError(f"the copy of '{source}' reads otherwise than the file; check the disk")
+
+
+def _pieces(source: Path) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as opened:
+            while piece := opened.read(_PIECE):
+                yield piece
+    except OSError as error:  # the system does not say which file it could not read on
+        raise OSError(error.errno, error.strerror, str(source)) from error
 
 
 def _is_rgb_png(file: Path) -> bool:

@@ -24,11 +24,14 @@ _WHOLE = {
     "train.checkpointer.period": 1,
     "dataloader.train.total_batch_size": 1,
     "dataloader.train.num_workers": 0,
+    "dataloader.train.unreadable_limit": 0,
     "styles.seed": 0,
     "styles.mining.batches.batch_size": 1,
+    "styles.mining.batches.unreadable_limit": 0,
     "styles.mining.checkpoint_period": 1,
     "styles.mining.num_workers": 0,
 }
+_FLAGS = ("train.deterministic", "train.cudnn_benchmark")
 _SEEDS = 1 << 32  # NumPy takes no larger ones
 _BATCH_NORMS = ("BN", "SyncBN")
 _MIXED = "styles.augmentation.mixer.styles"
@@ -50,7 +53,10 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
     kept = OmegaConf.select(cfg, "train.checkpointer.max_to_keep")
     if kept is not None:  # all are kept then
         _require_whole(cfg, "train.checkpointer.max_to_keep", 1)
-    _require_whole(cfg, "train.seed", -_SEEDS, _SEEDS - processes)
+    for key in ("train.seed", "dataloader.train.seed"):  # a negative one draws one
+        _require_whole(cfg, key, -_SEEDS, _SEEDS - processes)
+    for key in _FLAGS:
+        _require_flag(cfg, key)
     _require_places(cfg)
     _require_device(cfg.train.device)
     check_placement(memory_format=cfg.train.memory_format, compiler=cfg.train.compiler)
@@ -69,6 +75,12 @@ def _require_whole(cfg: DictConfig, key: str, least: int, most: int | None = Non
     if not is_whole or value < least or value > (value if most is None else most):
         bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
         raise ValueError(f"{key} is {value!r}, expected a whole number {bounds}")
+
+
+def _require_flag(cfg: DictConfig, key: str) -> None:
+    value = OmegaConf.select(cfg, key, default=False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} is {value!r}, expected True or False")
 
 
 def _require_places(cfg: DictConfig) -> None:

@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """As `write_atomically`, for what is written piece by piece into the file given.
 
-    An error within leaves an earlier file as it was, too.
+    An error within leaves an earlier file as it was, too, and one of another file as it is.
     """
     if path.is_dir():
         raise IsADirectoryError(f"'{path}' is a folder, expected the name of a file to write")
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or str(error.filename or temporary) != str(temporary):
             raise
         # The system does not say which file it had no room for.
         raise OSError(error.errno, f"{error.strerror}; {_REMEDY}", str(path)) from error

@@ -6,7 +6,6 @@ statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelle
 
 import io
 import pickle
-import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,12 +18,12 @@ from torch import Tensor
 from ..modeling import ClipResNet
 from ..structures import CITYSCAPES_19
 from ..structures.files import write_atomically
+from ..structures.pickles import require_small_memo
 from .bank import StyleBank
 from .bank_header import IGNORE, BankHeader, StyleBankError
 from .checking import feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
-_REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes of a pickle, with a place
 # What the official code can do, whatever its options say.
 _OFFICIAL: Mapping[str, Any] = {
     "layer": "layer1",
@@ -85,7 +84,7 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
         if zipfile.is_zipfile(path):
             raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
         data = path.read_bytes()
-        _require_small_memo(data)
+        require_small_memo(data)
         content = _TensorUnpickler(io.BytesIO(data)).load()
         return _as_bank(content, header)
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -120,13 +119,6 @@ def write_official_bank(path: str | Path, bank: StyleBank) -> None:
 def _keys(header: BankHeader) -> dict[str, int]:
     """Class id by official name."""
     return {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
-
-
-def _require_small_memo(data: bytes) -> None:
-    """A few damaged bytes could have Python reserve many gigabytes for what a pickle remembers."""
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in _REMEMBER and (argument or 0) > len(data):
-            raise StyleBankError(f"it counts {argument} objects in {len(data)} bytes")
 
 
 def _as_bank(content: object, header: BankHeader) -> StyleBank:

@@ -1,5 +1,10 @@
 """Copies read as the files do, and image libraries understand them."""
 
+import errno
+import io
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -56,3 +61,27 @@ def test_a_truncated_image_is_named_and_leaves_nothing(tmp_path):
     with pytest.raises(ImageFileError, match=r"a\.png"):
         copy_uncompressed(source, target)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+class BadDisk(io.BytesIO):
+    """A file that can be opened, and not read to its end."""
+
+    def read(self, size=-1):
+        if data := super().read(3):
+            return data
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_source_that_cannot_be_read_on_is_named_and_not_the_target(tmp_path, monkeypatch):
+    source, target = tmp_path / "a.txt", tmp_path / "b.txt"
+    source.write_bytes(b"00001")
+    opened = Path.open
+
+    def on_bad_disk(path, mode="r"):
+        return BadDisk(b"00001") if path == source else opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", on_bad_disk)
+    with pytest.raises(OSError, match=r"a\.txt'$") as caught:
+        copy_uncompressed(source, target)
+    assert "room" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]

@@ -196,6 +196,24 @@ def test_unreadable_file_is_named(tiny_clip, tmp_path, suffix, content):
         load_clip(name=tiny_clip, weights=str(path))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_an_archive_with_one_wrong_bit_in_its_table_is_named(clip, tiny_clip, tmp_path):
+    path = tmp_path / "flipped.pt"
+    save_torchscript(clip, str(path))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02")] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ClipWeightsError, match=r"flipped\.pt' cannot be read .*BadZipFile"):
+        load_clip(name=tiny_clip, weights=str(path))
+
+
+@pytest.mark.parametrize("content", [[torch.ones(1)], {1: torch.ones(1)}, {"state_dict": None}])
+def test_what_is_no_state_dict_is_named(tiny_clip, tmp_path, content):
+    torch.save(content, tmp_path / "list.pt")
+    with pytest.raises(ClipWeightsError, match=r"list\.pt' cannot be read as CLIP weights"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "list.pt"))
+
+
 def test_pickle_that_would_run_code_is_refused_and_does_not_run(tiny_clip, tmp_path):
     class Payload:
         def __reduce__(self):

@@ -1,11 +1,12 @@
 """Files written as a whole."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.structures.files import replacing, write_atomically
 
 
 def test_a_file_is_created_and_then_replaced(tmp_path: Path) -> None:
@@ -32,6 +33,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
                 write_atomically(path, b"new")
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_errors_within_only_those_of_writing_ask_for_room(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    own = str(tmp_path / f".report.md.{os.getpid()}.tmp")
+    for source in (None, own, "source.md"):
+        with pytest.raises(OSError, match="Input/output") as caught, replacing(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        is_other = source == "source.md"
+        assert ("make room" in str(caught.value)) != is_other
+        assert caught.value.filename == (source if is_other else str(path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_content_is_on_disk_before_the_name_is_and_the_name_at_the_end(

@@ -60,7 +60,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         )
     else:
         path = _find_weights(name, weights)
-        _load(model, _read_state_dict(path), path, name)
+        _load(model, read_clip_weights(path), path, name)
     return model.eval()
 
 
@@ -167,19 +167,23 @@ def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
         ) from error
 
 
-def _read_state_dict(path: Path) -> StateDict:
-    reader = _reader(path)
+def read_clip_weights(path: Path) -> StateDict:
+    """What the file holds by name, on the CPU. Nothing in it is executed.
+
+    Raises:
+        ClipWeightsError: damage, or content beyond tensors (which is refused before it can run).
+    """
     try:
         require_no_bomb(path)
-        state = reader(path)
+        state = _reader(path)(path)
+        nested = state.get("state_dict", state)
+        return {
+            key.removeprefix("module."): value
+            for key, value in nested.items()
+            if key not in _ARCHIVE_SCALARS
+        }
     except Exception as error:  # each reader has its own kinds, for damage and for refusal
         raise _unreadable(path, error) from error
-    nested = state.get("state_dict", state)
-    return {
-        key.removeprefix("module."): value
-        for key, value in nested.items()
-        if key not in _ARCHIVE_SCALARS
-    }
 
 
 def _reader(path: Path) -> Callable[[Path], StateDict]:

@@ -5,6 +5,7 @@ files. Here nothing but tensors is taken from it.
 """
 
 import ast
+import io
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -14,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from ...structures.pickles import require_small_memo
 
 _REGISTERS = ("__parameters__", "__buffers__")
 _STORAGES = {
@@ -46,8 +49,9 @@ def read_torchscript_weights(path: Path) -> dict[str, Tensor]:
     """
     with zipfile.ZipFile(path) as archive:
         (root,) = {PurePosixPath(entry).parts[0] for entry in archive.namelist()}
-        with archive.open(f"{root}/data.pkl") as file:
-            module = _Unpickler(file, archive, root).load()
+        data = archive.read(f"{root}/data.pkl")
+        require_small_memo(data)
+        module = _Unpickler(io.BytesIO(data), archive, root).load()
         registered = _Registered(archive, root)
         return dict(_tensors(module, registered, ""))
 
