@@ -84,7 +84,8 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume
         )
     )
     first = checkpointer.start(start, resume=resume)
-    cfg.dataloader.train.update(seed=seeds.seed, first_batch=first * cfg.train.accumulate)
+    cfg.train.seed = seeds.seed  # drawn or resumed, if the config leaves it open
+    cfg.dataloader.train.first_batch = first * cfg.train.accumulate
     trainer.data_loader = instantiate(cfg.dataloader.train)
     trainer.train(first, cfg.train.max_iter)
 
