@@ -26,8 +26,8 @@ class StopOnSignal(HookBase):
     """SIGTERM, SIGINT and SIGUSR1 let the iteration end, save a checkpoint and end the process.
 
     Several processes agree on the iteration, for which they exchange a number every `period`
-    iterations and in the last; one process alone stops at once. A second SIGINT ends the process without saving.
-    The signals have their earlier meaning again when training has ended.
+    iterations and in the last; one process alone stops at once. A second SIGINT ends the process
+    without saving. The signals have their earlier meaning again when training has ended.
 
     Args:
         checkpointer: of the run.
