@@ -30,9 +30,17 @@ class StrictCheckpointer(DetectionCheckpointer):
         Args:
             path: of `starting_checkpoint`.
             resume: go on with the earlier run, if there is one.
+
+        Raises:
+            ValueError: if the earlier run is to go on, but the checkpoint holds its weights alone.
         """
         resumed = resume and self.has_checkpoint()
         self.load(path, checkpointables=None if resumed else [])
+        if resumed and "trainer" not in self._parts:
+            raise ValueError(
+                f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
+                "as train.init_checkpoint, and leave out --resume"
+            )
         if self.save_dir and self.save_to_disk:
             remove_unfinished(Path(self.save_dir), "*.pth")
         return self.checkpointables["trainer"].iter + 1 if resumed else 0
@@ -68,7 +76,9 @@ class StrictCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> Any:
         self._file = filename  # that weights come from, for errors
-        return read_checkpoint(filename)
+        checkpoint = read_checkpoint(filename)
+        self._parts = set(checkpoint)
+        return checkpoint
 
     def _load_model(self, checkpoint: Any) -> Any:
         incompatible = super()._load_model(checkpoint)

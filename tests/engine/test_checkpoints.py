@@ -227,3 +227,10 @@ def test_checkpoints_from_before_a_resumption_are_counted_and_removed(saved):
         trainer.train(start, 10)
         left = sorted(int(path.stem[6:]) for path in saved.glob("model_0*.pth"))
         assert " ".join(map(str, left)) == expected
+
+
+def test_weights_alone_are_no_run_to_go_on_with(saved):
+    checkpointer = StrictCheckpointer(torch.nn.Linear(300, 3), str(saved), trainer=TrainerBase())
+    with pytest.raises(ValueError, match=r"5\.pth' holds weights alone.*train\.init_checkpoint"):
+        checkpointer.start(resume(saved), resume=True)
+    assert checkpointer.start(resume(saved), resume=False) == 0
