@@ -96,6 +96,7 @@ def main(args: Namespace) -> None:
     checkpoint = engine.starting_checkpoint(
         output_dir=cfg.train.output_dir,
         init_checkpoint=cfg.train.init_checkpoint,
+        max_iter=cfg.train.max_iter,
         resume=args.resume,
         eval_only=args.eval_only,
     )
