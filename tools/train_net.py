@@ -84,7 +84,8 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume
         )
     )
     first = checkpointer.start(start, resume=resume)
-    cfg.dataloader.train.update(seed=seeds.seed, first_batch=first * cfg.train.accumulate)
+    cfg.train.seed = seeds.seed  # drawn or resumed, if the config leaves it open
+    cfg.dataloader.train.first_batch = first * cfg.train.accumulate
     trainer.data_loader = instantiate(cfg.dataloader.train)
     trainer.train(first, cfg.train.max_iter)
 
@@ -95,6 +96,7 @@ def main(args: Namespace) -> None:
     checkpoint = engine.starting_checkpoint(
         output_dir=cfg.train.output_dir,
         init_checkpoint=cfg.train.init_checkpoint,
+        max_iter=cfg.train.max_iter,
         resume=args.resume,
         eval_only=args.eval_only,
     )

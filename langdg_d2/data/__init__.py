@@ -3,6 +3,7 @@
 from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError
+from .evaluation_loader import evaluation_loader
 from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError
 from .scaling import PadToSize, RandomScale
@@ -30,5 +31,6 @@ __all__ = [
     "TrainMapper",
     "TrainingStream",
     "copy_uncompressed",
+    "evaluation_loader",
     "training_loader",
 ]

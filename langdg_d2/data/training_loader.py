@@ -1,10 +1,7 @@
 """Training data as an endless stream that is the same for any number of workers and processes."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from os import _exit, getppid
 from typing import Any
 
 import torch
@@ -14,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures.randomness import derived_seed, globally_seeded
 from .unreadable import ReadableImages
+from .worker_signals import leave_signals_to_training
 
 Example = dict[str, Any]
 
@@ -106,28 +104,8 @@ def training_loader(
         batch_sampler=_SharedBatches(first_batch, total_batch_size),
         num_workers=num_workers,
         collate_fn=list,
-        worker_init_fn=_leave_signals_to_training,
+        worker_init_fn=leave_signals_to_training,
         # The loader draws a seed for its workers, which must not come out of the global randomness.
         generator=torch.Generator(),
         **options,
     )
-
-
-def _leave_signals_to_training(_: int) -> None:
-    """A worker ends when its training process says so, and not with a whole group of processes.
-
-    Ctrl-C and schedulers send their signals to workers as well, whose images the training process
-    still needs to end in good order.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # Only Linux tells who has sent a signal.
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != getppid():
-        pass
-    _exit(128 + signal.SIGTERM)

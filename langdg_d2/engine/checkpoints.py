@@ -30,11 +30,19 @@ class StrictCheckpointer(DetectionCheckpointer):
         Args:
             path: of `starting_checkpoint`.
             resume: go on with the earlier run, if there is one.
+
+        Raises:
+            ValueError: if the earlier run is to go on, but the checkpoint holds its weights alone.
         """
         resumed = resume and self.has_checkpoint()
         self.load(path, checkpointables=None if resumed else [])
+        if resumed and "trainer" not in self._parts:
+            raise ValueError(
+                f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
+                "as train.init_checkpoint, and leave out --resume"
+            )
         if self.save_dir and self.save_to_disk:
-            remove_unfinished(Path(self.save_dir), "*.pth")
+            remove_unfinished(Path(self.save_dir), "*.pth", "last_checkpoint")
         return self.checkpointables["trainer"].iter + 1 if resumed else 0
 
     def save(self, name: str, **kwargs: Any) -> None:
@@ -68,7 +76,9 @@ class StrictCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> Any:
         self._file = filename  # that weights come from, for errors
-        return read_checkpoint(filename)
+        checkpoint = read_checkpoint(filename)
+        self._parts = set(checkpoint)
+        return checkpoint
 
     def _load_model(self, checkpoint: Any) -> Any:
         incompatible = super()._load_model(checkpoint)
@@ -104,7 +114,7 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
 
 
 def starting_checkpoint(
-    *, output_dir: str, init_checkpoint: str, resume: bool, eval_only: bool
+    *, output_dir: str, init_checkpoint: str, max_iter: int, resume: bool, eval_only: bool
 ) -> str:
     """File whose weights take the place of CLIP's; "" if training starts from CLIP.
 
@@ -112,6 +122,7 @@ def starting_checkpoint(
         output_dir: where an earlier run may have left checkpoints, of which the last counts, or
             the one before where that is damaged.
         init_checkpoint: file named in the config, or "".
+        max_iter: of the run; what an earlier, longer one has left there is not used.
         resume: go on with the earlier run, if there is one.
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
 
@@ -124,7 +135,7 @@ def starting_checkpoint(
     earlier = DetectionCheckpointer(nn.Module(), output_dir)
     wanted = resume or (eval_only and not init_checkpoint)
     if wanted and earlier.has_checkpoint():
-        return str(_last_whole(Path(earlier.get_checkpoint_file())))
+        return str(_last_whole(Path(earlier.get_checkpoint_file()), max_iter))
     if eval_only and not init_checkpoint:
         raise FileNotFoundError(
             f"there is no checkpoint in '{output_dir}' to evaluate: pass "
@@ -135,13 +146,10 @@ def starting_checkpoint(
     return init_checkpoint
 
 
-def _last_whole(last: Path) -> Path:
+def _last_whole(last: Path, max_iter: int) -> Path:
     """The checkpoint itself, or where it is damaged, the latest whole one before it."""
-    numbered = _numbered(last.parent)
-    number = _number(last)
-    before = [path for k, path in numbered.items() if number is None or k < number]
     faults = []
-    for path in (last, *reversed(before)):
+    for path in (last, *reversed(_before(last, max_iter))):
         try:
             read_checkpoint(path)
         except CheckpointError as error:
@@ -153,6 +161,17 @@ def _last_whole(last: Path) -> Path:
         f"no checkpoint in '{last.parent}' is whole: {'; '.join(faults)}. Train anew without "
         "--resume, or pass train.init_checkpoint=FILE"
     )
+
+
+def _before(last: Path, max_iter: int) -> list[Path]:
+    """Checkpoints of the same run before one, as far as can be known, in their order."""
+    numbered, number = _numbered(last.parent), _number(last)
+    if number is not None:
+        return [path for k, path in numbered.items() if k < number]
+    # The final one: numbers may be of an earlier, longer run, whose files are older.
+    times = {path: path.stat().st_mtime_ns for k, path in numbered.items() if k < max_iter}
+    end = last.stat().st_mtime_ns if last.exists() else max(times.values(), default=0)
+    return sorted((path for path in times if times[path] <= end), key=times.__getitem__)
 
 
 def _numbered(folder: Path) -> dict[int, Path]:

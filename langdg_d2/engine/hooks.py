@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from detectron2.engine import HookBase
+from detectron2.engine import HookBase, hooks
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -42,3 +42,14 @@ class ProgressBar(HookBase):
 
     def after_train(self) -> None:
         self._cleanup.close()
+
+
+class EvalHook(hooks.EvalHook):
+    """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
+
+    Where a signal or an error in one process ends it, the others may be anywhere.
+    """
+
+    def after_train(self) -> None:
+        if self.trainer.iter >= self.trainer.max_iter:  # counted when the last iteration is done
+            super().after_train()

@@ -8,6 +8,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     machine means this process.
 
     Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
-    Where one of them dies, the others are ended and this one exits with code 1.
+    Where one of them dies, the others are ended and this one exits with code 1. The first error
+    of a user on a machine is told, and not that of each process.
 
     Args:
         main: what to run.
@@ -42,12 +44,13 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         _join_torchrun(use_gpu=args.num_gpus > 0 and torch.cuda.is_available())
         _run_and_leave(main, args)
         return
-    start = (main, args, multiprocessing.get_start_method(allow_none=True))
     places = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
     processes = max(1, args.num_gpus)
     if processes * args.num_machines == 1:
-        detectron2_launch(_run_spawned, processes, args=start, **places)
+        detectron2_launch(_run_and_leave, processes, args=(main, args), **places)
         return
+    told = multiprocessing.get_context("spawn").Value("b", False)
+    start = (main, args, multiprocessing.get_start_method(allow_none=True), told)
     with _signals_passed_on() as received:
         try:
             detectron2_launch(
@@ -92,6 +95,8 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
         sys.exit(128 + received[0])
     if error.exit_code > 128:
         sys.exit(error.exit_code)  # it was the one to get a signal, and has said so
+    if error.exit_code == 1:
+        sys.exit(1)  # it has told its error
     how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
     sys.exit(
         f"error: process {error.error_index} of this machine has ended early ({how}); the others "
@@ -100,11 +105,24 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
 
 
 def _run_spawned(
-    main: Callable[[Namespace], None], args: Namespace, start_method: str | None
+    main: Callable[[Namespace], None],
+    args: Namespace,
+    start_method: str | None,
+    told: Synchronized,
 ) -> None:
     # A spawned process would spawn its loaders' workers as well, which takes seconds for each.
     multiprocessing.set_start_method(start_method, force=True)
-    _run_and_leave(main, args)
+    try:
+        _run_and_leave(main, args)
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        # What one user got wrong ends all processes, and the launcher ends those that are left.
+        with told.get_lock():
+            if not told.value:
+                told.value = True
+                print(end.code, file=sys.stderr, flush=True)
+        sys.exit(1)
 
 
 def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:

@@ -26,8 +26,8 @@ class StopOnSignal(HookBase):
     """SIGTERM, SIGINT and SIGUSR1 let the iteration end, save a checkpoint and end the process.
 
     Several processes agree on the iteration, for which they exchange a number every `period`
-    iterations; one process alone stops at once. A second SIGINT ends the process without saving.
-    The signals have their earlier meaning again when training has ended.
+    iterations and in the last; one process alone stops at once. A second SIGINT ends the process
+    without saving. The signals have their earlier meaning again when training has ended.
 
     Args:
         checkpointer: of the run.
@@ -78,7 +78,8 @@ class StopOnSignal(HookBase):
     def _agreed(self) -> int:
         if comm.get_world_size() == 1:
             return self._asked
-        if (self.trainer.iter + 1) % self._period:
+        done = self.trainer.iter + 1
+        if done % self._period and done < self.trainer.max_iter:
             return 0
         return max(comm.all_gather(self._asked))
 

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .batch_norm import synchronize_batch_norm
 from .checkpoints import PeriodicCheckpointer
-from .hooks import ProgressBar
+from .hooks import EvalHook, ProgressBar
 from .stopping import StopOnSignal
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
@@ -73,7 +73,7 @@ def training_hooks(
     schedule = hooks.LRScheduler(scheduler.optimizer, scheduler)
     everywhere = [hooks.IterationTimer(), *extra, schedule]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
-    evaluation = hooks.EvalHook(eval_period, evaluate)
+    evaluation = EvalHook(eval_period, evaluate)
     if not comm.is_main_process():
         return [*everywhere, stop, evaluation]
     loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]

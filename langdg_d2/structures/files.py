@@ -1,8 +1,10 @@
 """Files that are whole or not there."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,13 +76,32 @@ def require_writable(folder: Path) -> None:
         raise PermissionError(f"'{there}' may not be written to; choose another output")
 
 
-def remove_unfinished(folder: Path, pattern: str) -> None:
-    """Remove what processes that were killed have left of files whose names match the pattern.
+def remove_unfinished(folder: Path, *patterns: str) -> None:
+    """Remove what processes that were killed have left of files of a folder.
 
-    Nobody may be writing such a file.
+    Args:
+        folder: what processes of this machine that still run are writing there is left alone.
+        patterns: of names of files that nobody is writing, whatever runs.
     """
-    for temporary in folder.glob(f".{pattern}.*{_END}"):
-        temporary.unlink(missing_ok=True)
+    for temporary in folder.glob(f".*{_END}"):
+        found = re.fullmatch(rf"\.(.+)\.(\d+){re.escape(_END)}", temporary.name)
+        if found is None:
+            continue
+        nobodys = any(fnmatchcase(found[1], pattern) for pattern in patterns)
+        if nobodys or not _runs(int(found[2])):
+            temporary.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():  # which had the number of the killed one by chance
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

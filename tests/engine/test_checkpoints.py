@@ -44,14 +44,18 @@ def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
         torch.save({"model": {}}, named)
     wanted = {"{named}": named, "{last}": last, "{named or last}": named or last}[expected]
     found = starting_checkpoint(
-        output_dir=str(earlier_run), init_checkpoint=named, resume=resume, eval_only=eval_only
+        output_dir=str(earlier_run),
+        init_checkpoint=named,
+        max_iter=10,
+        resume=resume,
+        eval_only=eval_only,
     )
     assert found == wanted
 
 
 def test_without_an_earlier_run_resuming_starts_from_the_named_file(tmp_path):
     named = str(tmp_path / "a.pth")
-    arguments = {"output_dir": str(tmp_path), "init_checkpoint": named}
+    arguments = {"output_dir": str(tmp_path), "init_checkpoint": named, "max_iter": 10}
     with pytest.raises(FileNotFoundError, match=r"a\.pth' does not exist"):
         starting_checkpoint(**arguments, resume=True, eval_only=False)
     torch.save({"model": {}}, named)
@@ -71,7 +75,7 @@ def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
 def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train\.init_checkpoint=FILE, or train first"):
         starting_checkpoint(
-            output_dir=str(tmp_path), init_checkpoint="", resume=False, eval_only=True
+            output_dir=str(tmp_path), init_checkpoint="", max_iter=10, resume=False, eval_only=True
         )
 
 
@@ -122,7 +126,7 @@ def saved(tmp_path):
 
 def resume(folder):
     return starting_checkpoint(
-        output_dir=str(folder), init_checkpoint="", resume=True, eval_only=False
+        output_dir=str(folder), init_checkpoint="", max_iter=10, resume=True, eval_only=False
     )
 
 
@@ -168,7 +172,11 @@ def test_a_damaged_checkpoint_that_is_named_is_an_error(saved):
     named.write_bytes(named.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"3\.pth' cannot be read .* damaged"):
         starting_checkpoint(
-            output_dir=str(saved), init_checkpoint=str(named), resume=False, eval_only=False
+            output_dir=str(saved),
+            init_checkpoint=str(named),
+            max_iter=10,
+            resume=False,
+            eval_only=False,
         )
 
 
@@ -205,11 +213,19 @@ def test_a_full_disk_is_one_error_and_leaves_what_there_was(saved, monkeypatch, 
 
 
 def test_what_a_killed_process_was_writing_is_removed(saved):
-    torn = saved / ".model_0000007.pth.123.tmp"
-    torn.write_bytes(b"half")
+    runs, ended = os.getppid(), 2**31 - 1
+    torn = [
+        f".model_0000007.pth.{runs}.tmp",
+        f".last_checkpoint.{runs}.tmp",
+        f".style_bank.pt.{ended}.tmp",
+        f".benchmark.json.{ended}.tmp",
+    ]
+    others = {f".benchmark.md.{runs}.tmp", ".notes.tmp", "benchmark.json.1.tmp"}
+    for name in (*torn, *others):
+        (saved / name).write_bytes(b"half")
     model = torch.nn.Linear(300, 3)
     StrictCheckpointer(model, str(saved)).start(resume(saved), resume=False)
-    assert not torn.exists()
+    assert {path.name for path in saved.glob("*.tmp")} == others
     assert model.weight[0, 0].item() == 5
 
 
@@ -227,3 +243,29 @@ def test_checkpoints_from_before_a_resumption_are_counted_and_removed(saved):
         trainer.train(start, 10)
         left = sorted(int(path.stem[6:]) for path in saved.glob("model_0*.pth"))
         assert " ".join(map(str, left)) == expected
+
+
+def test_weights_alone_are_no_run_to_go_on_with(saved):
+    checkpointer = StrictCheckpointer(torch.nn.Linear(300, 3), str(saved), trainer=TrainerBase())
+    with pytest.raises(ValueError, match=r"5\.pth' holds weights alone.*train\.init_checkpoint"):
+        checkpointer.start(resume(saved), resume=True)
+    assert checkpointer.start(resume(saved), resume=False) == 0
+
+
+def test_no_checkpoint_of_an_earlier_longer_run_takes_the_place_of_a_damaged_final_one(saved):
+    """Ages in seconds: those of a run of 40, then of one of 10 iterations."""
+    final = saved / "model_final.pth"
+    final.write_bytes(b"")
+    (saved / "last_checkpoint").write_text(final.name)
+    ages = {"0000039": 60, "0000009": 50, "0000001": 40, "0000003": 30, "0000005": 20, "final": 10}
+    whole = (saved / "model_0000001.pth").read_bytes()
+    for name, age in (ages | {"0000007": 0}).items():  # the last is newer than the final one
+        path = saved / f"model_{name}.pth"
+        path.write_bytes(path.read_bytes() if path.exists() else whole)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    for expected in ("0000005", "0000003", "0000001"):
+        assert resume(saved) == str(saved / f"model_{expected}.pth")
+        (saved / f"model_{expected}.pth").unlink()
+    (saved / "model_0000009.pth").unlink()
+    with pytest.raises(CheckpointError, match="is whole"):
+        resume(saved)

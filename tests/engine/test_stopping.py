@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from detectron2.utils import comm
 
 from langdg_d2.engine import SegmentationTrainer, StopOnSignal, StrictCheckpointer
 
@@ -76,3 +77,18 @@ def test_after_the_last_iteration_nothing_is_saved_twice(tmp_path):
     with pytest.raises(SystemExit):
         trainer.train(0, 3)
     assert not list(tmp_path.glob("model_0*"))
+
+
+def _interrupted(args):
+    trainer, _ = build(args.folder, *[signal.SIGTERM] * comm.get_rank(), log_period=4)
+    trainer.train(0, args.iterations)
+
+
+@pytest.mark.parametrize(("iterations", "last"), [(3, None), (8, "model_0000003.pth")])
+def test_processes_agree_at_a_log_period_and_in_the_last_iteration(
+    in_two_processes, tmp_path, iterations, last
+):
+    with pytest.raises(SystemExit) as stopped:
+        in_two_processes(_interrupted, folder=str(tmp_path), iterations=iterations)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.glob("model_*")] == ([last] if last else [])

@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -90,6 +92,42 @@ def test_a_run_whose_loss_is_not_finite_ends_before_its_weights_are_saved(tmp_pa
     with pytest.raises(FloatingPointError, match="iteration 3 is not finite: .*loss_sem_seg"):
         trainer.train(0, 6)
     assert [path.name for path in tmp_path.glob("model_*")] == ["model_0000001.pth"]
+
+
+def fill_disk(_):
+    raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (lambda _: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
+        (lambda trainer: trainer.model.weight.data.fill_(math.nan), FloatingPointError),
+        (fill_disk, OSError),
+    ],
+    ids=["signal", "nan", "disk"],
+)
+def test_a_run_that_ends_in_its_last_iteration_is_not_evaluated(tmp_path, last, expected):
+    events: list = []
+    trainer, _ = build(tmp_path, events, max_iter=3)
+    run_step = trainer.run_step
+
+    def run_last():
+        if trainer.iter == 2:
+            last(trainer)
+        run_step()
+
+    trainer.run_step = run_last
+    with pytest.raises(expected):
+        trainer.train(0, 3)
+    assert events == []
+
+
+def test_a_run_resumed_at_its_end_is_evaluated(tmp_path):
+    events: list = []
+    trainer, _ = build(tmp_path, events)
+    trainer.train(6, 6)
+    assert len(events) == 1
 
 
 def test_losses_of_all_iterations_are_recorded_whatever_the_log_period(tmp_path):

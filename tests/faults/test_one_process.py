@@ -39,6 +39,15 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_weights(
     assert len(list(broken.folder.glob("model_0*.pth"))) == 2
 
 
+def blocks(pid, number):
+    """Whether a process is past its start."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has ended
+        return False
+    return bool(int(status.partition("SigBlk:")[2].split()[0], 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_to_all_its_processes_loses_no_iteration(training, different, number):
     settings = [*SHORT, "dataloader.train.num_workers=2"]
@@ -54,6 +63,17 @@ def test_a_signal_to_all_its_processes_loses_no_iteration(training, different, n
         assert "start the same command with --resume" in broken.output
     assert different(broken.finish(broken.start()), expected) == []
     assert broken.starts == [0, *(k + 1 for k in done)]
+
+
+def test_a_signal_to_all_in_an_evaluation_is_obeyed_after_it(training, children):
+    settings = [*SHORT, "train.eval_period=5", "dataloader.test.acdc_fog.num_workers=2"]
+    broken = training("broken", *settings)
+    broken.wait_for("Start inference", process := broken.start())
+    while sum(blocks(worker, signal.SIGTERM) for worker in children(process.pid)) < 2:
+        assert process.poll() is None, broken.output
+    assert broken.end(process, signal.SIGTERM) == 128 + signal.SIGTERM, broken.output
+    assert (broken.folder / "last_checkpoint").read_text() == "model_0000005.pth", broken.output
+    assert (broken.folder / "benchmark.json").exists()
 
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_one_before(training, different):

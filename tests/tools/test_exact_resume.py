@@ -32,11 +32,17 @@ class PowerCutError(Exception):
 
 
 @pytest.fixture
-def train(datasets, tiny_model, load_tool, tmp_path, monkeypatch):
+def evaluated() -> list:
+    """Configs at the evaluations."""
+    return []
+
+
+@pytest.fixture
+def train(evaluated, datasets, tiny_model, load_tool, tmp_path, monkeypatch):
     """Function that trains into a folder, with something to do before an iteration."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     tool = load_tool("train_net")
-    monkeypatch.setattr(tool, "evaluate", lambda *_, **__: {})
+    monkeypatch.setattr(tool, "evaluate", lambda cfg, *_, **__: evaluated.append(cfg) or {})
     monkeypatch.setattr(tool.visualization, "write_report_of_run", lambda _: None)
     run_step = SegmentationTrainer.run_step
 
@@ -90,7 +96,9 @@ def test_a_resumed_run_ends_bit_by_bit_as_an_unbroken_one_whatever_stopped_it(tr
     assert_same(train("told", resume=True), unbroken)
 
 
-def test_a_drawn_seed_is_remembered_and_a_damaged_checkpoint_passed_over(train, tmp_path):
+def test_a_drawn_seed_is_remembered_and_a_damaged_checkpoint_passed_over(
+    train, tmp_path, evaluated
+):
     drawn = train("drawn", "train.seed=-1")
     last = tmp_path / "drawn/model_final.pth"
     whole = last.read_bytes()
@@ -99,3 +107,14 @@ def test_a_drawn_seed_is_remembered_and_a_damaged_checkpoint_passed_over(train, 
     log = (tmp_path / "drawn/log.txt").read_text()
     assert "model_final.pth' cannot be read as a checkpoint: it is damaged, cut off" in log
     assert f"Starting training from iteration {ITERATIONS - 1}" in log
+    seeds = {(cfg.train.seed, cfg.dataloader.train.seed) for cfg in evaluated}
+    seed = torch.load(last, weights_only=True)["trainer"]["hooks"]["SeededIterations"]["seed"]
+    assert seeds == {(seed, seed)}
+
+
+def test_a_seed_of_the_data_alone_is_used(train, evaluated):
+    first = train("first", "dataloader.train.seed=5")
+    assert_same(train("same", "dataloader.train.seed=5"), first)
+    other = train("other")
+    assert any(not torch.equal(other[key], first[key]) for key in first)
+    assert [cfg.dataloader.train.seed for cfg in evaluated] == [5, 5, 1]

@@ -1,10 +1,9 @@
 """Test loaders and evaluators of the domains, each under the name tables use for it."""
 
 from detectron2.config import LazyCall as L
-from detectron2.data import build_detection_test_loader
 from omegaconf import DictConfig
 
-from langdg_d2.data import TestMapper
+from langdg_d2.data import TestMapper, evaluation_loader
 from langdg_d2.evaluation import (
     PredictionWriter,
     StreamingSemSegEvaluator,
@@ -35,7 +34,7 @@ DATASETS = dict(
 
 def test_loader(domain: str) -> DictConfig:
     """Images as the protocol frames them, one at a time."""
-    return L(build_detection_test_loader)(
+    return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
             names=DATASETS[domain], protocol="${evaluation.protocol}", domain=domain
         ),
