@@ -1,6 +1,8 @@
 """Loss of the recipe: cross-entropy with label smoothing over the labelled pixels."""
 
+import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from detectron2.utils import comm
 from torch import Tensor, nn
 
@@ -22,10 +24,7 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
 
     def __init__(self, *, ignore_label: int, label_smoothing: float) -> None:
         super().__init__(
-            # Summed here: torch's own sum over pixels gives other bits every time on GPUs.
-            ignore_index=ignore_label,
-            label_smoothing=label_smoothing,
-            reduction="none",
+            ignore_index=ignore_label, label_smoothing=label_smoothing, reduction="sum"
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -38,5 +37,13 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         if comm.get_world_size() > 1:
             dist.all_reduce(labelled)
             labelled = labelled / comm.get_world_size()
+        loss = F.cross_entropy(
+            input,
+            target,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            # torch's own sum is the faster one, but gives other bits every time on GPUs.
+            reduction="none" if torch.are_deterministic_algorithms_enabled() else self.reduction,
+        )
         # Less than one pixel is none at all; the sum above it is then 0.
-        return super().forward(input, target).sum() / labelled.clamp(min=1 / comm.get_world_size())
+        return loss.sum() / labelled.clamp(min=1 / comm.get_world_size())
