@@ -29,7 +29,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import BenchmarkFileError, BenchmarkRun, read_benchmark, write_benchmark
@@ -307,6 +307,7 @@ OVERRIDES = st.text(max_size=30) | st.tuples(
 
 
 def overriding_is_safe(override: str) -> None:
+    """It is taken, or refused with the config left as it was."""
     content = {
         "train": {"max_iter": 10},
         "names": ["a", 1],
@@ -317,8 +318,12 @@ def overriding_is_safe(override: str) -> None:
         "none": None,
     }
     cfg = OmegaConf.create(content, flags={"allow_objects": True})
-    with suppress(KeyError, ValueError):
-        apply_overrides(cfg, [override])
+    try:
+        changed = apply_overrides(cfg, [override])
+    except (KeyError, ValueError):
+        assert OmegaConf.to_container(cfg) == content
+    else:
+        assert isinstance(changed, DictConfig)
 
 
 @settings(FEW, max_examples=200)

@@ -75,4 +75,6 @@ def test_all_sizes_and_precisions_are_computed_by_compiled_layers(model):
             images = [{"image": torch.randint(256, (3, height, 64), dtype=torch.uint8)}]
             for lowered in (False, True):
                 with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
-                    model(images)
+                    logits = model(images)[0]["sem_seg"]
+                assert logits.shape[-2:] == (height, 64)
+                assert logits.isfinite().all()
