@@ -2,6 +2,7 @@
 
 from .checkpoints import StrictCheckpointer, starting_checkpoint
 from .config_files import load_config
+from .host import prepare_host
 from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
@@ -29,6 +30,7 @@ __all__ = [
     "parameter_groups",
     "place",
     "polynomial_lr",
+    "prepare_host",
     "seed_weights",
     "setup",
     "starting_checkpoint",

@@ -3,7 +3,6 @@
 import os
 from argparse import Namespace
 
-import cv2
 import torch
 from detectron2.config import instantiate
 from detectron2.engine import default_setup
@@ -14,6 +13,7 @@ from omegaconf import DictConfig
 from ..modeling import LangDGSegmentor
 from .config_checks import check_config
 from .config_files import load_config
+from .host import prepare_host
 from .placement import place
 from .randomness import seed_weights
 
@@ -21,8 +21,8 @@ from .randomness import seed_weights
 def setup(args: Namespace) -> DictConfig:
     """The config a tool was started with, after Detectron2's `default_setup`.
 
-    OpenCV computes in one thread from then on, also in loaders' workers, and torch in ways that
-    always give the same bits if `train.deterministic` says so.
+    From then on the process uses the computer as `prepare_host` says, and torch computes in ways
+    that always give the same bits if `train.deterministic` says so.
 
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
@@ -38,9 +38,7 @@ def setup(args: Namespace) -> DictConfig:
     if args.num_gpus == 0:
         cfg.train.device = "cpu"
     check_config(cfg, processes=comm.get_world_size())  # not after hours
-    # Before loaders start: OpenCV's threads would be as many as cores in every worker, and those
-    # that have run already do not live on in a forked one, where waiting for them never ends.
-    cv2.setNumThreads(1)
+    prepare_host(torch.device(cfg.train.device).type)
     if cfg.train.deterministic:
         compute_deterministically(cfg)
     default_setup(cfg, args)

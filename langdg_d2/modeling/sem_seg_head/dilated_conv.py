@@ -1,16 +1,18 @@
 """Dilated convolution on the CPU, tap by tap, without the products with padding.
 
 With a dilation of 18 on a map of 48x48, 44 % of a padded convolution's multiplications are by zero.
-Here every tap is one product of matrices over the pixels that it reaches. It is the backward pass
-that gains: torch's own takes more than twice as long.
+Here every tap is a 1x1 convolution of the pixels that it reaches, for which torch is faster than
+for the same product of matrices. The backward pass gains most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
+from torch.nn.grad import conv2d_weight
 
 from ..fast_paths import fast_paths
 
@@ -69,55 +71,61 @@ class _DilatedConv(Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
-        pixels, kernel = x.permute(0, 2, 3, 1), weight.permute(2, 3, 1, 0)
-        y = x.new_zeros((*pixels.shape[:3], len(weight)), dtype=_sums(x))
-        for tap in _taps(pixels, weight, dilation):
-            _at(y, tap.to).add_(_at(pixels, tap.of) @ kernel[tap.row, tap.col])
-        return y.to(x.dtype).permute(0, 3, 1, 2)
+        kernels = _kernels(weight)
+        y = _zeros((len(x), len(weight), *x.shape[2:]), x)
+        for tap in _taps(x, weight, dilation):
+            _at(y, tap.to).add_(F.conv2d(_at(x, tap.of), kernels[tap.row, tap.col]))
+        return y.to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        pixels, grad = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)
-        taps = list(_taps(pixels, weight, ctx.dilation))
+        taps = list(_taps(x, weight, ctx.dilation))
         wanted = ctx.needs_input_grad
         return (
-            _input_gradient(grad, weight, pixels, taps) if wanted[0] else None,
-            _weight_gradient(grad, weight, pixels, taps) if wanted[1] else None,
+            _input_gradient(grad, weight, x, taps) if wanted[0] else None,
+            _weight_gradient(grad, weight, x, taps) if wanted[1] else None,
             None,
         )
 
 
-def _input_gradient(grad: Tensor, weight: Tensor, pixels: Tensor, taps: list[_Tap]) -> Tensor:
-    kernel = weight.permute(2, 3, 0, 1)
-    found = torch.zeros_like(pixels, dtype=_sums(pixels))
+def _input_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -> Tensor:
+    kernels = _kernels(weight.transpose(0, 1))
+    found = _zeros(x.shape, x)
     for tap in taps:
-        _at(found, tap.of).add_(_at(grad, tap.to) @ kernel[tap.row, tap.col])
-    return found.to(pixels.dtype).permute(0, 3, 1, 2)
+        _at(found, tap.of).add_(F.conv2d(_at(grad, tap.to), kernels[tap.row, tap.col]))
+    return found.to(x.dtype)
 
 
-def _weight_gradient(grad: Tensor, weight: Tensor, pixels: Tensor, taps: list[_Tap]) -> Tensor:
-    found = torch.zeros_like(weight)
+def _weight_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -> Tensor:
+    found = torch.zeros_like(_kernels(weight))
     for tap in taps:
-        outputs, inputs = _at(grad, tap.to).flatten(0, 2), _at(pixels, tap.of).flatten(0, 2)
-        found[:, :, tap.row, tap.col] = outputs.mT @ inputs
-    return found
+        of_tap = found[tap.row, tap.col]
+        of_tap.copy_(conv2d_weight(_at(x, tap.of), of_tap.shape, _at(grad, tap.to)))
+    return found[..., 0, 0].permute(2, 3, 0, 1)
 
 
-def _sums(values: Tensor) -> torch.dtype:
-    """Type to add up in: single precision at least, as convolutions do."""
-    return torch.promote_types(values.dtype, torch.float32)
+def _kernels(weight: Tensor) -> Tensor:
+    """(D, C, kh, kw) as kh x kw kernels of 1x1, (kh, kw, D, C, 1, 1)."""
+    return weight.permute(2, 3, 0, 1).contiguous()[..., None, None]
+
+
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    """To add up in: single precision at least, as convolutions do."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    empty = torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
+    return empty.zero_()
 
 
 def _at(values: Tensor, where: tuple[slice, slice]) -> Tensor:
-    """A rectangle of (N, H, W, C) as a view."""
-    return values[(slice(None), *where)]
+    """A rectangle of (N, C, H, W) as a view."""
+    return values[(..., *where)]
 
 
-def _taps(pixels: Tensor, weight: Tensor, dilation: int) -> Iterator[_Tap]:
-    """The taps that reach any pixel of (N, H, W, C)."""
-    height, width = pixels.shape[1:3]
+def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[_Tap]:
+    """The taps that reach any pixel of (N, C, H, W)."""
+    height, width = x.shape[2:]
     rows, cols = weight.shape[2:]
     for row in range(rows):
         for col in range(cols):

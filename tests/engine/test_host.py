@@ -1,0 +1,46 @@
+"""A process that computes on the CPU reuses its memory."""
+
+import platform
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+from langdg_d2.engine.host import prepare_host
+
+# Pages that the kernel hands out for a block of 64 MiB, after one like it has been freed.
+FAULTS = """
+import resource
+import torch
+from langdg_d2.engine.host import prepare_host
+
+prepare_host({device_type!r})
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16, 1024, 1024)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(device_type: str) -> int:
+    program = FAULTS.format(device_type=device_type)
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is GNU's")
+def test_freed_memory_is_kept_on_the_cpu_alone():
+    assert faults("cpu") < 100
+    assert faults("cuda") > 10_000
+
+
+def test_opencv_computes_in_one_thread():
+    threads = cv2.getNumThreads()
+    try:
+        prepare_host("other")
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(threads)
