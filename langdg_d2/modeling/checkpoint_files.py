@@ -1,7 +1,6 @@
 """Checkpoints from elsewhere: read without running what is in them, written whole or not at all."""
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..structures.archives import require_no_bomb
+from ..structures.archives import damage, require_no_bomb
 from ..structures.files import write_atomically
 
 
@@ -33,8 +32,6 @@ _NUMPY_SCALAR = (
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
 )
-
-_ZIP = b"PK\x03\x04"  # begins files of torch's newer format
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -105,9 +102,8 @@ def _load(path: Path, *, ignored: Sequence[str]) -> Any:
         require_no_bomb(path)
     except ValueError as error:
         raise CheckpointError(f"'{path}' is refused as a checkpoint: {error}") from error
-    damage = _damage(path)
-    if damage:
-        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: it is damaged, {damage}")
+    if found := damage(path):
+        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: it is damaged, {found}")
     with torch.serialization.safe_globals([(_Unneeded, name) for name in ignored]):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -125,19 +121,6 @@ def _load(path: Path, *, ignored: Sequence[str]) -> Any:
             raise CheckpointError(
                 f"'{path}' cannot be read as a checkpoint: {reason}{remedy}"
             ) from error
-
-
-def _damage(path: Path) -> str:
-    """What is wrong with a file by its checksums, which torch does not look at; "" for nothing."""
-    with path.open("rb") as file:
-        if file.read(len(_ZIP)) != _ZIP:  # torch's older format has no checksums
-            return ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            part = archive.testzip()
-    except Exception as error:  # likewise
-        return f"cut off or changed: {error}"
-    return f"the checksum of its part '{part}' is wrong" if part else ""
 
 
 def _refused_names(path: Path) -> list[str]:

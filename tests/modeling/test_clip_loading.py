@@ -207,6 +207,19 @@ def test_an_archive_with_one_wrong_bit_in_its_table_is_named(clip, tiny_clip, tm
         load_clip(name=tiny_clip, weights=str(path))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("save", [save_state_dict, save_torchscript])
+def test_one_wrong_bit_of_a_weight_is_noticed(clip, tiny_clip, tmp_path, save):
+    path = tmp_path / "flipped.pt"
+    save(clip, str(path))
+    data = bytearray(path.read_bytes())
+    weight = clip.visual.layer1[0].conv1.weight
+    data[data.index(weight.detach().numpy().tobytes())] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ClipWeightsError, match=r"flipped\.pt' cannot be read .*(?i:crc|checksum)"):
+        load_clip(name=tiny_clip, weights=str(path))
+
+
 @pytest.mark.parametrize("content", [[torch.ones(1)], {1: torch.ones(1)}, {"state_dict": None}])
 def test_what_is_no_state_dict_is_named(tiny_clip, tmp_path, content):
     torch.save(content, tmp_path / "list.pt")

@@ -14,7 +14,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from safetensors.torch import load_file
 from torch import nn
 
-from ...structures.archives import require_no_bomb
+from ...structures.archives import damage, require_no_bomb
 from .torchscript_weights import is_torchscript, read_torchscript_weights
 
 logger = logging.getLogger(__name__)
@@ -191,7 +191,13 @@ def _reader(path: Path) -> Callable[[Path], StateDict]:
         return load_file
     if is_torchscript(path):
         return read_torchscript_weights
-    return lambda file: torch.load(file, map_location="cpu", weights_only=True)
+    return _read_state_dict
+
+
+def _read_state_dict(path: Path) -> StateDict:
+    if found := damage(path):
+        raise ValueError(f"it is damaged, {found}")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _unreadable(path: Path, error: Exception) -> ClipWeightsError:
