@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from langdg_d2.modeling import ClipWeightsError, load_clip, load_image_tower
+from langdg_d2.modeling.backbone import torchscript_weights
 from langdg_d2.modeling.backbone.torchscript_weights import read_torchscript_weights
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 
@@ -265,6 +266,24 @@ def test_of_an_archive_the_weights_are_those_that_torch_would_find(tmp_path, tra
     assert found.keys() == expected.keys() >= {"inner.weight", "inner.bias", "count", "part"}
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values, rtol=0, atol=0)
+
+
+class _Twice(torch.nn.Module):
+    """Holds a module under two names."""
+
+    def __init__(self, held: torch.nn.Module) -> None:
+        super().__init__()
+        self.left = self.right = held
+
+
+def test_an_archive_of_more_modules_than_it_stores_is_refused(tiny_clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(torchscript_weights, "_MOST_PARTS", 100)
+    module: torch.nn.Module = torch.nn.Linear(1, 1)
+    for _ in range(8):  # with 20 it would be a million names
+        module = _Twice(module)
+    torch.jit.save(torch.jit.script(module), tmp_path / "doubled.pt")
+    with pytest.raises(ClipWeightsError, match=r"doubled\.pt' cannot be read .*100 modules"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "doubled.pt"))
 
 
 class _Writing(torch.nn.Module):

@@ -19,6 +19,8 @@ from torch import Tensor
 from ...structures.pickles import require_small_memo
 
 _REGISTERS = ("__parameters__", "__buffers__")
+# A few bytes can hold a module that holds another twice, which holds another twice, and so on.
+_MOST_PARTS = 10_000
 _STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -53,7 +55,7 @@ def read_torchscript_weights(path: Path) -> dict[str, Tensor]:
         require_small_memo(data)
         module = _Unpickler(io.BytesIO(data), archive, root).load()
         registered = _Registered(archive, root)
-        return dict(_tensors(module, registered, ""))
+        return dict(_tensors(module, registered))
 
 
 class _Module:
@@ -89,13 +91,22 @@ def _stated(node: ast.ClassDef) -> Iterator[str]:
             yield from ast.literal_eval(line.value)
 
 
-def _tensors(module: _Module, registered: _Registered, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    names = registered[module.place]
+def _tensors(module: _Module, registered: _Registered) -> Iterator[tuple[str, Tensor]]:
+    for count, (prefix, part) in enumerate(_parts(module, "")):
+        if count == _MOST_PARTS:
+            raise ValueError(f"it has more than {_MOST_PARTS:,} modules, which no CLIP has")
+        names = registered[part.place]
+        for name, value in part.attributes.items():
+            if isinstance(value, Tensor) and name in names:
+                yield prefix + name, value
+
+
+def _parts(module: _Module, prefix: str) -> Iterator[tuple[str, _Module]]:
+    """A module and all in it; one that several hold comes as often."""
+    yield prefix, module
     for name, value in module.attributes.items():
         if isinstance(value, _Module):
-            yield from _tensors(value, registered, f"{prefix}{name}.")
-        elif isinstance(value, Tensor) and name in names:
-            yield prefix + name, value
+            yield from _parts(value, f"{prefix}{name}.")
 
 
 def _tensor(
