@@ -12,11 +12,16 @@ from pathlib import Path
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
 
-from langdg_d2.engine import launch, setup
+from langdg_d2.engine import launch, setup, start_run
 
 
 def main(args: Namespace) -> None:
     """What every process runs."""
+    if args.resume or args.eval_only:
+        raise ValueError(
+            "--resume and --eval-only are options of training: the same command goes on with an "
+            "unfinished bank"
+        )
     cfg = setup(args)
     if cfg.styles.bank is None:
         raise ValueError(
@@ -28,6 +33,7 @@ def main(args: Namespace) -> None:
             f"there is a style bank at '{cfg.styles.bank}'; delete it to mine again, or pass "
             "styles.bank=FILE to mine another"
         )
+    start_run(cfg, args)
     instantiate(cfg.styles.mining)
 
 

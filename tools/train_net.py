@@ -103,6 +103,7 @@ def main(args: Namespace) -> None:
     # First of all: a missing target or weights should not show after hours.
     score = partial(evaluate, cfg, targets(cfg), args.config_file)
     model = engine.build_model(cfg, with_clip=not checkpoint)
+    engine.start_run(cfg, args)
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)

@@ -9,7 +9,7 @@ from .overrides import apply_overrides
 from .placement import place
 from .randomness import SeededIterations, seed_weights
 from .segmentation_trainer import SegmentationTrainer
-from .setup import build_model, setup
+from .setup import build_model, setup, start_run
 from .stopping import StopOnSignal, TrainingStopped
 from .style_augmentation import StyleAugmentationHook
 from .told_errors import told_errors
@@ -33,6 +33,7 @@ __all__ = [
     "prepare_host",
     "seed_weights",
     "setup",
+    "start_run",
     "starting_checkpoint",
     "told_errors",
     "training_hooks",

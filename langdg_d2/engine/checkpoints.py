@@ -28,14 +28,15 @@ class StrictCheckpointer(DetectionCheckpointer):
         """Load what a run begins with; returns its first iteration.
 
         Args:
-            path: of `starting_checkpoint`.
+            path: of `starting_checkpoint`; "" loads nothing.
             resume: go on with the earlier run, if there is one.
 
         Raises:
             ValueError: if the earlier run is to go on, but the checkpoint holds its weights alone.
         """
         resumed = resume and self.has_checkpoint()
-        self.load(path, checkpointables=None if resumed else [])
+        if path:
+            self.load(path, checkpointables=None if resumed else [])
         if resumed and "trainer" not in self._parts:
             raise ValueError(
                 f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "

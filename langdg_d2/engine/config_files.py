@@ -26,9 +26,12 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is another kind of file, or its code fails; names file and line.
+        ValueError: if none is named, it is another kind of file, or its code fails; names file and
+            line.
         KeyError: for an override of a key that does not exist.
     """
+    if not config_file:
+        raise ValueError("there is no config: pass --config-file, such as configs/langdg_gta5.py")
     if not PathManager.exists(config_file):
         raise FileNotFoundError(
             f"config file '{config_file}' does not exist; there are some in configs/"

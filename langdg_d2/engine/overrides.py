@@ -48,6 +48,10 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def _parse(text: str) -> Override:
+    if text.startswith("-"):
+        raise ValueError(
+            f"override '{text}' is an option: it has to come before the first KEY=VALUE"
+        )
     try:
         override = OverridesParser.create().parse_override(text)
         if not override.key_or_group:

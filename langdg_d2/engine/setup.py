@@ -1,5 +1,6 @@
 """What every tool does first: read the config, set up logging, seeds and the output folder."""
 
+import logging
 import os
 from argparse import Namespace
 
@@ -17,12 +18,16 @@ from .host import prepare_host
 from .placement import place
 from .randomness import seed_weights
 
+logger = logging.getLogger(__name__)
+
 
 def setup(args: Namespace) -> DictConfig:
-    """The config a tool was started with, after Detectron2's `default_setup`.
+    """The config a tool was started with, checked, and this process prepared for it.
 
-    From then on the process uses the computer as `prepare_host` says, and torch computes in ways
-    that always give the same bits if `train.deterministic` says so.
+    Of the output folder only the log is begun: what is refused before `start_run` leaves the
+    `config.yaml` of an earlier run there as it was. From then on the process uses the computer as
+    `prepare_host` says, and torch computes in ways that always give the same bits if
+    `train.deterministic` says so.
 
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
@@ -41,9 +46,18 @@ def setup(args: Namespace) -> DictConfig:
     prepare_host(torch.device(cfg.train.device).type)
     if cfg.train.deterministic:
         compute_deterministically(cfg)
-    default_setup(cfg, args)
     setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
     return cfg
+
+
+def start_run(cfg: DictConfig, args: Namespace) -> None:
+    """Detectron2's `default_setup`: record config, versions and machine, and seed everything.
+
+    Args:
+        cfg: of `setup`, all that belongs to it checked.
+        args: likewise.
+    """
+    default_setup(cfg, args)
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
@@ -57,6 +71,10 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     """
     tower = cfg.model.backbone.tower
     weights = tower.weights
+    if with_clip and weights is None:
+        logger.warning(
+            "CLIP '%s' has random weights: pass model.backbone.tower.weights", tower.name
+        )
     seed_weights(cfg.train.seed)
     try:
         tower.weights = weights if with_clip else None

@@ -1,8 +1,10 @@
 """What users can help themselves ends a command with a line, not with a traceback."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..data import DatasetError, ImageFileError
 from ..modeling import ClipWeightsError
@@ -18,13 +20,15 @@ _EXPECTED: tuple[type[Exception], ...] = (
 )
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"
+_LOOP = "detectron2.engine.train_loop"  # logs what ends training, with its traceback
 
 
 @contextmanager
 def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[None]:
     """End the process with an error's message and exit code 1, if it is of a kind that is expected.
 
-    Python's development mode, `python -X dev`, shows where an error comes from instead.
+    The message is also the last of the log, where there is one. Python's development mode,
+    `python -X dev`, shows where an error comes from instead.
 
     Args:
         further: kinds that are expected beside those of files, settings and installed packages.
@@ -32,15 +36,45 @@ def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[No
     """
     kinds = _EXPECTED + further
     try:
-        yield
+        with _without_tracebacks(kinds):
+            yield
     except kinds as error:
         if _is_dev_mode():
             raise
-        sys.exit(f"{prefix}: {_message(error)}")
+        message = f"{prefix}: {_message(error)}"
+        _log(message)
+        sys.exit(message)
 
 
 def _is_dev_mode() -> bool:
     return sys.flags.dev_mode
+
+
+@contextmanager
+def _without_tracebacks(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    """The training loop says when an error of these kinds has ended it, but not where."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], kinds) and not _is_dev_mode():
+            record.exc_info = None
+        return True
+
+    loop = logging.getLogger(_LOOP)
+    loop.addFilter(shorten)
+    try:
+        yield
+    finally:
+        loop.removeFilter(shorten)
+
+
+def _log(message: str) -> None:
+    """Write to the log's files alone: the terminal is told as the process ends."""
+    logger = logging.getLogger("langdg_d2")
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), None)
+    for handler in logger.handlers:
+        stream = getattr(handler, "stream", None)
+        if Path(str(getattr(stream, "name", ""))).is_file():
+            handler.handle(record)
 
 
 def _message(error: Exception) -> str:

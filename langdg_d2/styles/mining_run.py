@@ -93,6 +93,7 @@ def ensure_bank(path: str, *, mine: Callable[[], None] | None) -> None:
             f"there is no style bank at '{path}': make it with tools/mine_styles.py and this "
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
+    logger.warning("there is no style bank at '%s': it is mined now", path)
     mine()
 
 

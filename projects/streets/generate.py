@@ -66,9 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
                 size=options.size,
                 scenes=options.scenes,
             )
-        except ValueError as error:
+            picture = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
+            write_atomically(options.contact_sheet, picture)
+        except (ValueError, OSError) as error:
             sys.exit(f"error: {error}")
-        write_atomically(options.contact_sheet, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
         return
     if options.output is None:
         parser.error("--output is required (or --contact-sheet)")
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         drawn = generate(
             options.output, settings, workers=options.workers, overwrite=options.overwrite
         )
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"{drawn} scenes in {time.perf_counter() - started:.1f} s under {options.output}")
 

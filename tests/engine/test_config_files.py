@@ -42,7 +42,7 @@ def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(ValueError, match=r"folder\.py' is no config file"):
         load_config(str(tmp_path / "folder.py"))
-    with pytest.raises(FileNotFoundError, match="config file '' does not exist"):
+    with pytest.raises(ValueError, match="there is no config: pass --config-file"):
         load_config("")
 
 

@@ -93,6 +93,7 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
         ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'); a list is written [1,2]"),
         ("=3", "is not KEY=VALUE (there is no KEY)"),
+        ("--resume", "override '--resume' is an option: it has to come before the first KEY=VALUE"),
         ("names=[a", "is not KEY=VALUE (no viable alternative at input '[a')"),
         ("a b", "is not KEY=VALUE"),
         ("", "is not KEY=VALUE"),

@@ -9,7 +9,7 @@ from detectron2.data import MapDataset
 from detectron2.engine import default_argument_parser
 from torch.utils.data import DataLoader
 
-from langdg_d2.engine import setup
+from langdg_d2.engine import build_model, setup
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"
 
@@ -37,6 +37,14 @@ def test_opencv_keeps_to_one_thread_also_in_workers(start):
         assert [int(threads) for threads in (_work(image), *loader)] == [1, 1]
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("with_clip", [True, False])
+def test_random_weights_are_announced_unless_others_take_their_place(
+    start, with_clip, tiny_model, tmp_path
+):
+    build_model(start(*tiny_model, "model.backbone.tower.weights=null"), with_clip=with_clip)
+    assert ("WARNING: CLIP" in (tmp_path / "log.txt").read_text()) is with_clip
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import sys
 
 import pytest
+from detectron2.engine import TrainerBase
+from detectron2.utils.logger import setup_logger
 from torch.utils.data import DataLoader
 
 from langdg_d2.data import DatasetError, ImageFileError
@@ -37,6 +39,32 @@ def test_an_error_in_a_loaders_worker_is_told_without_its_traceback() -> None:
     with pytest.raises(SystemExit) as stopped, told_errors():
         next(iter(loader))
     assert stopped.value.code == "error: 'a.png' is cut off"
+
+
+def test_an_expected_error_is_the_last_line_of_the_log(tmp_path) -> None:
+    setup_logger(str(tmp_path), name="langdg_d2", configure_stdout=False)
+    with pytest.raises(SystemExit), told_errors():
+        raise ValueError("what is wrong")
+    assert (tmp_path / "log.txt").read_text().endswith("ERROR: error: what is wrong\n")
+
+
+class _Failing(TrainerBase):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def run_step(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(ValueError, True), (ZeroDivisionError, False)])
+def test_training_tells_where_it_failed_only_for_errors_nobody_expects(kind, expected, caplog):
+    with pytest.raises((SystemExit, kind)), told_errors():
+        _Failing(kind("what is wrong")).train(0, 1)
+    (record,) = [
+        r for r in caplog.records if r.getMessage().startswith("Exception during training")
+    ]
+    assert (record.exc_info is None) is expected
 
 
 def test_development_mode_shows_where_an_error_comes_from(monkeypatch) -> None:

@@ -52,6 +52,7 @@ def test_training_and_mining_are_not_begun(
     assert Path("FILE").read_text() == "mine"
     assert not list(tmp_path.rglob("*.safetensors*"))
     assert not list(tmp_path.rglob("*.pth"))
+    assert not list(tmp_path.rglob("config.yaml"))
 
 
 def test_a_data_set_that_is_missing_stops_training_with_its_folder(
@@ -60,8 +61,32 @@ def test_a_data_set_that_is_missing_stops_training_with_its_folder(
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nowhere"))
     monkeypatch.chdir(tmp_path)
     options = ["--config-file", CONFIG, "--num-gpus", "0", "train.output_dir=out", *tiny_model]
+    Path("out").mkdir()
+    Path("out/config.yaml").write_text("of an earlier run")
     with pytest.raises(SystemExit, match=r"error: .*nowhere.* does not exist. Set DETECTRON2_DATA"):
         engine.launch(load_tool("train_net").main, default_argument_parser().parse_args(options))
+    assert Path("out/config.yaml").read_text() == "of an earlier run"
+
+
+@pytest.mark.parametrize("option", ["--resume", "--eval-only"])
+def test_mining_has_no_options_of_training(option, load_tool):
+    arguments = ["--config-file", CONFIG, "--num-gpus", "0", option]
+    with pytest.raises(SystemExit, match="are options of training"):
+        engine.launch(
+            load_tool("mine_styles").main, default_argument_parser().parse_args(arguments)
+        )
+
+
+def test_mining_leaves_a_bank_and_its_config_as_they_are(load_tool, tmp_path):
+    bank, config = tmp_path / "style_bank.safetensors", tmp_path / "config.yaml"
+    for file in (bank, config):
+        file.write_text("of an earlier run")
+    arguments = ["--config-file", CONFIG, "--num-gpus", "0", f"train.output_dir={tmp_path}"]
+    with pytest.raises(SystemExit, match="there is a style bank at"):
+        engine.launch(
+            load_tool("mine_styles").main, default_argument_parser().parse_args(arguments)
+        )
+    assert {file.read_text() for file in (bank, config)} == {"of an earlier run"}
 
 
 # tool -> arguments; FILE is a file where a folder has to be

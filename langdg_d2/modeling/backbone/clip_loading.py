@@ -55,9 +55,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         model = open_clip.create_model(name, load_weights=False)
     if weights is None:
-        logger.warning(
-            "CLIP '%s' has random weights; fine only if a checkpoint replaces them", name
-        )
+        logger.info("CLIP '%s' has random weights", name)
     else:
         path = _find_weights(name, weights)
         _load(model, read_clip_weights(path), path, name)
