@@ -51,8 +51,7 @@ def matmul_peak(device_type: str, precision: str) -> float:
     """
     side = _SIDE_ON_CPU if device_type == "cpu" else _SIDE_ON_ACCELERATOR
     a, b = torch.ones(2, side, side, dtype=PRECISIONS[precision], device=device_type)
-    pixels = b.mT[None, :, None]
-    kernels = a[..., None, None]
+    pixels, kernels = b.view(1, 1, side, side).movedim(-1, 1), a.view(side, side, 1, 1)
     products = [lambda: a @ b, lambda: F.conv2d(pixels, kernels)]
     return 2 * side**3 / min(_least_seconds(product, device_type) for product in products)
 
