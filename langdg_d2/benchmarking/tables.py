@@ -45,8 +45,9 @@ def footer(results: Sequence[Result], command: str) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in first.machine.items())
     return (
         f"Medians of {steps} steps, spread: interquartile range; 'times' is the rate over that of "
-        "the first row; 'of peak' the share of what a large product of matrices reaches in the "
-        f"same precision, {first.peak / _GIGA:,.0f} GFLOP/s in the first row.\n\n"
+        "the first row; 'of peak' the share of what a large product of matrices, as such or as a "
+        "convolution, reaches in the same precision, "
+        f"{first.peak / _GIGA:,.0f} GFLOP/s in the first row.\n\n"
         f"- command: `{command}`\n- machine: {machine}"
     )
 

@@ -1,6 +1,7 @@
 """How this process uses the computer it runs on: its threads and its memory."""
 
 import ctypes
+import os
 import platform
 from typing import Final
 
@@ -9,6 +10,9 @@ import cv2
 # Of malloc.h.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
+
+# Of the environment, about the same.
+_CHOICES: Final = {"MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
 
 
 def prepare_host(device_type: str) -> None:
@@ -31,9 +35,9 @@ def keep_freed_memory() -> None:
 
     It gives large blocks back at once, and the kernel clears each page of the next one, in every
     iteration the same: a fifth of a training step on CPUs. Other C libraries than GNU's are left
-    as they are.
+    as they are, and so is what the environment has chosen.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if platform.libc_ver()[0] == "glibc" and not _CHOICES & os.environ.keys():
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)

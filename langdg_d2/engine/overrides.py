@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,7 +21,7 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Detectron2's `LazyConfig.apply_overrides`, for keys that exist and values of their kind.
 
     Args:
-        cfg: the config.
+        cfg: the config, is left as it was.
         overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
             config leaves at its default. Hydra's grammar. Where the config has a text, a number
             is one too; `null` goes everywhere but where other keys are.
@@ -34,6 +35,7 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         ValueError: for what is no override, a value of another kind than the config's, or one that
             refers to a key that is not there.
     """
+    cfg = deepcopy(cfg)  # Detectron2 changes it before it is known whether the value can be read
     for text in overrides:
         override = _parse(text)
         _require_place(cfg, override)

@@ -46,7 +46,7 @@ def setup(args: Namespace) -> DictConfig:
     prepare_host(torch.device(cfg.train.device).type)
     if cfg.train.deterministic:
         compute_deterministically(cfg)
-    setup_logger(cfg.train.output_dir, distributed_rank=comm.get_rank(), name="langdg_d2")
+    _begin_log(cfg.train.output_dir)
     return cfg
 
 
@@ -54,10 +54,25 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
     """Detectron2's `default_setup`: record config, versions and machine, and seed everything.
 
     Args:
-        cfg: of `setup`, all that belongs to it checked.
+        cfg: of `setup`, and what can be refused of it refused.
         args: likewise.
     """
     default_setup(cfg, args)
+    tower = cfg.model.backbone.tower
+    if tower.weights is None and not args.eval_only:
+        logger.warning(
+            "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
+            "and what a checkpoint does not replace mean nothing",
+            tower.name,
+        )
+
+
+def _begin_log(output_dir: str) -> None:
+    rank = comm.get_rank()
+    setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
+    # As `default_setup` calls it: arguments written otherwise would add the same handlers again.
+    setup_logger(output_dir, distributed_rank=rank, name="fvcore")
+    setup_logger(output_dir, distributed_rank=rank)
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
@@ -71,10 +86,6 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     """
     tower = cfg.model.backbone.tower
     weights = tower.weights
-    if with_clip and weights is None:
-        logger.warning(
-            "CLIP '%s' has random weights: pass model.backbone.tower.weights", tower.name
-        )
     seed_weights(cfg.train.seed)
     try:
         tower.weights = weights if with_clip else None

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..data import DatasetError, ImageFileError
@@ -27,8 +27,8 @@ _LOOP = "detectron2.engine.train_loop"  # logs what ends training, with its trac
 def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[None]:
     """End the process with an error's message and exit code 1, if it is of a kind that is expected.
 
-    The message is also the last of the log, where there is one. Python's development mode,
-    `python -X dev`, shows where an error comes from instead.
+    The file of the process's log, where there is one, ends with the message and the traceback.
+    Python's development mode, `python -X dev`, shows where an error comes from instead.
 
     Args:
         further: kinds that are expected beside those of files, settings and installed packages.
@@ -41,9 +41,9 @@ def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[No
     except kinds as error:
         if _is_dev_mode():
             raise
-        message = f"{prefix}: {_message(error)}"
-        _log(message)
-        sys.exit(message)
+        message = _message(error)
+        _log(message, error)
+        sys.exit(f"{prefix}: {message}")
 
 
 def _is_dev_mode() -> bool:
@@ -52,7 +52,7 @@ def _is_dev_mode() -> bool:
 
 @contextmanager
 def _without_tracebacks(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
-    """The training loop says when an error of these kinds has ended it, but not where."""
+    """The training loop says that an error of these kinds has ended it, not where it was."""
 
     def shorten(record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], kinds) and not _is_dev_mode():
@@ -67,14 +67,16 @@ def _without_tracebacks(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
         loop.removeFilter(shorten)
 
 
-def _log(message: str) -> None:
+def _log(message: str, error: Exception) -> None:
     """Write to the log's files alone: the terminal is told as the process ends."""
     logger = logging.getLogger("langdg_d2")
-    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), None)
+    origin = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), origin)
     for handler in logger.handlers:
         stream = getattr(handler, "stream", None)
         if Path(str(getattr(stream, "name", ""))).is_file():
-            handler.handle(record)
+            with suppress(OSError):  # a full disk may be the error
+                print(handler.format(record), file=stream, flush=True)
 
 
 def _message(error: Exception) -> str:

@@ -34,7 +34,8 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         if comm.get_world_size() > 1:
             dist.all_reduce(labelled)
             labelled = labelled / comm.get_world_size()
-        # Pixels in rows: torch is faster with those, and its sums are the same every time on GPUs.
+        # Pixels in rows, as they lie in channels-last layout: CPUs then take less than half the
+        # time. Losses pixel by pixel add up to the same bits every time, also on GPUs.
         loss = F.cross_entropy(
             input.movedim(1, -1).flatten(0, -2),
             target.flatten(),

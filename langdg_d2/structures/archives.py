@@ -45,4 +45,9 @@ def damage(path: Path) -> str:
             part = archive.testzip()
     except Exception as error:  # a damaged file can raise nearly anything
         return f"cut off or changed: {error}"
-    return f"the checksum of its part '{part}' is wrong" if part else ""
+    if part:
+        return (
+            f"the checksum of its part '{part}' is wrong (or was left out by "
+            "torch.serialization.set_crc32_options: save it again without)"
+        )
+    return ""

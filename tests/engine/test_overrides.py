@@ -91,6 +91,7 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("call=3", "call is a group of keys, expected a group, not a number"),
         ("text=true", "text is 'word', expected text, not true or false"),
         ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
+        ("rate=${absent:}", "Unsupported interpolation type absent"),
         ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'); a list is written [1,2]"),
         ("=3", "is not KEY=VALUE (there is no KEY)"),
         ("--resume", "override '--resume' is an option: it has to come before the first KEY=VALUE"),
@@ -102,10 +103,12 @@ def test_later_overrides_see_earlier_ones(cfg):
     ],
 )
 def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
+    before = OmegaConf.to_container(cfg)
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         apply_overrides(cfg, [override])
     assert str(caught.value).startswith(f"override '{override}'")
     assert "\n" not in str(caught.value)
+    assert OmegaConf.to_container(cfg) == before
 
 
 @pytest.mark.parametrize(

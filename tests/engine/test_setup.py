@@ -9,15 +9,20 @@ from detectron2.data import MapDataset
 from detectron2.engine import default_argument_parser
 from torch.utils.data import DataLoader
 
-from langdg_d2.engine import build_model, setup
+from langdg_d2.engine import setup, start_run
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"
 
 
 @pytest.fixture
-def start(tmp_path):
+def options(tmp_path):
+    """Of a run on the CPU."""
+    return ["--config-file", str(CONFIG), "--num-gpus", "0", f"train.output_dir={tmp_path}"]
+
+
+@pytest.fixture
+def start(options):
     """Function that sets up a run on the CPU with overrides."""
-    options = ["--config-file", str(CONFIG), "--num-gpus", "0", f"train.output_dir={tmp_path}"]
     return lambda *overrides: setup(default_argument_parser().parse_args([*options, *overrides]))
 
 
@@ -39,12 +44,14 @@ def test_opencv_keeps_to_one_thread_also_in_workers(start):
         cv2.setNumThreads(before)
 
 
-@pytest.mark.parametrize("with_clip", [True, False])
-def test_random_weights_are_announced_unless_others_take_their_place(
-    start, with_clip, tiny_model, tmp_path
-):
-    build_model(start(*tiny_model, "model.backbone.tower.weights=null"), with_clip=with_clip)
-    assert ("WARNING: CLIP" in (tmp_path / "log.txt").read_text()) is with_clip
+@pytest.mark.parametrize("option", [None, "--eval-only"])
+def test_random_weights_are_announced_where_they_are_used(options, option, tiny_model, tmp_path):
+    chosen = [*([option] if option else []), *options, *tiny_model]
+    args = default_argument_parser().parse_args([*chosen, "model.backbone.tower.weights=null"])
+    start_run(setup(args), args)
+    log = (tmp_path / "log.txt").read_text()
+    assert ("has random weights" in log) is (option is None)
+    assert log.count("Command line arguments") == 1  # no line is logged twice
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A command ends with a line for what its user can help, with a traceback for all else."""
 
+import logging
 import sys
 
 import pytest
@@ -41,11 +42,25 @@ def test_an_error_in_a_loaders_worker_is_told_without_its_traceback() -> None:
     assert stopped.value.code == "error: 'a.png' is cut off"
 
 
-def test_an_expected_error_is_the_last_line_of_the_log(tmp_path) -> None:
+def test_the_logs_file_ends_with_an_expected_error_and_where_it_comes_from(tmp_path) -> None:
     setup_logger(str(tmp_path), name="langdg_d2", configure_stdout=False)
     with pytest.raises(SystemExit), told_errors():
         raise ValueError("what is wrong")
-    assert (tmp_path / "log.txt").read_text().endswith("ERROR: error: what is wrong\n")
+    log = (tmp_path / "log.txt").read_text()
+    assert "ERROR: what is wrong\nTraceback" in log
+    assert log.endswith("ValueError: what is wrong\n")
+
+
+def test_a_log_that_cannot_be_written_hides_no_error(tmp_path, capsys) -> None:
+    (tmp_path / "log.txt").touch()
+    handler = logging.StreamHandler((tmp_path / "log.txt").open())  # for reading alone
+    logging.getLogger("langdg_d2").addHandler(handler)
+    try:
+        with pytest.raises(SystemExit, match="error: what is wrong"), told_errors():
+            raise ValueError("what is wrong")
+    finally:
+        logging.getLogger("langdg_d2").removeHandler(handler)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 class _Failing(TrainerBase):

@@ -276,12 +276,12 @@ class _Twice(torch.nn.Module):
 
 
 def test_an_archive_of_more_modules_than_it_stores_is_refused(tiny_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(torchscript_weights, "_MOST_PARTS", 100)
+    monkeypatch.setattr(torchscript_weights, "_MOST_ATTRIBUTES", 1_000)
     module: torch.nn.Module = torch.nn.Linear(1, 1)
     for _ in range(8):  # with 20 it would be a million names
         module = _Twice(module)
     torch.jit.save(torch.jit.script(module), tmp_path / "doubled.pt")
-    with pytest.raises(ClipWeightsError, match=r"doubled\.pt' cannot be read .*100 modules"):
+    with pytest.raises(ClipWeightsError, match=r"doubled\.pt' cannot be read .*1,000 modules"):
         load_clip(name=tiny_clip, weights=str(tmp_path / "doubled.pt"))
 
 

@@ -20,7 +20,7 @@ from ...structures.pickles import require_small_memo
 
 _REGISTERS = ("__parameters__", "__buffers__")
 # A few bytes can hold a module that holds another twice, which holds another twice, and so on.
-_MOST_PARTS = 10_000
+_MOST_ATTRIBUTES = 100_000
 _STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -92,9 +92,13 @@ def _stated(node: ast.ClassDef) -> Iterator[str]:
 
 
 def _tensors(module: _Module, registered: _Registered) -> Iterator[tuple[str, Tensor]]:
-    for count, (prefix, part) in enumerate(_parts(module, "")):
-        if count == _MOST_PARTS:
-            raise ValueError(f"it has more than {_MOST_PARTS:,} modules, which no CLIP has")
+    count = 0
+    for prefix, part in _parts(module, ""):
+        count += 1 + len(part.attributes)
+        if count > _MOST_ATTRIBUTES:
+            raise ValueError(
+                f"it has more than {_MOST_ATTRIBUTES:,} modules and attributes, which no CLIP has"
+            )
         names = registered[part.place]
         for name, value in part.attributes.items():
             if isinstance(value, Tensor) and name in names:

@@ -99,11 +99,11 @@ def _input_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -
 
 
 def _weight_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -> Tensor:
-    found = torch.zeros_like(_kernels(weight))
+    found = torch.zeros_like(weight)
     for tap in taps:
-        of_tap = found[tap.row, tap.col]
+        of_tap = found[:, :, tap.row, tap.col, None, None]
         of_tap.copy_(conv2d_weight(_at(x, tap.of), of_tap.shape, _at(grad, tap.to)))
-    return found[..., 0, 0].permute(2, 3, 0, 1)
+    return found
 
 
 def _kernels(weight: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def _kernels(weight: Tensor) -> Tensor:
 def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
     """To add up in: single precision at least, as convolutions do."""
     dtype = torch.promote_types(like.dtype, torch.float32)
-    empty = torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
+    empty = torch.empty(shape, dtype=dtype, device=like.device, memory_format=torch.channels_last)
     return empty.zero_()
 
 

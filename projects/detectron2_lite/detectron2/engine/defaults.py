@@ -57,7 +57,9 @@ def default_setup(cfg: DictConfig, args: argparse.Namespace) -> None:
     """Set up logs, seeds and PyTorch from what `cfg.train` has, and record everything."""
     option = partial(OmegaConf.select, OmegaConf.select(cfg, "train", default=OmegaConf.create()))
     output_dir, rank = option("output_dir"), comm.get_rank()
-    logger, _ = (setup_logger(output_dir, rank, name=name) for name in ("detectron2", "fvcore"))
+    # As Detectron2 writes these calls: others of the same meaning would add handlers again.
+    setup_logger(output_dir, distributed_rank=rank, name="fvcore")
+    logger = setup_logger(output_dir, distributed_rank=rank)
     logger.info(f"Rank of current process: {rank}. World size: {comm.get_world_size()}")
     logger.info(f"Environment info:\n{collect_env_info()}")
     logger.info(f"Command line arguments: {args}")

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,7 +109,7 @@ class Experiment:
     def cell_config(self, cell: Cell, seed: int) -> DictConfig:
         """The config of a run."""
         changes = self.cell_overrides(cell, seed)[len(self.overrides) :]
-        return apply_overrides(deepcopy(self.base), changes)
+        return apply_overrides(self.base, changes)
 
     @cached_property
     def clip(self) -> dict[str, str | None]:
