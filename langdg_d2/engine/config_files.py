@@ -44,8 +44,7 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
         cfg = LazyConfig.load(config_file)
     except Exception as error:  # whatever the code in it raises
         raise ValueError(
-            f"config file '{config_file}' cannot be read: {_place(error)}"
-            + " ".join(str(error).split())
+            f"config file '{config_file}' cannot be read: {_place(error)}{_reason(error)}"
         ) from error
     if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
         raise ValueError(
@@ -53,6 +52,12 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
             "expected a whole one such as configs/langdg_gta5.py"
         )
     return apply_overrides(cfg, overrides)
+
+
+def _reason(error: Exception) -> str:
+    """An error's text in a line, with that of the mistake in writing that it may come from."""
+    cause = error.__cause__ if isinstance(error.__cause__, SyntaxError) else ""
+    return " ".join(f"{error} {cause}".split())
 
 
 def _place(error: Exception) -> str:
