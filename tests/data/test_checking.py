@@ -10,7 +10,7 @@ from PIL import Image
 
 from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.data.image_io import read_train_ids
+from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS
 
 PRESENT = [name for name in FAMILIES if name not in ("urbansyn", "idd", "dark_zurich")]

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from langdg_d2.data import ImageFileError
-from langdg_d2.data.image_io import read_rgb, read_size, read_train_ids
+from langdg_d2.data.image_io import read_rgb, read_size
+from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 

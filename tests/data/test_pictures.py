@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.data import ImageFileError
-from langdg_d2.visualization import read_image, to_rgb
+from langdg_d2.data import ImageFileError, read_image, to_rgb
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
