@@ -242,7 +242,7 @@ def write_mapillary(folder: Path, images: int, size: tuple[int, int]) -> None:
         {
             "name": name,
             "readable": name.rpartition("--")[2].title(),
-            "color": palette[raw].tolist(),
+            "color": list(MAPILLARY_A.colors[raw]),
             "instances": False,
             "evaluate": raw < 65,
         }

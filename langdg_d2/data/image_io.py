@@ -180,7 +180,8 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
         raise ImageFileError(f"'{name}' may not be read; check its permissions") from error
     except Image.UnidentifiedImageError as error:
         raise ImageFileError(
-            f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}"
+            f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; if "
+            "it is truncated, copy it again"
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageFileError(

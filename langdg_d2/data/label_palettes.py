@@ -87,9 +87,10 @@ def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
 def _unclear(used: list[int], colors: list[list[int]], encoding: LabelEncoding) -> str:
     cases = [(k, color, _owners(color, encoding)) for k, color in zip(used, colors, strict=True)]
     index, color, ids = next((case for case in cases if len(case[2]) != 1), cases[0])
-    meant = f"that of the ids {ids}" if ids else "that of no id"
+    owner = f"that of the ids {ids}" if ids else "that of no id"
+    what = f"has the colour {tuple(color)}, {owner}" if NO_COLOR not in color else "has no colour"
     return (
-        f"its palette is not that of {encoding.name}, and its index {index} has the colour "
-        f"{tuple(color)}, {meant}: nothing says which id is meant. Use the original file; if the "
-        "indices are the ids, store them as a grey image"
+        f"its palette is not that of {encoding.name}, and its index {index} {what}: nothing says "
+        "which id is meant. Use the original file; if the indices are the ids, store them as a "
+        "grey image"
     )

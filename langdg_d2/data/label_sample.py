@@ -1,6 +1,7 @@
 """A look at some labels of a set before hours are spent on it: do they hold what they should?"""
 
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
     strange: dict[str, tuple[IdKind, list[int]]] = {}
     read = 0
-    for record in _spread(records, _MANY):
+    for record in _sample(records, _MANY):
         if read >= _FEW and not strange:
             return
         label = record["sem_seg_file_name"]
@@ -76,7 +77,7 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
 
 
 def _log_turned(records: Sequence[Record]) -> None:
-    turned = [record["file_name"] for record in _spread(records, _HEADERS) if _is_turned(record)]
+    turned = [record["file_name"] for record in _sample(records, _HEADERS) if _is_turned(record)]
     if turned:
         _logger.warning(
             "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
@@ -93,11 +94,9 @@ def _is_turned(record: Record) -> bool:
         return False
 
 
-def _spread(records: Sequence[Record], count: int) -> list[Record]:
-    """Evenly spaced records, the ends and the middle first."""
-    last, steps = len(records) - 1, max(1, min(count, len(records)) - 1)
-    places = [last * k // steps for k in range(steps + 1)]
-    return [records[k] for k in dict.fromkeys([0, last, last // 2, *places])]
+def _sample(records: Sequence[Record], count: int) -> list[Record]:
+    """Random records, the same ones for every process."""
+    return random.Random(0).sample(records, min(count, len(records)))
 
 
 def _is_unlabeled(record: Record) -> bool:

@@ -23,7 +23,7 @@ CITY_LABEL = CITY.format("gtFine", "gtFine_labelIds")
 @pytest.mark.parametrize("fast", [False, True])
 def test_good_copy_gives_no_finding(datasets, name, fast):
     check = CopyCheck(root=datasets, subset=True, fast=fast)
-    for split in FAMILIES[name].splits:
+    for split in FAMILIES[name].splits.keys() - FAMILIES[name].unlabeled:
         report = check.check(FAMILIES[name], split)
         assert report.findings == ()
         assert report.listed == len(report.records) == (16 if name == "acdc" else 4)

@@ -86,7 +86,7 @@ IMAGE_MODE = Kind(
 )
 ALPHA = Kind(
     Severity.NOTE,
-    "image with a channel of transparency",
+    "image with transparency, which hides nothing",
     "nothing has to be done; use the files of {website} if the release has none",
 )
 TRANSPARENT = Kind(

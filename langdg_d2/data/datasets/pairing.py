@@ -29,7 +29,7 @@ class UnpairedFilesError(DatasetError):
         records: dataset dicts of the whole pairs.
         listed: number of pairs, the broken ones with them.
         missing: the files that are not there.
-        remedy: what to do about them.
+        remedy: what the data set says to do about them, None for nothing special.
     """
 
     def __init__(
@@ -39,9 +39,10 @@ class UnpairedFilesError(DatasetError):
         records: list[dict[str, Any]],
         listed: int,
         missing: list[Path],
-        remedy: str,
+        remedy: str | None,
     ) -> None:
-        super().__init__(f"{message}; {remedy}")
+        incomplete = "the download or its unpacking is incomplete: get the rest of it"
+        super().__init__(f"{message}; {remedy or incomplete}")
         self.records = records
         self.listed = listed
         self.missing = missing
@@ -86,7 +87,7 @@ def pair_files(
     find_label: Callable[[Path], tuple[Path, LabelEncoding]],
     *,
     dataset: str,
-    remedy: str = "the download or its unpacking is incomplete: get the rest of it",
+    remedy: str | None = None,
     image_id: Callable[[Path], str] = attrgetter("stem"),
 ) -> list[dict[str, Any]]:
     """Dataset dicts of images with their labels.
@@ -95,7 +96,7 @@ def pair_files(
         images: image files.
         find_label: label file of an image and how it is encoded.
         dataset: name for messages.
-        remedy: what messages say of missing files.
+        remedy: what to do about missing files, where it is special to the data set.
         image_id: name of an image, unlike that of any other in the split.
 
     Returns:

@@ -87,4 +87,4 @@ def _stem(line: str) -> str:
     image = _IMAGE.match(line)
     name = image[1] if image else (line.split() or [""])[0].strip("\"',;")
     # Of Windows' paths and of others the last part; a dot in it begins no suffix any more.
-    return PureWindowsPath(name).name
+    return "" if name.endswith(("/", "\\")) else PureWindowsPath(name).name
