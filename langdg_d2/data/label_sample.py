@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 
 _FEW = 3  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
-_HEADERS = 64  # images whose orientation is looked at
+_MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
 _SUSPICIOUS = (IdKind.NO_CLASS, IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)
 
 _logger = logging.getLogger(__name__)
@@ -52,9 +52,10 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
     strange: dict[str, tuple[IdKind, list[int]]] = {}
     read = 0
-    for record in _sample(records, _MANY):
-        if read >= _FEW and not strange:
-            return
+    for record in _sample(records, _MOST):
+        empty = [label for label, (kind, _) in strange.items() if kind is IdKind.NO_CLASS]
+        if (read >= _FEW and not strange) or (read >= _MANY and len(empty) < read):
+            break
         label = record["sem_seg_file_name"]
         try:
             present, pixels = count_pixels(read_raw_ids(label, encoding), encoding)
@@ -77,12 +78,12 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
 
 
 def _log_turned(records: Sequence[Record]) -> None:
-    turned = [record["file_name"] for record in _sample(records, _HEADERS) if _is_turned(record)]
+    turned = [record["file_name"] for record in _sample(records, _MOST) if _is_turned(record)]
     if turned:
         _logger.warning(
             "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
             "read as stored, as their labels have to lie; check_dataset.py names all of them",
-            *(len(turned), min(_HEADERS, len(records)), turned[0]),
+            *(len(turned), min(_MOST, len(records)), turned[0]),
         )
 
 
