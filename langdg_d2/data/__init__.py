@@ -2,10 +2,10 @@
 
 from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
-from .datasets import DatasetError
+from .datasets import DatasetError, image_folder
 from .evaluation_loader import evaluation_loader
 from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
-from .image_io import ImageFileError
+from .image_io import ImageFileError, read_image, to_rgb
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
 from .training_loader import TrainingStream, training_loader
@@ -32,5 +32,8 @@ __all__ = [
     "TrainingStream",
     "copy_uncompressed",
     "evaluation_loader",
+    "image_folder",
+    "read_image",
+    "to_rgb",
     "training_loader",
 ]

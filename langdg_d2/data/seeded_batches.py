@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..structures.randomness import derived_seed, globally_seeded
+from .label_sample import check_labels
 from .unreadable import ReadableImages
 
 _DIGITS = 16  # hexadecimal: 64 bits
@@ -30,6 +31,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
 
     Raises:
         ValueError: if the data set does not fill one batch, or the limit makes no sense.
+        DatasetError: if the labels seem wrong, see `check_labels`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
                 f"batch size {batch_size} of {len(dataset)} images; choose one from 1 to "
                 f"{len(dataset)}"
             )
+        check_labels(dataset, required=True)
         self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
         self._batch_size = batch_size

@@ -10,6 +10,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures.randomness import derived_seed, globally_seeded
+from .label_sample import check_labels
 from .unreadable import ReadableImages
 from .worker_signals import leave_signals_to_training
 
@@ -89,12 +90,14 @@ def training_loader(
 
     Raises:
         ValueError: if the processes cannot share the batch equally.
+        DatasetError: if the labels seem wrong, see `check_labels`.
     """
     processes = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % processes:
         raise ValueError(
             f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
         )
+    check_labels(dataset, required=True)
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
         dataset=dataset, mapper=mapper, seed=seed, unreadable_limit=unreadable_limit

@@ -20,11 +20,11 @@ from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
 from .. import structures
+from ..data import read_image, to_rgb
 from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from ..structures import autocast, dtype_of
-from .images import read_image, to_rgb
 from .prediction import Prediction
 
 ImageLike = str | os.PathLike[str] | npt.NDArray[Any]

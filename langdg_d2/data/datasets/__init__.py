@@ -1,8 +1,9 @@
 """The field's data sets; importing this package registers them."""
 
 from .builtin import datasets_root, register_all
+from .folders import image_folder
 from .pairing import DatasetError
 
 register_all()
 
-__all__ = ["DatasetError", "datasets_root"]
+__all__ = ["DatasetError", "datasets_root", "image_folder"]
