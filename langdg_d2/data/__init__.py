@@ -8,6 +8,7 @@ from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
+from .sources import SourceMapper, source_dataset
 from .training_loader import TrainingStream, training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
@@ -27,10 +28,12 @@ __all__ = [
     "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",
+    "SourceMapper",
     "TestMapper",
     "TrainMapper",
     "TrainingStream",
     "copy_uncompressed",
     "evaluation_loader",
+    "source_dataset",
     "training_loader",
 ]

@@ -41,7 +41,6 @@ def build(max_iter=6, **options):
         grid=PatchGrid(2, 2),
         styles=NoiseStyles(snr_db=3.0),
         weights=BetaWeights(a=0.5, b=0.5),
-        seed=3,
     )
     settings = {"probability": 1.0, "warmup_iters": 0, "log_period": 2}
     hook = StyleAugmentationHook(mixer=mixer, **settings | options)

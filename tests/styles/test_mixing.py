@@ -60,10 +60,12 @@ def batch():
     return features, classes
 
 
-def mixer(backbone, styles, weights=None, **options):
+def mixer(backbone, styles, weights=None, seed=0, **options):
     styles.prepare(backbone)
     weights = weights or BetaWeights(a=0.1, b=0.1)
-    return PatchStyleMixer(grid=GRID, styles=styles, weights=weights, **options)
+    mixing = PatchStyleMixer(grid=GRID, styles=styles, weights=weights, **options)
+    mixing.generator.manual_seed(seed)
+    return mixing
 
 
 def nearest_rows(stats: ChannelStats, bank: StyleBank) -> torch.Tensor:
@@ -202,20 +204,17 @@ def test_probability_chooses_images_and_the_others_stay(backbone, batch):
     assert statistics.weight / statistics.images == pytest.approx(0.5, abs=0.05)
 
 
-def test_same_seed_restyles_alike_and_processes_differ(backbone, batch):
+def test_restyling_follows_the_generator_alone(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
 
-    def first(seed, *numbers):
+    def first(seed):
+        torch.manual_seed(torch.seed())
         mixing = mixer(backbone, BankStyles(bank=bank, **EXPECTED), seed=seed)
-        if numbers:
-            mixing.reseed(*numbers)
         return mixing(features, classes)
 
     assert torch.equal(first(3), first(3))
-    assert torch.equal(first(3, 1, 0), first(3, 1, 0))
     assert not torch.equal(first(3), first(4))
-    assert not torch.equal(first(3, 0, 0), first(3, 1, 0))
 
 
 def test_missing_patch_classes_or_those_of_another_grid_are_refused(backbone, batch):
