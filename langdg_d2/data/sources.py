@@ -85,9 +85,10 @@ class SourceTurns:
         self, *, weights: Mapping[str, float], sources: Collection[str], seed: int
     ) -> None:
         if not isinstance(weights, Mapping) or {*weights} != {*sources}:
+            example = ",".join(f"{name}:1" for name in sorted(sources))
             raise ValueError(
-                f"dataloader.train.source_weights are {weights}, expected a number for each of "
-                f"{sorted(sources)}, such as {{{','.join(f'{name}:1' for name in sorted(sources))}}}"
+                f"dataloader.train.source_weights are {weights}, expected a number for each "
+                f"source, such as {{{example}}}"
             )
         numbers = [w for w in weights.values() if isinstance(w, (int, float)) and 0 < w < math.inf]
         if len(numbers) < len(weights) or min(numbers) < _LEAST * sum(numbers):

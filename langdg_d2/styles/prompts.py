@@ -132,8 +132,8 @@ class TargetPrompts:
 
     Raises:
         ValueError: for style prompts that `load_style_prompts` refuses, if the template has
-            neither field or another one, if synonyms are given for something that is no class, or if the ignore
-            label is a class.
+            neither field or another one, if synonyms are given for something that is no class, or
+            if the ignore label is a class.
     """
 
     def __init__(

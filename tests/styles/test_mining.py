@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from detectron2.utils import comm
+from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.modeling import PixelNormalization, load_clip
+from langdg_d2.modeling import PixelNormalization, load_clip, load_image_tower
 from langdg_d2.structures import PatchGrid
 from langdg_d2.structures.files import write_atomically
 from langdg_d2.styles import (
@@ -29,10 +30,10 @@ STYLES = ("old", "new", "odd")
 GRID = PatchGrid(2, 2)
 
 
-def build_miner(clip_config, grid=GRID, steps=2):
+def build_miner(clip_config, grid=GRID, steps=2, weights=None):
     torch.manual_seed(0)  # the same random CLIP in every process
     return StyleMiner(
-        clip=load_clip(name=clip_config, weights=None),
+        clip=load_clip(name=clip_config, weights=weights),
         clip_name=clip_config,
         restyled_layer="layer1",
         grid=grid,
@@ -93,6 +94,22 @@ def test_mined_styles_are_the_optimised_statistics_of_the_chosen_patches(tiny_cl
     assert torch.allclose(bank.mean, expected.mean((2, 3)), atol=1e-5)
     assert torch.allclose(bank.std, (expected.flatten(2).var(2) + 1e-5).sqrt(), atol=1e-5)
     assert [p.split()[-1] for p in bank.prompts] == ["road", "sky"]
+
+
+def test_header_knows_the_whole_clip_that_training_loads(tiny_clip, tmp_path):
+    state = load_clip(name=tiny_clip, weights=None).state_dict()
+    weights = tmp_path / "clip.safetensors"
+    save_file(state, weights)
+    expected = load_image_tower(name=tiny_clip, weights=str(weights)).whole_clip_fingerprint
+    assert (
+        build_miner(tiny_clip, weights=str(weights))
+        .header(source="s", seed=0, settings={})
+        .whole_clip_fingerprint
+        == expected
+    )
+    save_file(state | {"logit_scale": state["logit_scale"] + 1}, weights)  # makes no embedding
+    tower = load_image_tower(name=tiny_clip, weights=str(weights))
+    assert tower.whole_clip_fingerprint == expected
 
 
 def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_path):
