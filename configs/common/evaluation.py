@@ -4,7 +4,7 @@ ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
 
 
 def evaluation(source: str | list[str], targets: list[str], published: str | None = None) -> dict:
-    """Evaluation on the unseen targets, and on ACDC as a whole, of a model trained on the source."""
+    """Evaluation of a model trained on the source on unseen targets, and on ACDC as a whole."""
     return dict(
         # What the model was trained on, one domain or a list: left out of the mean where it is
         # scored as well.

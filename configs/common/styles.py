@@ -39,7 +39,7 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names=constants["class_names"],
-                # A pack of langdg_d2/styles/prompt_packs; a text file with a style a line, or a JSON
+                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a JSON
                 # list; or the texts themselves, [driving at night].
                 style_prompts="art_styles",
                 ignore_label=constants["ignore_label"],

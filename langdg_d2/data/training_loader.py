@@ -102,20 +102,15 @@ def training_loader(
 ) -> DataLoader:
     """An endless loader of lists of mapped dataset dicts.
 
-    Args:
-        dataset: see `TrainingStream`, also for the mapper and the seed.
-        mapper: likewise.
+    Args: those of `TrainingStream`, and
         total_batch_size: images in a batch, shared by all processes.
         seed: a negative one draws one; then every process must call this.
         first_batch: number of the first batch; those before it cost nothing.
-        unreadable_limit: see `ReadableImages`.
-        source_weights: see `TrainingStream`.
         num_workers: processes that read and map.
         options: further ones of torch's `DataLoader`.
 
     Raises:
-        ValueError: if the processes cannot share the batch equally; for weights that
-            `TrainingStream` refuses.
+        ValueError: if the processes cannot share the batch equally, and as `TrainingStream`.
     """
     processes = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % processes:

@@ -43,7 +43,7 @@ def mine_source(
 
     Args:
         miner: on this process's device.
-        batches: one pass over the source set, or over all images of several together.
+        batches: one pass over the source set, or over several together.
         source: its name, or their names.
         seed: of the prompts.
         settings: remembered in the bank.
@@ -53,22 +53,14 @@ def mine_source(
         max_styles_per_class: as many of those mined are kept, drawn at random; None for all.
 
     Raises:
-        StyleBankError: if unfinished work of other settings or images lies there, or processes do
-            not see each other's files.
+        StyleBankError: for unfinished work of other settings or images, or of unseen processes.
         RuntimeError: if another process cannot read or write the files.
         ValueError: if the checkpoint period, or the number of styles, is not positive.
     """
-    if max_styles_per_class is not None and max_styles_per_class < 1:
-        raise ValueError(f"max_styles_per_class {max_styles_per_class} must be 1 or more, or null")
     settings = _with_images(settings, batches.fingerprint)
     header = miner.header(source=source, seed=seed, settings=settings)
-    unfinished = Unfinished(header, Path(path), checkpoint_period)
-    done = unfinished.resume()
-    todo = [number for number in range(len(batches)) if number not in done]
-    own = todo[comm.get_rank() :: comm.get_world_size()]
-    if done:
-        logger.info("%d of %d batches are mined already", len(done), len(batches))
-
+    unfinished = Unfinished(header, Path(path), checkpoint_period, max_styles_per_class)
+    own = unfinished.resume(len(batches))[comm.get_rank() :: comm.get_world_size()]
     loader = DataLoader(
         batches, batch_size=None, sampler=own, num_workers=num_workers, collate_fn=_stack
     )
@@ -79,7 +71,7 @@ def mine_source(
             mined = miner.mine(images, labels, header=header, generator=generator)
             unfinished.add(number, mined)
             progress.set_postfix(cosine=f"{mined.cosine_after.mean():.3f}", refresh=False)
-    unfinished.finish(len(batches), per_class=max_styles_per_class)
+    unfinished.finish()
 
 
 def ensure_bank(path: str, *, mine: Callable[[], None] | None) -> None:

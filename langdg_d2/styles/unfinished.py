@@ -29,31 +29,41 @@ class Unfinished:
         header: of the bank.
         path: of its file, in a folder that all processes see.
         period: batches between savings.
+        per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
+            for all.
 
     Raises:
-        ValueError: if the period is not positive.
+        ValueError: if one of the two numbers is not positive.
     """
 
     header: BankHeader
     path: Path
     period: int
+    per_class: int | None = None
 
     def __post_init__(self) -> None:
         if self.period < 1:
             raise ValueError(f"checkpoint_period {self.period} must be at least one batch")
+        if self.per_class is not None and self.per_class < 1:
+            raise ValueError(f"max_styles_per_class {self.per_class} must be 1 or more, or null")
         self._unsaved: dict[int, StyleBank] = {}  # by number of the batch
+        self._batches = 0
         self._count = 0
         self._files: list[Path] = []  # of this process, and in the main one of interrupted runs
 
-    def resume(self) -> set[int]:
-        """Find what interrupted runs have left; returns the numbers of its batches."""
+    def resume(self, batches: int) -> list[int]:
+        """Find what interrupted runs have left of so many batches; returns those still to mine."""
+        self._batches = batches
         with shared_errors():
             done: set[int] = set()
             if comm.is_main_process():
                 self._files = sorted(self.path.parent.glob(f"{self.path.name}.part*"))
                 for file in self._files:
                     done.update(self._read(file))
-        return comm.all_gather(done)[0]
+        done = comm.all_gather(done)[0]
+        if done:
+            logger.info("%d of %d batches are mined already", len(done), batches)
+        return [number for number in range(batches) if number not in done]
 
     def add(self, number: int, bank: StyleBank) -> None:
         """Keep a batch's styles, and save if it is time."""
@@ -76,13 +86,8 @@ class Unfinished:
             self._files.append(file)
             self._unsaved.clear()
 
-    def finish(self, count: int, *, per_class: int | None = None) -> None:
-        """Write the bank, of all processes' shares in the order of the batches.
-
-        Args:
-            count: batches there are in all.
-            per_class: as many styles of each class are kept, see `StyleBank.sample`.
-        """
+    def finish(self) -> None:
+        """Write the bank, of all processes' shares in the order of the batches."""
         with shared_errors():
             self.save()
         # By name: a network's file system may list a folder as it was a minute ago.
@@ -90,22 +95,22 @@ class Unfinished:
         with shared_errors():
             if comm.is_main_process():
                 files = [file for files in gathered for file in files]
-                bank = self._merge(files, count)
-                if per_class is not None:
-                    bank = bank.sample(per_class, seed=self.header.seed or 0)
+                bank = self._merge(files)
+                if self.per_class is not None:
+                    bank = bank.sample(self.per_class, seed=self.header.seed or 0)
                 bank.save(self.path)
                 logger.info("%d styles in '%s'\n%s", len(bank), self.path, bank.describe())
                 for file in files:
                     file.unlink(missing_ok=True)
 
-    def _merge(self, files: list[Path], count: int) -> StyleBank:
+    def _merge(self, files: list[Path]) -> StyleBank:
         banks = {number: bank for file in files for number, bank in self._read(file).items()}
-        if missing := [number for number in range(count) if number not in banks]:
+        if missing := [number for number in range(self._batches) if number not in banks]:
             raise StyleBankError(
-                f"{len(missing)} of {count} mined batches are not beside '{self.path}', such as "
+                f"{len(missing)} of {self._batches} mined batches are not beside '{self.path}', such as "
                 f"{missing[:_SHOWN]}: put styles.bank where all processes can read and write it"
             )
-        return StyleBank.merge([banks[number] for number in range(count)])
+        return StyleBank.merge([banks[number] for number in range(self._batches)])
 
     def _read(self, file: Path) -> dict[int, StyleBank]:
         """The batches of a part."""

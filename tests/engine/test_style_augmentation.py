@@ -87,7 +87,7 @@ def test_resumed_run_draws_what_an_unbroken_one_draws():
 
 
 def drawn(seed, iterations=range(3)):
-    trainer, hook = build()
+    trainer, _ = build()
     trainer._hooks.insert(0, SeededIterations(seed))
     trainer._hooks[0].trainer = trainer
     trainer.train(iterations.start, iterations.stop)
@@ -102,8 +102,8 @@ def test_mixing_follows_the_seed_of_the_run():
     assert not torch.equal(first[0], first[1])
 
 
-def test_resuming_with_other_styles_is_told(caplog):
-    first, hook = build()
+def test_resuming_with_other_styles_warns(caplog):
+    _, hook = build()
     state = hook.state_dict()
     assert hook.record() == {"description": "Gaussian noise at 3.0 dB in place of mined styles."}
     hook.load_state_dict(state)

@@ -43,7 +43,7 @@ def test_several_sources_are_one_name_and_all_marked(scores: dict) -> None:
     run = replace(RUN, source=["gta", "fog"], styles={"source": "gta + fog", "grid": (3, 3)})
     assert run.source == "gta + fog"
     table = rows(benchmark_markdown(scores, run), "domain")
-    assert [row[0] for row in table[1:3]] == ["gta (source)", "fog (source)"]
+    assert [row[0] for row in table[1:3]] == ["fog (source)", "gta (source)"]
     record = benchmark_record(scores, run)
     assert record["source"] == "gta + fog"
     assert record["styles"] == {"source": "gta + fog", "grid": [3, 3]}

@@ -217,12 +217,13 @@ def test_batches_of_others_that_cannot_be_seen_are_no_bank(tiny_clip, tmp_path):
     miner, batches = build_miner(tiny_clip, steps=0), build_batches()
     header = miner.header(source="s", seed=0, settings={})
     unfinished = Unfinished(header, path, period=1)
+    assert unfinished.resume(3) == [0, 1, 2]
     images = torch.stack([x["image"] for x in batches[0]])
     labels = torch.stack([x["sem_seg"] for x in batches[0]])
     generator = torch.Generator()
     unfinished.add(1, miner.mine(images, labels, header=header, generator=generator))
     with pytest.raises(StyleBankError, match=r"2 of 3 mined batches .* such as \[0, 2\]: put"):
-        unfinished.finish(3)
+        unfinished.finish()
     assert not path.exists()
 
 
