@@ -53,6 +53,7 @@ def evaluate(
         config=cfg,
         weights=weights,
         seed=None if weights else cfg.train.seed,
+        styles=styles.record() if styles else None,
         sections={"Styles": styles.report()} if styles else {},
         **{key: cfg.evaluation[key] for key in ("source", "groups", "published")},
     )

@@ -136,7 +136,7 @@ def _mixer(cfg: DictConfig, model: LangDGSegmentor) -> PatchStyleMixer:
     styles = BankStyles(bank=bank, grid=grid, **known)
     styles.prepare(model.backbone)
     weights = instantiate(settings.weights)
-    return PatchStyleMixer(grid=grid, styles=styles, weights=weights, seed=settings.seed)
+    return PatchStyleMixer(grid=grid, styles=styles, weights=weights)
 
 
 def _training_batches(cfg: DictConfig) -> list[list[dict[str, Any]]]:

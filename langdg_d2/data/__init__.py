@@ -8,6 +8,7 @@ from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError, read_image, to_rgb
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
+from .sources import SourceMapper, source_dataset
 from .training_loader import TrainingStream, training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
@@ -27,6 +28,7 @@ __all__ = [
     "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",
+    "SourceMapper",
     "TestMapper",
     "TrainMapper",
     "TrainingStream",
@@ -35,5 +37,6 @@ __all__ = [
     "image_folder",
     "read_image",
     "to_rgb",
+    "source_dataset",
     "training_loader",
 ]

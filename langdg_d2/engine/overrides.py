@@ -127,7 +127,9 @@ def _fits(old: Any, new: Any) -> bool:
         return found == _GROUP or (found is None and _CALL in old)  # a part may be left out
     if (expected, found) == (_LIST, _LIST) and old and {*map(_kind, old)} == {_NUMBER}:
         return {*map(_kind, new)} <= {_NUMBER, None}
-    # A list for a text: names of data sets, for one.
+    if (expected, found) == (_LIST, _TEXT):
+        return {*map(_kind, old)} == {_TEXT}
+    # A list for a text, as the reverse: names of data sets, for one.
     return found == expected or None in (found, expected) or (expected, found) == (_TEXT, _LIST)
 
 

@@ -65,6 +65,19 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
             "and what a checkpoint does not replace mean nothing",
             tower.name,
         )
+    source = cfg.evaluation.source
+    named = {source} if isinstance(source, str) else {*(source or ())}
+    names = cfg.dataloader.train.dataset.names
+    trained = {
+        name.partition("_sem_seg_")[0] for name in ([names] if isinstance(names, str) else names)
+    }
+    if (trained := trained & {*cfg.dataloader.test}) != named:
+        logger.warning(
+            "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
+            "wrong source, and what was trained on may count as an unseen target; make them agree, "
+            "as evaluation.source=[%s]",
+            *(source, names, ",".join(sorted(trained))),
+        )
 
 
 def _begin_log(output_dir: str) -> None:

@@ -14,7 +14,15 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from .results import MEAN, group_mean, is_mean, mean_over, mean_over_targets, unseen_targets
+from .results import (
+    MEAN,
+    group_mean,
+    is_mean,
+    mean_over,
+    mean_over_targets,
+    source_domains,
+    unseen_targets,
+)
 
 
 def evaluate_domains(
@@ -32,8 +40,8 @@ def evaluate_domains(
             also after an error, every submodule is in the mode it was in.
         loaders: domain name to test loader, with a length.
         evaluators: domain name to its evaluator, or a list of them; the same names.
-        source: name of the domain the model was trained on, left out of the mean; None if it is
-            not among the domains.
+        source: name of the domain the model was trained on, or of several as `source_name` gives
+            them, left out of the mean; None if it is not among the domains.
         groups: domains by the name of a group that gets a mean of its own, where all of them are
             unseen targets of this evaluation.
 
@@ -78,7 +86,7 @@ def _check_names(
         )
     if reserved := [domain for domain in loaders if is_mean(domain)]:
         raise ValueError(f"domains {reserved} would be taken for means over domains; rename them")
-    if source is not None and source not in loaders:
+    if any(name not in loaders for name in source_domains(source)):
         # A misspelt source would silently be averaged into the unseen targets.
         raise ValueError(
             f"source '{source}' is not one of the domains {sorted(loaders)}; "

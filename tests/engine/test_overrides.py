@@ -43,6 +43,7 @@ def cfg():
         ("text=16", "text", "16"),  # what has a text takes a number as one
         ("text=1e3", "text", "1e3"),
         ("text=[a,b]", "text", ["a", "b"]),
+        ("names=a", "names", "a"),
         ("text=''", "text", ""),
         ("train.init=3", "train.init", 3),
     ],
@@ -84,7 +85,8 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("rate=1e999", "expected a finite number"),
         ("flip=1", "flip is False, expected true or false, not a number"),
         ("flip=maybe", "flip is False, expected true or false, not text"),
-        ("names=a", "names is ['a'], expected a list, not text"),
+        ("names=1", "names is ['a'], expected a list, not a number"),
+        ("augmentations.0.size=a", "size is [1, 2], expected a list, not text"),
         ("augmentations.0.size=[1,b]", "size is [1, 2], expected a list of numbers, not a list"),
         ("train=3", "train is a group of keys, expected a group, not a number"),
         ("train=null", "train is a group of keys, expected a group, not null"),

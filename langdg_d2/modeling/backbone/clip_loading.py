@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ...structures.archives import damage, require_no_bomb
+from .fingerprint import clip_fingerprint
 from .torchscript_weights import is_torchscript, read_torchscript_weights
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _ARCHIVE_SCALARS = ("input_resolution", "context_length", "vocab_size")
 _QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
+_NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias")
 
 
 class ClipWeightsError(RuntimeError):
@@ -44,7 +46,8 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
             random weights, always the same ones, so that mining and training agree on them.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode.
+        The open_clip model, float32, on the CPU, in eval mode. Where weights were loaded, its image
+        tower has the attribute `whole_clip_fingerprint`, by which style banks know the text tower.
 
     Raises:
         ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit;
@@ -59,6 +62,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
     else:
         path = _find_weights(name, weights)
         _load(model, read_clip_weights(path), path, name)
+        model.visual.whole_clip_fingerprint = _fingerprint(model)
     return model.eval()
 
 
@@ -84,6 +88,12 @@ def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
         ClipWeightsError: unknown name.
     """
     return open_clip.get_tokenizer(_register_architecture(name))
+
+
+def _fingerprint(model: nn.Module) -> str:
+    """Of the weights that make embeddings; how steep the softmax over them is makes none."""
+    state = model.state_dict()
+    return clip_fingerprint({k: v for k, v in state.items() if k not in _NOT_IN_EMBEDDINGS})
 
 
 @contextmanager

@@ -41,7 +41,7 @@ for _domain in dataloader.test:
     dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
 
 styles.mining.num_workers = 1
-styles.mining.miner.prompts.style_prompts.pack = "driving_conditions"
+styles.mining.miner.prompts.style_prompts = "driving_conditions"
 
 # How many of the last checkpoints have their weights averaged before they are scored; 1 scores the
 # last as it is. The experiment does it, `tools/train_net.py` does not.

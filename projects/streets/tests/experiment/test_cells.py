@@ -116,9 +116,7 @@ def test_smaller_batches_are_mined_for_more_styles_and_nothing_else(experiment: 
 
 def test_styles_are_driving_conditions_and_in_one_cell_art(experiment: Experiment) -> None:
     prompts = {
-        name: instantiate(
-            experiment.cell_config(CELLS[name], 1).styles.mining.miner.prompts.style_prompts
-        )
+        name: instantiate(experiment.cell_config(CELLS[name], 1).styles.mining.miner.prompts).styles
         for name in ("full", "no_mixing", "art_styles")
     }
     assert "foggy" in prompts["full"]
