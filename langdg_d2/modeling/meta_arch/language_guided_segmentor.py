@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
@@ -12,14 +11,13 @@ from torch import Tensor, nn
 from ...structures import at_least_single
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
-from ..folding import FoldedRuntime
+from ..folding import Folds
 from ..pixel_normalization import PixelNormalization
 from ..sem_seg_head.upsampled_conv import resize_bilinear
 
 BatchedInputs = list[dict[str, Any]]
 
 
-@META_ARCH_REGISTRY.register()
 class LangDGSegmentor(nn.Module):
     """Language-guided domain-generalized segmentor with Detectron2's `batched_inputs` convention.
 
@@ -33,6 +31,7 @@ class LangDGSegmentor(nn.Module):
 
     Attributes:
         feature_augmentation: what training does to the low-level features; hooks replace it.
+        folds: of the head, see `fold`.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class LangDGSegmentor(nn.Module):
         self.ignore_label = ignore_label
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
-        self._head_runtime = FoldedRuntime()
+        self.folds = Folds(sem_seg_head)
 
     @property
     def device(self) -> torch.device:
@@ -98,17 +97,8 @@ class LangDGSegmentor(nn.Module):
 
         Else rounding, not the features, would draw the classes' borders.
         """
-        logits = self._head_runtime(self.sem_seg_head, features)
+        logits = self.folds("head", self.sem_seg_head, features)
         return resize_bilinear(at_least_single(logits), size)
-
-    def compile_frozen(self, backend: str) -> None:
-        """Compile what does not train where it runs next, at evaluation everything.
-
-        Args:
-            backend: of `torch.compile`, such as "inductor"; "" ends compiling.
-        """
-        self.backbone.compile_frozen(backend)
-        self._head_runtime = FoldedRuntime(backend)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""

@@ -9,14 +9,12 @@ from typing import cast
 
 import torch
 from detectron2.layers import ShapeSpec, get_norm
-from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from torch import Tensor, nn
 
 from .dilated_conv import DilatedConv2d
 from .upsampled_conv import conv_of_both
 
 
-@SEM_SEG_HEADS_REGISTRY.register()
 class DeepLabV3PlusHead(nn.Module):
     """Class scores from low and high-level features.
 
