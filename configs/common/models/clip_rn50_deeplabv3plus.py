@@ -20,15 +20,15 @@ model = L(LangDGSegmentor)(
         output_stride=16,
         # Which of layer4's convolutions are dilated: as in FAMix, only the last one.
         dilation="famix",
-        # Everything else stays as CLIP left it.
-        trainable=["layer4.2"],
+        # The last block of the last layer; everything else stays as CLIP left it.
+        trainable=["layer4.-1"],
         # The layer whose output is cut into patches and restyled.
         restyled_layer="layer1",
     ),
     sem_seg_head=L(DeepLabV3PlusHead)(
         input_shape=dict(
             res2=L(ShapeSpec)(channels=256, stride=4),
-            res5=L(ShapeSpec)(channels=2048, stride=16),
+            res5=L(ShapeSpec)(channels=2048, stride="${....backbone.output_stride}"),
         ),
         low_level="res2",
         high_level="res5",
