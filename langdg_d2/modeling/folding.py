@@ -130,9 +130,7 @@ class Folds:
             x = self(f"{name}.{part_name}", part, x)
         return x
 
-    def _folded(
-        self, name: str, layer: nn.Module, dtype: torch.dtype
-    ) -> Callable[[Any], Tensor]:
+    def _folded(self, name: str, layer: nn.Module, dtype: torch.dtype) -> Callable[[Any], Tensor]:
         # A copy that inference mode makes could not be used outside of it.
         with torch.inference_mode(False), torch.no_grad():
             copy = fold_batch_norm(layer).to(dtype)

@@ -19,9 +19,7 @@ class Network(nn.Module):
         super().__init__()
         convolution = nn.Conv2d(6, 4, 1, bias=False)
         inner = nn.Sequential(convolution, nn.BatchNorm2d(4), nn.ReLU(inplace=True))
-        self.block = nn.Sequential(
-            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), inner, nn.Conv2d(4, 2, 1)
-        )
+        self.block = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), inner, nn.Conv2d(4, 2, 1))
         for norm in (self.block[1], inner[1]):
             for tensor in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
                 nn.init.uniform_(tensor, 0.5, 1.5)

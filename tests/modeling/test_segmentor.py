@@ -1,9 +1,11 @@
 """The meta-architecture: normalisation, padding, the seam, the loss, and inference."""
 
+import re
 from contextlib import nullcontext
 
 import pytest
 import torch
+from detectron2.layers import ShapeSpec
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 
 from langdg_d2.modeling import (
@@ -168,15 +170,41 @@ def test_inference_at_the_images_own_size_is_the_plain_network(model):
     assert torch.allclose(model([one])[0]["sem_seg"], expected, atol=1e-6)
 
 
-def test_predictions_of_a_padded_batch_are_detectron2s_and_do_not_share_memory(model):
-    batch = [example(64, 80), example(50, 70), example(50, 70) | {"height": 64, "width": 80}]
-    found = [output["sem_seg"] for output in model.eval()(batch)]
-    images = model.preprocess(batch)
-    logits = model.logits(images.tensor)
-    sizes = [(64, 80), (50, 70), (64, 80)]
-    for one, all_scores, own, size in zip(found, logits, images.image_sizes, sizes, strict=True):
-        assert torch.allclose(one, sem_seg_postprocess(all_scores, own, *size), atol=1e-6)
-        assert one.untyped_storage().nbytes() == one.numel() * one.element_size()
+def test_images_of_other_sizes_in_a_batch_change_nothing(model):
+    small = example(50, 70)
+    batch = [small, example(64, 80), small | {"height": 64, "width": 80}, example(35, 70)]
+    together = [output["sem_seg"] for output in model.eval()(batch)]
+    for found, one in zip(together, batch, strict=True):
+        (alone,) = model([one])
+        torch.testing.assert_close(found, alone["sem_seg"], rtol=1e-4, atol=1e-5)
+        assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
+    upright = sem_seg_postprocess(together[0], (50, 70), 64, 80)
+    torch.testing.assert_close(together[2], upright, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"res2": ShapeSpec(channels=9, stride=4), "res5": ShapeSpec(channels=128, stride=8)},
+            "the head is built for 'res2' with channels 9 instead of 16 and 'res5' with stride 8 "
+            "instead of 16, which the backbone gives; set "
+            "model.sem_seg_head.input_shape.res2.channels=16 "
+            "model.sem_seg_head.input_shape.res5.stride=16",
+        ),
+        (
+            {"res3": ShapeSpec(channels=32)},
+            "the head reads 'res3', the backbone gives ['res2', 'res5']",
+        ),
+    ],
+)
+def test_head_for_other_features_is_refused_when_built(model, changes, message):
+    model.sem_seg_head.input_shape |= changes
+    parts = {"backbone": model.backbone, "sem_seg_head": model.sem_seg_head}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        LangDGSegmentor(
+            **parts, criterion=model.criterion, pixel_mean=MEAN, pixel_std=STD, ignore_label=IGNORE
+        )
 
 
 class Recorder(FeatureAugmentation):

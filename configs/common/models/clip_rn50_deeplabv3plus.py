@@ -40,7 +40,7 @@ model = L(LangDGSegmentor)(
         # Dilations of the pyramid, for stride 16.
         atrous_rates=[6, 12, 18],
         dropout=0.1,
-        # Synchronised over processes when there are several.
+        # "BN" (synchronised over processes when there are several), "GN", or "" for none.
         norm="BN",
     ),
     criterion=L(PixelCrossEntropy)(ignore_label="${..ignore_label}", label_smoothing=0.1),
