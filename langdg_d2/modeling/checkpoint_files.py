@@ -37,7 +37,7 @@ _OBJECTS = (
     *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
     *(f"builtins.{name}" for name in ("dict", "list", "int", "float", "str", "bool")),
     *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig"),
-    *("omegaconf.base.Metadata", "omegaconf.base.ContainerMetadata"),
+    *("omegaconf.base.Metadata", "omegaconf.base.ContainerMetadata", "collections.defaultdict"),
     *(f"omegaconf.nodes.{k}Node" for k in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
 )
 _DICTS = (

@@ -225,7 +225,7 @@ def test_one_wrong_bit_of_a_weight_is_noticed(clip, tiny_clip, tmp_path, save):
 @pytest.mark.parametrize("content", [[torch.ones(1)], {1: torch.ones(1)}, {"state_dict": None}])
 def test_what_is_no_state_dict_is_named(tiny_clip, tmp_path, content):
     torch.save(content, tmp_path / "list.pt")
-    with pytest.raises(ClipWeightsError, match=r"list\.pt' do not fit .*none has a name of its"):
+    with pytest.raises(ClipWeightsError, match=r"list\.pt' do not fit .*: none of them has a"):
         load_clip(name=tiny_clip, weights=str(tmp_path / "list.pt"))
 
 
@@ -427,7 +427,7 @@ def test_weights_of_another_architecture_are_refused_after_the_remedy(
         load(name=tiny_clip, weights=str(tmp_path / "other.pt"))
     message = str(caught.value)
     assert message.startswith("pass the file that belongs to 'tiny-clip-for-tests', or change ")
-    assert re.search(rf"other\.pt' do not fit .*, 1 faults: {re.escape(name)} .*{fault}", message)
+    assert re.search(rf"other\.pt' do not fit .*: {re.escape(name)} .*{fault}", message)
 
 
 def test_of_many_faults_the_first_few_are_named(clip, tiny_clip, tmp_path):
@@ -436,4 +436,4 @@ def test_of_many_faults_the_first_few_are_named(clip, tiny_clip, tmp_path):
     with pytest.raises(ClipWeightsError) as caught:
         load_clip(name=tiny_clip, weights=str(tmp_path / "cut.pt"))
     assert len(str(caught.value)) < 600
-    assert str(caught.value).endswith(" more")
+    assert re.search(r": visual\.layer4\.0\.\S+ is missing, .*, \d\d more$", str(caught.value))

@@ -211,11 +211,9 @@ def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
     best = max((whole, tower), key=lambda weights: len(weights.tensors) if weights else 0)
     raise ClipWeightsError(
         f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the weights "
-        f"in '{path}' do not fit '{name}', {_describe(best)}"
+        f"in '{path}' do not fit '{name}': {_describe(best)}"
     )
 
 
 def _describe(weights: Weights | None) -> str:
-    if weights is None:
-        return "none has a name of its weights"
-    return f"{len(weights.faults):,} faults: {shortened(weights.faults)}"
+    return shortened(weights.faults) if weights else "none of them has a name of its own"
