@@ -12,13 +12,14 @@ from detectron2.utils.file_io import PathManager
 from torch import nn
 
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
+from ..modeling.state_dicts import shortened
 from ..structures.files import remove_unfinished, replacing, write_atomically
 
 logger = logging.getLogger(__name__)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error.
+    """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
     nothing damaged. What it writes is whole or not there, whatever interrupts it.
@@ -84,12 +85,12 @@ class StrictCheckpointer(DetectionCheckpointer):
     def _load_model(self, checkpoint: Any) -> Any:
         incompatible = super()._load_model(checkpoint)
         misshapen = (key for key, *_ in incompatible.incorrect_shapes)
-        unfit = sorted({*incompatible.missing_keys, *misshapen})
+        unfit = sorted({*incompatible.missing_keys, *incompatible.unexpected_keys, *misshapen})
         if unfit:
             raise ValueError(
-                f"checkpoint '{self._file}' does not fit the model: {len(unfit)} weights are "
-                f"missing in it or have another shape, such as {unfit[:3]}. Use the "
-                "config it was trained with"
+                f"use the config that the checkpoint was trained with: '{self._file}' does not fit "
+                f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
+                f"({shortened(unfit)})"
             )
         return incompatible
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from ..modeling.folding import folded
 from ..structures import autocast, dtype_of
 from . import divergence
 
@@ -69,11 +70,17 @@ class SegmentationTrainer(SimpleTrainer):
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
-        scaled = dtype_of(precision, self._device_type) is torch.float16
+        self._dtype = dtype_of(precision, self._device_type)
+        scaled = self._dtype is torch.float16
         self._scaler = torch.amp.GradScaler(self._device_type, enabled=scaled)
         self._accumulate = accumulate
         self._log_period = log_period
         self._unlogged: list[_Iteration] = []
+
+    def train(self, start_iter: int, max_iter: int) -> None:
+        """Train; frozen layers are folded meanwhile."""
+        with folded(self.model, dtype=self._dtype, frozen_only=True):
+            super().train(start_iter, max_iter)
 
     def run_step(self) -> None:
         """One step of the optimizer.

@@ -14,6 +14,9 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
+from ..modeling.folding import folded
+from ..structures import PRECISIONS
+from .inference import inference_precision
 from .results import (
     MEAN,
     group_mean,
@@ -36,8 +39,8 @@ def evaluate_domains(
     """Run inference on every domain in turn; every process must call this.
 
     Args:
-        model: maps a batch of inputs to outputs. Put in eval mode while this runs; afterwards,
-            also after an error, every submodule is in the mode it was in.
+        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
+            afterwards, also after an error, every submodule is in the mode it was in.
         loaders: domain name to test loader, with a length.
         evaluators: domain name to its evaluator, or a list of them; the same names.
         source: name of the domain the model was trained on, or of several as `source_name` gives
@@ -57,7 +60,8 @@ def evaluate_domains(
     _check_names(loaders, evaluators, source)
     _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model):
+    dtype = PRECISIONS[inference_precision(model)]
+    with _modes_restored(model), folded(model, dtype=dtype):
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
-from ..structures import PatchGrid
+from ..modeling.folding import fold
+from ..structures import PRECISIONS, PatchGrid
 from .bank import StyleBank
 from .bank_header import BankHeader, joined_names
 from .checking import feature_fingerprint, whole_clip_fingerprint
@@ -89,6 +90,7 @@ class StyleMiner:
             restyled_layer=restyled_layer,
             attention_pool=True,
         ).to(memory_format=torch.channels_last)  # several times faster on CPUs
+        fold(self._backbone, dtype=PRECISIONS[pin.precision])
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
         self._grid = grid

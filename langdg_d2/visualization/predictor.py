@@ -24,6 +24,7 @@ from ..data import read_image, to_rgb
 from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
+from ..modeling.folding import fold
 from ..structures import autocast, dtype_of
 from .prediction import Prediction
 
@@ -38,7 +39,8 @@ class Predictor:
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
-            inference variants around it do; put into eval mode.
+            inference variants around it do; put into eval mode and folded with its weights as they
+            are. If these change later, other than by `load_state_dict`, build another predictor.
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
@@ -54,6 +56,7 @@ class Predictor:
         self.device = next(model.parameters()).device
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
+        fold(model, dtype=structures.PRECISIONS[self.precision])
 
     @classmethod
     def from_config(

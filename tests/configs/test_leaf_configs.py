@@ -171,7 +171,7 @@ def test_main_config_is_the_papers_recipe():
     cfg = LazyConfig.load(str(ROOT / "configs/langdg_gta5.py"))
     assert cfg.train.max_iter == 40_000
     assert cfg.dataloader.train.total_batch_size == 8
-    assert cfg.model.backbone.trainable == ["layer4.2"]
+    assert cfg.model.backbone.trainable == ["layer4.-1"]
     assert (cfg.optimizer.lr, cfg.optimizer.momentum, cfg.optimizer.weight_decay) == (
         0.1,
         0.9,
@@ -191,7 +191,7 @@ def test_main_config_is_the_papers_recipe():
 
 @pytest.mark.parametrize(
     ("source", "trainable", "classes"),
-    [("gta5", "layer4.2", "19"), ("synthia", "layer4.2", "16"), ("cityscapes", "layer4", "19")],
+    [("gta5", "layer4.-1", "19"), ("synthia", "layer4.-1", "16"), ("cityscapes", "layer4", "19")],
 )
 def test_each_source_is_scored_on_the_other_sets_with_the_layers_the_paper_trains(
     source, trainable, classes

@@ -66,9 +66,15 @@ def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
     StrictCheckpointer(model, str(tmp_path)).save("whole")
     StrictCheckpointer(model).load(str(tmp_path / "whole.pth"))
-    for broken in ({"1.weight": torch.zeros(1, 3)}, {"0.weight": torch.zeros(9, 9)}):
-        torch.save({"model": broken}, tmp_path / "broken.pth")
-        with pytest.raises(ValueError, match=r"does not fit the model: [34] weights .*'0\."):
+    deeper = model.state_dict() | {"2.weight": torch.zeros(1, 1)}
+    others = {
+        r"3 weights are .*\(0\.bias, 0\.weight, 1\.bias\)": {"1.weight": torch.zeros(1, 3)},
+        r"4 weights are .*, 1 more\)": {"0.weight": torch.zeros(9, 9)},
+        r"1 weights are .*\(2\.weight\)": deeper,
+    }
+    for message, weights in others.items():
+        torch.save({"model": weights}, tmp_path / "broken.pth")
+        with pytest.raises(ValueError, match=f"^use the config .*{message}"):
             StrictCheckpointer(model).load(str(tmp_path / "broken.pth"))
 
 

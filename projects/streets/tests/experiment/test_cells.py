@@ -67,7 +67,7 @@ def test_the_eight_are_all_combinations_of_three_parts(experiment: Experiment) -
     assert len({(cell.freeze, cell.augment, cell.mix) for cell in eight}) == len(eight) == 8
     for cell in eight:
         cfg = experiment.cell_config(cell, 1)
-        assert cfg.model.backbone.trainable == (["layer4.1"] if cell.freeze else _LAYERS)
+        assert cfg.model.backbone.trainable == (["layer4.-1"] if cell.freeze else _LAYERS)
         assert (cfg.styles.augmentation is None) == (cell.augment == "none" and not cell.mix)
         if cfg.styles.augmentation is not None:
             weights = instantiate(cfg.styles.augmentation.mixer.weights)
