@@ -20,6 +20,7 @@ _WHOLE = {
     "train.max_iter": 1,
     "train.accumulate": 1,
     "train.eval_period": 0,
+    "train.best_period": 0,
     "train.log_period": 1,
     "train.checkpointer.period": 1,
     "dataloader.train.total_batch_size": 1,
