@@ -21,6 +21,7 @@ _WHOLE = {
     "train.max_iter": 1,
     "train.accumulate": 1,
     "train.eval_period": 0,
+    "train.best_period": 0,
     "train.log_period": 1,
     "train.checkpointer.period": 1,
     "dataloader.train.total_batch_size": 1,
@@ -95,8 +96,7 @@ def _require_places(cfg: DictConfig) -> None:
     folder, bank = cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank")
     if not isinstance(folder, str) or not folder:
         raise ValueError(f"train.output_dir is {folder!r}, expected the name of a folder")
-    if "://" not in folder:  # on this machine
-        require_writable(Path(folder))
+    require_writable(Path(folder))
     if bank is not None and not Path(bank).is_file():
         if Path(bank).is_dir():
             raise ValueError(f"styles.bank '{bank}' is a folder, expected the name of a file")

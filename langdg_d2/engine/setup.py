@@ -17,6 +17,7 @@ from .config_files import load_config
 from .host import prepare_host
 from .placement import place
 from .randomness import seed_weights
+from .told_errors import escape_unprintable
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ def _begin_log(output_dir: str) -> None:
     setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
     # As `default_setup` calls it: arguments written otherwise would add the same handlers again.
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
-    setup_logger(output_dir, distributed_rank=rank)
+    for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
+        escape_unprintable(getattr(handler, "stream", None))  # of the file, which all three share
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
