@@ -65,6 +65,12 @@ class TestMapper:
         self.augmentations = T.AugmentationList(list(augmentations))
 
     def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
+        if "sem_seg_file_name" not in dataset_dict:
+            inputs = T.AugInput(read_rgb(dataset_dict["file_name"]))
+            self.augmentations(inputs)
+            height, width = inputs.image.shape[:2]
+            image = torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))
+            return dataset_dict | {"image": image, "height": height, "width": width}
         packed = _read_augmented(dataset_dict, self.augmentations)
         height, width = packed["sem_seg"].shape
         return packed | {"height": height, "width": width}

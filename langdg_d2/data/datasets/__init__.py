@@ -2,7 +2,8 @@
 
 from .builtin import datasets_root, register_all
 from .pairing import DatasetError
+from .unlabelled import image_folder
 
 register_all()
 
-__all__ = ["DatasetError", "datasets_root"]
+__all__ = ["DatasetError", "datasets_root", "image_folder"]
