@@ -62,7 +62,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         paths = [Path(record["file_name"]) for record in self._dataset]
         folder = os.path.commonpath([path.parent for path in paths])
         names = "\n".join(path.relative_to(folder).as_posix() for path in paths)
-        digest = hashlib.sha256(names.encode()).hexdigest()[:_DIGITS]
+        digest = hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
         return f"{len(paths)} images, {digest}"
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from detectron2.utils.file_io import PathManager
 from torch import nn
 
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
+from ..structures import LabelSpace
 from ..structures.files import remove_unfinished, replacing, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -21,8 +22,25 @@ class StrictCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
-    nothing damaged. What it writes is whole or not there, whatever interrupts it.
+    nothing damaged. What it writes is whole or not there, whatever interrupts it. It keeps the
+    model's classes, where it has some.
+
+    Args:
+        model: to save and load.
+        save_dir: folder of checkpoints.
+        same_classes: refuse checkpoints of classes with other names, where they tell.
+        options: of Detectron2's checkpointer.
+
+    Attributes:
+        classes: those of the file loaded last; None where it does not tell.
     """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str = "", *, same_classes: bool = True, **options: Any
+    ) -> None:
+        super().__init__(model, save_dir, **options)
+        self._same_classes = same_classes
+        self.classes: LabelSpace | None = None
 
     def start(self, path: str, *, resume: bool) -> int:
         """Load what a run begins with; returns its first iteration.
@@ -35,6 +53,7 @@ class StrictCheckpointer(DetectionCheckpointer):
             ValueError: if the earlier run is to go on, but the checkpoint holds its weights alone.
         """
         resumed = resume and self.has_checkpoint()
+        self._same_classes &= resumed  # training may go on to other classes
         if path:
             self.load(path, checkpointables=None if resumed else [])
         if resumed and "trainer" not in self._parts:
@@ -54,12 +73,15 @@ class StrictCheckpointer(DetectionCheckpointer):
         """
         if not self.save_dir or not self.save_to_disk:
             return
-        states = {key: part.state_dict() for key, part in self.checkpointables.items()}
+        states: dict[str, Any] = {"model": self.model.state_dict()}
+        if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
+            states["classes"] = classes.plain()
+        states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
         try:
             with replacing(path) as file:
-                torch.save({"model": self.model.state_dict(), **states, **kwargs}, file)
+                torch.save({**states, **kwargs}, file)
             self.tag_last_checkpoint(path.name)
         except (OSError, RuntimeError) as error:
             # torch puts an error of its own in the place of the file's.
@@ -79,9 +101,11 @@ class StrictCheckpointer(DetectionCheckpointer):
         self._file = filename  # that weights come from, for errors
         checkpoint = read_checkpoint(filename)
         self._parts = set(checkpoint)
+        self.classes = _classes_of(checkpoint, filename)
         return checkpoint
 
     def _load_model(self, checkpoint: Any) -> Any:
+        self._check_classes()
         incompatible = super()._load_model(checkpoint)
         misshapen = (key for key, *_ in incompatible.incorrect_shapes)
         unfit = sorted({*incompatible.missing_keys, *misshapen})
@@ -92,6 +116,29 @@ class StrictCheckpointer(DetectionCheckpointer):
                 "config it was trained with"
             )
         return incompatible
+
+    def _check_classes(self) -> None:
+        ours = getattr(self.model, "classes", None)
+        if self.classes is None or ours is None or self.classes.names == ours.names:
+            return
+        theirs = self.classes
+        differ = (
+            f"checkpoint '{self._file}' has {len(theirs)} classes ({', '.join(theirs.names)}), "
+            f"model.classes of the config {len(ours)} ({', '.join(ours.names)})"
+        )
+        if self._same_classes:
+            raise ValueError(f"{differ}: use the config it was trained with")
+        logger.warning("%s", differ)
+
+
+def _classes_of(checkpoint: dict[str, Any], filename: str) -> LabelSpace | None:
+    stored = checkpoint.get("classes")
+    if stored is None:
+        return None
+    try:
+        return LabelSpace(**stored)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"'{filename}': its classes cannot be read: {error}") from error
 
 
 class PeriodicCheckpointer(hooks.PeriodicCheckpointer):

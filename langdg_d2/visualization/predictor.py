@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from .. import structures
 from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
-from ..structures import autocast, dtype_of
+from ..structures import LabelSpace, autocast, dtype_of
 from .images import read_image, to_rgb
 from .prediction import Prediction
 
@@ -38,11 +38,12 @@ class Predictor:
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
-            inference variants around it do; put into eval mode.
+            inference variants around it do; put into eval mode. Knows its `classes`.
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
     Attributes:
+        classes: of the model, with their names and colours.
         least_side: height and width in pixels that images need at least.
 
     Raises:
@@ -54,6 +55,8 @@ class Predictor:
         self.device = next(model.parameters()).device
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
+        *_, network = unwrapped(model)
+        self.classes = cast("LabelSpace", network.classes)
 
     @classmethod
     def from_config(
@@ -88,7 +91,9 @@ class Predictor:
             memory_format=cfg.train.memory_format,
             compiler=cfg.train.compiler,
         )
-        StrictCheckpointer(model).load(checkpoint)
+        checkpointer = StrictCheckpointer(model, same_classes=False)
+        checkpointer.load(checkpoint)
+        model.classes = checkpointer.classes or model.classes
         # The precision is chosen here, not by the config.
         inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})
         return cls(model=inference, precision=precision)
@@ -229,7 +234,8 @@ def load_predictors(
         settings: further arguments of `Predictor.from_config`.
 
     Raises:
-        ValueError: if there are not as many different names as checkpoints, or as many configs.
+        ValueError: if there are not as many different names as checkpoints, or as many configs; if
+            the checkpoints have other classes, which one legend could not name.
     """
     if len(config_files) == 1:
         config_files = [*config_files] * len(checkpoints)
@@ -239,10 +245,23 @@ def load_predictors(
             f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
             "no two alike"
         )
-    return {
+    predictors = {
         name: Predictor.from_config(config, checkpoint, **settings)
         for name, config, checkpoint in zip(names, config_files, checkpoints, strict=True)
     }
+    (first, one), *others = predictors.items()
+    for name, other in others:
+        if other.classes.names != one.classes.names:
+            raise ValueError(
+                f"'{first}' and '{name}' have other classes, {_listed(one)} and {_listed(other)}: "
+                "show them one at a time"
+            )
+    return predictors
+
+
+def _listed(predictor: Predictor) -> str:
+    first, rest = predictor.classes.names[:3], len(predictor.classes) - 3
+    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:

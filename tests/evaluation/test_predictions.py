@@ -16,7 +16,7 @@ from detectron2.data.samplers import InferenceSampler
 from PIL import Image
 
 from langdg_d2.evaluation import PredictionWriter
-from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
 
 DATASET = "test_prediction_writer"
@@ -40,8 +40,20 @@ def classes_of(index: int) -> torch.Tensor:
     return torch.arange(19).roll(index).reshape(1, 19).repeat(2, 1)
 
 
+def make_writer(
+    output_dir: Path | str, encoding: str | None, classes: LabelSpace = CITYSCAPES_19, **how: str
+) -> PredictionWriter:
+    return PredictionWriter(
+        output_dir=str(output_dir),
+        dataset_name=DATASET,
+        encoding=encoding,
+        classes=classes,
+        **how,
+    )
+
+
 def save(output_dir: Path, encoding: str, indices: list[int]) -> None:
-    writer = PredictionWriter(output_dir=str(output_dir), dataset_name=DATASET, encoding=encoding)
+    writer = make_writer(output_dir, encoding)
     writer.reset()
     for k in indices:
         writer.process([{"file_name": FILES[k]}], [{"sem_seg": classes_of(k)}])
@@ -78,7 +90,7 @@ def test_train_ids_and_colours(tmp_path: Path) -> None:
 
 def test_logits_are_saved_as_their_classes(tmp_path: Path) -> None:
     logits = torch.nn.functional.one_hot(classes_of(2), 19).permute(2, 0, 1).float()
-    writer = PredictionWriter(output_dir=str(tmp_path), dataset_name=DATASET, encoding="train_ids")
+    writer = make_writer(tmp_path, "train_ids")
     writer.process([{"file_name": FILES[0]}], [{"sem_seg": logits}])
     (saved,) = read(tmp_path).values()
     assert saved.tolist() == classes_of(2).tolist()
@@ -111,11 +123,11 @@ def test_conditions_with_equal_sequences_stay_apart(
 @pytest.mark.parametrize("encoding", ["trainids", "labelIds", ""])
 def test_unknown_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"expected one of \['train_ids', 'label_ids', 'color'\]"):
-        PredictionWriter(output_dir="x", dataset_name=DATASET, encoding=encoding)
+        make_writer("x", encoding)
 
 
 def test_foreign_images_and_classes_are_refused(tmp_path: Path) -> None:
-    writer = PredictionWriter(output_dir=str(tmp_path), dataset_name=DATASET, encoding="label_ids")
+    writer = make_writer(tmp_path, "label_ids")
     good = {"sem_seg": classes_of(0)}
     with pytest.raises(ValueError, match="'/other/a.png' is not below '/data/leftImg8bit/val'"):
         writer.process([{"file_name": "/other/a.png"}], [good])

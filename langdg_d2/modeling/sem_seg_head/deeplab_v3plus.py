@@ -46,6 +46,7 @@ class DeepLabV3PlusHead(nn.Module):
         norm: str,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.low_level = low_level
         self.high_level = high_level
         self.project = conv_norm_relu(
