@@ -56,6 +56,8 @@ class StrictCheckpointer(DetectionCheckpointer):
         self._same_classes &= resumed  # training may go on to other classes
         if path:
             self.load(path, checkpointables=None if resumed else [])
+            if difference := self._other_classes():
+                logger.warning("%s", difference)
         if resumed and "trainer" not in self._parts:
             raise ValueError(
                 f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
@@ -105,7 +107,8 @@ class StrictCheckpointer(DetectionCheckpointer):
         return checkpoint
 
     def _load_model(self, checkpoint: Any) -> Any:
-        self._check_classes()
+        if self._same_classes and (difference := self._other_classes()):
+            raise ValueError(f"{difference}: use the config it was trained with")
         incompatible = super()._load_model(checkpoint)
         misshapen = (key for key, *_ in incompatible.incorrect_shapes)
         unfit = sorted({*incompatible.missing_keys, *misshapen})
@@ -117,18 +120,15 @@ class StrictCheckpointer(DetectionCheckpointer):
             )
         return incompatible
 
-    def _check_classes(self) -> None:
-        ours = getattr(self.model, "classes", None)
-        if self.classes is None or ours is None or self.classes.names == ours.names:
-            return
-        theirs = self.classes
-        differ = (
+    def _other_classes(self) -> str:
+        """How the names of the file's classes differ from the model's; "" where they do not."""
+        ours, theirs = getattr(self.model, "classes", None), self.classes
+        if theirs is None or ours is None or theirs.names == ours.names:
+            return ""
+        return (
             f"checkpoint '{self._file}' has {len(theirs)} classes ({', '.join(theirs.names)}), "
             f"model.classes of the config {len(ours)} ({', '.join(ours.names)})"
         )
-        if self._same_classes:
-            raise ValueError(f"{differ}: use the config it was trained with")
-        logger.warning("%s", differ)
 
 
 def _classes_of(checkpoint: dict[str, Any], filename: str) -> LabelSpace | None:

@@ -3,6 +3,7 @@
 from langdg_d2.visualization import Predictor
 predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
 prediction = predictor("street.png")
+picture = predictor.draw(prediction)
 """
 
 import math
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import torch
 from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from .. import structures
@@ -25,9 +27,11 @@ from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from ..structures import LabelSpace, autocast, dtype_of
 from .images import read_image, to_rgb
+from .palettes import palette_named
+from .panels import draw_panels
 from .prediction import Prediction
 
-ImageLike = str | os.PathLike[str] | npt.NDArray[Any]
+ImageLike = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image
 
 PRECISIONS = ("auto", *structures.PRECISIONS)
 _FAILURES = (ValueError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
@@ -115,8 +119,8 @@ class Predictor:
         inference in windows keeps small. A prediction itself takes 12 bytes a pixel.
 
         Args:
-            images: file name or array, as `read_image` and `to_rgb` take them, or a list or tuple
-                of those.
+            images: file name, array or image of Pillow, as `read_image` and `to_rgb` take
+                them, or a list or tuple of those.
 
         Returns:
             Prediction of the image, or a list of them in the images' order.
@@ -129,6 +133,29 @@ class Predictor:
         if isinstance(images, list | tuple):
             return self._predict([_load(image) for image in images])
         return self._predict([_load(images)])[0]
+
+    def draw(
+        self,
+        prediction: Prediction,
+        *,
+        views: Sequence[str] = ("overlay",),
+        palette: str = "classes",
+    ) -> npt.NDArray[np.uint8]:
+        """A picture of a prediction, with a legend of the classes in it.
+
+        Args:
+            prediction: of this model.
+            views: of `VIEWS`.
+            palette: of `palettes_for` the model's classes.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+
+        Raises:
+            ValueError: for an unknown view or palette.
+        """
+        colors = palette_named(palette, self.classes)
+        return draw_panels({"": prediction}, views=views, palette=colors)
 
     def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
         of_size: dict[tuple[int, ...], list[int]] = {}
@@ -265,7 +292,21 @@ def _listed(predictor: Predictor) -> str:
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
+    if isinstance(image, Image.Image):
+        return to_rgb(_of_pillow(image))
     return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
+
+
+def _of_pillow(image: Image.Image) -> npt.NDArray[Any]:
+    """Pixels of an opened image as a viewer shows it, such as `to_rgb` takes."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow itself would cut what is above 255
+        return np.array(image).astype(np.uint16)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"image of Pillow's mode '{image.mode}', expected 8 or 16 bits: convert it first"
+        )
+    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 def _least_side(model: nn.Module) -> int:

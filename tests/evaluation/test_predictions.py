@@ -156,3 +156,43 @@ def save_share(args: Namespace) -> None:
     share = list(InferenceSampler(len(FILES)))
     save(Path(args.output_dir), "label_ids", share)
     (Path(args.output_dir) / f"{os.getpid()}.json").write_text(json.dumps(share))
+
+
+def test_own_classes_are_written_with_their_own_numbers_and_colours(tmp_path: Path) -> None:
+    own = LabelSpace(["a", "b", "c"], ids=[200, 7, 255])
+    for encoding in ("label_ids", "color"):
+        writer = make_writer(tmp_path / encoding, encoding, own)
+        writer.process([{"file_name": FILES[0]}], [{"sem_seg": torch.tensor([[0, 1, 2]])}])
+    (ids,), (colors,) = (read(tmp_path / name).values() for name in ("label_ids", "color"))
+    assert ids.tolist() == [[200, 7, 255]]
+    assert [tuple(color) for color in colors[0].tolist()] == list(own.colors)
+
+
+@pytest.mark.parametrize(("ids", "message"), [(None, "that have none"), ([3, 256], "the id 256")])
+def test_label_ids_that_no_file_holds_are_refused(ids: list[int] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"{message}.*model\.classes\.ids.*'train_ids'"):
+        make_writer("x", "label_ids", LabelSpace(["a", "b"], ids=ids))
+
+
+def test_logits_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
+    logits = torch.full((19, 2, 2), float("nan"))
+    with pytest.raises(ValueError, match=r"ulm_000000_000019_leftImg8bit\.png: .*not finite"):
+        make_writer(tmp_path, "train_ids").process([{"file_name": FILES[0]}], [{"sem_seg": logits}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_written_as_it_lies_and_no_file_twice(tmp_path: Path) -> None:
+    writer = make_writer(tmp_path, "train_ids", root="/pictures")
+    for name in ("/pictures/a/x.jpg", "/pictures/x.jpg"):
+        writer.process([{"file_name": name}], [{"sem_seg": classes_of(0)}])
+    assert sorted(read(tmp_path)) == ["a/x.png", "x.png"]
+    with pytest.raises(ValueError, match=r"'/pictures/x\.bmp' and '/pictures/x\.jpg' would share"):
+        writer.process([{"file_name": "/pictures/x.bmp"}], [{"sem_seg": classes_of(0)}])
+
+
+def test_one_line_says_what_was_written_and_where(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        save(tmp_path, "label_ids", [0, 1])
+    assert caplog.messages == [f"{DATASET}: 2 predictions as 'label_ids' in '{tmp_path}/{DATASET}'"]
