@@ -48,6 +48,7 @@ model = L(LangDGSegmentor)(
     pixel_mean=constants["pixel_mean"],
     pixel_std=constants["pixel_std"],
     # The classes wherever they are named, drawn or written; `sem_seg_head.num_classes` is their
-    # number. Of classes of one's own only the names are needed; `ids` are for "label_ids" files.
+    # number. For others: `model.classes.update(names=[...], colors=None, ids=None)`. Colours are
+    # generated then; ids are the numbers in prediction files of "label_ids".
     classes=L(LabelSpace)(**CITYSCAPES_19.plain()),
 )
