@@ -77,7 +77,8 @@ def pictures(
     source: FrameSource, *, predictors: Mapping[str, Predictor], args: argparse.Namespace
 ) -> Iterator[tuple[str, Image]]:
     """Names and pictures of a source, drawn as the command says."""
-    palette, is_clip = palette_named(args.palette), source.rate is not None
+    classes = next(iter(predictors.values())).classes
+    palette, is_clip = palette_named(args.palette, classes), source.rate is not None
     frames = predict_frames(
         source,
         predictors,

@@ -7,9 +7,9 @@
         --checkpoint model_final.pth --output exported --format onnx --result classes
 
 Formats are `onnx` and `pt2`, of `torch.export`. The files take `images`, (N, 3, H, W) uint8 RGB of
-any number, height and width, normalise them themselves and give `logits`, (N, 19, H, W) float32,
-or `classes`, (N, H, W) uint8 train ids. Names and colours of the classes and all of this are in
-their metadata. They see whole images once; other `evaluation.inference` is refused.
+any number, height and width, normalise them themselves and give `logits`, (N, classes, H, W)
+float32, or `classes`, (N, H, W) uint8 train ids. Names and colours of the classes and all of this
+are in their metadata. They see whole images once; other `evaluation.inference` is refused.
 
 Every file is opened again and run beside the model on the CPU. If they differ by more than
 rounding, the exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
@@ -33,7 +33,6 @@ from langdg_d2.export import (
     publish,
     require_formats,
 )
-from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.structures.files import require_writable
 
 SIZES = ((256, 512), (250, 333), (211, 97))
@@ -78,7 +77,6 @@ def export(args: argparse.Namespace) -> list[Path]:
     metadata = describe(
         model,
         result=args.result,
-        label_space=CITYSCAPES_19,
         config_file=args.config_file,
         checkpoint=args.checkpoint,
     )

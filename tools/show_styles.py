@@ -17,6 +17,7 @@ from pathlib import Path
 from detectron2.config import instantiate
 
 from langdg_d2.engine import load_config, told_errors
+from langdg_d2.structures import classes_named
 from langdg_d2.structures.files import require_writable
 from langdg_d2.styles import StyleBank
 from langdg_d2.visualization.palettes import PALETTES, palette_named
@@ -46,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("bank", metavar="BANK", help="file of tools/mine_styles.py or tools/train_net.py")
     add("--output", type=Path, required=True, metavar="FOLDER", help="for styles.html and pictures")
     add("--projection", choices=METHODS, default="pca", help="tsne and umap need packages [pca]")
-    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
+    add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
     add("--config-file", metavar="FILE", help="look for the nearest patches in its source set")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     add("--styles", nargs="+", type=style_number, metavar="N", help="from 0, or all")
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bank,
             args.output,
             name=Path(args.bank).name,
-            palette=palette_named(args.palette),
+            palette=palette_named(args.palette, classes_named(bank.header.class_names)),
             projection=args.projection,
             neighbors=nearest(bank, args) if args.config_file and len(bank) else (),
             own_class=not args.any_class,

@@ -18,7 +18,7 @@ from langdg_d2.evaluation import (
     summary_csv,
     summary_markdown,
 )
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.structures.files import write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.output is None:
             print(summary_markdown(summary), end="")
             return
-        write_atomically(args.output, summary_markdown(summary).encode())
-        write_atomically(args.output.with_suffix(".csv"), summary_csv(summary).encode())
+        write_text(args.output, summary_markdown(summary))
+        write_text(args.output.with_suffix(".csv"), summary_csv(summary))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from math import gcd
 
 from detectron2.config import instantiate
 from detectron2.engine import default_argument_parser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
@@ -24,20 +24,21 @@ from langdg_d2.modeling import training_summary
 from langdg_d2.styles import ensure_bank
 
 
-def targets(cfg: DictConfig) -> tuple[dict[str, Iterable], dict[str, list]]:
-    """Loaders and evaluators of the configured domains; what is wrong with them shows here."""
+def targets(cfg: DictConfig) -> tuple[dict[str, Iterable], dict[str, list], dict[str, str]]:
+    """Loaders and evaluators of the configured domains, and which are not the published sets."""
     settings = {k: cfg.evaluation[k] for k in ("source", "groups", "published", "inference")}
     domains = cfg.evaluation.domains
     evaluation.check_settings(domains=domains, known=list(cfg.dataloader.test), **settings)
-    return (
-        {domain: instantiate(cfg.dataloader.test[domain]) for domain in domains},
-        {domain: list(instantiate(cfg.dataloader.evaluators[domain])) for domain in domains},
-    )
+    evaluators = {d: list(instantiate(cfg.dataloader.evaluators[d])) for d in domains}
+    evaluation.check_evaluators(evaluators, source=settings["source"], groups=settings["groups"])
+    loaders = {domain: instantiate(cfg.dataloader.test[domain]) for domain in domains}
+    names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
+    return loaders, evaluators, evaluation.incomplete_sets(names)
 
 
 def evaluate(
     cfg: DictConfig,
-    tested: tuple[dict[str, Iterable], dict[str, list]],
+    tested: tuple[dict[str, Iterable], dict[str, list], dict[str, str]],
     config_file: str,
     model: nn.Module,
     *,
@@ -45,27 +46,31 @@ def evaluate(
     styles: engine.StyleAugmentationHook | None,
 ) -> dict[str, dict[str, float]]:
     """Score the configured domains, write the benchmark tables, return the main figures."""
+    loaders, evaluators, sets = tested
     model = evaluation.build_inference(model, **cfg.evaluation.inference)
     run = evaluation.BenchmarkRun(
         protocol=evaluation.protocol_name(cfg.evaluation.protocol, **cfg.evaluation.corruption),
         inference=evaluation.inference_name(model),
         config_file=config_file,
         config=cfg,
+        sets=sets,
         weights=weights,
         seed=None if weights else cfg.train.seed,
         styles=styles.record() if styles else None,
         sections={"Styles": styles.report()} if styles else {},
         **{key: cfg.evaluation[key] for key in ("source", "groups", "published")},
     )
-    return evaluation.run_benchmark(model, *tested, run, cfg.train.output_dir)
+    return evaluation.run_benchmark(model, loaders, evaluators, run, cfg.train.output_dir)
 
 
 def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
     """What chooses the weights to keep: the score on the source's own validation set."""
     if not cfg.train.best_period:
         return None
-    if (source := cfg.evaluation.source) is None:
-        raise ValueError("train.best_period chooses on evaluation.source, which is null")
+    if not isinstance(source := cfg.evaluation.source, str):
+        raise ValueError(
+            f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
+        )
     loaders = {source: instantiate(cfg.dataloader.test[source])}
     scores = cfg.dataloader.evaluators[source][0]
     scores = {source: instantiate(scores.get("scores", scores))}  # without pictures

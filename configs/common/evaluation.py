@@ -19,12 +19,16 @@ def evaluation(source: str | list[str], targets: list[str], published: str | Non
         # pixels) that slide over the image, null for whole images; and the precision of
         # convolutions and products, "float32", "bfloat16", or "float16" on GPUs.
         inference=dict(scales=[1.0], flip=False, window=None, stride=None, precision="float32"),
-        # Classes to average over: "19", "16" (those of SYNTHIA) or "13".
-        classes="19",
+        # Classes to average over: names, or of the Cityscapes classes "16" (those of SYNTHIA) or
+        # "13"; null for all.
+        classes=None,
         # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.
         predictions=None,
-        # Colours of the classes in pictures: "cityscapes" or "colorblind".
-        palette="cityscapes",
+        # Images of the domain "folder", which has no labels: only predictions of it are saved.
+        folder=None,
+        # Colours in pictures: "classes" for those of model.classes, "colorblind" for colours of the
+        # Cityscapes classes that are safe for colour-blind eyes.
+        palette="classes",
         # Means of several domains beside the mean of all unseen targets.
         groups=dict(acdc=ACDC),
         # Published figures to set beside ours, by name; null for none.

@@ -17,8 +17,6 @@ from langdg_d2.styles import (
     mine_source,
 )
 
-from .constants import constants
-
 styles = dict(
     # Patches that an image is cut into; 1 x 1 gives whole-image styles.
     grid=L(PatchGrid)(rows=3, cols=3),
@@ -38,11 +36,11 @@ styles = dict(
             restyled_layer="${model.backbone.restyled_layer}",
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
-                class_names=constants["class_names"],
+                class_names="${model.classes.names}",
                 # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a JSON
                 # list; or the texts themselves, [driving at night].
                 style_prompts="art_styles",
-                ignore_label=constants["ignore_label"],
+                ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
             ),
             normalize=L(PixelNormalization)(mean="${model.pixel_mean}", std="${model.pixel_std}"),
@@ -103,8 +101,8 @@ styles = dict(
                     settings="${styles.mining.settings}",
                 ),
                 grid="${styles.grid}",
-                class_names=constants["class_names"],
-                ignore_label=constants["ignore_label"],
+                class_names="${model.classes.names}",
+                ignore_label="${model.classes.ignore_label}",
             ),
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),

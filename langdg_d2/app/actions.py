@@ -98,7 +98,8 @@ class Actions:
             return ShownPrediction(parts.NOTHING)
         try:
             upload = Upload(path=Path(file), limits=self.limits)
-            predictor, colors = self.predictors[model], palette_named(palette)
+            predictor = self.predictors[model]
+            colors = palette_named(palette, predictor.classes)
             if upload.is_clip:
                 return _predict_clip(upload, predictor, colors, report)
             return _predict_image(upload, predictor, colors)
@@ -133,15 +134,17 @@ class Actions:
                 raise ValueError("there is no image yet; drop one into the field at the left")
             start = time.perf_counter()
             upload = Upload(path=Path(file), limits=self.limits)
+            predictor = self.predictors[model]
             result = self.styles(
                 upload.first(),
-                self.predictors[model].model,
+                predictor.model,
                 prompt=prompt,
                 steps=int(steps),
                 own_share=own_share,
                 name_classes=name_classes,
             )
-            return _show_styles(result, palette_named(palette), _finished(start, upload))
+            colors = palette_named(palette, predictor.classes)
+            return _show_styles(result, colors, _finished(start, upload))
         except Exception as error:
             return ShownStyles(parts.problem(_explained(error, file)))
 

@@ -1,10 +1,11 @@
 """The page itself, in Gradio's terms: fields, tabs, and what happens when."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
-from ..visualization import PALETTES
+from ..visualization import Predictor, palettes_for
 from ..visualization.html import Markup, markup
 from .actions import Actions, ShownStyles
 from .parts import NOTHING
@@ -16,12 +17,12 @@ _FEW_STEPS = 20
 _CLEAN_UP = (600, 3600)  # seconds: how often, and of what age files of earlier visits go
 _WAITING = 16  # requests at most
 _ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
-_PALETTE_LABELS = {"cityscapes": "Cityscapes", "colorblind": "colour-blind safe"}
+_PALETTE_LABELS = {"classes": "of the classes", "colorblind": "colour-blind safe"}
 _TITLE = "Language-guided segmentation"
 _PROGRESS = gr.Progress()  # as a default argument it tells Gradio to show progress
 
 
-def build_page(actions: Actions, *, palette: str = "cityscapes") -> gr.Blocks:
+def build_page(actions: Actions, *, palette: str = "classes") -> gr.Blocks:
     """The page around the functions.
 
     Args:
@@ -34,7 +35,7 @@ def build_page(actions: Actions, *, palette: str = "cityscapes") -> gr.Blocks:
         gr.HTML(_header(), js_on_load=None)
         with gr.Row():
             with gr.Column(scale=1, min_width=240):
-                inputs = _inputs(list(actions.predictors), palette)
+                inputs = _inputs(actions.predictors, palette)
                 gr.HTML(_limits(actions.limits), js_on_load=None)
             with gr.Column(scale=4), gr.Tabs():
                 with gr.Tab("Predict", id="predict"):
@@ -45,9 +46,11 @@ def build_page(actions: Actions, *, palette: str = "cityscapes") -> gr.Blocks:
     return page
 
 
-def _inputs(models: list[str], palette: str) -> list[Any]:
+def _inputs(predictors: Mapping[str, Predictor], palette: str) -> list[Any]:
     """File, checkpoint and colours, which the tabs share."""
-    choices = [(_PALETTE_LABELS.get(name, name), name) for name in PALETTES]
+    models = list(predictors)
+    palettes = palettes_for(predictors[models[0]].classes)
+    choices = [(_PALETTE_LABELS[name], name) for name in palettes]
     return [
         gr.File(label="Image or clip", height=150, elem_id="file"),
         gr.Radio(models, value=models[0], label="Checkpoint", elem_id="checkpoint"),

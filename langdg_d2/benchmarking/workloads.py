@@ -134,7 +134,7 @@ def _mixer(cfg: DictConfig, model: LangDGSegmentor) -> PatchStyleMixer:
     grid: PatchGrid = instantiate(cfg.styles.grid)
     known = {
         "class_names": list(cfg.styles.mining.miner.prompts.class_names),
-        "ignore_label": cfg.model.ignore_label,
+        "ignore_label": cfg.model.classes.ignore_label,
     }
     bank = random_bank(model.backbone, grid=grid, **known)
     styles = BankStyles(bank=bank, grid=grid, **known)

@@ -36,7 +36,7 @@ __all__ = [
     "evaluation_loader",
     "image_folder",
     "read_image",
-    "to_rgb",
     "source_dataset",
+    "to_rgb",
     "training_loader",
 ]

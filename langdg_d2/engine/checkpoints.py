@@ -17,6 +17,7 @@ from torch import nn
 
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened
+from ..structures import LabelSpace
 from ..structures.files import remove_unfinished, replacing, write_atomically
 from .resuming import RunSettings
 
@@ -27,8 +28,25 @@ class StrictCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
-    nothing damaged. What it writes is whole or not there, whatever interrupts it.
+    nothing damaged. What it writes is whole or not there, whatever interrupts it. It keeps the
+    model's classes, where it has some.
+
+    Args:
+        model: to save and load.
+        save_dir: folder of checkpoints.
+        same_classes: refuse checkpoints of classes with other names, where they tell.
+        options: of Detectron2's checkpointer.
+
+    Attributes:
+        classes: those of the file loaded last; None where it does not tell.
     """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str = "", *, same_classes: bool = True, **options: Any
+    ) -> None:
+        super().__init__(model, save_dir, **options)
+        self._same_classes = same_classes
+        self.classes: LabelSpace | None = None
 
     def start(self, path: str, *, resume: bool) -> int:
         """Load what a run begins with; returns its first iteration.
@@ -37,8 +55,11 @@ class StrictCheckpointer(DetectionCheckpointer):
             path: of `starting_checkpoint`; "" loads nothing.
             resume: go on with the run that the file is of, see `starting_checkpoint`.
         """
+        self._same_classes &= resume  # training may go on to other classes
         if path:
             self.load(path, checkpointables=None if resume else [])
+            if difference := self._other_classes():
+                logger.warning("%s", difference)
         if self.save_dir and self.save_to_disk:
             remove_unfinished(Path(self.save_dir), "*.pth", "last_checkpoint")
         return self.checkpointables["trainer"].iter + 1 if resume else 0
@@ -51,12 +72,15 @@ class StrictCheckpointer(DetectionCheckpointer):
         """
         if not self.save_dir or not self.save_to_disk:
             return
-        states = {key: part.state_dict() for key, part in self.checkpointables.items()}
+        states: dict[str, Any] = {"model": self.model.state_dict()}
+        if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
+            states["classes"] = classes.plain()
+        states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
         try:
             with replacing(path) as file:
-                torch.save({"model": self.model.state_dict(), **states, **kwargs}, file)
+                torch.save({**states, **kwargs}, file)
             self.tag_last_checkpoint(path.name)
         except (OSError, RuntimeError) as error:
             # torch puts an error of its own in the place of the file's.
@@ -74,9 +98,13 @@ class StrictCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> Any:
         self._file = filename  # that weights come from, for errors
-        return read_checkpoint(filename)
+        checkpoint = read_checkpoint(filename)
+        self.classes = _classes_of(checkpoint, filename)
+        return checkpoint
 
     def _load_model(self, checkpoint: Any) -> Any:
+        if self._same_classes and (difference := self._other_classes()):
+            raise ValueError(f"{difference}: use the config it was trained with")
         incompatible = super()._load_model(checkpoint)
         misshapen = (key for key, *_ in incompatible.incorrect_shapes)
         unfit = sorted({*incompatible.missing_keys, *incompatible.unexpected_keys, *misshapen})
@@ -87,6 +115,26 @@ class StrictCheckpointer(DetectionCheckpointer):
                 f"({shortened(unfit)})"
             )
         return incompatible
+
+    def _other_classes(self) -> str:
+        """How the names of the file's classes differ from the model's; "" where they do not."""
+        ours, theirs = getattr(self.model, "classes", None), self.classes
+        if theirs is None or ours is None or theirs.names == ours.names:
+            return ""
+        return (
+            f"checkpoint '{self._file}' has {len(theirs)} classes ({', '.join(theirs.names)}), "
+            f"model.classes of the config {len(ours)} ({', '.join(ours.names)})"
+        )
+
+
+def _classes_of(checkpoint: dict[str, Any], filename: str) -> LabelSpace | None:
+    stored = checkpoint.get("classes")
+    if stored is None:
+        return None
+    try:
+        return LabelSpace(**stored)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"'{filename}': its classes cannot be read: {error}") from error
 
 
 class PeriodicCheckpointer(hooks.PeriodicCheckpointer):

@@ -1,6 +1,7 @@
 """Scores of semantic segmentation, on one data set and over many domains."""
 
 from .benchmark import run_benchmark, write_benchmark
+from .completeness import incomplete_sets
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
 from .evaluator import StreamingSemSegEvaluator
@@ -14,7 +15,7 @@ from .provenance import plain_data
 from .published import published_figures, published_names
 from .record import BenchmarkRun
 from .results import headline_figures
-from .settings import check_settings
+from .settings import check_evaluators, check_settings
 from .sliding_window import SlidingWindowInference
 from .summary import (
     BenchmarkFileError,
@@ -34,9 +35,11 @@ __all__ = [
     "SlidingWindowInference",
     "StreamingSemSegEvaluator",
     "build_inference",
+    "check_evaluators",
     "check_settings",
     "evaluate_domains",
     "headline_figures",
+    "incomplete_sets",
     "inference_name",
     "plain_data",
     "predicted_classes",

@@ -16,7 +16,7 @@ from typing import Any
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from ..structures.files import write_atomically
+from ..structures.files import write_text
 from .details import DETAILS, IMAGES, Details, collect_details, details_json
 from .markdown import benchmark_markdown
 from .multi_domain import evaluate_domains
@@ -46,6 +46,8 @@ def run_benchmark(
 ) -> dict[str, dict[str, float]]:
     """Score a model on all domains and write the benchmark files; every process must call this.
 
+    Where no domain has scores, as with test sets alone, nothing is written.
+
     Args: those of `evaluate_domains`, which takes source and groups from `run`, and of
     `write_benchmark`.
 
@@ -54,10 +56,15 @@ def run_benchmark(
     """
     source = source_name([name for name in source_domains(run.source) if name in loaders]) or None
     results = evaluate_domains(model, loaders, evaluators, source=source, groups=run.groups)
-    if comm.is_main_process():
+    if comm.is_main_process() and results:
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         dated = replace(run, date=date)
-        write_benchmark(results, dated, output_dir, details=collect_details(evaluators))
+        details = {
+            domain: found
+            for domain, found in collect_details(evaluators).items()
+            if domain in results
+        }
+        write_benchmark(results, dated, output_dir, details=details)
     return headline_figures(results)
 
 
@@ -72,7 +79,7 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
     domains = ordered_domains(results, run.source)
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}
     metrics = [key for key in union(tables.values()) if not key.startswith(CLASS_ACCURACY)]
-    header = ["domain", "source", "protocol", "inference", "scored_classes", *metrics]
+    header = ["domain", "source", "protocol", "inference", "scored_classes", "data_set", *metrics]
     return csv_text(
         header,
         [
@@ -82,6 +89,7 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
                 run.protocol,
                 run.inference,
                 scored_classes(table),
+                run.sets.get(domain, ""),
                 *(csv_number(table.get(metric)) for metric in metrics),
             ]
             for domain, table in tables.items()
@@ -140,7 +148,7 @@ def write_benchmark(
     directory = Path(output_dir)
     for name, text in texts.items():
         if text is not None:
-            write_atomically(directory / name, text.encode())
+            write_text(directory / name, text)
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)

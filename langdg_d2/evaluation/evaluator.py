@@ -13,7 +13,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import Tensor
 
-from ..structures import CLASS_SUBSETS
+from ..structures import class_subsets
 from . import confusion
 from .confusion import ConfusionMatrix
 from .image_scores import (
@@ -48,10 +48,10 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             dataset_name: only named in the log.
             class_names: name of every train id, in order.
             ignore_label: ground-truth value that is not scored.
-            scored_classes: names to score, or the name of one of `CLASS_SUBSETS`, such as "16"
-                (or 16) for those that SYNTHIA shares with Cityscapes; all if None. Pixels of the
-                others still count as errors of a scored class that was predicted there, as the
-                field does it.
+            scored_classes: names to score, or of the Cityscapes classes the name of one of
+                `CLASS_SUBSETS`, such as "16" (or 16) for those that SYNTHIA has; all if None.
+                Pixels of the others still count as errors of a scored class that was predicted
+                there, as the field does it.
 
         Raises:
             ValueError: if a scored class or subset is unknown, or a class given twice.
@@ -63,7 +63,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         scored = {self._class_names[k] for k in self._scored}
         self._subsets = {
             subset: [self._class_names.index(name) for name in names]
-            for subset, names in CLASS_SUBSETS.items()
+            for subset, names in class_subsets(self._class_names).items()
             if set(names) <= scored and set(names) < set(class_names)
         }
         self.reset()
@@ -88,7 +88,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
         Raises:
             ValueError: if ground truth is missing, or does not fit the output in size or
-                values; names the file.
+                values, or if logits are not finite; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
             self.score(image, output["sem_seg"])

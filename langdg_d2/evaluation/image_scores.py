@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from detectron2.utils import comm
 from torch import Tensor
 
-from ..structures import CLASS_SUBSETS
+from ..structures import class_subsets
 from .confusion import ConfusionMatrix, mean_iou_detectron2, pixel_accuracy
 
 
@@ -35,16 +36,33 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
         (H, W) integers.
 
     Raises:
-        ValueError: for any other number of axes.
+        ValueError: for any other number of axes, or if a logit is not finite.
     """
     if sem_seg.ndim == 2:
         return sem_seg
     if sem_seg.ndim == 3:
+        require_finite(sem_seg)
         return sem_seg.argmax(dim=0)
     raise ValueError(
         f"output 'sem_seg' has shape {tuple(sem_seg.shape)}, "
         "expected logits (K, H, W) or classes (H, W)"
     )
+
+
+def require_finite(logits: Tensor) -> None:
+    """Refuse logits that are not finite: the largest of them would be no prediction.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    # One number for all of them; in half precision the sum itself could overflow.
+    total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
+    if not total.isfinite():
+        raise ValueError(
+            "the model's logits are not finite: half precision may be too narrow for it, predict "
+            "with precision 'float32' or 'bfloat16' (evaluation.inference.precision); or its "
+            "weights are damaged"
+        )
 
 
 def count_image(
@@ -79,7 +97,7 @@ def count_image(
         if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
             raise ValueError(
                 f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
-                "make num_classes of the head and class_names agree"
+                "evaluate with the class names of the model"
             )
         counts.update(predicted_classes(sem_seg), image["sem_seg"])
     except ValueError as error:
@@ -120,8 +138,8 @@ def classes_to_score(
     """Train ids of the classes to score.
 
     Args:
-        scored_classes: names, or the name of one of `CLASS_SUBSETS`, such as "16" (or 16); all
-            if None.
+        scored_classes: names, or the name of one of their `class_subsets`, such as "16" (or 16);
+            all if None.
         class_names: name of every train id, in order.
 
     Raises:
@@ -130,12 +148,14 @@ def classes_to_score(
     if scored_classes is None:
         return list(range(len(class_names)))
     if isinstance(scored_classes, (str, int)):  # on command lines a subset's name is a number
-        if str(scored_classes) not in CLASS_SUBSETS:
+        subsets = class_subsets(class_names)
+        if str(scored_classes) not in subsets:
+            named = f"one of {list(subsets)}, " if subsets else ""
             raise ValueError(
-                f"scored_classes '{scored_classes}' is no class subset; expected one of "
-                f"{list(CLASS_SUBSETS)}, or a list of names"
+                f"scored_classes '{scored_classes}' is not a subset of these classes; expected "
+                f"{named}a list of names, or null for all"
             )
-        names = list(CLASS_SUBSETS[str(scored_classes)])
+        names = list(subsets[str(scored_classes)])
     else:
         names = list(scored_classes)
     unknown = [name for name in names if name not in class_names]

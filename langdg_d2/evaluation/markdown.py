@@ -26,6 +26,8 @@ from .results import (
 )
 
 MISSING = "\u2013"  # en dash
+_NOT_COMPARABLE = "not comparable"
+_MOST_NAMES = 3  # of classes in a cell
 # Headings.
 SCORES, PUBLISHED, PER_CLASS = "Scores", "Beside published figures", "IoU per class"
 
@@ -59,8 +61,9 @@ def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}
     labels = {domain: row_label(domain, run.source) for domain in domains}
 
-    overview = _rows(labels, run.protocol)
-    overview["classes"] = [scored_classes(table) for table in tables.values()]
+    whole_labels = {domain: row_label(domain, run.source, run.sets) for domain in domains}
+    overview = _rows(whole_labels, run.protocol)
+    overview["classes"] = [class_cell(scored_classes(table)) for table in tables.values()]
     overview |= _figures(tables, HEADLINES)
     if any(NUM_IMAGES in table for table in tables.values()):
         overview["images"] = [_number(table) for table in tables.values()]
@@ -76,6 +79,7 @@ def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
             protocol=run.protocol,
             inference=run.inference,
             source=run.source,
+            sets=run.sets,
         )
     sections[PER_CLASS] = _per_class(tables, labels, run.protocol)
     return sections
@@ -88,29 +92,39 @@ def published_section(
     protocol: str,
     inference: str,
     source: str | None,
+    sets: Mapping[str, str],
 ) -> str:
     """Our mean IoU (authors' convention) beside published figures, and what differs between them.
 
+    Of data sets that are not the published ones, and of means over them, no difference is given.
     The last row is the mean over the domains that both have, so that it compares like with like:
     the published one where these are all, else that of the published figures.
     """
     unseen = unseen_targets(results, source)
     shared = [d for d in unseen if d in published.figures]
     rows = {d: (_mean_iou(results[d], published), published.figures[d]) for d in shared}
+    other = {d for d in sets if d in rows}
     if published.mean is not None and set(published.targets) <= set(unseen):
         ours = _mean_iou(mean_over(results, published.targets), published)
-        rows[f"mean of {len(published.targets)} targets"] = (ours, published.mean)
+        mean = f"mean of {len(published.targets)} targets"
+        rows[mean] = (ours, published.mean)
+        other |= {mean} if any(d in sets for d in published.targets) else set()
     elif len(shared) > 1:
         ours = _mean_iou(mean_over(results, shared), published)
         theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
-        rows[f"mean of these {len(shared)}"] = (ours, theirs)
+        mean = f"mean of these {len(shared)}"
+        rows[mean] = (ours, theirs)
+        other |= {mean} if any(d in sets for d in shared) else set()
     table = markdown_table(
         {
             "domain": list(rows),
             "protocol": [protocol] * len(rows),
             "ours": [percent(ours) for ours, _ in rows.values()],
             "published": [percent(theirs) for _, theirs in rows.values()],
-            "difference": [signed(ours - theirs) for ours, theirs in rows.values()],
+            "difference": [
+                _NOT_COMPARABLE if row in other else signed(ours - theirs)
+                for row, (ours, theirs) in rows.items()
+            ],
         }
     )
     facts = (
@@ -123,12 +137,21 @@ def published_section(
         inference=plain_markdown(inference),
         source=source and plain_markdown(source),
     )
+    warnings += [
+        f"{plain_markdown(d)} is not the published set: {sets[d]}." for d in shared if d in sets
+    ]
     if missing := [d for d in published.targets if d not in results]:
         warnings.append(f"Published but not evaluated here: {', '.join(missing)}.")
     if any(math.isnan(ours) for ours, _ in rows.values()):
         warnings.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     body = table if rows else "None of the published targets was evaluated."
     return "\n\n".join([facts, *warnings, body])
+
+
+def class_cell(names: str) -> str:
+    """Classes for the cell of a table: their number, where there are many names."""
+    number = len(names.split(", "))
+    return names if number <= _MOST_NAMES else f"{number} classes"
 
 
 class Markdown(str):
@@ -141,7 +164,7 @@ def plain_markdown(text: object) -> Markdown:
     """Any text as one line that shows it, also inside a table; Markdown as it is."""
     if isinstance(text, Markdown):
         return text
-    line = " ".join(str(text).encode("utf-8", "replace").decode().split())
+    line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return Markdown(re.sub(r"([\\`*|<>\[\]])", r"\\\1", line))
 
 

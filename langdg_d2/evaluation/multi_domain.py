@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
 from detectron2.utils import comm
 from torch import nn
@@ -38,6 +39,9 @@ def evaluate_domains(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Run inference on every domain in turn; every process must call this.
 
+    Domains whose evaluators give no scores, as of test sets without labels, are left out of the
+    results. cuDNN does not time its convolutions anew for each size of images meanwhile.
+
     Args:
         model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
             afterwards, also after an error, every submodule is in the mode it was in.
@@ -61,12 +65,14 @@ def evaluate_domains(
     _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
     dtype = PRECISIONS[inference_precision(model)]
-    with _modes_restored(model), folded(model, dtype=dtype):
+    with _modes_restored(model), folded(model, dtype=dtype), _without_cudnn_benchmark():
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True
             with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
                 results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+    if comm.is_main_process():
+        results = {domain: tasks for domain, tasks in results.items() if tasks}
     targets = unseen_targets(results, source)
     for group, members in groups.items():
         if missing := [domain for domain in members if domain not in targets]:
@@ -105,6 +111,17 @@ def _check_groups(groups: Mapping[str, Sequence[str]]) -> None:
                 f"group '{group}' has the domains {list(members)}; expected one or more, "
                 "each named once"
             )
+
+
+@contextmanager
+def _without_cudnn_benchmark() -> Iterator[None]:
+    """Training's choice by speed pays for crops of one size only."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Predictions as PNG files, in the encodings that people and test servers read."""
 
 import io
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -11,49 +12,65 @@ import numpy as np
 import numpy.typing as npt
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from PIL import Image
 from torch import Tensor
 
-from ..structures import CITYSCAPES_19
+from ..structures import LabelSpace
 from ..structures.files import write_atomically
-from ..structures.label_space import CITYSCAPES_IDS
 from .image_scores import predicted_classes
 
-# Pixel value of every train id.
-_ENCODINGS = {
-    "train_ids": range(len(CITYSCAPES_19)),
-    "label_ids": CITYSCAPES_IDS,
-    "color": CITYSCAPES_19.colors,
-}
+ENCODINGS = ("train_ids", "label_ids", "color")
+_LARGEST_ID = 255  # of 8 bits
 
 
 class PredictionWriter(DatasetEvaluator):
-    """Saves the class map of every image while a model is evaluated.
+    """Saves the class map of every image while a model is evaluated; labels are not needed.
 
     A file has the image's own name and lies in the image's own folder (city, sequence) below
     `<output_dir>/<dataset_name>`, so that images of one name in different folders stay apart.
     These are the names that test servers look for. Cityscapes' takes "label_ids", one file per
-    image, whose name begins with `<city>_<sequence>_<frame>`; ACDC's takes "train_ids". Both want
-    the images' own size: use protocol "full", and a folder for each encoding.
+    image, whose name begins with `<city>_<sequence>_<frame>`; ACDC's and BDD100K's take
+    "train_ids". All want the images' own size: use protocol "full".
     """
 
-    def __init__(self, *, output_dir: str, dataset_name: str, encoding: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        output_dir: str,
+        dataset_name: str,
+        encoding: str | None,
+        classes: LabelSpace,
+        root: str | None = None,
+    ) -> None:
         """
         Args:
             output_dir: folder of the files, created when the first is written.
             dataset_name: data set of the images, as registered in Detectron2.
-            encoding: "train_ids" (0..18, 8 bit), "label_ids" (Cityscapes' own numbers, 8 bit) or
-                "color" (RGB); None saves nothing.
+            encoding: "train_ids" (0..K-1), "label_ids" (`classes.ids`), both of 8 bit, or "color"
+                (RGB); None saves nothing.
+            classes: of the model.
+            root: folder that all images lie in; None to find it in the registered data set.
 
         Raises:
-            ValueError: for another encoding.
+            ValueError: for another encoding, or if the classes have no ids of 8 bit.
         """
-        if encoding is not None and encoding not in _ENCODINGS:
-            raise ValueError(f"encoding '{encoding}': expected one of {list(_ENCODINGS)}")
         self._output_dir = output_dir
         self._dataset_name = dataset_name
-        self._values = None if encoding is None else np.array(_ENCODINGS[encoding], np.uint8)
+        self._encoding = encoding
+        self._values = None if encoding is None else _pixel_values(encoding, classes)
+        self._given_root = root
+        self._written: dict[str, str] = {}  # file of the prediction to that of the image
+
+    @property
+    def writes(self) -> bool:
+        """Whether files are saved at all."""
+        return self._values is not None
+
+    def reset(self) -> None:
+        """Count from nothing; files are replaced when they are written again."""
+        self._written = {}
 
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
@@ -65,23 +82,43 @@ class PredictionWriter(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
 
         Raises:
-            ValueError: if an image is not of the data set, or a class is not one of the 19; names
-                the file.
+            ValueError: if an image is not of the data set, a class is not one of the model's,
+                logits are not finite, or two images would share a file; names the file.
         """
         if self._values is None:
             return
         for image, output in zip(inputs, outputs, strict=True):
             file_name = str(image["file_name"])
             pixels = _encode(output["sem_seg"], self._values, file_name)
-            _save(pixels, self._target(file_name))
+            target = self._target(file_name)
+            if self._written.setdefault(target, file_name) != file_name:
+                raise ValueError(
+                    f"'{file_name}' and '{self._written[target]}' would share the prediction file "
+                    f"'{target}': give one of them another name"
+                )
+            _save(pixels, target)
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """No scores: an empty dict."""
+        """Say how many files there are and where; no scores: an empty dict.
+
+        Every process must call this.
+        """
+        written = sum(comm.all_gather(len(self._written)))
+        if self._values is not None:
+            logging.getLogger(__name__).info(
+                "%s: %d predictions as '%s' in '%s'",
+                self._dataset_name,
+                written,
+                self._encoding,
+                os.path.join(self._output_dir, self._dataset_name),
+            )
         return {}
 
     @cached_property
     def _root(self) -> str:
         """The folder that all images of the data set have in common."""
+        if self._given_root is not None:
+            return self._given_root
         files = (record["file_name"] for record in DatasetCatalog.get(self._dataset_name))
         return os.path.commonpath([os.path.dirname(name) for name in files])
 
@@ -96,10 +133,34 @@ class PredictionWriter(DatasetEvaluator):
         return os.path.join(self._output_dir, self._dataset_name, name)
 
 
+def _pixel_values(encoding: str, classes: LabelSpace) -> npt.NDArray[np.uint8]:
+    """Pixel value of every train id."""
+    if encoding not in ENCODINGS:
+        raise ValueError(f"encoding '{encoding}': expected one of {list(ENCODINGS)}")
+    if encoding == "color":
+        return np.array(classes.colors, np.uint8)
+    if encoding == "train_ids":
+        return np.arange(len(classes), dtype=np.uint8)
+    if classes.ids is None:
+        raise ValueError(
+            "'label_ids' of classes that have none: give model.classes.ids, a number for each "
+            "class, or choose 'train_ids'"
+        )
+    if max(classes.ids) > _LARGEST_ID:
+        raise ValueError(
+            f"'label_ids' with the id {max(classes.ids)}, expected at most {_LARGEST_ID} "
+            "(model.classes.ids): prediction files have 8 bits; choose 'train_ids'"
+        )
+    return np.array(classes.ids, np.uint8)
+
+
 def _encode(
     sem_seg: Tensor, values: npt.NDArray[np.uint8], file_name: str
 ) -> npt.NDArray[np.uint8]:
-    classes = predicted_classes(sem_seg).cpu().numpy()
+    try:
+        classes = predicted_classes(sem_seg).cpu().numpy()
+    except ValueError as error:
+        raise ValueError(f"{file_name}: {error}") from error
     if classes.min() < 0 or classes.max() >= len(values):
         raise ValueError(
             f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "

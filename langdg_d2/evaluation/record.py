@@ -36,6 +36,7 @@ class BenchmarkRun:
         styles: what features were restyled with in training, see `StyleSource.record`; None where
             nothing was restyled or a checkpoint is scored, which does not tell.
         groups: domains by the name of the group whose mean is given.
+        sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to say in the report, Markdown by heading.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
@@ -53,6 +54,7 @@ class BenchmarkRun:
     seed: int | None = None
     styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
     date: str | None = None

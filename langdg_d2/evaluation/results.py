@@ -145,11 +145,19 @@ def ordered_domains(results: Results, source: str | None) -> list[str]:
     return sorted(results, key=rank)  # stable: targets keep their order
 
 
-def row_label(domain: str, source: str | None = None) -> str:
-    """How tables call a row: "gta5 (source)", "fog", "mean of acdc", "mean of unseen targets"."""
+def row_label(domain: str, source: str | None = None, sets: Mapping[str, str] | None = None) -> str:
+    """How tables call a row: "gta5 (source)", "fog", "mean of acdc", "mean of unseen targets".
+
+    Args:
+        domain: or the key of a mean.
+        source: domain that the model was trained on.
+        sets: in what data sets differ from their releases, by domain: "fog (3 of 100 images)".
+    """
     if domain == MEAN:
         return "mean of unseen targets"
-    return f"{domain} (source)" if domain in source_domains(source) else domain
+    remarks = ["source"] if domain in source_domains(source) else []
+    remarks += [sets[domain]] if sets and domain in sets else []
+    return f"{domain} ({'; '.join(remarks)})" if remarks else domain
 
 
 def union(mappings: Iterable[Mapping[str, object]]) -> list[str]:

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 
 from .inference import build_inference
+from .predictions import ENCODINGS, PredictionWriter
 from .published import published_figures
 
 
@@ -41,6 +43,41 @@ def check_settings(
     if published is not None:
         published_figures(published)
     build_inference(nn.Identity(), **inference)
+
+
+def check_evaluators(
+    evaluators: Mapping[str, Sequence[DatasetEvaluator]],
+    *,
+    source: str | Sequence[str] | None,
+    groups: Mapping[str, Sequence[str]],
+) -> None:
+    """See that something comes of every domain, also of those without labels.
+
+    Args:
+        evaluators: of every domain to evaluate.
+        source: as for `check_settings`.
+        groups: as for `check_settings`.
+
+    Raises:
+        ValueError: if a domain gives neither scores nor files, or one without scores is among
+            those that need them.
+    """
+    for domain, found in evaluators.items():
+        writers = [one for one in found if isinstance(one, PredictionWriter)]
+        if len(writers) < len(found):
+            continue
+        if not any(writer.writes for writer in writers):
+            raise ValueError(
+                f"evaluation.domains has '{domain}', which has no labels: set "
+                f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
+            )
+        scored = [f"evaluation.groups.{g}" for g, members in groups.items() if domain in members]
+        sources = [source] if isinstance(source, str) else source or ()
+        scored += ["evaluation.source"] if domain in sources else []
+        if scored:
+            raise ValueError(
+                f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
+            )
 
 
 def _check_names(setting: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from .config_difference import config_difference
 from .markdown import (
     MISSING,
     PUBLISHED,
+    class_cell,
     code,
     markdown_table,
     percent,
@@ -45,6 +46,7 @@ _SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "published figures": lambda record: record["published"],
     "domains and scored classes": lambda record: record["scored_classes"],
     "number of images": lambda record: _column(record, NUM_IMAGES),
+    "data sets": lambda record: record.get("sets", {}),  # older records do not say
 }
 
 
@@ -140,12 +142,13 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
 def summary_markdown(summary: RunSummary) -> str:
     """Mean ± standard deviation by domain, beside published figures where the runs name them."""
     facts, count = summary.facts, len(summary.records)
+    sets = facts.get("sets", {})
     seeds = ", ".join(str(record["seed"]) for record in summary.records.values())
     spread = "mean ± sample standard deviation over the runs" if count > 1 else "a single run"
     columns = {
-        "domain": [row_label(domain, facts["source"]) for domain in summary.means],
+        "domain": [row_label(domain, facts["source"], sets) for domain in summary.means],
         "protocol": [facts["protocol"]] * len(summary.means),
-        "classes": [facts["scored_classes"][domain] for domain in summary.means],
+        "classes": [class_cell(facts["scored_classes"][domain]) for domain in summary.means],
         "runs": [str(count)] * len(summary.means),
     }
     titles = HEADLINES | subset_headlines(union(summary.means.values()))
@@ -167,6 +170,7 @@ def summary_markdown(summary: RunSummary) -> str:
             protocol=facts["protocol"],
             inference=facts["inference"],
             source=facts["source"],
+            sets=sets,
         )
         parts.append(f"## {PUBLISHED}\n\n{section}")
     return "\n\n".join([*parts, f"## Runs\n\n{runs}"]) + "\n"
@@ -180,12 +184,13 @@ def summary_csv(summary: RunSummary) -> str:
         for metric in union(summary.means.values())
         if metric != NUM_IMAGES and not metric.startswith(CLASS_ACCURACY)
     ]
-    header = ["domain", "source", "protocol", "inference", "scored_classes", "runs"]
+    header = ["domain", "source", "protocol", "inference", "scored_classes", "data_set", "runs"]
     header += [f"{metric}{suffix}" for metric in metrics for suffix in ("", "_std")]
     lines = []
     for domain, table in summary.means.items():
         line = [row_label(domain), facts["source"] or "", facts["protocol"], facts["inference"]]
-        line += [facts["scored_classes"][domain], str(len(summary.records))]
+        line += [facts["scored_classes"][domain], facts.get("sets", {}).get(domain, "")]
+        line.append(str(len(summary.records)))
         for metric in metrics:
             line.append(csv_number(table.get(metric)))
             line.append(csv_number(summary.deviations[domain].get(metric)))

@@ -8,7 +8,6 @@ import torch
 import langdg_d2
 
 from ..modeling import LangDGSegmentor
-from ..structures import LabelSpace
 from .graph import INPUT, RESULTS, require_result, smallest_side
 
 
@@ -16,7 +15,6 @@ def describe(
     model: LangDGSegmentor,
     *,
     result: str,
-    label_space: LabelSpace,
     config_file: str,
     checkpoint: str,
 ) -> dict[str, Any]:
@@ -25,7 +23,6 @@ def describe(
     Args:
         model: what is exported.
         result: one of `RESULTS`.
-        label_space: the model's classes.
         config_file: of the model; its name without folders is kept.
         checkpoint: likewise.
 
@@ -36,14 +33,13 @@ def describe(
         `checkpoint` and `producer`.
 
     Raises:
-        ValueError: for another result, or if the model has another number of classes.
+        ValueError: for another result.
     """
     require_result(result)
     side = smallest_side(model)
-    _require_classes(model, side, len(label_space))
     return {
-        "class_names": list(label_space.names),
-        "class_colors": [list(color) for color in label_space.colors],
+        "class_names": list(model.classes.names),
+        "class_colors": [list(color) for color in model.classes.colors],
         "input": {
             "name": INPUT,
             "dtype": "uint8",
@@ -62,13 +58,3 @@ def describe(
         "checkpoint": Path(checkpoint).name,
         "producer": f"langdg_d2 {langdg_d2.__version__}, torch {torch.__version__}",
     }
-
-
-def _require_classes(model: LangDGSegmentor, side: int, expected: int) -> None:
-    image = torch.zeros(3, side, side, dtype=torch.uint8)
-    found = len(model.inference([{"image": image}])[0]["sem_seg"])
-    if found != expected:
-        raise ValueError(
-            f"the model predicts {found} classes, but {expected} have names: export a model with "
-            f"sem_seg_head.num_classes={expected}"
-        )

@@ -27,6 +27,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def write_text(path: Path, text: str) -> None:
+    """As `write_atomically`, in UTF-8.
+
+    Bytes of file names that are not UTF-8 become escapes such as `\\udcdf`.
+    """
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """As `write_atomically`, for what is written piece by piece into the file given.

@@ -1,13 +1,20 @@
-"""The 19 Cityscapes train classes: their names, colours and ids.
+"""Classes of a label space; the 19 Cityscapes train classes with their names, colours and ids.
 
 This is the only class table of the project; `label_maps` says how data sets encode them.
 Class list, colours and ids: the Cityscapes benchmark (Cordts et al., CVPR 2016).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MOST_CLASSES = 255  # that label maps of 8 bits can hold beside the ignore label
+_LEVELS = 7  # of red, green and blue in generated colours
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class LabelSpace:
     """A list of classes; train id `k` is the k-th entry of every tuple.
 
@@ -15,26 +22,88 @@ class LabelSpace:
         names: class names, as they appear in prompts and tables.
         colors: display colours, RGB in 0..255.
         ignore_label: train id of pixels that belong to no class.
+        ids: number of each class in prediction files of "label_ids"; None if there are none.
     """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     ignore_label: int
+    ids: tuple[int, ...] | None
 
-    def __post_init__(self) -> None:
-        if len(self.names) != len(self.colors):
+    def __init__(
+        self,
+        names: Sequence[str],
+        colors: Sequence[Sequence[int]] | None = None,
+        ignore_label: int = 255,
+        ids: Sequence[int] | None = None,
+    ) -> None:
+        """
+        Args:
+            names: 1 to 255 of them, no two alike.
+            colors: one for each class; None for generated ones.
+            ignore_label: none of the classes' train ids.
+            ids: one for each class, or None.
+
+        Raises:
+            ValueError: if an argument is not as said here.
+        """
+        is_list = not isinstance(names, str) and 1 <= len(names) <= MOST_CLASSES
+        if not is_list or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"names of classes {names!r}, expected 1 to {MOST_CLASSES} texts")
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if list(names).count(name) > 1})
+            raise ValueError(f"several classes have the names {twice}; give each its own")
+        if colors is None:
+            colors = _distinct_colors(len(names))
+        for what, entries in (("colours", colors), ("ids", ids)):
+            if entries is not None and len(entries) != len(names):
+                raise ValueError(
+                    f"{len(names)} names of classes and {len(entries)} {what}, expected one of "
+                    f"these for each class"
+                )
+        if not all(len(color) == 3 and all(_is_byte(part) for part in color) for color in colors):
+            raise ValueError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
+        if ids is not None and not all(type(one) is int and one >= 0 for one in ids):
+            raise ValueError(f"ids of classes {ids}, expected whole numbers from 0 on")
+        if 0 <= ignore_label < len(names):
             raise ValueError(
-                f"LabelSpace needs one colour per class, got {len(self.names)} names "
-                f"and {len(self.colors)} colours"
+                f"ignore_label {ignore_label} is the train id of '{names[ignore_label]}'; choose "
+                f"one outside 0..{len(names) - 1}"
             )
-        if 0 <= self.ignore_label < len(self.names):
-            raise ValueError(
-                f"ignore_label {self.ignore_label} is the train id of "
-                f"'{self.names[self.ignore_label]}'; choose one outside 0..{len(self.names) - 1}"
-            )
+        entries = tuple((red, green, blue) for red, green, blue in colors)
+        object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "colors", entries)
+        object.__setattr__(self, "ignore_label", ignore_label)
+        object.__setattr__(self, "ids", None if ids is None else tuple(ids))
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def plain(self) -> dict[str, Any]:
+        """The arguments that make it again, as lists, texts and numbers."""
+        return {
+            "names": list(self.names),
+            "colors": [list(color) for color in self.colors],
+            "ignore_label": self.ignore_label,
+            "ids": None if self.ids is None else list(self.ids),
+        }
+
+
+def _is_byte(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 255
+
+
+def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
+    """Each as far as can be from those before it, from black and from white."""
+    levels = np.linspace(0, 255, _LEVELS).round().astype(int)
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
+    distance = np.minimum(*(np.abs(candidates - grey).sum(axis=1) for grey in (0, 255)))
+    colors = []
+    for _ in range(count):
+        red, green, blue = color = candidates[distance.argmax()]
+        distance = np.minimum(distance, np.abs(candidates - color).sum(axis=1))
+        colors.append((int(red), int(green), int(blue)))
+    return colors
 
 
 # Class, colour and id in Cityscapes' own numbering, in the order of the train ids.
@@ -60,14 +129,15 @@ _CLASSES = (
     ("bicycle", (119, 11, 32), 33),
 )
 
+# Cityscapes' own number of every class, in the order of the train ids.
+CITYSCAPES_IDS = tuple(label_id for _, _, label_id in _CLASSES)
+
 CITYSCAPES_19 = LabelSpace(
     names=tuple(name for name, _, _ in _CLASSES),
     colors=tuple(color for _, color, _ in _CLASSES),
     ignore_label=255,
+    ids=CITYSCAPES_IDS,
 )
-
-# Cityscapes' own number of every class, in the order of the train ids.
-CITYSCAPES_IDS = tuple(label_id for _, _, label_id in _CLASSES)
 
 
 def _classes_without(*left_out: str) -> tuple[str, ...]:
@@ -81,3 +151,13 @@ CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "16": _classes_without("terrain", "truck", "train"),
     "13": _classes_without("terrain", "truck", "train", "wall", "fence", "pole"),
 }
+
+
+def classes_named(names: Sequence[str]) -> LabelSpace:
+    """The Cityscapes classes, if these are their names; else classes in generated colours."""
+    return CITYSCAPES_19 if tuple(names) == CITYSCAPES_19.names else LabelSpace(names)
+
+
+def class_subsets(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`CLASS_SUBSETS` of the Cityscapes classes; none of any other classes."""
+    return CLASS_SUBSETS if tuple(names) == CITYSCAPES_19.names else {}

@@ -6,7 +6,7 @@ from .frame_sinks import PngFiles, VideoWriter, sinks_for
 from .frame_sources import find_sources
 from .label_overlays import write_label_overlays
 from .overlay_writer import OverlayWriter
-from .palettes import PALETTES, Palette, palette_named
+from .palettes import PALETTES, Palette, palette_named, palettes_for
 from .panels import VIEWS, draw_panels, draw_view
 from .prediction import Prediction
 from .predictor import PRECISIONS, Predictor, load_predictors, model_names, predict_frames
@@ -37,6 +37,7 @@ __all__ = [
     "load_predictors",
     "model_names",
     "palette_named",
+    "palettes_for",
     "parse_with_predictors",
     "predict_frames",
     "predictors_of",

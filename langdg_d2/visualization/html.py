@@ -195,7 +195,7 @@ def markup(value: object) -> Markup:
     if isinstance(value, Markup):
         return value
     # Half of a surrogate pair, which JSON can hold, is in no file.
-    return Markup(escape_html(str(value).encode("utf-8", "replace").decode()))
+    return Markup(escape_html(str(value).encode("utf-8", "backslashreplace").decode()))
 
 
 def _adapted(tag: str, prefix: str) -> str:

@@ -10,7 +10,7 @@ from detectron2.data import MetadataCatalog
 
 from ..data import ImageFileError
 from ..data.dataset_mapper import read_pair
-from .sem_seg import draw_sem_seg, legend, side_by_side, write_png
+from .sem_seg import draw_sem_seg, legend, side_by_side, stacked, write_png
 
 LEGEND_HEIGHT = 24  # pixels at least, of a row
 
@@ -50,5 +50,5 @@ def write_label_overlays(
         row_height = max(LEGEND_HEIGHT, len(image) // 30)
         names = legend(present, metadata, width=picture.shape[1], row_height=row_height)
         path = folder / f"{dataset_name}_{record['image_id']}.png"
-        write_png(path, np.concatenate([picture, names]))
+        write_png(path, stacked([picture, names]))
         written += 1

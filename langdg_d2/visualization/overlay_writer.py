@@ -23,13 +23,14 @@ from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
 from ..structures.files import write_atomically
 from .html import encode
 from .palettes import Palette
-from .sem_seg import Image, draw_sem_seg, title_strip
+from .sem_seg import Image, draw_sem_seg, stacked, titled
 
 BEST, WORST = "best", "worst"
 
 _JPEG_QUALITY = 85
 _TITLE_SHARE = 20  # a title is this fraction of the longest side high
-_GAP = 4  # pixels
+_LEAST_TITLE = 12  # pixels
+_GAP = 4
 
 Key = tuple[float, str]  # mean IoU in percent and file name: an order without ties
 
@@ -179,7 +180,7 @@ class OverlayWriter(DatasetEvaluator):
             title: draw_sem_seg(candidate.image, label, metadata, self._alpha)
             for title, label in labels.items()
         }
-        return _stacked({"image": candidate.image} | overlays)
+        return _together({"image": candidate.image} | overlays)
 
     def _save(self, pictures: Mapping[str, tuple[ImageScore, bytes]]) -> None:
         stem = re.sub(r"[^\w.-]+", "_", self._dataset_name)
@@ -231,15 +232,12 @@ def _shrunk(classes: Tensor, size: tuple[int, int]) -> npt.NDArray[np.int32]:
     return classes[rows][:, columns].to(torch.int32).cpu().numpy()
 
 
-def _stacked(panels: Mapping[str, Image]) -> Image:
+def _together(panels: Mapping[str, Image]) -> Image:
     """Titled panels of one size: wide ones below each other, upright ones side by side."""
     height, width, _ = next(iter(panels.values())).shape
-    strip = max(height, width) // _TITLE_SHARE
-    titled = [
-        np.concatenate([title_strip(title, width=width, height=max(1, strip)), panel])
-        for title, panel in panels.items()
-    ]
-    axis = 0 if width > height else 1
-    gap = np.full((_GAP, width, 3) if axis == 0 else (len(titled[0]), _GAP, 3), 255, np.uint8)
-    parts = [part for one in titled for part in (gap, one)]
-    return np.concatenate(parts[1:], axis=axis)
+    strip = max(_LEAST_TITLE, max(height, width) // _TITLE_SHARE)
+    parts = [titled(title, panel, height=strip) for title, panel in panels.items()]
+    below = width > height
+    gap = np.full((_GAP, 1, 3) if below else (len(parts[0]), _GAP, 3), 255, np.uint8)
+    separated = [part for one in parts for part in (gap, one)][1:]
+    return stacked(separated) if below else np.concatenate(separated, axis=1)

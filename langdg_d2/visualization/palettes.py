@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from detectron2.data import Metadata
 
-from ..structures import CITYSCAPES_19
+from ..structures import CITYSCAPES_19, LabelSpace
 from .sem_seg import Image
 
 _MOST_CLASSES = 256
@@ -69,22 +69,33 @@ _COLOR_BLIND_SAFE = (
     (75, 13, 1),  # bicycle
 )
 
-PALETTES = {
-    "cityscapes": Palette(
-        names=CITYSCAPES_19.names, colors=CITYSCAPES_19.colors, value_map=cv2.COLORMAP_VIRIDIS
-    ),
-    "colorblind": Palette(
-        names=CITYSCAPES_19.names, colors=_COLOR_BLIND_SAFE, value_map=cv2.COLORMAP_CIVIDIS
-    ),
-}
+# Names of palettes.
+PALETTES = ("classes", "colorblind")
 
 
-def palette_named(name: str) -> Palette:
-    """The palette of a name.
+def palettes_for(classes: LabelSpace) -> tuple[str, ...]:
+    """Those of `PALETTES` that some classes have."""
+    return PALETTES if classes.names == CITYSCAPES_19.names else PALETTES[:1]
+
+
+def palette_named(name: str, classes: LabelSpace) -> Palette:
+    """The palette of a name, for some classes.
+
+    Args:
+        name: "classes" for their own colours; "colorblind" for colours of the Cityscapes classes
+            that are safe for colour-blind eyes.
+        classes: to paint.
 
     Raises:
         ValueError: if there is none.
     """
-    if name not in PALETTES:
+    if name == "classes":
+        return Palette(names=classes.names, colors=classes.colors, value_map=cv2.COLORMAP_VIRIDIS)
+    if name != "colorblind":
         raise ValueError(f"palette '{name}', expected one of {', '.join(PALETTES)}")
-    return PALETTES[name]
+    if name not in palettes_for(classes):
+        raise ValueError(
+            "palette 'colorblind' is for the Cityscapes classes alone; choose palette 'classes' "
+            f"for {', '.join(classes.names[:3])} and so on"
+        )
+    return Palette(names=classes.names, colors=_COLOR_BLIND_SAFE, value_map=cv2.COLORMAP_CIVIDIS)

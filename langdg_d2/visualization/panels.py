@@ -7,7 +7,16 @@ import numpy as np
 
 from .palettes import Palette
 from .prediction import Image, Prediction
-from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
+from .sem_seg import (
+    draw_sem_seg,
+    legend,
+    side_by_side,
+    stacked,
+    strip_height,
+    title_strip,
+    title_width,
+    widened,
+)
 
 _BACKGROUND = 255
 _ROW_MINIMUM = 20  # pixels of a row of the legend at least, ...
@@ -91,18 +100,23 @@ def draw_panels(
         parts.append(legend(ids, palette.metadata, width=width, row_height=row_height))
     if values := [view for view in _OF_VALUES if view in views]:
         parts.append(scale_bar(", ".join(values), palette, width=width, height=row_height))
-    return np.concatenate(parts)
+    return stacked(parts)
 
 
 def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image:
-    """(height, width, 3) uint8 strip of the colours from 0 to 1, and what they stand for."""
+    """(height, width, 3) uint8 strip of the colours from 0 to 1, and what they stand for.
+
+    It is wider than that where the title needs it.
+    """
     margin, length = height // 4, max(1, width // 3)
+    title = f"1   {title}"
+    needed = title_width(title, height)
     ramp = np.full((height, length, 3), _BACKGROUND, np.uint8)
     steps = np.broadcast_to(np.linspace(0, 1, length), (height - 2 * margin, length))
     ramp[margin:-margin] = palette.paint_values(steps)
     zero = title_strip("0", width=height, height=height)
-    one = title_strip(f"1   {title}", width=width, height=height)
-    return np.concatenate([zero, ramp, one], axis=1)[:, :width]
+    one = title_strip(title, width=max(needed, width - height - length), height=height)
+    return np.concatenate([zero, ramp, one], axis=1)
 
 
 def check_views(views: Collection[str]) -> None:
@@ -115,13 +129,14 @@ def check_views(views: Collection[str]) -> None:
 def _grid(panels: Mapping[str, Image], columns: int) -> Image:
     """Titled panels row by row; what the last row lacks is white."""
     titles = list(panels)
+    height = strip_height(next(iter(panels.values())).shape[0])
+    least = max(title_width(title, height) for title in titles)
+    panels = {title: widened(panel, least) for title, panel in panels.items()}
     rows = [
         side_by_side({title: panels[title] for title in titles[start : start + columns]})
         for start in range(0, len(titles), columns)
     ]
-    missing = rows[0].shape[1] - rows[-1].shape[1]
-    rows[-1] = np.pad(rows[-1], ((0, 0), (0, missing), (0, 0)), constant_values=_BACKGROUND)
-    return np.concatenate(rows)
+    return stacked(rows)
 
 
 def _panel_title(name: str, view: str, models: int, views: int) -> str:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..evaluation.image_scores import require_finite
+
 Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
 
@@ -56,6 +58,7 @@ class Prediction:
             )
         if num_classes > _MOST_CLASSES:
             raise ValueError(f"{num_classes} classes, expected {_MOST_CLASSES} at most")
+        require_finite(logits)
         classes = np.empty((height, width), np.uint8)
         confidence, entropy = np.empty((2, height, width), np.float32)
         rows = max(1, _BAND_VALUES // (num_classes * width))
@@ -63,11 +66,6 @@ class Prediction:
             band = slice(top, top + rows)
             classes[band], confidence[band], entropy[band] = (
                 part.cpu().numpy() for part in _band_of_logits(logits[:, band])
-            )
-        if not (np.isfinite(confidence).all() and np.isfinite(entropy).all()):
-            raise ValueError(
-                "the model's logits are not finite: half precision may be too narrow for it, "
-                "predict with precision 'float32' or 'bfloat16'; or its weights are damaged"
             )
         return cls(image=image, classes=classes, confidence=confidence, entropy=entropy)
 

@@ -3,6 +3,7 @@
 from langdg_d2.visualization import Predictor
 predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
 prediction = predictor("street.png")
+picture = predictor.draw(prediction)
 """
 
 import math
@@ -10,13 +11,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from .. import structures
@@ -25,10 +27,12 @@ from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
 from ..modeling.folding import fold
-from ..structures import autocast, dtype_of
+from ..structures import LabelSpace, autocast, dtype_of
+from .palettes import palette_named
+from .panels import draw_panels
 from .prediction import Prediction
 
-ImageLike = str | os.PathLike[str] | npt.NDArray[Any]
+ImageLike = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image
 
 PRECISIONS = ("auto", *structures.PRECISIONS)
 _FAILURES = (ValueError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
@@ -41,10 +45,12 @@ class Predictor:
         model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
             inference variants around it do; put into eval mode and folded with its weights as they
             are. If these change later, other than by `load_state_dict`, build another predictor.
+            Knows its `classes`.
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
     Attributes:
+        classes: of the model, with their names and colours.
         least_side: height and width in pixels that images need at least.
 
     Raises:
@@ -57,6 +63,8 @@ class Predictor:
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
         fold(model, dtype=structures.PRECISIONS[self.precision])
+        *_, network = unwrapped(model)
+        self.classes = cast("LabelSpace", network.classes)
 
     @classmethod
     def from_config(
@@ -91,7 +99,9 @@ class Predictor:
             memory_format=cfg.train.memory_format,
             compiler=cfg.train.compiler,
         )
-        StrictCheckpointer(model).load(checkpoint)
+        checkpointer = StrictCheckpointer(model, same_classes=False)
+        checkpointer.load(checkpoint)
+        model.classes = checkpointer.classes or model.classes
         # The precision is chosen here, not by the config.
         inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})
         return cls(model=inference, precision=precision)
@@ -113,8 +123,8 @@ class Predictor:
         inference in windows keeps small. A prediction itself takes 12 bytes a pixel.
 
         Args:
-            images: file name or array, as `read_image` and `to_rgb` take them, or a list or tuple
-                of those.
+            images: file name, array or image of Pillow, as `read_image` and `to_rgb` take
+                them, or a list or tuple of those.
 
         Returns:
             Prediction of the image, or a list of them in the images' order.
@@ -127,6 +137,29 @@ class Predictor:
         if isinstance(images, list | tuple):
             return self._predict([_load(image) for image in images])
         return self._predict([_load(images)])[0]
+
+    def draw(
+        self,
+        prediction: Prediction,
+        *,
+        views: Sequence[str] = ("overlay",),
+        palette: str = "classes",
+    ) -> npt.NDArray[np.uint8]:
+        """A picture of a prediction, with a legend of the classes in it.
+
+        Args:
+            prediction: of this model.
+            views: of `VIEWS`.
+            palette: of `palettes_for` the model's classes.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+
+        Raises:
+            ValueError: for an unknown view or palette.
+        """
+        colors = palette_named(palette, self.classes)
+        return draw_panels({"": prediction}, views=views, palette=colors)
 
     def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
         of_size: dict[tuple[int, ...], list[int]] = {}
@@ -232,7 +265,8 @@ def load_predictors(
         settings: further arguments of `Predictor.from_config`.
 
     Raises:
-        ValueError: if there are not as many different names as checkpoints, or as many configs.
+        ValueError: if there are not as many different names as checkpoints, or as many configs; if
+            the checkpoints have other classes, which one legend could not name.
     """
     if len(config_files) == 1:
         config_files = [*config_files] * len(checkpoints)
@@ -242,14 +276,41 @@ def load_predictors(
             f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
             "no two alike"
         )
-    return {
+    predictors = {
         name: Predictor.from_config(config, checkpoint, **settings)
         for name, config, checkpoint in zip(names, config_files, checkpoints, strict=True)
     }
+    (first, one), *others = predictors.items()
+    for name, other in others:
+        if other.classes.names != one.classes.names:
+            raise ValueError(
+                f"'{first}' and '{name}' have other classes, {_listed(one)} and {_listed(other)}: "
+                "show them one at a time"
+            )
+    return predictors
+
+
+def _listed(predictor: Predictor) -> str:
+    first, rest = predictor.classes.names[:3], len(predictor.classes) - 3
+    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
+    if isinstance(image, Image.Image):
+        return to_rgb(_of_pillow(image))
     return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
+
+
+def _of_pillow(image: Image.Image) -> npt.NDArray[Any]:
+    """Pixels of an opened image as a viewer shows it, such as `to_rgb` takes."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow itself would cut what is above 255
+        return np.array(image).astype(np.uint16)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"image of Pillow's mode '{image.mode}', expected 8 or 16 bits: convert it first"
+        )
+    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 def _least_side(model: nn.Module) -> int:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from .palettes import PALETTES
+from .palettes import PALETTES, palette_named
 from .predictor import PRECISIONS, Predictor, load_predictors
 
 
@@ -22,7 +22,7 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
     )  # fmt: skip
     add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
     add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
-    add("--palette", choices=PALETTES, default="cityscapes", help="[cityscapes]")
+    add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
     add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     args = parser.parse_args(arguments)
@@ -35,6 +35,12 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:
-    """Load what `parse_with_predictors` was told, see `load_predictors`."""
+    """Load what `parse_with_predictors` was told, see `load_predictors`.
+
+    Raises:
+        ValueError: as that, or if the classes lack the palette.
+    """
     settings = {"overrides": args.opts, "precision": args.precision}
-    return load_predictors(args.config_file, args.checkpoint, args.names, **settings)
+    predictors = load_predictors(args.config_file, args.checkpoint, args.names, **settings)
+    palette_named(args.palette, next(iter(predictors.values())).classes)
+    return predictors

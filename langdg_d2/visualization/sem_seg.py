@@ -1,6 +1,6 @@
 """Pictures of semantic segmentation: overlays, titles, legends, panels side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +58,48 @@ def title_strip(text: str, *, width: int, height: int) -> Image:
     return strip
 
 
+def title_width(text: str, height: int) -> int:
+    """Pixels that a strip of this height needs for all of a text."""
+    return height // 2 + _text_width(text, height)
+
+
+def titled(text: str, panel: Image, *, height: int, below: bool = False) -> Image:
+    """A panel and its title strip, above or below it, widened with white until the title fits."""
+    strip = title_strip(text, width=title_width(text, height), height=height)
+    return stacked([panel, strip] if below else [strip, panel])
+
+
+def stacked(pictures: Sequence[Image]) -> Image:
+    """Pictures one below the other, narrower ones widened with white at their right."""
+    width = max(picture.shape[1] for picture in pictures)
+    return np.concatenate([widened(picture, width) for picture in pictures])
+
+
+def widened(picture: Image, width: int) -> Image:
+    """A picture with white at its right up to a width; a wider one as it is."""
+    missing = max(0, width - picture.shape[1])
+    return np.pad(picture, ((0, 0), (0, missing), (0, 0)), constant_values=_BACKGROUND)
+
+
 def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int) -> Image:
     """Colour and name of classes, in as many rows as their names need.
 
     Args:
         classes: class ids, drawn in this order; others than 0..K-1 are left out.
         metadata: as for `draw_sem_seg`.
-        width: of the strip, in pixels; a name wider than that is cut off.
+        width: of the strip, in pixels, at least; a name that needs more widens it.
         row_height: in pixels.
 
     Returns:
         (rows * row_height, width, 3) uint8 RGB; no rows without classes.
     """
+    known = [k for k in classes if 0 <= k < len(metadata.stuff_classes)]
+    widths = {k: 2 * row_height + _text_width(metadata.stuff_classes[k], row_height) for k in known}
+    width = max([width, *widths.values()])
     rows: list[Image] = []
     left = width
-    for k in (k for k in classes if 0 <= k < len(metadata.stuff_classes)):
-        name = metadata.stuff_classes[k]
-        entry_width = 2 * row_height + _text_width(name, row_height)
+    for k in known:
+        name, entry_width = metadata.stuff_classes[k], widths[k]
         if left + entry_width > width:
             rows.append(np.full((row_height, width, 3), _BACKGROUND, dtype=np.uint8))
             left = 0
@@ -87,6 +112,8 @@ def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int
 
 def side_by_side(panels: Mapping[str, Image]) -> Image:
     """Titled panels from left to right, a narrow gap between them.
+
+    Their columns have one width; where a title needs more than a panel's, white is added.
 
     Args:
         panels: title to (H, W, 3) uint8 image, all of one size.
@@ -101,11 +128,12 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
     if len(set(shapes.values())) != 1:
         raise ValueError(f"panels must be of one size, got {shapes}; resize them first")
     height, width, _ = next(iter(shapes.values()))
-    strip = _strip_height(height)
+    strip = strip_height(height)
+    width = max([width, *(title_width(title, strip) for title in panels)])
     gap = np.full((strip + height, strip // 4, 3), _BACKGROUND, dtype=np.uint8)
     columns: list[Image] = []
     for title, image in panels.items():
-        columns += [gap, np.concatenate([title_strip(title, width=width, height=strip), image])]
+        columns += [gap, widened(titled(title, image, height=strip), width)]
     return np.concatenate(columns[1:], axis=1)
 
 
@@ -122,7 +150,8 @@ def write_png(path: Path, picture: Image) -> None:
     write_atomically(path, png.tobytes())
 
 
-def _strip_height(panel_height: int) -> int:
+def strip_height(panel_height: int) -> int:
+    """Height in pixels of the title of a panel."""
     return max(_STRIP_MINIMUM, panel_height // _STRIP_SHARE)
 
 
@@ -132,8 +161,13 @@ def _font(height: int) -> tuple[float, int]:
     return cv2.getFontScaleFromHeight(_FONT, height // 2, thickness), thickness
 
 
+def _drawable(text: str) -> str:
+    """What OpenCV's font has: other characters are question marks."""
+    return text.encode("ascii", "replace").decode()
+
+
 def _text_width(text: str, height: int) -> int:
-    (width, _), _ = cv2.getTextSize(text, _FONT, *_font(height))
+    (width, _), _ = cv2.getTextSize(_drawable(text), _FONT, *_font(height))
     return width
 
 
@@ -142,4 +176,5 @@ def _put_text(strip: Image, text: str, *, left: int) -> None:
     height = len(strip)
     scale, thickness = _font(height)
     ink = (_INK, _INK, _INK)
+    text = _drawable(text)
     cv2.putText(strip, text, (left, 3 * height // 4), _FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -18,15 +18,15 @@ from langdg_d2.visualization import Predictor, draw_view, palette_named
 
 def restyle(actions: Actions, file: Path | None, prompt: str = "foggy night") -> ShownStyles:
     path = None if file is None else str(file)
-    return actions.restyle(path, "tiny", "cityscapes", prompt, 2, 0.0, True)
+    return actions.restyle(path, "tiny", "classes", prompt, 2, 0.0, True)
 
 
-@pytest.mark.parametrize("palette", ["cityscapes", "colorblind"])
+@pytest.mark.parametrize("palette", ["classes", "colorblind"])
 def test_an_image_is_shown_as_the_library_draws_it(
     actions: Actions, predictor: Predictor, image_file: Path, palette: str
 ) -> None:
     shown = actions.predict(str(image_file), "tiny", palette)
-    prediction, colors = predictor(image_file), palette_named(palette)
+    prediction, colors = predictor(image_file), palette_named(palette, CITYSCAPES_19)
     np.testing.assert_array_equal(shown.overlay, draw_view(prediction, "overlay", colors))
     np.testing.assert_array_equal(shown.confidence, draw_view(prediction, "confidence", colors))
     assert shown.video is None
@@ -41,7 +41,7 @@ def test_a_clip_becomes_a_video_of_its_first_frames(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen: list[tuple[float, str]] = []
     shown = actions.predict(
-        str(clip_file), "tiny", "cityscapes", report=lambda *done: seen.append(done)
+        str(clip_file), "tiny", "classes", report=lambda *done: seen.append(done)
     )
     assert seen == [(k / 3, f"frame {k} of 3") for k in (1, 2, 3)]
     assert (shown.overlay, shown.confidence) == (None, None)
@@ -56,7 +56,7 @@ def test_a_clip_becomes_a_video_of_its_first_frames(
 
 
 def test_before_there_is_a_file_nothing_is_shown(actions: Actions) -> None:
-    assert actions.predict(None, "tiny", "cityscapes") == ("", None, None, None, "")
+    assert actions.predict(None, "tiny", "classes") == ("", None, None, None, "")
     shown = restyle(actions, None)
     assert "there is no image yet" in shown.message
     assert shown.after is None
@@ -81,7 +81,7 @@ def test_a_bad_file_is_a_message_that_names_the_file_but_not_where_it_lies(
     content, says = bad_files(image_file.read_bytes())[name]
     path = image_file.with_name(name)
     path.write_bytes(content)
-    for shown in (actions.predict(str(path), "tiny", "cityscapes"), restyle(actions, path)):
+    for shown in (actions.predict(str(path), "tiny", "classes"), restyle(actions, path)):
         assert "role='alert'" in shown.message
         assert name.replace("<", "&lt;").replace(">", "&gt;") in shown.message
         assert says in shown.message
@@ -90,7 +90,7 @@ def test_a_bad_file_is_a_message_that_names_the_file_but_not_where_it_lies(
 
 
 def test_an_error_that_nobody_expected_is_a_message_too(actions: Actions, image_file: Path) -> None:
-    shown = actions.predict(str(image_file), "no such model", "cityscapes")
+    shown = actions.predict(str(image_file), "no such model", "classes")
     assert "KeyError: &#x27;no such model&#x27;" in shown.message
 
 
@@ -103,7 +103,7 @@ def test_where_files_lie_is_logged_and_not_shown(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
     with caplog.at_level(logging.WARNING, logger="langdg_d2"):
-        shown = actions.predict(str(clip_file), "tiny", "cityscapes")
+        shown = actions.predict(str(clip_file), "tiny", "classes")
     assert "FileNotFoundError: " in shown.message
     assert tmp_path.name not in shown.message
     assert str(tmp_path / "no such folder") in caplog.text
@@ -136,7 +136,7 @@ def test_a_style_is_shown_before_and_after_with_its_cosines(
 ) -> None:
     shown = restyle(actions, image_file, "<i>noir</i>")
     prediction = predictor(image_file)
-    before = draw_view(prediction, "overlay", palette_named("cityscapes"))
+    before = draw_view(prediction, "overlay", palette_named("classes", CITYSCAPES_19))
     np.testing.assert_array_equal(shown.before, before)
     assert shown.after.shape == shown.difference.shape == before.shape
     texts = re.findall(r"&lt;i&gt;noir&lt;/i&gt; ([\w ]+)<", shown.styles)
@@ -154,4 +154,4 @@ def test_without_clip_the_second_tab_says_why(
     styles = "no weights: '/home/someone/my clip/RN50.pt' is missing"
     without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles=styles)
     assert "no weights: &#x27;RN50.pt&#x27; is missing" in restyle(without, image_file).message
-    assert without.predict(str(image_file), "tiny", "cityscapes").overlay.shape == scene().shape
+    assert without.predict(str(image_file), "tiny", "classes").overlay.shape == scene().shape

@@ -102,7 +102,7 @@ def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
     page: Any, predictor: Predictor, image_file: Path
 ) -> None:
     page.set_input_files(INPUT, str(image_file))
-    prediction, palette = predictor(image_file), palette_named("cityscapes")
+    prediction, palette = predictor(image_file), palette_named("classes", CITYSCAPES_19)
     expect(page.locator("#message .note")).to_contain_text("96 x 72 pixels")
     for view in ("overlay", "confidence"):
         np.testing.assert_array_equal(picture(page, view), draw_view(prediction, view, palette))
@@ -112,7 +112,7 @@ def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
 
     page.get_by_label("colour-blind safe").check()  # to the end of these tests
     k = CITYSCAPES_19.names.index(names[0])
-    red, green, blue = palette_named("colorblind").colors[k]
+    red, green, blue = palette_named("colorblind", CITYSCAPES_19).colors[k]
     swatch = page.locator("#legend li .swatch").first
     expect(swatch).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
 

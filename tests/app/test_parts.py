@@ -14,6 +14,7 @@ from langdg_d2.app.parts import (
     percent,
     problem,
 )
+from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import Palette, Prediction, palette_named
 
 CLASSES = np.array([[0, 0, 2], [0, 5, 2]], np.uint8)
@@ -26,9 +27,9 @@ def prediction(classes: np.ndarray = CLASSES, brightness: int = 100) -> Predicti
     return Prediction(image=image, classes=classes, confidence=CONFIDENCE, entropy=entropy)
 
 
-@pytest.fixture(params=["cityscapes", "colorblind"])
+@pytest.fixture(params=["classes", "colorblind"])
 def palette(request: pytest.FixtureRequest) -> Palette:
-    return palette_named(request.param)
+    return palette_named(request.param, CITYSCAPES_19)
 
 
 def test_a_tally_counts_pixels_and_averages_confidence_over_all_predictions() -> None:

@@ -16,6 +16,7 @@ from detectron2.engine import TrainerBase
 from langdg_d2.engine import StrictCheckpointer, checkpoints, starting_checkpoint
 from langdg_d2.engine.checkpoints import PeriodicCheckpointer
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
+from langdg_d2.structures import LabelSpace
 from langdg_d2.structures.files import replacing
 
 
@@ -268,3 +269,39 @@ def test_no_checkpoint_of_an_earlier_longer_run_takes_the_place_of_a_damaged_fin
     (saved / "model_0000009.pth").unlink()
     with pytest.raises(CheckpointError, match="is whole"):
         resume(saved)
+
+
+class OfClasses(torch.nn.Linear):
+    """A model that knows its classes."""
+
+    def __init__(self, *names):
+        super().__init__(2, 3)
+        self.classes = LabelSpace(names)
+
+
+def test_classes_are_kept_and_others_refused_by_name(tmp_path, caplog):
+    StrictCheckpointer(OfClasses("a", "b", "c"), str(tmp_path)).save("own")
+    path = str(tmp_path / "own.pth")
+    same = StrictCheckpointer(OfClasses("a", "b", "c"))
+    same.load(path)
+    assert same.classes == LabelSpace(["a", "b", "c"])
+    other = OfClasses("a", "b", "d")
+    with pytest.raises(ValueError, match=r"has 3 classes \(a, b, c\), .* 3 \(a, b, d\): use the"):
+        StrictCheckpointer(other).load(path)
+    with pytest.raises(ValueError, match="has 3 classes"):  # the last of an earlier run
+        StrictCheckpointer(other, str(tmp_path)).start(path, resume=True)
+    assert not caplog.messages
+    # Training may begin with the weights of other classes.
+    StrictCheckpointer(other, str(tmp_path / "new")).start(path, resume=False)
+    assert "has 3 classes (a, b, c)" in caplog.text
+    StrictCheckpointer(other, same_classes=False).load(path)
+
+
+def test_older_checkpoints_do_not_tell_their_classes(tmp_path):
+    torch.save({"model": OfClasses("a").state_dict()}, tmp_path / "old.pth")
+    checkpointer = StrictCheckpointer(OfClasses("b"))
+    checkpointer.load(str(tmp_path / "old.pth"))
+    assert checkpointer.classes is None
+    torch.save({"model": OfClasses("a").state_dict(), "classes": ["a"]}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd\.pth': its classes cannot be read"):
+        checkpointer.load(str(tmp_path / "odd.pth"))

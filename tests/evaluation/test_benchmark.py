@@ -2,17 +2,21 @@
 
 import csv
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from detectron2.evaluation import DatasetEvaluator
 from omegaconf import OmegaConf
 
 from langdg_d2.evaluation import (
     BenchmarkRun,
+    ImageScore,
     StreamingSemSegEvaluator,
+    read_images,
     run_benchmark,
     write_benchmark,
 )
@@ -221,3 +225,49 @@ def test_a_benchmark_takes_source_and_groups_from_its_run(tmp_path: Path, source
     record = json.loads((tmp_path / "out/benchmark.json").read_text())
     assert list(record["results"]) == list(expected)
     assert record["source"] == source
+
+
+def test_a_set_that_is_not_whole_is_named_in_its_row_and_in_the_records(
+    scores: dict, tmp_path: Path
+) -> None:
+    text = "3 of 100 images, 128x256 instead of 1080x1920"
+    write_benchmark(scores, replace(RUN, sets={"fog": text, "gta": "9 images"}), tmp_path)
+    table = rows((tmp_path / "benchmark.md").read_text(), "domain")
+    assert [row[0] for row in table[1:3]] == ["gta (source; 9 images)", f"fog ({text})"]
+    assert json.loads((tmp_path / "benchmark.json").read_text())["sets"]["fog"] == text
+    with (tmp_path / "benchmark.csv").open() as file:
+        found = {row["domain"]: row["data_set"] for row in csv.DictReader(file)}
+    assert found["fog"] == text
+    assert found["night"] == ""
+
+
+def test_many_own_classes_are_counted_not_listed() -> None:
+    names = [f"class {k}" for k in range(25)]
+    table = {"mIoU": 50.0} | {f"IoU-{name}": 50.0 for name in names}
+    text = benchmark_markdown({"fog": {"sem_seg": table}}, BenchmarkRun(protocol="full"))
+    assert rows(text, "domain")[1][2] == "25 classes"
+    assert [row[0] for row in rows(text, "class")[1:]] == names
+
+
+def test_file_names_that_are_not_utf8_are_written_with_escapes(
+    scores: dict, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"stra\xdfe")
+    details = {"fog": {"images": [ImageScore(name, 50.0, 60.0)], "pictures": [{"image": name}]}}
+    run = replace(RUN, weights=f"{name}.pth")
+    write_benchmark(scores, run, tmp_path, details=details)
+    for file in ("benchmark.md", "benchmark.json", "images.csv", "details.json"):
+        assert "stra\\udcdfe" in (tmp_path / file).read_text(encoding="utf-8"), file
+    assert read_images(tmp_path)["fog"][0].image == "stra\\udcdfe"
+
+
+def test_domains_without_scores_alone_leave_no_files(tmp_path: Path) -> None:
+    class Silent(DatasetEvaluator):
+        def evaluate(self) -> dict:
+            return {}
+
+    figures = run_benchmark(
+        lambda inputs: inputs, {"test": [[]]}, {"test": [Silent()]}, RUN, tmp_path
+    )
+    assert figures == {}
+    assert list(tmp_path.iterdir()) == []

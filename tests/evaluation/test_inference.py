@@ -19,6 +19,7 @@ from langdg_d2.modeling import (
     LangDGSegmentor,
     PixelCrossEntropy,
 )
+from langdg_d2.structures import LabelSpace
 
 NAMES = ["road", "sky", "car"]
 
@@ -43,7 +44,7 @@ def segmentor(tiny_tower: nn.Module) -> LangDGSegmentor:
         criterion=PixelCrossEntropy(ignore_label=255, label_smoothing=0.0),
         pixel_mean=(120.0,) * 3,
         pixel_std=(60.0,) * 3,
-        ignore_label=255,
+        classes=LabelSpace(NAMES),
     )
 
 

@@ -173,3 +173,36 @@ def test_a_terminal_shows_progress_per_domain_and_a_file_does_not(
     evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders))
     for text in ("fog: 100%", "3/3", "night: 100%", "2/2", "batch/s"):
         assert (text in stream.getvalue()) == shown
+
+
+class Silent(DatasetEvaluator):
+    """Gives no scores, and notes what the model saw of cuDNN."""
+
+    def reset(self) -> None:
+        self.timed: list[bool] = []
+
+    def process(self, inputs: Any, outputs: Any) -> None:
+        self.timed.append(torch.backends.cudnn.benchmark)
+
+    def evaluate(self) -> dict[str, dict[str, float]]:
+        return {}
+
+
+def test_domains_without_scores_are_in_no_result_or_mean() -> None:
+    loaders = {"fog": domain([1]), "test": domain([3])}
+    both = {**evaluators("fog"), "test": Silent()}
+    results = evaluate_domains(BrightnessModel(), loaders, both)
+    assert list(results) == ["fog", "mean"]
+    assert results["mean"]["sem_seg"]["pixel_accuracy"] == pytest.approx(90)
+    assert evaluate_domains(BrightnessModel(), {"test": domain([3])}, {"test": Silent()}) == {}
+
+
+def test_cudnn_times_nothing_during_an_evaluation_and_goes_on_after() -> None:
+    before, silent = torch.backends.cudnn.benchmark, Silent()
+    torch.backends.cudnn.benchmark = True
+    try:
+        evaluate_domains(BrightnessModel(), {"test": domain([3])}, {"test": silent})
+        assert silent.timed == [False]
+        assert torch.backends.cudnn.benchmark
+    finally:
+        torch.backends.cudnn.benchmark = before

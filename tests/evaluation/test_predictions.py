@@ -16,7 +16,7 @@ from detectron2.data.samplers import InferenceSampler
 from PIL import Image
 
 from langdg_d2.evaluation import PredictionWriter
-from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
 
 DATASET = "test_prediction_writer"
@@ -40,8 +40,20 @@ def classes_of(index: int) -> torch.Tensor:
     return torch.arange(19).roll(index).reshape(1, 19).repeat(2, 1)
 
 
+def make_writer(
+    output_dir: Path | str, encoding: str | None, classes: LabelSpace = CITYSCAPES_19, **how: str
+) -> PredictionWriter:
+    return PredictionWriter(
+        output_dir=str(output_dir),
+        dataset_name=DATASET,
+        encoding=encoding,
+        classes=classes,
+        **how,
+    )
+
+
 def save(output_dir: Path, encoding: str, indices: list[int]) -> None:
-    writer = PredictionWriter(output_dir=str(output_dir), dataset_name=DATASET, encoding=encoding)
+    writer = make_writer(output_dir, encoding)
     writer.reset()
     for k in indices:
         writer.process([{"file_name": FILES[k]}], [{"sem_seg": classes_of(k)}])
@@ -78,7 +90,7 @@ def test_train_ids_and_colours(tmp_path: Path) -> None:
 
 def test_logits_are_saved_as_their_classes(tmp_path: Path) -> None:
     logits = torch.nn.functional.one_hot(classes_of(2), 19).permute(2, 0, 1).float()
-    writer = PredictionWriter(output_dir=str(tmp_path), dataset_name=DATASET, encoding="train_ids")
+    writer = make_writer(tmp_path, "train_ids")
     writer.process([{"file_name": FILES[0]}], [{"sem_seg": logits}])
     (saved,) = read(tmp_path).values()
     assert saved.tolist() == classes_of(2).tolist()
@@ -111,11 +123,11 @@ def test_conditions_with_equal_sequences_stay_apart(
 @pytest.mark.parametrize("encoding", ["trainids", "labelIds", ""])
 def test_unknown_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"expected one of \['train_ids', 'label_ids', 'color'\]"):
-        PredictionWriter(output_dir="x", dataset_name=DATASET, encoding=encoding)
+        make_writer("x", encoding)
 
 
 def test_foreign_images_and_classes_are_refused(tmp_path: Path) -> None:
-    writer = PredictionWriter(output_dir=str(tmp_path), dataset_name=DATASET, encoding="label_ids")
+    writer = make_writer(tmp_path, "label_ids")
     good = {"sem_seg": classes_of(0)}
     with pytest.raises(ValueError, match="'/other/a.png' is not below '/data/leftImg8bit/val'"):
         writer.process([{"file_name": "/other/a.png"}], [good])
@@ -144,3 +156,43 @@ def save_share(args: Namespace) -> None:
     share = list(InferenceSampler(len(FILES)))
     save(Path(args.output_dir), "label_ids", share)
     (Path(args.output_dir) / f"{os.getpid()}.json").write_text(json.dumps(share))
+
+
+def test_own_classes_are_written_with_their_own_numbers_and_colours(tmp_path: Path) -> None:
+    own = LabelSpace(["a", "b", "c"], ids=[200, 7, 255])
+    for encoding in ("label_ids", "color"):
+        writer = make_writer(tmp_path / encoding, encoding, own)
+        writer.process([{"file_name": FILES[0]}], [{"sem_seg": torch.tensor([[0, 1, 2]])}])
+    (ids,), (colors,) = (read(tmp_path / name).values() for name in ("label_ids", "color"))
+    assert ids.tolist() == [[200, 7, 255]]
+    assert [tuple(color) for color in colors[0].tolist()] == list(own.colors)
+
+
+@pytest.mark.parametrize(("ids", "message"), [(None, "that have none"), ([3, 256], "the id 256")])
+def test_label_ids_that_no_file_holds_are_refused(ids: list[int] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"{message}.*model\.classes\.ids.*'train_ids'"):
+        make_writer("x", "label_ids", LabelSpace(["a", "b"], ids=ids))
+
+
+def test_logits_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
+    logits = torch.full((19, 2, 2), float("nan"))
+    with pytest.raises(ValueError, match=r"ulm_000000_000019_leftImg8bit\.png: .*not finite"):
+        make_writer(tmp_path, "train_ids").process([{"file_name": FILES[0]}], [{"sem_seg": logits}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_written_as_it_lies_and_no_file_twice(tmp_path: Path) -> None:
+    writer = make_writer(tmp_path, "train_ids", root="/pictures")
+    for name in ("/pictures/a/x.jpg", "/pictures/x.jpg"):
+        writer.process([{"file_name": name}], [{"sem_seg": classes_of(0)}])
+    assert sorted(read(tmp_path)) == ["a/x.png", "x.png"]
+    with pytest.raises(ValueError, match=r"'/pictures/x\.bmp' and '/pictures/x\.jpg' would share"):
+        writer.process([{"file_name": "/pictures/x.bmp"}], [{"sem_seg": classes_of(0)}])
+
+
+def test_one_line_says_what_was_written_and_where(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        save(tmp_path, "label_ids", [0, 1])
+    assert caplog.messages == [f"{DATASET}: 2 predictions as 'label_ids' in '{tmp_path}/{DATASET}'"]

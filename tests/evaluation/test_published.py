@@ -157,3 +157,18 @@ def test_other_scored_classes_are_compared_by_their_own_mean_or_not_at_all() -> 
 def test_a_mean_that_is_undefined_is_a_dash() -> None:
     section = compared({"cityscapes": scores(math.nan), "acdc_fog": scores(40.0)})
     assert [row[2] for row in cells(section)[1:]] == ["\u2013", "40.00", "\u2013"]
+
+
+def test_sets_that_are_not_the_published_ones_have_no_difference() -> None:
+    results = {"cityscapes": scores(50.0), "acdc_fog": scores(40.0)}
+    section = compared(results, sets={"cityscapes": "3 of 500 images"})
+    assert [row[0::4] for row in cells(section)[1:]] == [
+        ["cityscapes", "not comparable"],
+        ["acdc_fog", "-0.25"],
+        ["mean of these 2", "not comparable"],
+    ]
+    assert "cityscapes is not the published set: 3 of 500 images." in section
+    targets = published_figures(MAIN).targets
+    everything = {target: scores(30.0) for target in targets}
+    section = compared(everything, sets={"synthia": "2 of 9 images"})
+    assert cells(section)[-1] == ["mean of 8 targets", "famix", "30.00", "38.88", "not comparable"]

@@ -187,3 +187,17 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         refused("no benchmark record|incomplete")
     path.unlink()
     refused("cannot read.*No such file")
+
+
+def test_sets_that_are_not_whole_are_named_and_must_be_alike(tmp_path: Path) -> None:
+    sets = {"acdc_fog": "3 of 100 images"}
+    runs = [run_files(tmp_path, seed, sets=sets, published="famix_rn50_gta5") for seed in (1, 2)]
+    summary = summarize(*runs)
+    text = summary_markdown(summary)
+    assert "| acdc_fog (3 of 100 images) " in text
+    assert "not comparable" in text
+    assert (
+        list(csv.DictReader(summary_csv(summary).splitlines()))[1]["data_set"] == sets["acdc_fog"]
+    )
+    with pytest.raises(BenchmarkFileError, match="differ in their data sets"):
+        summarize(runs[0], run_files(tmp_path, 3, published="famix_rn50_gta5"))

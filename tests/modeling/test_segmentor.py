@@ -18,6 +18,7 @@ from langdg_d2.modeling import (
 )
 from langdg_d2.modeling.fast_paths import plain_paths
 from langdg_d2.modeling.folding import fold
+from langdg_d2.structures import LabelSpace
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
 IGNORE, CLASSES, SMOOTHING = 255, 5, 0.1
@@ -43,7 +44,7 @@ def model(tiny_tower):
         criterion=PixelCrossEntropy(ignore_label=IGNORE, label_smoothing=SMOOTHING),
         pixel_mean=MEAN,
         pixel_std=STD,
-        ignore_label=IGNORE,
+        classes=LabelSpace([f"class {k}" for k in range(CLASSES)], ignore_label=IGNORE),
     )
 
 

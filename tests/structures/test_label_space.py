@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
+from langdg_d2.structures import (
+    CITYSCAPES_19,
+    ENCODINGS,
+    LabelEncoding,
+    LabelSpace,
+    class_subsets,
+    classes_named,
+)
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
 
 # Label id of train id 0..18, as the Cityscapes benchmark publishes them.
@@ -51,7 +58,42 @@ def test_classes_have_distinct_names_and_colours():
 
 
 def test_a_label_space_that_contradicts_itself_is_refused():
-    with pytest.raises(ValueError, match="2 names and 1 colours"):
+    with pytest.raises(ValueError, match="2 names of classes and 1 colours"):
         LabelSpace(names=("a", "b"), colors=((0, 0, 0),), ignore_label=255)
     with pytest.raises(ValueError, match="ignore_label 0 is the train id of 'a'"):
         LabelSpace(names=("a",), colors=((0, 0, 0),), ignore_label=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"names": []}, "expected 1 to 255 texts"),
+        ({"names": "road"}, "expected 1 to 255 texts"),
+        ({"names": [1, 2]}, "expected 1 to 255 texts"),
+        ({"names": [str(k) for k in range(256)]}, "expected 1 to 255 texts"),
+        ({"names": ["a", "b", "a"]}, r"several classes have the names \['a'\]"),
+        ({"names": ["a"], "colors": [(0, 0, 256)]}, r"expected \(red, green, blue\) in 0..255"),
+        ({"names": ["a"], "colors": [(0, 0)]}, r"expected \(red, green, blue\) in 0..255"),
+        ({"names": ["a", "b"], "ids": [1]}, "2 names of classes and 1 ids"),
+        ({"names": ["a"], "ids": [-1]}, "expected whole numbers from 0 on"),
+    ],
+)
+def test_what_is_not_a_list_of_classes_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LabelSpace(**arguments)
+
+
+@pytest.mark.parametrize("count", [1, 5, 25, 255])
+def test_names_alone_get_colours_that_differ(count):
+    classes = LabelSpace([f"class {k}" for k in range(count)])
+    colors = np.array([(0, 0, 0), (255, 255, 255), *classes.colors])
+    distances = np.linalg.norm(colors[:, None] - colors, axis=-1)
+    assert distances[~np.eye(count + 2, dtype=bool)].min() >= 42
+    assert LabelSpace(**classes.plain()) == classes
+
+
+def test_subsets_are_of_the_cityscapes_classes_alone():
+    assert set(class_subsets(list(CITYSCAPES_19.names))) == {"19", "16", "13"}
+    assert class_subsets((*CITYSCAPES_19.names, "caravan")) == {}
+    assert classes_named(list(CITYSCAPES_19.names)) is CITYSCAPES_19
+    assert classes_named(["a"]).names == ("a",)

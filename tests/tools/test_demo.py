@@ -96,7 +96,10 @@ def test_images_are_drawn_as_the_library_draws_them(
     assert listing(out) == ["a.png", "b.png"]
     prediction = Predictor.from_config(CONFIG, checkpoints[0], overrides)(images / "b.png")
     expected = draw_panels(
-        {"x": prediction}, views=views, palette=palette_named("colorblind"), longest_side=64
+        {"x": prediction},
+        views=views,
+        palette=palette_named("colorblind", CITYSCAPES_19),
+        longest_side=64,
     )
     written = read_image(out / "b.png")
     assert written.shape == expected.shape

@@ -17,6 +17,7 @@ from langdg_d2.evaluation import BenchmarkRun, StreamingSemSegEvaluator, run_ben
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import OverlayWriter, draw_sem_seg, overlay_writer, palette_named
 from langdg_d2.visualization.overlay_writer import choose
+from langdg_d2.visualization.sem_seg import title_width
 
 DATASET = "test_overlay_writer"
 IGNORE = CITYSCAPES_19.ignore_label
@@ -160,24 +161,28 @@ def test_a_picture_holds_image_truth_and_prediction(tmp_path: Path, size: tuple[
     # As smooth as JPEG likes it.
     flat = torch.tensor([40, 120, 200], dtype=torch.uint8)[:, None, None]
     image["image"] = flat.expand(3, *size)
-    palette = palette_named("colorblind")
+    palette = palette_named("colorblind", CITYSCAPES_19)
     writer = make_writer(tmp_path, longest_side=60, alpha=0.5, palette=palette)
     (found,) = feed(writer, [(image, output)])
     picture = cv2.imread(str(tmp_path / found["file"]))[..., ::-1]
 
     height, width = (side * 2 // 3 for side in size)
-    strip = 60 // 20
+    strip = 12
     rgb = np.broadcast_to(flat[:, 0, 0].numpy(), (height, width, 3))
     labels = [cv2.resize(x["sem_seg"].numpy(), (width, height), interpolation=0)
               for x in (image, output)]  # fmt: skip
     expected = [rgb, *(draw_sem_seg(rgb, k, palette.metadata, alpha=0.5) for k in labels)]
-    step = (strip + height if width > height else width) + 4
-    for k, panel in enumerate(expected):
-        top, left = (k * step, 0) if width > height else (0, k * step)
+    top, left = 0, 0
+    titles = ("image", "ground truth", "prediction")
+    for title, panel in zip(titles, expected, strict=True):
         part = picture[top + strip : top + strip + height, left : left + width]
         assert part.shape == panel.shape
         difference = np.abs(part.astype(float) - panel)
         assert difference.mean() < 8
+        if width > height:
+            top += strip + height + 4
+        else:
+            left += max(width, title_width(title, strip)) + 4
     assert writer.details()["colors"]["road"] == list(palette.colors[0])
 
 

@@ -4,8 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization import PALETTES, palette_named
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
+from langdg_d2.visualization import PALETTES as NAMES
+from langdg_d2.visualization import palette_named, palettes_for
+
+PALETTES = {name: palette_named(name, CITYSCAPES_19) for name in NAMES}
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
 # Deficiency" (2009): total loss of a cone, in linear RGB.
@@ -64,7 +67,7 @@ def test_safe_colours_are_far_apart_for_everybody_and_farther_than_the_benchmark
     simulation: str,
 ) -> None:
     safe, default = (
-        least_distance(PALETTES[name].colors, simulation) for name in ("colorblind", "cityscapes")
+        least_distance(PALETTES[name].colors, simulation) for name in ("colorblind", "classes")
     )
     assert safe >= 17
     assert safe > LEAST_GAIN[simulation] * default
@@ -76,7 +79,7 @@ def test_safe_colours_stand_out_from_the_white_of_the_legend() -> None:
 
 
 def test_the_default_is_the_benchmarks_and_all_name_all_classes() -> None:
-    assert PALETTES["cityscapes"].colors == CITYSCAPES_19.colors
+    assert PALETTES["classes"].colors == CITYSCAPES_19.colors
     for palette in PALETTES.values():
         assert palette.names == CITYSCAPES_19.names
         assert len(set(palette.colors)) == len(CITYSCAPES_19)
@@ -112,11 +115,21 @@ def test_larger_values_are_brighter_by_equal_steps(name: str) -> None:
 
 
 def test_values_out_of_range_are_those_of_its_ends() -> None:
-    palette = palette_named("colorblind")
+    palette = PALETTES["colorblind"]
     ends = palette.paint_values(np.array([[-1.0, 0.0, 1.0, 9.0]]))[0].tolist()
     assert ends[0] == ends[1] != ends[2] == ends[3]
 
 
 def test_an_unknown_palette_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="palette 'jet', expected one of cityscapes, colorblind"):
-        palette_named("jet")
+    with pytest.raises(ValueError, match="palette 'jet', expected one of classes, colorblind"):
+        palette_named("jet", CITYSCAPES_19)
+
+
+def test_own_classes_have_their_own_colours_alone() -> None:
+    own = LabelSpace([f"class {k}" for k in range(25)])
+    assert palettes_for(own) == ("classes",)
+    assert palettes_for(CITYSCAPES_19) == ("classes", "colorblind")
+    painted = palette_named("classes", own).paint_classes(np.array([[24]], np.uint8))
+    assert tuple(painted[0, 0].tolist()) == own.colors[24]
+    with pytest.raises(ValueError, match="'colorblind' is for the Cityscapes classes alone"):
+        palette_named("colorblind", own)

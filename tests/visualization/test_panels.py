@@ -9,10 +9,12 @@ from langdg_d2.visualization import (
     draw_panels,
     draw_sem_seg,
     draw_view,
+    legend,
     palette_named,
 )
+from langdg_d2.visualization.sem_seg import title_width
 
-PALETTE = palette_named("cityscapes")
+PALETTE = palette_named("classes", CITYSCAPES_19)
 ROAD, SKY, CAR = (CITYSCAPES_19.names.index(name) for name in ("road", "sky", "car"))
 
 
@@ -46,7 +48,7 @@ def test_every_view_shows_its_part() -> None:
 
 
 def test_the_palette_colours_overlays_and_legend() -> None:
-    safe = palette_named("colorblind")
+    safe = palette_named("colorblind", CITYSCAPES_19)
     picture = draw_panels({"a": prediction()}, views=["colors"], palette=safe)
     assert {safe.colors[ROAD], safe.colors[SKY]} <= colors_of(picture[60:])
     assert not {PALETTE.colors[ROAD], PALETTE.colors[SKY]} & colors_of(picture)
@@ -134,9 +136,24 @@ def test_predictions_of_several_sizes_are_refused() -> None:
 
 
 def test_panels_of_a_pixels_width_are_drawn() -> None:
-    views = ["overlay", "colors", "confidence"]
+    views = ["image", "colors", "confidence"]
     thin = prediction(height=400, width=20)
     picture = draw_panels({"a": thin}, views=views, palette=PALETTE, longest_side=20)
-    assert picture.shape[1] < 20
+    assert np.array_equal(picture[20:40, :1], thin.resized(20, 1).image)
     alone = draw_panels({"a": thin}, views=["entropy"], palette=PALETTE, longest_side=20)
-    assert alone.shape == (20 + 20, 1, 3)
+    assert alone.shape[0] == 20 + 20
+    assert (alone[:20, 1:] == 255).all()
+
+
+@pytest.mark.parametrize("width", [1, 40, 99])
+def test_legends_and_titles_of_narrow_pictures_are_whole(width: int) -> None:
+    views = ["overlay", "confidence"]
+    narrow = prediction(height=64, width=width)
+    picture = draw_panels({"a": narrow}, views=views, palette=PALETTE)
+    names = legend([ROAD, SKY], PALETTE.metadata, width=picture.shape[1], row_height=20)
+    assert picture.shape[1] >= title_width("vegetation", 20)
+    assert any(
+        np.array_equal(picture[top : top + len(names)], names)
+        for top in range(len(picture) - len(names) + 1)
+    )
+    assert (picture[64 + 20 :, -1] == 255).all()  # no text of the legends reaches the border

@@ -14,11 +14,14 @@ from langdg_d2.data import ImageFileError
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import predicted_classes
 from langdg_d2.modeling.checkpoint_files import CheckpointError
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.visualization import (
     Prediction,
     Predictor,
+    draw_panels,
     load_predictors,
     model_names,
+    palette_named,
     predict_frames,
 )
 
@@ -101,6 +104,7 @@ class Recording(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
+        self.classes = LabelSpace([f"class {k}" for k in range(4)])
         self.seen: list[list[tuple[int, ...]]] = []
 
     def forward(self, inputs: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
@@ -255,3 +259,50 @@ def test_checkpoints_are_called_by_what_tells_them_apart(
 def test_every_checkpoint_needs_a_name_of_its_own(names: list[str]) -> None:
     with pytest.raises(ValueError, match=f"{', '.join(names)} for 2 checkpoints"):
         load_predictors(["config.py"], ["a.pth", "b.pth"], names)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16"])
+def test_images_of_pillow_are_those_of_their_files(
+    predictor: Predictor, tmp_path: Path, mode: str
+) -> None:
+    image = Image.fromarray(noise(40, 56)).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.array(image).astype(np.uint16) * 257)
+    path = tmp_path / "image.tif"
+    image.save(path)
+    assert np.array_equal(predictor(image).image, predictor(path).image)
+    assert np.array_equal(predictor([image])[0].classes, predictor(path).classes)
+
+
+def test_an_image_of_pillow_is_turned_as_its_exif_data_ask(predictor: Predictor) -> None:
+    image = Image.fromarray(noise(40, 56))
+    image.getexif()[0x112] = 3
+    assert np.array_equal(predictor(image).image, noise(40, 56)[::-1, ::-1])
+    for mode in ("I", "F"):
+        with pytest.raises(ValueError, match=f"mode '{mode}', expected 8 or 16 bits"):
+            predictor(Image.fromarray(noise(40, 56)).convert(mode))
+
+
+def test_a_result_is_drawn_with_the_models_classes(predictor: Predictor) -> None:
+    prediction = predictor(noise(40, 156))
+    palette = palette_named("classes", CITYSCAPES_19)
+    assert np.array_equal(
+        predictor.draw(prediction),
+        draw_panels({"": prediction}, views=["overlay"], palette=palette),
+    )
+    safe = predictor.draw(prediction, views=["colors"], palette="colorblind")
+    painted = palette_named("colorblind", CITYSCAPES_19).paint_classes(prediction.classes)
+    assert np.array_equal(safe[:40], painted)
+
+
+def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
+    trained: tuple[nn.Module, str], overrides: list[str], tmp_path: Path
+) -> None:
+    own = LabelSpace([f"class {k}" for k in range(19)])
+    path = str(tmp_path / "own.pth")
+    torch.save({"model": trained[0].state_dict(), "classes": own.plain()}, path)
+    mine = Predictor.from_config(CONFIG, path, overrides)
+    assert mine.classes == own
+    assert Predictor.from_config(CONFIG, trained[1], overrides).classes == CITYSCAPES_19
+    with pytest.raises(ValueError, match="'model_final' and 'own' have other classes, road, .* 16"):
+        load_predictors([CONFIG], [trained[1], path], overrides=overrides)

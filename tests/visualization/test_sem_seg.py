@@ -1,5 +1,6 @@
 """Overlays, pixel by pixel."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from langdg_d2.visualization import (
     side_by_side,
     title_strip,
 )
+from langdg_d2.visualization.sem_seg import title_width
 
 DATASET = "test_visualization"
 IGNORE = CITYSCAPES_19.ignore_label
@@ -122,3 +124,21 @@ def test_the_legend_shows_the_colours_of_its_classes_only(metadata: Any) -> None
 def test_a_narrow_legend_wraps_and_an_empty_one_has_no_rows(metadata: Any) -> None:
     assert legend(range(19), metadata, width=300, row_height=24).shape[0] > 5 * 24
     assert legend([IGNORE], metadata, width=300, row_height=24).shape == (0, 300, 3)
+
+
+def test_narrow_panels_get_whole_titles_and_legends(metadata: Any) -> None:
+    picture = side_by_side({"a rather long title": noise(60, 8), "b": noise(60, 8)})
+    column = title_width("a rather long title", 20)
+    assert picture.shape == (80, 2 * column + 5, 3)
+    assert np.array_equal(picture[20:, :8], noise(60, 8))
+    assert (picture[20:, 8:column] == 255).all()
+    strip = legend(range(19), metadata, width=8, row_height=24)
+    assert (strip[:, -1] == 255).all()
+    assert strip.shape[1] >= 48 + title_width("traffic light", 24) - 12
+
+
+def test_titles_take_names_that_are_not_utf8() -> None:
+    strips = [
+        title_strip(text, width=200, height=24) for text in (os.fsdecode(b"stra\xdfe"), "stra?e")
+    ]
+    assert np.array_equal(*strips)

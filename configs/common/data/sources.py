@@ -16,8 +16,6 @@ from langdg_d2.data import (
     training_loader,
 )
 
-from ..constants import constants
-
 
 def crops() -> list[DictConfig]:
     """Crops of the source's own scale."""
@@ -28,7 +26,7 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
     """Crops of a size, of the source at half to twice its scale, resized to the training size."""
     return [
         L(RandomScale)(lowest=0.5, highest=2.0),
-        L(PadToSize)(size=size, label_fill=constants["ignore_label"]),
+        L(PadToSize)(size=size, label_fill="${model.classes.ignore_label}"),
         L(RandomCrop)(crop_size=size),
         L(T.Resize)(shape="${dataloader.crop_size}"),
     ]

@@ -1,9 +1,13 @@
-"""Test loaders and evaluators of the domains, each under the name tables use for it."""
+"""Test loaders and evaluators of the domains, each under the name tables use for it.
+
+Domains without labels get prediction files and no scores.
+"""
 
 from detectron2.config import LazyCall as L
 from omegaconf import DictConfig
 
 from langdg_d2.data import TestMapper, evaluation_loader
+from langdg_d2.data.datasets import image_folder
 from langdg_d2.evaluation import (
     PredictionWriter,
     StreamingSemSegEvaluator,
@@ -11,8 +15,6 @@ from langdg_d2.evaluation import (
     protocol_dataset,
 )
 from langdg_d2.visualization import OverlayWriter, palette_named
-
-from ..constants import constants
 
 # Domain, the data set's family, to its registered name.
 DATASETS = dict(
@@ -32,11 +34,22 @@ DATASETS = dict(
 )
 
 
-def test_loader(domain: str) -> DictConfig:
-    """Images as the protocol frames them, one at a time."""
+# Sets whose labels only their test servers have: `evaluation.predictions` writes files for those.
+UNLABELLED = dict(
+    cityscapes_test="cityscapes_sem_seg_test",
+    bdd100k_test="bdd100k_sem_seg_test",
+    acdc_fog_test="acdc_fog_sem_seg_test",
+    acdc_night_test="acdc_night_sem_seg_test",
+    acdc_rain_test="acdc_rain_sem_seg_test",
+    acdc_snow_test="acdc_snow_sem_seg_test",
+)
+
+
+def test_loader(domain: str, dataset_name: str) -> DictConfig:
+    """Images as the protocol frames them, one at a time; without labels they stay whole."""
     return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
-            names=DATASETS[domain], protocol="${evaluation.protocol}", domain=domain
+            names=dataset_name, protocol="${evaluation.protocol}", domain=domain
         ),
         mapper=L(TestMapper)(
             augmentations=L(protocol_augmentations)(
@@ -54,8 +67,8 @@ def scores(domain: str) -> DictConfig:
     """IoU of the classes that the benchmark counts."""
     return L(StreamingSemSegEvaluator)(
         dataset_name=DATASETS[domain],
-        class_names=constants["class_names"],
-        ignore_label=constants["ignore_label"],
+        class_names="${model.classes.names}",
+        ignore_label="${model.classes.ignore_label}",
         scored_classes="${evaluation.classes}",
     )
 
@@ -68,18 +81,29 @@ def overlays(domain: str) -> DictConfig:
         dataset_name=DATASETS[domain],
         best=3,
         worst=3,
-        palette=L(palette_named)(name="${evaluation.palette}"),
+        palette=L(palette_named)(name="${evaluation.palette}", classes="${model.classes}"),
     )
 
 
-def predictions(domain: str) -> DictConfig:
+def predictions(dataset_name: str) -> DictConfig:
     """Files of all predictions, where wanted."""
     return L(PredictionWriter)(
         output_dir="${train.output_dir}/predictions",
-        dataset_name=DATASETS[domain],
+        dataset_name=dataset_name,
         encoding="${evaluation.predictions}",
+        classes="${model.classes}",
     )
 
 
-test = {domain: test_loader(domain) for domain in DATASETS}
-evaluators = {domain: [overlays(domain), predictions(domain)] for domain in DATASETS}
+test = {domain: test_loader(domain, name) for domain, name in (DATASETS | UNLABELLED).items()}
+evaluators = {domain: [overlays(domain), predictions(DATASETS[domain])] for domain in DATASETS}
+evaluators |= {domain: [predictions(UNLABELLED[domain])] for domain in UNLABELLED}
+
+# Any images: those below `evaluation.folder`.
+test["folder"] = L(evaluation_loader)(
+    dataset=L(image_folder)(folder="${evaluation.folder}"),
+    mapper=L(TestMapper)(augmentations=[]),
+    num_workers=2,
+)
+evaluators["folder"] = [predictions("folder")]
+evaluators["folder"][0].root = "${evaluation.folder}"

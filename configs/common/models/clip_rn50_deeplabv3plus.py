@@ -10,6 +10,7 @@ from langdg_d2.modeling import (
     PixelCrossEntropy,
     load_image_tower,
 )
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 
 from ..constants import constants
 
@@ -32,7 +33,7 @@ model = L(LangDGSegmentor)(
         ),
         low_level="res2",
         high_level="res5",
-        num_classes=len(constants["class_names"]),
+        num_classes=len(CITYSCAPES_19),
         # Width that the low-level features are projected to.
         low_level_channels=48,
         # Width of the pyramid and of the decoder.
@@ -43,8 +44,11 @@ model = L(LangDGSegmentor)(
         # "BN" (synchronised over processes when there are several), "GN", or "" for none.
         norm="BN",
     ),
-    criterion=L(PixelCrossEntropy)(ignore_label="${..ignore_label}", label_smoothing=0.1),
+    criterion=L(PixelCrossEntropy)(ignore_label="${..classes.ignore_label}", label_smoothing=0.1),
     pixel_mean=constants["pixel_mean"],
     pixel_std=constants["pixel_std"],
-    ignore_label=constants["ignore_label"],
+    # The classes wherever they are named, drawn or written; `sem_seg_head.num_classes` is their
+    # number. For others: `model.classes.update(names=[...], colors=None, ids=None)`. Colours are
+    # generated then; ids are the numbers in prediction files of "label_ids".
+    classes=L(LabelSpace)(**CITYSCAPES_19.plain()),
 )

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import huggingface_hub
 import open_clip
@@ -43,8 +43,9 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
             that mining and training agree on them.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode. Where all its weights were loaded, its
-        image tower has the attribute `whole_clip_fingerprint`, by which style banks know the text tower.
+        The open_clip model, float32, on the CPU, in eval mode. Where all its weights were loaded,
+        its image tower has the attribute `whole_clip_fingerprint`, by which style banks know the
+        text tower.
 
     Raises:
         ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit;
@@ -202,7 +203,7 @@ def read_clip_weights(path: Path) -> Any:
 
 def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
     content = read_clip_weights(path)
-    visual = cast("nn.Module", model.visual)
+    visual: Any = model.visual
     whole = find_weights(content, model.state_dict())
     if whole and not whole.faults:
         model.load_state_dict(whole.tensors, strict=False)

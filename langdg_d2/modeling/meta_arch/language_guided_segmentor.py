@@ -8,7 +8,7 @@ from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
-from ...structures import at_least_single
+from ...structures import LabelSpace, at_least_single
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
 from ..folding import Folds
@@ -28,12 +28,14 @@ class LangDGSegmentor(nn.Module):
         criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
         pixel_mean: per channel, RGB, in the range 0..255 of the input images.
         pixel_std: likewise.
-        ignore_label: train id of pixels without a class; padding gets it too.
+        classes: names, colours and numbers of the classes; padding gets their ignore label.
 
     Raises:
-        ValueError: if the head is built for other features than the backbone gives.
+        ValueError: if the head is built for other features than the backbone gives, or for another
+            number of classes.
 
     Attributes:
+        classes: as given.
         feature_augmentation: what training does to the low-level features; hooks replace it.
         folds: of the head, see `fold`.
     """
@@ -46,17 +48,28 @@ class LangDGSegmentor(nn.Module):
         criterion: nn.Module,
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
-        ignore_label: int,
+        classes: LabelSpace,
     ) -> None:
         super().__init__()
         _require_fit(backbone, sem_seg_head)
+        scored = getattr(sem_seg_head, "num_classes", len(classes))
+        if scored != len(classes):
+            raise ValueError(
+                f"model.sem_seg_head.num_classes is {scored}, and model.classes has "
+                f"{len(classes)} names; make them agree"
+            )
         self.backbone = backbone
         self.sem_seg_head = sem_seg_head
         self.criterion = criterion
-        self.ignore_label = ignore_label
+        self.classes = classes
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
         self.folds = Folds(sem_seg_head)
+
+    @property
+    def ignore_label(self) -> int:
+        """Train id of pixels without a class."""
+        return self.classes.ignore_label
 
     @property
     def device(self) -> torch.device:

@@ -51,6 +51,7 @@ class DeepLabV3PlusHead(nn.Module):
     ) -> None:
         super().__init__()
         self.input_shape = dict(input_shape)
+        self.num_classes = num_classes
         self.low_level = low_level
         self.high_level = high_level
         self.project = conv_norm_relu(

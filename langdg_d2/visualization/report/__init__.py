@@ -5,7 +5,8 @@ from pathlib import Path
 
 from detectron2.utils import comm
 
-from ...structures.files import write_atomically
+from ...evaluation.benchmark import RECORD
+from ...structures.files import write_text
 from ..html import page
 from .conditions import lead, title
 from .markdown import report_markdown
@@ -39,16 +40,16 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     html = page(title(results), report_sections(results), lead=lead(results))
     text = report_markdown(results, output.parent)
     for path, content in ((output.with_suffix(".md"), text), (output, html)):
-        write_atomically(path, content.encode("utf-8", "replace"))
+        write_text(path, content)
     return output
 
 
 def write_report_of_run(folder: str | Path) -> None:
-    """Write the report of a run that has just ended, on the main process.
+    """Write the report of a run that has just ended, on the main process, if it scored something.
 
     An error is logged, not raised: the scores are worth more than their picture.
     """
-    if not comm.is_main_process():
+    if not comm.is_main_process() or not (Path(folder) / RECORD).is_file():
         return
     logger = logging.getLogger(__name__)
     try:

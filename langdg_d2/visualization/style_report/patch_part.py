@@ -7,7 +7,7 @@ import numpy as np
 from ...styles import StyleBank
 from ..figures import number_text, printable
 from ..html import Markup, encode, gallery, paragraph, picture, section, subsection
-from ..sem_seg import Image, title_strip
+from ..sem_seg import Image, stacked, title_strip, title_width, titled
 from .nearest_patches import SourcePatch
 from .part import Part
 from .search import StyleNeighbors
@@ -17,7 +17,6 @@ _MOST_PICTURES = 240  # in the page; all are in the file
 _QUALITY = 85  # JPEG
 _GAP = 6  # pixels
 _TITLE_HEIGHT, _CAPTION_HEIGHT = 24, 18
-_NARROWEST = 480  # of the sheet, that titles can be read
 _WHITE = 255
 
 
@@ -51,13 +50,13 @@ def _sheet(bank: StyleBank, found: Sequence[StyleNeighbors]) -> bytes:
     """Below the title of each style a row of its patches."""
     rows: list[Image] = []
     for around in found:
+        title = printable(_title(bank, around.row))
         rows.append(
-            title_strip(printable(_title(bank, around.row)), width=_NARROWEST, height=_TITLE_HEIGHT)
+            title_strip(title, width=title_width(title, _TITLE_HEIGHT), height=_TITLE_HEIGHT)
         )
         if patches := around.neighbors.patches:
             rows.append(_in_a_row([_with_caption(bank, patch) for patch in patches]))
-    width = max(row.shape[1] for row in rows)
-    return encode(np.concatenate([_widened(row, width) for row in rows]))
+    return encode(stacked(rows))
 
 
 def _one_style(bank: StyleBank, around: StyleNeighbors) -> Markup:
@@ -94,8 +93,7 @@ def _class_name(bank: StyleBank, class_id: int) -> str:
 
 def _with_caption(bank: StyleBank, patch: SourcePatch) -> Image:
     text = f"{patch.distance:.4g} {_class_name(bank, patch.class_id)}"
-    strip = title_strip(printable(text), width=patch.picture.shape[1], height=_CAPTION_HEIGHT)
-    return np.concatenate([patch.picture, strip])
+    return titled(printable(text), patch.picture, height=_CAPTION_HEIGHT, below=True)
 
 
 def _in_a_row(pictures: Sequence[Image]) -> Image:
@@ -105,7 +103,3 @@ def _in_a_row(pictures: Sequence[Image]) -> Image:
         for p in pictures
     ]
     return np.concatenate(columns, axis=1)
-
-
-def _widened(row: Image, width: int) -> Image:
-    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=_WHITE)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleBankError
-from langdg_d2.visualization.palettes import PALETTES
+from langdg_d2.visualization.palettes import palette_named
 from langdg_d2.visualization.style_report import (
     Neighbors,
     SourcePatch,
@@ -17,6 +18,8 @@ from langdg_d2.visualization.style_report import (
 from langdg_d2.visualization.style_report.bank_parts import cosines_part
 from langdg_d2.visualization.style_report.class_colors import class_colors
 from langdg_d2.visualization.style_report.patch_part import neighbors_part
+
+PALETTE = palette_named("classes", CITYSCAPES_19)
 
 HOSTILE = "$\\frac</svg><script>alert(1)</script>\ud800\x00\n_" + "x" * 100
 
@@ -30,7 +33,7 @@ def write(tmp_path):
             bank,
             tmp_path / "new/report",
             name="my <bank>",
-            palette=PALETTES["cityscapes"],
+            palette=PALETTE,
             projection="pca",
             **options,
         )
@@ -100,7 +103,7 @@ def test_the_table_of_cosines_averages_what_is_known(make_bank):
         ["a road", "b road", "a sky"],
         cosines=[(0.1, 0.25), (0.2, math.nan), (math.nan, math.nan)],
     )
-    colors = class_colors(bank.header, PALETTES["cityscapes"])
+    colors = class_colors(bank.header, PALETTE)
     text = cosines_part(bank, colors).section.body
     cells = [row.split("<td>")[1:] for row in text.split("<tr>")]
     plain = [[cell.split("</td>")[0].split("</i>")[-1] for cell in row] for row in cells]
@@ -130,7 +133,7 @@ def test_styles_to_look_for_are_those_asked_for_or_one_of_each_class(make_bank):
 
 def test_classes_have_the_palettes_colours_and_unknown_ones_their_own(make_bank):
     header = make_bank([0], ["a"], class_names=("x", "sky", "y")).header
-    colors = class_colors(header, PALETTES["cityscapes"])
+    colors = class_colors(header, PALETTE)
     assert list(colors) == ["x", "sky", "y", "ignore"]
     assert colors["sky"] == (70 / 255, 130 / 255, 180 / 255)
     assert len(set(colors.values())) == 4

@@ -10,7 +10,8 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data.dataset_mapper import read_pair
-from langdg_d2.visualization import PALETTES, title_strip
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import palette_named, title_strip
 from streets.experiment.results import CellResult
 
 Picture = npt.NDArray[np.uint8]
@@ -18,7 +19,7 @@ Picture = npt.NDArray[np.uint8]
 GAP = 4  # pixels between pictures
 CAPTION_WIDTH = 230
 TITLE_HEIGHT = 26
-_PALETTE = PALETTES["cityscapes"]
+_PALETTE = palette_named("classes", CITYSCAPES_19)
 
 
 def prediction_sheet(

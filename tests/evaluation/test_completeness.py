@@ -1,0 +1,77 @@
+"""Copies of data sets that are not the published ones are named, with what differs."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog
+from PIL import Image
+
+from langdg_d2.data import ImageFileError
+from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.data.datasets.family import DatasetFamily
+from langdg_d2.evaluation import incomplete_sets
+from langdg_d2.evaluation.completeness import departure
+
+NAME = "little_sem_seg_val"
+
+
+def test_small_copies_of_real_sets_are_named(
+    datasets: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    names = {"city": "cityscapes_sem_seg_val", "vistas": "mapillary_sem_seg_val", "mine": None}
+    with caplog.at_level(logging.WARNING):
+        found = incomplete_sets(names)
+    assert found == {
+        "city": "4 of 500 images, 48x64 instead of 1024x2048",
+        "vistas": "4 of 2000 images",  # of any size
+    }
+    assert caplog.messages[0] == (
+        "city is not the published set, so its figures compare with no others: " + found["city"]
+    )
+
+
+@pytest.fixture
+def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Three images of 4 x 6 pixels, which are a whole set."""
+    files = [tmp_path / f"{k}.png" for k in range(3)]
+    for file in files:
+        Image.fromarray(np.zeros((4, 6), np.uint8)).save(file)
+    family = DatasetFamily(
+        name="little",
+        title="",
+        website="",
+        load=lambda root, split: [],
+        splits={"val": 3, "train": None},
+        condition="clear",
+        sizes=frozenset({(4, 6)}),
+    )
+    monkeypatch.setitem(FAMILIES, "little", family)
+    for name in (NAME, "little_sem_seg_train", "little"):
+        DatasetCatalog.register(name, lambda: [{"file_name": str(file)} for file in files])
+    yield files
+    for name in (NAME, "little_sem_seg_train", "little"):
+        DatasetCatalog.remove(name)
+
+
+def test_whole_sets_and_those_nothing_is_known_of_are_not_named(little: list[Path]) -> None:
+    assert departure(NAME) == departure("little_sem_seg_train") == departure("little") == ""
+    assert incomplete_sets({"a": NAME}) == {}
+
+
+def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
+    assert departure(NAME) == "3 images, 1 of them 2x3 instead of 4x6"
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(little[1])
+    little.append(little[2])
+    assert departure(NAME) == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
+    assert departure("little_sem_seg_train").startswith("4 images, 2 of them")
+
+
+def test_what_is_not_an_image_is_named_before_the_evaluation(little: list[Path]) -> None:
+    little[1].write_bytes(b"")
+    with pytest.raises(ImageFileError, match=r"1\.png"):
+        departure(NAME)
