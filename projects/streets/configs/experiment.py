@@ -6,7 +6,7 @@ Any part can be overridden, `projects/streets/experiment.py` passes overrides on
 import json
 from pathlib import Path
 
-from ....configs.common.data.targets import predictions, scores
+from ....configs.common.data.targets import DATASETS, predictions, scores
 from ....configs.langdg_gta5 import (
     dataloader,
     evaluation,
@@ -37,6 +37,7 @@ dataloader.train.total_batch_size = 4
 dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
+for _domain in DATASETS:
     # Pictures are made of the predictions of all cells together.
     dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
 
