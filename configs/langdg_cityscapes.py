@@ -1,6 +1,6 @@
 """Cityscapes to other cities, bad weather and synthetic scenes: CLIP RN50, all of layer4 trains."""
 
-from .common.data.sources import crops, train_loader
+from .common.data.sources import crops, train_loader, train_mapper
 from .common.data.targets import evaluators, test
 from .common.evaluation import evaluation
 from .common.models.clip_rn50_deeplabv3plus import model
@@ -11,7 +11,7 @@ from .common.train import train
 
 dataloader = dict(
     crop_size=[768, 768],
-    train=train_loader("cityscapes_sem_seg_train", crops()),
+    train=train_loader("cityscapes_sem_seg_train", train_mapper(crops())),
     test=test,
     evaluators=evaluators,
 )

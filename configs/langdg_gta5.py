@@ -1,6 +1,6 @@
 """GTA5 to real cities, SYNTHIA and bad weather: CLIP RN50 (the paper's main setting)."""
 
-from .common.data.sources import crops, train_loader
+from .common.data.sources import crops, train_loader, train_mapper
 from .common.data.targets import evaluators, test
 from .common.evaluation import evaluation
 from .common.models.clip_rn50_deeplabv3plus import model
@@ -12,7 +12,7 @@ from .common.train import train
 dataloader = dict(
     # Of training and mining, height and width in pixels.
     crop_size=[768, 768],
-    train=train_loader("gta5_sem_seg_train", crops()),
+    train=train_loader("gta5_sem_seg_train", train_mapper(crops())),
     test=test,
     evaluators=evaluators,
 )

@@ -1,6 +1,6 @@
 """SYNTHIA to real cities, GTA5 and bad weather: CLIP RN50, scored on SYNTHIA's 16 classes."""
 
-from .common.data.sources import scaled_crops, train_loader
+from .common.data.sources import scaled_crops, train_loader, train_mapper
 from .common.data.targets import evaluators, test
 from .common.evaluation import evaluation
 from .common.models.clip_rn50_deeplabv3plus import model
@@ -11,7 +11,7 @@ from .common.train import train
 
 dataloader = dict(
     crop_size=[768, 768],
-    train=train_loader("synthia_sem_seg_train", scaled_crops([720, 720])),
+    train=train_loader("synthia_sem_seg_train", train_mapper(scaled_crops([720, 720]))),
     test=test,
     evaluators=evaluators,
 )

@@ -20,9 +20,10 @@ from PIL import Image
 
 from langdg_d2.engine import apply_overrides, launch
 from langdg_d2.modeling import LangDGSegmentor, load_image_tower
-from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
+from langdg_d2.structures import LabelEncoding
 from langdg_d2.structures.label_maps import (
     CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
     MAPILLARY_A,
     SYNTHIA_LABEL_IDS,
     TRAIN_IDS,
@@ -171,6 +172,11 @@ def write_image(path: Path, pixels: np.ndarray, palette: list[int] | None = None
     image.save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
 
 
+def palette_of(encoding: LabelEncoding) -> list[int]:
+    """Colours of all 256 ids as the flat RGB list of a palette image, black where there is none."""
+    return np.maximum(encoding.color_table, 0).ravel().tolist()
+
+
 def write_16_bit_rgb(path: Path, red: np.ndarray, rng: np.random.Generator) -> None:
     """Save a channel as the red one of a 16-bit PNG; the others hold anything."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,7 +228,7 @@ def write_bdd100k(
 def write_mapillary(folder: Path, images: int, size: tuple[int, int]) -> None:
     """Mapillary Vistas v1.2: images of several sizes, palette labels, a class list."""
     rng = np.random.default_rng(3)
-    palette = rng.integers(0, 256, (66, 3))
+    rng.integers(0, 256, (66, 3))  # the images that follow stay what they are
     height, width = size
     sizes = [size, (width, height), (height + 5, width + 13), (height - 1, width - 3)]
     for split in ("training", "validation"):
@@ -231,12 +237,12 @@ def write_mapillary(folder: Path, images: int, size: tuple[int, int]) -> None:
             stem = f"_-0Vz{k}Mz0aKyh9oRU4Hp{k:02d}A"
             write_image(folder / split / "images" / f"{stem}.jpg", image)
             label_file = folder / split / "labels" / f"{stem}.png"
-            write_image(label_file, label, palette.flatten().tolist())
+            write_image(label_file, label, palette_of(MAPILLARY_A))
     labels = [
         {
             "name": name,
             "readable": name.rpartition("--")[2].title(),
-            "color": palette[raw].tolist(),
+            "color": list(MAPILLARY_A.colors[raw]),
             "instances": False,
             "evaluate": raw < 65,
         }
@@ -261,7 +267,7 @@ def write_datasets() -> Callable[..., Path]:
         write_bdd100k(root / "bdd100k", images, size, bdd100k)
         write_mapillary(root / "mapillary", images, size)
         rng = np.random.default_rng(0)
-        palette = [0] * 21 + [c for color in CITYSCAPES_19.colors for c in color]
+        palette = palette_of(GTA5_LABEL_IDS)
         names = [f"{k:05d}.png" for k in range(1, images + 1)]
         for name in names:
             image, label = random_pair(rng, size)

@@ -78,4 +78,4 @@ def test_detectron2_is_used_through_public_names_only(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=lambda p: p.name)
 def test_tools_stay_short(path):
-    assert len(path.read_text().splitlines()) <= 120
+    assert len(path.read_text().splitlines()) <= 160

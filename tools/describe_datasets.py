@@ -18,11 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="file to write instead of printing")
     args = parser.parse_args(arguments)
-    if args.output is None:
-        print(describe(), end="")
-        return
     with told_errors():
-        write_atomically(args.output, describe().encode())
+        if args.output is None:
+            print(describe(), end="")
+        else:
+            write_atomically(args.output, describe().encode())
 
 
 if __name__ == "__main__":

@@ -37,9 +37,14 @@ def targets(cfg: DictConfig) -> tuple[dict[str, Iterable], dict[str, list], dict
 
 
 def evaluate(
-    cfg: DictConfig, tested: tuple, config_file: str, model: nn.Module, *, weights: str | None,
+    cfg: DictConfig,
+    tested: tuple[dict[str, Iterable], dict[str, list], dict[str, str]],
+    config_file: str,
+    model: nn.Module,
+    *,
+    weights: str | None,
     styles: engine.StyleAugmentationHook | None,
-) -> dict[str, dict[str, float]]:  # fmt: skip
+) -> dict[str, dict[str, float]]:
     """Score the configured domains, write the benchmark tables, return the main figures."""
     loaders, evaluators, sets = tested
     model = evaluation.build_inference(model, **cfg.evaluation.inference)
@@ -51,13 +56,41 @@ def evaluate(
         sets=sets,
         weights=weights,
         seed=None if weights else cfg.train.seed,
+        styles=styles.record() if styles else None,
         sections={"Styles": styles.report()} if styles else {},
         **{key: cfg.evaluation[key] for key in ("source", "groups", "published")},
     )
     return evaluation.run_benchmark(model, loaders, evaluators, run, cfg.train.output_dir)
 
 
-def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume: bool) -> None:
+def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
+    """What chooses the weights to keep: the score on the source's own validation set."""
+    if not cfg.train.best_period:
+        return None
+    if not isinstance(source := cfg.evaluation.source, str):
+        raise ValueError(
+            f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
+        )
+    loaders = {source: instantiate(cfg.dataloader.test[source])}
+    scores = cfg.dataloader.evaluators[source][0]
+    scores = {source: instantiate(scores.get("scores", scores))}  # without pictures
+
+    def score(model: nn.Module) -> dict:
+        model = evaluation.build_inference(model, **cfg.evaluation.inference)
+        results = evaluation.evaluate_domains(model, loaders, scores, source=source)
+        return {"source": results[source].get("sem_seg", {})}
+
+    return score
+
+
+def train(
+    cfg: DictConfig,
+    model: nn.Module,
+    score: Callable,
+    choose: Callable | None,
+    start: engine.Beginning,
+    settings: engine.RunSettings,
+) -> None:
     """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
     logging.getLogger("langdg_d2").info("What trains:\n%s", training_summary(model.train()))
     cfg.optimizer.params.model = model
@@ -68,20 +101,21 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume
     trainer = engine.SegmentationTrainer(model=model, loader=(), optimizer=optimizer, **how)
     seeds = engine.SeededIterations(cfg.train.seed)
     styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
-    checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, trainer=trainer)
+    parts = {"settings": settings, "trainer": trainer}
+    checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, **parts)
     trainer.register_hooks(
         engine.training_hooks(
             scheduler=instantiate(cfg.lr_scheduler),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
             evaluate=partial(score, model, weights=None, styles=styles),
-            eval_period=cfg.train.eval_period,
-            log_period=cfg.train.log_period,
+            choose=partial(choose, model) if choose else None,
+            **{key: cfg.train[key] for key in ("eval_period", "best_period", "log_period")},
             max_iter=cfg.train.max_iter,
             extra=[seeds, styles] if styles else [seeds],
         )
     )
-    first = checkpointer.start(start, resume=resume)
+    first = checkpointer.start(start.checkpoint, resume=start.resumed)
     cfg.train.seed = seeds.seed  # drawn or resumed, if the config leaves it open
     cfg.dataloader.train.first_batch = first * cfg.train.accumulate
     trainer.data_loader = instantiate(cfg.dataloader.train)
@@ -91,25 +125,26 @@ def train(cfg: DictConfig, model: nn.Module, score: Callable, start: str, resume
 def main(args: Namespace) -> None:
     """What every process runs."""
     cfg = engine.setup(args)
-    checkpoint = engine.starting_checkpoint(
-        output_dir=cfg.train.output_dir,
-        init_checkpoint=cfg.train.init_checkpoint,
-        max_iter=cfg.train.max_iter,
+    settings = engine.RunSettings(evaluation.plain_data(cfg))
+    start = engine.starting_checkpoint(
+        **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,
         eval_only=args.eval_only,
+        settings=settings,
     )
     # First of all: a missing target or weights should not show after hours.
     score = partial(evaluate, cfg, targets(cfg), args.config_file)
-    model = engine.build_model(cfg, with_clip=not checkpoint)
+    choose = selection(cfg)
+    model = engine.build_model(cfg, with_clip=not start.checkpoint)
     engine.start_run(cfg, args)
     if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
     if args.eval_only:
-        engine.StrictCheckpointer(model).load(checkpoint)
-        score(model, weights=checkpoint, styles=None)
+        engine.StrictCheckpointer(model).load(start.checkpoint)
+        score(model, weights=start.checkpoint, styles=None)
     else:
-        train(cfg, model, score, checkpoint, args.resume)
+        train(cfg, model, score, choose, start, settings)
     visualization.write_report_of_run(cfg.train.output_dir)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from langdg_d2.data import copy_uncompressed
+from langdg_d2.data.datasets.folders import folders_below
 from langdg_d2.engine import told_errors
 from langdg_d2.structures.files import require_writable
 
@@ -53,8 +54,8 @@ def copy(source: Path, output: Path, file: Path) -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Copy everything, then say what was done."""
     args = parse(arguments)
-    walk = os.walk(args.source, followlinks=True)  # folders of images are often links
-    files = sorted(Path(folder, name) for folder, _, names in walk for name in names)
+    folders = folders_below(args.source)  # those of images are often links
+    files = sorted(path for folder in folders for path in folder.iterdir() if not path.is_dir())
     work = partial(copy, args.source, args.output)
     with told_errors(RuntimeError), ThreadPoolExecutor(args.workers) as pool:
         require_writable(args.output)

@@ -3,10 +3,11 @@
 ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
 
 
-def evaluation(source: str, targets: list[str], published: str | None = None) -> dict:
-    """Evaluation of a model trained on one source on the unseen targets and on ACDC as a whole."""
+def evaluation(source: str | list[str], targets: list[str], published: str | None = None) -> dict:
+    """Evaluation of a model trained on the source on unseen targets, and on ACDC as a whole."""
     return dict(
-        # What the model was trained on: left out of the mean where it is scored as well.
+        # What the model was trained on, one domain or a list: left out of the mean where it is
+        # scored as well.
         source=source,
         # Domains to score, in the order of the tables; any of `dataloader.test`.
         domains=[*targets, *ACDC],

@@ -1,9 +1,8 @@
 """Augment and Mix: how styles are mined, where they are kept, and how training uses them."""
 
 from detectron2.config import LazyCall as L
-from detectron2.data import get_detection_dataset_dicts
 
-from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper
+from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper, source_dataset
 from langdg_d2.engine import StyleAugmentationHook
 from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
@@ -15,7 +14,6 @@ from langdg_d2.styles import (
     StyleMiner,
     TargetPrompts,
     load_bank,
-    load_style_prompts,
     mine_source,
 )
 
@@ -26,9 +24,9 @@ styles = dict(
     bank="${train.output_dir}/style_bank.safetensors",
     # Training mines the bank first where there is none.
     mine_if_missing=True,
-    # Of the crops and prompts in mining, and of the mixing.
+    # Of the crops and prompts in mining; the mixing follows train.seed.
     seed=1,
-    # One pass over the source set.
+    # One pass over the source set, or over several together.
     mining=L(mine_source)(
         miner=L(StyleMiner)(
             clip=L(load_clip)(
@@ -39,8 +37,9 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",
-                # A pack of langdg_d2/styles/prompt_packs, or a text file with a style a line.
-                style_prompts=L(load_style_prompts)(pack="art_styles"),
+                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a JSON
+                # list; or the texts themselves, [driving at night].
+                style_prompts="art_styles",
                 ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
             ),
@@ -58,9 +57,7 @@ styles = dict(
             device="${train.device}",
         ),
         batches=L(SeededBatches)(
-            dataset=L(get_detection_dataset_dicts)(
-                names="${dataloader.train.dataset.names}", filter_empty=False
-            ),
+            dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),
             # Crops as in training, without changing colours.
             mapper=L(TrainMapper)(
                 augmentations=[L(RandomCrop)(crop_size="${dataloader.crop_size}")]
@@ -68,17 +65,24 @@ styles = dict(
             batch_size=16,
             seed="${styles.seed}",
             unreadable_limit="${dataloader.train.unreadable_limit}",
+            # The first so many alone; null for the whole pass.
+            max_batches=None,
         ),
         source="${dataloader.train.dataset.names}",
         seed="${styles.seed}",
         # Remembered in the bank.
         settings=dict(
-            crop_size="${dataloader.crop_size}", batch_size="${styles.mining.batches.batch_size}"
+            crop_size="${dataloader.crop_size}",
+            batch_size="${styles.mining.batches.batch_size}",
+            max_batches="${styles.mining.batches.max_batches}",
+            max_styles_per_class="${styles.mining.max_styles_per_class}",
         ),
         path="${styles.bank}",
         # Batches of a process between savings of unfinished work.
         checkpoint_period=10,
         num_workers=4,
+        # Of those mined so many are kept, drawn at random; null for all.
+        max_styles_per_class=None,
     ),
     # null trains without restyling.
     augmentation=L(StyleAugmentationHook)(
@@ -91,7 +95,7 @@ styles = dict(
                     path="${styles.bank}",
                     prompts="${styles.mining.miner.prompts}",
                     pin="${styles.mining.miner.pin}",
-                    batches="${styles.mining.batches}",
+                    dataset="${styles.mining.batches.dataset}",
                     source="${styles.mining.source}",
                     seed="${styles.mining.seed}",
                     settings="${styles.mining.settings}",
@@ -102,7 +106,6 @@ styles = dict(
             ),
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),
-            seed="${styles.seed}",
         ),
         # That an image is restyled, reached after so many iterations.
         probability=1.0,

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..visualization import MediaError, VideoFile, read_image
+from ..data import read_image
+from ..visualization import MediaError, VideoFile
 from ..visualization.clips import VIDEO_SUFFIXES
 
 Image = npt.NDArray[np.uint8]

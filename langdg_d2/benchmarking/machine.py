@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -71,6 +70,8 @@ def peak_memory(device_type: str) -> int:
     """Most bytes this process has held: on the CPU of everything, else of tensors on the device."""
     if device_type != "cpu":
         return torch.get_device_module(device_type).max_memory_allocated()
+    import resource  # not on Windows
+
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return resident if sys.platform == "darwin" else 1024 * resident
 

@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 from ..data import dataset_mapper
 from ..engine import SegmentationTrainer, distribute, place
 from ..evaluation import build_inference
+from ..evaluation.inference import inference_precision
 from ..modeling import LangDGSegmentor
 from ..modeling.feature_augmentation import FeatureAugmentation
-from ..structures import PatchGrid
+from ..modeling.folding import fold
+from ..structures import PRECISIONS, PatchGrid
 from ..styles import BankStyles, PatchStyleMixer, choose_patches
 from .synthetic import random_bank, random_images, random_labels, training_batch
 from .timing import PhaseTimer
@@ -58,6 +60,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
         accumulate=cfg.train.accumulate,
         log_period=cfg.train.log_period,
     )
+    fold(model, dtype=PRECISIONS[cfg.train.precision], frozen_only=True)  # as `trainer.train`
     timer.watch(trainer, "backward", "backward")
     timer.watch(trainer, "update", "optimizer")
     images = _images_of_process(cfg) * cfg.train.accumulate
@@ -87,6 +90,7 @@ def infer(cfg: DictConfig, timer: PhaseTimer, *, size: tuple[int, int]) -> Workl
     model = _model(cfg).eval()
     _watch(timer, model)
     inference = build_inference(model, **cfg.evaluation.inference)
+    fold(model, dtype=PRECISIONS[inference_precision(inference)])
     inputs = [{"image": random_images(1, size)[0]}]
     return Workload(step=lambda: inference(inputs), items=1, unit="images")
 
@@ -136,7 +140,7 @@ def _mixer(cfg: DictConfig, model: LangDGSegmentor) -> PatchStyleMixer:
     styles = BankStyles(bank=bank, grid=grid, **known)
     styles.prepare(model.backbone)
     weights = instantiate(settings.weights)
-    return PatchStyleMixer(grid=grid, styles=styles, weights=weights, seed=settings.seed)
+    return PatchStyleMixer(grid=grid, styles=styles, weights=weights)
 
 
 def _training_batches(cfg: DictConfig) -> list[list[dict[str, Any]]]:

@@ -2,12 +2,13 @@
 
 from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
-from .datasets import DatasetError
+from .datasets import DatasetError, image_folder
 from .evaluation_loader import evaluation_loader
 from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
-from .image_io import ImageFileError
+from .image_io import ImageFileError, read_image, to_rgb
 from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
+from .sources import SourceMapper, source_dataset
 from .training_loader import TrainingStream, training_loader
 from .transforms import ColorJitter, RandomCrop
 from .uncompressed import copy_uncompressed
@@ -27,10 +28,15 @@ __all__ = [
     "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",
+    "SourceMapper",
     "TestMapper",
     "TrainMapper",
     "TrainingStream",
     "copy_uncompressed",
     "evaluation_loader",
+    "image_folder",
+    "read_image",
+    "source_dataset",
+    "to_rgb",
     "training_loader",
 ]

@@ -10,7 +10,8 @@ from detectron2.data import transforms as T
 from torch import Tensor
 
 from ..structures import ENCODINGS, PatchGrid
-from .image_io import ImageFileError, read_rgb, read_train_ids
+from .image_io import ImageFileError, read_image, read_rgb
+from .label_io import read_train_ids
 
 DatasetDict = dict[str, Any]
 
@@ -50,10 +51,11 @@ class TrainMapper:
 
 
 class TestMapper:
-    """Read a labelled image for evaluation, as it is or as a test protocol cuts it.
+    """Read an image for evaluation, as it is or as a test protocol cuts it.
 
-    As `TrainMapper` without patch classes; adds `height` and `width`, the size of the label after
-    the augmentations.
+    As `TrainMapper` without patch classes; adds `height` and `width`, the size after the
+    augmentations. Dicts without `sem_seg_file_name` give no `sem_seg`; with `as_viewed`, as those
+    of `image_folder`, the image is turned as its EXIF data ask.
 
     Args:
         augmentations: Detectron2 augmentations, applied to image and label alike.
@@ -65,14 +67,8 @@ class TestMapper:
         self.augmentations = T.AugmentationList(list(augmentations))
 
     def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
-        if "sem_seg_file_name" not in dataset_dict:
-            inputs = T.AugInput(read_rgb(dataset_dict["file_name"]))
-            self.augmentations(inputs)
-            height, width = inputs.image.shape[:2]
-            image = torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))
-            return dataset_dict | {"image": image, "height": height, "width": width}
         packed = _read_augmented(dataset_dict, self.augmentations)
-        height, width = packed["sem_seg"].shape
+        height, width = packed.get("sem_seg", packed["image"][0]).shape
         return packed | {"height": height, "width": width}
 
 
@@ -97,8 +93,12 @@ def read_pair(
 
 
 def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList) -> DatasetDict:
-    image, train_ids = read_pair(dataset_dict)
-    inputs = T.AugInput(image, sem_seg=train_ids)
+    if "sem_seg_file_name" in dataset_dict:
+        image, train_ids = read_pair(dataset_dict)
+        inputs = T.AugInput(image, sem_seg=train_ids)
+    else:
+        read = read_image if dataset_dict.get("as_viewed") else read_rgb
+        inputs = T.AugInput(read(dataset_dict["file_name"]))
     try:
         augmentations(inputs)
     except ValueError as error:
@@ -111,11 +111,14 @@ def _size(array: npt.NDArray[np.uint8]) -> str:
 
 
 def _pack(
-    dataset_dict: DatasetDict, image: npt.NDArray[np.uint8], train_ids: npt.NDArray[np.uint8]
+    dataset_dict: DatasetDict,
+    image: npt.NDArray[np.uint8],
+    train_ids: npt.NDArray[np.uint8] | None,
 ) -> DatasetDict:
     # Copies: Detectron2's resize gives read-only arrays, which torch does not want.
     packed: dict[str, Tensor] = {
         "image": torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")),
-        "sem_seg": torch.from_numpy(np.array(train_ids, order="C")),
     }
+    if train_ids is not None:
+        packed["sem_seg"] = torch.from_numpy(np.array(train_ids, order="C"))
     return dataset_dict | packed

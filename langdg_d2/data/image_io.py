@@ -1,132 +1,270 @@
-"""Reading images and label files, with errors that name the file."""
+"""Reading image files, with errors that name the file.
+
+Data sets and users' pictures go through the same reader: grey becomes RGB, 16 bits are scaled from
+their full range to 8, palettes are resolved, transparent parts lie on white, of several frames the
+first counts. What differs: pictures of users are turned as their EXIF data ask, those of data sets
+lie as stored, since their labels do; and a JPEG of a data set must be free of damage.
+"""
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+import simplejpeg
+from PIL import ExifTags, Image
 
-from ..structures import LabelEncoding
-
-PNG_BIT_DEPTH = 24  # position of that byte in a file
 # Formats of pixels; others that Pillow knows may start programs (PostScript) or read other files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+# Ends of file names by which images are found, in small letters.
+IMAGE_SUFFIXES = frozenset(
+    f".{end}"
+    for end in (
+        *("avif", "bmp", "gif", "jp2", "jpeg", "jpg"),
+        *("pgm", "png", "ppm", "tif", "tiff", "webp"),
+    )
+)
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIZE = slice(16, 24)  # position in a file: width and height of 4 bytes each
+PNG_BIT_DEPTH = 24  # position of that byte in a file
+_JPEG_SIGNATURE = b"\xff\xd8\xff"
+_TAIL = 1024  # bytes at the end of a file
+# What a whole file has near its end; programs may append bytes of their own.
+_END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+_UPRIGHT = 1  # EXIF orientation
+
+_WHITE = 255
+_SIXTEEN_BIT = 1 << 16
+_TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
 
 
 class ImageFileError(RuntimeError):
     """A file of a data set is missing, unreadable, or not what its data set promises."""
 
 
-def read_rgb(file_name: str) -> npt.NDArray[np.uint8]:
-    """An image as (H, W, 3) uint8 RGB, contiguous and writable; the pixels as they are stored.
+def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """An image of a data set as (H, W, 3) uint8 RGB, contiguous and writable, as it is stored.
 
     NOTE: Detectron2's reader turns images as their EXIF data ask. The official code does not, and
     users of readers that do report images of BDD100K that lie across their labels.
 
     Raises:
-        ImageFileError: if the file is missing, truncated, no image, or of so many pixels that it
-            may be there to fill the memory.
+        ImageFileError: if the file is missing, truncated, damaged, not an image of `FORMATS`, of
+            floats or integers of 32 bits, or larger than Pillow's limit against files that unpack
+            into all memory.
     """
-    with _reading(file_name), open_image(file_name) as image:
-        return np.array(image.convert("RGB"))
+    return _read(file_name, as_viewed=False)
 
 
-def read_size(file_name: str) -> tuple[int, int]:
+def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """An image file as a viewer shows it: `read_rgb`, turned as its EXIF data ask.
+
+    Parts of a JPEG that are damaged come as libjpeg fills them.
+    """
+    return _read(file_name, as_viewed=True)
+
+
+def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width in pixels of an image as it is stored, from the file's header alone.
 
     Raises:
-        ImageFileError: if the file is missing, no image, or of too many pixels.
+        ImageFileError: if the file is missing, not an image, or of too many pixels.
     """
-    with _reading(file_name), open_image(file_name) as image:
-        return image.height, image.width
+    with reading(file_name), Path(file_name).open("rb") as file:
+        start = file.read(PNG_BIT_DEPTH)
+        if start.startswith(PNG_SIGNATURE) and len(start) == PNG_BIT_DEPTH:  # Pillow takes longer
+            width, height = struct.unpack(">II", start[PNG_SIZE])
+            _check_size(width, height)
+            return height, width
+        file.seek(0)
+        with open_image(file) as image:
+            return image.height, image.width
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 where the pixels lie as a viewer shows them; decodes no pixels."""
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would look behind the pixels
+        return _UPRIGHT
+    found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
+    return found if found in _TURNS else _UPRIGHT
 
 
 def open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
-    """Pillow's `Image.open` for `FORMATS` alone."""
-    Image.init()
-    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-
-
-def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.uint8]:
-    """A label file as (H, W) uint8 train ids.
-
-    Args:
-        file_name: 8-bit grey or palette PNG, of which the indices count and not the colours; or
-            a 16-bit colour PNG where the ids are in one of its channels.
-        encoding: what its values mean, and which of the two kinds it is.
+    """Pillow's `Image.open` for `FORMATS` alone, and no larger images than its limit.
 
     Raises:
-        ImageFileError: if the file is missing, truncated, of another format, or holds an id that
-            the encoding does not know.
+        OSError: for another format.
+        Image.DecompressionBombError: for too many pixels.
     """
-    raw = read_raw_ids(file_name, encoding)
-    try:
-        return encoding.decode(raw)
-    except ValueError as error:
-        raise ImageFileError(f"label file '{file_name}': {error}") from error
+    Image.init()
+    image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    _check_size(image.width, image.height)
+    return image
 
 
-def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
-    """The ids of a label file as stored, (H, W); arguments and errors of `read_train_ids`."""
-    if encoding.channel is not None:
-        return np.ascontiguousarray(_read_16_bit_rgb(file_name)[..., encoding.channel])
-    with _reading(file_name), Path(file_name).open("rb") as file:
-        start = file.read(PNG_BIT_DEPTH + 1)
-        with open_image(file) as image:
-            file_format, mode, raw = image.format, image.mode, np.array(image)
-    if file_format != "PNG":
-        raise ImageFileError(
-            f"label file '{file_name}' is of the format {file_format}, expected PNG: compression "
-            "with losses makes up ids, so use the original file and not a conversion"
-        )
-    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
-    if mode == "L" and start[PNG_BIT_DEPTH] < 8:
-        raise ImageFileError(
-            f"label file '{file_name}' has {start[PNG_BIT_DEPTH]}-bit grey values, expected an "
-            "8-bit image; use the original file and not a conversion"
-        )
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        raise ImageFileError(
-            f"label file '{file_name}' has shape {raw.shape} and type {raw.dtype}, expected an "
-            "8-bit image with one channel of label ids; is it a colour rendering of the labels?"
-        )
-    return raw
+def lacks_end(file: IO[bytes], file_format: str) -> bool:
+    """Whether a PNG or JPEG file stops before its format says that it ends."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+    return _END_MARKS.get(file_format, b"") not in file.read()
 
 
-def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.uint16]:
-    read_size(file_name)  # OpenCV would take gigabytes for a size that a short file only claims
-    with _reading(file_name):
-        stored = np.frombuffer(Path(file_name).read_bytes(), np.uint8)
-        # Pillow would cut the ids to their upper 8 bits.
-        pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
-        if pixels is None:
-            raise OSError("its pixels cannot be decoded")
-    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ImageFileError(
-            f"label file '{file_name}' has shape {pixels.shape} and type {pixels.dtype}, expected "
-            "a 16-bit RGB image; is it a colour rendering, or was it converted? Use the original"
+def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """An array of pixels as RGB of 8 bits.
+
+    Args:
+        pixels: (H, W) grey, or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and
+            alpha; uint8, or uint16 scaled from its full range. Alpha lays the image on white.
+
+    Returns:
+        (H, W, 3) uint8, contiguous and writable; the argument itself where it is that already.
+
+    Raises:
+        ValueError: for another shape or type.
+    """
+    if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
+        shape = pixels.shape if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ValueError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
+    if pixels.dtype == np.uint16:
+        pixels = _TO_EIGHT_BIT[pixels]
+    if pixels.dtype != np.uint8:
+        raise ValueError(
+            f"image of type {pixels.dtype}, expected uint8 or uint16; scale it to 0..255 first"
         )
-    return np.asarray(pixels, dtype=np.uint16)[..., ::-1]  # OpenCV's order is BGR
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    channels = pixels.shape[2]
+    if channels > 4:
+        raise ValueError(
+            f"image {pixels.shape} with {channels} channels, expected 1 to 4, the last axis"
+        )
+    if channels in (2, 4):
+        pixels = _on_white(pixels)
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.require(pixels, requirements=["C", "W"])
+
+
+def decode_full_depth(file: IO[bytes]) -> npt.NDArray[np.unsignedinteger]:
+    """A file's pixels, (H, W) or (H, W, C) with RGB first; Pillow cuts 16-bit colours to 8.
+
+    Raises:
+        OSError: if it cannot be decoded.
+    """
+    file.seek(0)
+    stored = np.frombuffer(file.read(), np.uint8)
+    pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+    if pixels is None:
+        raise OSError("its pixels cannot be decoded")
+    if pixels.ndim == 3:  # OpenCV's order is BGR
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    return np.asarray(pixels)
 
 
 @contextmanager
-def _reading(file_name: str) -> Iterator[None]:
+def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of reading a file as `ImageFileError`, which names it and says what to do."""
+    name = os.fspath(file_name)
     try:
         yield
     except FileNotFoundError as error:
-        raise ImageFileError(f"'{file_name}' does not exist") from error
+        raise ImageFileError(f"'{name}' does not exist") from error
+    except IsADirectoryError as error:
+        raise ImageFileError(f"'{name}' is a folder, expected an image file") from error
+    except PermissionError as error:
+        raise ImageFileError(f"'{name}' may not be read; check its permissions") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageFileError(
+            f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; if "
+            "it is truncated, copy it again"
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageFileError(
-            f"'{file_name}': {error} Scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if "
-            "you trust it"
+            f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
+            "trust it"
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
+    except (OSError, SyntaxError, ValueError, struct.error) as error:  # Pillow on broken files
         raise ImageFileError(
-            f"'{file_name}' cannot be read as an image ({error}); it may be truncated: "
-            "compare its size with the original and copy it again"
+            f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
+            "it again"
         ) from error
+
+
+def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[np.uint8]:
+    with reading(file_name), Path(file_name).open("rb") as file:
+        start = file.read(PNG_BIT_DEPTH + 1)
+        file.seek(0)
+        with open_image(file) as image:
+            turned = orientation(image) if as_viewed else _UPRIGHT
+            if start.startswith(_JPEG_SIGNATURE) and not as_viewed:
+                pixels = _undamaged_jpeg(file, image)
+            elif start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16:
+                pixels = decode_full_depth(file)
+            else:
+                pixels = _pixels(image)
+                if not as_viewed and lacks_end(file, image.format or ""):
+                    raise OSError(f"the end of the {image.format} data is missing")
+        rgb = to_rgb(pixels)
+        return rgb if turned == _UPRIGHT else np.ascontiguousarray(_TURNS[turned](rgb))
+
+
+def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8]:
+    """The pixels that Pillow gives; but libjpeg's warnings, which Pillow drops, are errors."""
+    file.seek(0)
+    data = file.read()
+    if image.mode == "CMYK":
+        simplejpeg.decode_jpeg(data, "CMYK")
+        file.seek(0)
+        return np.array(image.convert("RGB"))
+    # The slow ways are those of Pillow.
+    rgb = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
+    return np.asarray(rgb, np.uint8)
+
+
+def _pixels(image: Image.Image) -> npt.NDArray[Any]:
+    """Pixels of a kind that `to_rgb` takes."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
+    if image.mode in ("F", "I"):
+        kind = "floats" if image.mode == "F" else "integers of 32 bits"
+        raise ValueError(f"its values are {kind}, expected 8 or 16 bits: convert it first")
+    if image.has_transparency_data:
+        return np.array(image.convert("RGBA"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _on_white(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Colours (H, W, C) of pixels (H, W, C + 1) whose last channel is the opacity."""
+    alpha = pixels[..., -1].astype(np.uint16)
+    white = (_WHITE - alpha) * _WHITE
+    rgb = np.empty((*alpha.shape, pixels.shape[2] - 1), np.uint8)
+    for channel in range(rgb.shape[2]):  # the sum of the two products fits into 16 bits
+        rgb[..., channel] = (pixels[..., channel] * alpha + white + _WHITE // 2) // _WHITE
+    return rgb
+
+
+def _check_size(width: int, height: int) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise Image.DecompressionBombError(
+            f"it has {width}x{height} = {width * height:,} pixels, more than the limit of "
+            f"{limit:,} that guards against files which unpack into all memory"
+        )
+
+
+# How pixels have to be turned to lie upright, by EXIF orientation.
+_TURNS = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, 3),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels, 1),
+}

@@ -16,7 +16,15 @@ Made by `python tools/describe_datasets.py` from the tables that the loaders use
 then make it again.
 
 Labels are mapped to the 19 Cityscapes train ids when they are read. An id that a map does not
-list is an error, never a guess."""
+list is an error, never a guess. Label files are PNG images. Of palette images the indices are ids
+where they have the data set's own colours; grey colours are ids; other colours are those ids that
+the data set gives them, if they are of one class. Any other palette is an error: programs that
+optimise PNG files renumber palettes.
+
+Images are found by names in all usual formats, whatever the case of the suffix. Grey becomes RGB,
+16 bits are scaled to 8, transparent parts are white, and EXIF orientation is ignored, as it is in
+labels; damaged JPEG files are errors. Of GTA5, 62 frames are left out whose image and label differ
+in size (15188, 17705, 20801 to 20860), and others of which the files' headers show it."""
 
 _LEFT_OUT = """\
 Of some data sets only a part is read, because the meaning of the rest is not certain:
@@ -35,11 +43,13 @@ _WHERE: dict[str, str] = {
     "Sources: `trainId` of cityscapesScripts; `csTrainId` of AutoNUE/public-code.",
     "Cityscapes label ids": "`*_labelIds.png` of Cityscapes and ACDC. "
     "Source: `id` of cityscapesScripts. Licence plates are -1, which 8 bits hold as 255.",
-    "GTA5 label ids": "Palette images of GTA5. Source: the label list of its authors.",
+    "GTA5 label ids": "Palette images of GTA5. Source: the label list of its authors, for ids and "
+    "colours.",
     "SYNTHIA label ids": "First channel of the 16-bit images of SYNTHIA-RAND-CITYSCAPES. "
     "Source: the README of the download. The common map to Cityscapes.",
     "Mapillary v1.2 label ids, map A": "Palette images of Mapillary Vistas v1.2, read as "
-    "RobustNet and FAMix do; the default. Source of ids and names: `config.json` of the download.",
+    "RobustNet and FAMix do; the default. Source of ids, names and colours: `config.json` of the "
+    "download.",
     "Mapillary v1.2 label ids, map B": "The same files, read as Rein and SoMA do.",
     "UrbanSyn train ids": "Images in `ss` of UrbanSyn. Source: the data set's own card; "
     "SoMA's conversion script for id 19.",
@@ -80,7 +90,10 @@ def _families(families: Iterable[DatasetFamily]) -> str:
         for family in families
     ]
     table = _table(("registered name", "data set", "images", "height x width", "condition"), rows)
-    return f"{table}\n\n{_NOTHING} means as many as the list of the split names."
+    return (
+        f"{table}\n\n{_NOTHING} means as many as the list of the split names. Splits called "
+        "`test` are images without labels, for predictions that the authors' servers score."
+    )
 
 
 def _label_map(encoding: LabelEncoding) -> str:

@@ -1,6 +1,6 @@
 """Training data as an endless stream that is the same for any number of workers and processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -10,6 +10,8 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures.randomness import derived_seed, globally_seeded
+from .label_sample import check_labels
+from .sources import SourceTurns
 from .unreadable import ReadableImages
 from .worker_signals import leave_signals_to_training
 
@@ -26,6 +28,11 @@ class TrainingStream(Dataset[Example]):
         mapper: its randomness must be global, as in Detectron2's augmentations.
         seed: of the orders and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
+        source_weights: how often images of each source are seen, in proportion, by the `source` of
+            the dataset dicts; every source has epochs of its own then. None for one pool of all.
+
+    Raises:
+        ValueError: for weights of other sources than there are, or that are not positive.
     """
 
     def __init__(
@@ -35,20 +42,38 @@ class TrainingStream(Dataset[Example]):
         mapper: Callable[[Example], Example],
         seed: int,
         unreadable_limit: int = 0,
+        source_weights: Mapping[str, float] | None = None,
     ) -> None:
-        shared = DatasetFromList(list(dataset), copy=False)  # by the workers, instead of copied
+        records = list(dataset)
+        shared = DatasetFromList(records, copy=False)  # by the workers, instead of copied
         self._images = ReadableImages(dataset=shared, mapper=mapper, limit=unreadable_limit)
         self._seed = seed
-        self._order: tuple[int, torch.Tensor] | None = None  # the latest epoch and its order
+        self._turns: SourceTurns | None = None
+        self._pools = {"": torch.arange(len(records))}  # places in the data set by source
+        if source_weights is not None:
+            sources = [str(record.get("source")) for record in records]
+            self._turns = SourceTurns(weights=source_weights, sources={*sources}, seed=seed)
+            self._pools = {
+                name: torch.tensor([k for k, source in enumerate(sources) if source == name])
+                for name in source_weights
+            }
+        self._epochs: dict[str, tuple[int, torch.Tensor]] = {}  # the latest, and its order
 
     def __getitem__(self, position: int) -> Example:
-        epoch, place = divmod(position, len(self._images))
-        if self._order is None or self._order[0] != epoch:
-            seed = derived_seed(self._seed, epoch, purpose="order")
-            generator = torch.Generator().manual_seed(seed)
-            self._order = epoch, torch.randperm(len(self._images), generator=generator)
+        source, number = self._turns[position] if self._turns else ("", position)
+        index = self._image(source, number)
         with globally_seeded(derived_seed(self._seed, position, purpose="example")):
-            return self._images[int(self._order[1][place])]
+            return self._images[index]
+
+    def _image(self, source: str, number: int) -> int:
+        """Place in the data set of the image of a source that is the n-th to be seen of it."""
+        pool = self._pools[source]
+        epoch, place = divmod(number, len(pool))
+        if source not in self._epochs or self._epochs[source][0] != epoch:
+            seed = derived_seed(self._seed, epoch, purpose=f"order {source}".strip())
+            generator = torch.Generator().manual_seed(seed)
+            self._epochs[source] = epoch, pool[torch.randperm(len(pool), generator=generator)]
+        return int(self._epochs[source][1][place])
 
 
 class _SharedBatches(Sampler[list[int]]):
@@ -72,32 +97,36 @@ def training_loader(
     seed: int,
     first_batch: int = 0,
     unreadable_limit: int = 0,
+    source_weights: Mapping[str, float] | None = None,
     num_workers: int = 0,
     **options: Any,
 ) -> DataLoader:
     """An endless loader of lists of mapped dataset dicts.
 
-    Args:
-        dataset: see `TrainingStream`, also for the mapper and the seed.
-        mapper: likewise.
+    Args: those of `TrainingStream`, and
         total_batch_size: images in a batch, shared by all processes.
         seed: a negative one draws one; then every process must call this.
         first_batch: number of the first batch; those before it cost nothing.
-        unreadable_limit: see `ReadableImages`.
         num_workers: processes that read and map.
         options: further ones of torch's `DataLoader`.
 
     Raises:
-        ValueError: if the processes cannot share the batch equally.
+        ValueError: if the processes cannot share the batch equally, and as `TrainingStream`.
+        DatasetError: if the labels seem wrong, see `check_labels`.
     """
     processes = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % processes:
         raise ValueError(
             f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
         )
+    check_labels(dataset, required=True)
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
-        dataset=dataset, mapper=mapper, seed=seed, unreadable_limit=unreadable_limit
+        dataset=dataset,
+        mapper=mapper,
+        seed=seed,
+        unreadable_limit=unreadable_limit,
+        source_weights=source_weights,
     )
     return DataLoader(
         stream,

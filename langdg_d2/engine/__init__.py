@@ -1,6 +1,6 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoints import StrictCheckpointer, starting_checkpoint
+from .checkpoints import Beginning, StrictCheckpointer, starting_checkpoint
 from .config_files import load_config
 from .host import prepare_host
 from .launch import launch
@@ -8,6 +8,7 @@ from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .placement import place
 from .randomness import SeededIterations, seed_weights
+from .resuming import RunSettings
 from .segmentation_trainer import SegmentationTrainer
 from .setup import build_model, setup, start_run
 from .stopping import StopOnSignal, TrainingStopped
@@ -16,6 +17,8 @@ from .told_errors import told_errors
 from .trainer import distribute, training_hooks
 
 __all__ = [
+    "Beginning",
+    "RunSettings",
     "SeededIterations",
     "SegmentationTrainer",
     "StopOnSignal",

@@ -1,25 +1,31 @@
 """Checkpoints that are whole or not there: which one a run begins with, and that it fits."""
 
+import hashlib
 import logging
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import hooks
+from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
+from ..modeling.state_dicts import shortened
 from ..structures import LabelSpace
 from ..structures.files import remove_unfinished, replacing, write_atomically
+from .resuming import RunSettings
 
 logger = logging.getLogger(__name__)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, but a checkpoint that leaves weights untouched is an error.
+    """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
     nothing damaged. What it writes is whole or not there, whatever interrupts it. It keeps the
@@ -47,25 +53,16 @@ class StrictCheckpointer(DetectionCheckpointer):
 
         Args:
             path: of `starting_checkpoint`; "" loads nothing.
-            resume: go on with the earlier run, if there is one.
-
-        Raises:
-            ValueError: if the earlier run is to go on, but the checkpoint holds its weights alone.
+            resume: go on with the run that the file is of, see `starting_checkpoint`.
         """
-        resumed = resume and self.has_checkpoint()
-        self._same_classes &= resumed  # training may go on to other classes
+        self._same_classes &= resume  # training may go on to other classes
         if path:
-            self.load(path, checkpointables=None if resumed else [])
+            self.load(path, checkpointables=None if resume else [])
             if difference := self._other_classes():
                 logger.warning("%s", difference)
-        if resumed and "trainer" not in self._parts:
-            raise ValueError(
-                f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
-                "as train.init_checkpoint, and leave out --resume"
-            )
         if self.save_dir and self.save_to_disk:
             remove_unfinished(Path(self.save_dir), "*.pth", "last_checkpoint")
-        return self.checkpointables["trainer"].iter + 1 if resumed else 0
+        return self.checkpointables["trainer"].iter + 1 if resume else 0
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Write a checkpoint, then say that it is the last.
@@ -102,7 +99,6 @@ class StrictCheckpointer(DetectionCheckpointer):
     def _load_file(self, filename: str) -> Any:
         self._file = filename  # that weights come from, for errors
         checkpoint = read_checkpoint(filename)
-        self._parts = set(checkpoint)
         self.classes = _classes_of(checkpoint, filename)
         return checkpoint
 
@@ -111,12 +107,12 @@ class StrictCheckpointer(DetectionCheckpointer):
             raise ValueError(f"{difference}: use the config it was trained with")
         incompatible = super()._load_model(checkpoint)
         misshapen = (key for key, *_ in incompatible.incorrect_shapes)
-        unfit = sorted({*incompatible.missing_keys, *misshapen})
+        unfit = sorted({*incompatible.missing_keys, *incompatible.unexpected_keys, *misshapen})
         if unfit:
             raise ValueError(
-                f"checkpoint '{self._file}' does not fit the model: {len(unfit)} weights are "
-                f"missing in it or have another shape, such as {unfit[:3]}. Use the "
-                "config it was trained with"
+                f"use the config that the checkpoint was trained with: '{self._file}' does not fit "
+                f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
+                f"({shortened(unfit)})"
             )
         return incompatible
 
@@ -161,10 +157,28 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
             Path(self.recent_checkpoints.pop(0)).unlink(missing_ok=True)
 
 
+class Beginning(NamedTuple):
+    """What a run begins with.
+
+    Attributes:
+        checkpoint: file whose weights take the place of CLIP's; "" if training starts from CLIP.
+        resumed: the run goes on with the one that the file is of.
+    """
+
+    checkpoint: str
+    resumed: bool
+
+
 def starting_checkpoint(
-    *, output_dir: str, init_checkpoint: str, max_iter: int, resume: bool, eval_only: bool
-) -> str:
-    """File whose weights take the place of CLIP's; "" if training starts from CLIP.
+    *,
+    output_dir: str,
+    init_checkpoint: str,
+    max_iter: int,
+    resume: bool,
+    eval_only: bool,
+    settings: RunSettings | None = None,
+) -> Beginning:
+    """What a run begins with, as the main process decides for all; every process must call this.
 
     Args:
         output_dir: where an earlier run may have left checkpoints, of which the last counts, or
@@ -173,38 +187,92 @@ def starting_checkpoint(
         max_iter: of the run; what an earlier, longer one has left there is not used.
         resume: go on with the earlier run, if there is one.
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
+        settings: those of the run, which may not be able to go on with the earlier one.
 
     Raises:
         FileNotFoundError: if the named file does not exist, or there is nothing to evaluate.
-        CheckpointError: if the file is damaged, or all of the earlier run are.
+        CheckpointError: if the file is damaged, or all of the earlier run are; if processes find
+            another file there.
+        ValueError: see `RunSettings.require_continuation`.
     """
-    if init_checkpoint and not PathManager.isfile(init_checkpoint):
-        raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
-    earlier = DetectionCheckpointer(nn.Module(), output_dir)
-    wanted = resume or (eval_only and not init_checkpoint)
-    if wanted and earlier.has_checkpoint():
-        return str(_last_whole(Path(earlier.get_checkpoint_file()), max_iter))
-    if eval_only and not init_checkpoint:
-        raise FileNotFoundError(
-            f"there is no checkpoint in '{output_dir}' to evaluate: pass "
-            "train.init_checkpoint=FILE, or train first"
-        )
-    if init_checkpoint:
-        read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
-    return init_checkpoint
+
+    def decide() -> Beginning:
+        if init_checkpoint and not PathManager.isfile(init_checkpoint):
+            raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
+        earlier = DetectionCheckpointer(nn.Module(), output_dir)
+        if earlier.has_checkpoint() and (resume or (eval_only and not init_checkpoint)):
+            path, content = _last_whole(Path(earlier.get_checkpoint_file()), max_iter)
+            resumed = resume and not eval_only
+            if resumed and settings:
+                settings.require_continuation(path, content)
+            return Beginning(path, resumed)
+        if eval_only and not init_checkpoint:
+            raise FileNotFoundError(
+                f"there is no checkpoint in '{output_dir}' to evaluate: pass "
+                "train.init_checkpoint=FILE, or train first"
+            )
+        if resume:
+            does = "evaluation takes" if eval_only else "training starts from"
+            begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
+            logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
+        if init_checkpoint:
+            read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
+        return Beginning(init_checkpoint, False)
+
+    beginning = _of_main_process(decide)
+    if beginning.checkpoint and comm.get_world_size() > 1:
+        _require_same(beginning.checkpoint)
+    return beginning
 
 
-def _last_whole(last: Path, max_iter: int) -> Path:
+def _of_main_process(decide: Callable[[], Beginning]) -> Beginning:
+    """What a function returns or raises in the main process, in all processes."""
+    outcome: Beginning | Exception | None = None
+    if comm.is_main_process():
+        try:
+            outcome = decide()
+        except Exception as error:
+            outcome = error
+    outcome = comm.all_gather(outcome)[0]
+    if isinstance(outcome, Exception):
+        raise outcome
+    assert outcome
+    return outcome
+
+
+def _require_same(path: str) -> None:
+    """See that all processes read the same bytes at a path."""
+    try:
+        with open(PathManager.get_local_path(path), "rb") as file:
+            found = f"{os.fstat(file.fileno()).st_size} bytes, {_digest(file)}"
+    except OSError as error:
+        found = str(error)
+    everyones = comm.all_gather(found)
+    for rank, theirs in enumerate(everyones):
+        if theirs != everyones[0]:
+            raise CheckpointError(
+                f"processes do not read the same checkpoint '{path}': process 0 finds "
+                f"{everyones[0]}; process {rank}: {theirs}. Let train.output_dir and "
+                "train.init_checkpoint be on a drive that all machines share"
+            )
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
     """The checkpoint itself, or where it is damaged, the latest whole one before it."""
     faults = []
     for path in (last, *reversed(_before(last, max_iter))):
         try:
-            read_checkpoint(path)
+            return str(path), read_checkpoint(path)
         except CheckpointError as error:
             logger.warning("%s; the checkpoint before it is used", error)
             faults.append(str(error))
-        else:
-            return path
     raise CheckpointError(
         f"no checkpoint in '{last.parent}' is whole: {'; '.join(faults)}. Train anew without "
         "--resume, or pass train.init_checkpoint=FILE"

@@ -9,6 +9,7 @@ from detectron2.config import LazyCall, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 
+from ..data.sources import SourceTurns
 from ..modeling.backbone.layers import LAYERS, STRIDES
 from ..structures import PatchGrid, dtype_of, patch_stats
 from ..structures.files import require_writable
@@ -20,6 +21,7 @@ _WHOLE = {
     "train.max_iter": 1,
     "train.accumulate": 1,
     "train.eval_period": 0,
+    "train.best_period": 0,
     "train.log_period": 1,
     "train.checkpointer.period": 1,
     "dataloader.train.total_batch_size": 1,
@@ -31,6 +33,12 @@ _WHOLE = {
     "styles.mining.checkpoint_period": 1,
     "styles.mining.num_workers": 0,
 }
+# Whole numbers from 1 on, or null for no limit.
+_LIMITS = (
+    "train.checkpointer.max_to_keep",
+    "styles.mining.batches.max_batches",
+    "styles.mining.max_styles_per_class",
+)
 _FLAGS = ("train.deterministic", "train.cudnn_benchmark")
 _SEEDS = 1 << 32  # NumPy takes no larger ones
 _BATCH_NORMS = ("BN", "SyncBN")
@@ -50,9 +58,9 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
     """
     for key, least in _WHOLE.items():
         _require_whole(cfg, key, least)
-    kept = OmegaConf.select(cfg, "train.checkpointer.max_to_keep")
-    if kept is not None:  # all are kept then
-        _require_whole(cfg, "train.checkpointer.max_to_keep", 1)
+    for key in _LIMITS:
+        if OmegaConf.select(cfg, key) is not None:
+            _require_whole(cfg, key, 1)
     for key in ("train.seed", "dataloader.train.seed"):  # a negative one draws one
         _require_whole(cfg, key, -_SEEDS, _SEEDS - processes)
     for key in _FLAGS:
@@ -63,6 +71,7 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
     for precision in (cfg.train.precision, cfg.evaluation.inference.precision):
         dtype_of(precision, torch.device(cfg.train.device).type)
     _require_batch(cfg, processes)
+    _require_source_weights(cfg)
     _require_crop(cfg)
     _require_classes(cfg)
     _require_styles(cfg)
@@ -87,8 +96,7 @@ def _require_places(cfg: DictConfig) -> None:
     folder, bank = cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank")
     if not isinstance(folder, str) or not folder:
         raise ValueError(f"train.output_dir is {folder!r}, expected the name of a folder")
-    if "://" not in folder:  # on this machine
-        require_writable(Path(folder))
+    require_writable(Path(folder))
     if bank is not None and not Path(bank).is_file():
         if Path(bank).is_dir():
             raise ValueError(f"styles.bank '{bank}' is a folder, expected the name of a file")
@@ -123,6 +131,13 @@ def _require_batch(cfg: DictConfig, processes: int) -> None:
             f"dataloader.train.total_batch_size is {total}, expected 2 or more: the head "
             "normalises over the images of a batch"
         )
+
+
+def _require_source_weights(cfg: DictConfig) -> None:
+    weights = OmegaConf.select(cfg, "dataloader.train.source_weights")
+    if weights is not None:
+        names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
+        SourceTurns(weights=weights, sources=[names] if isinstance(names, str) else names, seed=0)
 
 
 def _require_crop(cfg: DictConfig) -> None:

@@ -16,7 +16,7 @@ SMALLEST_SCALE = 2.0**-10
 
 _REMEDY = (
     "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "
-    "optimizer.params.base_lr or train.precision=float32"
+    "optimizer.lr or train.precision=float32"
 )
 
 
@@ -71,7 +71,7 @@ def describe_images(files: Sequence[str]) -> str:
 def describe_state(model: nn.Module, optimizer: Optimizer) -> str:
     """Share of a model's weights and gradients that is not finite, by part, and learning rates."""
     rates = ", ".join(f"{group['lr']:.3g}" for group in optimizer.param_groups)
-    gradients = ((n, p.grad) for n, p in _unwrapped(model).named_parameters() if p.grad is not None)
+    gradients = ((n, p.grad) for n, p in unwrapped(model).named_parameters() if p.grad is not None)
     return (
         f"weights that are not finite: {_shares(_changing(model))}; gradients: "
         f"{_shares(gradients)}; learning rates {rates}"
@@ -92,13 +92,14 @@ def _has_name(record: Any) -> bool:
     return isinstance(record, Mapping) and "file_name" in record
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model that processes share, or the model itself."""
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
 def _changing(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Names and values of trainable parameters and of statistics."""
-    model = _unwrapped(model)
+    model = unwrapped(model)
     yield from ((name, p) for name, p in model.named_parameters() if p.requires_grad)
     yield from ((name, b) for name, b in model.named_buffers() if b.is_floating_point())
 

@@ -1,6 +1,8 @@
 """Trainer hooks that Detectron2 does not have."""
 
+import warnings
 from contextlib import ExitStack
+from typing import Any
 
 from detectron2.engine import HookBase, hooks
 from tqdm import tqdm
@@ -53,3 +55,23 @@ class EvalHook(hooks.EvalHook):
     def after_train(self) -> None:
         if self.trainer.iter >= self.trainer.max_iter:  # counted when the last iteration is done
             super().after_train()
+
+
+class LRScheduler(hooks.LRScheduler):
+    """Detectron2's hook, but a resumed schedule is the config's, from its first iteration on.
+
+    Schedules of torch follow from their settings and the number of steps, which are taken anew.
+    """
+
+    def before_train(self) -> None:
+        super().before_train()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of schedules that step before their optimizer
+            for _ in range(self.trainer.start_iter):
+                self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing: an earlier schedule's rates do not count."""

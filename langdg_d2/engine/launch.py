@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from detectron2.engine import DEFAULT_TIMEOUT
+from detectron2.engine import DEFAULT_TIMEOUT, default_argument_parser
 from detectron2.engine import launch as detectron2_launch
 from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
 
+from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
 from .told_errors import told_errors
 
@@ -28,9 +30,10 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     """Call `main(args)` in every process; errors of users end it with a line, see `told_errors`.
 
     Under torchrun the processes exist already: this one joins them, and the arguments about
-    processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine,
-    talking NCCL where there are GPUs and gloo where there are none; `num_gpus` 0 or 1 on one
-    machine means this process.
+    processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine;
+    `num_gpus` 0 or 1 on one machine means this process. They talk NCCL where the config's
+    `train.device` is a GPU, and gloo on the CPU. On one machine they meet at a free port, unless
+    `dist_url` is given.
 
     Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
     Where one of them dies, the others are ended and this one exits with code 1. The first error
@@ -40,22 +43,32 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         main: what to run.
         args: of Detectron2's `default_argument_parser`.
     """
-    if all(name in os.environ for name in _TORCHRUN):
-        _join_torchrun(use_gpu=args.num_gpus > 0 and torch.cuda.is_available())
+    under_torchrun = all(name in os.environ for name in _TORCHRUN)
+    processes = max(1, args.num_gpus)
+    if not under_torchrun and processes * args.num_machines == 1:
         _run_and_leave(main, args)
         return
-    places = {"machine_rank": args.machine_rank, "dist_url": args.dist_url}
-    processes = max(1, args.num_gpus)
-    if processes * args.num_machines == 1:
-        detectron2_launch(_run_and_leave, processes, args=(main, args), **places)
+    use_gpu = args.num_gpus > 0 and torch.cuda.is_available()
+    if use_gpu and getattr(args, "config_file", ""):
+        with told_errors():
+            device = load_config(args.config_file, args.opts).train.device
+        use_gpu = torch.device(device).type != "cpu"
+    if under_torchrun:
+        _join_torchrun(use_gpu=use_gpu)
+        with _told_by_one():
+            _run_and_leave(main, args)
         return
+    if not use_gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 takes NCCL wherever it sees a GPU
+    url = args.dist_url
+    if args.num_machines == 1 and url == default_argument_parser().get_default("dist_url"):
+        url = "auto"
+    places = {"num_machines": args.num_machines, "machine_rank": args.machine_rank, "dist_url": url}
     told = multiprocessing.get_context("spawn").Value("b", False)
     start = (main, args, multiprocessing.get_start_method(allow_none=True), told)
     with _signals_passed_on() as received:
         try:
-            detectron2_launch(
-                _run_spawned, processes, num_machines=args.num_machines, args=start, **places
-            )
+            detectron2_launch(_run_spawned, processes, args=start, **places)
         except ProcessExitedException as error:
             _exit_as(error, received)
 
@@ -75,10 +88,10 @@ def _signals_passed_on() -> Iterator[list[int]]:
         received.append(number)
         # A terminal sends them SIGINT itself, and they would take it for the second.
         passed = signal.SIGTERM if number == signal.SIGINT else number
-        if received.count(signal.SIGINT) > 1:
-            passed = signal.SIGKILL
         for process in multiprocessing.active_children():
-            if process.pid:
+            if received.count(signal.SIGINT) > 1:
+                process.kill()
+            elif process.pid:
                 os.kill(process.pid, passed)
 
     earlier = {number: signal.signal(number, pass_on) for number in SIGNALS}
@@ -102,6 +115,21 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
         f"error: process {error.error_index} of this machine has ended early ({how}); the others "
         "were ended. Go on from the last checkpoint with --resume"
     )
+
+
+@contextmanager
+def _told_by_one() -> Iterator[None]:
+    """Let one process of a machine that torchrun has started tell an error that all have met.
+
+    Torchrun ends the others as soon as one has ended: the lowest that fails is the one that is
+    heard.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            time.sleep(int(os.environ["LOCAL_RANK"]))
+        raise
 
 
 def _run_spawned(

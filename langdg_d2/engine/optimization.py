@@ -1,11 +1,16 @@
 """What is optimised, and how fast: parameter groups and the learning rate's course."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+_NEW_RUN = "begin a new run from its weights (train.init_checkpoint, without --resume)"
 
 
 def parameter_groups(
@@ -65,3 +70,44 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
 
     floors = [min_lr / group["lr"] for group in optimizer.param_groups]
     return LambdaLR(optimizer, [factor_above(floor) for floor in floors])
+
+
+def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """State to load into an optimizer: what an earlier one has gathered, with this one's settings.
+
+    Args:
+        optimizer: gives rates, momentum, weight decay and the like.
+        saved: state of the earlier one; gives momenta and counts of steps.
+
+    Raises:
+        ValueError: if the earlier one trained another number of tensors, or has not gathered what
+            this one needs.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    sizes, earlier = ([len(g["params"]) for g in gs] for gs in (groups, saved["param_groups"]))
+    if sizes != earlier:
+        raise ValueError(
+            f"the earlier run trained {earlier} tensors by learning rate, this one trains {sizes}: "
+            f"let the same layers learn (model.backbone.trainable), or {_NEW_RUN}"
+        )
+    needed = _gathered(optimizer)
+    for kept in saved["state"].values():
+        if kept and (missing := sorted(needed - {k for k, v in kept.items() if v is not None})):
+            raise ValueError(
+                f"the earlier run's optimizer has gathered {sorted(kept)}, but not {missing}, "
+                f"which {type(optimizer).__name__} needs with these settings: leave the optimizer "
+                f"as it was, or {_NEW_RUN}"
+            )
+    return {"state": saved["state"], "param_groups": groups}
+
+
+def _gathered(optimizer: Optimizer) -> set[str]:
+    """Names of what an optimizer keeps of a parameter, found by a step on one of its own."""
+    group = optimizer.param_groups[0]
+    parameter = nn.Parameter(torch.zeros(1, device=group["params"][0].device))
+    parameter.grad = torch.zeros_like(parameter)
+    probe = copy(optimizer)
+    probe.param_groups = [{**group, "params": [parameter]}]
+    probe.state = defaultdict(dict)
+    probe.step()
+    return set(probe.state[parameter])

@@ -1,12 +1,14 @@
 """Command-line overrides that can be neither misspelt nor of the wrong kind silently."""
 
 import math
+import os
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any
 
-from detectron2.config import LazyConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -18,13 +20,15 @@ _CALL = "_target_"
 
 
 def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Detectron2's `LazyConfig.apply_overrides`, for keys that exist and values of their kind.
+    """As Detectron2's `LazyConfig.apply_overrides`, for existing keys and values of their kind.
 
     Args:
         cfg: the config, is left as it was.
         overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
             config leaves at its default. Hydra's grammar. Where the config has a text, a number
-            is one too; `null` goes everywhere but where other keys are.
+            is one too, and so is what the grammar cannot read, such as `runs/exp #2 (1)`; a text
+            that begins with `~` is the path that a shell makes of it. `null` goes everywhere but
+            where other keys are.
 
     Returns:
         The changed config.
@@ -35,40 +39,77 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         ValueError: for what is no override, a value of another kind than the config's, or one that
             refers to a key that is not there.
     """
-    cfg = deepcopy(cfg)  # Detectron2 changes it before it is known whether the value can be read
+    cfg = deepcopy(cfg)
     for text in overrides:
-        override = _parse(text)
+        override = _parse(cfg, text)
+        key = override.key_or_group
         _require_place(cfg, override)
-        if not _adds(override):
-            text = _fitting(cfg, override, text)
+        value = override.value() if _adds(override) else _fitting(cfg, override)
+        if isinstance(value, str) and value.startswith("~"):
+            value = os.path.expanduser(value)
         try:
-            cfg = LazyConfig.apply_overrides(cfg, [text])
-            OmegaConf.select(cfg, override.key_or_group)
+            OmegaConf.update(cfg, key, value, merge=True, force_add=_adds(override))
+            OmegaConf.select(cfg, key)
         except OmegaConfBaseException as error:
             raise ValueError(f"override '{text}': {str(error).splitlines()[0]}") from error
     return cfg
 
 
-def _parse(text: str) -> Override:
+def _parse(cfg: DictConfig, text: str) -> Override:
     if text.startswith("-"):
         raise ValueError(
             f"override '{text}' is an option: it has to come before the first KEY=VALUE"
         )
+    parser = OverridesParser.create()
+    key, equals, value = text.partition("=")
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = parser.parse_override(text)
         if not override.key_or_group:
             raise HydraException("there is no KEY")
     except HydraException as error:
+        # A text whose quotation marks have gone to the shell; brackets and marks begin no such one.
+        if (
+            equals
+            and value[:1] not in tuple("[{'\"")
+            and "${" not in value
+            and _takes_text(cfg, key)
+        ):
+            override = parser.parse_override(f"{key}={_quoted(value)}")
+            override.input_line = text
+            return override
         reason = " ".join(str(error).partition("\nSee ")[0].split())
         raise ValueError(
-            f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2], and "
-            "quotation marks go around what has blanks or brackets"
+            f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2]{_hint(text)}"
         ) from error
     if override.is_delete():
         raise ValueError(f"override '{text}': no key can be deleted; set it to null")
     if override.is_sweep_override():
-        raise ValueError(f"override '{text}' has several values; a list is written [1,2]")
+        raise ValueError(
+            f"override '{text}' has several values; a list is written [1,2]{_hint(text)}"
+        )
     return override
+
+
+def _hint(text: str) -> str:
+    """How a value is typed that is to be one text."""
+    key, equals, value = text.partition("=")
+    return f", and one text {shlex.quote(f'{key}={_quoted(value)}')}" if equals and key else ""
+
+
+def _takes_text(cfg: DictConfig, key: str) -> bool:
+    """Whether a key has a text, or nothing that says what it has."""
+    key = key.lstrip("+")
+    return _is_key(key) and isinstance(_select(cfg, key), str | None)
+
+
+def _is_key(text: str) -> bool:
+    return re.fullmatch(r"\w+(\.\w+)*", text) is not None
+
+
+def _quoted(text: str) -> str:
+    """A text for Hydra's grammar, where a backslash counts in front of a quotation mark alone."""
+    doubled = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
+    return f"'{doubled}'"
 
 
 def _adds(override: Override) -> bool:
@@ -86,6 +127,9 @@ def _require_place(cfg: DictConfig, override: Override) -> None:
             f"override '{text}': the config has no key '{place}'. Nearest: {nearest}"
             + ("" if _adds(override) else f". Write '+{text}' to add it")
         )
+    value = _select(cfg, place) if place and _adds(override) else None
+    if not isinstance(value, DictConfig | ListConfig | type(None)):
+        raise KeyError(f"override '{text}': {place} is {value!r}, to which no key can be added")
 
 
 def _exists(cfg: DictConfig, key: str) -> bool:
@@ -96,17 +140,17 @@ def _exists(cfg: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and leaf in node
 
 
-def _fitting(cfg: DictConfig, override: Override, text: str) -> str:
-    """The override; a number for a text in quotation marks."""
-    key, new = override.key_or_group, override.value()
+def _fitting(cfg: DictConfig, override: Override) -> Any:
+    """The value; a number for a text as it was written."""
+    key, new, text = override.key_or_group, override.value(), override.input_line
     old = _select(cfg, key)
     found, expected = _kind(new), _kind(old)
     if (expected, found) == (_TEXT, _NUMBER):
-        return f"{key}='{text.partition('=')[2]}'"
+        return str(text).partition("=")[2]
     if isinstance(new, float) and not math.isfinite(new):
         raise ValueError(f"override '{text}': expected a finite number")
     if _fits(old, new):
-        return text
+        return new
     raise ValueError(
         f"override '{text}': {key} is {'a group of keys' if expected == _GROUP else repr(old)}, "
         f"expected {'a list of numbers' if found == expected else expected}, not {found or 'null'}"
@@ -127,7 +171,9 @@ def _fits(old: Any, new: Any) -> bool:
         return found == _GROUP or (found is None and _CALL in old)  # a part may be left out
     if (expected, found) == (_LIST, _LIST) and old and {*map(_kind, old)} == {_NUMBER}:
         return {*map(_kind, new)} <= {_NUMBER, None}
-    # A list for a text: names of data sets, for one.
+    if (expected, found) == (_LIST, _TEXT):
+        return {*map(_kind, old)} == {_TEXT}
+    # A list for a text, as the reverse: names of data sets, for one.
     return found == expected or None in (found, expected) or (expected, found) == (_TEXT, _LIST)
 
 

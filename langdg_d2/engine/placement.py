@@ -3,6 +3,7 @@
 import torch
 
 from ..modeling import LangDGSegmentor
+from ..modeling.folding import compile_folded
 
 _FORMATS = {
     "channels_last": torch.channels_last,
@@ -19,14 +20,14 @@ def place(
         model: is changed, and returned.
         device: such as "cpu".
         memory_format: "channels_last" or "contiguous_format", of weights and so of features.
-        compiler: backend of `torch.compile`, see `LangDGSegmentor.compile_frozen`.
+        compiler: backend of `torch.compile`, for layers that are folded.
 
     Raises:
         ValueError: see `check_placement`.
     """
     check_placement(memory_format=memory_format, compiler=compiler)
     model.to(device).to(memory_format=_FORMATS[memory_format])
-    model.compile_frozen(compiler)
+    compile_folded(model, compiler)
     return model
 
 

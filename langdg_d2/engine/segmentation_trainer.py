@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from ..modeling.folding import folded
 from ..structures import autocast, dtype_of
 from . import divergence
+from .optimization import resumed_state
 
 
 class _Iteration(NamedTuple):
@@ -69,11 +71,17 @@ class SegmentationTrainer(SimpleTrainer):
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
-        scaled = dtype_of(precision, self._device_type) is torch.float16
+        self._dtype = dtype_of(precision, self._device_type)
+        scaled = self._dtype is torch.float16
         self._scaler = torch.amp.GradScaler(self._device_type, enabled=scaled)
         self._accumulate = accumulate
         self._log_period = log_period
         self._unlogged: list[_Iteration] = []
+
+    def train(self, start_iter: int, max_iter: int) -> None:
+        """Train; frozen layers are folded meanwhile."""
+        with folded(self.model, dtype=self._dtype, frozen_only=True):
+            super().train(start_iter, max_iter)
 
     def run_step(self) -> None:
         """One step of the optimizer.
@@ -186,15 +194,31 @@ class SegmentationTrainer(SimpleTrainer):
         return divergence.Trouble(iteration, in_weights, told)
 
     def state_dict(self) -> dict[str, Any]:
-        """Also the scaler's, where there is one."""
+        """Also names of what is trained, and the scaler's state where there is one."""
         scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
-        return {**super().state_dict(), **scaler}
+        return {**super().state_dict(), "trained": self._trained(), **scaler}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        super().load_state_dict(state_dict)
+        """Go on from a state, with the optimizer's settings as they are, see `resumed_state`.
+
+        Raises:
+            ValueError: if the state is one of other parameters or of another optimizer.
+        """
+        trained = self._trained()
+        if other := sorted({*trained} ^ {*state_dict.get("trained", trained)}):
+            raise ValueError(
+                f"the earlier run and this one do not train the same: {other[:3]} in only one of "
+                "them. Let the same layers learn (model.backbone.trainable)"
+            )
+        optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
+        super().load_state_dict({**state_dict, "optimizer": optimizer})
         # A run in another precision has left none.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
+
+    def _trained(self) -> list[str]:
+        parameters = divergence.unwrapped(self.model).named_parameters()
+        return [name for name, parameter in parameters if parameter.requires_grad]
 
     def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
         """Processes exchange them once, with the last batch of a step."""

@@ -17,6 +17,7 @@ from .config_files import load_config
 from .host import prepare_host
 from .placement import place
 from .randomness import seed_weights
+from .told_errors import escape_unprintable
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,19 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
             "and what a checkpoint does not replace mean nothing",
             tower.name,
         )
+    source = cfg.evaluation.source
+    named = {source} if isinstance(source, str) else {*(source or ())}
+    names = cfg.dataloader.train.dataset.names
+    trained = {
+        name.partition("_sem_seg_")[0] for name in ([names] if isinstance(names, str) else names)
+    }
+    if (trained := trained & {*cfg.dataloader.test}) != named:
+        logger.warning(
+            "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
+            "wrong source, and what was trained on may count as an unseen target; make them agree, "
+            "as evaluation.source=[%s]",
+            *(source, names, ",".join(sorted(trained))),
+        )
 
 
 def _begin_log(output_dir: str) -> None:
@@ -72,7 +86,8 @@ def _begin_log(output_dir: str) -> None:
     setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
     # As `default_setup` calls it: arguments written otherwise would add the same handlers again.
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
-    setup_logger(output_dir, distributed_rank=rank)
+    for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
+        escape_unprintable(getattr(handler, "stream", None))  # of the file, which all three share
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:

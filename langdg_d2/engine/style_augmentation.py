@@ -1,21 +1,26 @@
 """The trainer hook that switches local style augmentation on for training."""
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
 from ..modeling import Identity, LangDGSegmentor
+from ..structures.randomness import derived_seed
 from ..styles.mixing import MixStatistics, PatchStyleMixer
+
+logger = logging.getLogger(__name__)
 
 
 class StyleAugmentationHook(HookBase):
     """Installs a mixer on the model before training and removes it afterwards.
 
-    What is drawn depends on the mixer's seed, the process's rank and the iteration alone, so that
-    a resumed run draws the same styles.
+    What is drawn depends on torch's seed, which `SeededIterations` sets, the process's rank and the
+    iteration alone: it is another for each seed of a run, and the same for a resumed one.
 
     Args:
         mixer: what restyles the features.
@@ -54,7 +59,8 @@ class StyleAugmentationHook(HookBase):
         self._model.feature_augmentation = self._mixer
 
     def before_step(self) -> None:
-        self._mixer.reseed(comm.get_rank(), self.trainer.iter)
+        numbers = (torch.initial_seed(), comm.get_rank(), self.trainer.iter)
+        self._mixer.generator.manual_seed(derived_seed(*numbers, purpose="mixing"))
         progress = (self.trainer.iter + 1) / self._warmup_iters if self._warmup_iters else 1.0
         self._mixer.probability = self._probability * min(1.0, progress)
 
@@ -68,10 +74,19 @@ class StyleAugmentationHook(HookBase):
     def state_dict(self) -> dict[str, Any]:
         self._collect()
         self._total.fallback = int(self._total.fallback)
-        return {"total": asdict(self._total)}
+        return {"total": asdict(self._total), "styles": self.record()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._total = MixStatistics(**state_dict["total"])
+        if state_dict.get("styles", self.record()) != self.record():
+            logger.warning(
+                "the run began with other styles than it goes on with, and its results will name "
+                "the latter alone: resume with the bank it began with to have one of one kind"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """Where the styles come from, plain data: of a bank its own header, not the config's."""
+        return self._mixer.styles.record()
 
     def report(self) -> str:
         """Markdown: what was restyled on this process, before a resumption too, and with what."""

@@ -1,5 +1,6 @@
 """What users can help themselves ends a command with a line, not with a traceback."""
 
+import io
 import logging
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ _LOOP = "detectron2.engine.train_loop"  # logs what ends training, with its trac
 def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[None]:
     """End the process with an error's message and exit code 1, if it is of a kind that is expected.
 
+    What the terminal's encoding lacks is printed as escapes, from then on.
+
     The file of the process's log, where there is one, ends with the message and the traceback.
     Python's development mode, `python -X dev`, shows where an error comes from instead.
 
@@ -35,6 +38,8 @@ def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[No
         prefix: begins the message.
     """
     kinds = _EXPECTED + further
+    for stream in (sys.stdout, sys.stderr):
+        escape_unprintable(stream)
     try:
         with _without_tracebacks(kinds):
             yield
@@ -44,6 +49,12 @@ def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[No
         message = _message(error)
         _log(message, error)
         sys.exit(f"{prefix}: {message}")
+
+
+def escape_unprintable(stream: object) -> None:
+    """Let a stream of text write what its encoding lacks, such as names in bytes, as escapes."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _is_dev_mode() -> bool:

@@ -8,11 +8,12 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase, create_ddp_model, default_writers, hooks
 from detectron2.utils import comm
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim import lr_scheduler
 
 from .batch_norm import synchronize_batch_norm
 from .checkpoints import PeriodicCheckpointer
-from .hooks import EvalHook, ProgressBar
+from .hooks import EvalHook, LRScheduler, ProgressBar
+from .selection import selection_hooks
 from .stopping import StopOnSignal
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
@@ -38,7 +39,7 @@ def distribute(model: nn.Module, **ddp_options: Any) -> nn.Module:
 
 def training_hooks(
     *,
-    scheduler: LRScheduler,
+    scheduler: lr_scheduler.LRScheduler,
     checkpointer: DetectionCheckpointer,
     checkpointer_options: dict[str, Any],
     evaluate: Callable[[], dict[str, Any]],
@@ -46,6 +47,8 @@ def training_hooks(
     log_period: int,
     max_iter: int,
     extra: Sequence[HookBase] = (),
+    choose: Callable[[], dict[str, Any]] | None = None,
+    best_period: int = 0,
 ) -> list[HookBase]:
     """All hooks of a training run, in the order in which they have to act.
 
@@ -61,6 +64,9 @@ def training_hooks(
         log_period: iterations between lines of the log.
         max_iter: last iteration, for the remaining time.
         extra: hooks that act before all but the timer.
+        choose: gives `{"source": {"mIoU": ...}}`, by which the best weights are kept, see
+            `selection_hooks`; None keeps none.
+        best_period: iterations between those scores.
 
     Returns:
         Hooks for this process; those that write are left to the main process.
@@ -70,18 +76,27 @@ def training_hooks(
     """
     if log_period < 1:
         raise ValueError(f"log_period {log_period} must be at least one iteration")
-    schedule = hooks.LRScheduler(scheduler.optimizer, scheduler)
+    schedule = LRScheduler(scheduler.optimizer, scheduler)
     everywhere = [hooks.IterationTimer(), *extra, schedule]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
-    evaluation = EvalHook(eval_period, evaluate)
+    evaluation: list[HookBase] = [EvalHook(eval_period, evaluate)]
+    if choose:
+        chosen = selection_hooks(
+            evaluate=choose,
+            metric="source/mIoU",
+            period=best_period,
+            model=checkpointer.model,
+            output_dir=checkpointer.save_dir,
+        )
+        evaluation = [*chosen, *evaluation]
     if not comm.is_main_process():
-        return [*everywhere, stop, evaluation]
+        return [*everywhere, stop, *evaluation]
     loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]
     return [
         *everywhere,
         PeriodicCheckpointer(checkpointer, **checkpointer_options),
         stop,
-        evaluation,
+        *evaluation,
         hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), period=log_period),
         ProgressBar(loggers=loggers, period=log_period),
     ]

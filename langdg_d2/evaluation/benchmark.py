@@ -29,6 +29,8 @@ from .results import (
     ordered_domains,
     row_label,
     scored_classes,
+    source_domains,
+    source_name,
     union,
 )
 
@@ -52,7 +54,7 @@ def run_benchmark(
     Returns:
         `headline_figures`.
     """
-    source = run.source if run.source in loaders else None
+    source = source_name([name for name in source_domains(run.source) if name in loaders]) or None
     results = evaluate_domains(model, loaders, evaluators, source=source, groups=run.groups)
     if comm.is_main_process() and results:
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -15,7 +15,18 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from .results import MEAN, group_mean, is_mean, mean_over, mean_over_targets, unseen_targets
+from ..modeling.folding import folded
+from ..structures import PRECISIONS
+from .inference import inference_precision
+from .results import (
+    MEAN,
+    group_mean,
+    is_mean,
+    mean_over,
+    mean_over_targets,
+    source_domains,
+    unseen_targets,
+)
 
 
 def evaluate_domains(
@@ -32,12 +43,12 @@ def evaluate_domains(
     results. cuDNN does not time its convolutions anew for each size of images meanwhile.
 
     Args:
-        model: maps a batch of inputs to outputs. Put in eval mode while this runs; afterwards,
-            also after an error, every submodule is in the mode it was in.
+        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
+            afterwards, also after an error, every submodule is in the mode it was in.
         loaders: domain name to test loader, with a length.
         evaluators: domain name to its evaluator, or a list of them; the same names.
-        source: name of the domain the model was trained on, left out of the mean; None if it is
-            not among the domains.
+        source: name of the domain the model was trained on, or of several as `source_name` gives
+            them, left out of the mean; None if it is not among the domains.
         groups: domains by the name of a group that gets a mean of its own, where all of them are
             unseen targets of this evaluation.
 
@@ -53,7 +64,8 @@ def evaluate_domains(
     _check_names(loaders, evaluators, source)
     _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model), _without_cudnn_benchmark():
+    dtype = PRECISIONS[inference_precision(model)]
+    with _modes_restored(model), folded(model, dtype=dtype), _without_cudnn_benchmark():
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True
@@ -94,7 +106,7 @@ def _check_names(
         )
     if reserved := [domain for domain in loaders if is_mean(domain)]:
         raise ValueError(f"domains {reserved} would be taken for means over domains; rename them")
-    if source is not None and source not in loaders:
+    if any(name not in loaders for name in source_domains(source)):
         # A misspelt source would silently be averaged into the unseen targets.
         raise ValueError(
             f"source '{source}' is not one of the domains {sorted(loaders)}; "

@@ -7,7 +7,14 @@ from typing import Any
 
 from .provenance import environment, git_state, plain_data, versions
 from .published import published_figures
-from .results import CONVENTIONS, TASK, Results, ordered_domains, scored_classes
+from .results import (
+    CONVENTIONS,
+    TASK,
+    Results,
+    ordered_domains,
+    scored_classes,
+    source_name,
+)
 
 # Raised when a reader of older records would misunderstand newer ones.
 FORMAT = 1
@@ -20,11 +27,14 @@ class BenchmarkRun:
     Attributes:
         protocol: name of the test protocol, e.g. "full".
         inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
-        source: domain the model was trained on, whether or not it is among the results.
+        source: domain the model was trained on, whether or not it is among the results; several,
+            given as a list, become "a + b".
         config_file: path of the configuration file.
         config: the whole configuration: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a checkpoint is scored, which does not tell.
+        styles: what features were restyled with in training, see `StyleSource.record`; None where
+            nothing was restyled or a checkpoint is scored, which does not tell.
         groups: domains by the name of the group whose mean is given.
         sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
@@ -42,6 +52,7 @@ class BenchmarkRun:
     config: Mapping[str, Any] | str | None = None
     weights: str | None = None
     seed: int | None = None
+    styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
@@ -49,6 +60,7 @@ class BenchmarkRun:
     date: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "source", source_name(self.source))
         if self.published is not None:
             published_figures(self.published)
 

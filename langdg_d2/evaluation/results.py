@@ -5,7 +5,7 @@ values are percent and never rounded here.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from ..structures import CLASS_SUBSETS
@@ -31,6 +31,7 @@ HEADLINES = {
     "pixel_accuracy": "pixel accuracy",
 }
 _GROUP = "mean of "
+_AND = " + "
 
 
 def subset_headlines(metrics: Iterable[str]) -> dict[str, str]:
@@ -66,9 +67,20 @@ def is_mean(domain: str) -> bool:
     return domain == MEAN or domain.startswith(_GROUP)
 
 
+def source_name(source: str | Sequence[str] | None) -> str | None:
+    """What tables call the source: a domain, or several as "a + b"."""
+    return source if source is None or isinstance(source, str) else _AND.join(source)
+
+
+def source_domains(source: str | None) -> list[str]:
+    """The domains of a `source_name`."""
+    return source.split(_AND) if source else []
+
+
 def unseen_targets(results: Results, source: str | None) -> list[str]:
     """The domains the model was not trained on; no means."""
-    return [domain for domain in results if domain != source and not is_mean(domain)]
+    seen = source_domains(source)
+    return [domain for domain in results if domain not in seen and not is_mean(domain)]
 
 
 def mean_over(results: Results, domains: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -128,7 +140,7 @@ def ordered_domains(results: Results, source: str | None) -> list[str]:
         )
 
     def rank(domain: str) -> int:
-        return -1 if domain == source else is_mean(domain) + (domain == MEAN)
+        return -1 if domain in source_domains(source) else is_mean(domain) + (domain == MEAN)
 
     return sorted(results, key=rank)  # stable: targets keep their order
 
@@ -143,7 +155,7 @@ def row_label(domain: str, source: str | None = None, sets: Mapping[str, str] | 
     """
     if domain == MEAN:
         return "mean of unseen targets"
-    remarks = ["source"] if domain == source else []
+    remarks = ["source"] if domain in source_domains(source) else []
     remarks += [sets[domain]] if sets and domain in sets else []
     return f"{domain} ({'; '.join(remarks)})" if remarks else domain
 

@@ -15,7 +15,7 @@ def check_settings(
     *,
     domains: Sequence[str],
     known: Collection[str],
-    source: str | None,
+    source: str | Sequence[str] | None,
     groups: Mapping[str, Sequence[str]],
     published: str | None,
     inference: Mapping[str, Any],
@@ -25,7 +25,8 @@ def check_settings(
     Args:
         domains: what to score.
         known: names of all domains.
-        source: domain that the model was trained on, scored or not; None if it is none of them.
+        source: domain that the model was trained on, or several, scored or not; None if it is
+            none of them.
         groups: domains by the name of a group with a mean of its own.
         published: name of published figures, or None.
         inference: arguments of `build_inference`.
@@ -36,11 +37,9 @@ def check_settings(
     _check_names("evaluation.domains", domains, known)
     for group, members in groups.items():
         _check_names(f"evaluation.groups.{group}", members, known)
-    if source is not None and source not in known:
+    if source is not None:
         # Or it would silently count as an unseen target.
-        raise ValueError(
-            f"evaluation.source '{source}' is no domain; use null or one of {sorted(known)}"
-        )
+        _check_names("evaluation.source", [source] if isinstance(source, str) else source, known)
     if published is not None:
         published_figures(published)
     build_inference(nn.Identity(), **inference)
@@ -49,7 +48,7 @@ def check_settings(
 def check_evaluators(
     evaluators: Mapping[str, Sequence[DatasetEvaluator]],
     *,
-    source: str | None,
+    source: str | Sequence[str] | None,
     groups: Mapping[str, Sequence[str]],
 ) -> None:
     """See that something comes of every domain, also of those without labels.
@@ -73,7 +72,8 @@ def check_evaluators(
                 f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
             )
         scored = [f"evaluation.groups.{g}" for g, members in groups.items() if domain in members]
-        scored += ["evaluation.source"] if domain == source else []
+        sources = [source] if isinstance(source, str) else source or ()
+        scored += ["evaluation.source"] if domain in sources else []
         if scored:
             raise ValueError(
                 f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"

@@ -1,47 +1,68 @@
 """Checkpoints from elsewhere: read without running what is in them, written whole or not at all."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..structures.archives import damage, require_no_bomb
+from ..structures.archives import damage, is_safetensors, other_kind, require_no_bomb
 from ..structures.files import write_atomically
+from .state_dicts import shortened
 
 
 class CheckpointError(ValueError):
     """A file is no checkpoint of the expected kind; the message says what it is instead."""
 
 
-class _Unneeded:
-    """Takes the place of a value that nobody asks for."""
+class _LeftOut:
+    """Takes the place of an object that nobody asks for; nothing of it is called."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-# The official release keeps its best score as a NumPy scalar, which torch would refuse. NumPy
-# itself is not called for it. Its modules changed their name with NumPy 2.
-_NUMPY_SCALAR = (
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
+# What training scripts keep beside weights: options, paths, dates and numbers. The official release
+# keeps its best score as a NumPy scalar, and NumPy's modules changed their name with version 2.
+_OBJECTS = (
+    *("argparse.Namespace", "types.SimpleNamespace", "numpy.dtype", "numpy.ndarray", "typing.Any"),
+    *(f"numpy.{m}.multiarray.{n}" for m in ("core", "_core") for n in ("scalar", "_reconstruct")),
+    *(f"pathlib{module}.{kind}Path" for module in ("", "._local") for kind in ("Posix", "Windows")),
+    *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
+    *(f"builtins.{name}" for name in ("dict", "list", "int", "float", "str", "bool")),
+    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig"),
+    *("omegaconf.base.Metadata", "omegaconf.base.ContainerMetadata", "collections.defaultdict"),
+    *(f"omegaconf.nodes.{k}Node" for k in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
 )
+_DICTS = (
+    *("yacs.config.CfgNode", "fvcore.common.config.CfgNode", "detectron2.config.config.CfgNode"),
+    *("easydict.EasyDict", "addict.addict.Dict", "mmengine.config.config.ConfigDict"),
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    *(
+        f"{package}.utilities.data.AttributeDict"
+        for package in ("lightning_fabric", "lightning.fabric")
+    ),
+)
+_ALLOWED: list[Any] = [
+    *((_LeftOut, name) for name in _OBJECTS),
+    *((OrderedDict, name) for name in _DICTS),
+]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint of langdg_d2, on the CPU. Nothing in the file is executed.
 
     Raises:
-        CheckpointError: no such file, damage, content beyond tensors, containers and plain values
-            (which is refused before it can run), or a checkpoint of another kind.
+        CheckpointError: no such file, damage, other content than `read_content` says (which is
+            refused before it can run), or a checkpoint of another kind.
     """
-    content = _load(Path(path), ignored=())
+    content = _read(path)
     _require_entry(path, content, "model")
     return dict(content)
 
@@ -50,7 +71,8 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
     """The weights in a file of `torch.save`, on the CPU. Nothing in the file is executed.
 
     Args:
-        path: of a dict of tensors, containers, plain values and NumPy scalars.
+        path: of a dict with tensors; of further values, plain ones and those that training scripts
+            keep there are left out.
         entry: of that dict, with the weights: `model` in checkpoints of langdg_d2 and Detectron2,
             `model_state` in those of the official release.
 
@@ -58,7 +80,7 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
         CheckpointError: no such file, damage, content beyond what is said here (which is refused
             before it can run), or no such weights.
     """
-    content = _load(Path(path), ignored=_NUMPY_SCALAR)
+    content = _read(path)
     _require_entry(path, content, entry)
     weights = content[entry]
     if not isinstance(weights, dict):
@@ -84,43 +106,59 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str
     write_atomically(path, file.getvalue())
 
 
-def _require_entry(path: str | Path, content: Any, entry: str) -> None:
-    if not isinstance(content, dict) or entry not in content:
-        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights, it holds {found}; checkpoints of "
-            "langdg_d2 have 'model', those of the official release 'model_state': "
-            "tools/import_famix.py makes the one from the other"
-        )
+def read_content(path: Path) -> Any:
+    """What a file of weights holds, on the CPU. Nothing in the file is executed.
 
+    Args:
+        path: of a file of `torch.save` or of safetensors, with any suffix. Objects that training
+            scripts keep beside weights, such as options, are left out.
 
-def _load(path: Path, *, ignored: Sequence[str]) -> Any:
-    """Content of a file; values made by the ignored names are left out."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file '{path}'")
-    try:
-        require_no_bomb(path)
-    except ValueError as error:
-        raise CheckpointError(f"'{path}' is refused as a checkpoint: {error}") from error
+    Raises:
+        ValueError: with the reason, for damage and for what is refused.
+    """
+    if found := other_kind(path):
+        raise ValueError(found)
+    require_no_bomb(path)
     if found := damage(path):
-        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: it is damaged, {found}")
-    with torch.serialization.safe_globals([(_Unneeded, name) for name in ignored]):
+        raise ValueError(f"it is damaged, {found}")
+    if is_safetensors(path):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        except Exception as error:
+            raise ValueError(f"damaged safetensors: {error}") from error
+    with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise nearly anything
             # torch's own text may advise to load the file without precaution.
             names = _refused_names(path)
-            official = any(name in _NUMPY_SCALAR for name in names)
-            remedy = "; bring official files over with tools/import_famix.py" if official else ""
-            reason = (
-                f"it asks for {names}, refused: no part of tensors and plain values"
+            raise ValueError(
+                f"it asks for {names}, refused: no part of tensors and plain values. Save the "
+                "weights alone: torch.save(model.state_dict(), FILE)"
                 if names
                 else "damaged, not written by torch.save, or with more than tensors and plain "
                 "values in it"
-            )
-            raise CheckpointError(
-                f"'{path}' cannot be read as a checkpoint: {reason}{remedy}"
             ) from error
+
+
+def _read(path: str | Path) -> Any:
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"there is no file '{path}'")
+    try:
+        return read_content(path)
+    except ValueError as error:
+        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
+
+
+def _require_entry(path: str | Path, content: Any, entry: str) -> None:
+    if not isinstance(content, dict) or entry not in content:
+        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
+        raise CheckpointError(
+            f"'{path}' has no entry '{entry}' with the weights: checkpoints of langdg_d2 have "
+            "'model', those of the official release 'model_state'; tools/import_famix.py makes the "
+            f"one from the other. It holds {shortened(held)}"
+        )
 
 
 def _refused_names(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Loss of the recipe: cross-entropy with label smoothing over the labelled pixels."""
 
+import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from detectron2.utils import comm
@@ -11,8 +12,9 @@ from ..structures import at_least_single
 class PixelCrossEntropy(nn.CrossEntropyLoss):
     """Mean cross-entropy of labelled pixels; 0, not NaN, where a batch has none.
 
-    The mean is over the batches of all processes: averaging their gradients then gives that of
-    one process with all images, however the labelled pixels are spread. Small crops can miss every
+    In training, with gradients, the mean is over the batches of all processes, all of which have to
+    call this: averaging their gradients then gives that of one process with all images, however the
+    labelled pixels are spread. Else it is over the batch that is given. Small crops can miss every
     labelled pixel, and with one image for each process a batch is one crop: torch's own mean would
     then end the run.
 
@@ -31,9 +33,10 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         """
         input = at_least_single(input)
         labelled = (target != self.ignore_index).sum().to(input.dtype)
-        if comm.get_world_size() > 1:
+        shares = comm.get_world_size() if self.training and torch.is_grad_enabled() else 1
+        if shares > 1:
             dist.all_reduce(labelled)
-            labelled = labelled / comm.get_world_size()
+            labelled = labelled / shares
         # Pixels in rows, as they lie in channels-last layout: CPUs then take less than half the
         # time. Losses pixel by pixel add up to the same bits every time, also on GPUs.
         loss = F.cross_entropy(
@@ -44,4 +47,4 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
             reduction="none",
         )
         # Less than one pixel is none at all; the sum above it is then 0.
-        return loss.sum() / labelled.clamp(min=1 / comm.get_world_size())
+        return loss.sum() / labelled.clamp(min=1 / shares)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .state_dicts import shortened, without_prefix
+
 # Our parts and the official ones. The pyramid there is one list: local, three rates, image mean.
 _PARTS = {
     "backbone.tower.": "backbone.",
@@ -26,7 +28,7 @@ _ATTENTION_POOL = "attnpool"  # of CLIP; neither network segments with it
 
 
 class OfficialWeightsError(ValueError):
-    """Weights do not belong to the network; the message names every one of them."""
+    """Weights do not belong to the network; the message names the first few of them."""
 
 
 class Converted(NamedTuple):
@@ -45,7 +47,7 @@ def from_official(weights: Mapping[str, Tensor], *, model_state: Mapping[str, Te
     """Give official weights the names they have in our model.
 
     Args:
-        weights: `model_state` of an official checkpoint.
+        weights: `model_state` of an official checkpoint, also with a prefix such as `module.`.
         model_state: of our model, for names and shapes; its values do not matter.
 
     Raises:
@@ -54,7 +56,7 @@ def from_official(weights: Mapping[str, Tensor], *, model_state: Mapping[str, Te
     """
     names = _official_names(model_state)
     return _rename(
-        weights,
+        without_prefix(weights, set(names.values())),
         names={theirs: ours for ours, theirs in names.items()},
         expected={theirs: model_state[ours] for ours, theirs in names.items()},
     )
@@ -82,8 +84,8 @@ def _official_names(model_state: Mapping[str, Tensor]) -> dict[str, str]:
                 names[ours] = official + ours.removeprefix(part)
     if nameless := sorted(set(model_state) - set(names)):
         raise OfficialWeightsError(
-            f"the official network has no counterpart of {nameless}; use a config with its "
-            "architecture, such as configs/langdg_gta5.py"
+            "use a config with the official network's architecture, such as "
+            f"configs/langdg_gta5.py: it has no counterpart of {shortened(nameless)}"
         )
     return names
 
@@ -101,9 +103,8 @@ def _rename(
             # A deeper network's checkpoint holds all the weights of a shallower one and more.
             complaints.append(f"{name}: unknown")
     if complaints:
-        listed = "".join(f"\n- {line}" for line in complaints)
         raise OfficialWeightsError(
-            f"{len(complaints)} weights do not fit the model:{listed}\n"
-            "Use the config of the network they belong to (RN50 or RN101, number of classes)"
+            "use the config of the network that the weights belong to (RN50 or RN101, number of "
+            f"classes): {len(complaints)} do not fit the model. {shortened(complaints)}"
         )
     return Converted({new: weights[old] for old, new in names.items()}, left_out)

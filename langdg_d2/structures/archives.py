@@ -1,4 +1,4 @@
-"""Archives that are larger than they look, or not as they were written."""
+"""Files that are not what their name says: archives that are too large or damaged, web pages."""
 
 import zipfile
 from pathlib import Path
@@ -8,6 +8,40 @@ _LARGEST_FACTOR = 4
 _ALWAYS_ALLOWED = 1 << 26  # bytes
 
 _ZIP = b"PK\x03\x04"  # begins files of torch's newer format
+_HEADER_SIZE = 8  # bytes, which begin a safetensors file; JSON follows
+_LARGEST_HEADER = 100_000_000  # that safetensors allows
+_WEB_PAGE = "it is a web page; the address leads to a page about the file, not to the file"
+# How files begin that a download or a copy leaves in the place of another.
+_OTHERS = {
+    b"version https://git-lfs": "it is a pointer of Git LFS; `git lfs pull` gets the file itself",
+    b"<!doctype": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
+    b"\x1f\x8b": "it is compressed by gzip; unpack it first",
+    b"BZh": "it is compressed by bzip2; unpack it first",
+    b"\xfd7zXZ": "it is compressed by xz; unpack it first",
+    b"7z\xbc\xaf": "it is a 7z archive; unpack it first",
+}
+
+
+def other_kind(path: Path) -> str:
+    """What a file is, where it cannot be a file of weights and it can be told; else ""."""
+    if path.is_dir():
+        return "it is a folder; name the file in it"
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return "it is empty; download or copy it again"
+    found = (
+        text for magic, text in _OTHERS.items() if start[: len(magic)].lower() == magic.lower()
+    )
+    return next(found, "")
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors files do, whatever it is called."""
+    with path.open("rb") as file:
+        size, brace = file.read(_HEADER_SIZE), file.read(1)
+    return brace == b"{" and int.from_bytes(size, "little") <= _LARGEST_HEADER
 
 
 def require_no_bomb(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _END = ".tmp"  # of the names of files that are being written
+# What a path makes of the beginning of "s3://bucket"; a letter alone is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _REMEDY = "nothing was changed: make room or choose another place to write to"
 
 
@@ -73,9 +76,15 @@ def require_writable(folder: Path) -> None:
     """See that something could be written to a folder that may not be there yet; changes nothing.
 
     Raises:
+        ValueError: if it is an address, such as "s3://bucket/run".
         NotADirectoryError: if a file is in the way; names it.
         PermissionError: if it, or what it would be made in, may not be written to.
     """
+    if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
+        raise ValueError(
+            f"output '{folder}' is an address, expected a local folder: mount what it leads to, "
+            "or copy the output there afterwards"
+        )
     folder = folder.absolute()
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
@@ -103,6 +112,8 @@ def remove_unfinished(folder: Path, *patterns: str) -> None:
 def _runs(process: int) -> bool:
     if process == os.getpid():  # which had the number of the killed one by chance
         return False
+    if sys.platform == "win32":  # where the signal 0 is Ctrl-C; it may run
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
+NO_COLOR = -1
 _RAW_VALUES = 1 << 8  # of whatever depth the files are, no data set has larger ids
 
 
@@ -22,12 +24,15 @@ class LabelEncoding:
         channel: which of red, green and blue (0, 1, 2) holds the ids in 16-bit colour files;
             None for 8-bit files of a single channel.
         raw_names: what the data set itself calls its raw ids, where that is known.
+        colors: RGB in 0..255 that palette files of the data set give the raw ids; without any, a
+            palette with colours says nothing, and its indices are the ids.
     """
 
     name: str
     raw_to_train: Mapping[int, int]
     channel: int | None = None
     raw_names: Mapping[int, str] = field(default_factory=dict)
+    colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
 
     @cached_property
     def _table(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
@@ -36,6 +41,20 @@ class LabelEncoding:
         for raw, train in self.raw_to_train.items():
             train_ids[raw], known[raw] = train, True
         return train_ids, known
+
+    @cached_property
+    def color_table(self) -> npt.NDArray[np.int64]:
+        """(256, 3) colours of all values that 8 bits hold, `NO_COLOR` where they have none."""
+        table = np.full((_RAW_VALUES, 3), NO_COLOR)
+        for raw, color in self.colors.items():
+            table[raw] = color
+        return table
+
+    @cached_property
+    def is_ignored(self) -> npt.NDArray[np.bool_]:
+        """(256,) of all values that 8 bits hold whether they are ids without a class."""
+        train_ids, known = self._table
+        return np.asarray(known & (train_ids == CITYSCAPES_19.ignore_label))
 
     def decode(self, raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.uint8]:
         """Map raw label ids to train ids.
@@ -85,21 +104,39 @@ _label_id_names = {
     30: "trailer",
 } | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.names, strict=True))
 
+# Those of the classes, and of the ids that are not scored.
+_label_id_colors = {
+    **dict.fromkeys(range(5), (0, 0, 0)),
+    5: (111, 74, 0),
+    6: (81, 0, 81),
+    9: (250, 170, 160),
+    10: (230, 150, 140),
+    14: (180, 165, 180),
+    15: (150, 100, 100),
+    16: (150, 120, 90),
+    18: (153, 153, 153),
+    29: (0, 0, 90),
+    30: (0, 0, 110),
+} | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.colors, strict=True))
+
 TRAIN_IDS = LabelEncoding(
     "train ids",
     {k: k for k in range(len(CITYSCAPES_19))} | {_IGNORE: _IGNORE},
     raw_names=dict(enumerate(CITYSCAPES_19.names)),
+    colors=dict(enumerate(CITYSCAPES_19.colors)),
 )
 # Cityscapes gives licence plates the id -1, which an 8-bit file holds as 255.
 CITYSCAPES_LABEL_IDS = LabelEncoding(
     "Cityscapes label ids",
     _label_id_to_train | {255: _IGNORE},
     raw_names=_label_id_names | {255: "license plate"},
+    colors=_label_id_colors | {255: (0, 0, 142)},
 )
 GTA5_LABEL_IDS = LabelEncoding(
     "GTA5 label ids",
     _label_id_to_train | {_GTA5_LICENSE_PLATE_ID: _IGNORE},
     raw_names=_label_id_names | {_GTA5_LICENSE_PLATE_ID: "license plate"},
+    colors=_label_id_colors | {4: (20, 20, 20), _GTA5_LICENSE_PLATE_ID: (0, 0, 142)},
 )
 
 # Raw id: the data set's own name, and the class it counts as (None: ignored).
@@ -129,74 +166,75 @@ _SYNTHIA: dict[int, tuple[str, str | None]] = {
     22: ("lanemarking", None),
 }
 
-# Mapillary Vistas v1.2, in the order of its config file; v2.0 numbers other classes.
-_MAPILLARY: dict[int, tuple[str, str | None]] = {
-    0: ("animal--bird", None),
-    1: ("animal--ground-animal", None),
-    2: ("construction--barrier--curb", "sidewalk"),
-    3: ("construction--barrier--fence", "fence"),
-    4: ("construction--barrier--guard-rail", None),
-    5: ("construction--barrier--other-barrier", None),
-    6: ("construction--barrier--wall", "wall"),
-    7: ("construction--flat--bike-lane", None),
-    8: ("construction--flat--crosswalk-plain", None),
-    9: ("construction--flat--curb-cut", None),
-    10: ("construction--flat--parking", None),
-    11: ("construction--flat--pedestrian-area", None),
-    12: ("construction--flat--rail-track", None),
-    13: ("construction--flat--road", "road"),
-    14: ("construction--flat--service-lane", None),
-    15: ("construction--flat--sidewalk", "sidewalk"),
-    16: ("construction--structure--bridge", None),
-    17: ("construction--structure--building", "building"),
-    18: ("construction--structure--tunnel", None),
-    19: ("human--person", "person"),
-    20: ("human--rider--bicyclist", "rider"),
-    21: ("human--rider--motorcyclist", "rider"),
-    22: ("human--rider--other-rider", "rider"),
-    23: ("marking--crosswalk-zebra", None),
-    24: ("marking--general", "road"),
-    25: ("nature--mountain", None),
-    26: ("nature--sand", None),
-    27: ("nature--sky", "sky"),
-    28: ("nature--snow", None),
-    29: ("nature--terrain", "terrain"),
-    30: ("nature--vegetation", "vegetation"),
-    31: ("nature--water", None),
-    32: ("object--banner", None),
-    33: ("object--bench", None),
-    34: ("object--bike-rack", None),
-    35: ("object--billboard", None),
-    36: ("object--catch-basin", None),
-    37: ("object--cctv-camera", None),
-    38: ("object--fire-hydrant", None),
-    39: ("object--junction-box", None),
-    40: ("object--mailbox", None),
-    41: ("object--manhole", "road"),
-    42: ("object--phone-booth", None),
-    43: ("object--pothole", None),
-    44: ("object--street-light", None),
-    45: ("object--support--pole", "pole"),
-    46: ("object--support--traffic-sign-frame", None),
-    47: ("object--support--utility-pole", "pole"),
-    48: ("object--traffic-light", "traffic light"),
-    49: ("object--traffic-sign--back", None),
-    50: ("object--traffic-sign--front", "traffic sign"),
-    51: ("object--trash-can", None),
-    52: ("object--vehicle--bicycle", "bicycle"),
-    53: ("object--vehicle--boat", None),
-    54: ("object--vehicle--bus", "bus"),
-    55: ("object--vehicle--car", "car"),
-    56: ("object--vehicle--caravan", None),
-    57: ("object--vehicle--motorcycle", "motorcycle"),
-    58: ("object--vehicle--on-rails", "train"),
-    59: ("object--vehicle--other-vehicle", None),
-    60: ("object--vehicle--trailer", None),
-    61: ("object--vehicle--truck", "truck"),
-    62: ("object--vehicle--wheeled-slow", None),
-    63: ("void--car-mount", None),
-    64: ("void--ego-vehicle", None),
-    65: ("void--unlabeled", None),
+# Mapillary Vistas v1.2, in the order of its config file, with the colours of its label files;
+# v2.0 numbers other classes.
+_MAPILLARY: dict[int, tuple[str, str | None, tuple[int, int, int]]] = {
+    0: ("animal--bird", None, (165, 42, 42)),
+    1: ("animal--ground-animal", None, (0, 192, 0)),
+    2: ("construction--barrier--curb", "sidewalk", (196, 196, 196)),
+    3: ("construction--barrier--fence", "fence", (190, 153, 153)),
+    4: ("construction--barrier--guard-rail", None, (180, 165, 180)),
+    5: ("construction--barrier--other-barrier", None, (90, 120, 150)),
+    6: ("construction--barrier--wall", "wall", (102, 102, 156)),
+    7: ("construction--flat--bike-lane", None, (128, 64, 255)),
+    8: ("construction--flat--crosswalk-plain", None, (140, 140, 200)),
+    9: ("construction--flat--curb-cut", None, (170, 170, 170)),
+    10: ("construction--flat--parking", None, (250, 170, 160)),
+    11: ("construction--flat--pedestrian-area", None, (96, 96, 96)),
+    12: ("construction--flat--rail-track", None, (230, 150, 140)),
+    13: ("construction--flat--road", "road", (128, 64, 128)),
+    14: ("construction--flat--service-lane", None, (110, 110, 110)),
+    15: ("construction--flat--sidewalk", "sidewalk", (244, 35, 232)),
+    16: ("construction--structure--bridge", None, (150, 100, 100)),
+    17: ("construction--structure--building", "building", (70, 70, 70)),
+    18: ("construction--structure--tunnel", None, (150, 120, 90)),
+    19: ("human--person", "person", (220, 20, 60)),
+    20: ("human--rider--bicyclist", "rider", (255, 0, 0)),
+    21: ("human--rider--motorcyclist", "rider", (255, 0, 100)),
+    22: ("human--rider--other-rider", "rider", (255, 0, 200)),
+    23: ("marking--crosswalk-zebra", None, (200, 128, 128)),
+    24: ("marking--general", "road", (255, 255, 255)),
+    25: ("nature--mountain", None, (64, 170, 64)),
+    26: ("nature--sand", None, (230, 160, 50)),
+    27: ("nature--sky", "sky", (70, 130, 180)),
+    28: ("nature--snow", None, (190, 255, 255)),
+    29: ("nature--terrain", "terrain", (152, 251, 152)),
+    30: ("nature--vegetation", "vegetation", (107, 142, 35)),
+    31: ("nature--water", None, (0, 170, 30)),
+    32: ("object--banner", None, (255, 255, 128)),
+    33: ("object--bench", None, (250, 0, 30)),
+    34: ("object--bike-rack", None, (100, 140, 180)),
+    35: ("object--billboard", None, (220, 220, 220)),
+    36: ("object--catch-basin", None, (220, 128, 128)),
+    37: ("object--cctv-camera", None, (222, 40, 40)),
+    38: ("object--fire-hydrant", None, (100, 170, 30)),
+    39: ("object--junction-box", None, (40, 40, 40)),
+    40: ("object--mailbox", None, (33, 33, 33)),
+    41: ("object--manhole", "road", (100, 128, 160)),
+    42: ("object--phone-booth", None, (142, 0, 0)),
+    43: ("object--pothole", None, (70, 100, 150)),
+    44: ("object--street-light", None, (210, 170, 100)),
+    45: ("object--support--pole", "pole", (153, 153, 153)),
+    46: ("object--support--traffic-sign-frame", None, (128, 128, 128)),
+    47: ("object--support--utility-pole", "pole", (0, 0, 80)),
+    48: ("object--traffic-light", "traffic light", (250, 170, 30)),
+    49: ("object--traffic-sign--back", None, (192, 192, 192)),
+    50: ("object--traffic-sign--front", "traffic sign", (220, 220, 0)),
+    51: ("object--trash-can", None, (140, 140, 20)),
+    52: ("object--vehicle--bicycle", "bicycle", (119, 11, 32)),
+    53: ("object--vehicle--boat", None, (150, 0, 255)),
+    54: ("object--vehicle--bus", "bus", (0, 60, 100)),
+    55: ("object--vehicle--car", "car", (0, 0, 142)),
+    56: ("object--vehicle--caravan", None, (0, 0, 90)),
+    57: ("object--vehicle--motorcycle", "motorcycle", (0, 0, 230)),
+    58: ("object--vehicle--on-rails", "train", (0, 80, 100)),
+    59: ("object--vehicle--other-vehicle", None, (128, 64, 64)),
+    60: ("object--vehicle--trailer", None, (0, 0, 110)),
+    61: ("object--vehicle--truck", "truck", (0, 0, 70)),
+    62: ("object--vehicle--wheeled-slow", None, (0, 0, 192)),
+    63: ("void--car-mount", None, (32, 32, 32)),
+    64: ("void--ego-vehicle", None, (120, 10, 10)),
+    65: ("void--unlabeled", None, (0, 0, 0)),
 }
 # Where map B departs from the above.
 _MAPILLARY_B: dict[int, str | None] = {
@@ -215,30 +253,37 @@ _MAPILLARY_B: dict[int, str | None] = {
 
 
 def _by_class_name(
-    name: str, classes: Mapping[int, tuple[str, str | None]], channel: int | None = None
+    name: str, classes: Mapping[int, tuple[str, str | None]], **options: Any
 ) -> LabelEncoding:
     train_ids = dict(zip(CITYSCAPES_19.names, range(len(CITYSCAPES_19)), strict=True))
     return LabelEncoding(
         name,
         {raw: _IGNORE if c is None else train_ids[c] for raw, (_, c) in classes.items()},
-        channel,
-        {raw: raw_name for raw, (raw_name, _) in classes.items()},
+        raw_names={raw: raw_name for raw, (raw_name, _) in classes.items()},
+        **options,
     )
 
 
 # The first channel tells the class, the second tells instances apart.
 SYNTHIA_LABEL_IDS = _by_class_name("SYNTHIA label ids", _SYNTHIA, channel=0)
 # RobustNet, FAMix and most others use map A, Rein and SoMA map B.
-MAPILLARY_A = _by_class_name("Mapillary v1.2 label ids, map A", _MAPILLARY)
+_mapillary_colors = {raw: color for raw, (_, _, color) in _MAPILLARY.items()}
+MAPILLARY_A = _by_class_name(
+    "Mapillary v1.2 label ids, map A",
+    {raw: (name, c) for raw, (name, c, _) in _MAPILLARY.items()},
+    colors=_mapillary_colors,
+)
 MAPILLARY_B = _by_class_name(
     "Mapillary v1.2 label ids, map B",
-    {raw: (name, _MAPILLARY_B.get(raw, c)) for raw, (name, c) in _MAPILLARY.items()},
+    {raw: (name, _MAPILLARY_B.get(raw, c)) for raw, (name, c, _) in _MAPILLARY.items()},
+    colors=_mapillary_colors,
 )
 # UrbanSyn has a 20th id for pixels without a class; its users often turn that into the usual 255.
 URBANSYN_TRAIN_IDS = LabelEncoding(
     "UrbanSyn train ids",
     {**TRAIN_IDS.raw_to_train, len(CITYSCAPES_19): _IGNORE},
     raw_names=dict(enumerate((*CITYSCAPES_19.names, "unlabeled"))),
+    colors=TRAIN_IDS.colors,
 )
 
 ENCODINGS = {

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 
 import torch
 from safetensors import SafetensorError
 from tabulate import tabulate
 from torch import Tensor
 
+from ..structures.randomness import derived_seed
 from .bank_file import read_bank_file, write_bank_file
 from .bank_header import BankHeader, StyleBankError, bullets, merge_headers
 
@@ -70,8 +72,7 @@ class StyleBank:
         Raises:
             OSError: if it cannot be written; an earlier file is then left as it was.
         """
-        record = {"header": asdict(self.header), "prompts": self.prompts}
-        write_bank_file(Path(path), record, self._tensors())
+        write_bank_file(Path(path), asdict(self.header), self.prompts, self._tensors())
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
@@ -81,9 +82,8 @@ class StyleBank:
             StyleBankError: no such file, another kind of file, another version, or damage.
         """
         try:
-            record, tensors = read_bank_file(Path(path), _TENSORS)
-            header = BankHeader(**record["header"])
-            return cls(header=header, prompts=record["prompts"], **tensors)
+            header, prompts, tensors = read_bank_file(Path(path), _TENSORS)
+            return cls(header=BankHeader(**header), prompts=prompts, **tensors)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise StyleBankError(
                 f"'{path}' cannot be read as a style bank ({type(error).__name__}: {error}); "
@@ -95,13 +95,16 @@ class StyleBank:
         *,
         clip_name: str | None = None,
         clip_fingerprint: str | None = None,
+        whole_clip_fingerprint: str | None = None,
         layer: str | None = None,
         channels: int | None = None,
         grid: Sequence[int] | None = None,
         class_names: Sequence[str] | None = None,
         ignore_label: int | None = None,
     ) -> None:
-        """Make sure that the bank belongs to a model; what is None is not looked at.
+        """Make sure that the bank belongs to a model; what is None here is not looked at.
+
+        Nor is the fingerprint of the whole CLIP where the bank has none.
 
         Raises:
             StyleBankError: if it does not; lists all differences.
@@ -109,6 +112,7 @@ class StyleBank:
         expected = {
             "clip_name": clip_name,
             "clip_fingerprint": clip_fingerprint,
+            "whole_clip_fingerprint": self.header.whole_clip_fingerprint and whole_clip_fingerprint,
             "layer": layer,
             "channels": channels,
             "grid": grid if grid is None else tuple(grid),
@@ -161,6 +165,19 @@ class StyleBank:
             if k in ids and prompt in texts
         ]
         return self.rows(rows)
+
+    def sample(self, per_class: int, *, seed: int) -> "StyleBank":
+        """As many styles of each class, unlabelled patches among them, or all where it has fewer.
+
+        They are drawn uniformly without replacement and stay in their order; the seed and the bank
+        decide which.
+        """
+        chosen: list[int] = []
+        for k in self.header.labels.values():
+            rows = (self.class_id == k).nonzero().flatten().tolist()
+            random = Random(derived_seed(seed, k, purpose="styles of a class"))
+            chosen += random.sample(rows, min(per_class, len(rows)))
+        return self.rows(sorted(chosen))
 
     def rows(self, index: Sequence[int]) -> "StyleBank":
         """The styles of these rows, in this order."""

@@ -20,6 +20,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "seed": (int, type(None)),
     "settings": Mapping,
     "created_by": str,
+    "whole_clip_fingerprint": (str, type(None)),
 }
 # What banks need in common to be merged; the rest says where styles come from.
 _COMMON = (
@@ -56,10 +57,12 @@ class BankHeader:
         grid: rows and columns of the patches an image was cut into.
         class_names: class id k is the k-th.
         ignore_label: class id of unlabelled patches, which no class has; in 0..255.
-        source: set whose images were mined; of a merged bank all of them.
+        source: set whose images were mined; several, and those of a merged bank, as "a + b".
         seed: of the mining; None if unknown, or if a merged bank has several.
         settings: how the styles were mined, for people; whatever JSON can hold.
         created_by: program and version.
+        whole_clip_fingerprint: of all weights that make CLIP's embeddings, text tower included;
+            None where unknown, as in banks of earlier versions.
 
     Raises:
         StyleBankError: if a value is not what is described here.
@@ -76,6 +79,7 @@ class BankHeader:
     seed: int | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     created_by: str = field(default_factory=_this_version)
+    whole_clip_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _TYPES.items():
@@ -116,6 +120,16 @@ class BankHeader:
         origins = self.settings.get(_MERGED)
         return [replace(self, **origin) for origin in origins] if origins else [self]
 
+    def describe(self) -> str:
+        """A line for people about where styles come from."""
+        prompts = [text for part in self.parts for text in part.settings.get("prompts", ())]
+        texts = f", {len({*prompts})} texts such as {prompts[0]!r}" if prompts else ""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return (
+            f"Mined from {self.source} with CLIP {self.clip_name} ({self.clip_fingerprint}){seed}"
+            f"{texts}; {self.created_by}."
+        )
+
     def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
         """One line per field or setting that has another value than expected, with both values.
 
@@ -146,8 +160,12 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         raise StyleBankError("there is no style bank to merge; pass at least one")
     first = headers[0]
     common = {name: getattr(first, name) for name in _COMMON}
+    embeddings = [h.whole_clip_fingerprint for h in headers if h.whole_clip_fingerprint]
     for place, header in enumerate(headers[1:], start=2):
-        if found := header.differences(common, other="the first"):
+        expected = common
+        if embeddings and header.whole_clip_fingerprint:
+            expected = common | {"whole_clip_fingerprint": embeddings[0]}
+        if found := header.differences(expected, other="the first"):
             raise StyleBankError(
                 f"style bank {place} of {len(headers)} cannot be merged with the first; merge "
                 f"banks of one model: {'; '.join(found)}"
@@ -160,10 +178,16 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
     seeds = {origin["seed"] for origin in origins}
     return BankHeader(
         **common,
-        source=" + ".join(dict.fromkeys(origin["source"] for origin in origins)),
+        source=joined_names(list(dict.fromkeys(origin["source"] for origin in origins))),
         seed=seeds.pop() if len(seeds) == 1 else None,
         settings={_MERGED: origins},
+        whole_clip_fingerprint=embeddings[0] if len(embeddings) == len(headers) else None,
     )
+
+
+def joined_names(names: str | Sequence[str]) -> str:
+    """The name of a source, or of several "a + b"."""
+    return names if isinstance(names, str) else " + ".join(names)
 
 
 def bullets(lines: Iterable[str]) -> str:

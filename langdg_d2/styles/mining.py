@@ -1,6 +1,6 @@
 """Augment (paper section 4.2): mine local styles of a batch of source images toward text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
-from ..structures import PatchGrid
+from ..modeling.folding import fold
+from ..structures import PRECISIONS, PatchGrid
 from .bank import StyleBank
-from .bank_header import BankHeader
-from .checking import feature_fingerprint
+from .bank_header import BankHeader, joined_names
+from .checking import feature_fingerprint, whole_clip_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
 
@@ -89,6 +90,7 @@ class StyleMiner:
             restyled_layer=restyled_layer,
             attention_pool=True,
         ).to(memory_format=torch.channels_last)  # several times faster on CPUs
+        fold(self._backbone, dtype=PRECISIONS[pin.precision])
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
         self._grid = grid
@@ -97,23 +99,26 @@ class StyleMiner:
         self._normalize = normalize.to(device)
         self._clip_name = Path(clip_name).name.removesuffix(".json")
 
-    def header(self, *, source: str, seed: int, settings: Mapping[str, Any]) -> BankHeader:
+    def header(
+        self, *, source: str | Sequence[str], seed: int, settings: Mapping[str, Any]
+    ) -> BankHeader:
         """What the styles mined here belong to.
 
         Args:
-            source: name of the set that is mined.
+            source: name of the set that is mined, or of several.
             seed: of crops and prompts.
             settings: anything else worth remembering, JSON types.
         """
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self._backbone),
+            whole_clip_fingerprint=whole_clip_fingerprint(self._backbone),
             layer=self._backbone.restyled_layer,
             channels=self._backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),
             class_names=self._prompts.class_names,
             ignore_label=self._prompts.ignore_label,
-            source=source,
+            source=joined_names(source),
             seed=seed,
             settings=mining_settings(settings, prompts=self._prompts, pin=self._pin_settings),
         )

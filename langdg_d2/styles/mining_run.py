@@ -1,7 +1,7 @@
 """The bank of a whole source set: mined on all processes together, seen to, loaded."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..data.seeded_batches import SeededBatches
+from ..data.seeded_batches import SeededBatches, images_fingerprint
 from .bank import StyleBank
-from .bank_header import bullets
+from .bank_header import bullets, joined_names
 from .mining import StyleMiner, mining_settings
 from .pin import PinSettings
 from .prompts import TargetPrompts
@@ -28,41 +28,39 @@ def mine_source(
     *,
     miner: StyleMiner,
     batches: SeededBatches,
-    source: str,
+    source: str | Sequence[str],
     seed: int,
     settings: Mapping[str, Any],
     path: str,
     checkpoint_period: int,
     num_workers: int,
+    max_styles_per_class: int | None = None,
 ) -> None:
     """Mine every batch and write the bank; every process must call this.
 
     The bank depends on the seed and the batches alone, not on the number of processes nor on
-    interruptions: what is done is kept in `<path>.part<rank>` and not mined again.
+    interruptions: what is done is kept in `<path>.part<batch>` and not mined again.
 
     Args:
         miner: on this process's device.
-        batches: the source set.
-        source: its name.
+        batches: one pass over the source set, or over several together.
+        source: its name, or their names.
         seed: of the prompts.
         settings: remembered in the bank.
         path: file of the bank.
         checkpoint_period: batches of a process between savings.
         num_workers: of the loader.
+        max_styles_per_class: as many of those mined are kept, drawn at random; None for all.
 
     Raises:
-        StyleBankError: if unfinished work of other settings or images lies there.
+        StyleBankError: for unfinished work of other settings or images, or of unseen processes.
         RuntimeError: if another process cannot read or write the files.
-        ValueError: if the checkpoint period is not positive.
+        ValueError: if the checkpoint period, or the number of styles, is not positive.
     """
-    header = miner.header(source=source, seed=seed, settings=_with_images(settings, batches))
-    unfinished = Unfinished(header, Path(path), checkpoint_period)
-    done = unfinished.take_up()
-    todo = [number for number in range(len(batches)) if number not in done]
-    own = todo[comm.get_rank() :: comm.get_world_size()]
-    if done:
-        logger.info("%d of %d batches are mined already", len(done), len(batches))
-
+    settings = _with_images(settings, batches.fingerprint)
+    header = miner.header(source=source, seed=seed, settings=settings)
+    unfinished = Unfinished(header, Path(path), checkpoint_period, max_styles_per_class)
+    own = unfinished.resume(len(batches))[comm.get_rank() :: comm.get_world_size()]
     loader = DataLoader(
         batches, batch_size=None, sampler=own, num_workers=num_workers, collate_fn=_stack
     )
@@ -102,8 +100,8 @@ def load_bank(
     *,
     prompts: TargetPrompts,
     pin: PinSettings,
-    batches: SeededBatches,
-    source: str,
+    dataset: Sequence[dict[str, Any]],
+    source: str | Sequence[str],
     seed: int,
     settings: Mapping[str, Any],
 ) -> StyleBank:
@@ -114,20 +112,21 @@ def load_bank(
     Args:
         path: of the bank.
         prompts: of the miner.
-        pin: likewise.
-        batches: of `mine_source`, as the following.
-        source: likewise.
-        seed: likewise.
-        settings: likewise.
+        pin: of the miner.
+        dataset: dataset dicts that batches of `mine_source` are made of.
+        source: as for `mine_source`.
+        seed: as for `mine_source`.
+        settings: as for `mine_source`.
 
     Raises:
         StyleBankError: if there is no bank, or it is damaged.
     """
     bank = StyleBank.load(path)
-    settings = mining_settings(_with_images(settings, batches), prompts=prompts, pin=pin)
+    settings = _with_images(settings, images_fingerprint(dataset))
+    settings = mining_settings(settings, prompts=prompts, pin=pin)
     differences: dict[str, None] = {}
     for part in bank.header.parts:
-        wanted = replace(part, source=source, seed=seed, settings=settings)
+        wanted = replace(part, source=joined_names(source), seed=seed, settings=settings)
         differences |= dict.fromkeys(part.differences(vars(wanted), other="this config"))
     if differences:
         logger.warning(
@@ -139,8 +138,8 @@ def load_bank(
     return bank
 
 
-def _with_images(settings: Mapping[str, Any], batches: SeededBatches) -> dict[str, Any]:
-    return dict(settings) | {"images": batches.fingerprint}
+def _with_images(settings: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    return dict(settings) | {"images": fingerprint}
 
 
 def _stack(batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:

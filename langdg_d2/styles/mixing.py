@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..modeling import FeatureAugmentation
 from ..structures import PatchGrid, mix, patch_stats, restyle
-from ..structures.randomness import derived_seed
 from .sources import StyleSource
 
 
@@ -103,7 +102,6 @@ class PatchStyleMixer(FeatureAugmentation):
         styles: where the other style comes from.
         weights: share of the own style.
         probability: that an image is restyled, in 0..1.
-        seed: of all that is drawn here.
 
     Attributes:
         probability: hooks may change it.
@@ -118,7 +116,6 @@ class PatchStyleMixer(FeatureAugmentation):
         styles: StyleSource,
         weights: WeightSampler,
         probability: float = 1.0,
-        seed: int = 0,
     ) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability {probability} of restyling must be in 0..1")
@@ -126,8 +123,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self.styles = styles
         self._weights = weights
         self.probability = probability
-        self._seed = seed
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator()
         self.statistics = MixStatistics()
 
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
@@ -148,10 +144,6 @@ class PatchStyleMixer(FeatureAugmentation):
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
         weight = weight.to(own.mean, non_blocking=True)
         return restyle(features, own=own, target=mix(own, target, weight), grid=self._grid)
-
-    def reseed(self, *numbers: int) -> None:
-        """Start the randomness anew from the seed and numbers such as the iteration's."""
-        self.generator.manual_seed(derived_seed(self._seed, *numbers, purpose="mixing"))
 
     def _require_classes(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
         expected = (len(features), self._grid.rows, self._grid.cols)

@@ -8,7 +8,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..structures import CITYSCAPES_19
 from ..structures.files import write_atomically
 from ..structures.pickles import require_small_memo
 from .bank import StyleBank
-from .bank_header import IGNORE, BankHeader, StyleBankError
+from .bank_header import IGNORE, BankHeader, StyleBankError, joined_names
 from .checking import feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
@@ -34,14 +34,14 @@ _OFFICIAL: Mapping[str, Any] = {
 
 
 def official_header(
-    *, backbone: ClipResNet, clip_name: str, source: str, imported_from: str
+    *, backbone: ClipResNet, clip_name: str, source: str | Sequence[str], imported_from: str
 ) -> BankHeader:
     """What an official bank does not tell about itself.
 
     Args:
         backbone: with the weights of the CLIP that the bank was mined with.
         clip_name: the name or JSON path of that CLIP, as `load_clip` takes it.
-        source: set whose images were mined.
+        source: set whose images were mined, or several.
         imported_from: name of the file, to be remembered.
 
     Raises:
@@ -57,7 +57,7 @@ def official_header(
         clip_name=Path(clip_name).name.removesuffix(".json"),
         clip_fingerprint=feature_fingerprint(backbone),
         channels=backbone.restyled_channels,
-        source=source,
+        source=joined_names(source),
         seed=None,
         settings={"imported_from": imported_from},
         **_OFFICIAL,

@@ -153,7 +153,26 @@ class PromptDrivenNormalization:
         to the size that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
         """
         restyled = (content * style.std + style.mean).relu()
-        pooled = F.adaptive_avg_pool2d(restyled, self._side)
+        pooled = average_pool(restyled, self._side)
         features = self._backbone.forward_high({self._backbone.restyled: pooled})
         embedding = self._backbone.embed(features[FEATURES[-1]])
         return F.cosine_similarity(text, at_least_single(embedding))
+
+
+def average_pool(features: Tensor, side: int) -> Tensor:
+    """`adaptive_avg_pool2d` of (N, C, h, w) to (N, C, side, side).
+
+    Where torch computes deterministically it is done by two matrix products, equal but for
+    rounding: on GPUs the gradient of torch's own sums in a random order.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        return F.adaptive_avg_pool2d(features, side)
+    height, width = features.shape[-2:]
+    with autocast("float32", features.device.type):
+        return _averages(height, side, features) @ features @ _averages(width, side, features).mT
+
+
+def _averages(size: int, side: int, like: Tensor) -> Tensor:
+    """(side, size): row k averages what falls to the k-th of the pooled values."""
+    unit = torch.eye(size, dtype=like.dtype, device=like.device)
+    return F.adaptive_avg_pool1d(unit, side).mT

@@ -1,5 +1,6 @@
 """Target texts of style mining: style prompts, and how they meet class names (section 4.2)."""
 
+import json
 import string
 from collections.abc import Mapping, Sequence
 from itertools import chain, product
@@ -11,43 +12,79 @@ _PACKS = Path(__file__).parent / "prompt_packs"
 _FIELDS = {"style", "class_name"}
 
 
-def load_style_prompts(pack: str) -> tuple[str, ...]:
-    """Read a list of style prompts.
+def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
+    """A list of style prompts.
 
     Args:
-        pack: name of a pack that comes with this package (a file in `prompt_packs/`), or the path
-            of a text file with a style on each line, UTF-8. Blank lines, and whatever follows a
-            `#`, are skipped; runs of white space count as one space.
+        source: the prompts themselves; or the name of a pack that comes with this package (a file
+            in `prompt_packs/`); or the path of a file, UTF-8: a JSON list of texts (`.json`), or
+            a text with a style on each line, where blank lines and whatever follows a `#` are
+            skipped and runs of white space count as one space.
 
     Returns:
-        The prompts in the file's order.
+        The prompts in their order.
 
     Raises:
-        ValueError: unknown pack, a file without prompts or not in UTF-8, or a prompt that
-            occurs twice.
+        ValueError: unknown pack, a file that is no such list or not in UTF-8, no prompt, one that
+            is not text, or one that occurs twice.
     """
+    if not isinstance(source, str):
+        return _distinct(source, "style prompts")
     packs = {path.stem: path for path in sorted(_PACKS.glob("*.txt"))}
-    path = packs.get(pack, Path(pack))
+    path = packs.get(source, Path(source))
     if not path.is_file():
         raise ValueError(
-            f"style prompts '{pack}': neither a file nor one of the packs {list(packs)}"
+            f"style prompts '{source}': neither a file nor one of the packs {list(packs)}; a list "
+            "of texts is written [driving at night]"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise ValueError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
-    lines = (" ".join(line.partition("#")[0].split()) for line in text.splitlines())
-    prompts = tuple(line for line in lines if line)
-    if not prompts:
-        raise ValueError(f"style prompts '{path}' are empty; write a style on each line")
-    # CLIP reads lower case: a second spelling would only make its style likelier than others.
-    seen = [prompt.lower() for prompt in prompts]
-    if repeated := [prompt for k, prompt in enumerate(prompts) if seen[k] in seen[:k]]:
+    is_json = path.suffix.lower() == ".json"
+    return _distinct(
+        (_from_json if is_json else _from_lines)(text, path), f"style prompts '{path}'"
+    )
+
+
+def _from_lines(text: str, path: Path) -> list[str]:
+    tidy = (" ".join(line.partition("#")[0].split()) for line in text.splitlines())
+    lines = [line for line in tidy if line]
+    ends = lines[0][0] + lines[-1][-1] if lines else ""
+    if ends in ("[]", "{}") or (lines and all(line.startswith("- ") for line in lines)):
         raise ValueError(
-            f"style prompts '{path}' hold {repeated} more than once (capitals make no "
+            f"style prompts '{path}' hold JSON or YAML, expected a style on each line; a JSON list "
+            "has to be in a file whose name ends in .json"
+        )
+    return lines
+
+
+def _from_json(text: str, path: Path) -> list[str]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"style prompts '{path}' are not JSON: {error}") from error
+    if not isinstance(content, list):
+        raise ValueError(
+            f'style prompts \'{path}\' hold no JSON list, expected one such as ["foggy", "hazy"]'
+        )
+    return content
+
+
+def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
+    """The prompts, if each is a text that is there once."""
+    if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
+        raise ValueError(f"{origin} hold {strange}, expected texts; numbers go in quotation marks")
+    # CLIP reads lower case: a second spelling would only make its style likelier than others.
+    read = [" ".join(prompt.split()).lower() for prompt in prompts]
+    if not all(read) or not read:
+        raise ValueError(f"{origin} are empty, or one of them is; write a style for each")
+    if repeated := [prompt for k, prompt in enumerate(prompts) if read[k] in read[:k]]:
+        raise ValueError(
+            f"{origin} hold {repeated} more than once (capitals make no "
             "difference to CLIP); keep one of each"
         )
-    return prompts
+    return tuple(prompts)
 
 
 def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str, ...]:
@@ -79,41 +116,40 @@ class TargetPrompts:
 
     Args:
         class_names: name of every train id, in order.
-        style_prompts: styles to draw from, such as `load_style_prompts` gives.
+        style_prompts: styles to draw from, as `load_style_prompts` takes them: a list of texts,
+            the name of a pack, or a file.
         ignore_label: train id of patches without a class.
         template: how the parts are put together. `"{class_name}"` or `"{style}"` alone leaves the
             other part out.
-        ignore_prompt: text for the ignore label, to which no style is added.
+        ignore_prompt: text for the ignore label, to which no style is added; None for the styles
+            themselves.
         synonyms: further names for some classes; every name of a class is as likely.
 
     Attributes:
+        styles: the style prompts, none where no text has one.
         class_names: as given.
         ignore_label: as given.
 
     Raises:
-        ValueError: if the template has neither field or another one, if it asks for styles and
-            there are none, if synonyms are given for something that is no class, or if the ignore
-            label is a class.
+        ValueError: for style prompts that `load_style_prompts` refuses, if the template has
+            neither field or another one, if synonyms are given for something that is no class, or
+            if the ignore label is a class.
     """
 
     def __init__(
         self,
         *,
         class_names: Sequence[str],
-        style_prompts: Sequence[str],
+        style_prompts: str | Sequence[str],
         ignore_label: int,
         template: str = "{style} {class_name}",
-        ignore_prompt: str = "photo",
+        ignore_prompt: str | None = "photo",
         synonyms: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         synonyms = synonyms or {}
-        if "style" not in _fields(template):
-            style_prompts = ("",)  # one way to fill no field
-        if not style_prompts or isinstance(style_prompts, str):
-            raise ValueError(
-                f"style_prompts are {style_prompts!r}, expected a list of at least one text; "
-                "load_style_prompts reads one from a pack"
-            )
+        styled = "style" in _fields(template)
+        needed = styled or ignore_prompt is None
+        self.styles = load_style_prompts(style_prompts) if needed else ()
         if unknown := sorted(set(synonyms) - set(class_names)):
             raise ValueError(f"synonyms of {unknown}, expected only of {list(class_names)}")
         if 0 <= ignore_label < len(class_names):
@@ -126,11 +162,14 @@ class TargetPrompts:
         self._texts = {
             train_id: tuple(
                 template.format(style=style, class_name=alias)
-                for style, alias in product(style_prompts, (name, *synonyms.get(name, ())))
+                # Without the field there is one way to fill it.
+                for style, alias in product(
+                    self.styles if styled else ("",), (name, *synonyms.get(name, ()))
+                )
             )
             for train_id, name in enumerate(class_names)
         }
-        self._texts[ignore_label] = (ignore_prompt,)
+        self._texts[ignore_label] = self.styles if ignore_prompt is None else (ignore_prompt,)
 
     def sample(self, class_ids: Sequence[int], *, generator: torch.Generator) -> list[str]:
         """Draw a text for each class id, styles and names uniformly and independently.

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,6 +43,10 @@ class StyleSource(ABC):
     def describe(self) -> str:
         """What these styles are, in Markdown."""
 
+    def record(self) -> dict[str, Any]:
+        """What these styles are, for the record of a run: JSON types."""
+        return {"description": self.describe()}
+
     @abstractmethod
     def prepare(self, backbone: ClipResNet) -> None:
         """Check that the styles fit a backbone and move them to its device; called once."""
@@ -73,8 +78,12 @@ class BankStyles(StyleSource):
         self._drawer = StyleDrawer(bank=bank, classes=())
 
     def describe(self) -> str:
-        """The bank's table."""
-        return self.bank.describe()
+        """Where the bank's styles come from, and its table."""
+        return f"{self.bank.header.describe()}\n\n{self.bank.describe()}"
+
+    def record(self) -> dict[str, Any]:
+        """The bank's own header, not what the config says, and how many styles there are."""
+        return {**asdict(self.bank.header), "styles": len(self.bank)}
 
     def prepare(self, backbone: ClipResNet) -> None:
         check_bank(self.bank, backbone)

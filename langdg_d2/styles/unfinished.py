@@ -1,4 +1,4 @@
-"""A bank in the making: saved on the way, taken up again, put together from all processes."""
+"""A bank in the making: saved piece by piece, resumed, put together from all processes."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,95 +15,116 @@ logger = logging.getLogger(__name__)
 
 _DONE = "batches"  # settings of an unfinished bank: numbers of its batches, in its order
 _SIZES = "styles_of_batches"  # and how many styles each gave
+_SHOWN = 3  # missing batches in a message
 
 
 @dataclass
 class Unfinished:
     """This process's share of a bank in the making.
 
+    What it mines between two savings becomes a file of its own, `<path>.part<first batch>`, which
+    is not touched again until the bank is whole.
+
     Attributes:
         header: of the bank.
-        path: of its file.
+        path: of its file, in a folder that all processes see.
         period: batches between savings.
+        per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
+            for all.
 
     Raises:
-        ValueError: if the period is not positive.
+        ValueError: if one of the two numbers is not positive.
     """
 
     header: BankHeader
     path: Path
     period: int
+    per_class: int | None = None
 
     def __post_init__(self) -> None:
         if self.period < 1:
             raise ValueError(f"checkpoint_period {self.period} must be at least one batch")
-        self._banks: dict[int, StyleBank] = {}  # by number of the batch
-        self._file = self._part(comm.get_rank())
+        if self.per_class is not None and self.per_class < 1:
+            raise ValueError(f"max_styles_per_class {self.per_class} must be 1 or more, or null")
+        self._unsaved: dict[int, StyleBank] = {}  # by number of the batch
+        self._batches = 0
+        self._count = 0
+        self._files: list[Path] = []  # of this process, and in the main one of interrupted runs
 
-    def _part(self, rank: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.part{rank}")
-
-    def take_up(self) -> set[int]:
-        """Read what an interrupted run has left; returns the numbers of its batches."""
+    def resume(self, batches: int) -> list[int]:
+        """Find what interrupted runs have left of so many batches; returns those still to mine."""
+        self._batches = batches
         with shared_errors():
+            done: set[int] = set()
             if comm.is_main_process():
-                self._collect()
-        return set(comm.all_gather(set(self._banks))[0])
-
-    def _collect(self) -> None:
-        """Make one file of those of all processes."""
-        files = sorted(self.path.parent.glob(f"{self.path.name}.part*"))
-        for file in files:
-            self._banks.update(_by_batch(StyleBank.load(file), self.header, file))
-        self.save()
-        for file in files:
-            if file != self._file:
-                file.unlink()
+                self._files = sorted(self.path.parent.glob(f"{self.path.name}.part*"))
+                for file in self._files:
+                    done.update(self._read(file))
+        done = comm.all_gather(done)[0]
+        if done:
+            logger.info("%d of %d batches are mined already", len(done), batches)
+        return [number for number in range(batches) if number not in done]
 
     def add(self, number: int, bank: StyleBank) -> None:
         """Keep a batch's styles, and save if it is time."""
-        self._banks[number] = bank
-        if len(self._banks) % self.period == 0:
+        self._unsaved[number] = bank
+        self._count += 1
+        if len(self._unsaved) == self.period:
             self.save()
-            done = len(self._banks)
-            logger.info("%d batches mined, mean cosine %.3f", done, bank.cosine_after.mean())
+            mean = bank.cosine_after.mean()
+            logger.info("%d batches mined, mean cosine %.3f", self._count, mean)
 
     def save(self) -> None:
-        """Write this process's share."""
-        if self._banks:
-            sizes = [len(bank) for bank in self._banks.values()]
-            extra = {_DONE: list(self._banks), _SIZES: sizes}
+        """Write what has been mined since the last time."""
+        if self._unsaved:
+            sizes = [len(bank) for bank in self._unsaved.values()]
+            extra = {_DONE: list(self._unsaved), _SIZES: sizes}
             settings = dict(self.header.settings) | extra
-            bank = StyleBank.merge(list(self._banks.values()))
-            replace(bank, header=replace(self.header, settings=settings)).save(self._file)
+            bank = StyleBank.merge(list(self._unsaved.values()))
+            file = self.path.with_name(f"{self.path.name}.part{min(self._unsaved)}")
+            replace(bank, header=replace(self.header, settings=settings)).save(file)
+            self._files.append(file)
+            self._unsaved.clear()
 
     def finish(self) -> None:
-        """Put all processes' shares together in the order of the batches."""
+        """Write the bank, of all processes' shares in the order of the batches."""
         with shared_errors():
             self.save()
-        shares = comm.gather(self._banks)
+        # By name: a network's file system may list a folder as it was a minute ago.
+        gathered = comm.gather(self._files)
         with shared_errors():
             if comm.is_main_process():
-                every = {number: bank for share in shares for number, bank in share.items()}
-                bank = StyleBank.merge([every[number] for number in sorted(every)])
+                files = [file for files in gathered for file in files]
+                bank = self._merge(files)
+                if self.per_class is not None:
+                    bank = bank.sample(self.per_class, seed=self.header.seed or 0)
                 bank.save(self.path)
                 logger.info("%d styles in '%s'\n%s", len(bank), self.path, bank.describe())
-        self._file.unlink(missing_ok=True)
+                for file in files:
+                    file.unlink(missing_ok=True)
 
+    def _merge(self, files: list[Path]) -> StyleBank:
+        banks = {number: bank for file in files for number, bank in self._read(file).items()}
+        if missing := [number for number in range(self._batches) if number not in banks]:
+            raise StyleBankError(
+                f"{len(missing)} of {self._batches} mined batches are not beside '{self.path}', such "
+                f"as {missing[:_SHOWN]}: put styles.bank where all processes can read and write it"
+            )
+        return StyleBank.merge([banks[number] for number in range(self._batches)])
 
-def _by_batch(bank: StyleBank, header: BankHeader, file: Path) -> dict[int, StyleBank]:
-    """Cut an unfinished bank into its batches."""
-    settings = dict(bank.header.settings)
-    numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
-    if differences := header.differences(
-        vars(replace(bank.header, settings=settings)), other="the unfinished work"
-    ):
-        raise StyleBankError(
-            f"'{file}' is unfinished mining with other settings; delete it, or choose another "
-            f"path for the bank:{bullets(differences)}"
-        )
-    whole = replace(bank, header=header)
-    return {
-        number: whole.rows(range(end - size, end))
-        for number, size, end in zip(numbers, sizes, accumulate(sizes), strict=True)
-    }
+    def _read(self, file: Path) -> dict[int, StyleBank]:
+        """The batches of a part."""
+        bank = StyleBank.load(file)
+        settings = dict(bank.header.settings)
+        numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
+        found = vars(replace(bank.header, settings=settings))
+        if differences := self.header.differences(found, other="the unfinished work"):
+            raise StyleBankError(
+                f"'{file}' is unfinished mining with other settings; delete it, or choose another "
+                f"path for the bank:{bullets(differences)}"
+            )
+        whole = replace(bank, header=self.header)
+        return {
+            number: whole.rows(range(end - size, end))
+            for number, size, end in zip(numbers, sizes, accumulate(sizes), strict=True)
+        }

@@ -1,9 +1,9 @@
 """Pictures of what the models see and predict."""
 
+from ..data import read_image, to_rgb
 from .clips import Camera, MediaError, VideoFile
 from .frame_sinks import PngFiles, VideoWriter, sinks_for
 from .frame_sources import find_sources
-from .images import read_image, to_rgb
 from .label_overlays import write_label_overlays
 from .overlay_writer import OverlayWriter
 from .palettes import PALETTES, Palette, palette_named, palettes_for

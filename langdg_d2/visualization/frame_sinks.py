@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..data.image_io import IMAGE_SUFFIXES
 from ..structures.files import make_folder
 from .clips import VIDEO_SUFFIXES, Camera, MediaError
 from .frame_sources import FrameSource, ImageFiles
-from .images import SUFFIXES as IMAGE_SUFFIXES
 from .sem_seg import write_png
 from .video_codecs import CODECS, choose_codec, even_sides, written_frames
 

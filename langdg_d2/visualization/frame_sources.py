@@ -4,10 +4,9 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..data import ImageFileError
+from ..data import ImageFileError, read_image
+from ..data.image_io import IMAGE_SUFFIXES
 from .clips import VIDEO_SUFFIXES, Camera, Frame, VideoFile
-from .images import SUFFIXES as IMAGE_SUFFIXES
-from .images import read_image
 
 
 class ImageFiles:

@@ -21,11 +21,12 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from .. import structures
+from ..data import read_image, to_rgb
 from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
+from ..modeling.folding import fold
 from ..structures import LabelSpace, autocast, dtype_of
-from .images import read_image, to_rgb
 from .palettes import palette_named
 from .panels import draw_panels
 from .prediction import Prediction
@@ -41,7 +42,9 @@ class Predictor:
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
-            inference variants around it do; put into eval mode. Knows its `classes`.
+            inference variants around it do; put into eval mode and folded with its weights as they
+            are. If these change later, other than by `load_state_dict`, build another predictor.
+            Knows its `classes`.
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
@@ -58,6 +61,7 @@ class Predictor:
         self.device = next(model.parameters()).device
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
+        fold(model, dtype=structures.PRECISIONS[self.precision])
         *_, network = unwrapped(model)
         self.classes = cast("LabelSpace", network.classes)
 

@@ -130,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cfg = load_config(str(CONFIG), args.opts)
         bank = StyleBank.merge([StyleBank.load(path) for path in args.bank])
         found = compare(cfg, bank, build_reader(cfg, bank, args.data))
-        pack = instantiate(cfg.styles.mining.miner.prompts.style_prompts)
-        rows = mean_by_prompt(bank, found, pack)
+        styles = instantiate(cfg.styles.mining.miner.prompts).styles
+        rows = mean_by_prompt(bank, found, styles)
         text = table(rows, found.look_lengths)
         write_atomically(args.output / "directions.md", f"{text}\n".encode())
         with replacing(args.output / "directions.png") as file:

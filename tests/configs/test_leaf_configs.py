@@ -1,5 +1,6 @@
 """Every config that a user can name loads, resolves and refuses misspelt keys; most train."""
 
+import json
 import math
 from argparse import Namespace
 from functools import cache
@@ -12,6 +13,8 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
 from langdg_d2.engine import apply_overrides
+from langdg_d2.styles import StyleBank
+from langdg_d2.styles.bank_header import joined_names
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/**/*.py")])
@@ -71,37 +74,104 @@ def test_misspelt_override_is_refused(leaf):
         apply_overrides(load(leaf), ["train.max_iters=3"])
 
 
-@pytest.mark.parametrize("leaf", [*TRAINED_WHOLE, *TRAINED_SMALL], ids=lambda leaf: leaf.stem)
-def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
-    leaf, load_tool, datasets, tiny_model, tmp_path, monkeypatch
-):
+@pytest.fixture
+def train(load_tool, datasets, tmp_path, monkeypatch):
+    """Function that trains a config two steps on the tiny data sets, with further overrides."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     # Not 80 sentences for every prompt: CLIP's text tower is slow on CPUs.
     templates = open_clip.OPENAI_IMAGENET_TEMPLATES[:1]
     monkeypatch.setattr(open_clip, "OPENAI_IMAGENET_TEMPLATES", templates)
-    arguments = Namespace(
-        config_file=str(leaf),
-        opts=[
-            *SMALL_RUN,
-            *(tiny_model if leaf in TRAINED_SMALL else []),
-            f"train.output_dir={tmp_path}",
-        ],
-        num_gpus=0,
-        resume=False,
-        eval_only=False,
-    )
-    load_tool("train_net").main(arguments)
+
+    def run(leaf: Path, *overrides: str) -> None:
+        arguments = Namespace(
+            config_file=str(leaf),
+            opts=[*SMALL_RUN, f"train.output_dir={tmp_path}", *overrides],
+            num_gpus=0,
+            resume=False,
+            eval_only=False,
+        )
+        load_tool("train_net").main(arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("leaf", [*TRAINED_WHOLE, *TRAINED_SMALL], ids=lambda leaf: leaf.stem)
+def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(leaf, train, tiny_model, tmp_path):
+    train(leaf, *(tiny_model if leaf in TRAINED_SMALL else []))
     state = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert state["iteration"] == 1
     assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())
     assert "acdc_rain" in (tmp_path / "benchmark.md").read_text()
 
 
+def test_two_sources_are_mined_trained_and_recorded_together(train, tiny_model, tmp_path):
+    weights = ",".join(f"{name}_sem_seg_train:1" for name in ("gta5", "synthia"))
+    train(
+        ROOT / "configs/langdg_gta5_synthia.py",
+        *tiny_model,
+        f"dataloader.train.source_weights={{{weights}}}",
+        "evaluation.domains=[synthia,acdc_rain]",
+        "dataloader.test.synthia.num_workers=0",
+    )
+    record = json.loads((tmp_path / "benchmark.json").read_text())
+    bank = StyleBank.load(tmp_path / "style_bank.safetensors")
+    assert bank.header.source == "gta5_sem_seg_train + synthia_sem_seg_train"
+    assert bank.header.settings["images"].startswith("8 images, ")
+    assert record["styles"]["source"] == bank.header.source
+    assert record["styles"]["styles"] == len(bank)
+    assert record["styles"]["settings"]["prompts"] == bank.header.settings["prompts"]
+    assert record["source"] == "gta5 + synthia"
+    score = record["results"]["acdc_rain"]["sem_seg"]
+    assert record["results"]["mean"]["sem_seg"]["mIoU"] == score["mIoU"]
+    text = (tmp_path / "benchmark.md").read_text()
+    assert "| synthia (source) " in text
+    assert f"Mined from {bank.header.source} with CLIP tiny-clip-for-tests" in text
+
+
+NAMES = "dataloader.train.dataset.names"
+BOTH = "[gta5_sem_seg_train,synthia_sem_seg_train]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "source"),
+    [
+        ([f"{NAMES}={BOTH}"], "gta5_sem_seg_train + synthia_sem_seg_train"),
+        (["styles.mining.source=both", f"{NAMES}={BOTH}"], "both"),
+        ([f"{NAMES}={BOTH}", "styles.mining.source=both"], "both"),
+        ([f"{NAMES}={BOTH}", f"{NAMES}=synthia_sem_seg_train"], "synthia_sem_seg_train"),
+    ],
+)
+def test_sources_of_overrides_reach_mining_in_any_order(overrides, source):
+    cfg = apply_overrides(load(ROOT / "configs/langdg_gta5.py"), overrides)
+    assert joined_names(cfg.styles.mining.source) == source
+    assert cfg.styles.mining.batches.dataset.names == cfg.dataloader.train.dataset.names
+    assert cfg.styles.augmentation.mixer.styles.bank.source == cfg.styles.mining.source
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "prompt"),
+    [
+        ("configs/langdg_gta5.py", "[driving at night]", "driving at night road"),
+        ("configs/langdg_gta5.py", "driving_conditions", "foggy road"),
+        ("configs/langdg_gta5.py", "night.txt", "moonlit road"),
+        ("projects/poda/configs/night.py", "night.txt", "moonlit"),
+        ("projects/poda/configs/night.py", "[driving at dusk]", "driving at dusk"),
+        ("projects/streets/configs/experiment.py", "art_styles", "Copper Twilight style road"),
+    ],
+)
+def test_style_prompts_of_an_override_are_used(name, override, prompt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("night.txt").write_text("moonlit\n")
+    key = "styles.mining.miner.prompts.style_prompts"
+    cfg = apply_overrides(load(ROOT / name), [f"{key}={override}"])
+    assert instantiate(cfg.styles.mining.miner.prompts).all()[0] == prompt
+
+
 def test_main_config_is_the_papers_recipe():
     cfg = LazyConfig.load(str(ROOT / "configs/langdg_gta5.py"))
     assert cfg.train.max_iter == 40_000
     assert cfg.dataloader.train.total_batch_size == 8
-    assert cfg.model.backbone.trainable == ["layer4.2"]
+    assert cfg.model.backbone.trainable == ["layer4.-1"]
     assert (cfg.optimizer.lr, cfg.optimizer.momentum, cfg.optimizer.weight_decay) == (
         0.1,
         0.9,
@@ -121,7 +191,7 @@ def test_main_config_is_the_papers_recipe():
 
 @pytest.mark.parametrize(
     ("source", "trainable", "classes"),
-    [("gta5", "layer4.2", None), ("synthia", "layer4.2", "16"), ("cityscapes", "layer4", None)],
+    [("gta5", "layer4.-1", None), ("synthia", "layer4.-1", "16"), ("cityscapes", "layer4", None)],
 )
 def test_each_source_is_scored_on_the_other_sets_with_the_layers_the_paper_trains(
     source, trainable, classes
@@ -138,6 +208,20 @@ def test_each_source_is_scored_on_the_other_sets_with_the_layers_the_paper_train
     small, large = (cfg.model.backbone.tower.name for cfg in both)
     assert (small, large) == ("RN50-quickgelu", "RN101-quickgelu")
     assert both[0].train.output_dir != both[1].train.output_dir
+
+
+def test_two_sources_are_scored_on_all_19_classes_of_unseen_sets():
+    cfg = load(ROOT / "configs/langdg_gta5_synthia.py")
+    assert cfg.evaluation.source == ["gta5", "synthia"]
+    weather = [f"acdc_{condition}" for condition in ("night", "snow", "rain", "fog")]
+    assert cfg.evaluation.domains == ["cityscapes", "bdd100k", "mapillary", *weather]
+    assert cfg.evaluation.classes == "19"
+    alone = {name: load(ROOT / f"configs/langdg_{name}.py") for name in cfg.evaluation.source}
+    for stage in ("dataloader.train.mapper", "styles.mining.batches.mapper"):
+        both = OmegaConf.select(cfg, stage)
+        for name, one in alone.items():
+            own = OmegaConf.select(one, stage)
+            assert both[f"{name}_sem_seg_train"].augmentations == own.augmentations
 
 
 def test_rn101_has_features_of_the_same_widths_and_more_blocks():

@@ -47,6 +47,28 @@ def to_version_2(path: Path) -> None:
     path.write_text(json.dumps(config | {"version": 2.0}))
 
 
+def turn(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        image.save(path, exif=exif, quality=100)
+
+
+def destroy_second_half(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half:-2] = bytes(len(data) - 2 - half)
+    path.write_bytes(data)
+
+
+def recolored(path: Path, colors: list[tuple[int, int, int]]) -> None:
+    """Replace a label by classes numbered from 0 on, in colours of their own."""
+    with Image.open(path) as image:
+        numbered = Image.fromarray((np.array(image) % len(colors)).astype(np.uint8))
+    numbered.putpalette([channel for color in colors for channel in color])
+    numbered.save(path)
+
+
 def converted_to_8_bit(path: Path) -> None:
     cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 2].astype(np.uint8))
 
@@ -221,9 +243,44 @@ BREAKS = {
     "image with transparency": Break(
         "gta5",
         "gta5/images/00002.png",
-        edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1)),
+        edit(lambda rgb: np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1)),
         findings.ALPHA,
         "RGBA",
+    ),
+    "image with transparent parts": Break(
+        "gta5",
+        "gta5/images/00002.png",
+        edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1)),
+        findings.TRANSPARENT,
+        "RGBA",
+    ),
+    "image that its EXIF data turn": Break(
+        "bdd100k",
+        "bdd100k/seg/images/val/7d06fefd-f7be0501.jpg",
+        turn,
+        findings.TURNED,
+        "EXIF orientation 3",
+    ),
+    "JPEG whose second half is destroyed": Break(
+        "bdd100k",
+        "bdd100k/seg/images/val/7d06fefd-f7be0501.jpg",
+        destroy_second_half,
+        findings.UNREADABLE,
+        "Corrupt JPEG data",
+    ),
+    "JPEG without its end": Break(
+        "bdd100k",
+        "bdd100k/seg/images/val/7d06fefd-f7be0501.jpg",
+        lambda p: p.write_bytes(p.read_bytes()[:-2]),
+        findings.UNREADABLE,
+        "the end of the JPEG data is missing",
+    ),
+    "label with the palette of another program": Break(
+        "gta5",
+        "gta5/labels/00002.png",
+        lambda p: recolored(p, [(9, 8, 7), (60, 50, 40)]),
+        findings.LABEL_MODE,
+        "its palette is not that of GTA5 label ids",
     ),
     "black image": Break(
         "cityscapes", CITY_IMAGE, edit(np.zeros_like), findings.BLANK, "RGB [0, 0, 0]"

@@ -1,15 +1,18 @@
 """Data sets on disk: what is found, and what is said about incomplete copies."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from PIL import Image
 from scipy.io import savemat
 
-from langdg_d2.data import DatasetError, TestMapper
-from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.data import DatasetError, SeededBatches, TestMapper, training_loader
+from langdg_d2.data.checking import CopyCheck, findings, findings_text
+from langdg_d2.data.datasets.builtin import FAMILIES, datasets_root
 from langdg_d2.structures import CITYSCAPES_19
 
 ACDC = ("acdc_fog", "acdc_night", "acdc_rain", "acdc_snow")
@@ -129,20 +132,96 @@ def test_acdc_together_is_its_four_conditions_with_ids_that_tell_them_apart(data
 
 def test_published_sizes_of_the_splits():
     counts = {name: dict(family.splits) for name, family in FAMILIES.items()}
-    assert counts["gta5"] == {"train": None, "val": None, "all": 24_960}
+    assert counts["gta5"] == {"train": None, "val": None, "all": 24_904}
     assert counts["synthia"] == {"train": None, "val": None, "all": 9400}
-    assert counts["cityscapes"] == {"train": 2975, "val": 500}
-    assert counts["bdd100k"] == {"train": 7000, "val": 1000}
+    assert counts["cityscapes"] == {"train": 2975, "val": 500, "test": 1525}
+    assert counts["bdd100k"] == {"train": 7000, "val": 1000, "test": 2000}
     assert counts["mapillary"] == counts["mapillary_b"] == {"train": 18_000, "val": 2000}
-    assert counts["acdc"] == {"train": 1600, "val": 406}
+    assert counts["acdc"] == {"train": 1600, "val": 406, "test": 2000}
     assert [counts[name]["val"] for name in ACDC] == [100, 106, 100, 100]
+    assert {counts[name]["test"] for name in ACDC} == {500}
 
 
-def test_gta5_leaves_out_the_frames_known_to_mismatch(copy):
+@pytest.mark.parametrize("number", [15188, 17705, 20801, 20830, 20860])
+def test_gta5_leaves_out_frames_known_to_mismatch(copy, number, caplog):
     for folder in ("images", "labels"):
-        (copy / "gta5" / folder / "00002.png").rename(copy / "gta5" / folder / "02501.png")
+        (copy / "gta5" / folder / "00002.png").rename(copy / "gta5" / folder / f"{number}.png")
     names = [r["image_id"] for r in DatasetCatalog.get("gta5_sem_seg_all")]
     assert names == ["00001", "00003"]
+    assert caplog.messages == [
+        "GTA5: 1 frames of the split 'all' are left out, as image and label differ in size: "
+        f"{number}"
+    ]
+
+
+@pytest.mark.parametrize("number", ["02501", "05001", "07501", "20001", "22501", "20800", "20861"])
+def test_gta5_keeps_first_frames_of_archives(copy, number):
+    for folder in ("images", "labels"):
+        (copy / "gta5" / folder / "00002.png").rename(copy / "gta5" / folder / f"{number}.png")
+    assert number in [r["image_id"] for r in DatasetCatalog.get("gta5_sem_seg_all")]
+
+
+def test_gta5_leaves_out_other_frames_of_unequal_sizes(copy, caplog):
+    label = copy / "gta5/labels/00002.png"
+    Image.open(label).crop((0, 0, 64, 47)).save(label)
+    for split in ("all", "train", "val"):
+        names = [r["image_id"] for r in DatasetCatalog.get(f"gta5_sem_seg_{split}")]
+        assert names == ["00001", "00003"]
+        assert caplog.messages[-1].endswith("differ in size: 00002")
+
+
+def test_gta5_of_images_and_labels_of_different_copies_is_refused(copy):
+    for image in (copy / "gta5/images").iterdir():
+        Image.open(image).resize((32, 24)).save(image)
+    with pytest.raises(DatasetError, match=r"3 of 3 images are not of the size of their labels"):
+        DatasetCatalog.get("gta5_sem_seg_all")
+
+
+def test_tilde_in_the_root_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("DETECTRON2_DATASETS", "~/data")
+    assert datasets_root() == Path("/home/someone/data")
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "test_image"),
+    [
+        ("cityscapes", "leftImg8bit/val/ulm/*", "leftImg8bit/test/berlin"),
+        ("acdc_fog", "../acdc/rgb_anon/fog/val/GOPR1/*", "../acdc/rgb_anon/fog/test/GOPR9"),
+        ("bdd100k", "seg/images/val/*", "seg/images/test"),
+    ],
+)
+def test_splits_without_labels_give_images_of_their_size(copy, name, image, test_image):
+    root = copy / name.split("_")[0]
+    folder = root / test_image
+    folder.mkdir(parents=True)
+    for path in root.glob(image):
+        shutil.copy(path, folder)
+    records = DatasetCatalog.get(f"{name}_sem_seg_test")
+    assert [set(record) for record in records] == 3 * [{"file_name", "image_id"}]
+    output = TestMapper()(records[0])
+    assert "sem_seg" not in output
+    assert (output["height"], output["width"]) == (48, 64)
+    assert output["image"].shape == (3, 48, 64)
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES[name], "test")
+    assert report.is_good
+    assert f"{name}_sem_seg_test: 3 images, 3 looked at: no problem" in findings_text(report)
+    Path(records[1]["file_name"]).write_bytes(b"")
+    report = CopyCheck(root=copy, subset=True).check(FAMILIES[name], "test")
+    assert [finding.kind for finding in report.findings] == [findings.EMPTY]
+    for build in (
+        lambda: training_loader(dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0),
+        lambda: SeededBatches(dataset=records, mapper=TestMapper(), batch_size=1, seed=0),
+    ):
+        with pytest.raises(DatasetError, match="have no labels: the split is for predictions"):
+            build()
+
+
+def test_all_conditions_of_acdc_have_a_test_split(copy):
+    for condition in ("fog", "night", "rain", "snow"):
+        folder = copy / "acdc/rgb_anon" / condition
+        shutil.copytree(folder / "val", folder / "test")
+    assert len(DatasetCatalog.get("acdc_sem_seg_test")) == 12
 
 
 def test_gta5_takes_its_splits_from_a_list_file_or_from_the_authors_matlab_file(copy):

@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from langdg_d2.data import ImageFileError
-from langdg_d2.data.image_io import read_rgb, read_size, read_train_ids
-from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, SYNTHIA_LABEL_IDS, TRAIN_IDS
+from langdg_d2.data.image_io import read_image, read_rgb, read_size
+from langdg_d2.data.label_io import read_train_ids
+from langdg_d2.structures.label_maps import SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):
@@ -23,27 +24,19 @@ def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):
     assert image.flags.c_contiguous
 
 
-def test_of_a_palette_label_the_indices_count_and_not_the_colours(tmp_path):
-    label = Image.fromarray(np.array([[7, 8, 26]], np.uint8))
-    label.putpalette([k % 251 for k in range(768)])
-    label.save(tmp_path / "label.png")
-    assert Image.open(tmp_path / "label.png").mode == "P"
-    assert read_train_ids(str(tmp_path / "label.png"), GTA5_LABEL_IDS).tolist() == [[0, 1, 13]]
-
-
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
         read_rgb(str(tmp_path / "nothing.png"))
 
 
-@pytest.mark.parametrize("kept", [0, 20, 2000])
+@pytest.mark.parametrize("kept", [0, 20, 2000, -12])
 def test_truncated_file_is_named(tmp_path, kept):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
     assert len(whole) > kept
     (tmp_path / "cut.png").write_bytes(whole[:kept])
-    with pytest.raises(ImageFileError, match=r"cut\.png' cannot be read as an image"):
+    with pytest.raises(ImageFileError, match=r"cut\.png' (cannot be read as|is not) an image"):
         read_rgb(str(tmp_path / "cut.png"))
 
 
@@ -69,7 +62,8 @@ def write_png(path, depth, colour, rows):
     ]
     header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), depth, colour, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
-    palette = chunk(b"PLTE", bytes(range(100, 100 + (3 << depth)))) if colour == 3 else b""
+    grey = b"".join(bytes([k] * 3) for k in range(1 << depth))
+    palette = chunk(b"PLTE", grey) if colour == 3 else b""
     body = chunk(b"IHDR", header) + palette + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 
@@ -144,7 +138,7 @@ def test_large_ids_are_named_and_never_wrap_around(wide, raw):
 def test_truncated_16_bit_file_is_named(wide, kept):
     path = wide(np.ones((40, 60)))
     Path(path).write_bytes(Path(path).read_bytes()[:kept])
-    with pytest.raises(ImageFileError, match=r"wide\.png' cannot be read as an image"):
+    with pytest.raises(ImageFileError, match=r"wide\.png' (cannot be read as|is not) an image"):
         read_train_ids(path, SYNTHIA_LABEL_IDS)
 
 
@@ -153,7 +147,7 @@ def test_damage_within_a_16_bit_file_is_named(wide):
     data = bytearray(Path(path).read_bytes())
     data[len(data) // 2] ^= 0xFF
     Path(path).write_bytes(data)
-    with pytest.raises(ImageFileError, match=r"wide\.png' cannot be read as an image"):
+    with pytest.raises(ImageFileError, match=r"wide\.png' (cannot be read as|is not) an image"):
         read_train_ids(path, SYNTHIA_LABEL_IDS)
 
 
@@ -214,6 +208,109 @@ def test_a_program_in_an_image_file_is_not_started(tmp_path, monkeypatch):
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args: started.append(args))
     path = tmp_path / "image.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
-    with pytest.raises(ImageFileError, match=r"image\.png' cannot be read as an image"):
+    with pytest.raises(ImageFileError, match=r"image\.png' is not an image"):
         read_rgb(str(path))
     assert not started
+
+
+def jpeg(path, pixels, **options):
+    Image.fromarray(pixels).save(path, format="JPEG", **{"quality": 90} | options)
+    return str(path)
+
+
+def photograph(height=61, width=83):
+    rows, columns = np.mgrid[:height, :width]
+    waves = [128 + 100 * np.sin(columns / 9 + k) * np.cos(rows / (5 + k)) for k in range(3)]
+    noise = np.random.default_rng(0).normal(0, 9, (height, width, 3))
+    return np.clip(np.stack(waves, axis=-1) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"quality": 99}])
+def test_jpegs_have_pillows_pixels(tmp_path, subsampling, options):
+    path = jpeg(tmp_path / "a.jpg", photograph(), subsampling=subsampling, **options)
+    image = read_rgb(path)
+    assert (image == np.array(Image.open(path).convert("RGB"))).all()
+    assert image.flags.writeable
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_jpegs_have_pillows_pixels(tmp_path, mode):
+    Image.fromarray(photograph()).convert(mode).save(tmp_path / "a.jpg", quality=90)
+    expected = np.array(Image.open(tmp_path / "a.jpg").convert("RGB"))
+    assert (read_rgb(tmp_path / "a.jpg") == expected).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("damage", ["second half", "end", "last byte", "cut"])
+def test_damaged_jpegs_are_named(tmp_path, mode, damage):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photograph(200, 300)).convert(mode).save(path, quality=90)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    if damage == "second half":
+        data[half:-2] = bytes(len(data) - 2 - half)
+    else:
+        del data[{"end": -2, "last byte": -1, "cut": half}[damage] :]
+    path.write_bytes(data)
+    with pytest.raises(ImageFileError, match=r"a\.jpg' cannot be read as an image.*copy it again"):
+        read_rgb(str(path))
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path):
+    path = jpeg(tmp_path / "a.jpg", photograph())
+    expected = read_rgb(path)
+    with Path(path).open("ab") as file:
+        file.write(b"\0" * 50)
+    assert (read_rgb(path) == expected).all()
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_image])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_is_scaled_for_all_readers(tmp_path, read, suffix):
+    pixels = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), pixels)
+    assert (read(tmp_path / f"a.{suffix}")[..., 0] == pixels // 257).all()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colours_are_scaled_exactly(tmp_path, channels):
+    pixels = np.random.default_rng(0).integers(0, 1 << 16, (9, 8, channels)).astype(np.uint16)
+    pixels[..., 3:] = 65535
+    order = [2, 1, 0, 3][:channels]
+    cv2.imwrite(str(tmp_path / "a.png"), pixels[..., order])
+    assert (read_rgb(tmp_path / "a.png") == np.rint(pixels[..., :3] / 257)).all()
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_image])
+@pytest.mark.parametrize(("kind", "said"), [(np.float32, "floats"), (np.int32, "integers of 32")])
+def test_floats_and_32_bits_are_refused(tmp_path, read, kind, said):
+    Image.fromarray(np.ones((3, 4), kind)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageFileError, match=rf"a\.tif'.* {said}.*, expected 8 or 16 bits"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_image])
+def test_transparent_parts_are_white(tmp_path, read):
+    pixels = np.full((2, 3, 4), 90, np.uint8)
+    pixels[..., 3] = [[0, 255, 255], [255, 255, 0]]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = np.where(pixels[..., 3] == 0, 255, 90)
+    assert (read(tmp_path / "a.png") == expected[..., None]).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_viewers_and_readers_of_pictures_turn_alike(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = jpeg(tmp_path / "a.jpg", photograph(), exif=exif)
+    with Image.open(path) as image:
+        turned = np.array(ImageOps.exif_transpose(image))
+    assert (read_image(path) == turned).all()
+
+
+def test_sizes_come_from_headers(tmp_path):
+    for suffix in ("png", "jpg", "webp"):
+        path = tmp_path / f"a.{suffix}"
+        Image.new("RGB", (7, 5)).save(path)
+        assert read_size(path) == (5, 7)

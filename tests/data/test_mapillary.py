@@ -8,6 +8,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, ImageFileError, TestMapper
+from langdg_d2.structures.label_maps import MAPILLARY_A
 
 A = {
     0: [13, 24, 41], 1: [2, 15], 2: [17], 3: [6], 4: [3], 5: [45, 47], 6: [48], 7: [50], 8: [30],
@@ -49,7 +50,7 @@ def as_downloaded_with_v2(folder):
 def test_every_id_becomes_the_class_of_the_named_map(folder, name, table):
     record = DatasetCatalog.get(f"{name}_sem_seg_val")[0]
     label = Image.fromarray(np.arange(66, dtype=np.uint8)[None])
-    label.putpalette([(7 * k) % 256 for k in range(198)])
+    label.putpalette([channel for k in range(66) for channel in MAPILLARY_A.colors[k]])
     label.save(record["sem_seg_file_name"])
     Image.new("RGB", (66, 1)).save(record["file_name"])
     found = TestMapper()(record)["sem_seg"][0].tolist()

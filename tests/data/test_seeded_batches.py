@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from langdg_d2.data import SeededBatches
+from langdg_d2.data.seeded_batches import images_fingerprint
 
 
 def mapper(record):
     return {"id": record["id"], "drawn": np.random.rand()}
 
 
-def build(seed=0, size=10, batch_size=3):
+def build(seed=0, size=10, batch_size=3, **options):
+    dataset = [{"id": k} for k in range(size)]
     return SeededBatches(
-        dataset=[{"id": k} for k in range(size)], mapper=mapper, batch_size=batch_size, seed=seed
+        dataset=dataset, mapper=mapper, batch_size=batch_size, seed=seed, **options
     )
 
 
@@ -59,5 +61,21 @@ def test_fingerprint_tells_the_files_and_their_order_but_not_where_they_lie():
 
 @pytest.mark.parametrize("batch_size", [0, 11])
 def test_batch_that_the_data_set_cannot_fill_is_refused(batch_size):
-    with pytest.raises(ValueError, match=rf"batch size {batch_size} of 10 images"):
+    remedy = rf"10 images make no batch of {batch_size}: set styles\.mining\.batches\.batch_size to"
+    with pytest.raises(ValueError, match=remedy):
         build(batch_size=batch_size)
+
+
+def test_limit_leaves_the_first_batches():
+    some = build(max_batches=2)
+    assert [some[k] for k in range(len(some))] == [build()[k] for k in (0, 1)]
+    assert len(build(max_batches=7)) == 3
+    with pytest.raises(ValueError, match="max_batches 0 must be 1 or more"):
+        build(max_batches=0)
+
+
+def test_fingerprint_takes_names_of_any_bytes_and_relative_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a/stra\udcdfe.png", "b/1.png"]
+    relative = images_fingerprint([{"file_name": name} for name in names])
+    assert relative == images_fingerprint([{"file_name": f"{tmp_path}/{name}"} for name in names])

@@ -65,6 +65,55 @@ def test_global_randomness_is_not_used():
         assert torch.equal(torch.rand(3), drawn)
 
 
+def weighted(weights, **options):
+    dataset = [{"id": k, "source": "few" if k < 3 else "many"} for k in range(53)]
+    options = {"dataset": dataset, "mapper": mapper, "seed": 5, "source_weights": weights} | options
+    return TrainingStream(**options)
+
+
+@pytest.mark.parametrize("weights", [{"few": 1, "many": 1}, {"many": 0.9, "few": 0.3}])
+def test_weighted_sources_have_their_shares_and_own_epochs(weights):
+    stream = weighted(weights)
+    ids = [stream[position]["id"] for position in range(4000)]
+    few = [k for k in ids if k < 3]
+    share = weights["few"] / sum(weights.values())
+    assert len(few) == pytest.approx(4000 * share, abs=128 / share)
+    for own, size in ((few, range(3)), ([k for k in ids if k >= 3], range(3, 53))):
+        epochs = [own[k : k + len(size)] for k in range(0, len(own) - len(size), len(size))]
+        assert all(sorted(epoch) == list(size) for epoch in epochs)
+        assert len({*map(tuple, epochs)}) > 1
+    # In random order: how many of 8 are of one source varies as it does by chance.
+    counts = np.reshape(np.array(ids) < 3, (-1, 8)).sum(1)
+    assert counts.var() == pytest.approx(8 * share * (1 - share), rel=0.25)
+
+
+def test_weighted_positions_depend_on_seed_and_position_alone():
+    stream = weighted({"few": 1, "many": 2})
+    unbroken = [stream[position] for position in range(600)]
+    for position in (599, 3, 257, 256, 255, 0):
+        assert weighted({"many": 2, "few": 1})[position] == unbroken[position]
+    assert [weighted({"few": 1, "many": 2}, seed=6)[k] for k in range(20)] != unbroken[:20]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {"few": 1},
+            r"are \{'few': 1\}, expected a number for each source, such as \{few:1,many:1",
+        ),
+        ({"few": 1, "many": 1, "more": 1}, "expected a number for each source"),
+        ({"few": 1, "many": 0}, "expected positive numbers"),
+        ({"few": 1, "many": float("nan")}, "expected positive numbers"),
+        ({"few": 1, "many": "1"}, "expected positive numbers"),
+        ({"few": 1e-9, "many": 1}, r"each at least 0\.0001 of their sum"),
+    ],
+)
+def test_weights_of_other_sources_or_no_numbers_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        weighted(weights)
+
+
 def test_a_negative_seed_draws_one():
     np.random.seed(1)
     assert batches(2, seed=-1) != batches(2, seed=-1)

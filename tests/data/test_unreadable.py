@@ -46,7 +46,7 @@ def cut(record: dict) -> None:
 BREAKS: dict[str, Callable[[dict], None]] = {
     "is 5x9 and its label": of_another_size,
     "label5.png' does not exist": without_label,
-    "image5.png' cannot be read": cut,
+    "image5.png' is not an image": cut,
 }
 
 

@@ -59,10 +59,16 @@ BAD = [
     ("styles.mining.batches.batch_size=0", f"batch_size is 0, {WHOLE} 1 or more"),
     ("styles.mining.batches.unreadable_limit=-1", f"unreadable_limit is -1, {WHOLE} 0 or more"),
     ("styles.mining.checkpoint_period=0", f"checkpoint_period is 0, {WHOLE} 1 or more"),
+    ("styles.mining.batches.max_batches=0", f"max_batches is 0, {WHOLE} 1 or more"),
+    ("styles.mining.max_styles_per_class=1.5", f"per_class is 1.5, {WHOLE} 1 or more"),
     ("styles.mining.num_workers=-2", f"num_workers is -2, {WHOLE} 0 or more"),
     ("styles.mining.miner.pin.steps=-1", "steps, weight_decay and plateau must not be negative"),
     ("styles.mining.miner.prompts.template=x", "template 'x' has the fields []"),
-    ("styles.mining.miner.prompts.style_prompts.pack=nopack", "'nopack': neither a file nor one"),
+    ("styles.mining.miner.prompts.style_prompts=nopack", "'nopack': neither a file nor one"),
+    ("styles.mining.miner.prompts.style_prompts=[a,A]", "['A'] more than once"),
+    ("dataloader.train.source_weights={gta5:1}", "{gta5_sem_seg_train:1}"),
+    ("dataloader.train.source_weights={gta5_sem_seg_train:0}", "expected positive numbers"),
+    ("dataloader.train.source_weights=2", "are 2, expected a number for each sourc"),
     ("styles.augmentation.probability=2", "probability 2 of restyling must be in 0..1"),
     ("styles.augmentation.warmup_iters=-1", "warmup_iters -1 must not be negative"),
     ("styles.augmentation.mixer.weights.a=-1", "Beta(-1, 0.1) needs two positive parameters"),
@@ -110,7 +116,9 @@ def test_batch_norm_needs_two_images_and_other_norms_do_not(config):
         "train.eval_period=0",
         "dataloader.crop_size=[24,17]",  # 6 x 4 after layer1
         "train.output_dir=s3://bucket/run",
-        "dataloader.train.dataset.names=[gta5_sem_seg_train,synthia_sem_seg_train]",
+        "styles.mining.batches.max_batches=2",
+        "styles.mining.miner.prompts.style_prompts=[driving at night]",
+        "dataloader.train.source_weights={gta5_sem_seg_train:2.5}",
     ],
 )
 def test_what_a_run_can_be_passes_and_nothing_is_changed_or_made(

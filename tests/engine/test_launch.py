@@ -1,11 +1,19 @@
 """Errors of users end all processes, and are told once."""
 
 import os
+import socket
+import subprocess
+import sys
 import time
 from argparse import Namespace
 
 import pytest
+import torch
+import torch.distributed as dist
+from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
+
+from langdg_d2.engine import launch
 
 
 def _fail(args: Namespace) -> None:
@@ -23,3 +31,81 @@ def test_an_error_of_a_user_is_told_once(in_two_processes, tmp_path, ranks):
         in_two_processes(_fail, ranks=ranks, log=str(log))
     assert stopped.value.code == 1
     assert log.read_text() == f"error: what is wrong in {ranks}\n"
+
+
+def _say_backend(args: Namespace) -> None:
+    path = f"{args.folder}/{comm.get_rank()}.txt"
+    with open(path, "w") as file:
+        file.write(f"{dist.get_backend()} {torch.cuda.is_available()}")
+
+
+def test_a_taken_port_of_the_default_address_is_no_obstacle(in_two_processes, tmp_path):
+    url = default_argument_parser().get_default("dist_url")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(url.rpartition(":")[2])))
+        other.listen()
+        in_two_processes(_say_backend, dist_url=url, folder=str(tmp_path))
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"gloo False"}
+
+
+@pytest.mark.parametrize(
+    ("url", "machines", "expected"),
+    [
+        ("default", 1, "auto"),
+        ("default", 2, "default"),
+        ("tcp://10.0.0.1:5", 1, "tcp://10.0.0.1:5"),
+        ("tcp://10.0.0.1:5", 2, "tcp://10.0.0.1:5"),
+    ],
+)
+def test_an_address_that_is_given_is_used(monkeypatch, url, machines, expected):
+    default = default_argument_parser().get_default("dist_url")
+    used = []
+    module = sys.modules[launch.__module__]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(module, "detectron2_launch", lambda *_, **how: used.append(how["dist_url"]))
+    url, expected = (default if text == "default" else text for text in (url, expected))
+    places = {"num_gpus": 2, "num_machines": machines, "machine_rank": 0, "dist_url": url}
+    launch(_fail, Namespace(**places))
+    assert used == [expected]
+
+
+@pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("cuda", "0,1")])
+def test_the_device_of_the_config_says_how_processes_talk(monkeypatch, tmp_path, device, visible):
+    sections = ("model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
+    text = "".join(f"{name} = {{}}\n" for name in sections)
+    (tmp_path / "config.py").write_text(f"{text}train = dict(device='cuda')\n")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(sys.modules[launch.__module__], "detectron2_launch", lambda *_, **__: None)
+    options = ["--config-file", str(tmp_path / "config.py"), "--num-gpus", "2"]
+    launch(_fail, default_argument_parser().parse_args([*options, f"train.device={device}"]))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
+TORCHRUN = """
+import os, sys
+from argparse import Namespace
+from detectron2.utils import comm
+from langdg_d2.engine import launch
+
+def main(args):
+    if str(comm.get_rank()) in sys.argv[1]:
+        raise ValueError(f"what is wrong in {sys.argv[1]}")
+    comm.all_gather(0)
+
+launch(main, Namespace(num_gpus=0, config_file=""))
+"""
+
+
+@pytest.mark.parametrize("ranks", ["01", "1"], ids=["all", "another"])
+def test_torchrun_lets_an_error_of_a_user_be_told_once(tmp_path, ranks):
+    (tmp_path / "script.py").write_text(TORCHRUN)
+    starter = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    result = subprocess.run(
+        [sys.executable, *starter, str(tmp_path / "script.py"), ranks],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    assert result.stderr.count(f"\nerror: what is wrong in {ranks}\n") == 1

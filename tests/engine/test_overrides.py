@@ -1,6 +1,8 @@
 """Overrides change what exists, add what is marked, and refuse the rest."""
 
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -43,6 +45,7 @@ def cfg():
         ("text=16", "text", "16"),  # what has a text takes a number as one
         ("text=1e3", "text", "1e3"),
         ("text=[a,b]", "text", ["a", "b"]),
+        ("names=a", "names", "a"),
         ("text=''", "text", ""),
         ("train.init=3", "train.init", 3),
     ],
@@ -84,7 +87,8 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("rate=1e999", "expected a finite number"),
         ("flip=1", "flip is False, expected true or false, not a number"),
         ("flip=maybe", "flip is False, expected true or false, not text"),
-        ("names=a", "names is ['a'], expected a list, not text"),
+        ("names=1", "names is ['a'], expected a list, not a number"),
+        ("augmentations.0.size=a", "size is [1, 2], expected a list, not text"),
         ("augmentations.0.size=[1,b]", "size is [1, 2], expected a list of numbers, not a list"),
         ("train=3", "train is a group of keys, expected a group, not a number"),
         ("train=null", "train is a group of keys, expected a group, not null"),
@@ -119,3 +123,54 @@ def test_nothing_is_added_where_there_is_no_place_for_it(cfg, override, nearest)
     with pytest.raises(KeyError, match=rf"has no key .*'{nearest}'") as caught:
         apply_overrides(cfg, [override])
     assert "to add it" not in str(caught.value)
+
+
+TEXTS = [
+    *("runs/a=b", "runs/exp#2", "runs/täst", "runs/exp (1)", "runs/it's", "runs/a b  c", "50%"),
+    *(
+        "D:/runs/1",
+        "runs/a@b!",
+        "runs/[1]",
+        "runs/{a}",
+        "r/a'b\"c",
+        "r/it\\'s",
+        "straße→",
+        "a;b&c|d",
+    ),
+    *("http://host:80/a?b=c&d=e", "runs/a\\", "*.png", "(1)", "=", "#"),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("key", ["text", "train.init", "+train.extra"])
+def test_a_text_needs_no_quotation_marks_of_its_own(cfg, key, text):
+    assert OmegaConf.select(apply_overrides(cfg, [f"{key}={text}"]), key.lstrip("+")) == text
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "a,b", "[a", "'a", "{", "true", "null", " a "])
+def test_the_argument_that_an_error_shows_gives_the_text(cfg, text):
+    try:
+        found = apply_overrides(cfg, [f"text={text}"]).text
+    except ValueError as error:
+        if ", and one text " not in str(error):  # another kind of value
+            assert text == "true"
+            return
+        (shown,) = shlex.split(str(error).partition(", and one text ")[2])
+        found = apply_overrides(cfg, [shown]).text
+    assert found == {"null": None, " a ": "a"}.get(text, text)
+
+
+@pytest.mark.parametrize("key", ["text", "train.init", "+train.extra"])
+@pytest.mark.parametrize("marks", ["", "'", '"'])
+def test_a_home_folder_is_expanded_quoted_or_not(cfg, key, marks, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    changed = apply_overrides(cfg, [f"{key}={marks}~/runs/1{marks}"])
+    assert OmegaConf.select(changed, key.lstrip("+")) == "/home/somebody/runs/1"
+    assert apply_overrides(cfg, ["text=~"]).text == "/home/somebody"
+    assert apply_overrides(cfg, ["text=a~/b"]).text == "a~/b"
+    assert apply_overrides(cfg, ["text=~root/x"]).text == str(Path("~root/x").expanduser())
+
+
+def test_no_key_is_added_to_a_value(cfg):
+    with pytest.raises(KeyError, match="train.max_iter is 10, to which no key can be added"):
+        apply_overrides(cfg, ["+train.max_iter.x=3"])

@@ -1,5 +1,6 @@
 """Models go where a config says, in its layout, compiled if it wants so."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from detectron2.config import LazyConfig, instantiate
 
 from langdg_d2.engine import apply_overrides, place
 from langdg_d2.modeling.backbone.layers import LAYERS
+from langdg_d2.modeling.folding import fold
+from langdg_d2.structures import autocast
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 NO_WEIGHTS = "model.backbone.tower.weights=null"
@@ -45,7 +48,7 @@ def test_compiled_model_predicts_and_trains_the_same(model):
     outcomes, counts = [], torch._dynamo.utils.counters["stats"]
     before = counts["unique_graphs"]
     for compiler in ("", "eager"):
-        placed(model, compiler=compiler)
+        fold(placed(model, compiler=compiler), dtype=torch.float32)
         logits = model.eval()(images)[0]["sem_seg"]
         model.train().sem_seg_head.eval()  # no randomness
         loss = model([{**images[0], **targets}])["loss_sem_seg"]
@@ -58,14 +61,16 @@ def test_compiled_model_predicts_and_trains_the_same(model):
 def test_compiled_layers_take_new_weights_without_compiling_again(model):
     images = [{"image": torch.randint(256, (3, 32, 48), dtype=torch.uint8)}]
     counts = torch._dynamo.utils.counters["stats"]
-    placed(model.eval(), compiler="eager")(images)
+    fold(placed(model.eval(), compiler="eager"), dtype=torch.float32)
+    model(images)
     before = counts["unique_graphs"]
     with torch.no_grad():
         for weights in model.parameters():
             weights.mul_(1.1)
+    fold(model, dtype=torch.float32)
     after = model(images)[0]["sem_seg"]
     assert counts["unique_graphs"] == before
-    torch.testing.assert_close(after, placed(model)(images)[0]["sem_seg"])
+    torch.testing.assert_close(after, deepcopy(model)(images)[0]["sem_seg"])
 
 
 def test_all_sizes_and_precisions_are_computed_by_compiled_layers(model):
@@ -73,8 +78,9 @@ def test_all_sizes_and_precisions_are_computed_by_compiled_layers(model):
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
         for height in (32, 64, 96):
             images = [{"image": torch.randint(256, (3, height, 64), dtype=torch.uint8)}]
-            for lowered in (False, True):
-                with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+            for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+                fold(model, dtype=dtype)
+                with autocast(precision, "cpu"):
                     logits = model(images)[0]["sem_seg"]
                 assert logits.shape[-2:] == (height, 64)
                 assert logits.isfinite().all()

@@ -5,7 +5,7 @@ import torch
 from detectron2.engine import SimpleTrainer
 from torch import nn
 
-from langdg_d2.engine import StyleAugmentationHook
+from langdg_d2.engine import SeededIterations, StyleAugmentationHook
 from langdg_d2.modeling import Identity
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import BetaWeights, NoiseStyles, PatchStyleMixer
@@ -41,7 +41,6 @@ def build(max_iter=6, **options):
         grid=PatchGrid(2, 2),
         styles=NoiseStyles(snr_db=3.0),
         weights=BetaWeights(a=0.5, b=0.5),
-        seed=3,
     )
     settings = {"probability": 1.0, "warmup_iters": 0, "log_period": 2}
     hook = StyleAugmentationHook(mixer=mixer, **settings | options)
@@ -85,6 +84,33 @@ def test_resumed_run_draws_what_an_unbroken_one_draws():
     assert len(resumed) == 6
     for found, expected in zip(resumed, unbroken.model.seen, strict=True):
         assert torch.equal(found, expected)
+
+
+def drawn(seed, iterations=range(3)):
+    trainer, _ = build()
+    trainer._hooks.insert(0, SeededIterations(seed))
+    trainer._hooks[0].trainer = trainer
+    trainer.train(iterations.start, iterations.stop)
+    return trainer.model.seen
+
+
+def test_mixing_follows_the_seed_of_the_run():
+    first = drawn(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, drawn(1), strict=True))
+    assert torch.equal(drawn(1, range(2, 3))[0], first[2])
+    assert not any(torch.equal(a, b) for a, b in zip(first, drawn(2), strict=True))
+    assert not torch.equal(first[0], first[1])
+
+
+def test_resuming_with_other_styles_warns(caplog):
+    _, hook = build()
+    state = hook.state_dict()
+    assert hook.record() == {"description": "Gaussian noise at 3.0 dB in place of mined styles."}
+    hook.load_state_dict(state)
+    hook.load_state_dict({"total": state["total"]})  # of an earlier version
+    assert caplog.text == ""
+    hook.load_state_dict(state | {"styles": {"source": "gta5"}})
+    assert "the run began with other styles than it goes on with" in caplog.text
 
 
 def test_probability_rises_linearly_over_the_warm_up_and_is_logged():

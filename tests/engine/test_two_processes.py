@@ -1,5 +1,6 @@
 """Two processes train as one, and the main one tells what another has lost."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer, distribute
+from langdg_d2.engine import SegmentationTrainer, distribute, starting_checkpoint
+from langdg_d2.modeling.checkpoint_files import CheckpointError
 
 
 def with_norm() -> nn.Sequential:
@@ -122,3 +124,47 @@ def test_the_main_process_names_the_images_that_another_has_lost(folder: Path) -
     assert said.startswith("process 1: the loss of iteration 1 is not finite: {'loss': ")
     assert "'3_2.png' does not exist; '3_3.png' does not exist. After" in said
     assert not (folder / "1.txt").exists()
+
+
+MISREAD = "CheckpointError: processes do not read the same checkpoint 'model.pth': process 0"
+# What the disks of two machines hold, how the run begins, and what both processes do.
+BEGINNINGS = [
+    ((4, 4), {"resume": True}, "model.pth True"),
+    ((4, 4), {"eval_only": True}, "model.pth False"),
+    ((4, 4), {"init_checkpoint": "model.pth"}, "model.pth False"),
+    ((4, 2), {"resume": True}, MISREAD),
+    ((4, 2), {"eval_only": True}, MISREAD),
+    ((4, None), {"init_checkpoint": "model.pth"}, MISREAD),
+    ((4, None), {"resume": True}, MISREAD),
+    ((None, 4), {"resume": True}, " False"),
+    ((None, 4), {"eval_only": True}, "FileNotFoundError: there is no checkpoint in '.'"),
+    ((None, 4), {"init_checkpoint": "model.pth"}, "FileNotFoundError: train.init_checkpoint"),
+]
+
+
+def _begin(args: Namespace) -> None:
+    """Each with a disk of its own, as on several machines."""
+    rank = comm.get_rank()
+    for case, (disks, how, _) in enumerate(BEGINNINGS):
+        folder = Path(args.folder, str(case), str(rank))
+        folder.mkdir(parents=True)
+        os.chdir(folder)
+        if disks[rank] is not None:
+            state = {"model": {"weight": torch.full((1,), disks[rank])}, "trainer": {}}
+            torch.save(state, "model.pth")
+            Path("last_checkpoint").write_text("model.pth")
+        how = {"init_checkpoint": "", "resume": False, "eval_only": False} | how
+        try:
+            found = starting_checkpoint(output_dir=".", max_iter=9, **how)
+            said = f"{found.checkpoint} {found.resumed}"
+        except (CheckpointError, FileNotFoundError) as error:
+            said = f"{type(error).__name__}: {error}"
+        Path("said.txt").write_text(said)
+
+
+def test_processes_begin_with_one_checkpoint_or_none(in_two_processes, tmp_path) -> None:
+    in_two_processes(_begin, folder=str(tmp_path))
+    for case, (_, _, expected) in enumerate(BEGINNINGS):
+        said = [(tmp_path / f"{case}/{rank}/said.txt").read_text() for rank in (0, 1)]
+        assert said[0] == said[1], BEGINNINGS[case]
+        assert said[0].startswith(expected), BEGINNINGS[case]

@@ -43,6 +43,17 @@ def rows(markdown: str, first_cell: str) -> list[list[str]]:
     return [header, *body]
 
 
+def test_several_sources_are_one_name_and_all_marked(scores: dict) -> None:
+    run = replace(RUN, source=["gta", "fog"], styles={"source": "gta + fog", "grid": (3, 3)})
+    assert run.source == "gta + fog"
+    table = rows(benchmark_markdown(scores, run), "domain")
+    assert [row[0] for row in table[1:3]] == ["fog (source)", "gta (source)"]
+    record = benchmark_record(scores, run)
+    assert record["source"] == "gta + fog"
+    assert record["styles"] == {"source": "gta + fog", "grid": [3, 3]}
+    assert benchmark_record(scores, RUN)["styles"] is None
+
+
 def test_overview_has_the_source_first_and_the_mean_last(scores: dict) -> None:
     table = rows(benchmark_markdown(scores, RUN), "domain")
     figures = ["mIoU (authors)", "mIoU (detectron2)", "pixel accuracy", "images"]

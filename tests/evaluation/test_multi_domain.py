@@ -10,6 +10,7 @@ from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 
 from langdg_d2.evaluation import StreamingSemSegEvaluator, evaluate_domains
+from langdg_d2.evaluation.results import ordered_domains, row_label
 
 NAMES = ["road", "sky"]
 
@@ -64,6 +65,19 @@ def test_each_domain_is_scored_and_the_mean_leaves_out_the_source() -> None:
     fog, night = 50 * (5 / 6 + 4 / 5), 50 * (5 / 8 + 2 / 5)
     assert results["fog"]["sem_seg"]["mIoU"] == pytest.approx(fog)
     assert results["mean"]["sem_seg"]["mIoU"] == pytest.approx((fog + night) / 2)
+
+
+def test_no_source_of_several_is_an_unseen_target() -> None:
+    loaders = {"a": domain([0]), "fog": domain([1, 1]), "b": domain([4]), "night": domain([3])}
+    results = evaluate_domains(
+        BrightnessModel(), loaders, evaluators(*loaders), source="a + b", groups={"all": ["b"]}
+    )
+    assert results["mean"]["sem_seg"]["pixel_accuracy"] == pytest.approx(80)
+    assert list(results) == ["a", "fog", "b", "night", "mean"]
+    assert ordered_domains(results, "b + a") == ["a", "b", "fog", "night", "mean"]
+    assert [row_label(name, "a + b") for name in "abc"] == ["a (source)", "b (source)", "c"]
+    with pytest.raises(ValueError, match=r"source 'a \+ c' is not one of the domains"):
+        evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders), source="a + c")
 
 
 def test_without_a_source_all_domains_are_targets() -> None:

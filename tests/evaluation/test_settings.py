@@ -16,7 +16,8 @@ SENSIBLE = {
 
 def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
     scored = {"domains": ["gta5", "cityscapes"], "published": None}
-    for change in ({}, scored, {"source": None, "groups": {}}):
+    several = {"source": ["gta5", "cityscapes"]}
+    for change in ({}, scored, {"source": None, "groups": {}}, several):
         assert check_settings(**SENSIBLE | change) is None
 
 
@@ -27,7 +28,8 @@ def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
         ({"domains": "cityscapes"}, r"evaluation\.domains is 'cityscapes', expected a list"),
         ({"domains": []}, r"evaluation\.domains is \[\], expected a list with at least one"),
         ({"domains": ["gta5", "gta5"]}, r"names a domain twice: \['gta5', 'gta5'\]"),
-        ({"source": "GTA5"}, r"evaluation\.source 'GTA5' is no domain; use null or one of"),
+        ({"source": "GTA5"}, r"evaluation\.source has unknown domains \['GTA5'\]; known are \["),
+        ({"source": ["gta5", "x"]}, r"evaluation\.source has unknown domains \['x'\]; known are"),
         ({"groups": {"mine": "gta5"}}, r"evaluation\.groups\.mine is 'gta5', expected a list"),
         ({"groups": {"acdc": ["acdc_nigth"]}}, r"groups\.acdc has unknown domains \['acdc_nigth"),
         ({"published": "famix_rn18"}, r"no published figures 'famix_rn18'"),

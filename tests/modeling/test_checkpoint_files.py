@@ -1,14 +1,20 @@
 """Checkpoints from elsewhere are read without running them."""
 
+import argparse
 import os
 import pickle
 import re
+import types
 import zipfile
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fvcore.common.config import CfgNode
+from omegaconf import OmegaConf
 
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_weights, write_weights
 
@@ -116,7 +122,10 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 97):
         path.write_bytes(whole[:size])
-        assert re.search("cannot be read as a checkpoint: (it is )?damaged", refusal(path))
+        said = (
+            "cannot be read as a checkpoint: (it is )?damaged" if size else "it is empty; download"
+        )
+        assert re.search(said, refusal(path))
     path.write_bytes(pickle.dumps({"road_mu": [torch.zeros(4, 1, 1)]}))
     assert "not written by torch.save" in refusal(path)
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), path)
@@ -126,8 +135,9 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], "no entry 'model_state' with the weights, it holds list"),
-        ({"model": {}, "iteration": 3}, "it holds ['iteration', 'model']; checkpoints of"),
+        ([1], "makes the one from the other. It holds list"),
+        ({"model": {}, "iteration": 3}, "no entry 'model_state' with the weights: checkpoints of"),
+        (dict.fromkeys("abcdefg", 1), "It holds 'a', 'b', 'c', 4 more"),
         ({"model_state": 3}, "'model_state' is a int, expected a dict"),
         ({"model_state": {"weight": [0.0]}}, "'model_state' gives a list for 'weight'"),
         ({"model_state": {3: torch.zeros(1)}}, "gives a Tensor for 3, expected names"),
@@ -152,3 +162,51 @@ def test_what_was_written_is_read_and_a_failure_leaves_the_earlier_file(tmp_path
         write_weights(path, {"a": torch.zeros(3)}, entry="model")
     assert torch.equal(read_weights(path, entry="model")["a"], torch.arange(3))
     assert [file.name for file in path.parent.iterdir()] == ["ours.pth"]
+
+
+class Options(argparse.Namespace):
+    """A class of a training script's own."""
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        argparse.Namespace(lr=0.1, out=Path("here")),
+        types.SimpleNamespace(a=[1, {2}]),
+        OmegaConf.create({"a": [1, None, "b"], "c": {"d": 0.5, "e": True}}),
+        np.zeros((2, 3)),
+        CfgNode({"a": CfgNode({"b": [1]})}),
+        datetime.now(),
+    ],
+    ids=lambda kept: type(kept).__name__,
+)
+def test_what_scripts_keep_beside_weights_is_left_out(kept, zipped, tmp_path):
+    path = tmp_path / "best.pth"
+    torch.save(official(args=kept), path, _use_new_zipfile_serialization=zipped)
+    assert list(read_weights(path, entry="model_state")) == ["weight", "bias"]
+
+
+def test_a_scripts_own_classes_are_refused_by_name(tmp_path):
+    torch.save(official(args=Options(a=1)), tmp_path / "best.pth")
+    message = refusal(tmp_path / "best.pth")
+    assert "it asks for ['" in message
+    assert "Options'], refused: no part of tensors" in message
+    assert message.endswith("torch.save(model.state_dict(), FILE)")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"\n <!DOCTYPE html><html>", "it is a web page"),
+        (b"<HTML><head>", "it is a web page"),
+        (b"\x1f\x8b\x08weights", "compressed by gzip; unpack it"),
+        (None, "it is a folder; name the file in it"),
+    ],
+)
+def test_what_a_download_leaves_instead_of_weights_is_told(content, reason, tmp_path):
+    path = tmp_path / "best.pth"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert reason in refusal(path)

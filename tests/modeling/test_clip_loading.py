@@ -1,10 +1,12 @@
 """CLIP weights from every kind of file users bring, and clear words about those that fail."""
 
+import argparse
 import json
 import logging
 import re
 import socket
 import zipfile
+from pathlib import Path
 
 import huggingface_hub
 import open_clip
@@ -223,7 +225,7 @@ def test_one_wrong_bit_of_a_weight_is_noticed(clip, tiny_clip, tmp_path, save):
 @pytest.mark.parametrize("content", [[torch.ones(1)], {1: torch.ones(1)}, {"state_dict": None}])
 def test_what_is_no_state_dict_is_named(tiny_clip, tmp_path, content):
     torch.save(content, tmp_path / "list.pt")
-    with pytest.raises(ClipWeightsError, match=r"list\.pt' cannot be read as CLIP weights"):
+    with pytest.raises(ClipWeightsError, match=r"list\.pt' do not fit .*: none of them has a"):
         load_clip(name=tiny_clip, weights=str(tmp_path / "list.pt"))
 
 
@@ -329,13 +331,109 @@ def test_an_archive_that_unpacks_into_all_memory_is_refused(tiny_clip, tmp_path)
         read_checkpoint(tmp_path / "bomb.pt")
 
 
-def test_weights_of_another_architecture_are_refused_naming_the_first_difference(
-    clip, tiny_clip, tmp_path
-):
+def nested(state, *, place=(), prefix=""):
+    """A state dict as training scripts save it, with the names' prefix, under places."""
+    content = {prefix + name: value for name, value in state.items()}
+    for name in place:
+        content = {name: content, "epoch": 3, "args": argparse.Namespace(lr=0.1, out=Path("x"))}
+    return content
+
+
+def trained(clip):
+    """Weights that no random start gives, and none of them special."""
+    return {name: torch.rand_like(v.float()).to(v) for name, v in clip.state_dict().items()}
+
+
+PLACES = [
+    ((), "module."),
+    ((), "clip_model."),
+    (("state_dict",), ""),
+    (("state_dict",), "model."),  # Lightning
+    (("model",), "module.clip."),
+    (("model_ema",), "module."),
+    (("state_dict_ema", "ema"), ""),
+]
+
+
+@pytest.mark.parametrize(("place", "prefix"), PLACES)
+def test_weights_are_found_by_their_names(clip, tiny_clip, tmp_path, place, prefix):
+    state = trained(clip)
+    torch.save(nested(state, place=place, prefix=prefix), tmp_path / "best.pth.tar")
+    loaded = load_clip(name=tiny_clip, weights=str(tmp_path / "best.pth.tar")).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("name", ["0123abcd", "weights.pt", "weights.bin"])
+def test_safetensors_are_known_by_their_content(clip, tiny_clip, tmp_path, name):
+    save_safetensors(clip, tmp_path / name)
+    loaded = load_clip(name=tiny_clip, weights=str(tmp_path / name))
+    torch.testing.assert_close(loaded.state_dict(), clip.state_dict(), rtol=0, atol=0)
+
+
+def test_state_dict_called_safetensors_is_read(clip, tiny_clip, tmp_path):
+    save_state_dict(clip, tmp_path / "clip.safetensors")
+    load_clip(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_weights_become_float32(clip, tiny_clip, tmp_path, dtype):
+    torch.save({name: v.to(dtype) for name, v in clip.state_dict().items()}, tmp_path / "half.pt")
+    tower = load_image_tower(name=tiny_clip, weights=str(tmp_path / "half.pt"))
+    expected = clip.visual.conv1.weight.to(dtype).float()
+    assert torch.equal(tower.conv1.weight, expected)
+
+
+@pytest.mark.parametrize("prefix", ["", "visual.", "module.backbone."])
+def test_the_image_tower_alone_is_enough_to_segment(clip, tiny_clip, tmp_path, prefix):
+    state = {k.removeprefix("visual."): v for k, v in trained(clip).items() if "visual." in k}
+    save_file({prefix + name: value for name, value in state.items()}, tmp_path / "tower")
+    tower = load_image_tower(name=tiny_clip, weights=str(tmp_path / "tower"))
+    assert all(torch.equal(tower.state_dict()[name], value) for name, value in state.items())
+    with pytest.raises(ClipWeightsError, match="^mining needs the text tower, too: pass the whole"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "tower"))
+
+
+def test_weights_that_are_there_twice_are_refused(clip, tiny_clip, tmp_path):
     state = clip.state_dict()
-    state["visual.conv1.weight"] = torch.zeros(5, 3, 3, 3)
-    torch.save(state, tmp_path / "other.pt")
-    with pytest.raises(
-        ClipWeightsError, match=r"(?s)other\.pt' do not fit .*visual\.conv1\.weight"
-    ):
-        load_clip(name=tiny_clip, weights=str(tmp_path / "other.pt"))
+    torch.save({"state_dict": state, "state_dict_ema": trained(clip)}, tmp_path / "both.pt")
+    message = r"2 places have all of them \('state_dict\.', 'state_dict_ema\.'\): save one"
+    for load in (load_clip, load_image_tower):
+        with pytest.raises(ClipWeightsError, match=message):
+            load(name=tiny_clip, weights=str(tmp_path / "both.pt"))
+
+
+def test_a_folder_is_no_file_of_weights(tiny_clip, tmp_path):
+    with pytest.raises(ClipWeightsError, match="are a folder; name the file in it"):
+        load_clip(name=tiny_clip, weights=str(tmp_path))
+
+
+@pytest.mark.parametrize("load", [load_clip, load_image_tower])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"visual.conv1.weight": torch.zeros(5, 3, 3, 3)}, r"\(5, 3, 3, 3\) instead of \(2, 3, 3"),
+        ({"visual.conv1.weight": torch.zeros(2, 3, 3, 3).int()}, "whole numbers of shape"),
+        ({"visual.layer3.9.conv1.weight": torch.zeros(1)}, "is unknown"),
+        ({"visual.layer3.1.conv1.weight": None}, "is missing"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_after_the_remedy(
+    clip, tiny_clip, tmp_path, load, change, fault
+):
+    state = clip.state_dict() | change
+    torch.save({name: v for name, v in state.items() if v is not None}, tmp_path / "other.pt")
+    (name,) = change
+    with pytest.raises(ClipWeightsError) as caught:
+        load(name=tiny_clip, weights=str(tmp_path / "other.pt"))
+    message = str(caught.value)
+    assert message.startswith("pass the file that belongs to 'tiny-clip-for-tests', or change ")
+    assert re.search(rf"other\.pt' do not fit .*: {re.escape(name)} .*{fault}", message)
+
+
+def test_of_many_faults_the_first_few_are_named(clip, tiny_clip, tmp_path):
+    state = {name: value for name, value in clip.state_dict().items() if "layer4" not in name}
+    torch.save(state, tmp_path / "cut.pt")
+    with pytest.raises(ClipWeightsError) as caught:
+        load_clip(name=tiny_clip, weights=str(tmp_path / "cut.pt"))
+    assert len(str(caught.value)) < 600
+    assert re.search(r": visual\.layer4\.0\.\S+ is missing, .*, \d\d more$", str(caught.value))

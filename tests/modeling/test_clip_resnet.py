@@ -96,6 +96,7 @@ def test_without_attention_pooling_its_parameters_are_gone(backbone):
     ("trainable", "expected"),
     [
         (("layer4.2",), {"layer4.2"}),
+        (("layer4.-1", "layer1.-1", "layer3.-2"), {"layer4.2", "layer1.0", "layer3.0"}),
         (("layer4",), {"layer4.0", "layer4.1", "layer4.2"}),
         (("stem", "layer2.1"), {"stem", "layer2.1"}),
         ((), set()),
@@ -154,5 +155,6 @@ def test_copies_freeze_their_own_layers(backbone):
 
 
 def test_unknown_group_lists_those_there_are(tiny_tower):
-    with pytest.raises(ValueError, match=r"\['layer4.9'\] do not exist .*'stem', 'layer1.0'"):
-        ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.9", "stem"))
+    for wrong in ("layer4.9", "layer4.-4", "layer4.-0", "stem.-1", "layer5"):
+        with pytest.raises(ValueError, match=rf"\['{wrong}'\] do not exist .*'stem', 'layer1.0'"):
+            ClipResNet(tower=tiny_tower, output_stride=16, trainable=(wrong, "stem"))

@@ -16,7 +16,7 @@ SPREADS = [(0, 0), (3, 24), (30, 7), (30, 30)]
 
 def example(ignored: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 3, 5, 6, generator=generator)
+    images = torch.randn(2, CLASSES, 5, 6, generator=generator)
     labels = torch.randint(CLASSES, (2, 5, 6), generator=generator)
     for label, count in zip(labels, ignored, strict=True):
         label.view(-1)[:count] = IGNORE
@@ -25,7 +25,7 @@ def example(ignored: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def network() -> torch.nn.Module:
     torch.manual_seed(1)
-    return torch.nn.Conv2d(3, CLASSES, 1)
+    return torch.nn.Conv2d(CLASSES, CLASSES, 1)
 
 
 def loss_of(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -44,6 +44,12 @@ def _one_image_each(args: Namespace) -> None:
         loss = loss_of(parallel, images[rank : rank + 1], labels[rank : rank + 1])
         results.append((loss, model.weight.grad))
     torch.save(results, f"{args.folder}/{rank}")
+    if rank == 1:  # alone
+        inputs, labels = example(SPREADS[1])
+        loss = PixelCrossEntropy(ignore_label=IGNORE, label_smoothing=0.1)
+        with torch.no_grad():
+            without_gradients = loss(inputs, labels)
+        torch.save((without_gradients, loss.eval()(inputs, labels)), f"{args.folder}/alone")
 
 
 def test_processes_with_unlike_numbers_of_ignored_pixels_train_as_one_with_all_images(
@@ -60,3 +66,6 @@ def test_processes_with_unlike_numbers_of_ignored_pixels_train_as_one_with_all_i
         for rank in (0, 1):
             assert torch.allclose(found[rank][k][1], model.weight.grad, rtol=1e-4, atol=1e-7)
         assert [loss.item() == 0 for loss in losses] == [count == 30 for count in ignored]
+    # One process may compute a loss by itself where it does not train.
+    own = PixelCrossEntropy(ignore_label=IGNORE, label_smoothing=0.1)(*example(SPREADS[1]))
+    assert torch.load(tmp_path / "alone") == (own, own)

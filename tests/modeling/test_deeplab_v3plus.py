@@ -10,7 +10,7 @@ from langdg_d2.modeling import DeepLabV3PlusHead
 from langdg_d2.modeling.sem_seg_head.deeplab_v3plus import AtrousSpatialPyramidPooling
 
 
-def build(low=16, high=32, classes=5, channels=8, project=4):
+def build(low=16, high=32, classes=5, channels=8, project=4, norm="BN"):
     return DeepLabV3PlusHead(
         input_shape={"res2": ShapeSpec(channels=low), "res5": ShapeSpec(channels=high)},
         low_level="res2",
@@ -20,7 +20,7 @@ def build(low=16, high=32, classes=5, channels=8, project=4):
         channels=channels,
         atrous_rates=(6, 12, 18),
         dropout=0.1,
-        norm="BN",
+        norm=norm,
     )
 
 
@@ -43,13 +43,14 @@ def test_logits_have_the_size_of_the_low_level_features():
     assert build()(features).shape == (2, 5, 13, 17)
 
 
-def test_every_parameter_gets_a_gradient_and_both_inputs_matter():
-    head = build()
+@pytest.mark.parametrize("norm", ["BN", "SyncBN", "GN", ""])
+def test_every_parameter_gets_a_gradient_and_both_inputs_matter(norm):
+    head = build(norm=norm, project=6)
     features = {
         "res2": torch.rand(2, 16, 12, 12, requires_grad=True),
         "res5": torch.rand(2, 32, 6, 6, requires_grad=True),
     }
-    head(features).square().mean().backward()
+    (head(features) - 1).square().mean().backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -86,3 +87,28 @@ def test_weights_are_he_normal():
     fan_in = weight[0].numel()
     assert weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.02)
     assert abs(weight.mean().item()) < 3 * math.sqrt(2 / fan_in / weight.numel())
+
+
+@pytest.mark.parametrize(("width", "groups"), [(256, 32), (48, 24), (20, 10), (7, 1), (2, 1)])
+def test_groups_divide_every_width_and_hold_two_channels(width, groups):
+    head = build(norm="GN", channels=width, project=width)
+    norms = [module for module in head.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert [norm.num_groups for norm in norms] == [groups] * 8
+
+
+def test_image_pooling_is_not_lost_in_groups():
+    head = build(norm="GN").eval()
+    features = {"res2": torch.rand(1, 16, 12, 12), "res5": torch.rand(1, 32, 6, 6)}
+    pooled = head.aspp.image_pool(features["res5"])
+    assert not torch.equal(pooled, head.aspp.image_pool(features["res5"].flip(1)))
+
+
+@pytest.mark.parametrize("norm", ["FrozenBN", "LN", "naiveSyncBN", "nnSyncBN", "bn", None])
+def test_other_norms_are_refused_by_name(norm):
+    with pytest.raises(ValueError, match=rf"norm {norm!r} of the head, expected 'BN', 'SyncBN', "):
+        build(norm=norm)
+
+
+def test_one_channel_cannot_be_grouped():
+    with pytest.raises(ValueError, match="'GN' of 1 channel, expected a width of 2 or more"):
+        build(norm="GN", project=1)

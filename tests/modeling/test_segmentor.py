@@ -1,10 +1,11 @@
 """The meta-architecture: normalisation, padding, the seam, the loss, and inference."""
 
+import re
 from contextlib import nullcontext
 
 import pytest
 import torch
-from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.layers import ShapeSpec
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 
 from langdg_d2.modeling import (
@@ -16,6 +17,7 @@ from langdg_d2.modeling import (
     training_summary,
 )
 from langdg_d2.modeling.fast_paths import plain_paths
+from langdg_d2.modeling.folding import fold
 from langdg_d2.structures import LabelSpace
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -169,15 +171,41 @@ def test_inference_at_the_images_own_size_is_the_plain_network(model):
     assert torch.allclose(model([one])[0]["sem_seg"], expected, atol=1e-6)
 
 
-def test_predictions_of_a_padded_batch_are_detectron2s_and_do_not_share_memory(model):
-    batch = [example(64, 80), example(50, 70), example(50, 70) | {"height": 64, "width": 80}]
-    found = [output["sem_seg"] for output in model.eval()(batch)]
-    images = model.preprocess(batch)
-    logits = model.logits(images.tensor)
-    sizes = [(64, 80), (50, 70), (64, 80)]
-    for one, all_scores, own, size in zip(found, logits, images.image_sizes, sizes, strict=True):
-        assert torch.allclose(one, sem_seg_postprocess(all_scores, own, *size), atol=1e-6)
-        assert one.untyped_storage().nbytes() == one.numel() * one.element_size()
+def test_images_of_other_sizes_in_a_batch_change_nothing(model):
+    small = example(50, 70)
+    batch = [small, example(64, 80), small | {"height": 64, "width": 80}, example(35, 70)]
+    together = [output["sem_seg"] for output in model.eval()(batch)]
+    for found, one in zip(together, batch, strict=True):
+        (alone,) = model([one])
+        torch.testing.assert_close(found, alone["sem_seg"], rtol=1e-4, atol=1e-5)
+        assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
+    upright = sem_seg_postprocess(together[0], (50, 70), 64, 80)
+    torch.testing.assert_close(together[2], upright, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"res2": ShapeSpec(channels=9, stride=4), "res5": ShapeSpec(channels=128, stride=8)},
+            "the head is built for 'res2' with channels 9 instead of 16 and 'res5' with stride 8 "
+            "instead of 16, which the backbone gives; set "
+            "model.sem_seg_head.input_shape.res2.channels=16 "
+            "model.sem_seg_head.input_shape.res5.stride=16",
+        ),
+        (
+            {"res3": ShapeSpec(channels=32)},
+            "the head reads 'res3', the backbone gives ['res2', 'res5']",
+        ),
+    ],
+)
+def test_head_for_other_features_is_refused_when_built(model, changes, message):
+    model.sem_seg_head.input_shape |= changes
+    parts = {"backbone": model.backbone, "sem_seg_head": model.sem_seg_head}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        LangDGSegmentor(
+            **parts, criterion=model.criterion, pixel_mean=MEAN, pixel_std=STD, ignore_label=IGNORE
+        )
 
 
 class Recorder(FeatureAugmentation):
@@ -223,6 +251,7 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2)
         torch.nn.init.normal_(norm.running_mean, std=0.1)
     model.train(training).double()
+    fold(model, dtype=torch.float64, frozen_only=training)
     results, gradients = [], []
     for paths in (nullcontext, plain_paths):
         with paths():
@@ -239,10 +268,7 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
 
 def test_fast_paths_leave_no_trace_in_the_state_dict(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.eval()([example()])
+    fold(model.eval(), dtype=torch.float32)
+    model([example()])
     assert list(model.state_dict()) == list(before)
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
-
-
-def test_it_is_found_by_name():
-    assert META_ARCH_REGISTRY.get("LangDGSegmentor") is LangDGSegmentor

@@ -3,10 +3,17 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from langdg_d2.structures.files import replacing, write_atomically
+from langdg_d2.structures import files
+from langdg_d2.structures.files import (
+    remove_unfinished,
+    replacing,
+    require_writable,
+    write_atomically,
+)
 
 
 def test_a_file_is_created_and_then_replaced(tmp_path: Path) -> None:
@@ -85,3 +92,26 @@ def test_a_file_system_that_cannot_flush_folders_still_takes_files(
     monkeypatch.setattr(os, "fsync", fsync_files_only)
     write_atomically(tmp_path / "report.md", b"new")
     assert (tmp_path / "report.md").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/run", "gs:/x", "hdfs://a", "https://a/b"])
+def test_an_address_is_no_place_to_write_to(address, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is an address, expected a local folder: mount"):
+        require_writable(Path(address))
+    with pytest.raises(ValueError, match="is an address"):
+        write_atomically(Path(address, "file"), b"")
+    assert not list(tmp_path.iterdir())
+    require_writable(tmp_path / "run:")
+    require_writable(Path("run:1/seed:2"))
+
+
+def test_without_signals_to_ask_by_a_process_may_run(tmp_path, monkeypatch) -> None:
+    temporary = tmp_path / ".a.json.2147483647.tmp"
+    temporary.touch()
+    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(os, "kill", None)
+    remove_unfinished(tmp_path)
+    assert temporary.exists()
+    remove_unfinished(tmp_path, "*.json")
+    assert not temporary.exists()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import langdg_d2
@@ -55,6 +56,55 @@ def test_file_tells_who_made_it(tmp_path: Path, bank: MakeBank, header: BankHead
     assert StyleBank.load(tmp_path / "styles").header.created_by == "langdg_d2 9.9"
 
 
+def test_a_text_is_stored_once_and_four_bytes_a_style(tmp_path: Path, bank: MakeBank) -> None:
+    def size(count: int) -> int:
+        one = bank().subset(prompts=["photo"])
+        StyleBank.merge([one] * count).save(tmp_path / "styles")
+        return (tmp_path / "styles").stat().st_size
+
+    # Mean and std of 2 channels, cosines, class, and the place of the text.
+    growth = 8_000 * (2 * 2 * 4 + 2 * 4 + 1 + 4)
+    assert size(10_000) - size(2_000) == pytest.approx(growth, abs=64)
+
+
+def test_millions_of_prompts_are_saved_and_loaded(
+    tmp_path: Path, bank: MakeBank, header: BankHeader
+) -> None:
+    """More than 100 MB of JSON, which safetensors does not read."""
+    texts = [f"Copper Twilight style number {k} road" for k in range(400)]
+    count = 3_000_000
+    zeros = torch.zeros(count)
+    one = StyleBank(
+        header=replace(header, channels=1),
+        mean=zeros[:, None],
+        std=zeros[:, None],
+        class_id=torch.zeros(count, dtype=torch.uint8),
+        prompts=texts * (count // len(texts)),
+        cosine_before=zeros,
+        cosine_after=zeros,
+    )
+    assert count * len(json.dumps(texts)) / len(texts) > 1e8
+    one.save(tmp_path / "styles")
+    assert StyleBank.load(tmp_path / "styles").prompts == one.prompts
+
+
+def test_damaged_prompts_are_refused(tmp_path: Path, bank: MakeBank) -> None:
+    path = tmp_path / "styles"
+    bank().save(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        record = json.loads(file.metadata()[KEY])
+    del record["sha256"]
+    for index in ([0, 1, 2, 3, 4], [0, 0, 0, 0, -1], [[0]] * 5, [0.0] * 5, [0] * 4):
+        changed = tensors | {"prompt_index": torch.tensor(index)}
+        save_file(changed, path, metadata={KEY: json.dumps(record)})
+        assert refusal(path)
+    for texts in (b"[1, 2, 3, 4]", b'{"a": 1}', b"[", b"\xff"):
+        changed = tensors | {"prompt_texts": torch.tensor(list(texts), dtype=torch.uint8)}
+        save_file(changed, path, metadata={KEY: json.dumps(record)})
+        assert refusal(path)
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(StyleBankError) as caught:
         StyleBank.load(path)
@@ -83,8 +133,10 @@ def test_version_tensors_and_record_have_to_be_right(
     path = tmp_path / "styles"
     write(path)
     assert content(StyleBank.load(path)) == content(bank())
+    write(path, version=3)
+    assert "version 3, this program reads versions 1 and 2" in refusal(path)
     write(path, version=2)
-    assert "version 2, this program reads version 1" in refusal(path)
+    assert "'prompt_index', 'prompt_texts'" in refusal(path)
     write(path, prompts=["photo"] * 4)
     assert "mean is (5, 2) torch.float32, expected (4, 2)" in refusal(path)
     write(path, prompts=[1, 2, 3, 4, 5])

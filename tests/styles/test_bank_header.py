@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+from langdg_d2.styles.bank_header import BankHeader, StyleBankError, merge_headers
 
 MakeBank = Callable[..., StyleBank]
 
@@ -101,6 +101,21 @@ def test_differing_settings_are_named_down_to_the_entry_and_long_lists_kept_shor
         "settings.prompts: the bank has 6 items such as 'a', 'b', 'c', ..., "
         "that 6 items such as 'f', 'e', 'd', ..."
     ]
+
+
+def test_merged_banks_are_of_one_text_tower_or_unknown(bank: MakeBank, header: BankHeader) -> None:
+    def merged(*fingerprints: str | None) -> str | None:
+        headers = [
+            replace(header, seed=seed, whole_clip_fingerprint=fingerprint)
+            for seed, fingerprint in enumerate(fingerprints)
+        ]
+        return merge_headers(headers).whole_clip_fingerprint
+
+    assert merged("a", "a") == "a"
+    assert merged("a", None) is merged(None, "a") is merged(None, None) is None
+    for fingerprints in (("a", "b"), (None, "a", "b")):
+        with pytest.raises(StyleBankError, match="whole_clip_fingerprint: the bank has 'b'"):
+            merged(*fingerprints)
 
 
 def test_parts_of_a_merged_header_are_the_headers_merged(

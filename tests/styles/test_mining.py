@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from detectron2.utils import comm
+from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.modeling import PixelNormalization, load_clip
+from langdg_d2.modeling import PixelNormalization, load_clip, load_image_tower
 from langdg_d2.structures import PatchGrid
+from langdg_d2.structures.files import write_atomically
 from langdg_d2.styles import (
     PinSettings,
     StyleBank,
@@ -21,16 +23,17 @@ from langdg_d2.styles import (
     load_bank,
     mine_source,
 )
+from langdg_d2.styles.unfinished import Unfinished
 
 CLASSES = ("road", "car", "sky")
 STYLES = ("old", "new", "odd")
 GRID = PatchGrid(2, 2)
 
 
-def build_miner(clip_config, grid=GRID, steps=2):
+def build_miner(clip_config, grid=GRID, steps=2, weights=None):
     torch.manual_seed(0)  # the same random CLIP in every process
     return StyleMiner(
-        clip=load_clip(name=clip_config, weights=None),
+        clip=load_clip(name=clip_config, weights=weights),
         clip_name=clip_config,
         restyled_layer="layer1",
         grid=grid,
@@ -57,16 +60,17 @@ def build_batches(kind=SeededBatches, dataset=None):
     return kind(dataset=dataset or records(), mapper=example, batch_size=2, seed=4)
 
 
-def mine(clip_config, path, batches=None, period=1, **options):
+def mine(clip_config, path, batches=None, period=1, source="stripes", most=None, **options):
     mine_source(
         miner=build_miner(clip_config, **options),
         batches=batches or build_batches(),
-        source="stripes",
+        source=source,
         seed=4,
         settings={"note": "test"},
         path=str(path),
         checkpoint_period=period,
         num_workers=0,
+        max_styles_per_class=most,
     )
     return StyleBank.load(path)
 
@@ -84,12 +88,29 @@ def test_mined_styles_are_the_optimised_statistics_of_the_chosen_patches(tiny_cl
     labels[1, :, 32:] = 2
     header = miner.header(source="s", seed=0, settings={})
     bank = miner.mine(images, labels, header=header, generator=torch.Generator().manual_seed(0))
+    assert miner._backbone.folds.plan == (torch.float32, False)
     low = miner._backbone.forward_low((images - 100.0) / 50.0)["res2"]
     expected = torch.stack([low[0, :, :, :8], low[1, :, :, 8:]])  # road, sky
     assert bank.class_id.tolist() == [0, 2]
     assert torch.allclose(bank.mean, expected.mean((2, 3)), atol=1e-5)
     assert torch.allclose(bank.std, (expected.flatten(2).var(2) + 1e-5).sqrt(), atol=1e-5)
     assert [p.split()[-1] for p in bank.prompts] == ["road", "sky"]
+
+
+def test_header_knows_the_whole_clip_that_training_loads(tiny_clip, tmp_path):
+    state = load_clip(name=tiny_clip, weights=None).state_dict()
+    weights = tmp_path / "clip.safetensors"
+    save_file(state, weights)
+    expected = load_image_tower(name=tiny_clip, weights=str(weights)).whole_clip_fingerprint
+    assert (
+        build_miner(tiny_clip, weights=str(weights))
+        .header(source="s", seed=0, settings={})
+        .whole_clip_fingerprint
+        == expected
+    )
+    save_file(state | {"logit_scale": state["logit_scale"] + 1}, weights)  # makes no embedding
+    tower = load_image_tower(name=tiny_clip, weights=str(weights))
+    assert tower.whole_clip_fingerprint == expected
 
 
 def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_path):
@@ -125,8 +146,9 @@ def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         mine(tiny_clip, path, build_batches(Interrupted))
     assert not path.exists()
-    part = StyleBank.load(tmp_path / "broken.safetensors.part0")
-    assert torch.equal(part.mean, whole.mean[: len(part)])
+    parts = [StyleBank.load(tmp_path / f"broken.safetensors.part{k}") for k in range(3)]
+    mean = torch.cat([part.mean for part in parts])
+    assert torch.equal(mean, whole.mean[: len(mean)])
     # What is done is not asked for again.
     asked = []
 
@@ -152,6 +174,91 @@ def test_unfinished_work_of_other_settings_is_refused_and_kept(tiny_clip, tmp_pa
     assert (tmp_path / "bank.safetensors.part0").exists()
     moved = build_batches(dataset=records(folder="/elsewhere"))
     assert mine(tiny_clip, path, moved).header.settings["images"] == moved.fingerprint
+
+
+def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, monkeypatch):
+    written = []
+
+    def count(path, data):
+        written.append(len(data))
+        write_atomically(path, data)
+
+    monkeypatch.setattr("langdg_d2.styles.bank_file.write_atomically", count)
+    sizes = {}
+    for images in (8, 16, 32):
+        written.clear()
+        mine(tiny_clip, tmp_path / f"{images}", build_batches(dataset=records(images)), steps=0)
+        sizes[images] = sum(written)
+        assert len(written) == images // 2 + 1
+    assert sizes[32] - sizes[16] < 2.1 * (sizes[16] - sizes[8])
+
+
+def test_two_kills_lose_a_period_each_at_most(tiny_clip, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    mined = []
+
+    class Killed(SeededBatches):
+        def __getitem__(self, number):
+            mined.append(number)
+            if len(mined) in (4, 8):
+                raise KeyboardInterrupt
+            return super().__getitem__(number)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            mine(tiny_clip, path, build_batches(Killed, records(20)), period=2)
+    resumed = mine(tiny_clip, path, build_batches(Killed, records(20)), period=2)
+    assert mined == [0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9][: len(mined)]
+    whole = mine(tiny_clip, tmp_path / "whole", build_batches(dataset=records(20)))
+    assert same(resumed, whole)
+
+
+def test_batches_of_others_that_cannot_be_seen_are_no_bank(tiny_clip, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    miner, batches = build_miner(tiny_clip, steps=0), build_batches()
+    header = miner.header(source="s", seed=0, settings={})
+    unfinished = Unfinished(header, path, period=1)
+    assert unfinished.resume(3) == [0, 1, 2]
+    images = torch.stack([x["image"] for x in batches[0]])
+    labels = torch.stack([x["sem_seg"] for x in batches[0]])
+    generator = torch.Generator()
+    unfinished.add(1, miner.mine(images, labels, header=header, generator=generator))
+    with pytest.raises(StyleBankError, match=r"2 of 3 mined batches .* such as \[0, 2\]: put"):
+        unfinished.finish()
+    assert not path.exists()
+
+
+def test_capped_bank_is_a_uniform_sample_in_order(tiny_clip, tmp_path):
+    whole = mine(tiny_clip, tmp_path / "whole")
+    assert min(whole.counts().values()) > 1
+    capped = mine(tiny_clip, tmp_path / "capped", most=2)
+    assert capped.counts() == dict.fromkeys(whole.counts(), 2)
+    assert same(capped, whole.sample(2, seed=4))
+    assert same(mine(tiny_clip, tmp_path / "all", most=99), whole)
+    with pytest.raises(ValueError, match="max_styles_per_class 0 must be 1 or more"):
+        mine(tiny_clip, tmp_path / "none", most=0)
+    rows = [tuple(row) for row in whole.mean.tolist()]
+    draws = [whole.sample(2, seed=seed) for seed in range(400)]
+    places = [[rows.index(tuple(row)) for row in one.mean.tolist()] for one in draws]
+    assert all(chosen == sorted(set(chosen)) for chosen in places)
+    count = np.bincount([place for chosen in places for place in chosen], minlength=len(rows))
+    expected = [400 * 2 / whole.counts()[name_of(whole, k)] for k in range(len(rows))]
+    assert np.abs(count - expected).max() < 5 * np.sqrt(max(expected))
+
+
+def name_of(bank, row):
+    labels = {k: name for name, k in bank.header.labels.items()}
+    return labels[int(bank.class_id[row])]
+
+
+def test_several_sources_are_named_together(tiny_clip, tmp_path, caplog):
+    path = tmp_path / "bank.safetensors"
+    assert mine(tiny_clip, path, source=["stripes", "dots"]).header.source == "stripes + dots"
+    caplog.clear()
+    load(path, source=["stripes", "dots"])
+    assert caplog.text == ""
+    load(path, source=["dots", "stripes"])
+    assert "source: the bank has 'stripes + dots', this config 'dots + stripes'" in caplog.text
 
 
 def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
@@ -209,7 +316,7 @@ def load(path, **changes):
     arguments = {
         "prompts": prompts,
         "pin": PinSettings(steps=2),
-        "batches": build_batches(),
+        "dataset": records(),
         "source": "stripes",
         "seed": 4,
         "settings": {"note": "test"},
@@ -233,7 +340,7 @@ def test_bank_mined_as_the_config_says_is_loaded_without_a_word(tiny_clip, tmp_p
         ({"settings": {"note": 1}}, "settings.note: the bank has 'test', this config 1"),
         ({"pin": PinSettings(steps=2, lr=0.5)}, "settings.pin.lr: the bank has 1.0, this con"),
         (
-            {"batches": build_batches(dataset=records(10))},
+            {"dataset": records(10)},
             "settings.images: the bank has '12 images, ",
         ),
         (

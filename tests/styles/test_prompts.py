@@ -49,7 +49,10 @@ def test_art_styles_say_so_and_packs_share_nothing():
     assert not set(art) & set(driving)
 
 
-words = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="#"), min_size=1)
+# Lines that begin as JSON and YAML do are refused.
+words = st.text(
+    st.characters(categories=["L", "N", "P", "S"], exclude_characters="#[]{}-"), min_size=1
+)
 styles = st.lists(words, min_size=1, max_size=4).map(" ".join)
 files = st.lists(styles, min_size=1, unique_by=str.lower)
 fillers = st.lists(st.sampled_from(["", "   ", "\t", "# a comment", "  # foggy # hazy"]))
@@ -107,6 +110,42 @@ def test_file_without_usable_text_is_named(tmp_path, content, message):
     path = tmp_path / "styles.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
+        load_style_prompts(str(path))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".JSON"])
+def test_json_file_is_read_as_a_list(tmp_path, suffix):
+    path = tmp_path / f"styles{suffix}"
+    path.write_text('["foggy", "caf\\u00e9 # 3"]', encoding="utf-8-sig")
+    assert load_style_prompts(str(path)) == ("foggy", "caf\u00e9 # 3")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("foggy", "are not JSON"),
+        ('{"styles": ["foggy"]}', "hold no JSON list"),
+        ('"foggy"', "hold no JSON list"),
+        ('["foggy", 3]', r"hold \[3\], expected texts"),
+        ("[]", "are empty"),
+        ("[" * 10**5, "are not JSON"),
+    ],
+)
+def test_json_file_without_a_list_of_texts_is_refused(tmp_path, content, message):
+    path = tmp_path / "styles.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"styles\.json' {message}"):
+        load_style_prompts(str(path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['["foggy", "hazy"]', '[\n  "foggy",\n  "hazy"\n]', "['foggy']", '{"a": 1}', "- foggy\n- hazy"],
+)
+def test_lists_of_other_formats_are_no_lines(tmp_path, content):
+    path = tmp_path / "styles.txt"
+    path.write_text(f"# styles\n{content}\n")
+    with pytest.raises(ValueError, match=r"styles\.txt' hold JSON or YAML, .* ends in \.json"):
         load_style_prompts(str(path))
 
 
@@ -210,6 +249,23 @@ def test_default_recipe_has_20_styles_for_each_of_19_classes_and_one_text_for_th
     assert prompts.all()[0] == "Copper Twilight style road"
 
 
+def test_prompts_may_be_a_pack_a_file_or_texts(tmp_path):
+    file = tmp_path / "styles.txt"
+    file.write_text("foggy\nhazy\n")
+    listed = ["foggy", "hazy"]
+    expected = target_prompts(style_prompts=listed).all()
+    assert target_prompts(style_prompts=str(file)).all() == expected
+    packed = target_prompts(style_prompts="art_styles")
+    assert packed.styles == load_style_prompts("art_styles")
+    assert packed.all() == target_prompts(style_prompts=load_style_prompts("art_styles")).all()
+
+
+def test_unlabelled_patches_can_get_the_styles_alone():
+    prompts = target_prompts(ignore_prompt=None)
+    drawn = prompts.sample([IGNORE] * 1000, generator=seeded())
+    assert is_uniform(drawn, STYLES)
+
+
 def test_class_name_alone_needs_no_styles():
     prompts = target_prompts(style_prompts=(), template="{class_name}", ignore_prompt="a scene")
     assert prompts.sample([1, IGNORE], generator=seeded()) == ["traffic light", "a scene"]
@@ -228,8 +284,11 @@ def test_id_that_is_no_class_is_named(class_id):
         ({"template": "{style} {color}"}, r"has the fields \['color', 'style'\]"),
         ({"template": "{} {style}"}, r"has the fields \['', 'style'\]"),
         ({"template": "{style"}, r"template '\{style': .*'\}'"),
-        ({"style_prompts": ()}, r"style_prompts are \(\), expected a list"),
-        ({"style_prompts": "art_styles"}, "'art_styles', .*load_style_prompts"),
+        ({"style_prompts": ()}, "style prompts are empty"),
+        ({"style_prompts": ["foggy", " "]}, "style prompts are empty, or one of them is"),
+        ({"style_prompts": ["foggy", 1980]}, r"style prompts hold \[1980\], expected texts"),
+        ({"style_prompts": ["foggy", "Foggy"]}, r"style prompts hold \['Foggy'\] more than once"),
+        ({"style_prompts": "no_pack"}, r"'no_pack': neither.* is written \[driving at night\]"),
         ({"synonyms": {"cra": ["auto"]}}, r"synonyms of \['cra'\], expected only of \['road'"),
         ({"ignore_label": 1}, "ignore_label 1 is the train id of 'traffic light'"),
     ],

@@ -1,6 +1,8 @@
 """A run that is stopped and resumed ends with the weights of one that was not, bit by bit."""
 
+import json
 import os
+import re
 import signal
 from argparse import Namespace
 from pathlib import Path
@@ -118,3 +120,55 @@ def test_a_seed_of_the_data_alone_is_used(train, evaluated):
     other = train("other")
     assert any(not torch.equal(other[key], first[key]) for key in first)
     assert [cfg.dataloader.train.seed for cfg in evaluated] == [5, 5, 1]
+
+
+def rates(folder: Path) -> dict[int, float]:
+    """Learning rates of the head by iteration, as recorded."""
+    lines = map(json.loads, (folder / "metrics.json").read_text().splitlines())
+    return {line["iteration"]: line["lr"] for line in lines if "lr" in line}
+
+
+def test_a_resumed_run_learns_as_its_config_says_and_records_that(train, tmp_path):
+    with pytest.raises(PowerCutError):
+        train("cut", at=2, event=cut_power)
+    train("cut", "optimizer.lr=0.01", "train.max_iter=8", "optimizer.momentum=0.5", resume=True)
+    found = rates(tmp_path / "cut")
+    for iteration in range(2, 8):
+        assert found[iteration] == pytest.approx(0.01 * (1 - iteration / 8) ** 0.9)
+    log = (tmp_path / "cut/log.txt").read_text()
+    (said,) = re.findall("Changed against the earlier run: (.*)", log)
+    for change in ("optimizer.lr 0.1 -> 0.01", "optimizer.momentum 0.9 -> 0.5", "max_iter 5 -> 8"):
+        assert change in said
+    config = (tmp_path / "cut/config.yaml").read_text()
+    assert re.search(r"\blr: 0\.01\b", config)
+    groups = torch.load(tmp_path / "cut/model_final.pth")["trainer"]["optimizer"]["param_groups"]
+    assert [group["momentum"] for group in groups] == [0.5, 0.5]
+
+
+def test_a_smaller_rate_saves_a_run_that_lost_its_numbers(train, tmp_path):
+    with pytest.raises(PowerCutError):
+        train("lost", at=2, event=cut_power)
+    with pytest.raises(FloatingPointError, match=r"--resume\), with a smaller optimizer\.lr"):
+        train("lost", "optimizer.lr=1e30", resume=True)
+    assert (tmp_path / "lost/last_checkpoint").read_text() == "model_0000001.pth"
+    found = train("lost", "optimizer.lr=0.01", resume=True)
+    assert all(values.isfinite().all() for values in found.values())
+
+
+def test_a_refused_resumption_leaves_the_record_of_the_earlier_run(train, tmp_path):
+    train("done")
+    config = (tmp_path / "done/config.yaml").read_text()
+    with pytest.raises(ValueError, match=r"not used: .*optimizer\.lr 0\.1 -> 0\.2"):
+        train("done", "optimizer.lr=0.2", resume=True)
+    with pytest.raises(ValueError, match="total_batch_size times train.accumulate"):
+        train("done", "dataloader.train.total_batch_size=4", "train.max_iter=9", resume=True)
+    assert (tmp_path / "done/config.yaml").read_text() == config
+
+
+def test_nothing_to_resume_is_a_warning_with_the_folder(train, tmp_path):
+    train("mistyped", "train.max_iter=1", resume=True)
+    log = (tmp_path / "mistyped/log.txt").read_text()
+    assert re.search(
+        "WARNING: --resume: no checkpoint is in '.*mistyped': training starts from the beginning",
+        log,
+    )

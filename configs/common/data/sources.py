@@ -1,8 +1,7 @@
-"""Training loaders over a labelled source set, with the paper's image augmentation."""
+"""Training loaders over labelled source sets, with the paper's image augmentation."""
 
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.data import get_detection_dataset_dicts
 from detectron2.data import transforms as T
 from omegaconf import DictConfig
 
@@ -11,7 +10,9 @@ from langdg_d2.data import (
     PadToSize,
     RandomCrop,
     RandomScale,
+    SourceMapper,
     TrainMapper,
+    source_dataset,
     training_loader,
 )
 
@@ -31,20 +32,29 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
     ]
 
 
-def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
-    """Crops with colour jitter and horizontal flip in batches of 8, over all processes."""
+def train_mapper(crops: list[DictConfig]) -> DictConfig:
+    """Crops with colour jitter and horizontal flip."""
+    return L(TrainMapper)(
+        augmentations=[
+            *crops,
+            # Factors in 0.2..1.8, in random order.
+            L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
+            L(T.RandomFlip)(prob=0.5, horizontal=True),
+        ],
+        # Patches whose class decides on their style.
+        patch_grid="${styles.grid}",
+    )
+
+
+def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
+    """Batches of 8 of one source set or several, over all processes."""
     return L(training_loader)(
-        dataset=L(get_detection_dataset_dicts)(names=dataset_name, filter_empty=False),
-        mapper=L(TrainMapper)(
-            augmentations=[
-                *crops,
-                # Factors in 0.2..1.8, in random order.
-                L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
-                L(T.RandomFlip)(prob=0.5, horizontal=True),
-            ],
-            # Patches whose class decides on their style.
-            patch_grid="${styles.grid}",
-        ),
+        # A name, or a list of them.
+        dataset=L(source_dataset)(names=names),
+        mapper=mapper,
+        # How often images of each source are seen, such as {gta5_sem_seg_train:1,
+        # synthia_sem_seg_train:1}; null for one pool of all.
+        source_weights=None,
         # Unreadable images that others stand in for, each with a warning, in mining as well; one
         # more ends the run, as does the first with 0.
         unreadable_limit=0,
@@ -57,3 +67,8 @@ def train_loader(dataset_name: str, crops: list[DictConfig]) -> DictConfig:
         # In memory that GPUs copy from without making anybody wait.
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def by_source(mappers: dict[str, DictConfig]) -> DictConfig:
+    """A mapper of its own for each source."""
+    return L(SourceMapper)(**mappers)

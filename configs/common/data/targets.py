@@ -104,7 +104,7 @@ evaluators |= {domain: [predictions(domain)] for domain in UNLABELLED}
 
 # Any images: those below `evaluation.folder`.
 test["folder"] = L(evaluation_loader)(
-    dataset=L(image_folder)(path="${evaluation.folder}"),
+    dataset=L(image_folder)(folder="${evaluation.folder}"),
     mapper=L(TestMapper)(augmentations=[]),
     num_workers=2,
 )

@@ -21,15 +21,15 @@ model = L(LangDGSegmentor)(
         output_stride=16,
         # Which of layer4's convolutions are dilated: as in FAMix, only the last one.
         dilation="famix",
-        # Everything else stays as CLIP left it.
-        trainable=["layer4.2"],
+        # The last block of the last layer; everything else stays as CLIP left it.
+        trainable=["layer4.-1"],
         # The layer whose output is cut into patches and restyled.
         restyled_layer="layer1",
     ),
     sem_seg_head=L(DeepLabV3PlusHead)(
         input_shape=dict(
             res2=L(ShapeSpec)(channels=256, stride=4),
-            res5=L(ShapeSpec)(channels=2048, stride=16),
+            res5=L(ShapeSpec)(channels=2048, stride="${....backbone.output_stride}"),
         ),
         low_level="res2",
         high_level="res5",
@@ -41,7 +41,7 @@ model = L(LangDGSegmentor)(
         # Dilations of the pyramid, for stride 16.
         atrous_rates=[6, 12, 18],
         dropout=0.1,
-        # Synchronised over processes when there are several.
+        # "BN" (synchronised over processes when there are several), "GN", or "" for none.
         norm="BN",
     ),
     criterion=L(PixelCrossEntropy)(ignore_label="${..classes.ignore_label}", label_smoothing=0.1),

@@ -20,6 +20,7 @@ from .pairs import PairFacts, inspect_pair, no_pixels, size_text
 
 Record = dict[str, Any]
 
+_FILES = ("file_name", "sem_seg_file_name", "label_encoding")
 # Fewer labels than this share may well look like train ids, such as those of tunnels.
 _RARE = 0.05
 
@@ -43,6 +44,12 @@ class SplitReport:
     findings: tuple[Finding, ...]
     pixel_counts: npt.NDArray[np.int64]
     absent: Path | None = None
+
+    @property
+    def noun(self) -> str:
+        """What the split consists of."""
+        labelled = all("sem_seg_file_name" in record for record in self.records)
+        return "pairs" if labelled else "images"
 
     @property
     def is_good(self) -> bool:
@@ -108,7 +115,11 @@ class CopyCheck:
             name=name,
             listed=listing.count,
             records=chosen,
-            findings=group(problems, family.website),
+            findings=group(
+                problems,
+                family.website,
+                remedies={findings.MISSING_FILE: listing.remedy} if listing.remedy else None,
+            ),
             pixel_counts=sum((fact.pixel_counts for fact in facts), no_pixels()),
         )
 
@@ -135,7 +146,7 @@ class CopyCheck:
             executor.shutdown(cancel_futures=True)
 
     def _inspect_once(self, record: Record) -> PairFacts:
-        key = (record["file_name"], record["sem_seg_file_name"], record["label_encoding"])
+        key = tuple(str(record.get(name)) for name in _FILES)
         if key not in self._seen:
             self._seen[key] = inspect_pair(record, fast=self._fast)
         return self._seen[key]

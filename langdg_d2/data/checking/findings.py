@@ -1,6 +1,6 @@
 """What can be wrong with a copy of a data set: every kind of problem, and its remedy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -51,7 +51,7 @@ LABEL_WITHOUT_IMAGE = Kind(
     Severity.ERROR,
     "label without an image",
     "unpack the images again, or download them again from {website}; if they were left out on "
-    "purpose, remove their labels too",
+    "purpose, move their labels elsewhere",
 )
 DUPLICATE = Kind(
     Severity.ERROR,
@@ -86,9 +86,20 @@ IMAGE_MODE = Kind(
 )
 ALPHA = Kind(
     Severity.NOTE,
-    "image with transparency",
-    "transparency is ignored when images are read; use the files of {website} if the release has "
+    "image with transparency, which hides nothing",
+    "nothing has to be done; use the files of {website} if the release has none",
+)
+TRANSPARENT = Kind(
+    Severity.WARNING,
+    "image with transparent parts",
+    "they are read as white, as viewers show them: use the files of {website} if the release has "
     "none",
+)
+TURNED = Kind(
+    Severity.WARNING,
+    "image whose EXIF data turn it",
+    "images of data sets are read as stored, since labels are: look at it with --overlays, and "
+    "where image and label lie differently, use both as downloaded from {website}",
 )
 BLANK = Kind(
     Severity.WARNING,
@@ -165,16 +176,18 @@ class Finding:
         kind: what is wrong, how much it matters, what to do.
         problems: every case, in the order of the split's files.
         website: where the data set comes from.
+        special: what the data set itself says to do; None for the remedy of the kind.
     """
 
     kind: Kind
     problems: tuple[Problem, ...]
     website: str
+    special: str | None = None
 
     @property
     def remedy(self) -> str:
         """What to do, with the source of the data set."""
-        return self.kind.remedy.format(website=self.website)
+        return self.special or self.kind.remedy.format(website=self.website)
 
     @property
     def is_note(self) -> bool:
@@ -182,11 +195,20 @@ class Finding:
         return self.kind.severity is Severity.NOTE
 
 
-def group(problems: Iterable[Problem], website: str) -> tuple[Finding, ...]:
-    """Gather problems by kind, errors first, notes last, else in the order of appearance."""
+def group(
+    problems: Iterable[Problem], website: str, *, remedies: Mapping[Kind, str] | None = None
+) -> tuple[Finding, ...]:
+    """Gather problems by kind, errors first, notes last, else in the order of appearance.
+
+    Args:
+        problems: of a split.
+        website: where the data set comes from.
+        remedies: what the data set says to do about some kinds.
+    """
+    special = remedies or {}
     by_kind: dict[Kind, dict[Problem, None]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, {})[problem] = None
     severities = list(Severity)
     kinds = sorted(by_kind, key=lambda kind: severities.index(kind.severity))
-    return tuple(Finding(kind, tuple(by_kind[kind]), website) for kind in kinds)
+    return tuple(Finding(kind, tuple(by_kind[kind]), website, special.get(kind)) for kind in kinds)

@@ -5,15 +5,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..image_io import PNG_BIT_DEPTH, open_image
+from ..image_io import PNG_BIT_DEPTH, lacks_end, open_image, orientation
 from . import findings
 from .findings import Kind
 
-_LOOKED_AT = 1024  # bytes at either end of a file
+_LOOKED_AT = 1024  # bytes at the start of a file
 _LFS = b"version https://git-lfs"
 _WEB_PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head")
-# What a whole file has near its end; programs may append bytes of their own.
-_END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 
@@ -26,12 +24,14 @@ class Header:
         mode: Pillow's name of its channels.
         bits: of a channel.
         format: "PNG", "JPEG", ...
+        orientation: of EXIF, 1 where the pixels lie as viewers show them.
     """
 
     size: tuple[int, int]
     mode: str
     bits: int
     format: str
+    orientation: int
 
     def __str__(self) -> str:
         return f"{self.bits}-bit {_MODE_NAMES.get(self.mode, self.mode)} {self.format}"
@@ -65,29 +65,25 @@ def read_header(path: Path) -> Header:
     if is_resource_fork(path):
         raise UnusableFileError(findings.RESOURCE_FORK)
     try:
-        start, end = _ends(path)
-        if not start:
-            raise UnusableFileError(findings.EMPTY)
-        if start.startswith(_LFS):
-            raise UnusableFileError(findings.LFS_POINTER)
-        if start.lstrip().lower().startswith(_WEB_PAGE):
-            raise UnusableFileError(findings.WEB_PAGE)
-        with open_image(path) as image:
-            width, height = image.size
-            mode, file_format = image.mode, image.format or ""
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+            if not start:
+                raise UnusableFileError(findings.EMPTY)
+            if start.startswith(_LFS):
+                raise UnusableFileError(findings.LFS_POINTER)
+            if start.lstrip().lower().startswith(_WEB_PAGE):
+                raise UnusableFileError(findings.WEB_PAGE)
+            file.seek(0)
+            with open_image(file) as image:
+                width, height = image.size
+                mode, file_format = image.mode, image.format or ""
+                turned = orientation(image)
+            if lacks_end(file, file_format):
+                raise UnusableFileError(
+                    findings.UNREADABLE, f"the end of the {file_format} data is missing"
+                )
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnusableFileError(findings.UNREADABLE, str(error)) from error
-    if _END_MARKS.get(file_format, b"") not in end:
-        raise UnusableFileError(
-            findings.UNREADABLE, f"the end of the {file_format} data is missing"
-        )
     # Pillow calls 16-bit colour images RGB too.
     bits = start[PNG_BIT_DEPTH] if file_format == "PNG" else 8
-    return Header((height, width), mode, bits, file_format)
-
-
-def _ends(path: Path) -> tuple[bytes, bytes]:
-    with path.open("rb") as file:
-        start = file.read(_LOOKED_AT)
-        file.seek(max(0, path.stat().st_size - _LOOKED_AT))
-        return start, file.read()
+    return Header((height, width), mode, bits, file_format, turned)

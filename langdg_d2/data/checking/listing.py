@@ -23,11 +23,13 @@ class Listing:
         records: dataset dicts of the whole pairs.
         count: number of pairs, the broken ones with them.
         missing: files that the broken ones lack.
+        remedy: what the data set says to do about these.
     """
 
     records: list[dict[str, Any]]
     count: int
     missing: tuple[Path, ...] = ()
+    remedy: str | None = None
 
 
 def list_split(family: DatasetFamily, root: Path, split: str) -> Listing:
@@ -39,7 +41,12 @@ def list_split(family: DatasetFamily, root: Path, split: str) -> Listing:
     try:
         records = family.load(root, split)
     except UnpairedFilesError as error:
-        return Listing(records=error.records, count=error.listed, missing=tuple(error.missing))
+        return Listing(
+            records=error.records,
+            count=error.listed,
+            missing=tuple(error.missing),
+            remedy=error.remedy,
+        )
     return Listing(records=records, count=len(records))
 
 
@@ -53,7 +60,8 @@ def listing_problems(listing: Listing, split: str, *, released: int | None) -> I
     """
     for path in listing.missing:
         yield _lone_file(findings.MISSING_FILE, path)
-    for path in labels_without_image(listing.records, split=split, missing=set(listing.missing)):
+    labelled = [record for record in listing.records if "sem_seg_file_name" in record]
+    for path in labels_without_image(labelled, split=split, missing=set(listing.missing)):
         yield _lone_file(findings.LABEL_WITHOUT_IMAGE, path)
     if released is not None and listing.count != released:
         kind = findings.TOO_FEW if listing.count < released else findings.TOO_MANY

@@ -21,12 +21,12 @@ class _Naming:
         matcher = SequenceMatcher(a=image.stem, b=label.stem, autojunk=False)
         match = matcher.find_longest_match()
         return cls(
-            image=(image.name[: match.a], image.name[match.a + match.size :]),
+            image=(image.stem[: match.a], image.stem[match.a + match.size :]),
             label=(label.name[: match.b], label.name[match.b + match.size :]),
         )
 
     def images_of(self, label: str) -> list[str]:
-        """Names that the image of a label may have: none if the label is not named this way."""
+        """Stems that the image of a label may have: none if the label is not named this way."""
         before, after = self.label
         if not (label.startswith(before) and label.endswith(after)):
             return []
@@ -53,14 +53,16 @@ def labels_without_image(
     for record in records:
         image, label = Path(record["file_name"]), Path(record["sem_seg_file_name"])
         folders[label.parent] = image.parent
-        if not any(image.name in naming.images_of(label.name) for naming in namings):
+        if not any(image.stem in naming.images_of(label.name) for naming in namings):
             namings[_Naming.of(image, label)] = None
     names_in = cache(_names_in)
+    absent = {path.with_suffix("") for path in missing}
     for labels, images in sorted((folders | _sibling_folders(folders, split)).items()):
+        there = {os.path.splitext(name)[0] for name in names_in(images)}
         for label_name in sorted(names_in(labels)):
-            expected = [name for naming in namings for name in naming.images_of(label_name)]
-            known = any(images / name in missing for name in expected)
-            if expected and not known and names_in(images).isdisjoint(expected):
+            expected = [stem for naming in namings for stem in naming.images_of(label_name)]
+            known = any(images / stem in absent for stem in expected)
+            if expected and not known and there.isdisjoint(expected):
                 yield labels / label_name
 
 

@@ -9,16 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ...structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
-from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
-from ..image_io import ImageFileError, read_raw_ids, read_rgb
+from ..image_io import ImageFileError, open_image, read_rgb
+from ..label_ids import IdKind, count_pixels, ids_text, kind_of_ids
+from ..label_io import LabelFormatError, read_raw_ids
 from . import findings
 from .findings import Problem
 from .headers import Header, UnusableFileError, read_header
 
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA"})
-_CLASS_IDS = {k: k for k in range(len(CITYSCAPES_19))}
-_LARGE = 0.5  # share of pixels without a class; train ids read as raw ids leave about as many
-_MOST_IDS = 8  # in a message
+_OPAQUE = 255
+_FINDINGS = {
+    IdKind.NO_CLASS: findings.ALL_IGNORED,
+    IdKind.TRAIN_IDS: findings.TRAIN_IDS_FOR_RAW,
+    IdKind.PERHAPS_TRAIN_IDS: findings.PERHAPS_TRAIN_IDS,
+    IdKind.RAW_IDS: findings.RAW_FOR_TRAIN_IDS,
+}
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,20 @@ def inspect_pair(record: Mapping[str, Any], *, fast: bool) -> PairFacts:
     """Look at the files of a dataset dict; never raises for what is wrong with them.
 
     Args:
-        record: `file_name`, `sem_seg_file_name` and `label_encoding`.
+        record: `file_name`; of a labelled image `sem_seg_file_name` and `label_encoding`, too.
         fast: read headers and the files' ends only, no pixels.
     """
-    image, label = record["file_name"], record["sem_seg_file_name"]
-    encoding = ENCODINGS[record["label_encoding"]]
+    image, label = record["file_name"], record.get("sem_seg_file_name")
     problems: list[Problem] = []
     image_header = _header(image, problems)
-    label_header = _header(label, problems)
+    size = image_header.size if image_header else None
+    label_header = _header(label, problems) if label else None
     pixel_counts = no_pixels()
     if image_header is not None:
         problems += _image_problems(image, image_header, fast=fast)
+    if label is None:
+        return PairFacts(tuple(problems), size, pixel_counts)
+    encoding = ENCODINGS[record["label_encoding"]]
     if label_header is not None:
         wrong_mode = _label_mode_problem(label, label_header, encoding)
         if wrong_mode is not None:
@@ -66,7 +74,6 @@ def inspect_pair(record: Mapping[str, Any], *, fast: bool) -> PairFacts:
     if image_header and label_header and image_header.size != label_header.size:
         sizes = f"{size_text(label_header.size)}, but '{image}' is {size_text(image_header.size)}"
         problems.append(Problem(findings.SIZE_MISMATCH, label, sizes))
-    size = image_header.size if image_header else None
     return PairFacts(tuple(problems), size, pixel_counts)
 
 
@@ -86,8 +93,12 @@ def _header(path: str, problems: list[Problem]) -> Header | None:
 
 def _image_problems(path: str, header: Header, *, fast: bool) -> list[Problem]:
     problems = []
+    if header.orientation != 1:
+        detail = f"EXIF orientation {header.orientation}"
+        problems.append(Problem(findings.TURNED, path, detail))
     if header.mode in _ALPHA_MODES:
-        problems.append(Problem(findings.ALPHA, path, str(header)))
+        kind = findings.ALPHA if fast or _is_opaque(path) else findings.TRANSPARENT
+        problems.append(Problem(kind, path, str(header)))
     elif header.mode != "RGB" or header.bits != 8:
         problems.append(Problem(findings.IMAGE_MODE, path, str(header)))
     if fast:
@@ -99,6 +110,15 @@ def _image_problems(path: str, header: Header, *, fast: bool) -> list[Problem]:
     if (pixels == pixels[:1, :1]).all():
         problems.append(Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}"))
     return problems
+
+
+def _is_opaque(path: str) -> bool:
+    try:
+        with open_image(path) as image:
+            lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
+    except Exception:  # of any kind on broken files, which are found when they are read
+        return True
+    return bool(lowest == _OPAQUE)
 
 
 def _label_mode_problem(path: str, header: Header, encoding: LabelEncoding) -> Problem | None:
@@ -119,43 +139,22 @@ def _count_pixels(
 ) -> npt.NDArray[np.int64]:
     try:
         raw = read_raw_ids(path, encoding)
+    except LabelFormatError as error:
+        problems.append(Problem(findings.LABEL_MODE, path, str(error)))
+        return no_pixels()
     except ImageFileError as error:
         problems.append(Problem(findings.UNREADABLE, path, _cause(error)))
         return no_pixels()
-    by_raw_id = np.bincount(raw.ravel())
-    present = np.flatnonzero(by_raw_id).tolist()
-    pixel_counts = no_pixels()
-    for raw_id in present:
-        train_id = encoding.raw_to_train.get(raw_id, CITYSCAPES_19.ignore_label)
-        pixel_counts[min(train_id, len(CITYSCAPES_19))] += by_raw_id[raw_id]
-    problems += _id_problems(path, encoding, present, pixel_counts)
+    present, pixel_counts = count_pixels(raw, encoding)
+    kind = kind_of_ids(present, pixel_counts, encoding)
+    if kind is IdKind.UNKNOWN:
+        unknown = sorted(set(present) - set(encoding.raw_to_train))
+        detail = f"holds {ids_text(unknown)}, which {encoding.name} do not have"
+        problems.append(Problem(findings.UNKNOWN_IDS, path, detail))
+    elif kind is not IdKind.FITTING:
+        detail = f"holds {ids_text(present)}; to be read as {encoding.name}"
+        problems.append(Problem(_FINDINGS[kind], path, detail))
     return pixel_counts
-
-
-def _id_problems(
-    path: str, encoding: LabelEncoding, present: list[int], pixel_counts: npt.NDArray[np.int64]
-) -> list[Problem]:
-    unknown = sorted(set(present) - set(encoding.raw_to_train))
-    ignored = pixel_counts[-1] / pixel_counts.sum()
-    detail = f"holds {_shortened(present)}; to be read as {encoding.name}"
-    holds_train_ids = encoding.raw_to_train.items() >= _CLASS_IDS.items()
-    if unknown:
-        other = CITYSCAPES_LABEL_IDS if holds_train_ids else TRAIN_IDS
-        if set(present) <= set(other.raw_to_train):
-            kind = findings.RAW_FOR_TRAIN_IDS if holds_train_ids else findings.TRAIN_IDS_FOR_RAW
-            return [Problem(kind, path, detail)]
-        detail = f"holds {_shortened(unknown)}, which {encoding.name} do not have"
-        return [Problem(findings.UNKNOWN_IDS, path, detail)]
-    if ignored == 1:
-        return [Problem(findings.ALL_IGNORED, path, detail)]
-    if not holds_train_ids and set(present) <= set(TRAIN_IDS.raw_to_train) and ignored >= _LARGE:
-        return [Problem(findings.PERHAPS_TRAIN_IDS, path, detail)]
-    return []
-
-
-def _shortened(ids: list[int]) -> str:
-    shown = ", ".join(str(k) for k in ids[:_MOST_IDS])
-    return f"{shown}, ... ({len(ids)} ids)" if len(ids) > _MOST_IDS else shown
 
 
 def _cause(error: ImageFileError) -> str:

@@ -20,7 +20,8 @@ def findings_text(report: SplitReport, *, examples: int = 3) -> str:
     """
     count = sum(not finding.is_note for finding in report.findings)
     verdict = "no problem found" if count == 0 else f"{count} kind{'s' * (count > 1)} of problem"
-    head = f"{report.name}: {report.listed:,} pairs, {len(report.records):,} looked at: {verdict}"
+    looked_at = f"{report.listed:,} {report.noun}, {len(report.records):,} looked at"
+    head = f"{report.name}: {looked_at}: {verdict}"
     return "\n".join([head, *(_finding_text(one, examples) for one in report.findings)])
 
 

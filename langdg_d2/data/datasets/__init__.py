@@ -1,8 +1,8 @@
 """The field's data sets; importing this package registers them."""
 
 from .builtin import datasets_root, register_all
+from .folders import image_folder
 from .pairing import DatasetError
-from .unlabelled import image_folder
 
 register_all()
 

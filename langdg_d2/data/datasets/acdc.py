@@ -1,5 +1,7 @@
 """ACDC (Sakaridis et al., ICCV 2021): adverse conditions, 106 night and 100 each other val images.
 
+And 500 test images of each condition, whose labels are not public.
+
 Layout: `rgb_anon/<condition>/<split>/<sequence>/*_rgb_anon.png` and
 `gt/<condition>/<split>/<sequence>/*_gt_label{TrainIds,Ids}.png`.
 """
@@ -12,14 +14,17 @@ from typing import Any
 from ...structures import LabelEncoding
 from .cityscapes import ids_or_train_ids
 from .family import DatasetFamily
-from .pairing import pair_files, require_folder, require_images
+from .folders import Folders
+from .pairing import image_records, pair_files, require_folder, require_images
 
 DATASET = "ACDC"
 WEBSITE = "https://acdc.vision.ee.ethz.ch"
 CONDITIONS = ("fog", "night", "rain", "snow")
-# Number of images: of every condition 400 to train, and of night 106 to validate.
-_SPLITS = {"train": 400, "val": 100}
-_NIGHT_SPLITS = {"train": 400, "val": 106}
+# Number of images: of every condition 400 to train and 500 to test, and of night 106 to validate.
+_SPLITS = {"train": 400, "val": 100, "test": 500}
+_NIGHT_SPLITS = _SPLITS | {"val": 106}
+_UNLABELED = frozenset({"test"})
+_END = "_rgb_anon"
 
 
 def load_acdc(root: Path, split: str, *, condition: str) -> list[dict[str, Any]]:
@@ -56,15 +61,19 @@ def _load(
 ) -> list[dict[str, Any]]:
     images, labels = root / "acdc" / "rgb_anon", root / "acdc" / "gt"
     files: list[Path] = []
+    folders = Folders(dataset=name)
     for condition in conditions:
         folder = require_folder(images / condition / split, dataset=name, website=WEBSITE)
-        require_folder(labels / condition / split, dataset=name, website=WEBSITE)
-        pattern = "*/*_rgb_anon.png"
-        files += require_images(folder.glob(pattern), dataset=name, pattern=f"{folder}/{pattern}")
+        if split not in _UNLABELED:
+            require_folder(labels / condition / split, dataset=name, website=WEBSITE)
+        found = folders.images_below(folder, end=_END)
+        files += require_images(found, dataset=name, pattern=f"{folder}/*/*{_END}.png")
+    if split in _UNLABELED:
+        return image_records(files, image_id=image_id)
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = image.name.replace("_rgb_anon.png", "_gt")
-        return ids_or_train_ids(labels / image.relative_to(images).with_name(stem))
+        stem = f"{image.stem.removesuffix(_END)}_gt"
+        return ids_or_train_ids(labels / image.relative_to(images).with_name(stem), folders)
 
     return pair_files(files, find_label, dataset=name, image_id=image_id)
 
@@ -79,6 +88,7 @@ _BY_CONDITION = tuple(
         splits=_NIGHT_SPLITS if condition == "night" else _SPLITS,
         condition=condition,
         sizes=_SIZES,
+        unlabeled=_UNLABELED,
     )
     for condition in CONDITIONS
 )
@@ -89,8 +99,9 @@ FAMILIES = (
         title=DATASET,
         website=WEBSITE,
         load=load_all_conditions,
-        splits={"train": 4 * 400, "val": 3 * 100 + 106},
+        splits={"train": 4 * 400, "val": 3 * 100 + 106, "test": 4 * 500},
         condition="all",
         sizes=_SIZES,
+        unlabeled=_UNLABELED,
     ),
 )

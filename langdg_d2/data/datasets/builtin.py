@@ -33,7 +33,7 @@ FAMILIES: dict[str, DatasetFamily] = {
 
 def datasets_root() -> Path:
     """Folder that holds the data sets."""
-    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
+    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
 
 
 def register_all() -> None:

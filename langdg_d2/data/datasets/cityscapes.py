@@ -1,5 +1,7 @@
 """Cityscapes (Cordts et al., CVPR 2016): 2,975 training and 500 validation images of 50 cities.
 
+And 1,525 test images, whose labels are not public: the files of that split hold none.
+
 Layout: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*`, label ids as
 downloaded or train ids as made by the data set's own scripts.
 """
@@ -10,10 +12,13 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
 from .family import DatasetFamily
-from .pairing import pair_files, require_folder, require_images
+from .folders import Folders
+from .pairing import image_records, pair_files, require_folder, require_images
 
 DATASET = "Cityscapes"
 WEBSITE = "https://www.cityscapes-dataset.com"
+_UNLABELED = frozenset({"test"})
+_END = "_leftImg8bit"
 
 
 def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
@@ -24,24 +29,26 @@ def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
     """
     folder = root / "cityscapes"
     images = require_folder(folder / "leftImg8bit" / split, dataset=DATASET, website=WEBSITE)
+    folders = Folders(dataset=DATASET)
+    files = require_images(
+        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
+    )
+    if split in _UNLABELED:
+        return image_records(files)
     labels = require_folder(folder / "gtFine" / split, dataset=DATASET, website=WEBSITE)
-    pattern = "*/*_leftImg8bit.png"
-    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = labels / image.parent.name / image.name.replace("_leftImg8bit.png", "_gtFine")
-        return ids_or_train_ids(stem)
+        stem = f"{image.stem.removesuffix(_END)}_gtFine"
+        return ids_or_train_ids(labels / image.parent.name / stem, folders)
 
     return pair_files(files, find_label, dataset=DATASET)
 
 
-def ids_or_train_ids(stem: Path) -> tuple[Path, LabelEncoding]:
+def ids_or_train_ids(stem: Path, folders: Folders) -> tuple[Path, LabelEncoding]:
     """The label file `<stem>_labelIds.png`, or `<stem>_labelTrainIds.png` where that is missing."""
-    label_ids = stem.with_name(f"{stem.name}_labelIds.png")
-    train_ids = stem.with_name(f"{stem.name}_labelTrainIds.png")
-    if train_ids.is_file() and not label_ids.is_file():
-        return train_ids, TRAIN_IDS
-    return label_ids, CITYSCAPES_LABEL_IDS
+    names = [stem.with_name(f"{stem.name}_label{kind}") for kind in ("Ids", "TrainIds", "Ids")]
+    label = folders.label(*names)
+    return label, TRAIN_IDS if label.stem == names[1].name else CITYSCAPES_LABEL_IDS
 
 
 FAMILIES = (
@@ -50,8 +57,9 @@ FAMILIES = (
         title=DATASET,
         website=WEBSITE,
         load=load_cityscapes,
-        splits={"train": 2975, "val": 500},
+        splits={"train": 2975, "val": 500, "test": 1525},
         condition="clear",
         sizes=frozenset({(1024, 2048)}),
+        unlabeled=_UNLABELED,
     ),
 )

@@ -10,9 +10,11 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import TRAIN_IDS
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import pair_files, require_folder, require_images
 
 DATASET = "Dark Zurich"
+_END = "_rgb_anon"
 WEBSITE = "https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/"
 
 
@@ -25,12 +27,14 @@ def load_dark_zurich(root: Path, split: str) -> list[dict[str, Any]]:
     folder, place = root / "dark_zurich", f"{split}/night"
     images = require_folder(folder / "rgb_anon" / place, dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "gt" / place, dataset=DATASET, website=WEBSITE)
-    pattern = "*/*_rgb_anon.png"
-    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
+    folders = Folders(dataset=DATASET)
+    files = require_images(
+        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
+    )
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        name = image.name.replace("_rgb_anon.png", "_gt_labelTrainIds.png")
-        return labels / image.parent.name / name, TRAIN_IDS
+        stem = f"{image.stem.removesuffix(_END)}_gt_labelTrainIds"
+        return folders.label(labels / image.parent.name / stem), TRAIN_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
 

@@ -19,6 +19,8 @@ class DatasetFamily:
             that is decided by a list of the user's.
         condition: weather or light: "clear", "fog", "night", "rain", "snow" or "all".
         sizes: (height, width) in pixels that its images may have; None where they vary.
+        unlabeled: splits whose labels are not public: images for predictions, to be scored by
+            the authors' server.
     """
 
     name: str
@@ -28,6 +30,7 @@ class DatasetFamily:
     splits: Mapping[str, int | None]
     condition: str
     sizes: frozenset[tuple[int, int]] | None
+    unlabeled: frozenset[str] = frozenset()
 
     def registered_name(self, split: str) -> str:
         """Name of a split in Detectron2's catalogs."""

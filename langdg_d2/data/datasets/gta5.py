@@ -4,25 +4,33 @@ Layout: `images/00001.png`, `labels/00001.png` (palette images of Cityscapes-lik
 splits a list `train.txt` / `val.txt` of file names, or the authors' `split.mat`.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from ...structures import LabelEncoding
 from ...structures.label_maps import GTA5_LABEL_IDS
+from ..image_io import ImageFileError, read_size
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import DatasetError, pair_files, require_folder, require_images
 from .split_lists import read_split_list
+
+_logger = logging.getLogger(__name__)
 
 DATASET = "GTA5"
 WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
-# Frames whose image and label differ in size. FAMix trains and validates without them; its list of
-# all frames keeps 15188, and lacks 10001, 12501, 15001 and 17501 as well.
-MISMATCHED = frozenset({"02501", "05001", "07501", "15188", "20001", "22501"})
+# Frames of the release whose image and label differ in size.
+MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
+_SHOWN = 8  # frames in a message
 
 
 def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
-    """Dataset dicts of GTA5 below `root/gta5`.
+    """Dataset dicts of GTA5 below `root/gta5`, but for frames whose image and label differ in size.
+
+    Those known of the release are left out, and others that the files' headers show; the log names
+    them.
 
     Args:
         root: folder of the data sets.
@@ -34,24 +42,45 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
     folder = root / "gta5"
     images = require_folder(folder / "images", dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "labels", dataset=DATASET, website=WEBSITE)
+    folders = Folders(dataset=DATASET)
     if split == "all":
-        files = require_images(images.glob("*.png"), dataset=DATASET, pattern=f"{images}/*.png")
+        files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.png")
     else:
-        files = [images / name for name in _split_names(folder, split)]
+        files = [folders.image(images / stem) for stem in _split_stems(folder, split)]
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return labels / image.name, GTA5_LABEL_IDS
+        return folders.label(labels / image.stem), GTA5_LABEL_IDS
 
-    usable = [file for file in files if file.stem not in MISMATCHED]
+    known = [file for file in files if file.stem not in MISMATCHED]
+    usable = [file for file in known if not _differ(file, find_label(file)[0])]
+    if len(usable) < len(known) / 2:
+        raise DatasetError(
+            f"{DATASET}: {len(known) - len(usable)} of {len(known)} images are not of the size of "
+            f"their labels: '{images}' and '{labels}' are not of one copy. Use both as downloaded",
+            path=labels,
+        )
+    if left_out := sorted({file.stem for file in files} - {file.stem for file in usable}):
+        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+        _logger.warning(
+            "%s: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
+            *(DATASET, len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
+        )
     return pair_files(usable, find_label, dataset=DATASET)
 
 
-def _split_names(folder: Path, split: str) -> list[str]:
+def _differ(image: Path, label: Path) -> bool:
+    try:
+        return read_size(image) != read_size(label)
+    except ImageFileError:  # which is named when the pair is read
+        return False
+
+
+def _split_stems(folder: Path, split: str) -> list[str]:
     list_file, matlab_file = folder / f"{split}.txt", folder / "split.mat"
     if list_file.is_file():
-        return [f"{stem}.png" for stem in read_split_list(list_file, dataset=DATASET)]
+        return read_split_list(list_file, dataset=DATASET)
     if matlab_file.is_file():
-        return [f"{number:05d}.png" for number in _matlab_split(matlab_file, split)]
+        return [f"{number:05d}" for number in _matlab_split(matlab_file, split)]
     raise DatasetError(
         f"{DATASET}: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' "
         f"split.mat there, or a text file with one file name a line, or use the split 'all'"

@@ -14,12 +14,14 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import TRAIN_IDS
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import pair_files, require_folder, require_images
 
 DATASET = "IDD"
 WEBSITE = "https://idd.insaan.iiit.ac.in"
 _TOOL = "https://github.com/AutoNUE/public-code"
-_LABEL = "_gtFine_labelcsTrainIds.png"
+_END = "_leftImg8bit"
+_LABEL = "_gtFine_labelcsTrainIds"
 
 
 def load_idd(root: Path, split: str) -> list[dict[str, Any]]:
@@ -31,12 +33,14 @@ def load_idd(root: Path, split: str) -> list[dict[str, Any]]:
     folder = root / "idd"
     images = require_folder(folder / "leftImg8bit" / split, dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "gtFine" / split, dataset=DATASET, website=WEBSITE)
-    pattern = "*/*_leftImg8bit.png"
-    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
+    folders = Folders(dataset=DATASET, image_suffixes={".png"})
+    files = require_images(
+        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
+    )
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        name = image.name.replace("_leftImg8bit.png", _LABEL)
-        return labels / image.parent.name / name, TRAIN_IDS
+        stem = f"{image.stem.removesuffix(_END)}{_LABEL}"
+        return folders.label(labels / image.parent.name / stem), TRAIN_IDS
 
     def image_id(image: Path) -> str:  # drives reuse each other's file names
         return f"{image.parent.name}_{image.stem}"

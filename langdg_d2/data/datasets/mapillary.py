@@ -16,7 +16,9 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import MAPILLARY_A, MAPILLARY_B
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import DatasetError, pair_files, require_folder, require_images
+from .split_lists import read_text
 
 DATASET = "Mapillary Vistas"
 WEBSITE = "https://www.mapillary.com/dataset/vistas"
@@ -44,10 +46,11 @@ def load_mapillary(root: Path, split: str, *, encoding: LabelEncoding) -> list[d
     split_folder = folder / _FOLDERS[split]
     images = require_folder(split_folder / "images", dataset=DATASET, website=WEBSITE)
     labels = _labels_of_v1_2(folder, split_folder)
-    files = require_images(images.glob("*.jpg"), dataset=DATASET, pattern=f"{images}/*.jpg")
+    folders = Folders(dataset=DATASET)
+    files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.jpg")
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return labels / f"{image.stem}.png", encoding
+        return folders.label(labels / image.stem), encoding
 
     return pair_files(files, find_label, dataset=DATASET)
 
@@ -84,7 +87,7 @@ def _config_files(folder: Path, *names: str) -> list[Path]:
 
 def _require_v1_2(config_file: Path) -> None:
     try:
-        config = json.loads(config_file.read_text())
+        config = json.loads(read_text(config_file))
         names = [label["name"] for label in config["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(

@@ -29,15 +29,24 @@ class UnpairedFilesError(DatasetError):
         records: dataset dicts of the whole pairs.
         listed: number of pairs, the broken ones with them.
         missing: the files that are not there.
+        remedy: what the data set says to do about them, None for nothing special.
     """
 
     def __init__(
-        self, message: str, *, records: list[dict[str, Any]], listed: int, missing: list[Path]
+        self,
+        message: str,
+        *,
+        records: list[dict[str, Any]],
+        listed: int,
+        missing: list[Path],
+        remedy: str | None,
     ) -> None:
-        super().__init__(message)
+        incomplete = "the download or its unpacking is incomplete: get the rest of it"
+        super().__init__(f"{message}; {remedy or incomplete}")
         self.records = records
         self.listed = listed
         self.missing = missing
+        self.remedy = remedy
 
 
 def require_folder(folder: Path, *, dataset: str, website: str) -> Path:
@@ -55,16 +64,22 @@ def require_folder(folder: Path, *, dataset: str, website: str) -> Path:
     return folder
 
 
-def require_images(images: Iterable[Path], *, dataset: str, pattern: str) -> list[Path]:
-    """Sorted list of images.
+def require_images(images: list[Path], *, dataset: str, pattern: str) -> list[Path]:
+    """Return `images` if there are any.
 
     Raises:
         DatasetError: if there are none; names the pattern that found nothing.
     """
-    found = sorted(images)
-    if not found:
+    if not images:
         raise DatasetError(f"{dataset}: no image matches '{pattern}'; is the download unpacked?")
-    return found
+    return images
+
+
+def image_records(
+    images: Iterable[Path], *, image_id: Callable[[Path], str] = attrgetter("stem")
+) -> list[dict[str, Any]]:
+    """Dataset dicts of images without labels, `file_name` and `image_id`; see `pair_files`."""
+    return [{"file_name": str(image), "image_id": image_id(image)} for image in images]
 
 
 def pair_files(
@@ -72,7 +87,7 @@ def pair_files(
     find_label: Callable[[Path], tuple[Path, LabelEncoding]],
     *,
     dataset: str,
-    remedy: str = "the download or its unpacking is incomplete",
+    remedy: str | None = None,
     image_id: Callable[[Path], str] = attrgetter("stem"),
 ) -> list[dict[str, Any]]:
     """Dataset dicts of images with their labels.
@@ -81,7 +96,7 @@ def pair_files(
         images: image files.
         find_label: label file of an image and how it is encoded.
         dataset: name for messages.
-        remedy: what messages say of missing files.
+        remedy: what to do about missing files, where it is special to the data set.
         image_id: name of an image, unlike that of any other in the split.
 
     Returns:
@@ -99,16 +114,17 @@ def pair_files(
         absent = [path for path in (image, label) if not path.is_file()]
         missing += absent
         if not absent:
-            record = {"file_name": str(image), "image_id": image_id(image)}
+            (record,) = image_records([image], image_id=image_id)
             record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
             records.append(record)
     if missing:
         examples = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
         raise UnpairedFilesError(
             f"{dataset}: {listed - len(records)} of {listed} image-label pairs lack a file, such "
-            f"as {examples}; {remedy}",
+            f"as {examples}",
             records=records,
             listed=listed,
             missing=missing,
+            remedy=remedy,
         )
     return records

@@ -1,20 +1,54 @@
 """Text files that list the images of a split."""
 
-from pathlib import Path
+import codecs
+import re
+from pathlib import Path, PureWindowsPath
 
+from ..image_io import IMAGE_SUFFIXES
 from .pairing import DatasetError
+
+# Marks at the start of text files, the longer ones first: UTF-32's begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What precedes the first suffix of an image, which a blank, a comma or a quotation mark ends.
+_IMAGE = re.compile(
+    rf"(.+?)({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})(?=[\s,;\"']|$)", re.IGNORECASE
+)
+
+
+def read_text(file: Path) -> str:
+    """A text file in UTF-8, in UTF-16 or UTF-32 with their marks, or else in Latin-1.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is not text of the encoding that its mark names.
+    """
+    data = file.read_bytes()
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if encoding is not None:
+        return data.decode(encoding)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
     """Stems of the images that a list names, in its order.
 
     Args:
-        list_file: one image a line, with or without suffix and folder; what follows after a space,
-            such as the label's name, does not count.
+        list_file: one image a line, with or without suffix and folder, which may have blanks and
+            Windows' separators; what follows the suffix, such as the label's name, does not count.
+            Of names without suffix the first word counts.
         dataset: name for messages.
 
     Raises:
-        DatasetError: if the file is missing or names no image.
+        DatasetError: if the file is missing, is not text, or names no image; names the line.
     """
     if not list_file.is_file():
         raise DatasetError(
@@ -22,12 +56,35 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
             "a line, or use the split 'all'",
             path=list_file,
         )
-    stems = [
-        Path(line.split()[0]).stem for line in list_file.read_text().splitlines() if line.strip()
-    ]
+    try:
+        text = read_text(list_file)
+    except ValueError as error:
+        raise DatasetError(
+            f"{dataset}: '{list_file}' is not text of the encoding that its first bytes name "
+            f"({error}). Save it as UTF-8",
+            path=list_file,
+        ) from error
+    stems = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+        if line.strip():
+            stems.append(_stem(line.strip()))
+            if not stems[-1] or "\0" in stems[-1]:
+                raise DatasetError(
+                    f"{dataset}: '{list_file}', line {number}: {line[:80]!r} names no image, "
+                    "expected a file name in UTF-8",
+                    path=list_file,
+                )
     if not stems:
         raise DatasetError(
             f"{dataset}: '{list_file}' is empty, expected the name of an image on every line",
             path=list_file,
         )
     return stems
+
+
+def _stem(line: str) -> str:
+    line = line.lstrip("\"'")
+    image = _IMAGE.match(line)
+    name = image[1] if image else (line.split() or [""])[0].strip("\"',;")
+    # Of Windows' paths and of others the last part; a dot in it begins no suffix any more.
+    return "" if name.endswith(("/", "\\")) else PureWindowsPath(name).name

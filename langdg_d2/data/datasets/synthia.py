@@ -12,6 +12,7 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import SYNTHIA_LABEL_IDS
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import DatasetError, pair_files, require_folder, require_images
 from .split_lists import read_split_list
 
@@ -35,29 +36,28 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
     folder = root / "synthia"
     images = require_folder(folder / "RGB", dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "GT" / "LABELS", dataset=DATASET, website=WEBSITE)
-    places = [place for place in (images, *(images / s for s in _DIVIDED)) if _has_images(place)]
+    folders = Folders(dataset=DATASET)
+    places = [p for p in (images, *(images / s for s in _DIVIDED)) if folders.images(p)]
     if images in places and len(places) > 1:
         raise _unclear(places, "hold images")
     list_file = folder / f"{split}.txt"
     if split == "all":
-        found = (file for place in places for file in place.glob("*.png"))
+        found = sorted(file for place in places for file in folders.images(place))
         files = require_images(found, dataset=DATASET, pattern=f"{images}/*.png")
     elif images / split in places:
         if list_file.exists():
             raise _unclear([images / split, list_file], f"tell the split '{split}'")
-        files = sorted((images / split).glob("*.png"))
+        files = folders.images(images / split)
     else:
         stems = read_split_list(list_file, dataset=DATASET)
-        files = [images / f"{stem}.png" for stem in stems]
+        files = [folders.image(images / stem) for stem in stems]
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return labels / image.relative_to(images), SYNTHIA_LABEL_IDS
+        return folders.label(
+            (labels / image.relative_to(images)).with_suffix("")
+        ), SYNTHIA_LABEL_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
-
-
-def _has_images(folder: Path) -> bool:
-    return next(folder.glob("*.png"), None) is not None
 
 
 def _unclear(places: list[Path], do_what: str) -> DatasetError:

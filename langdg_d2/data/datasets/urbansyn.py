@@ -10,6 +10,7 @@ from typing import Any
 from ...structures import LabelEncoding
 from ...structures.label_maps import URBANSYN_TRAIN_IDS
 from .family import DatasetFamily
+from .folders import Folders
 from .pairing import pair_files, require_folder, require_images
 
 DATASET = "UrbanSyn"
@@ -25,11 +26,13 @@ def load_urbansyn(root: Path, split: str) -> list[dict[str, Any]]:
     folder = root / "urbansyn"
     images = require_folder(folder / "rgb", dataset=DATASET, website=WEBSITE)
     labels = require_folder(folder / "ss", dataset=DATASET, website=WEBSITE)
-    pattern = "rgb_*.png"
-    files = require_images(images.glob(pattern), dataset=DATASET, pattern=f"{images}/{pattern}")
+    folders = Folders(dataset=DATASET)
+    files = require_images(
+        folders.images(images, start="rgb_"), dataset=DATASET, pattern=f"{images}/rgb_*.png"
+    )
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return labels / image.name.replace("rgb_", "ss_"), URBANSYN_TRAIN_IDS
+        return folders.label(labels / f"ss_{image.stem.removeprefix('rgb_')}"), URBANSYN_TRAIN_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
 

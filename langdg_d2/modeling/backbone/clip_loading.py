@@ -1,7 +1,7 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,21 @@ import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from safetensors.torch import load_file
 from torch import nn
 
-from ...structures.archives import damage, require_no_bomb
+from ...structures.archives import require_no_bomb
+from ..checkpoint_files import read_content
+from ..state_dicts import Weights, find_weights, shortened
+from .fingerprint import clip_fingerprint
 from .torchscript_weights import is_torchscript, read_torchscript_weights
 
 logger = logging.getLogger(__name__)
-
-StateDict = dict[str, Any]
-
-# OpenAI's archives carry these scalars next to the weights; no open_clip model has them.
-_ARCHIVE_SCALARS = ("input_resolution", "context_length", "vocab_size")
 
 # Ending of open_clip's entries whose text towers have QuickGELU, as OpenAI's were trained with.
 _QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
+_NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias")
 
 
 class ClipWeightsError(RuntimeError):
@@ -39,17 +37,25 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached), the path of a `.pt`
-            (state dict or OpenAI's TorchScript archive) or `.safetensors` file, or None for
-            random weights, always the same ones, so that mining and training agree on them.
+        weights: an open_clip tag (`openai` is downloaded once and cached), the path of a file (a
+            state dict, nested and prefixed as training scripts do, of `torch.save` or safetensors,
+            or OpenAI's TorchScript archive), or None for random weights, always the same ones, so
+            that mining and training agree on them.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode.
+        The open_clip model, float32, on the CPU, in eval mode. Where all its weights were loaded,
+        its image tower has the attribute `whole_clip_fingerprint`, by which style banks know the
+        text tower.
 
     Raises:
         ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit;
             a tag whose weights were trained with QuickGELU, where the architecture has none.
     """
+    return _load(name=name, weights=weights, text=True)
+
+
+def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
+    """The CLIP; without text a file of the image tower alone is enough."""
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()), _told_later_about_weights():
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
@@ -58,17 +64,19 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         logger.info("CLIP '%s' has random weights", name)
     else:
         path = _find_weights(name, weights)
-        _load(model, read_clip_weights(path), path, name)
+        _fill(model, path, name, text)
     return model.eval()
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
     """The image tower of `load_clip(name=name, weights=weights)`, without the text tower.
 
+    Of weights, those of an image tower alone are enough.
+
     Raises:
         ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
     """
-    tower = load_clip(name=name, weights=weights).visual
+    tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
             f"the image tower of '{name}' is a {type(tower).__name__}, expected CLIP's "
@@ -84,6 +92,12 @@ def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
         ClipWeightsError: unknown name.
     """
     return open_clip.get_tokenizer(_register_architecture(name))
+
+
+def _fingerprint(model: nn.Module) -> str:
+    """Of the weights that make embeddings; how steep the softmax over them is makes none."""
+    state = model.state_dict()
+    return clip_fingerprint({k: v for k, v in state.items() if k not in _NOT_IN_EMBEDDINGS})
 
 
 @contextmanager
@@ -127,6 +141,8 @@ def _find_weights(name: str, weights: str) -> Path:
                 *(name, weights, f"{name}{_QUICK_GELU}"),
             )
         return Path(weights)
+    if Path(weights).is_dir():
+        raise ClipWeightsError(f"CLIP weights '{weights}' are a folder; name the file in it")
     tag_config = open_clip.get_pretrained_cfg(name, weights)
     if not tag_config:
         raise ClipWeightsError(
@@ -165,51 +181,50 @@ def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
         ) from error
 
 
-def read_clip_weights(path: Path) -> StateDict:
+def read_clip_weights(path: Path) -> Any:
     """What the file holds by name, on the CPU. Nothing in it is executed.
 
     Raises:
-        ClipWeightsError: damage, or content beyond tensors (which is refused before it can run).
+        ClipWeightsError: damage, or content beyond tensors and what training scripts keep beside
+            them (which is refused before it can run).
     """
     try:
         require_no_bomb(path)
-        state = _reader(path)(path)
-        nested = state.get("state_dict", state)
-        return {
-            key.removeprefix("module."): value
-            for key, value in nested.items()
-            if key not in _ARCHIVE_SCALARS
-        }
+        if is_torchscript(path):
+            return read_torchscript_weights(path)
+        return read_content(path)
     except Exception as error:  # each reader has its own kinds, for damage and for refusal
-        raise _unreadable(path, error) from error
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ClipWeightsError(
+            f"'{path}' cannot be read as CLIP weights: {kind}{error}. Expected a state dict of "
+            "torch.save or safetensors, or OpenAI's TorchScript archive"
+        ) from error
 
 
-def _reader(path: Path) -> Callable[[Path], StateDict]:
-    if path.suffix == ".safetensors":
-        return load_file
-    if is_torchscript(path):
-        return read_torchscript_weights
-    return _read_state_dict
-
-
-def _read_state_dict(path: Path) -> StateDict:
-    if found := damage(path):
-        raise ValueError(f"it is damaged, {found}")
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _unreadable(path: Path, error: Exception) -> ClipWeightsError:
-    return ClipWeightsError(
-        f"'{path}' cannot be read as CLIP weights ({type(error).__name__}: {error}). Expected a "
-        ".safetensors file, a .pt state dict of tensors, or OpenAI's TorchScript archive"
+def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
+    content = read_clip_weights(path)
+    visual: Any = model.visual
+    whole = find_weights(content, model.state_dict())
+    if whole and not whole.faults:
+        model.load_state_dict(whole.tensors, strict=False)
+        visual.whole_clip_fingerprint = _fingerprint(model)
+        return
+    tower = find_weights(content, visual.state_dict())
+    if tower and not tower.faults:
+        if text:
+            raise ClipWeightsError(
+                f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
+                f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
+                f"({_describe(whole)})"
+            )
+        visual.load_state_dict(tower.tensors, strict=False)
+        return
+    best = max((whole, tower), key=lambda weights: len(weights.tensors) if weights else 0)
+    raise ClipWeightsError(
+        f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the weights "
+        f"in '{path}' do not fit '{name}': {_describe(best)}"
     )
 
 
-def _load(model: nn.Module, state: StateDict, path: Path, name: str) -> None:
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ClipWeightsError(
-            f"the weights in '{path}' do not fit '{name}': {error}. Pass the file that belongs "
-            "to this architecture, or change the architecture's name"
-        ) from error
+def _describe(weights: Weights | None) -> str:
+    return shortened(weights.faults) if weights else "none of them has a name of its own"

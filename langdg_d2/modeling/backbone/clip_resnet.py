@@ -9,18 +9,17 @@ from math import isqrt
 from typing import cast
 
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from detectron2.modeling import Backbone
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
-from ..folding import FoldedRuntime
+from ..folding import Folds
 from .attention_pool import attention_pool
 from .freezing import FrozenLayers
 from .layers import BLOCK_LAYERS, FEATURES, HIGH_LEVEL, LAYERS, LOW_LEVEL, STRIDES
 from .output_stride import DilationPattern, set_output_stride
 
 
-@BACKBONE_REGISTRY.register()
 class ClipResNet(Backbone):
     """Image tower of a ResNet CLIP, in three steps: `forward_low`, `forward_high`, `embed`.
 
@@ -29,6 +28,7 @@ class ClipResNet(Backbone):
     Attributes:
         restyled_layer: whose output that is.
         restyled: the output's name among the features.
+        folds: of the layers, see `fold`.
 
     Args:
         tower: as returned by `load_image_tower`; this module takes it over and changes it.
@@ -61,7 +61,7 @@ class ClipResNet(Backbone):
         self.restyled_layer = restyled_layer
         self.restyled = FEATURES[LAYERS.index(restyled_layer)]
         self._frozen = FrozenLayers(tower, trainable=trainable)
-        self._runtimes = [FoldedRuntime() for _ in LAYERS]
+        self.folds = Folds(tower)
         self._output_shape = {
             LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=STRIDES[1]),
             HIGH_LEVEL: ShapeSpec(channels=_width(tower.layer4), stride=output_stride),
@@ -95,7 +95,7 @@ class ClipResNet(Backbone):
         features = dict(known)
         modules = self._layers
         for layer in layers:
-            x = self._runtimes[layer](modules[layer], x)
+            x = self.folds(LAYERS[layer], modules[layer], x)
             if FEATURES[layer] in (LOW_LEVEL, self.restyled, HIGH_LEVEL):
                 features[FEATURES[layer]] = x
         return features
@@ -152,10 +152,6 @@ class ClipResNet(Backbone):
             "stem": self.tower.conv3.out_channels,
             **{layer: _width(getattr(self.tower, layer)) for layer in BLOCK_LAYERS},
         }[self.restyled_layer]
-
-    def compile_frozen(self, backend: str) -> None:
-        """Compile layers that do not train where they run next, see `FoldedRuntime.compiler`."""
-        self._runtimes = [FoldedRuntime(backend) for _ in LAYERS]
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of `res2` and `res5`."""

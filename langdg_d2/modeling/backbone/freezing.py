@@ -39,8 +39,9 @@ class FrozenLayers:
 
     Args:
         tower: CLIP's image tower.
-        trainable: names of groups that train, e.g. `("layer4.2",)`; a layer's name stands for all
-            its blocks; `()` freezes everything.
+        trainable: names of groups that train, e.g. `("layer4.2",)`, or counted from the end, so
+            that `("layer4.-1",)` is the last block of any tower; a layer's name stands for all its
+            blocks; `()` freezes everything.
 
     Raises:
         ValueError: if a name is no group of this tower; lists those there are.
@@ -48,13 +49,14 @@ class FrozenLayers:
 
     def __init__(self, tower: ModifiedResNet, *, trainable: Sequence[str]) -> None:
         groups = layer_groups(tower)
-        known = {*groups, *(name.partition(".")[0] for name in groups)}
-        if unknown := sorted(set(trainable) - known):
+        names = {group: _names(group, tower) for group in groups}
+        if unknown := sorted(set(trainable).difference(*names.values())):
             raise ValueError(
                 f"trainable groups {unknown} do not exist in this tower; there are "
-                f"{list(groups)} and whole layers such as '{BLOCK_LAYERS[-1]}'"
+                f"{list(groups)}, whole layers such as '{BLOCK_LAYERS[-1]}', and "
+                f"'{BLOCK_LAYERS[-1]}.-1' for the last block of one"
             )
-        chosen = {name for name in groups if {name, name.partition(".")[0]} & set(trainable)}
+        chosen = {group for group in groups if names[group] & set(trainable)}
         self._modules = list(
             chain.from_iterable(group for name, group in groups.items() if name not in chosen)
         )
@@ -66,3 +68,11 @@ class FrozenLayers:
         """Put the frozen layers, and so their BatchNorm, into eval mode."""
         for module in self._modules:
             module.eval()
+
+
+def _names(group: str, tower: ModifiedResNet) -> set[str]:
+    """All that a group may be called: itself, its layer, its place from the layer's end."""
+    layer, _, index = group.partition(".")
+    if not index:
+        return {group}
+    return {group, layer, f"{layer}.{int(index) - len(getattr(tower, layer))}"}

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
@@ -12,31 +11,33 @@ from torch import Tensor, nn
 from ...structures import LabelSpace, at_least_single
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
-from ..folding import FoldedRuntime
+from ..folding import Folds
 from ..pixel_normalization import PixelNormalization
 from ..sem_seg_head.upsampled_conv import resize_bilinear
 
 BatchedInputs = list[dict[str, Any]]
 
 
-@META_ARCH_REGISTRY.register()
 class LangDGSegmentor(nn.Module):
     """Language-guided domain-generalized segmentor with Detectron2's `batched_inputs` convention.
 
     Args:
         backbone: gives low-level features, and high-level ones from (restyled) low-level ones.
-        sem_seg_head: maps the backbone's features to logits (N, classes, h, w).
+        sem_seg_head: maps the backbone's features to logits (N, classes, h, w); its `input_shape`
+            (if it has one) says which features it is built for.
         criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
         pixel_mean: per channel, RGB, in the range 0..255 of the input images.
         pixel_std: likewise.
         classes: names, colours and numbers of the classes; padding gets their ignore label.
 
+    Raises:
+        ValueError: if the head is built for other features than the backbone gives, or for another
+            number of classes.
+
     Attributes:
         classes: as given.
         feature_augmentation: what training does to the low-level features; hooks replace it.
-
-    Raises:
-        ValueError: if the head, by its `num_classes`, scores another number of classes.
+        folds: of the head, see `fold`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LangDGSegmentor(nn.Module):
         classes: LabelSpace,
     ) -> None:
         super().__init__()
+        _require_fit(backbone, sem_seg_head)
         scored = getattr(sem_seg_head, "num_classes", len(classes))
         if scored != len(classes):
             raise ValueError(
@@ -62,7 +64,7 @@ class LangDGSegmentor(nn.Module):
         self.classes = classes
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
-        self._head_runtime = FoldedRuntime()
+        self.folds = Folds(sem_seg_head)
 
     @property
     def ignore_label(self) -> int:
@@ -113,17 +115,8 @@ class LangDGSegmentor(nn.Module):
 
         Else rounding, not the features, would draw the classes' borders.
         """
-        logits = self._head_runtime(self.sem_seg_head, features)
+        logits = self.folds("head", self.sem_seg_head, features)
         return resize_bilinear(at_least_single(logits), size)
-
-    def compile_frozen(self, backend: str) -> None:
-        """Compile what does not train where it runs next, at evaluation everything.
-
-        Args:
-            backend: of `torch.compile`, such as "inductor"; "" ends compiling.
-        """
-        self.backbone.compile_frozen(backend)
-        self._head_runtime = FoldedRuntime(backend)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
@@ -135,14 +128,23 @@ class LangDGSegmentor(nn.Module):
 
     @torch.no_grad()
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
-        """Logits at the wanted size; features are never restyled."""
-        images = self.preprocess(batched_inputs)
-        logits = self.logits(images.tensor)
-        results = []
-        for scores, size, inputs in zip(logits, images.image_sizes, batched_inputs, strict=True):
-            height, width = inputs.get("height", size[0]), inputs.get("width", size[1])
-            results.append({"sem_seg": _at_size(scores, size, height, width)})
-        return results
+        """Logits at the wanted size; features are never restyled.
+
+        Images of one size pass through the network together. Others do not: they would have to be
+        padded, which changes predictions.
+        """
+        of_size: dict[tuple[int, ...], list[int]] = {}
+        for index, inputs in enumerate(batched_inputs):
+            of_size.setdefault(tuple(inputs["image"].shape), []).append(index)
+        results: dict[int, dict[str, Tensor]] = {}
+        for indices in of_size.values():
+            images = self.preprocess([batched_inputs[k] for k in indices])
+            logits = self.logits(images.tensor)
+            for k, scores, size in zip(indices, logits, images.image_sizes, strict=True):
+                wanted = batched_inputs[k]
+                height, width = wanted.get("height", size[0]), wanted.get("width", size[1])
+                results[k] = {"sem_seg": _at_size(scores, size, height, width)}
+        return [results[k] for k in range(len(batched_inputs))]
 
     def preprocess(self, batched_inputs: BatchedInputs) -> ImageList:
         """Normalise the images and pad them to one size, with zeros, at the right and bottom."""
@@ -159,6 +161,24 @@ class LangDGSegmentor(nn.Module):
             return None
         stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
         return stacked.to(self.device, non_blocking=True)
+
+
+def _require_fit(backbone: ClipResNet, head: nn.Module) -> None:
+    given = backbone.output_shape()
+    wrong, remedies = [], []
+    for name, wanted in getattr(head, "input_shape", {}).items():
+        if name not in given:
+            raise ValueError(f"the head reads '{name}', the backbone gives {list(given)}")
+        for what in ("channels", "stride"):
+            value = getattr(given[name], what)
+            if getattr(wanted, what) not in (None, value):
+                wrong.append(f"'{name}' with {what} {getattr(wanted, what)} instead of {value}")
+                remedies.append(f"model.sem_seg_head.input_shape.{name}.{what}={value}")
+    if wrong:
+        raise ValueError(
+            f"the head is built for {' and '.join(wrong)}, which the backbone gives; set "
+            f"{' '.join(remedies)}"
+        )
 
 
 def _at_size(scores: Tensor, image_size: tuple[int, int], height: int, width: int) -> Tensor:

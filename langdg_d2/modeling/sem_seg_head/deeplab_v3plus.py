@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
-from detectron2.layers import ShapeSpec, get_norm
-from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from .dilated_conv import DilatedConv2d
 from .upsampled_conv import conv_of_both
 
+_MOST_GROUPS = 32  # as Detectron2's
 
-@SEM_SEG_HEADS_REGISTRY.register()
+
 class DeepLabV3PlusHead(nn.Module):
     """Class scores from low and high-level features.
 
     Args:
-        input_shape: channels of the backbone's features, by name.
+        input_shape: the backbone's features, by name.
         low_level: name of the features at fine stride; they set the size of the output.
         high_level: name of the features that atrous spatial pyramid pooling reads.
         num_classes: channels of the output.
@@ -29,7 +29,11 @@ class DeepLabV3PlusHead(nn.Module):
         channels: width of the pyramid and the decoder.
         atrous_rates: dilations of the pyramid's 3x3 convolutions.
         dropout: probability of zeroing a value of the pyramid's output in training.
-        norm: a name that Detectron2's `get_norm` knows, `BN` or `SyncBN`.
+        norm: after convolutions: `BN` or `SyncBN`, which are the same (where several processes
+            train, they share statistics), `GN` for groups of channels, or "" for none.
+
+    Raises:
+        ValueError: for another norm, or a width that the norm cannot have.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class DeepLabV3PlusHead(nn.Module):
         norm: str,
     ) -> None:
         super().__init__()
+        self.input_shape = dict(input_shape)
         self.num_classes = num_classes
         self.low_level = low_level
         self.high_level = high_level
@@ -114,16 +119,30 @@ def conv_norm_relu(
     norm: str,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Convolution that keeps the size (no bias), normalisation, ReLU."""
+    """Convolution that keeps the size, normalisation (or else a bias), ReLU."""
     convolution = conv(
         in_channels,
         out_channels,
         kernel_size,
         padding=dilation * (kernel_size // 2),
         dilation=dilation,
-        bias=False,
+        bias=not norm,
     )
-    return nn.Sequential(convolution, get_norm(norm, out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(convolution, *_norm(norm, out_channels), nn.ReLU(inplace=True))
+
+
+def _norm(name: str, channels: int) -> list[nn.Module]:
+    if name in ("BN", "SyncBN"):
+        return [nn.BatchNorm2d(channels)]
+    if name == "GN":
+        # Of one channel a group, nothing would be left of the image's mean.
+        groups = [n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0 and channels > n]
+        if not groups:
+            raise ValueError(f"norm 'GN' of {channels} channel, expected a width of 2 or more")
+        return [nn.GroupNorm(groups[-1], channels)]
+    if name == "":
+        return []
+    raise ValueError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
 
 
 def _initialize(module: nn.Module) -> None:

@@ -10,12 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...data import ImageFileError
+from ...data import ImageFileError, read_image
 from ...evaluation import ImageScore
 from ...evaluation.markdown import percent
 from ..figures import BLUE, ORANGE, panel
 from ..html import Markup, encode, gallery, picture
-from ..images import read_image
 from ..sem_seg import Image
 from .results_folder import Picture
 

@@ -34,7 +34,7 @@ OWN_STATISTICS = {"styles.mining.miner.pin.steps"}
 CHANGES = {
     "class_agnostic_bank": {SOURCE},
     "class_name_only": {f"{PROMPTS}.template"},
-    "driving_prompts": {f"{PROMPTS}.style_prompts.pack"},
+    "driving_prompts": {f"{PROMPTS}.style_prompts"},
     "freeze_less": {TRAINABLE},
     "freeze_more": {TRAINABLE},
     "freeze_nothing": {TRAINABLE},

@@ -11,7 +11,7 @@ from .source_only import dataloader, evaluation, lr_scheduler, model, optimizer,
 styles.grid.rows = styles.grid.cols = 1
 styles.mining.miner.prompts.style_prompts = ["driving at night"]
 styles.mining.miner.prompts.template = "{style}"
-styles.mining.miner.prompts.ignore_prompt = "${.style_prompts[0]}"
+styles.mining.miner.prompts.ignore_prompt = None
 # The loss is a mean over the styles mined at once. One image at a time with these two is what 16
 # at a time with rate 1 and decay 1e-4 are.
 styles.mining.batches.batch_size = 1

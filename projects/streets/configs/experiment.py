@@ -23,8 +23,6 @@ _weights = Path(__file__).parents[1] / "weights/small_clip.safetensors"
 
 model.backbone.tower.name = str(_clip)
 model.backbone.tower.weights = str(_weights)
-# As in the paper, the last block and the head train.
-model.backbone.trainable = [f"layer4.{_tower['layers'][3] - 1}"]
 model.sem_seg_head.input_shape.res2.channels = 4 * _tower["width"]
 model.sem_seg_head.input_shape.res5.channels = 32 * _tower["width"]
 model.sem_seg_head.low_level_channels = 16
@@ -42,7 +40,7 @@ for _domain in DATASETS:
     dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
 
 styles.mining.num_workers = 1
-styles.mining.miner.prompts.style_prompts.pack = "driving_conditions"
+styles.mining.miner.prompts.style_prompts = "driving_conditions"
 
 # How many of the last checkpoints have their weights averaged before they are scored; 1 scores the
 # last as it is. The experiment does it, `tools/train_net.py` does not.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import MAPILLARY_A
-from streets.classes import IGNORE, LABEL_ID, label_id_palette, to_train_ids
+from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
+from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, MAPILLARY_A
+from streets.classes import IGNORE, LABEL_ID, to_train_ids
 
 _IDS = np.arange(max(LABEL_ID.values()) + 1, dtype=np.uint8)
 _URBANSYN_UNLABELED = 19
@@ -48,10 +48,9 @@ class LabelFile:
 
 def mapillary_classes() -> list[dict[str, object]]:
     """The class list of Mapillary Vistas v1.2 as its `config.json` holds it, by id."""
-    palette = np.reshape(_mapillary_palette(), (-1, 3)).tolist()
     evaluated = set(_mapillary_ids())
     return [
-        {"name": name, "color": palette[raw], "evaluate": raw in evaluated}
+        {"name": name, "color": list(MAPILLARY_A.colors[raw]), "evaluate": raw in evaluated}
         for raw, name in sorted(MAPILLARY_A.raw_names.items())
     ]
 
@@ -72,17 +71,13 @@ def _mapillary_ids() -> tuple[int, ...]:
     return tuple(ids.tolist())
 
 
-def _mapillary_palette() -> tuple[int, ...]:
-    """The class colours at Mapillary's ids."""
-    colors = np.zeros((256, 3), np.uint8)
-    for raw, train in MAPILLARY_A.raw_to_train.items():
-        if train != IGNORE:
-            colors[raw] = CITYSCAPES_19.colors[train]
-    return tuple(colors.ravel().tolist())
+def _palette(encoding: LabelEncoding) -> tuple[int, ...]:
+    """Colours of all 256 ids, black where the data set has none."""
+    return tuple(np.maximum(encoding.color_table, 0).ravel().tolist())
 
 
 _train_ids = to_train_ids(_IDS)
-PALETTE_LABEL_IDS = LabelFile(tuple(_IDS.tolist()), tuple(label_id_palette()))
+PALETTE_LABEL_IDS = LabelFile(tuple(_IDS.tolist()), _palette(GTA5_LABEL_IDS))
 # Licence plates are -1 in Cityscapes, which is 255 in eight bits.
 _plates = np.isin(_IDS, LABEL_ID["license plate"])
 LABEL_IDS = LabelFile(tuple(np.where(_plates, IGNORE, _IDS).tolist()))
@@ -90,4 +85,4 @@ TRAIN_IDS = LabelFile(tuple(_train_ids.tolist()))
 URBANSYN_IDS = LabelFile(
     tuple(np.where(_train_ids == IGNORE, _URBANSYN_UNLABELED, _train_ids).tolist())
 )
-MAPILLARY_IDS = LabelFile(_mapillary_ids(), _mapillary_palette())
+MAPILLARY_IDS = LabelFile(_mapillary_ids(), _palette(MAPILLARY_A))

@@ -1,6 +1,7 @@
 """Hooks that most trainings use."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,14 @@ from torch.optim.lr_scheduler import LRScheduler as _LRScheduler
 
 from .train_loop import HookBase
 
-__all__ = ["EvalHook", "IterationTimer", "LRScheduler", "PeriodicCheckpointer", "PeriodicWriter"]
+__all__ = [
+    "BestCheckpointer",
+    "EvalHook",
+    "IterationTimer",
+    "LRScheduler",
+    "PeriodicCheckpointer",
+    "PeriodicWriter",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +40,50 @@ class PeriodicCheckpointer(_PeriodicCheckpointer, HookBase):
 
     def after_step(self) -> None:
         self.step(self.trainer.iter)
+
+
+class BestCheckpointer(HookBase):
+    """Saves a checkpoint when a metric is better than ever; stands after the hook that gives it.
+
+    A metric that is not finite is never better.
+    """
+
+    def __init__(
+        self,
+        eval_period: int,
+        checkpointer: Any,
+        val_metric: str,
+        mode: str = "max",
+        file_prefix: str = "model_best",
+    ) -> None:
+        assert mode in ("max", "min"), f"mode {mode!r} is neither 'max' nor 'min'"
+        self._period = eval_period
+        self._checkpointer = checkpointer
+        self._metric = val_metric
+        self._sign = 1 if mode == "max" else -1
+        self._file_prefix = file_prefix
+        self.best_metric: float | None = None
+        self.best_iter: int | None = None
+
+    def after_step(self) -> None:
+        done = self.trainer.iter + 1
+        if self._period > 0 and done % self._period == 0 and done != self.trainer.max_iter:
+            self._check()
+
+    def after_train(self) -> None:
+        if self.trainer.iter + 1 >= self.trainer.max_iter:
+            self._check()
+
+    def _check(self) -> None:
+        value, iteration = self.trainer.storage.latest().get(self._metric, (None, None))
+        if value is None:
+            logger.warning(f"No checkpoint is chosen by {self._metric}, which nothing has reported")
+            return
+        best = self.best_metric
+        if math.isfinite(value) and (best is None or self._sign * (value - best) > 0):
+            self._checkpointer.save(self._file_prefix, iteration=iteration)
+            self.best_metric, self.best_iter = value, iteration
+            logger.info(f"Best {self._metric} so far: {value:.5f} after iteration {iteration}")
 
 
 class IterationTimer(HookBase):

@@ -10,6 +10,6 @@ from ..gta5_rn50 import (
     train,
 )
 
-styles.mining.miner.prompts.style_prompts.pack = "driving_conditions"
+styles.mining.miner.prompts.style_prompts = "driving_conditions"
 evaluation.published = None
 train.output_dir = "output/famix/driving_prompts"

@@ -47,7 +47,7 @@ _NO_RESTYLING = ("styles.bank=null", "styles.augmentation=null")
 _NO_MIXING = _replaced(f"{_MIXER}.weights", f"{{_target_:{_STYLES}.ConstantWeights,value:0}}")
 # Mined patches keep the statistics that they have.
 _SOURCE_STYLES = ("styles.mining.miner.pin.steps=0",)
-_ART_STYLES = ("styles.mining.miner.prompts.style_prompts.pack=art_styles",)
+_ART_STYLES = ("styles.mining.miner.prompts.style_prompts=art_styles",)
 _RANDOM_CHARACTERS = _replaced(
     "styles.mining.miner.prompts.style_prompts",
     f"{{_target_:{_STYLES}.random_character_prompts,count:20,length:8,seed:${{styles.seed}}}}",

@@ -67,7 +67,7 @@ def test_the_eight_are_all_combinations_of_three_parts(experiment: Experiment) -
     assert len({(cell.freeze, cell.augment, cell.mix) for cell in eight}) == len(eight) == 8
     for cell in eight:
         cfg = experiment.cell_config(cell, 1)
-        assert cfg.model.backbone.trainable == (["layer4.1"] if cell.freeze else _LAYERS)
+        assert cfg.model.backbone.trainable == (["layer4.-1"] if cell.freeze else _LAYERS)
         assert (cfg.styles.augmentation is None) == (cell.augment == "none" and not cell.mix)
         if cfg.styles.augmentation is not None:
             weights = instantiate(cfg.styles.augmentation.mixer.weights)
@@ -116,9 +116,7 @@ def test_smaller_batches_are_mined_for_more_styles_and_nothing_else(experiment: 
 
 def test_styles_are_driving_conditions_and_in_one_cell_art(experiment: Experiment) -> None:
     prompts = {
-        name: instantiate(
-            experiment.cell_config(CELLS[name], 1).styles.mining.miner.prompts.style_prompts
-        )
+        name: instantiate(experiment.cell_config(CELLS[name], 1).styles.mining.miner.prompts).styles
         for name in ("full", "no_mixing", "art_styles")
     }
     assert "foggy" in prompts["full"]

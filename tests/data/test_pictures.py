@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.data import ImageFileError
-from langdg_d2.visualization import read_image, to_rgb
+from langdg_d2.data import ImageFileError, read_image, to_rgb
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -143,7 +142,7 @@ def test_truncated_files_are_named(tmp_path: Path, kept: int) -> None:
 def test_what_is_no_image_is_named_and_nothing_in_it_is_run(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(ImageFileError, match=r"a\.png' is no image that can be read; expected"):
+    with pytest.raises(ImageFileError, match=r"a\.png' is not an image that can be read; expected"):
         read_image(path)
 
 
@@ -168,9 +167,9 @@ def test_rgb_arrays_are_taken_as_they_are_and_others_converted() -> None:
     [
         (np.zeros((4, 5, 3), np.float32), "type float32, expected uint8 or uint16; scale it"),
         (np.zeros((4, 5, 5), np.uint8), "with 5 channels, expected 1 to 4"),
-        (np.zeros((2, 4, 5, 3), np.uint8), r"\(2, 4, 5, 3\) is no image"),
-        (np.zeros((0, 5, 3), np.uint8), r"\(0, 5, 3\) is no image"),
-        ([[1, 2]], "list is no image"),
+        (np.zeros((2, 4, 5, 3), np.uint8), r"\(2, 4, 5, 3\) is not an image"),
+        (np.zeros((0, 5, 3), np.uint8), r"\(0, 5, 3\) is not an image"),
+        ([[1, 2]], "list is not an image"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(array: Any, says: str) -> None:

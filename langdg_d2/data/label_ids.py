@@ -1,0 +1,71 @@
+"""What the ids in label files say of the files: that they fit, or what they hold instead."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from ..structures import CITYSCAPES_19, LabelEncoding
+from ..structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+
+_CLASS_IDS = {k: k for k in range(len(CITYSCAPES_19))}
+_LARGE = 0.5  # share of pixels without a class; train ids read as raw ids leave about as many
+_MOST_IDS = 8  # in a message
+
+
+class IdKind(Enum):
+    """What a label holds, read with the encoding of its data set; the values are for messages."""
+
+    FITTING = "ids of the data set"
+    NO_CLASS = "no pixel of a class"
+    UNKNOWN = "ids that its encoding does not have"
+    TRAIN_IDS = "train ids where raw ids belong"
+    PERHAPS_TRAIN_IDS = "what may be train ids where raw ids belong"
+    RAW_IDS = "Cityscapes' raw ids where train ids belong"
+
+
+def count_pixels(
+    raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding
+) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Raw ids that occur in a label (H, W), and the pixels of each train id.
+
+    Returns:
+        The ids, and counts (K + 1,): pixels of the classes, then of what is ignored or unknown.
+    """
+    by_raw_id = np.bincount(raw.ravel())
+    present: list[int] = np.flatnonzero(by_raw_id).tolist()
+    pixels = np.zeros(len(CITYSCAPES_19) + 1, dtype=np.int64)
+    for raw_id in present:
+        train_id = encoding.raw_to_train.get(raw_id, CITYSCAPES_19.ignore_label)
+        pixels[min(train_id, len(CITYSCAPES_19))] += by_raw_id[raw_id]
+    return present, pixels
+
+
+def kind_of_ids(
+    present: Sequence[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding
+) -> IdKind:
+    """What a label holds, from `count_pixels`."""
+    holds_train_ids = encoding.raw_to_train.items() >= _CLASS_IDS.items()
+    if not set(present) <= set(encoding.raw_to_train):
+        if _only(present, CITYSCAPES_LABEL_IDS.raw_to_train) and holds_train_ids:
+            return IdKind.RAW_IDS
+        if _only(present, TRAIN_IDS.raw_to_train) and not holds_train_ids:
+            return IdKind.TRAIN_IDS
+        return IdKind.UNKNOWN
+    if pixels[-1] == pixels.sum():
+        return IdKind.NO_CLASS
+    ignored = pixels[-1] / pixels.sum()
+    if not holds_train_ids and _only(present, TRAIN_IDS.raw_to_train) and ignored >= _LARGE:
+        return IdKind.PERHAPS_TRAIN_IDS
+    return IdKind.FITTING
+
+
+def ids_text(ids: Sequence[int]) -> str:
+    """Ids for a message, shortened."""
+    shown = ", ".join(str(k) for k in ids[:_MOST_IDS])
+    return f"{shown}, ... ({len(ids)} ids)" if len(ids) > _MOST_IDS else shown
+
+
+def _only(present: Sequence[int], known: Mapping[int, int]) -> bool:
+    return set(present) <= set(known)

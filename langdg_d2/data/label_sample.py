@@ -1,0 +1,104 @@
+"""A look at some labels of a set before hours are spent on it: do they hold what they should?"""
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..structures import ENCODINGS, LabelEncoding
+from .datasets.pairing import DatasetError
+from .image_io import ImageFileError, open_image, orientation
+from .label_ids import IdKind, count_pixels, ids_text, kind_of_ids
+from .label_io import read_raw_ids
+
+Record = Mapping[str, Any]
+
+_FEW = 3  # labels that are read where nothing is strange about them
+_MANY = 16  # labels that are read otherwise
+_MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
+_SUSPICIOUS = (IdKind.NO_CLASS, IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)
+
+_logger = logging.getLogger(__name__)
+
+
+def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
+    """Refuse labels without a class, and train ids under the name of raw ids, from a sample.
+
+    Images whose EXIF data ask to be turned are named in the log, as labels lie as stored. What
+    cannot be read is left to the run. Takes a fraction of a second.
+
+    Args:
+        dataset: dataset dicts; those without `sem_seg_file_name` and an encoding of
+            `structures.ENCODINGS` are not looked at.
+        required: whether images without labels are refused.
+
+    Raises:
+        DatasetError: names a file, what it holds, and what to do.
+    """
+    if required and dataset and all(_is_unlabeled(record) for record in dataset):
+        raise DatasetError(
+            f"the images, such as '{dataset[0]['file_name']}', have no labels: the split is for "
+            "predictions, so train on another one"
+        )
+    by_encoding: dict[str, list[Record]] = {}
+    for record in dataset:
+        if "sem_seg_file_name" in record and record.get("label_encoding") in ENCODINGS:
+            by_encoding.setdefault(record["label_encoding"], []).append(record)
+    for name, records in by_encoding.items():
+        _check(records, ENCODINGS[name])
+        _log_turned(records)
+
+
+def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
+    strange: dict[str, tuple[IdKind, list[int]]] = {}
+    read = 0
+    for record in _sample(records, _MOST):
+        empty = [label for label, (kind, _) in strange.items() if kind is IdKind.NO_CLASS]
+        if (read >= _FEW and not strange) or (read >= _MANY and len(empty) < read):
+            break
+        label = record["sem_seg_file_name"]
+        try:
+            present, pixels = count_pixels(read_raw_ids(label, encoding), encoding)
+        except ImageFileError:
+            continue
+        read += 1
+        kind = kind_of_ids(present, pixels, encoding)
+        if kind in _SUSPICIOUS:
+            strange[label] = kind, present
+    empty = [label for label, (kind, _) in strange.items() if kind is IdKind.NO_CLASS]
+    train_ids = [label for label in strange if label not in empty]
+    for labels, least in ((empty, read), (train_ids, read / 2)):
+        if labels and len(labels) >= least:
+            kind, present = strange[labels[0]]
+            raise DatasetError(
+                f"{len(labels)} of {read} labels looked at hold {kind.value}, such as "
+                f"'{labels[0]}' with the ids {ids_text(present)}, to be read as {encoding.name}: "
+                "use the label files as released, which need no conversion"
+            )
+
+
+def _log_turned(records: Sequence[Record]) -> None:
+    turned = [record["file_name"] for record in _sample(records, _MOST) if _is_turned(record)]
+    if turned:
+        _logger.warning(
+            "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
+            "read as stored, as their labels have to lie; check_dataset.py names all of them",
+            *(len(turned), min(_MOST, len(records)), turned[0]),
+        )
+
+
+def _is_turned(record: Record) -> bool:
+    try:
+        with open_image(record["file_name"]) as image:
+            return orientation(image) != 1
+    except Exception:  # of any kind on broken files, which the run names
+        return False
+
+
+def _sample(records: Sequence[Record], count: int) -> list[Record]:
+    """Random records, the same ones for every process."""
+    return random.Random(0).sample(records, min(count, len(records)))
+
+
+def _is_unlabeled(record: Record) -> bool:
+    return {"file_name", "image_id"} <= record.keys() and "sem_seg_file_name" not in record

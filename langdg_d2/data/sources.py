@@ -1,0 +1,134 @@
+"""Source sets that are trained on together: their images, mappers of their own, and shares."""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from detectron2.data import get_detection_dataset_dicts
+
+from ..structures.randomness import derived_seed
+
+Example = dict[str, Any]
+
+_BLOCK = 256  # positions or more, over which shares are exact but for rounding
+_LEAST = 1e-4  # share, or blocks would become long
+
+
+def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
+    """Dataset dicts of a registered set, or of several one after the other.
+
+    Args:
+        names: one name or several.
+
+    Returns:
+        Copies, in which `source` is the name of the set.
+
+    Raises:
+        ValueError: if there is no name, or one is there twice.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if not names or len({*names}) < len(names):
+        raise ValueError(
+            f"dataloader.train.dataset.names are {names}, expected one or more, each once"
+        )
+    return [
+        record | {"source": name}
+        for name in names
+        for record in get_detection_dataset_dicts(name, filter_empty=False)
+    ]
+
+
+class SourceMapper:
+    """Maps every dataset dict as its source wants it, such as with crops that its images hold.
+
+    Args:
+        mappers: as keywords, which are names of sources.
+    """
+
+    def __init__(self, **mappers: Callable[[Example], Example]) -> None:
+        self._mappers = mappers
+
+    def __call__(self, dataset_dict: Example) -> Example:
+        """Map a dataset dict of `source_dataset`.
+
+        Raises:
+            ValueError: if its source has no mapper.
+        """
+        source = dataset_dict["source"]
+        if source not in self._mappers:
+            raise ValueError(
+                f"source '{source}' has no mapper, expected one of {list(self._mappers)}: give it "
+                "crops of its own in the config"
+            )
+        return self._mappers[source](dataset_dict)
+
+
+class SourceTurns:
+    """Which source is seen at a position of an endless stream, and for the how-manyth time.
+
+    It depends on the seed, the weights and the position alone. In a block of positions every
+    source has its share, rounded up or down, in random order.
+
+    Args:
+        weights: shares of the sources, in proportion.
+        sources: those there are.
+        seed: of the orders.
+
+    Raises:
+        ValueError: for weights of other sources than these, or that are not positive or too small.
+    """
+
+    def __init__(
+        self, *, weights: Mapping[str, float], sources: Collection[str], seed: int
+    ) -> None:
+        if not isinstance(weights, Mapping) or {*weights} != {*sources}:
+            example = ",".join(f"{name}:1" for name in sorted(sources))
+            raise ValueError(
+                f"dataloader.train.source_weights are {weights}, expected a number for each "
+                f"source, such as {{{example}}}"
+            )
+        numbers = [w for w in weights.values() if isinstance(w, (int, float)) and 0 < w < math.inf]
+        if len(numbers) < len(weights) or min(numbers) < _LEAST * sum(numbers):
+            raise ValueError(
+                f"dataloader.train.source_weights are {weights}, expected positive numbers, each "
+                f"at least {_LEAST} of their sum"
+            )
+        self._names = sorted(weights)
+        shares = [Fraction(weights[name]) for name in self._names]
+        # Of the first 0, 1, 2, ... sources together.
+        self._ends = [Fraction(0), *(end / sum(shares) for end in accumulate(shares))]
+        # Rounding leaves every source a place in every block.
+        self._size = max(_BLOCK, math.ceil(2 * sum(shares) / min(shares)))
+        self._seed = seed
+        self._block: tuple[int, list[tuple[str, int]]] | None = None  # the latest
+
+    def __getitem__(self, position: int) -> tuple[str, int]:
+        """Name of a source, and how many of its images lie before this one."""
+        block, place = divmod(position, self._size)
+        if self._block is None or self._block[0] != block:
+            self._block = block, self._turns(block)
+        return self._block[1][place]
+
+    def _turns(self, block: int) -> list[tuple[str, int]]:
+        before, after = self._counts(block), self._counts(block + 1)
+        turns = [
+            name
+            for name, first, end in zip(self._names, before, after, strict=True)
+            for _ in range(first, end)
+        ]
+        generator = torch.Generator().manual_seed(derived_seed(self._seed, block, purpose="turns"))
+        seen = dict(zip(self._names, before, strict=True))
+        ordered = []
+        for place in torch.randperm(self._size, generator=generator).tolist():
+            name = turns[place]
+            ordered.append((name, seen[name]))
+            seen[name] += 1
+        return ordered
+
+    def _counts(self, block: int) -> list[int]:
+        """How many images of each source lie before a block."""
+        ends = [math.floor(end * block * self._size) for end in self._ends]
+        return [end - begin for begin, end in pairwise(ends)]

@@ -1,0 +1,115 @@
+"""Whether a run can go on with an earlier one's checkpoint, and what is new in its settings."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+# They decide about nothing that is trained; the end of a key means all keys below it.
+_FREE = (
+    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer."),
+    *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
+    *("dataloader.test.", "dataloader.evaluators.", "evaluation.", "styles.mining."),
+    "model.backbone.tower.weights",
+)
+# The state of a checkpoint has no meaning with other values.
+_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset.")
+_BATCH = "dataloader.train.total_batch_size"
+_PARTS = "train.accumulate"
+
+
+class RunSettings:
+    """The settings of a run as a part of its checkpoints, for the runs that go on with them.
+
+    Args:
+        settings: the config as nested plain data, as the command was given it.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = dict(_leaves(settings))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._settings
+
+    def load_state_dict(self, _: dict[str, Any]) -> None:
+        """Nothing: a run has the settings it was given."""
+
+    def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """See that a run with these settings can go on with a checkpoint, and log what is new.
+
+        Args:
+            path: of the checkpoint, for messages.
+            checkpoint: its content.
+
+        Raises:
+            ValueError: if it holds weights alone, has more iterations behind it than the run is to
+                have, or settings have changed with which its state has no meaning, or which
+                nothing is left to be trained with.
+        """
+        if "trainer" not in checkpoint:
+            raise ValueError(
+                f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
+                "as train.init_checkpoint, and leave out --resume"
+            )
+        changes = self._changes(checkpoint["settings"]) if "settings" in checkpoint else {}
+        new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
+        for key, (old, new) in changes.items():
+            if _is_one_of(key, _FIXED):
+                raise ValueError(
+                    f"--resume: {key} was {old!r} and is {new!r}, with which the state of '{path}' "
+                    f"has no meaning: leave it as it was, or {new_run}"
+                )
+        if (old := _images(checkpoint.get("settings", {}))) and old != _images(self._settings):
+            raise ValueError(
+                f"--resume: an iteration took {old} images ({_BATCH} times {_PARTS}) and would "
+                f"take {_images(self._settings)}, but iterations tell which images were seen: keep "
+                f"their product, or {new_run}"
+            )
+        done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
+        listed = ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
+        if done > wanted or (done == wanted and changes):
+            unused = f"; without an iteration these would be recorded but not used: {listed}"
+            raise ValueError(
+                f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
+                f"{wanted}{unused if changes else ''}. Raise train.max_iter, or evaluate with "
+                "--eval-only"
+            )
+        if done == wanted:
+            logger.info("All %d iterations are done: nothing is left to train", wanted)
+        if changes:
+            logger.info("Changed against the earlier run: %s", listed)
+
+    def _changes(self, earlier: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Old and new values by key, of what counts; None for one that is not there."""
+        pairs = {k: (earlier.get(k), self._settings.get(k)) for k in {**earlier, **self._settings}}
+        counting = {k: pair for k, pair in pairs.items() if not _is_one_of(k, _FREE)}
+        return {k: pair for k, pair in counting.items() if not _same(k, *pair)}
+
+
+def _same(key: str, one: Any, other: Any) -> bool:
+    if not (key.endswith("_target_") and isinstance(one, str) and isinstance(other, str)):
+        return bool(one == other)
+    # A config in YAML has a class by the shortest path that leads to it.
+    (short, name), (long, its_name) = (
+        path.rsplit(".", 1) for path in sorted((one, other), key=len)
+    )
+    return name == its_name and f"{long}.".startswith(f"{short}.")
+
+
+def _images(settings: Mapping[str, Any]) -> int | None:
+    """That an iteration takes."""
+    return settings[_BATCH] * settings[_PARTS] if {_BATCH, _PARTS} <= settings.keys() else None
+
+
+def _is_one_of(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(name.rstrip(".") + ".") for name in names)
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; positions in lists are keys too, empty containers values."""
+    if not isinstance(node, dict | list) or not node:
+        yield key, node
+        return
+    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(child, f"{key}.{name}" if key else str(name))

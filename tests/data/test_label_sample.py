@@ -1,0 +1,142 @@
+"""A look at some labels refuses sets that cannot be right, and lets the others pass."""
+
+import logging
+import time
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog
+from PIL import Image
+
+from langdg_d2.data import (
+    DatasetError,
+    ImageFileError,
+    SeededBatches,
+    TestMapper,
+    evaluation_loader,
+    training_loader,
+)
+from langdg_d2.data.label_io import read_train_ids
+from langdg_d2.data.label_sample import check_labels
+from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+
+STREET = np.uint8([7, 8, 11, 21, 23, 26])
+TUNNEL = np.uint8([0, 4, 7, 16])
+AS_TRAIN_IDS = np.uint8([0, 1, 2, 8, 10, 13])
+
+
+@pytest.fixture
+def labels_of(tmp_path):
+    """Function that writes labels of the given ids, and gives their dataset dicts."""
+
+    def write(*kinds, encoding=CITYSCAPES_LABEL_IDS):
+        records = []
+        for k, ids in enumerate(kinds):
+            image, label = tmp_path / f"{k:03d}.png", tmp_path / f"{k:03d}_labels.png"
+            Image.new("RGB", (12, 8), (k % 256, 9, 9)).save(image)
+            Image.fromarray(np.resize(np.uint8(ids), (8, 12))).save(label)
+            record = {"file_name": str(image), "image_id": f"{k}"}
+            record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
+            records.append(record)
+        return records
+
+    return write
+
+
+LOADERS = {
+    "training": lambda records: training_loader(
+        dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0
+    ),
+    "mining": lambda records: SeededBatches(
+        dataset=records, mapper=TestMapper(), batch_size=1, seed=0
+    ),
+    "evaluation": lambda records: evaluation_loader(dataset=records, mapper=TestMapper()),
+}
+
+
+@pytest.mark.parametrize("build", LOADERS.values(), ids=LOADERS)
+def test_sets_without_a_labelled_pixel_are_refused(labels_of, build):
+    records = labels_of(*30 * [[0]])
+    with pytest.raises(DatasetError, match=r"30 of 30 labels .* no pixel of a class.*_labels.png'"):
+        build(records)
+    build(labels_of(*29 * [[0]], STREET))
+
+
+@pytest.mark.parametrize("build", LOADERS.values(), ids=LOADERS)
+def test_train_ids_under_the_name_of_raw_ids_are_refused(labels_of, build):
+    records = labels_of(*30 * [AS_TRAIN_IDS])
+    with pytest.raises(DatasetError, match="16 of 16 labels .*train ids where raw ids belong"):
+        build(records)
+    build(labels_of(*4 * [TUNNEL], *26 * [STREET]))
+
+
+def test_half_of_the_sample_is_enough(labels_of):
+    mixed, fewer = (
+        [AS_TRAIN_IDS if k % step == 0 else STREET for k in range(16)] for step in (2, 3)
+    )
+    with pytest.raises(DatasetError, match="train ids where raw ids belong"):
+        check_labels(labels_of(*mixed), required=True)
+    check_labels(labels_of(*fewer), required=True)
+
+
+def test_raw_ids_where_train_ids_belong_say_so(labels_of):
+    (record,) = labels_of(STREET, encoding=TRAIN_IDS)
+    check_labels([record], required=True)  # the run's own error is as early
+    with pytest.raises(ImageFileError, match="Cityscapes' raw ids where train ids belong"):
+        read_train_ids(record["sem_seg_file_name"], TRAIN_IDS)
+
+
+def test_sources_are_looked_at_apart(labels_of):
+    records = labels_of(*40 * [STREET], *10 * [[255]])
+    for record in records[40:]:
+        record["label_encoding"] = TRAIN_IDS.name
+    with pytest.raises(DatasetError, match="10 of 10 labels .* as train ids"):
+        check_labels(records, required=True)
+
+
+def test_files_that_cannot_be_read_are_left_to_the_run(labels_of, tmp_path):
+    records = labels_of(*5 * [STREET])
+    for record in records[:4]:
+        (tmp_path / record["sem_seg_file_name"]).write_bytes(b"")
+    (tmp_path / records[4]["file_name"]).unlink()
+    check_labels(records, required=True)
+
+
+def test_few_files_of_a_good_set_are_read(labels_of, monkeypatch):
+    from langdg_d2.data import label_sample
+
+    read = []
+    original = label_sample.read_raw_ids
+    monkeypatch.setattr(
+        label_sample, "read_raw_ids", lambda *args: read.append(args) or original(*args)
+    )
+    records = labels_of(*50 * [STREET])
+    started = time.perf_counter()
+    check_labels(records, required=True)
+    assert len(read) == 3
+    assert time.perf_counter() - started < 1
+
+
+def test_images_that_exif_data_turn_are_named_once(labels_of, caplog):
+    records = labels_of(*10 * [STREET])
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for record in records[2:5]:
+        Image.new("RGB", (12, 8)).save(record["file_name"], exif=exif)
+    with caplog.at_level(logging.WARNING):
+        check_labels(records, required=True)
+    (message,) = caplog.messages
+    assert "3 of 10 images looked at have EXIF data that turn them" in message
+    assert any(record["file_name"] in message for record in records[2:5])
+
+
+def test_every_data_set_of_the_tests_passes(datasets, monkeypatch, caplog):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    for name in ("gta5", "synthia", "cityscapes", "acdc", "bdd100k", "mapillary"):
+        check_labels(DatasetCatalog.get(f"{name}_sem_seg_train"), required=True)
+    assert caplog.messages == []
+
+
+def test_dicts_of_other_kinds_are_not_looked_at():
+    check_labels([{"id": 3}, {"file_name": "a.png"}], required=True)
+    check_labels([{"sem_seg_file_name": "a.png", "label_encoding": "own"}], required=True)

@@ -1,0 +1,33 @@
+"""Several source sets as one: their dataset dicts, and a mapper for each."""
+
+import pytest
+
+from langdg_d2.data import SourceMapper, source_dataset
+
+GTA5, SYNTHIA = "gta5_sem_seg_train", "synthia_sem_seg_train"
+
+
+def test_dataset_dicts_of_several_sources_name_their_own(datasets, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    both = source_dataset(names=[SYNTHIA, GTA5])
+    assert [record["source"] for record in both] == [SYNTHIA] * 4 + [GTA5] * 4
+    assert both[4:] == source_dataset(names=GTA5)
+    assert all(record["source"].split("_")[0] in record["file_name"] for record in both)
+
+
+@pytest.mark.parametrize("names", [[], [GTA5, GTA5]])
+def test_no_source_and_the_same_twice_are_refused(names):
+    with pytest.raises(ValueError, match=r"dataset\.names are .*, expected one or more, each once"):
+        source_dataset(names=names)
+
+
+def test_unknown_source_is_named():
+    with pytest.raises(KeyError, match="gta6"):
+        source_dataset(names=["gta6"])
+
+
+def test_each_source_has_a_mapper_of_its_own():
+    mapper = SourceMapper(a=lambda record: record | {"x": 1}, b=lambda record: record | {"x": 2})
+    assert [mapper({"source": name})["x"] for name in "ab"] == [1, 2]
+    with pytest.raises(ValueError, match=r"source 'c' has no mapper, expected one of \['a', 'b'\]"):
+        mapper({"source": "c"})

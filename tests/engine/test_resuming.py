@@ -1,0 +1,182 @@
+"""What a run may go on with, and what it takes over from the earlier one."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from langdg_d2.engine import RunSettings, SegmentationTrainer
+from langdg_d2.engine.hooks import LRScheduler
+from langdg_d2.engine.optimization import resumed_state
+
+SETTINGS = {
+    "train": {"max_iter": 10, "accumulate": 1, "seed": 1, "output_dir": "a"},
+    "optimizer": {"_target_": "torch.optim.sgd.SGD", "lr": 0.1},
+    "model": {"backbone": {"trainable": ["layer4.2"]}},
+    "dataloader": {"train": {"total_batch_size": 8, "dataset": {"names": "gta5"}}},
+    "evaluation": {"domains": ["a"]},
+}
+
+
+def changed(key, value):
+    settings = {name: dict(part) for name, part in SETTINGS.items()}
+    *parents, last = key.split(".")
+    node = settings
+    for name in parents:
+        node[name] = dict(node[name])
+        node = node[name]
+    node[last] = value
+    return settings
+
+
+def go_on(settings, *, iteration=4, earlier=SETTINGS):
+    checkpoint = {
+        "trainer": {"iteration": iteration},
+        "settings": RunSettings(earlier).state_dict(),
+    }
+    RunSettings(settings).require_continuation("a/model.pth", checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("optimizer.lr", 0.001, "optimizer.lr 0.1 -> 0.001"),
+        ("train.max_iter", 20, "train.max_iter 10 -> 20"),
+        ("train.seed", 2, "train.seed 1 -> 2"),
+        ("train.output_dir", "b", ""),
+        ("evaluation.domains", ["b"], ""),
+        ("optimizer._target_", "torch.optim.SGD", ""),  # as a config in YAML has it
+    ],
+)
+def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
+    caplog.set_level(logging.INFO)
+    go_on(changed(key, value))
+    expected = [f"Changed against the earlier run: {said}"] if said else []
+    assert [record.getMessage() for record in caplog.records] == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "optimizer._target_",
+            "torch.optim.adamw.AdamW",
+            "optimizer._target_ was 'torch.optim.sgd",
+        ),
+        ("model.backbone.trainable", ["layer4"], r"trainable\.0 was 'layer4\.2' and is 'layer4'"),
+        ("dataloader.train.dataset.names", "synthia", "names was 'gta5' and is 'synthia'"),
+        ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
+        ("train.max_iter", 4, "5 iterations behind it, and train.max_iter is 4"),
+    ],
+)
+def test_what_the_state_does_not_fit_is_refused_by_name(key, value, said):
+    with pytest.raises(ValueError, match=f"--resume: .*{said}"):
+        go_on(changed(key, value))
+
+
+def test_smaller_batches_of_the_same_product_are_resumed():
+    settings = changed("dataloader.train.total_batch_size", 4)
+    settings["train"] = settings["train"] | {"accumulate": 2}
+    go_on(settings)
+
+
+def test_nothing_is_recorded_that_no_iteration_used(caplog):
+    caplog.set_level(logging.INFO)
+    go_on(SETTINGS, iteration=9)
+    assert "All 10 iterations are done: nothing is left to train" in caplog.text
+    with pytest.raises(ValueError, match=r"but not used: optimizer.lr 0\.1 -> 0\.2\. Raise train"):
+        go_on(changed("optimizer.lr", 0.2), iteration=9)
+
+
+def test_weights_alone_are_no_run_to_go_on_with():
+    with pytest.raises(ValueError, match=r"'a\.pth' holds weights alone.*train\.init_checkpoint"):
+        RunSettings(SETTINGS).require_continuation("a.pth", {"model": {}})
+
+
+class Model(nn.Module):
+    def __init__(self, frozen=()):
+        super().__init__()
+        self.a, self.b = nn.Linear(1, 1), nn.Linear(1, 1)
+        for name in frozen:
+            getattr(self, name).requires_grad_(False)
+
+    def forward(self, batch):
+        return {"loss": (self.b(self.a(batch)) - 1).square().mean()}
+
+
+def trainer(make=torch.optim.SGD, frozen=(), **settings):
+    torch.manual_seed(0)
+    model = Model(frozen)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    found = SegmentationTrainer(
+        model=model, loader=[torch.ones(1, 1)] * 9, optimizer=make(trained, lr=0.1, **settings)
+    )
+    schedule = torch.optim.lr_scheduler.StepLR(found.optimizer, step_size=2, gamma=0.5)
+    found.register_hooks([LRScheduler(found.optimizer, schedule)])
+    return found
+
+
+def test_momenta_are_resumed_and_all_settings_are_the_runs_own():
+    first = trainer(momentum=0.9)
+    first.train(0, 3)
+    state = first.state_dict()
+    second = trainer(momentum=0.5, weight_decay=0.25, nesterov=True)
+    second.load_state_dict({**state, "iteration": 2})
+    (group,) = second.optimizer.param_groups
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.5, 0.25, True)
+    for number, parameter in enumerate(group["params"]):
+        momentum = second.optimizer.state[parameter]["momentum_buffer"]
+        assert torch.equal(momentum, state["optimizer"]["state"][number]["momentum_buffer"])
+
+
+def test_any_schedule_goes_on_as_an_unbroken_one():
+    unbroken, resumed = trainer(), trainer()
+    unbroken.train(0, 5)
+    resumed.train(3, 5)
+    for each in (unbroken, resumed):
+        assert each.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**2)
+    assert resumed.storage.history("lr").values()[0] == (pytest.approx(0.05), 3)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "missing"),
+    [
+        (
+            {"momentum": 0.9},
+            {"make": torch.optim.AdamW},
+            r"not \['exp_avg', 'exp_avg_sq', 'step'\]",
+        ),
+        ({"make": torch.optim.Adam}, {"make": torch.optim.Adam, "amsgrad": True}, "max_exp_avg_sq"),
+        (
+            {"make": torch.optim.RMSprop},
+            {"make": torch.optim.RMSprop, "centered": True},
+            "grad_avg",
+        ),
+    ],
+)
+def test_an_optimizer_that_needs_other_state_is_refused(earlier, later, missing):
+    first = trainer(**earlier)
+    first.train(0, 1)
+    with pytest.raises(ValueError, match=f"has gathered .*{missing}.* needs with these settings"):
+        trainer(**later).load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize("frozen", [("a",), ("b",)])
+def test_other_trained_layers_are_refused(frozen):
+    first = trainer(frozen=("a",), momentum=0.9)
+    first.train(0, 1)
+    second = trainer(frozen=frozen, momentum=0.9)
+    if frozen == ("a",):
+        second.load_state_dict(first.state_dict())
+    else:  # tensors of the same sizes
+        with pytest.raises(ValueError, match=r"do not train the same: \['a.bias', 'a.weight', 'b"):
+            second.load_state_dict(first.state_dict())
+
+
+def test_other_parameter_groups_are_refused():
+    weights = [nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    two = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:]}], lr=0.1)
+    one = torch.optim.SGD(weights, lr=0.1)
+    with pytest.raises(ValueError, match=r"trained \[1, 2\] tensors .* this one trains \[3\]"):
+        resumed_state(one, two.state_dict())
