@@ -100,30 +100,16 @@ def published_section(
     The last row is the mean over the domains that both have, so that it compares like with like:
     the published one where these are all, else that of the published figures.
     """
-    unseen = unseen_targets(results, source)
-    shared = [d for d in unseen if d in published.figures]
-    rows = {d: (_mean_iou(results[d], published), published.figures[d]) for d in shared}
-    other = {d for d in sets if d in rows}
-    if published.mean is not None and set(published.targets) <= set(unseen):
-        ours = _mean_iou(mean_over(results, published.targets), published)
-        mean = f"mean of {len(published.targets)} targets"
-        rows[mean] = (ours, published.mean)
-        other |= {mean} if any(d in sets for d in published.targets) else set()
-    elif len(shared) > 1:
-        ours = _mean_iou(mean_over(results, shared), published)
-        theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
-        mean = f"mean of these {len(shared)}"
-        rows[mean] = (ours, theirs)
-        other |= {mean} if any(d in sets for d in shared) else set()
+    rows = _compared(results, published, unseen_targets(results, source))
     table = markdown_table(
         {
             "domain": list(rows),
             "protocol": [protocol] * len(rows),
-            "ours": [percent(ours) for ours, _ in rows.values()],
-            "published": [percent(theirs) for _, theirs in rows.values()],
+            "ours": [percent(ours) for ours, _, _ in rows.values()],
+            "published": [percent(theirs) for _, theirs, _ in rows.values()],
             "difference": [
-                _NOT_COMPARABLE if row in other else signed(ours - theirs)
-                for row, (ours, theirs) in rows.items()
+                _NOT_COMPARABLE if sets.keys() & members else signed(ours - theirs)
+                for ours, theirs, members in rows.values()
             ],
         }
     )
@@ -138,14 +124,33 @@ def published_section(
         source=source and plain_markdown(source),
     )
     warnings += [
-        f"{plain_markdown(d)} is not the published set: {sets[d]}." for d in shared if d in sets
+        f"{plain_markdown(d)} is not the published set: {sets[d]}." for d in rows if d in sets
     ]
     if missing := [d for d in published.targets if d not in results]:
         warnings.append(f"Published but not evaluated here: {', '.join(missing)}.")
-    if any(math.isnan(ours) for ours, _ in rows.values()):
+    if any(math.isnan(ours) for ours, _, _ in rows.values()):
         warnings.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     body = table if rows else "None of the published targets was evaluated."
     return "\n\n".join([facts, *warnings, body])
+
+
+def _compared(
+    results: Results, published: PublishedFigures, unseen: Sequence[str]
+) -> dict[str, tuple[float, float, frozenset[str]]]:
+    """Our figure, the published one and the domains they are of, by domain and for their mean."""
+
+    def ours(domains: Sequence[str]) -> float:
+        return _mean_iou(mean_over(results, domains), published)
+
+    shared = [d for d in unseen if d in published.figures]
+    rows = {d: (ours([d]), published.figures[d], frozenset({d})) for d in shared}
+    targets = published.targets
+    if published.mean is not None and set(targets) <= set(unseen):
+        rows[f"mean of {len(targets)} targets"] = ours(targets), published.mean, frozenset(targets)
+    elif len(shared) > 1:
+        theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
+        rows[f"mean of these {len(shared)}"] = ours(shared), theirs, frozenset(shared)
+    return rows
 
 
 def class_cell(names: str) -> str:

@@ -73,6 +73,16 @@ def evaluate_domains(
                 results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
     if comm.is_main_process():
         results = {domain: tasks for domain, tasks in results.items() if tasks}
+    return results | _means(results, source, groups)
+
+
+def _means(
+    results: Mapping[str, Mapping[str, Mapping[str, float]]],
+    source: str | None,
+    groups: Mapping[str, Sequence[str]],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Of the groups that are complete, and of all unseen targets, where there are any."""
+    means = {}
     targets = unseen_targets(results, source)
     for group, members in groups.items():
         if missing := [domain for domain in members if domain not in targets]:
@@ -80,10 +90,10 @@ def evaluate_domains(
                 "No mean of group '%s': %s not evaluated as unseen targets", group, missing
             )
         else:
-            results[group_mean(group)] = mean_over(results, members)
+            means[group_mean(group)] = mean_over(results, members)
     if targets:
-        results[MEAN] = mean_over_targets(results, source=source)
-    return results
+        means[MEAN] = mean_over_targets(results, source=source)
+    return means
 
 
 def _check_names(

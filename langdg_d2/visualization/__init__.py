@@ -9,8 +9,13 @@ from .overlay_writer import OverlayWriter
 from .palettes import PALETTES, Palette, palette_named, palettes_for
 from .panels import VIEWS, draw_panels, draw_view
 from .prediction import Prediction
-from .predictor import PRECISIONS, Predictor, load_predictors, model_names, predict_frames
-from .predictor_options import parse_with_predictors, predictors_of
+from .predictor import PRECISIONS, Predictor, predict_frames
+from .predictor_options import (
+    load_predictors,
+    model_names,
+    parse_with_predictors,
+    predictors_of,
+)
 from .report import write_report, write_report_of_run
 from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
 from .window import Window

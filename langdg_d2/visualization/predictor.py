@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
@@ -232,67 +231,6 @@ def _predict_batch(
         return
     for frame in batch:
         yield from _predict_batch([frame], predictors, problems)
-
-
-def model_names(checkpoints: Sequence[str]) -> list[str]:
-    """Short names that tell checkpoints apart: of their files, else of the folders, else paths.
-
-    Raises:
-        ValueError: if a checkpoint is named twice.
-    """
-    paths = [Path(checkpoint) for checkpoint in checkpoints]
-    if len(set(paths)) < len(paths):
-        raise ValueError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
-    for names in ([path.stem for path in paths], [path.parent.name for path in paths]):
-        if len(set(names)) == len(names) and all(names):
-            return names
-    return list(map(str, paths))
-
-
-def load_predictors(
-    config_files: Sequence[str],
-    checkpoints: Sequence[str],
-    names: Sequence[str] | None = None,
-    **settings: Any,
-) -> dict[str, Predictor]:
-    """Predictors by name, to be compared.
-
-    Args:
-        config_files: LazyConfig file of all, or one for each. They are Python code: use only those
-            you trust.
-        checkpoints: files of weights.
-        names: of the checkpoints; `model_names` of their files if None.
-        settings: further arguments of `Predictor.from_config`.
-
-    Raises:
-        ValueError: if there are not as many different names as checkpoints, or as many configs; if
-            the checkpoints have other classes, which one legend could not name.
-    """
-    if len(config_files) == 1:
-        config_files = [*config_files] * len(checkpoints)
-    names = model_names(checkpoints) if names is None else names
-    if not len(names) == len(set(names)) == len(checkpoints):
-        raise ValueError(
-            f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
-            "no two alike"
-        )
-    predictors = {
-        name: Predictor.from_config(config, checkpoint, **settings)
-        for name, config, checkpoint in zip(names, config_files, checkpoints, strict=True)
-    }
-    (first, one), *others = predictors.items()
-    for name, other in others:
-        if other.classes.names != one.classes.names:
-            raise ValueError(
-                f"'{first}' and '{name}' have other classes, {_listed(one)} and {_listed(other)}: "
-                "show them one at a time"
-            )
-    return predictors
-
-
-def _listed(predictor: Predictor) -> str:
-    first, rest = predictor.classes.names[:3], len(predictor.classes) - 3
-    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:

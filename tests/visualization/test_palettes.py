@@ -73,6 +73,16 @@ def test_safe_colours_are_far_apart_for_everybody_and_farther_than_the_benchmark
     assert safe > LEAST_GAIN[simulation] * default
 
 
+@pytest.mark.parametrize("simulation", SIMULATIONS)
+def test_large_areas_differ_and_show_on_asphalt(simulation: str) -> None:
+    names = ("road", "building", "wall", "vegetation", "sky")
+    colors = np.array(PALETTES["colorblind"].colors)[[CITYSCAPES_19.names.index(n) for n in names]]
+    assert least_distance(colors, simulation) >= 24
+    for grey in (60, 110, 160):
+        overlay = lab(0.6 * colors + 0.4 * grey, simulation)
+        assert np.linalg.norm(overlay - lab([[grey] * 3], simulation), axis=-1).min() >= 10
+
+
 def test_safe_colours_stand_out_from_the_white_of_the_legend() -> None:
     white = lab([[255, 255, 255]])
     assert np.linalg.norm(lab(PALETTES["colorblind"].colors) - white, axis=-1).min() > 10

@@ -43,13 +43,16 @@ UNLABELLED = dict(
     acdc_rain_test="acdc_rain_sem_seg_test",
     acdc_snow_test="acdc_snow_sem_seg_test",
 )
+_NAMES = {**DATASETS, **UNLABELLED}
 
 
-def test_loader(domain: str, dataset_name: str) -> DictConfig:
+def test_loader(domain: str) -> DictConfig:
     """Images as the protocol frames them, one at a time; without labels they stay whole."""
     return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
-            names=dataset_name, protocol="${evaluation.protocol}", domain=domain
+            names=_NAMES[domain],
+            protocol="${evaluation.protocol}",
+            domain=domain,
         ),
         mapper=L(TestMapper)(
             augmentations=L(protocol_augmentations)(
@@ -85,19 +88,19 @@ def overlays(domain: str) -> DictConfig:
     )
 
 
-def predictions(dataset_name: str) -> DictConfig:
+def predictions(domain: str) -> DictConfig:
     """Files of all predictions, where wanted."""
     return L(PredictionWriter)(
         output_dir="${train.output_dir}/predictions",
-        dataset_name=dataset_name,
+        dataset_name=_NAMES.get(domain, domain),
         encoding="${evaluation.predictions}",
         classes="${model.classes}",
     )
 
 
-test = {domain: test_loader(domain, name) for domain, name in (DATASETS | UNLABELLED).items()}
-evaluators = {domain: [overlays(domain), predictions(DATASETS[domain])] for domain in DATASETS}
-evaluators |= {domain: [predictions(UNLABELLED[domain])] for domain in UNLABELLED}
+test = {domain: test_loader(domain) for domain in _NAMES}
+evaluators = {domain: [overlays(domain), predictions(domain)] for domain in DATASETS}
+evaluators |= {domain: [predictions(domain)] for domain in UNLABELLED}
 
 # Any images: those below `evaluation.folder`.
 test["folder"] = L(evaluation_loader)(

@@ -29,6 +29,8 @@ def lead(results: ResultsFolder) -> str:
         return f"{trained}No unseen target was scored."
     mean = tables.get(MEAN, {}).get(TASK, {}).get(MEAN_IOU, math.nan)
     counted = f"{len(targets)} unseen target{'s' * (len(targets) > 1)}"
+    if other := [target for target in targets if target in results.run.sets]:
+        counted += f", {len(other)} of them not the published set{'s' * (len(other) > 1)}"
     return f"{trained}Mean IoU over {counted}: {percent(mean)} % (authors' convention)."
 
 

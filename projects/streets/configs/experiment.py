@@ -35,6 +35,7 @@ dataloader.train.total_batch_size = 4
 dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
+for _domain in DATASETS:
     # Pictures are made of the predictions of all cells together.
     if _domain in DATASETS:
         dataloader.evaluators[_domain] = [scores(_domain), predictions(DATASETS[_domain])]
