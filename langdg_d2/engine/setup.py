@@ -76,8 +76,8 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
         logger.warning(
             "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
             "wrong source, and what was trained on may count as an unseen target; make them agree, "
-            "as evaluation.source=[%s]",
-            *(source, names, ",".join(sorted(trained))),
+            "as evaluation.source=%s",
+            *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
         )
 
 
