@@ -63,7 +63,7 @@ def test_images_that_cannot_be_read_are_noted_and_left_out(tmp_path: Path) -> No
     (source,) = find_sources([str(tmp_path)])
     assert names_of(source) == ["a", "c"]
     (problem,) = source.problems
-    assert f"'{tmp_path / 'b.png'}' is no image that can be read" in problem
+    assert f"'{tmp_path / 'b.png'}' is not an image that can be read" in problem
 
 
 def test_every_video_is_a_source_of_its_own_after_the_images(tmp_path: Path) -> None:
