@@ -29,13 +29,7 @@ class StrictCheckpointer(DetectionCheckpointer):
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
     nothing damaged. What it writes is whole or not there, whatever interrupts it. It keeps the
-    model's classes, where it has some.
-
-    Args:
-        model: to save and load.
-        save_dir: folder of checkpoints.
-        same_classes: refuse checkpoints of classes with other names, where they tell.
-        options: of Detectron2's checkpointer.
+    model's classes, where it has some. `same_classes` refuses files of classes with other names.
 
     Attributes:
         classes: those of the file loaded last; None where it does not tell.

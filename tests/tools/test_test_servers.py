@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
-from detectron2.data import DatasetCatalog
 from detectron2.engine import default_argument_parser
 from PIL import Image
 
+from langdg_d2.data.datasets import DatasetError
 from langdg_d2.engine import apply_overrides
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.visualization import Predictor
@@ -117,6 +117,11 @@ def test_a_folder_of_any_images_gets_files(
     assert np.array_equal(np.asarray(Image.open(file)), expected(test_image))
 
 
+def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
+    with pytest.raises(DatasetError, match="needs evaluation.folder=FOLDER"):
+        evaluate("evaluation.domains=[folder]", "evaluation.predictions=train_ids")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -165,12 +170,3 @@ def test_names_that_are_not_utf8_end_nothing(
         )
     (written,) = (out / "predictions").rglob("*.png")
     assert os.fsencode(written.name) == b"stra\xdfe.png"
-
-
-if "cityscapes_sem_seg_test" not in DatasetCatalog.list():
-
-    def _test_images() -> list[dict]:
-        folder = Path(os.environ["DETECTRON2_DATASETS"], "cityscapes/leftImg8bit/test")
-        return [{"file_name": str(f), "image_id": f.stem} for f in sorted(folder.glob("*/*.png"))]
-
-    DatasetCatalog.register("cityscapes_sem_seg_test", _test_images)

@@ -74,7 +74,7 @@ class Folders:
         return self._listed[folder]
 
 
-def image_folder(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
     """Dataset dicts of all images in a folder and those below it, for predictions without labels.
 
     They are read as a viewer shows them, upright: predictions have that size. `image_id` is the
@@ -84,9 +84,11 @@ def image_folder(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         folder: where images are looked for; links to folders are followed.
 
     Raises:
-        DatasetError: if there is no such folder, no image in it, or two that differ in the suffix
-            alone.
+        DatasetError: if no folder is named, there is no such folder, no image in it, or two that
+            differ in the suffix alone.
     """
+    if folder is None:
+        raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, it is null")
     root = Path(folder).expanduser()
     folders = Folders(dataset="images")
     files = [path for below in folders_below(root) for path in folders.images(below)]
