@@ -23,6 +23,7 @@ from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
 from .told_errors import told_errors
 
+_FIRST_SECONDS = 5  # that the first process of a machine has to end before the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
@@ -128,14 +129,13 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
 def _told_by_one() -> Iterator[None]:
     """Let one process of a machine that torchrun has started tell an error that all have met.
 
-    Torchrun ends the others as soon as one has ended: the lowest that fails is the one that is
-    heard.
+    Torchrun ends the others as soon as one has ended; the first of them has the time to.
     """
     try:
         yield
     except SystemExit as end:
         if isinstance(end.code, str):
-            time.sleep(int(os.environ["LOCAL_RANK"]))
+            time.sleep(_FIRST_SECONDS if int(os.environ["LOCAL_RANK"]) else 0)
         raise
 
 
