@@ -201,7 +201,7 @@ def test_a_file_out_of_bounds_is_an_error_and_keeps_a_name_that_says_so(
         (["--sizes", "64x63"], (), "error: images of 64x63 pixels: .* takes 64 pixels a side"),
         ([], ("train.max_iters=1",), r"error: .* no key 'train\.max_iters'"),
         ([], ("evaluation.inference.flip=True",), "expected whole images seen once"),
-        ([], ("model.sem_seg_head.num_classes=3",), r"error: checkpoint '.*' does not fit"),
+        ([], ("model.sem_seg_head.num_classes=3",), r"error: use the config .* does not fit"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(
