@@ -108,8 +108,7 @@ def test_black_and_white_of_classes_are_not_ids_without_one(tmp_path):
     path = save(tmp_path / "a.png", [[0, 1, 2]], [unlabeled, marking, (128, 64, 128)])
     assert read_train_ids(path, MAPILLARY_A).tolist() == [[255, 0, 0]]
     path = save(tmp_path / "b.png", [[0, 1]], [unlabeled, marking])
-    with pytest.raises(ImageFileError, match="nothing says which id is meant"):
-        read_train_ids(path, MAPILLARY_A)
+    assert read_train_ids(path, MAPILLARY_A).tolist() == [[255, 0]]
 
 
 def test_indices_are_ids_where_no_colours_are_known(tmp_path):
