@@ -17,7 +17,7 @@ from ..structures import LabelEncoding
 from ..structures.label_maps import NO_COLOR
 
 _INDICES = 1 << 8
-# Of ids without a class, whatever colour the data set gives them.
+# Of ids without a class, unless a class of the data set has them.
 _NEUTRAL = ((0, 0, 0), (255, 255, 255))
 
 
@@ -63,7 +63,8 @@ def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.N
     """Of every index whether its colour is one that the id of the same number may have."""
     neutral = np.zeros(_INDICES, bool)
     for color in _NEUTRAL:
-        neutral |= (colors == color).all(axis=1)
+        if encoding.is_ignored[_owners(list(color), encoding)].all():
+            neutral |= (colors == color).all(axis=1)
     usual = (colors == encoding.color_table).all(axis=1) & (colors[:, 0] != NO_COLOR)
     return np.asarray(usual | (neutral & encoding.is_ignored))
 
@@ -81,7 +82,7 @@ def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[
 
 
 def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
-    return sorted(raw for raw, known in encoding.colors.items() if list(known) == color)
+    return np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
 
 
 def _unclear(used: list[int], colors: list[list[int]], encoding: LabelEncoding) -> str:

@@ -35,9 +35,10 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
     Raises:
         DatasetError: names a file, what it holds, and what to do.
     """
-    if required and dataset and all(_is_unlabeled(record) for record in dataset):
+    unlabeled = next((record for record in dataset if _is_unlabeled(record)), None)
+    if required and unlabeled is not None:
         raise DatasetError(
-            f"the images, such as '{dataset[0]['file_name']}', have no labels: the split is for "
+            f"images such as '{unlabeled['file_name']}' have no labels: their split is for "
             "predictions, so train on another one"
         )
     by_encoding: dict[str, list[Record]] = {}

@@ -213,7 +213,7 @@ def test_splits_without_labels_give_images_of_their_size(copy, name, image, test
         lambda: training_loader(dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0),
         lambda: SeededBatches(dataset=records, mapper=TestMapper(), batch_size=1, seed=0),
     ):
-        with pytest.raises(DatasetError, match="have no labels: the split is for predictions"):
+        with pytest.raises(DatasetError, match="have no labels: their split is for predictions"):
             build()
 
 

@@ -103,6 +103,14 @@ def test_palettes_that_leave_ids_open_are_refused(tmp_path, indices, colors, say
         read_train_ids(path, GTA5_LABEL_IDS)
 
 
+def test_black_and_white_of_classes_are_not_ids_without_one(tmp_path):
+    unlabeled, marking = (0, 0, 0), (255, 255, 255)
+    path = save(tmp_path / "a.png", [[0, 1, 2]], [unlabeled, marking, (128, 64, 128)])
+    assert read_train_ids(path, MAPILLARY_A).tolist() == [[255, 0, 0]]
+    path = save(tmp_path / "b.png", [[0, 1]], [unlabeled, marking])
+    assert read_train_ids(path, MAPILLARY_A).tolist() == [[255, 0]]
+
+
 def test_indices_are_ids_where_no_colours_are_known(tmp_path):
     own = LabelEncoding("own", {0: 0, 1: 1, 40: 0})
     path = save(tmp_path / "a.png", [[0, 1]], [(200, 0, 0), (0, 200, 0)])
