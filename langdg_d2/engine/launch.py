@@ -23,6 +23,7 @@ from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
 from .told_errors import told_errors
 
+_SECONDS_TO_END = 5  # enough for a process that has failed, and torchrun's end of the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
@@ -135,7 +136,7 @@ def _told_by_one() -> Iterator[None]:
         yield
     except SystemExit as end:
         if isinstance(end.code, str):
-            time.sleep(int(os.environ["LOCAL_RANK"]))
+            time.sleep(_SECONDS_TO_END * int(os.environ["LOCAL_RANK"]))
         raise
 
 
