@@ -100,6 +100,16 @@ def train(
     trainer = engine.SegmentationTrainer(model=model, loader=(), optimizer=optimizer, **how)
     seeds = engine.SeededIterations(cfg.train.seed)
     styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
+    best = (
+        engine.selection_hooks(
+            evaluate=partial(choose, model),
+            period=cfg.train.best_period,
+            model=model,
+            output_dir=cfg.train.output_dir,
+        )
+        if choose
+        else []
+    )
     parts = {"settings": settings, "trainer": trainer}
     checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, **parts)
     trainer.register_hooks(
@@ -108,10 +118,11 @@ def train(
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
             evaluate=partial(score, model, weights=None, styles=styles),
-            choose=partial(choose, model) if choose else None,
-            **{key: cfg.train[key] for key in ("eval_period", "best_period", "log_period")},
+            eval_period=cfg.train.eval_period,
+            log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
             extra=[seeds, styles] if styles else [seeds],
+            selection=best,
         )
     )
     first = checkpointer.start(start.checkpoint, resume=start.resumed)

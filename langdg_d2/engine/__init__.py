@@ -10,6 +10,7 @@ from .placement import place
 from .randomness import SeededIterations, seed_weights
 from .resuming import RunSettings
 from .segmentation_trainer import SegmentationTrainer
+from .selection import selection_hooks
 from .setup import build_model, setup, start_run
 from .stopping import StopOnSignal, TrainingStopped
 from .style_augmentation import StyleAugmentationHook
@@ -36,6 +37,7 @@ __all__ = [
     "polynomial_lr",
     "prepare_host",
     "seed_weights",
+    "selection_hooks",
     "setup",
     "start_run",
     "starting_checkpoint",

@@ -200,23 +200,29 @@ def starting_checkpoint(
             if resumed and settings:
                 settings.require_continuation(path, content)
             return Beginning(path, resumed)
-        if eval_only and not init_checkpoint:
-            raise FileNotFoundError(
-                f"there is no checkpoint in '{output_dir}' to evaluate: pass "
-                "train.init_checkpoint=FILE, or train first"
-            )
-        if resume:
-            does = "evaluation takes" if eval_only else "training starts from"
-            begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
-            logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
-        if init_checkpoint:
-            read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
-        return Beginning(init_checkpoint, False)
+        return _without_earlier_run(output_dir, init_checkpoint, resume, eval_only)
 
     beginning = _of_main_process(decide)
     if beginning.checkpoint and comm.get_world_size() > 1:
         _require_same(beginning.checkpoint)
     return beginning
+
+
+def _without_earlier_run(
+    output_dir: str, init_checkpoint: str, resume: bool, eval_only: bool
+) -> Beginning:
+    if eval_only and not init_checkpoint:
+        raise FileNotFoundError(
+            f"there is no checkpoint in '{output_dir}' to evaluate: pass "
+            "train.init_checkpoint=FILE, or train first"
+        )
+    if resume:
+        does = "evaluation takes" if eval_only else "training starts from"
+        begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
+        logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
+    if init_checkpoint:
+        read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
+    return Beginning(init_checkpoint, False)
 
 
 def _of_main_process(decide: Callable[[], Beginning]) -> Beginning:

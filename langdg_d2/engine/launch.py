@@ -23,7 +23,7 @@ from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
 from .told_errors import told_errors
 
-_FIRST_SECONDS = 5  # that the first process of a machine has to end before the others
+_SECONDS_TO_END = 5  # enough for a process that has failed, and torchrun's end of the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
@@ -135,7 +135,7 @@ def _told_by_one() -> Iterator[None]:
         yield
     except SystemExit as end:
         if isinstance(end.code, str):
-            time.sleep(_FIRST_SECONDS if int(os.environ["LOCAL_RANK"]) else 0)
+            time.sleep(_SECONDS_TO_END * int(os.environ["LOCAL_RANK"]))
         raise
 
 

@@ -16,20 +16,16 @@ from .hooks import EvalHook
 
 logger = logging.getLogger(__name__)
 
+_METRIC = "source/mIoU"
+
 
 def selection_hooks(
-    *,
-    evaluate: Callable[[], Mapping[str, Any]],
-    metric: str,
-    period: int,
-    model: nn.Module,
-    output_dir: str,
+    *, evaluate: Callable[[], Mapping[str, Any]], period: int, model: nn.Module, output_dir: str
 ) -> list[HookBase]:
     """Hooks that evaluate every `period` iterations and keep the best weights as `model_best.pth`.
 
     Args:
-        evaluate: gives (nested) metrics; called on every process.
-        metric: of them, the one that is to be large, such as "source/mIoU".
+        evaluate: gives `{"source": {"mIoU": ...}}`, on the main process; every process calls it.
         period: iterations between evaluations, positive; there is one after the last iteration.
         model: whose weights are kept.
         output_dir: where the file goes.
@@ -37,7 +33,8 @@ def selection_hooks(
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]
-    return [evaluation, BestCheckpointer(_BestWeights(model, output_dir, metric), period, metric)]
+    weights = _BestWeights(model, output_dir, _METRIC)
+    return [evaluation, BestCheckpointer(weights, period, _METRIC)]
 
 
 class BestCheckpointer(hooks.BestCheckpointer):

@@ -13,7 +13,6 @@ from torch.optim import lr_scheduler
 from .batch_norm import synchronize_batch_norm
 from .checkpoints import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, ProgressBar
-from .selection import selection_hooks
 from .stopping import StopOnSignal
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
@@ -47,26 +46,23 @@ def training_hooks(
     log_period: int,
     max_iter: int,
     extra: Sequence[HookBase] = (),
-    choose: Callable[[], dict[str, Any]] | None = None,
-    best_period: int = 0,
+    selection: Sequence[HookBase] = (),
 ) -> list[HookBase]:
     """All hooks of a training run, in the order in which they have to act.
 
     Evaluation stands before the writers, which write its results, and after the checkpointer, so
-    that a checkpoint exists whatever becomes of it. Signals are obeyed between the two.
+    that a checkpoint exists if it fails. Signals are obeyed between the two.
 
     Args:
         scheduler: steps once an iteration.
         checkpointer: also knows where the outputs go.
-        checkpointer_options: of Detectron2's `PeriodicCheckpointer`: `period`, `max_to_keep`.
+        checkpointer_options: `period` and `max_to_keep`.
         evaluate: gives (nested) metrics; called on every process.
         eval_period: iterations between evaluations; 0 evaluates after training only.
         log_period: iterations between lines of the log.
         max_iter: last iteration, for the remaining time.
         extra: hooks that act before all but the timer.
-        choose: gives `{"source": {"mIoU": ...}}`, by which the best weights are kept, see
-            `selection_hooks`; None keeps none.
-        best_period: iterations between those scores.
+        selection: see `selection_hooks`.
 
     Returns:
         Hooks for this process; those that write are left to the main process.
@@ -79,16 +75,7 @@ def training_hooks(
     schedule = LRScheduler(scheduler.optimizer, scheduler)
     everywhere = [hooks.IterationTimer(), *extra, schedule]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
-    evaluation: list[HookBase] = [EvalHook(eval_period, evaluate)]
-    if choose:
-        chosen = selection_hooks(
-            evaluate=choose,
-            metric="source/mIoU",
-            period=best_period,
-            model=checkpointer.model,
-            output_dir=checkpointer.save_dir,
-        )
-        evaluation = [*chosen, *evaluation]
+    evaluation = [*selection, EvalHook(eval_period, evaluate)]
     if not comm.is_main_process():
         return [*everywhere, stop, *evaluation]
     loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]

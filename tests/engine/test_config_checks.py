@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 WHOLE = "expected a whole number of"
 BAD = [
+    ("train.output_dir=s3://bucket/run", "is an address, expected a local folder"),
+    ("styles.bank=s3://bucket/bank.safetensors", "is an address, expected a local folder"),
     ("train.max_iter=0", f"train.max_iter is 0, {WHOLE} 1 or more"),
     ("train.max_iter=1.5", f"train.max_iter is 1.5, {WHOLE} 1 or more"),
     ("train.max_iter=null", "train.max_iter is None, expected a whole number"),
@@ -118,6 +120,7 @@ def test_batch_norm_needs_two_images_and_other_norms_do_not(config):
         "styles.mining.batches.max_batches=2",
         "styles.mining.miner.prompts.style_prompts=[driving at night]",
         "dataloader.train.source_weights={gta5_sem_seg_train:2.5}",
+        "dataloader.train.dataset.names=[gta5_sem_seg_train,synthia_sem_seg_train]",
     ],
 )
 def test_what_a_run_can_be_passes_and_nothing_is_changed_or_made(

@@ -10,6 +10,7 @@ from langdg_d2.engine import (
     SegmentationTrainer,
     StrictCheckpointer,
     polynomial_lr,
+    selection_hooks,
     training_hooks,
 )
 
@@ -39,8 +40,12 @@ def train(tmp_path):
             checkpointer=checkpointer,
             checkpointer_options={"period": 2},
             evaluate=dict,
-            choose=lambda: {"source": {"mIoU": scores[trainer.iter]}},
-            best_period=2,
+            selection=selection_hooks(
+                evaluate=lambda: {"source": {"mIoU": scores[trainer.iter]}},
+                period=2,
+                model=model,
+                output_dir=str(tmp_path),
+            ),
             eval_period=0,
             log_period=1,
             max_iter=end,
@@ -83,5 +88,5 @@ def test_a_resumed_run_replaces_only_what_is_worse(train, tmp_path, caplog):
     assert "Best so far: source/mIoU 30.00" in caplog.text
     train({5: 29.0, 7: 31.0, 9: 1.0}, 4, 9)
     assert best(tmp_path)["score"] == 31.0
-    train({1: 2.0, 2: 1.0}, 0, 2)  # not resumed: another run
+    train({1: 2.0, 3: 1.0}, 0, 3)  # not resumed: another run
     assert best(tmp_path)["score"] == 2.0
