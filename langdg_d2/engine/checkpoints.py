@@ -16,7 +16,7 @@ from detectron2.utils.file_io import PathManager
 from torch import nn
 
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
-from ..modeling.state_dicts import shortened
+from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace
 from ..structures.files import remove_unfinished, replacing, write_atomically
 from .resuming import RunSettings
@@ -99,16 +99,18 @@ class StrictCheckpointer(DetectionCheckpointer):
     def _load_model(self, checkpoint: Any) -> Any:
         if self._same_classes and (difference := self._other_classes()):
             raise ValueError(f"{difference}: use the config it was trained with")
-        incompatible = super()._load_model(checkpoint)
-        misshapen = (key for key, *_ in incompatible.incorrect_shapes)
-        unfit = sorted({*incompatible.missing_keys, *incompatible.unexpected_keys, *misshapen})
+        # Before Detectron2 does, which would log a line for every one of them.
+        state = self.model.state_dict()
+        weights = checkpoint["model"] = without_prefix(checkpoint["model"], state)
+        shapes, wanted = ({k: t.shape for k, t in each.items()} for each in (weights, state))
+        unfit = sorted({name for name, _ in shapes.items() ^ wanted.items()})
         if unfit:
             raise ValueError(
                 f"use the config that the checkpoint was trained with: '{self._file}' does not fit "
                 f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
                 f"({shortened(unfit)})"
             )
-        return incompatible
+        return super()._load_model(checkpoint)
 
     def _other_classes(self) -> str:
         """How the names of the file's classes differ from the model's; "" where they do not."""

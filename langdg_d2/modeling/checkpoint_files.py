@@ -63,8 +63,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             refused before it can run), or a checkpoint of another kind.
     """
     content = _read(path)
-    _require_entry(path, content, "model")
-    return dict(content)
+    return {**content, "model": _weights(path, content, "model")}
 
 
 def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
@@ -80,18 +79,7 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
         CheckpointError: no such file, damage, content beyond what is said here (which is refused
             before it can run), or no such weights.
     """
-    content = _read(path)
-    _require_entry(path, content, entry)
-    weights = content[entry]
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"'{path}': '{entry}' is a {type(weights).__name__}, expected a dict")
-    for name, value in weights.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"'{path}': '{entry}' gives a {type(value).__name__} for {name!r}, expected names "
-                "with tensors"
-            )
-    return dict(weights)
+    return _weights(path, _read(path), entry)
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
@@ -149,6 +137,20 @@ def _read(path: str | Path) -> Any:
         return read_content(path)
     except ValueError as error:
         raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
+
+
+def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
+    _require_entry(path, content, entry)
+    weights = content[entry]
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"'{path}': '{entry}' is a {type(weights).__name__}, expected a dict")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"'{path}': '{entry}' gives a {type(value).__name__} for {name!r}, expected names "
+                "with tensors"
+            )
+    return dict(weights)
 
 
 def _require_entry(path: str | Path, content: Any, entry: str) -> None:

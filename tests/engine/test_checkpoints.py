@@ -79,6 +79,15 @@ def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
             StrictCheckpointer(model).load(str(tmp_path / "broken.pth"))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "model."])
+def test_a_wrappers_prefix_is_taken_off(tmp_path, prefix):
+    model, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    weights = {prefix + name: weight for name, weight in other.state_dict().items()}
+    torch.save({"model": weights}, tmp_path / "wrapped.pth")
+    StrictCheckpointer(model).load(str(tmp_path / "wrapped.pth"))
+    assert torch.equal(model.weight, other.weight)
+
+
 def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train\.init_checkpoint=FILE, or train first"):
         starting_checkpoint(
