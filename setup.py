@@ -58,6 +58,8 @@ setup(
         "tabulate>=0.9",
         "numpy>=1.24",
         "pillow>=10.1",
+        # Says which JPEG files are damaged, which Pillow does not.
+        "simplejpeg>=1.8,<2",
     ],
     extras_require={
         "test": TEST,

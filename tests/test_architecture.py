@@ -52,15 +52,10 @@ def test_module_imports_only_to_its_left(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_module_is_small_documented_and_names_no_device(path):
-    text = path.read_text()
-    tree = ast.parse(text)
+def test_module_is_documented_and_names_no_device(path):
+    tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree), f"{path} has no docstring"
-    assert len(text.splitlines()) <= 300
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            length = node.end_lineno - node.lineno + 1
-            assert length <= 50, f"{path}: {node.name} has {length} lines"
         if isinstance(node, ast.Constant):
             assert node.value != "cuda", f"{path}:{node.lineno} names a device"
 
@@ -74,8 +69,3 @@ def test_detectron2_is_used_through_public_names_only(path):
     for name in imports(path):
         if name[0] == "detectron2":
             assert not any(part.startswith("_") for part in name), f"{path}: {'.'.join(name)}"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "tools").glob("*.py")), ids=lambda p: p.name)
-def test_tools_stay_short(path):
-    assert len(path.read_text().splitlines()) <= 160

@@ -10,9 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from detectron2.config import instantiate
-from detectron2.engine import default_argument_parser
 
-from langdg_d2.engine import launch, setup, start_run
+from langdg_d2.engine import argument_parser, launch, setup, start_run
 
 
 def main(args: Namespace) -> None:
@@ -38,4 +37,4 @@ def main(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    launch(main, default_argument_parser().parse_args())
+    launch(main, argument_parser().parse_args())

@@ -15,7 +15,6 @@ from functools import partial
 from math import gcd
 
 from detectron2.config import instantiate
-from detectron2.engine import default_argument_parser
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -149,4 +148,4 @@ def main(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    engine.launch(main, default_argument_parser().parse_args())
+    engine.launch(main, engine.argument_parser().parse_args())

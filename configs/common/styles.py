@@ -28,6 +28,19 @@ styles = dict(
     seed=1,
     # One pass over the source set, or over several together.
     mining=L(mine_source)(
+        # Built first: too few images are an error before the CLIP is loaded.
+        batches=L(SeededBatches)(
+            dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),
+            # Crops as in training, without changing colours.
+            mapper=L(TrainMapper)(
+                augmentations=[L(RandomCrop)(crop_size="${dataloader.crop_size}")]
+            ),
+            batch_size=16,
+            seed="${styles.seed}",
+            unreadable_limit="${dataloader.train.unreadable_limit}",
+            # The first so many alone; null for the whole pass.
+            max_batches=None,
+        ),
         miner=L(StyleMiner)(
             clip=L(load_clip)(
                 name="${model.backbone.tower.name}", weights="${model.backbone.tower.weights}"
@@ -55,18 +68,6 @@ styles = dict(
                 precision="float32",
             ),
             device="${train.device}",
-        ),
-        batches=L(SeededBatches)(
-            dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),
-            # Crops as in training, without changing colours.
-            mapper=L(TrainMapper)(
-                augmentations=[L(RandomCrop)(crop_size="${dataloader.crop_size}")]
-            ),
-            batch_size=16,
-            seed="${styles.seed}",
-            unreadable_limit="${dataloader.train.unreadable_limit}",
-            # The first so many alone; null for the whole pass.
-            max_batches=None,
         ),
         source="${dataloader.train.dataset.names}",
         seed="${styles.seed}",

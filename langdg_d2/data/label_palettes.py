@@ -81,7 +81,7 @@ def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[
 
 
 def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
-    return [raw for raw, known in encoding.colors.items() if list(known) == color]
+    return sorted(raw for raw, known in encoding.colors.items() if list(known) == color)
 
 
 def _unclear(used: list[int], colors: list[list[int]], encoding: LabelEncoding) -> str:

@@ -16,7 +16,7 @@ Record = Mapping[str, Any]
 _FEW = 3  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
 _MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
-_SUSPICIOUS = (IdKind.NO_CLASS, IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)
+_TRAIN_IDS = (IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)
 
 _logger = logging.getLogger(__name__)
 
@@ -50,10 +50,11 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
 
 
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
-    strange: dict[str, tuple[IdKind, list[int]]] = {}
     read = 0
+    empty: list[tuple[str, IdKind, list[int]]] = []
+    train_ids: list[tuple[str, IdKind, list[int]]] = []
     for record in _sample(records, _MOST):
-        empty = [label for label, (kind, _) in strange.items() if kind is IdKind.NO_CLASS]
+        strange = len(empty) + len(train_ids)
         if (read >= _FEW and not strange) or (read >= _MANY and len(empty) < read):
             break
         label = record["sem_seg_file_name"]
@@ -63,17 +64,17 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
             continue
         read += 1
         kind = kind_of_ids(present, pixels, encoding)
-        if kind in _SUSPICIOUS:
-            strange[label] = kind, present
-    empty = [label for label, (kind, _) in strange.items() if kind is IdKind.NO_CLASS]
-    train_ids = [label for label in strange if label not in empty]
-    for labels, least in ((empty, read), (train_ids, read / 2)):
-        if labels and len(labels) >= least:
-            kind, present = strange[labels[0]]
+        if kind is IdKind.NO_CLASS:
+            empty.append((label, kind, present))
+        elif kind in _TRAIN_IDS:
+            train_ids.append((label, kind, present))
+    for cases, least in ((empty, read), (train_ids, read / 2)):
+        if cases and len(cases) >= least:
+            label, kind, present = cases[0]
             raise DatasetError(
-                f"{len(labels)} of {read} labels looked at hold {kind.value}, such as "
-                f"'{labels[0]}' with the ids {ids_text(present)}, to be read as {encoding.name}: "
-                "use the label files as released, which need no conversion"
+                f"{len(cases)} of {read} labels looked at hold {kind.value}, such as '{label}' "
+                f"with the ids {ids_text(present)}, to be read as {encoding.name}: use the label "
+                "files as released, which need no conversion"
             )
 
 

@@ -3,7 +3,7 @@
 from .checkpoints import Beginning, StrictCheckpointer, starting_checkpoint
 from .config_files import load_config
 from .host import prepare_host
-from .launch import launch
+from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
 from .placement import place
@@ -26,6 +26,7 @@ __all__ = [
     "StyleAugmentationHook",
     "TrainingStopped",
     "apply_overrides",
+    "argument_parser",
     "build_model",
     "distribute",
     "launch",

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
@@ -23,7 +23,15 @@ from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
 from .told_errors import told_errors
 
+_FIRST_SECONDS = 5  # that the first process of a machine has to end before the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+def argument_parser() -> ArgumentParser:
+    """Detectron2's, but processes of one machine meet at a free port by default."""
+    parser = default_argument_parser()
+    parser.set_defaults(dist_url="auto")
+    return parser
 
 
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
@@ -32,8 +40,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     Under torchrun the processes exist already: this one joins them, and the arguments about
     processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine;
     `num_gpus` 0 or 1 on one machine means this process. They talk NCCL where the config's
-    `train.device` is a GPU, and gloo on the CPU. On one machine they meet at a free port, unless
-    `dist_url` is given.
+    `train.device` is a GPU, and gloo on the CPU.
 
     Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
     Where one of them dies, the others are ended and this one exits with code 1. The first error
@@ -41,7 +48,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
     Args:
         main: what to run.
-        args: of Detectron2's `default_argument_parser`.
+        args: of `argument_parser`.
     """
     under_torchrun = all(name in os.environ for name in _TORCHRUN)
     processes = max(1, args.num_gpus)
@@ -58,12 +65,13 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         with _told_by_one():
             _run_and_leave(main, args)
         return
+    if args.num_machines > 1 and args.dist_url == "auto":
+        sys.exit(
+            "error: several machines need --dist-url, such as tcp://HOST:PORT of the first one"
+        )
     if not use_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 takes NCCL wherever it sees a GPU
-    url = args.dist_url
-    if args.num_machines == 1 and url == default_argument_parser().get_default("dist_url"):
-        url = "auto"
-    places = {"num_machines": args.num_machines, "machine_rank": args.machine_rank, "dist_url": url}
+    places = {key: getattr(args, key) for key in ("num_machines", "machine_rank", "dist_url")}
     told = multiprocessing.get_context("spawn").Value("b", False)
     start = (main, args, multiprocessing.get_start_method(allow_none=True), told)
     with _signals_passed_on() as received:
@@ -121,14 +129,13 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
 def _told_by_one() -> Iterator[None]:
     """Let one process of a machine that torchrun has started tell an error that all have met.
 
-    Torchrun ends the others as soon as one has ended: the lowest that fails is the one that is
-    heard.
+    Torchrun ends the others as soon as one has ended; the first of them has the time to.
     """
     try:
         yield
     except SystemExit as end:
         if isinstance(end.code, str):
-            time.sleep(int(os.environ["LOCAL_RANK"]))
+            time.sleep(_FIRST_SECONDS if int(os.environ["LOCAL_RANK"]) else 0)
         raise
 
 

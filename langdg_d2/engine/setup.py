@@ -9,7 +9,7 @@ from detectron2.config import instantiate
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ..modeling import LangDGSegmentor
 from .config_checks import check_config
@@ -66,18 +66,23 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
             "and what a checkpoint does not replace mean nothing",
             tower.name,
         )
-    source = cfg.evaluation.source
-    named = {source} if isinstance(source, str) else {*(source or ())}
-    names = cfg.dataloader.train.dataset.names
-    trained = {
-        name.partition("_sem_seg_")[0] for name in ([names] if isinstance(names, str) else names)
-    }
-    if (trained := trained & {*cfg.dataloader.test}) != named:
+    _warn_of_another_source(cfg)
+
+
+def _warn_of_another_source(cfg: DictConfig) -> None:
+    """Of one that is trained on and not named in results, or named and not trained on."""
+    source = OmegaConf.select(cfg, "evaluation.source")
+    names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
+    if names is None:  # a data set of the config's own
+        return
+    names = [names] if isinstance(names, str) else names
+    trained = {name.partition("_sem_seg_")[0] for name in names} & {*cfg.dataloader.test}
+    if trained != ({source} if isinstance(source, str) else {*(source or ())}):
         logger.warning(
             "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
             "wrong source, and what was trained on may count as an unseen target; make them agree, "
-            "as evaluation.source=[%s]",
-            *(source, names, ",".join(sorted(trained))),
+            "as evaluation.source=%s",
+            *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
         )
 
 

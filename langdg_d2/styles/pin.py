@@ -162,11 +162,16 @@ class PromptDrivenNormalization:
 def average_pool(features: Tensor, side: int) -> Tensor:
     """`adaptive_avg_pool2d` of (N, C, h, w) to (N, C, side, side).
 
-    Where torch computes deterministically it is done by two matrix products, equal but for
-    rounding: on GPUs the gradient of torch's own sums in a random order.
+    On GPUs its gradient sums in a random order: where torch computes deterministically it is
+    replaced by products there. On CPUs the order is fixed.
     """
-    if not torch.are_deterministic_algorithms_enabled():
-        return F.adaptive_avg_pool2d(features, side)
+    if features.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+        return average_pool_by_products(features, side)
+    return F.adaptive_avg_pool2d(features, side)
+
+
+def average_pool_by_products(features: Tensor, side: int) -> Tensor:
+    """As `adaptive_avg_pool2d` but for rounding, by a matrix product for each dimension."""
     height, width = features.shape[-2:]
     with autocast("float32", features.device.type):
         return _averages(height, side, features) @ features @ _averages(width, side, features).mT

@@ -107,8 +107,9 @@ class Unfinished:
         banks = {number: bank for file in files for number, bank in self._read(file).items()}
         if missing := [number for number in range(self._batches) if number not in banks]:
             raise StyleBankError(
-                f"{len(missing)} of {self._batches} mined batches are not beside '{self.path}', such "
-                f"as {missing[:_SHOWN]}: put styles.bank where all processes can read and write it"
+                f"{len(missing)} of {self._batches} mined batches are not beside '{self.path}', "
+                f"such as {missing[:_SHOWN]}: styles.bank has to lie where all processes can read "
+                "and write"
             )
         return StyleBank.merge([banks[number] for number in range(self._batches)])
 

@@ -69,11 +69,11 @@ def bad_files(image: bytes) -> dict[str, tuple[bytes, str]]:
     """Content and what is said of it, by name."""
     return {
         "cut.png": (image[: len(image) // 2], "cannot be read as an image"),
-        "empty.png": (b"", "is no image that can be read"),
-        "<b>page.jpg": (b"<script>alert(1)</script>", "is no image that can be read"),
+        "empty.png": (b"", "is not an image that can be read"),
+        "<b>page.jpg": (b"<script>alert(1)</script>", "is not an image that can be read"),
         "text.mp4": (b"no video", "OpenCV cannot read"),
         "noise.avi": (bytes(range(256)) * 20, "OpenCV cannot read"),
-        "program.exe": (b"MZ", "is no image that can be read"),
+        "program.exe": (b"MZ", "is not an image that can be read"),
     }
 
 

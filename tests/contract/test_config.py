@@ -309,3 +309,14 @@ cfg.train.seed = 1
 """
     assert ast.dump(ast.parse(LazyConfig.to_py(cfg))) == ast.dump(ast.parse(expected))
     assert LazyConfig.to_py(cfg, prefix="config.").count("config.") == 5
+
+
+def test_a_config_beside_the_file_that_calls_is_loaded(tmp_path):
+    (tmp_path / "part 1.py").write_text("part = dict(a=1)\nother = dict(b=2)\n")
+    (tmp_path / "whole.py").write_text(
+        "from detectron2.config import LazyConfig\n"
+        "cfg = LazyConfig.load_rel('./part 1.py', 'part')\n"
+        "both = LazyConfig.load_rel('part 1.py', ('part', 'other'))[1]\n"
+    )
+    found = LazyConfig.load(str(tmp_path / "whole.py"))
+    assert (found.cfg.a, found.both.b) == (1, 2)

@@ -422,3 +422,22 @@ def test_setup_needs_neither_an_output_folder_nor_a_seed():
 def test_a_single_process_trains_the_bare_model():
     model = Weight()
     assert create_ddp_model(model, fp16_compression=True, broadcast_buffers=False) is model
+
+
+def test_the_best_checkpoint_is_kept(tmp_path):
+    class Saved:
+        def __init__(self):
+            self.calls = []
+
+        def save(self, name, **state):
+            self.calls.append((name, state))
+
+    values = [1.0, float("nan"), 3.0, 2.0, 3.0, 4.0]
+    for mode, expected in (("max", [0, 2, 5]), ("min", [0])):
+        saved, trainer = Saved(), TrainerBase()
+        trainer.run_step = lambda t=trainer: t.storage.put_scalar("a/b", values[t.iter])
+        best = hooks.BestCheckpointer(1, saved, "a/b", mode, file_prefix="best")
+        trainer.register_hooks([best])
+        trainer.train(0, len(values))
+        assert saved.calls == [("best", {"iteration": k}) for k in expected]
+        assert (best.best_metric, best.best_iter) == (values[expected[-1]], expected[-1])

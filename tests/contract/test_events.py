@@ -151,3 +151,17 @@ def test_the_printer_does_without_times_and_rates_and_ends_with_the_training(cap
         CommonMetricPrinter(max_iter=0).write()
     assert len(caplog.records) == 1
     assert printed(caplog) == "iter: 0 total_loss: 1.5 lr: N/A"
+
+
+def test_the_remaining_time_is_estimated_without_a_timer(caplog):
+    writer = CommonMetricPrinter(max_iter=10)
+    caplog.set_level(logging.INFO)
+    logging.getLogger("detectron2").propagate = True
+    with EventStorage() as storage:
+        for iteration in (0, 4, 9):
+            storage.iter = iteration
+            writer.write()
+    said = [record.getMessage() for record in caplog.records]
+    assert "eta" not in said[0]
+    assert said[1].strip().startswith("eta: 0:00:00  iter: 4")
+    assert said[2].strip().startswith("eta: 0:00:00  iter: 9")

@@ -196,3 +196,20 @@ def test_colours_are_blended_with_a_uniform_weight(augmentation, other):
     assert np.abs(image - np.floor(blended)).max() <= 1
     assert (image == np.floor(blended)).mean() > 0.98
     assert labels is LABELS
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "shown"),
+    [
+        (T.RandomFlip(), "RandomFlip()"),
+        (T.RandomFlip(prob=0.3), "RandomFlip(prob=0.3)"),
+        (T.ResizeShortestEdge([2, 3], sample_style="choice"), "short_edge_length=[2, 3], "),
+        (T.RandomCrop("absolute", (4, 5)), "RandomCrop(crop_type='absolute', crop_size=(4, 5))"),
+        (T.RandomContrast(0.5, 2.0), "RandomContrast(intensity_min=0.5, intensity_max=2.0)"),
+        (T.HFlipTransform(7), "HFlipTransform(width=7)"),
+        (T.AugmentationList([T.RandomFlip(prob=0.3)]), "AugmentationList[RandomFlip(prob=0.3)]"),
+        (T.RandomApply(T.RandomFlip()), "RandomApply"),
+    ],
+)
+def test_augmentations_show_how_they_were_made(augmentation, shown):
+    assert shown in repr(augmentation)

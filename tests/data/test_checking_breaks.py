@@ -133,6 +133,13 @@ BREAKS = {
     "missing image": Break(
         "cityscapes", CITY_IMAGE, Path.unlink, findings.LABEL_WITHOUT_IMAGE, named=CITY_LABEL
     ),
+    "image in a format that is not read": Break(
+        "mapillary",
+        "mapillary/validation/images/_-0Vz1Mz0aKyh9oRU4Hp01A.jpg",
+        lambda p: p.rename(p.with_suffix(".heic")),
+        findings.LABEL_WITHOUT_IMAGE,
+        named="mapillary/validation/labels/_-0Vz1Mz0aKyh9oRU4Hp01A.png",
+    ),
     "missing sequence of images": Break(
         "cityscapes",
         CITY_LABEL,

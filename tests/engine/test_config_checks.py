@@ -114,7 +114,6 @@ def test_batch_norm_needs_two_images_and_other_norms_do_not(config):
         "train.checkpointer.max_to_keep=null",
         "train.eval_period=0",
         "dataloader.crop_size=[24,17]",  # 6 x 4 after layer1
-        "train.output_dir=s3://bucket/run",
         "styles.mining.batches.max_batches=2",
         "styles.mining.miner.prompts.style_prompts=[driving at night]",
         "dataloader.train.source_weights={gta5_sem_seg_train:2.5}",

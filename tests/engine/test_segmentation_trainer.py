@@ -155,7 +155,7 @@ def test_of_accumulated_batches_the_one_that_is_not_finite_is_named(pictures) ->
     with pytest.raises(FloatingPointError, match="loss of iteration 1 is not finite") as raised:
         run(Averages(), of_files(pictures, lost=6), 2, accumulate=2, log_period=2)
     assert "6.png' (4x6, values 6..6" in str(raised.value)
-    assert "7.png' cannot be read as an image" in str(raised.value)
+    assert "7.png' is not an image that can be read" in str(raised.value)
     assert not any(file in str(raised.value) for file in pictures[:6])
 
 

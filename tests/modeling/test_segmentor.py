@@ -204,7 +204,11 @@ def test_head_for_other_features_is_refused_when_built(model, changes, message):
     parts = {"backbone": model.backbone, "sem_seg_head": model.sem_seg_head}
     with pytest.raises(ValueError, match=re.escape(message)):
         LangDGSegmentor(
-            **parts, criterion=model.criterion, pixel_mean=MEAN, pixel_std=STD, ignore_label=IGNORE
+            **parts,
+            criterion=model.criterion,
+            pixel_mean=MEAN,
+            pixel_std=STD,
+            classes=model.classes,
         )
 
 

@@ -223,7 +223,7 @@ def test_batches_of_others_that_cannot_be_seen_are_no_bank(tiny_clip, tmp_path):
     labels = torch.stack([x["sem_seg"] for x in batches[0]])
     generator = torch.Generator()
     unfinished.add(1, miner.mine(images, labels, header=header, generator=generator))
-    with pytest.raises(StyleBankError, match=r"2 of 3 mined batches .* such as \[0, 2\]: put"):
+    with pytest.raises(StyleBankError, match=r"2 of 3 mined batches .* such as \[0, 2\]: styles"):
         unfinished.finish()
     assert not path.exists()
 

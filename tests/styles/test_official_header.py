@@ -18,6 +18,8 @@ def test_header_tells_the_clip_of_the_styles(tiny_tower: torch.nn.Module, tmp_pa
     header = official_header(backbone=backbone, **given)
     assert (header.clip_name, header.layer, header.grid) == ("tiny", "layer1", (3, 3))
     assert header.settings == {"imported_from": "b.pkl"}
+    both = official_header(backbone=backbone, **given | {"source": ["gta5", "synthia"]})
+    assert both.source == "gta5 + synthia"
     zeros = torch.zeros(header.channels, 1, 1)
     path = tmp_path / "b.pkl"
     path.write_bytes(pickle.dumps({"road_mu": [zeros], "road_std": [zeros]}))

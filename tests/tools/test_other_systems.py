@@ -53,6 +53,11 @@ def test_a_run_needs_nothing_that_windows_lacks(datasets, tiny_model, tmp_path):
     assert (tmp_path / "out/benchmark.json").is_file()
 
 
+def test_no_command_begins_with_a_warning():
+    result = run(ROOT / "tools/train_net.py", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_what_a_terminal_lacks_is_printed_as_escapes(load_tool, monkeypatch):
     tool, terminal = load_tool("describe_datasets"), io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", terminal)

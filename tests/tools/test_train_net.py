@@ -174,3 +174,18 @@ def test_torchrun_starts_the_processes_as_well(run, tmp_path):
 def test_evaluation_without_any_checkpoint_says_what_to_pass(run_here):
     with pytest.raises(FileNotFoundError, match="pass train.init_checkpoint=FILE"):
         run_here("--eval-only")
+
+
+def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match="chooses on evaluation.source, which is null"):
+        run_here("train.best_period=1", "evaluation.source=null", "evaluation.published=null")
+    assert not out.joinpath("config.yaml").exists()
+    run_here("train.max_iter=2", "train.best_period=1", "evaluation.domains=[acdc_fog]")
+    kept = torch.load(out / "model_best.pth")
+    lines = [json.loads(line) for line in (out / "metrics.json").read_text().splitlines()]
+    found = [line["source/mIoU"] for line in lines if "source/mIoU" in line]
+    assert kept["score"] == max(found)
+    assert list(scores(out)) == ["acdc_fog", "mean"]
+    run_here("--eval-only", f"train.init_checkpoint={out / 'model_best.pth'}")
+    assert list(scores(out)) == ["cityscapes", "acdc_fog", "mean"]

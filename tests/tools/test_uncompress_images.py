@@ -1,5 +1,6 @@
 """A copied data set is read like the original."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_loader_gives_the_same_from_the_copy(load_tool, datasets, tmp_path, monk
     again = [file.stat().st_mtime_ns for file in sorted(copied.rglob("*.png"))]
     assert np.count_nonzero(np.array(times) != np.array(again)) == 1
     assert "1 images newly stored" in capsys.readouterr().out
+
+
+def test_a_folder_that_links_to_itself_is_copied_once(load_tool, datasets, tmp_path):
+    source = tmp_path / "gta5"
+    shutil.copytree(datasets / "gta5", source)
+    expected = files(source)
+    (source / "self").symlink_to(".")
+    (source / "images" / "up").symlink_to(source)
+    load_tool("uncompress_images").main([str(source), "--output", str(tmp_path / "copy")])
+    assert files(tmp_path / "copy") == expected
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..image_io import IMAGE_SUFFIXES
+
 
 @dataclass(frozen=True)
 class _Naming:
@@ -58,7 +60,8 @@ def labels_without_image(
     names_in = cache(_names_in)
     absent = {path.with_suffix("") for path in missing}
     for labels, images in sorted((folders | _sibling_folders(folders, split)).items()):
-        there = {os.path.splitext(name)[0] for name in names_in(images)}
+        files = (os.path.splitext(name) for name in names_in(images))
+        there = {stem for stem, suffix in files if suffix.lower() in IMAGE_SUFFIXES}
         for label_name in sorted(names_in(labels)):
             expected = [stem for naming in namings for stem in naming.images_of(label_name)]
             known = any(images / stem in absent for stem in expected)

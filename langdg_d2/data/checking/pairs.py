@@ -140,7 +140,7 @@ def _count_pixels(
     try:
         raw = read_raw_ids(path, encoding)
     except LabelFormatError as error:
-        problems.append(Problem(findings.LABEL_MODE, path, str(error)))
+        problems.append(Problem(findings.LABEL_MODE, path, _cause(error)))
         return no_pixels()
     except ImageFileError as error:
         problems.append(Problem(findings.UNREADABLE, path, _cause(error)))

@@ -73,7 +73,7 @@ def _load(
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}_gt"
-        return ids_or_train_ids(labels / image.relative_to(images).with_name(stem), folders)
+        return ids_or_train_ids(folders, labels / image.parent.relative_to(images), stem)
 
     return pair_files(files, find_label, dataset=name, image_id=image_id)
 

@@ -40,8 +40,7 @@ def load_bdd100k(root: Path, split: str) -> list[dict[str, Any]]:
     labels = _only_folder(folder, _LABELS, split, folders)
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = labels / image.stem
-        return folders.label(stem.with_name(f"{stem.name}_train_id"), stem), TRAIN_IDS
+        return folders.label(labels, f"{image.stem}_train_id", image.stem), TRAIN_IDS
 
     return pair_files(
         files,

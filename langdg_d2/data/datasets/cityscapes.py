@@ -39,16 +39,16 @@ def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}_gtFine"
-        return ids_or_train_ids(labels / image.parent.name / stem, folders)
+        return ids_or_train_ids(folders, labels / image.parent.name, stem)
 
     return pair_files(files, find_label, dataset=DATASET)
 
 
-def ids_or_train_ids(stem: Path, folders: Folders) -> tuple[Path, LabelEncoding]:
+def ids_or_train_ids(folders: Folders, folder: Path, stem: str) -> tuple[Path, LabelEncoding]:
     """The label file `<stem>_labelIds.png`, or `<stem>_labelTrainIds.png` where that is missing."""
-    names = [stem.with_name(f"{stem.name}_label{kind}") for kind in ("Ids", "TrainIds", "Ids")]
-    label = folders.label(*names)
-    return label, TRAIN_IDS if label.stem == names[1].name else CITYSCAPES_LABEL_IDS
+    ids, train_ids = f"{stem}_labelIds", f"{stem}_labelTrainIds"
+    label = folders.label(folder, ids, train_ids, ids)
+    return label, TRAIN_IDS if label.stem == train_ids else CITYSCAPES_LABEL_IDS
 
 
 FAMILIES = (

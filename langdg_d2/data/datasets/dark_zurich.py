@@ -34,7 +34,7 @@ def load_dark_zurich(root: Path, split: str) -> list[dict[str, Any]]:
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}_gt_labelTrainIds"
-        return folders.label(labels / image.parent.name / stem), TRAIN_IDS
+        return folders.label(labels / image.parent.name, stem), TRAIN_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
 

@@ -30,40 +30,39 @@ class Folders:
         Raises:
             DatasetError: if two of them differ in the suffix alone.
         """
-        stems = [s for s in self._stems(folder) if s.startswith(start) and s.endswith(end)]
-        found = (self.find(folder / stem, self._suffixes) for stem in stems)
-        return sorted(path for path in found if path is not None)
+        stems = (s for s in self._stems(folder) if s.startswith(start) and s.endswith(end))
+        names = (self._name(folder, stem, self._suffixes) for stem in stems)
+        return [folder / name for name in sorted(name for name in names if name)]
 
     def images_below(self, folder: Path, *, end: str) -> list[Path]:
         """`images` of all folders in a folder, such as those of cities or drives, sorted."""
         below = sorted(path for path in folder.iterdir() if path.is_dir())
         return [path for one in below for path in self.images(one, end=end)]
 
-    def image(self, stem: Path) -> Path:
+    def image(self, folder: Path, stem: str) -> Path:
         """The image of a stem, or the PNG that is missing; errors of `images`."""
-        return self.find(stem, self._suffixes) or stem.with_name(f"{stem.name}.png")
+        return folder / (self._name(folder, stem, self._suffixes) or f"{stem}.png")
 
-    def label(self, *stems: Path) -> Path:
+    def label(self, folder: Path, *stems: str) -> Path:
         """The label of the first stem that has one, or the PNG of the last that is missing.
 
         Raises:
             DatasetError: if two files of a stem differ in the suffix alone.
         """
-        found = (self.find(stem, LABEL_SUFFIXES) for stem in stems)
-        last = stems[-1]
-        return next((path for path in found if path), last.with_name(f"{last.name}.png"))
+        names = (self._name(folder, stem, LABEL_SUFFIXES) for stem in stems)
+        return folder / next((name for name in names if name), f"{stems[-1]}.png")
 
-    def find(self, stem: Path, suffixes: Collection[str]) -> Path | None:
-        """The file of a stem with one of the suffixes, None if there is none."""
-        ends = self._stems(stem.parent).get(stem.name, [])
-        found = [stem.name + end for end in ends if end.lower() in suffixes]
+    def _name(self, folder: Path, stem: str, suffixes: Collection[str]) -> str:
+        """The file of a stem with one of the suffixes, "" if there is none."""
+        ends = self._stems(folder).get(stem, ())
+        found = [stem + end for end in ends if end.lower() in suffixes]
         if len(found) > 1:
             raise DatasetError(
-                f"{self._dataset}: '{stem.parent}' holds {', '.join(sorted(found))}: nothing says "
+                f"{self._dataset}: '{folder}' holds {', '.join(sorted(found))}: nothing says "
                 "which counts. Keep one of them and move the others away",
-                path=stem.parent / found[0],
+                path=folder / found[0],
             )
-        return stem.parent / found[0] if found else None
+        return found[0] if found else ""
 
     def _stems(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:

@@ -46,10 +46,10 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
     if split == "all":
         files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.png")
     else:
-        files = [folders.image(images / stem) for stem in _split_stems(folder, split)]
+        files = [folders.image(images, stem) for stem in _split_stems(folder, split)]
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return folders.label(labels / image.stem), GTA5_LABEL_IDS
+        return folders.label(labels, image.stem), GTA5_LABEL_IDS
 
     known = [file for file in files if file.stem not in MISMATCHED]
     usable = [file for file in known if not _differ(file, find_label(file)[0])]

@@ -40,7 +40,7 @@ def load_idd(root: Path, split: str) -> list[dict[str, Any]]:
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}{_LABEL}"
-        return folders.label(labels / image.parent.name / stem), TRAIN_IDS
+        return folders.label(labels / image.parent.name, stem), TRAIN_IDS
 
     def image_id(image: Path) -> str:  # drives reuse each other's file names
         return f"{image.parent.name}_{image.stem}"

@@ -50,7 +50,7 @@ def load_mapillary(root: Path, split: str, *, encoding: LabelEncoding) -> list[d
     files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.jpg")
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return folders.label(labels / image.stem), encoding
+        return folders.label(labels, image.stem), encoding
 
     return pair_files(files, find_label, dataset=DATASET)
 

@@ -50,12 +50,11 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
         files = folders.images(images / split)
     else:
         stems = read_split_list(list_file, dataset=DATASET)
-        files = [folders.image(images / stem) for stem in stems]
+        files = [folders.image(images, stem) for stem in stems]
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return folders.label(
-            (labels / image.relative_to(images)).with_suffix("")
-        ), SYNTHIA_LABEL_IDS
+        folder = labels / image.parent.relative_to(images)
+        return folders.label(folder, image.stem), SYNTHIA_LABEL_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
 

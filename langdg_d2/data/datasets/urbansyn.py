@@ -32,7 +32,7 @@ def load_urbansyn(root: Path, split: str) -> list[dict[str, Any]]:
     )
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return folders.label(labels / f"ss_{image.stem.removeprefix('rgb_')}"), URBANSYN_TRAIN_IDS
+        return folders.label(labels, f"ss_{image.stem.removeprefix('rgb_')}"), URBANSYN_TRAIN_IDS
 
     return pair_files(files, find_label, dataset=DATASET)
 

@@ -39,6 +39,8 @@ class _Finder(MetaPathFinder):
         if not fullname.startswith(self._prefix):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None and fullname.rpartition(".")[2].startswith("_"):
+            return None  # probes for private modules, such as the compiled `_C`, count on it
         if spec is None or not spec.has_location:  # nothing, or a folder without modules
             # Python swallows a ModuleNotFoundError in `from package import name`, but not this.
             raise _refusal(fullname)

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import runpy
@@ -214,3 +215,9 @@ def test_other_packages_are_left_alone(toy: Toy) -> None:
 def test_a_module_with_an_answer_of_its_own_keeps_it(toy: Toy) -> None:
     toy({"own.py": "def __getattr__(name):\n    return name.upper()"})
     assert importlib.import_module("toy.own").anything == "ANYTHING"
+
+
+def test_a_probe_for_the_compiled_part_finds_nothing() -> None:
+    assert importlib.util.find_spec("detectron2._C") is None
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("detectron2._C")

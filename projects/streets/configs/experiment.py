@@ -37,7 +37,8 @@ for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
 for _domain in DATASETS:
     # Pictures are made of the predictions of all cells together.
-    dataloader.evaluators[_domain] = [scores(_domain), predictions(_domain)]
+    if _domain in DATASETS:
+        dataloader.evaluators[_domain] = [scores(_domain), predictions(DATASETS[_domain])]
 
 styles.mining.num_workers = 1
 styles.mining.miner.prompts.style_prompts = "driving_conditions"

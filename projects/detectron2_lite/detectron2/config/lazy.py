@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any
@@ -64,6 +65,13 @@ class LazyConfig:
                 if isinstance(value, DictConfig | ListConfig | dict) and not name.startswith("_")
             }
         )
+
+    @staticmethod
+    def load_rel(filename: str, keys: str | tuple[str, ...] | None = None) -> Any:
+        """As `load`, for a path relative to the file that calls this."""
+        caller = sys._getframe(1).f_code.co_filename
+        assert caller != "<string>", "load_rel is called by code that is in no file"
+        return LazyConfig.load(os.path.join(os.path.dirname(caller), filename), keys)
 
     @staticmethod
     def save(cfg: Any, filename: str) -> None:

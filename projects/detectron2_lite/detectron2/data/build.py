@@ -16,8 +16,20 @@ from .samplers import InferenceSampler, TrainingSampler
 Records = list[dict[str, Any]]
 
 
-def get_detection_dataset_dicts(names: str | list[str], filter_empty: bool = True) -> Records:
-    """The records of registered data sets, by default without those of crowds alone."""
+def get_detection_dataset_dicts(
+    names: str | list[str],
+    filter_empty: bool = True,
+    min_keypoints: int = 0,
+    proposal_files: list[str] | None = None,
+    check_consistency: bool = True,
+) -> Records:
+    """The records of registered data sets, by default without those of crowds alone.
+
+    Keypoints and proposals are for detection, which only the real Detectron2 has; so is what would
+    be checked.
+    """
+    if min_keypoints or proposal_files:
+        raise NotImplementedError("only the real Detectron2 has min_keypoints and proposal_files")
     names = [names] if isinstance(names, str) else names
     assert len(names), "expected the name of at least one dataset"
     loaded = [DatasetCatalog.get(name) for name in names]
@@ -39,10 +51,20 @@ def build_batch_data_loader(
     num_workers: int = 0,
     collate_fn: Callable[[list[Any]], Any] | None = None,
     drop_last: bool = True,
+    single_gpu_batch_size: int | None = None,
+    prefetch_factor: int | None = None,
+    persistent_workers: bool = False,
+    pin_memory: bool = False,
     seed: int | None = None,
     **kwargs: Any,
 ) -> DataLoader:
-    """A loader of lists of samples, in all processes together `total_batch_size` a step."""
+    """A loader of lists of samples, in all processes together `total_batch_size` a step.
+
+    `single_gpu_batch_size`, those of one process, takes the place of it.
+    """
+    if single_gpu_batch_size:
+        assert not total_batch_size, "total_batch_size and single_gpu_batch_size exclude each other"
+        total_batch_size = single_gpu_batch_size * get_world_size()
     if aspect_ratio_grouping:
         raise NotImplementedError("only the real Detectron2 has aspect_ratio_grouping; pass False")
     batch_size, left_over = divmod(total_batch_size, get_world_size())
@@ -57,6 +79,9 @@ def build_batch_data_loader(
         collate_fn=collate_fn or trivial_batch_collator,
         worker_init_fn=worker_init_reset_seed,
         generator=None if seed is None else torch.Generator().manual_seed(seed),
+        prefetch_factor=prefetch_factor,
+        persistent_workers=persistent_workers,
+        pin_memory=pin_memory,
         **kwargs,
     )
 
@@ -68,6 +93,8 @@ def build_detection_train_loader(
     sampler: Sampler | None = None,
     total_batch_size: int,
     aspect_ratio_grouping: bool = True,
+    num_workers: int = 0,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
     **kwargs: Any,
 ) -> DataLoader:
     """An endless loader of mapped records, shuffled unless a sampler says otherwise.
@@ -76,8 +103,15 @@ def build_detection_train_loader(
     """
     mapped = _mapped(dataset, mapper)
     sampler = TrainingSampler(len(mapped)) if sampler is None else sampler
-    kwargs["aspect_ratio_grouping"] = aspect_ratio_grouping
-    return build_batch_data_loader(mapped, sampler, total_batch_size, **kwargs)
+    return build_batch_data_loader(
+        mapped,
+        sampler,
+        total_batch_size,
+        aspect_ratio_grouping=aspect_ratio_grouping,
+        num_workers=num_workers,
+        collate_fn=collate_fn,
+        **kwargs,
+    )
 
 
 def build_detection_test_loader(

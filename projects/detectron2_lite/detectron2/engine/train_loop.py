@@ -26,8 +26,11 @@ class SimpleTrainer(TrainerBase):
         optimizer: torch.optim.Optimizer,
         gather_metric_period: int = 1,
         zero_grad_before_forward: bool = False,
+        async_write_metrics: bool = False,
     ) -> None:
         """Puts the model in training mode."""
+        if async_write_metrics:
+            raise NotImplementedError("only the real Detectron2 has async_write_metrics")
         super().__init__()
         self.model = model.train()
         self.data_loader = data_loader
@@ -103,10 +106,16 @@ class AMPTrainer(SimpleTrainer):
         grad_scaler: Any = None,
         precision: torch.dtype = torch.float16,
         log_grad_scaler: bool = False,
+        async_write_metrics: bool = False,
     ) -> None:
         assert not isinstance(model, DataParallel), "AMPTrainer: no multi-device single process"
         super().__init__(
-            model, data_loader, optimizer, gather_metric_period, zero_grad_before_forward
+            model,
+            data_loader,
+            optimizer,
+            gather_metric_period,
+            zero_grad_before_forward,
+            async_write_metrics,
         )
         self.grad_scaler = torch.amp.GradScaler("cuda") if grad_scaler is None else grad_scaler
         self.precision = precision

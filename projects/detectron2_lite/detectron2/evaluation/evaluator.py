@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -57,8 +57,18 @@ def inference_on_dataset(
     model: Callable[[Any], Any],
     data_loader: Any,
     evaluator: DatasetEvaluator | list[DatasetEvaluator] | None,
+    callbacks: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, Any]:
-    """Run a model over all batches, without gradients and in eval mode, and evaluate."""
+    """Run a model over all batches, without gradients and in eval mode, and evaluate.
+
+    Callbacks are called "on_start", "before_inference" and "after_inference" of every batch, and
+    "on_end".
+    """
+
+    def call_back(moment: str) -> None:
+        if callbacks and moment in callbacks:
+            callbacks[moment]()
+
     total = len(data_loader)
     logger.info(f"Start inference on {total} batches")
     if evaluator is None or isinstance(evaluator, Sequence):
@@ -68,15 +78,20 @@ def inference_on_dataset(
     begin = time.perf_counter()
     mode = inference_context(model) if isinstance(model, nn.Module) else nullcontext()
     with mode, torch.no_grad():
+        call_back("on_start")
         for done, inputs in enumerate(data_loader):
             if done == warmup:
                 begin = time.perf_counter()
-            evaluator.process(inputs, model(inputs))
+            call_back("before_inference")
+            outputs = model(inputs)
+            call_back("after_inference")
+            evaluator.process(inputs, outputs)
             if done >= warmup:
                 each = (time.perf_counter() - begin) / (done + 1 - warmup)
                 left = timedelta(seconds=int(each * (total - done - 1)))
                 message = f"Inference done {done + 1}/{total}. {each:.4f} s/iter. ETA={left}"
                 log_every_n_seconds(logging.INFO, message, n=5)
+        call_back("on_end")
     seconds = time.perf_counter() - begin
     logger.info(
         f"Total inference time: {timedelta(seconds=seconds)} ({seconds / (total - warmup):.6f} "

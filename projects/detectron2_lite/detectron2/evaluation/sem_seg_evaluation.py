@@ -37,7 +37,10 @@ class SemSegEvaluator(DatasetEvaluator):
         output_dir: str | None = None,
         *,
         sem_seg_loading_fn: Callable[..., np.ndarray] = load_image_into_numpy_array,
+        num_classes: int | None = None,
+        ignore_label: int | None = None,
     ) -> None:
+        """The last two are old: the data set's metadata say both."""
         meta = MetadataCatalog.get(dataset_name)
         self.input_file_to_gt_file = {
             record["file_name"]: record["sem_seg_file_name"]
@@ -47,7 +50,9 @@ class SemSegEvaluator(DatasetEvaluator):
         self._distributed = distributed
         self._output_dir = output_dir
         self._class_names = meta.stuff_classes
-        self._ignore_label = meta.ignore_label
+        known = len(self._class_names)
+        assert num_classes in (None, known), f"num_classes={num_classes}, the data set has {known}"
+        self._ignore_label = meta.ignore_label if ignore_label is None else ignore_label
 
     def reset(self) -> None:
         size = len(self._class_names) + 1  # the last row and column are for ignored pixels

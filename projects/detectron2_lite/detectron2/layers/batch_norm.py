@@ -6,8 +6,8 @@ from functools import partial
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
-from fvcore.nn.distributed import differentiable_all_reduce
 from torch import nn
+from torch.distributed.nn.functional import all_reduce  # fvcore's import warns of its own code
 from torch.nn import functional as F
 
 
@@ -61,7 +61,7 @@ class NaiveSyncBatchNorm(nn.BatchNorm2d):
         assert len(input) > 0, "NaiveSyncBatchNorm needs images in every process"
         x = input.to(self.running_mean.dtype)  # half precision is too coarse for the sums
         moments = torch.stack([x.mean(dim=(0, 2, 3)), x.square().mean(dim=(0, 2, 3))])
-        mean, mean_square = differentiable_all_reduce(moments) / dist.get_world_size()
+        mean, mean_square = all_reduce(moments) / dist.get_world_size()
         var = mean_square - mean.square()
         self.running_mean.lerp_(mean.detach(), self.momentum)
         self.running_var.lerp_(var.detach(), self.momentum)

@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import time
 from collections import defaultdict
 from functools import cached_property
 from typing import Any
@@ -41,6 +42,22 @@ class CommonMetricPrinter(EventWriter):
         self.logger = logging.getLogger(__name__)
         self._max_iter = max_iter
         self._window_size = window_size
+        self._last_write: tuple[int, float] | None = None  # iteration and time
+
+    def _eta(self, storage: EventStorage) -> str | None:
+        """The time that is left, where it can be known."""
+        if self._max_iter is None:
+            return None
+        left = self._max_iter - storage.iter - 1
+        if "time" in storage.histories():
+            seconds = storage.history("time").median(1000) * left
+            storage.put_scalar("eta_seconds", seconds, smoothing_hint=False)
+            return str(datetime.timedelta(seconds=int(seconds)))
+        last, self._last_write = self._last_write, (storage.iter, time.perf_counter())
+        if last is None or last[0] == storage.iter:
+            return None
+        each = (time.perf_counter() - last[1]) / (storage.iter - last[0])
+        return str(datetime.timedelta(seconds=int(each * left)))
 
     def write(self) -> None:
         storage = get_event_storage()
@@ -54,10 +71,8 @@ class CommonMetricPrinter(EventWriter):
         if "time" in histories:
             past = histories["time"]
             parts += [f"time: {past.global_avg():.4f}", f"last_time: {past.latest():.4f}"]
-            if self._max_iter is not None:
-                left = past.median(1000) * (self._max_iter - storage.iter - 1)
-                storage.put_scalar("eta_seconds", left, smoothing_hint=False)
-                parts.insert(0, f"eta: {datetime.timedelta(seconds=int(left))}")
+        if eta := self._eta(storage):
+            parts.insert(0, f"eta: {eta}")
         if "data_time" in histories:
             past = histories["data_time"]
             mean = past.avg(storage.count_samples("data_time", self._window_size))

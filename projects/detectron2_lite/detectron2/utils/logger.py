@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from typing import IO
+from typing import IO, Any
 
 from detectron2.utils.file_io import PathManager
 from termcolor import colored
@@ -16,7 +16,7 @@ __all__ = ["log_every_n_seconds", "log_first_n", "setup_logger"]
 
 _DATE_FORMAT = "%m/%d %H:%M:%S"
 _PLAIN = "[%(asctime)s] %(name)s %(levelname)s: %(message)s"
-_CALL_COUNTS: Counter[tuple[str, int]] = Counter()
+_CALL_COUNTS: Counter[tuple[Any, ...]] = Counter()
 _LAST_CALLS: dict[tuple[str, int], float] = {}
 
 
@@ -88,11 +88,23 @@ def _caller() -> tuple[str, tuple[str, int]]:
     return "detectron2" if module == "__main__" else module, place
 
 
-def log_first_n(lvl: int, msg: str, n: int = 1, *, name: str | None = None) -> None:
-    """Log the first `n` calls from this line of code, by default to the module's logger."""
+def log_first_n(
+    lvl: int,
+    msg: str,
+    n: int = 1,
+    *,
+    name: str | None = None,
+    key: str | tuple[str, ...] = "caller",
+) -> None:
+    """Log the first `n` calls from this line of code, by default to the module's logger.
+
+    With the key "message" those of this message count, with both those of this message from here.
+    """
     module, place = _caller()
-    _CALL_COUNTS[place] += 1
-    if _CALL_COUNTS[place] <= n:
+    parts = {"caller": place, "message": msg}
+    call = tuple(parts[name] for name in ([key] if isinstance(key, str) else key))
+    _CALL_COUNTS[call] += 1
+    if _CALL_COUNTS[call] <= n:
         logging.getLogger(name or module).log(lvl, msg)
 
 

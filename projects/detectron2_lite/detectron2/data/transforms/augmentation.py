@@ -1,6 +1,7 @@
 """What an augmentation is: it looks at its input and decides on a transform."""
 
 import inspect
+import pprint
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,21 @@ class Augmentation:
         assert isinstance(transform, Transform), f"{self} must give a Transform, gave {transform!r}"
         aug_input.transform(transform)
         return transform
+
+    def __repr__(self) -> str:
+        """The call that makes it, without defaults; objects' own where attributes differ."""
+        parameters = inspect.signature(type(self)).parameters.values()
+        kinds = {parameter.kind for parameter in parameters}
+        variadic = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        if kinds & variadic or not all(hasattr(self, p.name) for p in parameters):
+            return super().__repr__()
+        values = {p.name: getattr(self, p.name) for p in parameters}
+        shown = (
+            f"{p.name}={pprint.pformat(values[p.name])}"
+            for p in parameters
+            if values[p.name] is not p.default
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def _arguments(self, aug_input: Any) -> list[Any]:
         names = list(inspect.signature(self.get_transform).parameters)
@@ -69,6 +85,9 @@ class AugmentationList(Augmentation):
     def __call__(self, aug_input: Any) -> TransformList:
         """Transform the input in place and return the list of what was done."""
         return TransformList([_apply(step, aug_input) for step in self.augs])
+
+    def __repr__(self) -> str:
+        return f"AugmentationList[{', '.join(map(str, self.augs))}]"
 
 
 class RandomApply(Augmentation):

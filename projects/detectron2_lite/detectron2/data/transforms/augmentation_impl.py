@@ -29,6 +29,7 @@ class RandomFlip(Augmentation):
             raise ValueError(f"one direction must be on, got {horizontal=} and {vertical=}")
         self.prob = prob
         self.horizontal = horizontal
+        self.vertical = vertical
 
     def get_transform(self, image: np.ndarray) -> Transform:
         if np.random.uniform() >= self.prob:
@@ -68,6 +69,7 @@ class ResizeShortestEdge(Augmentation):
         )
         self.short_edge_length = short_edge_length
         self.max_size = max_size
+        self.sample_style = sample_style
         self.interp = interp
 
     def get_transform(self, image: np.ndarray) -> Transform:
