@@ -73,7 +73,6 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
     _require_batch(cfg, processes)
     _require_source_weights(cfg)
     _require_crop(cfg)
-    _require_classes(cfg)
     _require_styles(cfg)
     _require_schedule(cfg)
 
@@ -165,16 +164,6 @@ def _require_crop(cfg: DictConfig) -> None:
             f"dataloader.crop_size is {list(crop)}, too small for the patches of styles.grid after "
             f"'{layer}': {error}"
         ) from error
-
-
-def _require_classes(cfg: DictConfig) -> None:
-    names = OmegaConf.select(cfg, "styles.mining.miner.prompts.class_names")
-    count = OmegaConf.select(cfg, "model.sem_seg_head.num_classes")
-    if names is not None and count is not None and count != len(names):
-        raise ValueError(
-            f"model.sem_seg_head.num_classes is {count!r}, and there are {len(names)} class names; "
-            "make them agree"
-        )
 
 
 def _require_styles(cfg: DictConfig) -> None:

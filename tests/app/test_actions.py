@@ -5,14 +5,17 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from langdg_d2.app import Actions, Limits, ShownStyles, parts
-from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.visualization import Predictor, draw_view, palette_named
 
 
@@ -155,3 +158,28 @@ def test_without_clip_the_second_tab_says_why(
     without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles=styles)
     assert "no weights: &#x27;RN50.pt&#x27; is missing" in restyle(without, image_file).message
     assert without.predict(str(image_file), "tiny", "classes").overlay.shape == scene().shape
+
+
+class Last(nn.Module):
+    """Predicts the last of 25 own classes everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.classes = LabelSpace([f"own class {k}" for k in range(25)])
+
+    def forward(self, inputs: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
+        sizes = [tuple(x["image"].shape[1:]) for x in inputs]
+        return [{"sem_seg": torch.arange(25.0)[:, None, None].expand(25, *size)} for size in sizes]
+
+
+def test_own_classes_have_their_names_and_colours(image_file: Path) -> None:
+    own = Predictor(model=Last())
+    actions = Actions(predictors={"own": own}, limits=Limits(), styles="none")
+    shown = actions.predict(str(image_file), "own", "classes")
+    assert "own class 24" in shown.legend
+    assert "rgb({},{},{})".format(*own.classes.colors[24]) in shown.legend
+    expected = draw_view(own(image_file), "overlay", palette_named("classes", own.classes))
+    assert np.array_equal(shown.overlay, expected)
+    refused = actions.predict(str(image_file), "own", "colorblind")
+    assert "for the Cityscapes classes alone" in refused.message

@@ -293,3 +293,13 @@ def test_a_page_of_nine_domains_stays_below_three_megabytes(
     page = write_report(folder)
     assert page.read_text().count("data:image/jpeg") == 9 * 6
     assert page.stat().st_size < 3_000_000
+
+
+def test_sets_that_are_not_the_published_ones_are_named(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_results(tmp_path / "run", sets={"acdc_fog": "3 of 100 images"})
+    page = write_report(folder)
+    for text in (page.read_text(), page.with_suffix(".md").read_text()):
+        assert "acdc_fog (3 of 100 images)" in text
+        assert "2 unseen targets, 1 of them not the published set:" in text
