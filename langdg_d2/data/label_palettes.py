@@ -17,7 +17,7 @@ from ..structures import LabelEncoding
 from ..structures.label_maps import NO_COLOR
 
 _INDICES = 1 << 8
-# Of ids without a class, unless a class of the data set has them.
+# Greys of ids without a class, unless a class of the data set has them.
 _NEUTRAL = ((0, 0, 0), (255, 255, 255))
 
 
@@ -60,13 +60,17 @@ def ids_of_indices(
 
 
 def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.NDArray[np.bool_]:
-    """Of every index whether its colour is one that the id of the same number may have."""
-    neutral = np.zeros(_INDICES, bool)
-    for color in _NEUTRAL:
-        if encoding.is_ignored[_owners(list(color), encoding)].all():
-            neutral |= (colors == color).all(axis=1)
-    usual = (colors == encoding.color_table).all(axis=1) & (colors[:, 0] != NO_COLOR)
-    return np.asarray(usual | (neutral & encoding.is_ignored))
+    """Of every index whether its colour is one that the id of the same number may have.
+
+    An id without a class may have any colour that no class has, but grey values, which may be ids.
+    """
+    there = colors[:, 0] != NO_COLOR
+    of_classes = encoding.color_table[~encoding.is_ignored]
+    of_class = (colors[:, None] == of_classes).all(axis=2).any(axis=1)
+    neutral = np.logical_or.reduce([(colors == color).all(axis=1) for color in _NEUTRAL])
+    free = ~of_class & (neutral | (colors != colors[:, :1]).any(axis=1))
+    usual = (colors == encoding.color_table).all(axis=1) | (free & encoding.is_ignored)
+    return np.asarray(usual & there)
 
 
 def _by_grey(colors: npt.NDArray[np.integer]) -> list[int] | None:

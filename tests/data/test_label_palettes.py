@@ -103,6 +103,14 @@ def test_palettes_that_leave_ids_open_are_refused(tmp_path, indices, colors, say
         read_train_ids(path, GTA5_LABEL_IDS)
 
 
+def test_ids_without_a_class_may_have_any_colour(tmp_path):
+    colors = full_palette(GTA5_LABEL_IDS)
+    colors[[4, 5, 6]] = [(0, 0, 0), (1, 2, 3), (200, 10, 90)]
+    ids = ids_of([4, 5, 6, 7, 26])
+    path = save(tmp_path / "a.png", ids, colors)
+    assert (read_train_ids(path, GTA5_LABEL_IDS) == GTA5_LABEL_IDS.decode(ids)).all()
+
+
 def test_black_and_white_of_classes_are_not_ids_without_one(tmp_path):
     unlabeled, marking = (0, 0, 0), (255, 255, 255)
     path = save(tmp_path / "a.png", [[0, 1, 2]], [unlabeled, marking, (128, 64, 128)])
