@@ -21,7 +21,7 @@ class CheckpointError(ValueError):
 
 
 class _LeftOut:
-    """Takes the place of an object that nobody asks for; nothing of it is called."""
+    """Takes the place of an object that is not a weight; nothing of it is called."""
 
     def __init__(self, *_: object) -> None: ...
 

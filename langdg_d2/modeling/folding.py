@@ -28,8 +28,8 @@ _PROGRAMS = 256  # of all layers, for sizes, precisions and modes
 def fold(model: object, *, dtype: torch.dtype, frozen_only: bool = False) -> None:
     """Call folded copies of a model's layers from now on; earlier copies are dropped.
 
-    A copy is made when a layer is next called, and anew after `load_state_dict`. Whatever else
-    writes to the weights of a folded layer, or replaces it, has to fold again. A layer that trains
+    A copy is made when a layer is next called, and anew after `load_state_dict`. Code that writes
+    to weights of a folded layer otherwise, or replaces it, has to fold again. A layer that trains
     (in training mode, or with gradients of its own) is never called through a copy, nor is one
     with forward hooks in it, nor any while a graph is traced.
 

@@ -24,7 +24,7 @@ _OTHERS = {
 
 
 def other_kind(path: Path) -> str:
-    """What a file is, where it cannot be a file of weights and it can be told; else ""."""
+    """What a file is instead of a file of weights, for kinds that are known; else ""."""
     if path.is_dir():
         return "it is a folder; name the file in it"
     with path.open("rb") as file:

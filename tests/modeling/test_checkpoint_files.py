@@ -206,7 +206,7 @@ def test_a_scripts_own_classes_are_refused_by_name(tmp_path):
         (None, "it is a folder; name the file in it"),
     ],
 )
-def test_what_a_download_leaves_instead_of_weights_is_told(content, reason, tmp_path):
+def test_what_downloads_leave_instead_of_weights_is_named(content, reason, tmp_path):
     path = tmp_path / "best.pth"
     path.mkdir() if content is None else path.write_bytes(content)
     assert reason in refusal(path)

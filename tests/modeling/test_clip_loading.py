@@ -417,7 +417,7 @@ def test_a_folder_is_no_file_of_weights(tiny_clip, tmp_path):
         ({"visual.layer3.1.conv1.weight": None}, "is missing"),
     ],
 )
-def test_weights_of_another_architecture_are_refused_after_the_remedy(
+def test_another_architectures_weights_are_refused_after_the_remedy(
     clip, tiny_clip, tmp_path, load, change, fault
 ):
     state = clip.state_dict() | change

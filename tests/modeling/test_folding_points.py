@@ -86,7 +86,7 @@ def test_an_evaluation_folds_in_its_own_precision(model: LangDGSegmentor) -> Non
     assert model.folds.plan is None
 
 
-def test_a_predictor_folds_its_model_when_it_is_built(model: LangDGSegmentor) -> None:
+def test_a_predictor_folds_its_model_once(model: LangDGSegmentor) -> None:
     assert model.folds.plan is None
     Predictor(model=model, precision="bfloat16")
     assert model.folds.plan == model.backbone.folds.plan == (torch.bfloat16, False)
