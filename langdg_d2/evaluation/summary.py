@@ -212,10 +212,14 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, A
     for what, value in _shared(one).items():
         if value != of_other[what]:
             return what, value, of_other[what]
-    if (difference := config_difference(one["config"], other["config"])) is None:
-        return None
-    key, *values = difference
-    return f"config, in '{key}'" if key else "config", values[0], values[1]
+    pairs = {what: (one.get(what), other.get(what)) for what in ("config", "styles")}
+    if None in pairs["styles"]:  # of a checkpoint that was evaluated, which does not tell
+        del pairs["styles"]
+    for what, pair in pairs.items():
+        if difference := config_difference(*pair):
+            key, *values = difference
+            return f"{what}, in '{key}'" if key else what, values[0], values[1]
+    return None
 
 
 def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:

@@ -83,7 +83,7 @@ class BankStyles(StyleSource):
 
     def record(self) -> dict[str, Any]:
         """The bank's own header, not what the config says, and how many styles there are."""
-        return {**asdict(self.bank.header), "styles": len(self.bank)}
+        return {**asdict(self.bank.header), "number_of_styles": len(self.bank)}
 
     def prepare(self, backbone: ClipResNet) -> None:
         check_bank(self.bank, backbone)

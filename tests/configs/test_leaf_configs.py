@@ -118,7 +118,7 @@ def test_two_sources_are_mined_trained_and_recorded_together(train, tiny_model, 
     assert bank.header.source == "gta5_sem_seg_train + synthia_sem_seg_train"
     assert bank.header.settings["images"].startswith("8 images, ")
     assert record["styles"]["source"] == bank.header.source
-    assert record["styles"]["styles"] == len(bank)
+    assert record["styles"]["number_of_styles"] == len(bank)
     assert record["styles"]["settings"]["prompts"] == bank.header.settings["prompts"]
     assert record["source"] == "gta5 + synthia"
     score = record["results"]["acdc_rain"]["sem_seg"]

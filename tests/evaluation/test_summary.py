@@ -108,13 +108,15 @@ def test_the_csv_is_unrounded(tmp_path: Path) -> None:
         ({"published": "famix_rn50_gta5"}, "published figures.*None.*famix_rn50_gta5"),
         ({"config": {"optimizer": {"lr": 9}}}, "config, in 'optimizer.lr'.*has 0.1.*has 9"),
         ({"config": "optimizer.lr = 9"}, "differ in their config,.*has optimizer.lr = 9"),
+        ({"styles": {"source": "b", "seed": 2}}, "styles, in 'source'.*has a, .*has b"),
     ],
 )
 def test_runs_measured_otherwise_are_not_averaged(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    config = {"config": {"optimizer": {"lr": 0.1}}} if "config" in changes else {}
-    first, other = run_files(tmp_path, 1, **config), run_files(tmp_path, 2, **changes)
+    usual = {"config": {"optimizer": {"lr": 0.1}}, "styles": {"source": "a", "seed": 1}}
+    same = {what: value for what, value in usual.items() if what in changes}
+    first, other = run_files(tmp_path, 1, **same), run_files(tmp_path, 2, **changes)
     with pytest.raises(BenchmarkFileError, match=message) as error:
         summarize(first, other)
     assert f"'{first}'" in str(error.value)

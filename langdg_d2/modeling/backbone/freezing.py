@@ -41,13 +41,14 @@ class FrozenLayers:
         tower: CLIP's image tower.
         trainable: names of groups that train, e.g. `("layer4.2",)`, or counted from the end, so
             that `("layer4.-1",)` is the last block of any tower; a layer's name stands for all its
-            blocks; `()` freezes everything.
+            blocks; `()` freezes everything. A single name may be given as it is.
 
     Raises:
         ValueError: if a name is no group of this tower; lists those there are.
     """
 
-    def __init__(self, tower: ModifiedResNet, *, trainable: Sequence[str]) -> None:
+    def __init__(self, tower: ModifiedResNet, *, trainable: str | Sequence[str]) -> None:
+        trainable = [trainable] if isinstance(trainable, str) else trainable
         groups = layer_groups(tower)
         names = {group: _names(group, tower) for group in groups}
         if unknown := sorted(set(trainable).difference(*names.values())):
