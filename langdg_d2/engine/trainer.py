@@ -72,8 +72,7 @@ def training_hooks(
     """
     if log_period < 1:
         raise ValueError(f"log_period {log_period} must be at least one iteration")
-    schedule = LRScheduler(scheduler.optimizer, scheduler)
-    everywhere = [hooks.IterationTimer(), *extra, schedule]
+    everywhere = [hooks.IterationTimer(), *extra, LRScheduler(scheduler.optimizer, scheduler)]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
     if not comm.is_main_process():
