@@ -207,7 +207,7 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
             elif start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16:
                 pixels = decode_full_depth(file)
             else:
-                pixels = _pixels(image)
+                pixels = pillow_pixels(image)
                 if not as_viewed and lacks_end(file, image.format or ""):
                     raise OSError(f"the end of the {image.format} data is missing")
             turned = orientation(image) if as_viewed else _UPRIGHT
@@ -228,8 +228,12 @@ def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8
     return np.asarray(rgb, np.uint8)
 
 
-def _pixels(image: Image.Image) -> npt.NDArray[Any]:
-    """Pixels of a kind that `to_rgb` takes."""
+def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
+    """Pixels of an opened image, of a kind that `to_rgb` takes; nothing is turned.
+
+    Raises:
+        ValueError: for floats and integers of 32 bits.
+    """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
     if image.mode in ("F", "I"):

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
-from detectron2.utils.file_io import PathManager
 from PIL import Image
 from torch import Tensor
 
@@ -173,5 +172,4 @@ def _encode(
 def _save(pixels: npt.NDArray[np.uint8], target: str) -> None:
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, format="PNG")
-    PathManager.mkdirs(os.path.dirname(target))
-    write_atomically(Path(PathManager.get_local_path(target)), png.getvalue())
+    write_atomically(Path(target), png.getvalue())

@@ -16,7 +16,6 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
-from detectron2.utils.file_io import PathManager
 from torch import Tensor
 
 from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
@@ -185,8 +184,7 @@ class OverlayWriter(DatasetEvaluator):
     def _save(self, pictures: Mapping[str, tuple[ImageScore, bytes]]) -> None:
         stem = re.sub(r"[^\w.-]+", "_", self._dataset_name)
         try:
-            PathManager.mkdirs(self._output_dir)
-            folder = Path(PathManager.get_local_path(self._output_dir))
+            folder = Path(self._output_dir)
             for kind in (BEST, WORST):
                 for path in folder.glob(f"{stem}_{kind}_*.jpg"):
                     path.unlink()

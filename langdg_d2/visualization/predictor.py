@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from .. import structures
 from ..data import read_image, to_rgb
+from ..data.image_io import pillow_pixels
 from ..engine import StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, unwrapped
 from ..modeling import LangDGSegmentor
@@ -235,20 +236,8 @@ def _predict_batch(
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
     if isinstance(image, Image.Image):
-        return to_rgb(_of_pillow(image))
+        return to_rgb(pillow_pixels(ImageOps.exif_transpose(image)))
     return read_image(image) if isinstance(image, str | os.PathLike) else to_rgb(image)
-
-
-def _of_pillow(image: Image.Image) -> npt.NDArray[Any]:
-    """Pixels of an opened image as a viewer shows it, such as `to_rgb` takes."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow itself would cut what is above 255
-        return np.array(image).astype(np.uint16)
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"image of Pillow's mode '{image.mode}', expected 8 or 16 bits: convert it first"
-        )
-    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 def _least_side(model: nn.Module) -> int:
