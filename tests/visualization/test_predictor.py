@@ -279,7 +279,7 @@ def test_an_image_of_pillow_is_turned_as_its_exif_data_ask(predictor: Predictor)
     image.getexif()[0x112] = 3
     assert np.array_equal(predictor(image).image, noise(40, 56)[::-1, ::-1])
     for mode in ("I", "F"):
-        with pytest.raises(ValueError, match=f"mode '{mode}', expected 8 or 16 bits"):
+        with pytest.raises(ValueError, match="expected 8 or 16 bits"):
             predictor(Image.fromarray(noise(40, 56)).convert(mode))
 
 
