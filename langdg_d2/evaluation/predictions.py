@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -101,13 +102,21 @@ class PredictionWriter(DatasetEvaluator):
         """Say how many files there are and where; no scores: an empty dict.
 
         Every process must call this.
+
+        Raises:
+            ValueError: if images of several processes have shared a file; names it.
         """
-        written = sum(comm.all_gather(len(self._written)))
+        written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
+        if shared := [target for target, count in written.items() if count > 1]:
+            raise ValueError(
+                f"{len(shared)} prediction files are of several images, such as '{shared[0]}': give "
+                "these images other names"
+            )
         if self._values is not None:
             logging.getLogger(__name__).info(
                 "%s: %d predictions as '%s' in '%s'",
                 self._dataset_name,
-                written,
+                len(written),
                 self._encoding,
                 os.path.join(self._output_dir, self._dataset_name),
             )

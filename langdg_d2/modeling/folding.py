@@ -29,7 +29,8 @@ def fold(model: object, *, dtype: torch.dtype, frozen_only: bool = False) -> Non
     """Call folded copies of a model's layers from now on; earlier copies are dropped.
 
     A copy is made when a layer is next called, and anew after `load_state_dict`. Code that writes
-    to weights of a folded layer otherwise, or replaces it, has to fold again. A layer that trains
+    to weights of a folded layer otherwise, replaces it, or trains it without calling it through its
+    model, has to fold again. A layer that trains
     (in training mode, or with gradients of its own) is never called through a copy, nor is one
     with forward hooks in it, nor any while a graph is traced.
 
@@ -116,14 +117,22 @@ class Folds:
             layer: where only a part of an `nn.Sequential` can be folded, that part is.
         """
         plan = self.plan
-        if plan is None or not fast_paths() or _is_watched(layer) or _dtype(layer) != plan.dtype:
+        if plan is None:
             return layer(x)
-        if plan.covers(layer):
+        covered = plan.covers(layer)
+        if not fast_paths() or _is_watched(layer) or _dtype(layer) != plan.dtype:
+            if not covered:  # its weights and those of its parts may change now
+                parts = f"{name}."
+                self._copies = {
+                    k: v for k, v in self._copies.items() if not f"{k}.".startswith(parts)
+                }
+            return layer(x)
+        if covered:
             copies = self._copies  # another thread may change them
             if name not in copies:
                 copies[name] = self._folded(name, layer, plan.dtype)
             return copies[name](x)
-        self._copies.pop(name, None)  # what it is made of may change now
+        self._copies.pop(name, None)  # its weights may change now
         if type(layer) is not nn.Sequential:
             return layer(x)
         for part_name, part in layer.named_children():

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from glob import escape
 from itertools import accumulate
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Unfinished:
         with shared_errors():
             done: set[int] = set()
             if comm.is_main_process():
-                self._files = sorted(self.path.parent.glob(f"{self.path.name}.part*"))
+                self._files = sorted(self.path.parent.glob(f"{escape(self.path.name)}.part*"))
                 for file in self._files:
                     done.update(self._read(file))
         done = comm.all_gather(done)[0]

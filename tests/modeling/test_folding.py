@@ -1,12 +1,14 @@
 """Folding is an exact rewriting between two points, and nothing is left of it after."""
 
 import pickle
+from contextlib import ExitStack
 from copy import deepcopy
 
 import pytest
 import torch
 from torch import nn
 
+from langdg_d2.modeling.fast_paths import plain_paths
 from langdg_d2.modeling.folding import Folds, compile_folded, fold, fold_batch_norm, folded
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -114,6 +116,27 @@ def _evaluated(network):
     with folded(network, dtype=torch.float32):
         torch.testing.assert_close(network(images()), expected, **CLOSE)
     return expected
+
+
+@pytest.mark.parametrize("otherwise", ["another precision", "a hook", "plain paths"])
+def test_training_outside_a_fold_leaves_no_copy(network, otherwise):
+    fold(network, dtype=torch.float32)
+    with torch.no_grad():
+        before = network(images())
+    step = torch.optim.SGD(network.parameters(), lr=0.5)
+    with ExitStack() as stack:
+        if otherwise == "another precision":
+            stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        elif otherwise == "plain paths":
+            stack.enter_context(plain_paths())
+        else:
+            handle = network.block[0].register_forward_hook(lambda *_: None)
+            stack.callback(handle.remove)
+        network(images()).float().square().mean().backward()
+    step.step()
+    with torch.no_grad():
+        torch.testing.assert_close(network(images()), network.block(images()), **CLOSE)
+        assert not torch.allclose(network(images()), before)
 
 
 @torch.no_grad()
