@@ -10,6 +10,7 @@ import torch
 from detectron2.data import get_detection_dataset_dicts
 
 from ..structures.randomness import derived_seed
+from ..structures.source_names import as_names
 
 Example = dict[str, Any]
 
@@ -29,7 +30,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     Raises:
         ValueError: if there is no name, or one is there twice.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = as_names(names)
     if not names or len({*names}) < len(names):
         raise ValueError(
             f"dataloader.train.dataset.names are {names}, expected one or more, each once"

@@ -12,6 +12,7 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
 from ..modeling import LangDGSegmentor
+from ..structures.source_names import as_names
 from .config_checks import check_config
 from .config_files import load_config
 from .host import prepare_host
@@ -70,14 +71,14 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
 
 
 def _warn_of_another_source(cfg: DictConfig) -> None:
-    """Of one that is trained on and not named in results, or named and not trained on."""
+    """Warn where the trained sources and `evaluation.source`, which results name, differ."""
     source = OmegaConf.select(cfg, "evaluation.source")
     names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
     if names is None:  # a data set of the config's own
         return
-    names = [names] if isinstance(names, str) else names
+    names = as_names(names)
     trained = {name.partition("_sem_seg_")[0] for name in names} & {*cfg.dataloader.test}
-    if trained != ({source} if isinstance(source, str) else {*(source or ())}):
+    if trained != {*as_names(source or ())}:
         logger.warning(
             "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
             "wrong source, and what was trained on may count as an unseen target; make them agree, "

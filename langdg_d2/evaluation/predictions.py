@@ -109,8 +109,8 @@ class PredictionWriter(DatasetEvaluator):
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:
             raise ValueError(
-                f"{len(shared)} prediction files are of several images, such as '{shared[0]}': give "
-                "these images other names"
+                f"{len(shared)} prediction files are of several images, such as '{shared[0]}': "
+                "give these images other names"
             )
         if self._values is not None:
             logging.getLogger(__name__).info(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from ..structures import CLASS_SUBSETS
+from ..structures.source_names import joined_names, split_names
 
 # {domain: {task: {metric: value}}}
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -31,7 +32,6 @@ HEADLINES = {
     "pixel_accuracy": "pixel accuracy",
 }
 _GROUP = "mean of "
-_AND = " + "
 
 
 def subset_headlines(metrics: Iterable[str]) -> dict[str, str]:
@@ -69,12 +69,12 @@ def is_mean(domain: str) -> bool:
 
 def source_name(source: str | Sequence[str] | None) -> str | None:
     """What tables call the source: a domain, or several as "a + b"."""
-    return source if source is None or isinstance(source, str) else _AND.join(source)
+    return None if source is None else joined_names(source)
 
 
 def source_domains(source: str | None) -> list[str]:
     """The domains of a `source_name`."""
-    return source.split(_AND) if source else []
+    return split_names(source) if source else []
 
 
 def unseen_targets(results: Results, source: str | None) -> list[str]:

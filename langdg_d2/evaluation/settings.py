@@ -6,6 +6,7 @@ from typing import Any
 from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 
+from ..structures.source_names import as_names
 from .inference import build_inference
 from .predictions import ENCODINGS, PredictionWriter
 from .published import published_figures
@@ -39,7 +40,7 @@ def check_settings(
         _check_names(f"evaluation.groups.{group}", members, known)
     if source is not None:
         # Or it would silently count as an unseen target.
-        _check_names("evaluation.source", [source] if isinstance(source, str) else source, known)
+        _check_names("evaluation.source", as_names(source), known)
     if published is not None:
         published_figures(published)
     build_inference(nn.Identity(), **inference)
@@ -72,8 +73,7 @@ def check_evaluators(
                 f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
             )
         scored = [f"evaluation.groups.{g}" for g, members in groups.items() if domain in members]
-        sources = [source] if isinstance(source, str) else source or ()
-        scored += ["evaluation.source"] if domain in sources else []
+        scored += ["evaluation.source"] if domain in as_names(source or ()) else []
         if scored:
             raise ValueError(
                 f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"

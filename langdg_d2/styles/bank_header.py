@@ -7,6 +7,8 @@ from typing import Any
 
 import langdg_d2
 
+from ..structures.source_names import joined_names
+
 IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
 
 _LABELS = 1 << 8  # class ids are 8-bit, as label maps are
@@ -183,11 +185,6 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         settings={_MERGED: origins},
         whole_clip_fingerprint=embeddings[0] if len(embeddings) == len(headers) else None,
     )
-
-
-def joined_names(names: str | Sequence[str]) -> str:
-    """The name of a source, or of several "a + b"."""
-    return names if isinstance(names, str) else " + ".join(names)
 
 
 def bullets(lines: Iterable[str]) -> str:

@@ -11,8 +11,9 @@ from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
 from ..modeling.folding import fold
 from ..structures import PRECISIONS, PatchGrid
+from ..structures.source_names import joined_names
 from .bank import StyleBank
-from .bank_header import BankHeader, joined_names
+from .bank_header import BankHeader
 from .checking import feature_fingerprint, whole_clip_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts

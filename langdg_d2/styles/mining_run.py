@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..data.seeded_batches import SeededBatches, images_fingerprint
+from ..structures.source_names import joined_names
 from .bank import StyleBank
-from .bank_header import bullets, joined_names
+from .bank_header import bullets
 from .mining import StyleMiner, mining_settings
 from .pin import PinSettings
 from .prompts import TargetPrompts

@@ -19,8 +19,9 @@ from ..modeling import ClipResNet
 from ..structures import CITYSCAPES_19
 from ..structures.files import write_atomically
 from ..structures.pickles import require_small_memo
+from ..structures.source_names import joined_names
 from .bank import StyleBank
-from .bank_header import IGNORE, BankHeader, StyleBankError, joined_names
+from .bank_header import IGNORE, BankHeader, StyleBankError
 from .checking import feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
