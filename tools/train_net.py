@@ -71,12 +71,17 @@ def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
             f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
         )
     loaders = {source: instantiate(cfg.dataloader.test[source])}
-    scores = cfg.dataloader.evaluators[source][0]
-    scores = {source: instantiate(scores.get("scores", scores))}  # without pictures
+    classes = cfg.model.classes
+    scores = evaluation.StreamingSemSegEvaluator(
+        dataset_name=source,
+        class_names=classes.names,
+        ignore_label=classes.ignore_label,
+        scored_classes=cfg.evaluation.classes,
+    )
 
     def score(model: nn.Module) -> dict:
         model = evaluation.build_inference(model, **cfg.evaluation.inference)
-        results = evaluation.evaluate_domains(model, loaders, scores, source=source)
+        results = evaluation.evaluate_domains(model, loaders, {source: scores}, source=source)
         return {"source": results[source].get("sem_seg", {})}
 
     return score
