@@ -254,13 +254,6 @@ BREAKS = {
         findings.ALPHA,
         "RGBA",
     ),
-    "image with transparent parts": Break(
-        "gta5",
-        "gta5/images/00002.png",
-        edit(lambda rgb: np.concatenate([rgb, rgb[..., :1]], axis=-1)),
-        findings.TRANSPARENT,
-        "RGBA",
-    ),
     "image that its EXIF data turn": Break(
         "bdd100k",
         "bdd100k/seg/images/val/7d06fefd-f7be0501.jpg",

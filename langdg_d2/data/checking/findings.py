@@ -86,13 +86,8 @@ IMAGE_MODE = Kind(
 )
 ALPHA = Kind(
     Severity.NOTE,
-    "image with transparency, which hides nothing",
-    "nothing has to be done; use the files of {website} if the release has none",
-)
-TRANSPARENT = Kind(
-    Severity.WARNING,
-    "image with transparent parts",
-    "they are read as white, as viewers show them: use the files of {website} if the release has "
+    "image with transparency",
+    "transparency is ignored when images are read; use the files of {website} if the release has "
     "none",
 )
 TURNED = Kind(
