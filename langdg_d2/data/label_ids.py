@@ -50,8 +50,8 @@ def count_pixels(
     by_raw_id = np.bincount(raw.ravel())
     present: list[int] = np.flatnonzero(by_raw_id).tolist()
     ignored = CITYSCAPES_19.ignore_label
-    classes = {k + 1 for k in encoding.raw_to_train.values() if k != ignored}
-    pixels = np.zeros(max(len(CITYSCAPES_19), *classes, 0) + 1, dtype=np.int64)
+    classes = max(len(CITYSCAPES_19), encoding.num_classes)
+    pixels = np.zeros(classes + 1, dtype=np.int64)
     for raw_id in present:
         train_id = encoding.raw_to_train.get(raw_id, ignored)
         pixels[-1 if train_id == ignored else train_id] += by_raw_id[raw_id]

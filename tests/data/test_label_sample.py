@@ -17,7 +17,7 @@ from langdg_d2.data import (
 )
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.data.label_sample import check_labels
-from langdg_d2.structures import ENCODINGS, LabelEncoding
+from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
 
 STREET = np.uint8([7, 8, 11, 21, 23, 26])
@@ -44,13 +44,15 @@ def labels_of(tmp_path):
 
 
 LOADERS = {
-    "training": lambda records: training_loader(
-        dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0
+    "training": lambda records, classes=None: training_loader(
+        dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0, classes=classes
     ),
-    "mining": lambda records: SeededBatches(
-        dataset=records, mapper=TestMapper(), batch_size=1, seed=0
+    "mining": lambda records, classes=None: SeededBatches(
+        dataset=records, mapper=TestMapper(), batch_size=1, seed=0, classes=classes
     ),
-    "evaluation": lambda records: evaluation_loader(dataset=records, mapper=TestMapper()),
+    "evaluation": lambda records, classes=None: evaluation_loader(
+        dataset=records, mapper=TestMapper(), classes=classes
+    ),
 }
 
 
@@ -96,6 +98,34 @@ def test_own_encodings_are_not_guessed_about(labels_of, monkeypatch, raw_to_trai
         check_labels(
             labels_of([k for k, v in raw_to_train.items() if v == 255], encoding=own), required=True
         )
+
+
+NAMES = CITYSCAPES_19.names
+OTHER_CLASSES = {
+    "order": (LabelSpace(("sidewalk", "road", *NAMES[2:])), "train id 0 .*'road', but 'sidewalk'"),
+    "fewer": (LabelSpace(NAMES[:5]), "train id 5 .*'pole', but 'no class' in model.classes.names"),
+    "more": (LabelSpace((*NAMES, "gate")), "train id 19 .*'no class', but 'gate'"),
+    "ignored": (LabelSpace(NAMES, ignore_label=200), "ignore_label is 200, .* set it to 255"),
+}
+
+
+@pytest.mark.parametrize(("classes", "message"), OTHER_CLASSES.values(), ids=OTHER_CLASSES)
+@pytest.mark.parametrize("build", LOADERS.values(), ids=LOADERS)
+def test_labels_of_other_classes_are_refused(labels_of, build, classes, message):
+    records = labels_of(STREET)
+    build(records, CITYSCAPES_19)
+    with pytest.raises(DatasetError, match=message):
+        build(records, classes)
+
+
+def test_unnamed_classes_must_not_be_too_many(labels_of, monkeypatch):
+    own = LabelEncoding("own", {0: 0, 1: 1, 2: 2, 3: 255}, class_names=None)
+    monkeypatch.setitem(ENCODINGS, "own", own)
+    records = labels_of([0, 1], encoding=own)
+    for names in (["a", "b", "c"], ["a", "b", "c", "d"]):
+        check_labels(records, required=True, classes=LabelSpace(names))
+    with pytest.raises(DatasetError, match=r"train ids 0 to 2, but .* has 2 names"):
+        check_labels(records, required=True, classes=LabelSpace(["a", "b"]))
 
 
 def test_raw_ids_where_train_ids_belong_say_so(labels_of):
