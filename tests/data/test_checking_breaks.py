@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
 from langdg_d2.data.datasets.builtin import FAMILIES
@@ -154,6 +155,13 @@ BREAKS = {
         "gta5",
         "gta5/val.txt",
         lambda p: p.write_text(p.read_text() + "\n00001.png"),
+        findings.UNLISTABLE,
+        "names '00001' in the lines",
+    ),
+    "split.mat numbers an image twice": Break(
+        "gta5",
+        "gta5/split.mat",
+        lambda p: (savemat(p, {"valIds": [[1, 2, 1]]}), p.with_name("val.txt").unlink()),
         findings.DUPLICATE,
         detail="'00001' 2 times",
         named="gta5/images/00001.png",

@@ -56,7 +56,7 @@ LABEL_WITHOUT_IMAGE = Kind(
 DUPLICATE = Kind(
     Severity.ERROR,
     "image more than once in the split",
-    "keep one of the files, or one line of the list; others would count double in every figure",
+    "keep one of the files, or of the split's entries; others would count double in every figure",
 )
 
 # A file, whatever it should hold
