@@ -38,6 +38,8 @@ styles = dict(
             batch_size=16,
             seed="${styles.seed}",
             unreadable_limit="${dataloader.train.unreadable_limit}",
+            # The labels must have these.
+            classes="${model.classes}",
             # The first so many alone; null for the whole pass.
             max_batches=None,
         ),

@@ -1,9 +1,10 @@
 """Reading image files, with errors that name the file.
 
 Data sets and users' pictures go through the same reader: grey becomes RGB, 16 bits are scaled from
-their full range to 8, palettes are resolved, transparent parts lie on white, of several frames the
-first counts. What differs: pictures of users are turned as their EXIF data ask, those of data sets
-lie as stored, since their labels do; and a JPEG of a data set must be free of damage.
+their full range to 8, palettes are resolved, of several frames the first counts. What differs:
+pictures of users are turned as their EXIF data ask, and their transparent parts lie on white; those
+of data sets lie as stored, since their labels do, and have the colours below the transparency, as
+Detectron2 and the official code read them; and a JPEG of a data set must be free of damage.
 """
 
 import os
@@ -63,7 +64,7 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """An image file as a viewer shows it: `read_rgb`, turned as its EXIF data ask.
+    """An image file as a viewer shows it: `read_rgb`, on white, turned as its EXIF data ask.
 
     Parts of a JPEG that are damaged come as libjpeg fills them.
     """
@@ -210,6 +211,8 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
                 pixels = pillow_pixels(image)
                 if not as_viewed and lacks_end(file, image.format or ""):
                     raise OSError(f"the end of the {image.format} data is missing")
+            if not as_viewed and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+                pixels = pixels[..., :-1]  # the colours without their opacity
             turned = orientation(image) if as_viewed else _UPRIGHT
         rgb = to_rgb(pixels)
         return rgb if turned == _UPRIGHT else np.ascontiguousarray(_TURNS[turned](rgb))
@@ -223,7 +226,7 @@ def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8
         simplejpeg.decode_jpeg(data, "CMYK")
         file.seek(0)
         return np.array(image.convert("RGB"))
-    # The slow ways are those of Pillow.
+    # Pillow's defaults: accurate DCT, fancy upsampling.
     rgb = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
     return np.asarray(rgb, np.uint8)
 

@@ -7,9 +7,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, LabelEncoding
-from ..structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from ..structures.label_maps import (
+    CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
+    MAPILLARY_A,
+    MAPILLARY_B,
+    SYNTHIA_LABEL_IDS,
+    TRAIN_IDS,
+    URBANSYN_TRAIN_IDS,
+)
 
-_CLASS_IDS = {k: k for k in range(len(CITYSCAPES_19))}
+# Guesses are about these; nothing is known of encodings of one's own.
+_OF_RAW_IDS = (
+    *(CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS),
+    *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
+)
+_OF_TRAIN_IDS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
 _LARGE = 0.5  # share of pixels without a class; train ids read as raw ids leave about as many
 _MOST_IDS = 8  # in a message
 
@@ -31,14 +44,17 @@ def count_pixels(
     """Raw ids that occur in a label (H, W), and the pixels of each train id.
 
     Returns:
-        The ids, and counts (K + 1,): pixels of the classes, then of what is ignored or unknown.
+        The ids, and counts (K + 1,): pixels of the classes, then of what is ignored or unknown. K
+        is 19, or more where the encoding has more classes.
     """
     by_raw_id = np.bincount(raw.ravel())
     present: list[int] = np.flatnonzero(by_raw_id).tolist()
-    pixels = np.zeros(len(CITYSCAPES_19) + 1, dtype=np.int64)
+    ignored = CITYSCAPES_19.ignore_label
+    classes = max(len(CITYSCAPES_19), encoding.num_classes)
+    pixels = np.zeros(classes + 1, dtype=np.int64)
     for raw_id in present:
-        train_id = encoding.raw_to_train.get(raw_id, CITYSCAPES_19.ignore_label)
-        pixels[min(train_id, len(CITYSCAPES_19))] += by_raw_id[raw_id]
+        train_id = encoding.raw_to_train.get(raw_id, ignored)
+        pixels[-1 if train_id == ignored else train_id] += by_raw_id[raw_id]
     return present, pixels
 
 
@@ -46,17 +62,16 @@ def kind_of_ids(
     present: Sequence[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding
 ) -> IdKind:
     """What a label holds, from `count_pixels`."""
-    holds_train_ids = encoding.raw_to_train.items() >= _CLASS_IDS.items()
     if not set(present) <= set(encoding.raw_to_train):
-        if _only(present, CITYSCAPES_LABEL_IDS.raw_to_train) and holds_train_ids:
+        if encoding in _OF_TRAIN_IDS and _only(present, CITYSCAPES_LABEL_IDS.raw_to_train):
             return IdKind.RAW_IDS
-        if _only(present, TRAIN_IDS.raw_to_train) and not holds_train_ids:
+        if encoding in _OF_RAW_IDS and _only(present, TRAIN_IDS.raw_to_train):
             return IdKind.TRAIN_IDS
         return IdKind.UNKNOWN
     if pixels[-1] == pixels.sum():
         return IdKind.NO_CLASS
     ignored = pixels[-1] / pixels.sum()
-    if not holds_train_ids and _only(present, TRAIN_IDS.raw_to_train) and ignored >= _LARGE:
+    if encoding in _OF_RAW_IDS and _only(present, TRAIN_IDS.raw_to_train) and ignored >= _LARGE:
         return IdKind.PERHAPS_TRAIN_IDS
     return IdKind.FITTING
 

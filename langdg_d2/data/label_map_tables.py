@@ -22,9 +22,9 @@ the data set gives them, if they are of one class. Any other palette is an error
 optimise PNG files renumber palettes.
 
 Images are found by names in all usual formats, whatever the case of the suffix. Grey becomes RGB,
-16 bits are scaled to 8, transparent parts are white, and EXIF orientation is ignored, as it is in
+16 bits are scaled to 8; transparency is ignored, and EXIF orientation is, too, as it is in
 labels; damaged JPEG files are errors. Of GTA5, 62 frames are left out whose image and label differ
-in size (15188, 17705, 20801 to 20860), and others of which the files' headers show it."""
+in size (15188, 17705, 20801 to 20860), and up to 1 % more whose headers show it."""
 
 _LEFT_OUT = """\
 Of some data sets only a part is read, because the meaning of the rest is not certain:

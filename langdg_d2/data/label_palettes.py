@@ -40,7 +40,8 @@ def ids_of_indices(
     colors = np.full((_INDICES, 3), NO_COLOR)
     colors[: len(palette)] = palette
     usual = _is_usual(colors, encoding)
-    if usual[sorted(encoding.colors)].all() and encoding.colors:  # of most files, looked at fast
+    if usual[sorted(encoding.colors)].all() and encoding.colors:
+        # Fast path: the full palette of the data set.
         return indices
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=_INDICES))
     if encoding.colors and usual[used].all():
@@ -86,6 +87,8 @@ def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[
 
 
 def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
+    if NO_COLOR in color:
+        return []
     return np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
 
 

@@ -3,9 +3,10 @@
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from ..structures import ENCODINGS, LabelEncoding
+from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.pairing import DatasetError
 from .image_io import ImageFileError, open_image, orientation
 from .label_ids import IdKind, count_pixels, ids_text, kind_of_ids
@@ -21,8 +22,12 @@ _TRAIN_IDS = (IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)
 _logger = logging.getLogger(__name__)
 
 
-def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
-    """Refuse labels without a class, and train ids under the name of raw ids, from a sample.
+def check_labels(
+    dataset: Sequence[Record], *, required: bool, classes: LabelSpace | None = None
+) -> None:
+    """Refuse labels without a class or of other classes, and train ids where raw ids belong.
+
+    The pixels of a sample are looked at.
 
     Images whose EXIF data ask to be turned are named in the log, as labels lie as stored. What
     cannot be read is left to the run. Takes a fraction of a second.
@@ -31,6 +36,7 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
         dataset: dataset dicts; those without `sem_seg_file_name` and an encoding of
             `structures.ENCODINGS` are not looked at.
         required: whether images without labels are refused.
+        classes: those of the model, which the labels must have; None if there is no model.
 
     Raises:
         DatasetError: names a file, what it holds, and what to do.
@@ -46,8 +52,33 @@ def check_labels(dataset: Sequence[Record], *, required: bool) -> None:
         if "sem_seg_file_name" in record and record.get("label_encoding") in ENCODINGS:
             by_encoding.setdefault(record["label_encoding"], []).append(record)
     for name, records in by_encoding.items():
+        if classes is not None:
+            _check_classes(ENCODINGS[name], classes)
         _check(records, ENCODINGS[name])
         _log_turned(records)
+
+
+def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
+    ignored = CITYSCAPES_19.ignore_label
+    if classes.ignore_label != ignored:
+        raise DatasetError(
+            f"model.classes.ignore_label is {classes.ignore_label}, but labels are read with "
+            f"{ignored} where there is no class: set it to {ignored}"
+        )
+    names = classes.names if encoding.class_names is None else encoding.class_names
+    for k, (theirs, ours) in enumerate(zip_longest(names, classes.names)):
+        if theirs != ours:
+            raise DatasetError(
+                f"train id {k} of labels read as {encoding.name} is {theirs or 'no class'!r}, but "
+                f"{ours or 'no class'!r} in model.classes.names: name there the {len(names)} "
+                "classes of the labels in their order, or give the LabelEncoding of these labels "
+                "its class_names"
+            )
+    if encoding.num_classes > len(classes):
+        raise DatasetError(
+            f"labels read as {encoding.name} have the train ids 0 to {encoding.num_classes - 1}, "
+            f"but model.classes.names has {len(classes)} names: give one for each"
+        )
 
 
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from ..structures import LabelSpace
 from ..structures.randomness import derived_seed, globally_seeded
 from .label_sample import check_labels
 from .unreadable import ReadableImages
@@ -28,6 +29,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         batch_size: images in a batch.
         seed: of the order and of the mapper's randomness.
         unreadable_limit: see `ReadableImages`.
+        classes: of the model; see `check_labels`.
         max_batches: the first so many are made; None for all that the data set fills.
 
     Raises:
@@ -44,6 +46,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         seed: int,
         unreadable_limit: int = 0,
         max_batches: int | None = None,
+        classes: LabelSpace | None = None,
     ) -> None:
         if not 0 < batch_size <= len(dataset):
             raise ValueError(
@@ -52,7 +55,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
             )
         if max_batches is not None and max_batches < 1:
             raise ValueError(f"max_batches {max_batches} must be 1 or more, or null for all")
-        check_labels(dataset, required=True)
+        check_labels(dataset, required=True, classes=classes)
         self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
         self._batch_size = batch_size

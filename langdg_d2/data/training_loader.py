@@ -9,6 +9,7 @@ from detectron2.data import DatasetFromList
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..structures import LabelSpace
 from ..structures.randomness import derived_seed, globally_seeded
 from .label_sample import check_labels
 from .sources import SourceTurns
@@ -99,6 +100,7 @@ def training_loader(
     unreadable_limit: int = 0,
     source_weights: Mapping[str, float] | None = None,
     num_workers: int = 0,
+    classes: LabelSpace | None = None,
     **options: Any,
 ) -> DataLoader:
     """An endless loader of lists of mapped dataset dicts.
@@ -108,6 +110,7 @@ def training_loader(
         seed: a negative one draws one; then every process must call this.
         first_batch: number of the first batch; those before it cost nothing.
         num_workers: processes that read and map.
+        classes: of the model; see `check_labels`.
         options: further ones of torch's `DataLoader`.
 
     Raises:
@@ -119,7 +122,7 @@ def training_loader(
         raise ValueError(
             f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
         )
-    check_labels(dataset, required=True)
+    check_labels(dataset, required=True, classes=classes)
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
         dataset=dataset,

@@ -26,6 +26,7 @@ class LabelEncoding:
         raw_names: what the data set itself calls its raw ids, where that is known.
         colors: RGB in 0..255 that palette files of the data set give the raw ids; without any, a
             palette with colours says nothing, and its indices are the ids.
+        class_names: of the train ids from 0 on; None where they are not known.
     """
 
     name: str
@@ -33,6 +34,13 @@ class LabelEncoding:
     channel: int | None = None
     raw_names: Mapping[int, str] = field(default_factory=dict)
     colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = CITYSCAPES_19.names
+
+    @property
+    def num_classes(self) -> int:
+        """The highest train id of a class, plus one; 0 if there is no class."""
+        classes = set(self.raw_to_train.values()) - {CITYSCAPES_19.ignore_label}
+        return max(classes, default=-1) + 1
 
     @cached_property
     def _table(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:

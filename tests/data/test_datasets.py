@@ -168,12 +168,15 @@ def test_gta5_leaves_out_other_frames_of_unequal_sizes(copy, caplog):
         names = [r["image_id"] for r in DatasetCatalog.get(f"gta5_sem_seg_{split}")]
         assert names == ["00001", "00003"]
         assert caplog.messages[-1].endswith("differ in size: 00002")
+    warned = len(caplog.messages)
+    assert len(DatasetCatalog.get("gta5_sem_seg_all")) == 2
+    assert len(caplog.messages) == warned == 3
 
 
 def test_gta5_of_images_and_labels_of_different_copies_is_refused(copy):
-    for image in (copy / "gta5/images").iterdir():
+    for image in sorted((copy / "gta5/images").iterdir())[:2]:
         Image.open(image).resize((32, 24)).save(image)
-    with pytest.raises(DatasetError, match=r"3 of 3 images are not of the size of their labels"):
+    with pytest.raises(DatasetError, match=r"2 of 3 images are not of the size of their labels"):
         DatasetCatalog.get("gta5_sem_seg_all")
 
 

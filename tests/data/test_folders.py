@@ -144,3 +144,9 @@ def test_lists_that_name_no_image_are_refused(tmp_path, content, says):
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(DatasetError, match=rf"X: '.*list\.txt'.* ?{says}"):
         read_split_list(tmp_path / "list.txt", dataset="X")
+
+
+def test_lists_that_name_an_image_twice_are_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("images/1.png\n2\n\n1\n")
+    with pytest.raises(DatasetError, match=r"names '1' in the lines 1 and 4, expected .* once"):
+        read_split_list(tmp_path / "list.txt", dataset="X")

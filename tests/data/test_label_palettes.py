@@ -91,11 +91,12 @@ def test_grey_palettes_give_ids_by_value(tmp_path, encoding, values, order):
     ("indices", "colors", "says"),
     [
         ([[0, 1]], [(0, 0, 142), (128, 64, 128)], r"\(0, 0, 142\), that of the ids \[26, 34\]"),
+        ([[0, 20]], 17 * [(128, 64, 128)], r"index 20 has no colour"),
         ([[0, 1]], [(128, 64, 128), (1, 2, 3)], r"index 1 has the colour \(1, 2, 3\), that of no"),
         # Unlabeled and static by colour, unlabeled and traffic sign by grey value.
         ([[5, 6]], 5 * [(9, 9, 9)] + [(0, 0, 0), (20, 20, 20)], r"index 5 .* nothing says which"),
     ],
-    ids=["car or plate", "foreign", "grey or colour"],
+    ids=["car or plate", "too short", "foreign", "grey or colour"],
 )
 def test_palettes_that_leave_ids_open_are_refused(tmp_path, indices, colors, says):
     path = save(tmp_path / "a.png", indices, colors)

@@ -36,7 +36,7 @@ def records():
     ]
 
 raw_to_train = {{k: k for k in [*range({count}), 255]}}
-ENCODINGS["own_{count}"] = LabelEncoding("own", raw_to_train, raw_names={{}})
+ENCODINGS["own_{count}"] = LabelEncoding("own", raw_to_train, class_names=tuple(NAMES))
 if "own_{count}" not in DatasetCatalog.list():
     DatasetCatalog.register("own_{count}", records)
 
@@ -197,10 +197,12 @@ def test_the_heads_size_and_the_classes_must_agree(trained: Trained) -> None:
 def test_checkpoints_of_other_classes_are_refused(
     trained: Trained, load_tool: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    options = ["--config-file", trained.config, "--num-gpus", "0", "--eval-only"]
-    names = [*trained.names[:-1], "another"]
+    other = tmp_path / "other.py"
+    other.write_text(Path(trained.config).read_text().replace("own class", "other class"))
+    options = ["--config-file", str(other), "--num-gpus", "0", "--eval-only"]
     changes = [f"train.init_checkpoint={trained.checkpoint}", f"train.output_dir={tmp_path}"]
-    changes.append(f"model.classes.names=[{','.join(names)}]")
     args = default_argument_parser().parse_args([*options, *trained.overrides, *changes])
-    with pytest.raises(ValueError, match=rf"has {trained.count} classes \(own class 0, .*another"):
+    with pytest.raises(
+        ValueError, match=rf"has {trained.count} classes \(own class 0, .*other class"
+    ):
         load_tool("train_net").main(args)

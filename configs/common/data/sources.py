@@ -64,6 +64,8 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         seed="${train.seed}",
         # Worker processes that read and augment, for each training process.
         num_workers=4,
+        # The labels must have these.
+        classes="${model.classes}",
         # In memory that GPUs copy from without making anybody wait.
         pin_memory=torch.cuda.is_available(),
     )

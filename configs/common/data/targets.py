@@ -62,6 +62,8 @@ def test_loader(domain: str) -> DictConfig:
                 severity="${evaluation.corruption.severity}",
             )
         ),
+        # Labels must have these.
+        classes="${model.classes}",
         num_workers=2,
     )
 

@@ -49,6 +49,7 @@ model = L(LangDGSegmentor)(
     pixel_std=constants["pixel_std"],
     # The classes wherever they are named, drawn or written; `sem_seg_head.num_classes` is their
     # number. For others: `model.classes.update(names=[...], colors=None, ids=None)`. Colours are
-    # generated then; ids are the numbers in prediction files of "label_ids".
+    # generated then; ids are the numbers in prediction files of "label_ids". The `LabelEncoding` of
+    # the labels has to have the same names, `class_names`.
     classes=L(LabelSpace)(**CITYSCAPES_19.plain()),
 )

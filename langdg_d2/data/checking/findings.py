@@ -56,7 +56,7 @@ LABEL_WITHOUT_IMAGE = Kind(
 DUPLICATE = Kind(
     Severity.ERROR,
     "image more than once in the split",
-    "keep one of the files, or one line of the list; others would count double in every figure",
+    "keep one of the files, or of the split's entries; others would count double in every figure",
 )
 
 # A file, whatever it should hold
@@ -86,13 +86,8 @@ IMAGE_MODE = Kind(
 )
 ALPHA = Kind(
     Severity.NOTE,
-    "image with transparency, which hides nothing",
-    "nothing has to be done; use the files of {website} if the release has none",
-)
-TRANSPARENT = Kind(
-    Severity.WARNING,
-    "image with transparent parts",
-    "they are read as white, as viewers show them: use the files of {website} if the release has "
+    "image with transparency",
+    "transparency is ignored when images are read; use the files of {website} if the release has "
     "none",
 )
 TURNED = Kind(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
-from ..image_io import ImageFileError, open_image, read_rgb
+from ..image_io import ImageFileError, read_rgb
 from ..label_ids import IdKind, count_pixels, ids_text, kind_of_ids
 from ..label_io import LabelFormatError, read_raw_ids
 from . import findings
@@ -17,7 +17,6 @@ from .findings import Problem
 from .headers import Header, UnusableFileError, read_header
 
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA"})
-_OPAQUE = 255
 _FINDINGS = {
     IdKind.NO_CLASS: findings.ALL_IGNORED,
     IdKind.TRAIN_IDS: findings.TRAIN_IDS_FOR_RAW,
@@ -97,8 +96,7 @@ def _image_problems(path: str, header: Header, *, fast: bool) -> list[Problem]:
         detail = f"EXIF orientation {header.orientation}"
         problems.append(Problem(findings.TURNED, path, detail))
     if header.mode in _ALPHA_MODES:
-        kind = findings.ALPHA if fast or _is_opaque(path) else findings.TRANSPARENT
-        problems.append(Problem(kind, path, str(header)))
+        problems.append(Problem(findings.ALPHA, path, str(header)))
     elif header.mode != "RGB" or header.bits != 8:
         problems.append(Problem(findings.IMAGE_MODE, path, str(header)))
     if fast:
@@ -110,15 +108,6 @@ def _image_problems(path: str, header: Header, *, fast: bool) -> list[Problem]:
     if (pixels == pixels[:1, :1]).all():
         problems.append(Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}"))
     return problems
-
-
-def _is_opaque(path: str) -> bool:
-    try:
-        with open_image(path) as image:
-            lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-    except Exception:  # of any kind on broken files, which are found when they are read
-        return True
-    return bool(lowest == _OPAQUE)
 
 
 def _label_mode_problem(path: str, header: Header, encoding: LabelEncoding) -> Problem | None:

@@ -5,6 +5,7 @@ splits a list `train.txt` / `val.txt` of file names, or the authors' `split.mat`
 """
 
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,22 @@ WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
 # Frames of the release whose image and label differ in size.
 MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
+_SHARE = 0.01  # of the frames may differ in size beside those; more are of another copy
 _SHOWN = 8  # frames in a message
 
 
 def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
     """Dataset dicts of GTA5 below `root/gta5`, but for frames whose image and label differ in size.
 
-    Those known of the release are left out, and others that the files' headers show; the log names
-    them.
+    Those known of the release are left out, and a few others that the files' headers show, 1 % at
+    most; the log names them once.
 
     Args:
         root: folder of the data sets.
         split: `all`, or `train` / `val` as told by a list file or `split.mat`.
 
     Raises:
-        DatasetError: for missing folders, lists or files.
+        DatasetError: for missing folders, lists or files, or more frames of unequal sizes.
     """
     folder = root / "gta5"
     images = require_folder(folder / "images", dataset=DATASET, website=WEBSITE)
@@ -53,21 +55,28 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
 
     known = [file for file in files if file.stem not in MISMATCHED]
     usable = [file for file in known if not _differ(file, find_label(file)[0])]
-    if len(usable) < len(known) / 2:
+    if len(known) - len(usable) > max(1, _SHARE * len(known)):
         raise DatasetError(
             f"{DATASET}: {len(known) - len(usable)} of {len(known)} images are not of the size of "
-            f"their labels: '{images}' and '{labels}' are not of one copy. Use both as downloaded",
+            f"their labels: '{images}' and '{labels}' seem not to be of one copy. Use both as "
+            "downloaded",
             path=labels,
         )
     if left_out := sorted({file.stem for file in files} - {file.stem for file in usable}):
-        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
-        _logger.warning(
-            "%s: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
-            *(DATASET, len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
-        )
+        _warn_once(folder, split, tuple(left_out))
     return pair_files(usable, find_label, dataset=DATASET)
 
 
+@cache
+def _warn_once(folder: Path, split: str, left_out: tuple[str, ...]) -> None:
+    more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+    _logger.warning(
+        "%s: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
+        *(DATASET, len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
+    )
+
+
+@cache  # a run loads its data sets several times
 def _differ(image: Path, label: Path) -> bool:
     try:
         return read_size(image) != read_size(label)

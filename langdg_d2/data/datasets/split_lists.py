@@ -48,7 +48,8 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
         dataset: name for messages.
 
     Raises:
-        DatasetError: if the file is missing, is not text, or names no image; names the line.
+        DatasetError: if the file is missing, is not text, or has a line that names no image or one
+            named before; names the line.
     """
     if not list_file.is_file():
         raise DatasetError(
@@ -64,7 +65,8 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
             f"({error}). Save it as UTF-8",
             path=list_file,
         ) from error
-    stems = []
+    stems: list[str] = []
+    lines: dict[str, int] = {}  # where each stem was found
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if line.strip():
             stems.append(_stem(line.strip()))
@@ -72,6 +74,12 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
                 raise DatasetError(
                     f"{dataset}: '{list_file}', line {number}: {line[:80]!r} names no image, "
                     "expected a file name in UTF-8",
+                    path=list_file,
+                )
+            if (first := lines.setdefault(stems[-1], number)) != number:
+                raise DatasetError(
+                    f"{dataset}: '{list_file}' names '{stems[-1]}' in the lines {first} and "
+                    f"{number}, expected every image once: delete one of them",
                     path=list_file,
                 )
     if not stems:
