@@ -139,6 +139,14 @@ def test_any_schedule_goes_on_as_an_unbroken_one():
     assert resumed.storage.history("lr").values()[0] == (pytest.approx(0.05), 3)
 
 
+def test_a_second_training_goes_on_with_the_schedule():
+    twice = trainer()
+    twice.train(0, 3)
+    assert twice.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5)
+    twice.train(3, 5)
+    assert twice.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**2)
+
+
 @pytest.mark.parametrize(
     ("earlier", "later", "missing"),
     [
