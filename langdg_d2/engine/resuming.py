@@ -1,8 +1,10 @@
 """Whether a run can go on with an earlier one's checkpoint, and what is new in its settings."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from ..data.seeded_batches import images_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +16,8 @@ _FREE = (
     "model.backbone.tower.weights",
 )
 # The state of a checkpoint has no meaning with other values.
-_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset.")
+_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset")
+_IMAGES = "dataloader.train.dataset.images"  # as the same config may find other ones
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
 
@@ -24,10 +27,16 @@ class RunSettings:
 
     Args:
         settings: the config as nested plain data, as the command was given it.
+        dataset: dataset dicts of training, whose images and order a resumed run must have;
+            None where they do not matter.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], dataset: Sequence[dict[str, Any]] | None = None
+    ) -> None:
         self._settings = dict(_leaves(settings))
+        if dataset:
+            self._settings[_IMAGES] = images_fingerprint(dataset)
 
     def state_dict(self) -> dict[str, Any]:
         return self._settings
@@ -83,6 +92,8 @@ class RunSettings:
     def _changes(self, earlier: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Old and new values by key, of what counts; None for one that is not there."""
         pairs = {k: (earlier.get(k), self._settings.get(k)) for k in {**earlier, **self._settings}}
+        if None in pairs.get(_IMAGES, ()):  # one of the runs did not record them
+            del pairs[_IMAGES]
         counting = {k: pair for k, pair in pairs.items() if not _is_one_of(k, _FREE)}
         return {k: pair for k, pair in counting.items() if not _same(k, *pair)}
 

@@ -75,6 +75,23 @@ def test_what_the_state_does_not_fit_is_refused_by_name(key, value, said):
         go_on(changed(key, value))
 
 
+def test_other_images_under_the_same_name_are_refused():
+    def settings(*names):
+        return RunSettings(SETTINGS, [{"file_name": f"/data/{name}.png"} for name in names])
+
+    def resume(run, earlier):
+        checkpoint = {"trainer": {"iteration": 4}, "settings": earlier.state_dict()}
+        run.require_continuation("a.pth", checkpoint)
+
+    resume(settings("a", "b"), settings("a", "b"))
+    resume(settings("a", "b"), RunSettings(SETTINGS))
+    for others in (("a",), ("b", "a"), ("a", "c")):
+        with pytest.raises(
+            ValueError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
+        ):
+            resume(settings(*others), settings("a", "b"))
+
+
 def test_smaller_batches_of_the_same_product_are_resumed():
     settings = changed("dataloader.train.total_batch_size", 4)
     settings["train"] = settings["train"] | {"accumulate": 2}
