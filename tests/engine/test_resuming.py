@@ -46,6 +46,9 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
         ("train.seed", 2, "train.seed 1 -> 2"),
         ("train.output_dir", "b", ""),
         ("evaluation.domains", ["b"], ""),
+        ("train.new_option", 0, "train.new_option None -> 0"),
+        ("dataloader.train.dataset.new_option", 0, "dataloader.train.dataset.new_option None -> 0"),
+        ("dataloader.train.dataset.names", ["gta5"], ""),
         ("optimizer._target_", "torch.optim.SGD", ""),  # as a config in YAML has it
     ],
 )
@@ -64,8 +67,14 @@ def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
             "torch.optim.adamw.AdamW",
             "optimizer._target_ was 'torch.optim.sgd",
         ),
+        (
+            "model.backbone.trainable",
+            ["layer4.2", "layer3"],
+            r"trainable\.1 was None and is 'layer3",
+        ),
+        ("dataloader.train.dataset.names", ["gta5", "synthia"], r"names\.1 was None and is 'synth"),
         ("model.backbone.trainable", ["layer4"], r"trainable\.0 was 'layer4\.2' and is 'layer4'"),
-        ("dataloader.train.dataset.names", "synthia", "names was 'gta5' and is 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", r"names\.0 was 'gta5' and is 'synthia'"),
         ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
         ("train.max_iter", 4, "5 iterations behind it, and train.max_iter is 4"),
     ],
@@ -102,12 +111,24 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
     caplog.set_level(logging.INFO)
     go_on(SETTINGS, iteration=9)
     assert "All 10 iterations are done: nothing is left to train" in caplog.text
-    with pytest.raises(ValueError, match=r"but not used: optimizer.lr 0\.1 -> 0\.2\. Raise train"):
+    with pytest.raises(
+        ValueError, match=r"use these changes: optimizer.lr 0\.1 -> 0\.2\. Raise train"
+    ):
         go_on(changed("optimizer.lr", 0.2), iteration=9)
+    with pytest.raises(ValueError, match=r"use these changes: optimizer.lr 0\.1 -> None"):
+        go_on(changed("optimizer.lr", {"head": 0.1}), iteration=9)
+
+
+def test_options_of_other_code_leave_a_finished_run_resumable():
+    newer = changed("train.new_option", 0)
+    go_on(newer, iteration=9)
+    go_on(SETTINGS, iteration=9, earlier=newer)
 
 
 def test_weights_alone_are_no_run_to_go_on_with():
-    with pytest.raises(ValueError, match=r"'a\.pth' holds weights alone.*train\.init_checkpoint"):
+    with pytest.raises(
+        ValueError, match=r"'a\.pth' has weights only and cannot be.*train\.init_checkpoint"
+    ):
         RunSettings(SETTINGS).require_continuation("a.pth", {"model": {}})
 
 
