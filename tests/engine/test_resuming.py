@@ -204,8 +204,18 @@ def test_a_second_training_goes_on_with_the_schedule():
 def test_an_optimizer_that_needs_other_state_is_refused(earlier, later, missing):
     first = trainer(**earlier)
     first.train(0, 1)
-    with pytest.raises(ValueError, match=f"has gathered .*{missing}.* needs with these settings"):
+    with pytest.raises(ValueError, match=f"state holds .*{missing}.* needs with these settings"):
         trainer(**later).load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize("name", ["Muon", "LBFGS", "SparseAdam"])
+def test_optimizers_with_needs_of_their_own_are_resumed(name):
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch has no {name}")
+    optimizer = getattr(torch.optim, name)([nn.Parameter(torch.zeros(3, 2))], lr=0.1)
+    state = {0: {"momentum_buffer": torch.ones(3, 2)}}
+    saved = {**optimizer.state_dict(), "state": state}
+    assert resumed_state(optimizer, saved)["state"] is state
 
 
 @pytest.mark.parametrize("frozen", [("a",), ("b",)])
