@@ -140,7 +140,8 @@ def train(
 def main(args: Namespace) -> None:
     """What every process runs."""
     cfg = engine.setup(args)
-    settings = engine.RunSettings(evaluation.plain_data(cfg))
+    dataset = None if args.eval_only else OmegaConf.select(cfg, "dataloader.train.dataset")
+    settings = engine.RunSettings(evaluation.plain_data(cfg), instantiate(dataset))
     start = engine.starting_checkpoint(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,

@@ -1,10 +1,9 @@
-"""Checkpoints that are whole or not there: which one a run begins with, and that it fits."""
+"""Checkpoints, written atomically: which one a run begins with, and that it fits."""
 
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -19,6 +18,7 @@ from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace
 from ..structures.files import remove_unfinished, replacing, write_atomically
+from ..structures.processes import of_main_process
 from .resuming import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class StrictCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
-    nothing damaged. What it writes is whole or not there, whatever interrupts it. It keeps the
+    nothing damaged. Writing is atomic, whatever interrupts it. It keeps the
     model's classes, where it has some. `same_classes` refuses files of classes with other names.
 
     Attributes:
@@ -204,7 +204,7 @@ def starting_checkpoint(
             return Beginning(path, resumed)
         return _without_earlier_run(output_dir, init_checkpoint, resume, eval_only)
 
-    beginning = _of_main_process(decide)
+    beginning = of_main_process(decide)
     if beginning.checkpoint and comm.get_world_size() > 1:
         _require_same(beginning.checkpoint)
     return beginning
@@ -225,21 +225,6 @@ def _without_earlier_run(
     if init_checkpoint:
         read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
     return Beginning(init_checkpoint, False)
-
-
-def _of_main_process(decide: Callable[[], Beginning]) -> Beginning:
-    """What a function returns or raises in the main process, in all processes."""
-    outcome: Beginning | Exception | None = None
-    if comm.is_main_process():
-        try:
-            outcome = decide()
-        except Exception as error:
-            outcome = error
-    outcome = comm.all_gather(outcome)[0]
-    if isinstance(outcome, Exception):
-        raise outcome
-    assert outcome
-    return outcome
 
 
 def _require_same(path: str) -> None:

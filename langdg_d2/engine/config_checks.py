@@ -134,8 +134,8 @@ def _require_batch(cfg: DictConfig, processes: int) -> None:
 
 def _require_source_weights(cfg: DictConfig) -> None:
     weights = OmegaConf.select(cfg, "dataloader.train.source_weights")
-    if weights is not None:
-        names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
+    names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
+    if weights is not None and names is not None:  # the loader checks those of other data sets
         SourceTurns(weights=weights, sources=[names] if isinstance(names, str) else names, seed=0)
 
 

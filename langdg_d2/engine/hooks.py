@@ -63,12 +63,19 @@ class LRScheduler(hooks.LRScheduler):
     Schedules of torch follow from their settings and the number of steps, which are taken anew.
     """
 
+    _steps = 0
+
     def before_train(self) -> None:
         super().before_train()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of schedules that step before their optimizer
-            for _ in range(self.trainer.start_iter):
+            for _ in range(self.trainer.start_iter - self._steps):  # after an earlier train()
                 self.scheduler.step()
+        self._steps = self.trainer.start_iter
+
+    def after_step(self) -> None:
+        super().after_step()
+        self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -44,7 +44,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
     Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
     Where one of them dies, the others are ended and this one exits with code 1. The first error
-    of a user on a machine is told, and not that of each process.
+    of a user on a machine is reported, and not that of each process.
 
     Args:
         main: what to run.
@@ -62,7 +62,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         use_gpu = torch.device(device).type != "cpu"
     if under_torchrun:
         _join_torchrun(use_gpu=use_gpu)
-        with _told_by_one():
+        with _report_once():
             _run_and_leave(main, args)
         return
     if args.num_machines > 1 and args.dist_url == "auto":
@@ -72,8 +72,8 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     if not use_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 takes NCCL wherever it sees a GPU
     places = {key: getattr(args, key) for key in ("num_machines", "machine_rank", "dist_url")}
-    told = multiprocessing.get_context("spawn").Value("b", False)
-    start = (main, args, multiprocessing.get_start_method(allow_none=True), told)
+    reported = multiprocessing.get_context("spawn").Value("b", False)
+    start = (main, args, multiprocessing.get_start_method(allow_none=True), reported)
     with _signals_passed_on() as received:
         try:
             detectron2_launch(_run_spawned, processes, args=start, **places)
@@ -117,7 +117,7 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
     if error.exit_code > 128:
         sys.exit(error.exit_code)  # it was the one to get a signal, and has said so
     if error.exit_code == 1:
-        sys.exit(1)  # it has told its error
+        sys.exit(1)  # it has reported its error
     how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
     sys.exit(
         f"error: process {error.error_index} of this machine has ended early ({how}); the others "
@@ -126,8 +126,8 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
 
 
 @contextmanager
-def _told_by_one() -> Iterator[None]:
-    """Let one process of a machine that torchrun has started tell an error that all have met.
+def _report_once() -> Iterator[None]:
+    """Let one process of a machine that torchrun has started report an error that all have met.
 
     Torchrun ends the others as soon as one has ended; the first of them has the time to.
     """
@@ -143,7 +143,7 @@ def _run_spawned(
     main: Callable[[Namespace], None],
     args: Namespace,
     start_method: str | None,
-    told: Synchronized,
+    reported: Synchronized,
 ) -> None:
     # A spawned process would spawn its loaders' workers as well, which takes seconds for each.
     multiprocessing.set_start_method(start_method, force=True)
@@ -153,9 +153,9 @@ def _run_spawned(
         if not isinstance(end.code, str):
             raise
         # What one user got wrong ends all processes, and the launcher ends those that are left.
-        with told.get_lock():
-            if not told.value:
-                told.value = True
+        with reported.get_lock():
+            if not reported.value:
+                reported.value = True
                 print(end.code, file=sys.stderr, flush=True)
         sys.exit(1)
 

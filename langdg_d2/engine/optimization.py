@@ -34,12 +34,16 @@ def parameter_groups(
             f"learning rate {base_lr} and the backbone's factor {backbone_lr_factor} must be "
             "positive; name the layers that learn in the backbone's `trainable`"
         )
-    groups: dict[float, list[nn.Parameter]] = {backbone_lr_factor: [], 1.0: []}
+    backbone: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_backbone = name.startswith("backbone.")
-            groups[backbone_lr_factor if is_backbone else 1.0].append(parameter)
-    filled = [{"params": p, "lr": base_lr * factor} for factor, p in groups.items() if p]
+            (backbone if name.startswith("backbone.") else rest).append(parameter)
+    groups = [
+        {"params": backbone, "lr": base_lr * backbone_lr_factor},
+        {"params": rest, "lr": base_lr},
+    ]
+    filled = [group for group in groups if group["params"]]
     if not filled:
         raise ValueError("the model has no trainable parameter; check the backbone's `trainable`")
     return filled
@@ -73,14 +77,14 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
 
 
 def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """State to load into an optimizer: what an earlier one has gathered, with this one's settings.
+    """State to load into an optimizer: an earlier one's, with this one's settings.
 
     Args:
         optimizer: gives rates, momentum, weight decay and the like.
         saved: state of the earlier one; gives momenta and counts of steps.
 
     Raises:
-        ValueError: if the earlier one trained another number of tensors, or has not gathered what
+        ValueError: if the earlier one trained another number of tensors, or its state lacks what
             this one needs.
     """
     groups = optimizer.state_dict()["param_groups"]
@@ -90,24 +94,30 @@ def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, A
             f"the earlier run trained {earlier} tensors by learning rate, this one trains {sizes}: "
             f"let the same layers learn (model.backbone.trainable), or {_NEW_RUN}"
         )
-    needed = _gathered(optimizer)
+    needed = _state_names(optimizer)
     for kept in saved["state"].values():
         if kept and (missing := sorted(needed - {k for k, v in kept.items() if v is not None})):
             raise ValueError(
-                f"the earlier run's optimizer has gathered {sorted(kept)}, but not {missing}, "
+                f"the earlier optimizer's state holds {sorted(kept)}, but not {missing}, "
                 f"which {type(optimizer).__name__} needs with these settings: leave the optimizer "
                 f"as it was, or {_NEW_RUN}"
             )
     return {"state": saved["state"], "param_groups": groups}
 
 
-def _gathered(optimizer: Optimizer) -> set[str]:
-    """Names of what an optimizer keeps of a parameter, found by a step on one of its own."""
+def _state_names(optimizer: Optimizer) -> set[str]:
+    """Names of what an optimizer keeps of a parameter, found by a step on one of its own.
+
+    Empty where that cannot be known, as some optimizers need more than gradients for a step.
+    """
     group = optimizer.param_groups[0]
-    parameter = nn.Parameter(torch.zeros(1, device=group["params"][0].device))
+    parameter = nn.Parameter(torch.zeros_like(group["params"][0]))
     parameter.grad = torch.zeros_like(parameter)
     probe = copy(optimizer)
     probe.param_groups = [{**group, "params": [parameter]}]
     probe.state = defaultdict(dict)
-    probe.step()
+    try:
+        probe.step()
+    except Exception:
+        return set()
     return set(probe.state[parameter])

@@ -1,20 +1,24 @@
 """Whether a run can go on with an earlier one's checkpoint, and what is new in its settings."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from ..data.seeded_batches import images_fingerprint
 
 logger = logging.getLogger(__name__)
 
-# They decide about nothing that is trained; the end of a key means all keys below it.
+# Settings that do not affect training. A key stands for all keys below it, too.
 _FREE = (
-    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer."),
+    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
-    *("dataloader.test.", "dataloader.evaluators.", "evaluation.", "styles.mining."),
+    *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining."),
     "model.backbone.tower.weights",
 )
 # The state of a checkpoint has no meaning with other values.
-_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset.")
+_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset")
+_IMAGES = "dataloader.train.dataset.images"  # as the same config may find other ones
+_NAMES = "dataloader.train.dataset.names"
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
 
@@ -24,10 +28,16 @@ class RunSettings:
 
     Args:
         settings: the config as nested plain data, as the command was given it.
+        dataset: dataset dicts of training, whose images and order a resumed run must have;
+            None where they do not matter.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], dataset: Sequence[dict[str, Any]] | None = None
+    ) -> None:
         self._settings = dict(_leaves(settings))
+        if dataset:
+            self._settings[_IMAGES] = images_fingerprint(dataset)
 
     def state_dict(self) -> dict[str, Any]:
         return self._settings
@@ -43,24 +53,27 @@ class RunSettings:
             checkpoint: its content.
 
         Raises:
-            ValueError: if it holds weights alone, has more iterations behind it than the run is to
+            ValueError: if it has weights only, has more iterations behind it than the run is to
                 have, or settings have changed with which its state has no meaning, or which
                 nothing is left to be trained with.
         """
         if "trainer" not in checkpoint:
             raise ValueError(
-                f"checkpoint '{path}' holds weights alone, with which no run can go on: pass it "
-                "as train.init_checkpoint, and leave out --resume"
+                f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
+                "train.init_checkpoint, and leave out --resume"
             )
-        changes = self._changes(checkpoint["settings"]) if "settings" in checkpoint else {}
+        earlier = checkpoint.get("settings", {})
+        changes = self._changes(earlier)
         new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
+        # An option that only one version of the code has does not make it another run.
+        effective = [key for key in changes if not _is_added(key, earlier, self._settings)]
         for key, (old, new) in changes.items():
-            if _is_one_of(key, _FIXED):
+            if key in effective and _is_one_of(key, _FIXED):
                 raise ValueError(
                     f"--resume: {key} was {old!r} and is {new!r}, with which the state of '{path}' "
                     f"has no meaning: leave it as it was, or {new_run}"
                 )
-        if (old := _images(checkpoint.get("settings", {}))) and old != _images(self._settings):
+        if (old := _images(earlier)) and old != _images(self._settings):
             raise ValueError(
                 f"--resume: an iteration took {old} images ({_BATCH} times {_PARTS}) and would "
                 f"take {_images(self._settings)}, but iterations tell which images were seen: keep "
@@ -68,11 +81,11 @@ class RunSettings:
             )
         done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
         listed = ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
-        if done > wanted or (done == wanted and changes):
-            unused = f"; without an iteration these would be recorded but not used: {listed}"
+        if done > wanted or (done == wanted and effective):
+            unused = f"; no iteration is left to use these changes: {listed}"
             raise ValueError(
                 f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
-                f"{wanted}{unused if changes else ''}. Raise train.max_iter, or evaluate with "
+                f"{wanted}{unused if effective else ''}. Raise train.max_iter, or evaluate with "
                 "--eval-only"
             )
         if done == wanted:
@@ -82,9 +95,35 @@ class RunSettings:
 
     def _changes(self, earlier: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Old and new values by key, of what counts; None for one that is not there."""
-        pairs = {k: (earlier.get(k), self._settings.get(k)) for k in {**earlier, **self._settings}}
+        one, other = _named(earlier), _named(self._settings)
+        pairs = {k: (one.get(k), other.get(k)) for k in {**one, **other}}
+        if None in pairs.get(_IMAGES, ()):  # one of the runs did not record them
+            del pairs[_IMAGES]
         counting = {k: pair for k, pair in pairs.items() if not _is_one_of(k, _FREE)}
         return {k: pair for k, pair in counting.items() if not _same(k, *pair)}
+
+
+def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which a data set's name is a list of one, which means the same."""
+    is_name = isinstance(settings.get(_NAMES), str)
+    return {f"{k}.0" if k == _NAMES and is_name else k: value for k, value in settings.items()}
+
+
+def _is_added(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether only one of two configs has an option; not if a list grew or a value became one."""
+    one, other = _named(one), _named(other)
+    if key in one and key in other:
+        return False
+    lacking = other if key in one else one
+    *parents, name = key.split(".")
+    while parents:
+        parent = ".".join(parents)
+        if parent in lacking:
+            return False
+        if any(k.startswith(f"{parent}.") for k in lacking):
+            break
+        name = parents.pop()
+    return not name.isdigit() and not any(k.startswith(f"{key}.") for k in lacking)
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
@@ -103,7 +142,7 @@ def _images(settings: Mapping[str, Any]) -> int | None:
 
 
 def _is_one_of(key: str, names: tuple[str, ...]) -> bool:
-    return any(key == name or key.startswith(name.rstrip(".") + ".") for name in names)
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Mapping
 
 from detectron2.data import DatasetCatalog
-from detectron2.utils import comm
 
 from ..data.datasets.builtin import FAMILIES
 from ..data.image_io import read_size
+from ..structures.processes import of_main_process
 
 
 def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
@@ -21,14 +21,13 @@ def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
 
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048"; whole sets, and
-        those of which nothing is known, are left out. Empty but on the main process.
+        those of which nothing is known, are left out. The main process reads the files, for all.
 
     Raises:
         ImageFileError: if a file is not an image.
     """
-    if not comm.is_main_process():
-        return {}
-    found = {domain: departure(name) for domain, name in names.items() if name is not None}
+    named = {domain: name for domain, name in names.items() if name is not None}
+    found = of_main_process(lambda: {domain: departure(name) for domain, name in named.items()})
     differing = {domain: text for domain, text in found.items() if text}
     for domain, text in differing.items():
         logging.getLogger(__name__).warning(

@@ -104,8 +104,8 @@ def remove_unfinished(folder: Path, *patterns: str) -> None:
         found = re.fullmatch(rf"\.(.+)\.(\d+){re.escape(_END)}", temporary.name)
         if found is None:
             continue
-        nobodys = any(fnmatchcase(found[1], pattern) for pattern in patterns)
-        if nobodys or not _runs(int(found[2])):
+        unowned = any(fnmatchcase(found[1], pattern) for pattern in patterns)
+        if unowned or not _runs(int(found[2])):
             temporary.unlink(missing_ok=True)
 
 

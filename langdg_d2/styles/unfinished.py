@@ -8,9 +8,9 @@ from pathlib import Path
 
 from detectron2.utils import comm
 
+from ..structures.processes import shared_errors
 from .bank import StyleBank
 from .bank_header import BankHeader, StyleBankError, bullets
-from .processes import shared_errors
 
 logger = logging.getLogger(__name__)
 

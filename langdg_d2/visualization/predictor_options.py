@@ -37,7 +37,7 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:
-    """Load what `parse_with_predictors` was told, see `load_predictors`.
+    """Load what the options name, see `load_predictors`.
 
     Raises:
         ValueError: as that, or if the classes lack the palette.

@@ -133,6 +133,13 @@ def test_what_a_run_can_be_passes_and_nothing_is_changed_or_made(
     assert not list(tmp_path.iterdir())
 
 
+def test_source_weights_of_an_own_data_set_pass(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = apply_overrides(deepcopy(config), ["dataloader.train.source_weights={own:1}"])
+    del cfg.dataloader.train.dataset.names
+    check_config(cfg, processes=1)
+
+
 CONFIGS = [
     *ROOT.glob("configs/*.py"),
     ROOT / "projects/famix/configs/ablations/noise_styles.py",

@@ -24,6 +24,13 @@ def test_backbone_and_head_learn_at_their_own_rates_and_frozen_parameters_not_at
     assert [id(p) for p in head["params"]] == [id(p) for p in model.head.parameters()]
 
 
+@pytest.mark.parametrize("factor", [0.1, 1.0, 2.0])
+def test_groups_do_not_depend_on_the_factor(factor):
+    backbone, head = parameter_groups(Network(), base_lr=0.1, backbone_lr_factor=factor)
+    assert (len(backbone["params"]), len(head["params"])) == (2, 2)
+    assert (backbone["lr"], head["lr"]) == (pytest.approx(0.1 * factor), 0.1)
+
+
 def test_frozen_backbone_leaves_one_group_and_a_frozen_model_is_refused():
     model = Network()
     model.backbone.requires_grad_(False)

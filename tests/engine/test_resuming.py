@@ -46,6 +46,9 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
         ("train.seed", 2, "train.seed 1 -> 2"),
         ("train.output_dir", "b", ""),
         ("evaluation.domains", ["b"], ""),
+        ("train.new_option", 0, "train.new_option None -> 0"),
+        ("dataloader.train.dataset.new_option", 0, "dataloader.train.dataset.new_option None -> 0"),
+        ("dataloader.train.dataset.names", ["gta5"], ""),
         ("optimizer._target_", "torch.optim.SGD", ""),  # as a config in YAML has it
     ],
 )
@@ -64,8 +67,14 @@ def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
             "torch.optim.adamw.AdamW",
             "optimizer._target_ was 'torch.optim.sgd",
         ),
+        (
+            "model.backbone.trainable",
+            ["layer4.2", "layer3"],
+            r"trainable\.1 was None and is 'layer3",
+        ),
+        ("dataloader.train.dataset.names", ["gta5", "synthia"], r"names\.1 was None and is 'synth"),
         ("model.backbone.trainable", ["layer4"], r"trainable\.0 was 'layer4\.2' and is 'layer4'"),
-        ("dataloader.train.dataset.names", "synthia", "names was 'gta5' and is 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", r"names\.0 was 'gta5' and is 'synthia'"),
         ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
         ("train.max_iter", 4, "5 iterations behind it, and train.max_iter is 4"),
     ],
@@ -73,6 +82,23 @@ def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
 def test_what_the_state_does_not_fit_is_refused_by_name(key, value, said):
     with pytest.raises(ValueError, match=f"--resume: .*{said}"):
         go_on(changed(key, value))
+
+
+def test_other_images_under_the_same_name_are_refused():
+    def settings(*names):
+        return RunSettings(SETTINGS, [{"file_name": f"/data/{name}.png"} for name in names])
+
+    def resume(run, earlier):
+        checkpoint = {"trainer": {"iteration": 4}, "settings": earlier.state_dict()}
+        run.require_continuation("a.pth", checkpoint)
+
+    resume(settings("a", "b"), settings("a", "b"))
+    resume(settings("a", "b"), RunSettings(SETTINGS))
+    for others in (("a",), ("b", "a"), ("a", "c")):
+        with pytest.raises(
+            ValueError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
+        ):
+            resume(settings(*others), settings("a", "b"))
 
 
 def test_smaller_batches_of_the_same_product_are_resumed():
@@ -85,12 +111,24 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
     caplog.set_level(logging.INFO)
     go_on(SETTINGS, iteration=9)
     assert "All 10 iterations are done: nothing is left to train" in caplog.text
-    with pytest.raises(ValueError, match=r"but not used: optimizer.lr 0\.1 -> 0\.2\. Raise train"):
+    with pytest.raises(
+        ValueError, match=r"use these changes: optimizer.lr 0\.1 -> 0\.2\. Raise train"
+    ):
         go_on(changed("optimizer.lr", 0.2), iteration=9)
+    with pytest.raises(ValueError, match=r"use these changes: optimizer.lr 0\.1 -> None"):
+        go_on(changed("optimizer.lr", {"head": 0.1}), iteration=9)
+
+
+def test_options_of_other_code_leave_a_finished_run_resumable():
+    newer = changed("train.new_option", 0)
+    go_on(newer, iteration=9)
+    go_on(SETTINGS, iteration=9, earlier=newer)
 
 
 def test_weights_alone_are_no_run_to_go_on_with():
-    with pytest.raises(ValueError, match=r"'a\.pth' holds weights alone.*train\.init_checkpoint"):
+    with pytest.raises(
+        ValueError, match=r"'a\.pth' has weights only and cannot be.*train\.init_checkpoint"
+    ):
         RunSettings(SETTINGS).require_continuation("a.pth", {"model": {}})
 
 
@@ -139,6 +177,14 @@ def test_any_schedule_goes_on_as_an_unbroken_one():
     assert resumed.storage.history("lr").values()[0] == (pytest.approx(0.05), 3)
 
 
+def test_a_second_training_goes_on_with_the_schedule():
+    twice = trainer()
+    twice.train(0, 3)
+    assert twice.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5)
+    twice.train(3, 5)
+    assert twice.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**2)
+
+
 @pytest.mark.parametrize(
     ("earlier", "later", "missing"),
     [
@@ -158,8 +204,18 @@ def test_any_schedule_goes_on_as_an_unbroken_one():
 def test_an_optimizer_that_needs_other_state_is_refused(earlier, later, missing):
     first = trainer(**earlier)
     first.train(0, 1)
-    with pytest.raises(ValueError, match=f"has gathered .*{missing}.* needs with these settings"):
+    with pytest.raises(ValueError, match=f"state holds .*{missing}.* needs with these settings"):
         trainer(**later).load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize("name", ["Muon", "LBFGS", "SparseAdam"])
+def test_optimizers_with_needs_of_their_own_are_resumed(name):
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch has no {name}")
+    optimizer = getattr(torch.optim, name)([nn.Parameter(torch.zeros(3, 2))], lr=0.1)
+    state = {0: {"momentum_buffer": torch.ones(3, 2)}}
+    saved = {**optimizer.state_dict(), "state": state}
+    assert resumed_state(optimizer, saved)["state"] is state
 
 
 @pytest.mark.parametrize("frozen", [("a",), ("b",)])

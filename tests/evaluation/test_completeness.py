@@ -1,12 +1,14 @@
 """Copies of data sets that are not the published ones are named, with what differs."""
 
 import logging
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog
+from detectron2.utils import comm
 from PIL import Image
 
 from langdg_d2.data import ImageFileError
@@ -75,3 +77,32 @@ def test_what_is_not_an_image_is_named_before_the_evaluation(little: list[Path])
     little[1].write_bytes(b"")
     with pytest.raises(ImageFileError, match=r"1\.png"):
         departure(NAME)
+
+
+def _incomplete(args: Namespace) -> None:
+    """Only the main process has the data set."""
+    if comm.is_main_process():
+        DatasetCatalog.register("lone_sem_seg_val", lambda: [{"file_name": args.file}])
+        FAMILIES["lone"] = DatasetFamily(
+            name="lone",
+            title="",
+            website="",
+            load=lambda root, split: [],
+            splits={"val": 1},
+            condition="clear",
+            sizes=frozenset({(4, 6)}),
+        )
+    try:
+        incomplete_sets({"a": "lone_sem_seg_val"})
+    except ImageFileError as error:
+        Path(args.folder, f"{comm.get_rank()}.txt").write_text(str(error))
+
+
+def test_every_process_hears_of_a_damaged_file(
+    in_two_processes: Callable[..., None], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"")
+    in_two_processes(_incomplete, file=str(damaged), folder=str(tmp_path))
+    assert "damaged.png" in (tmp_path / "0.txt").read_text()
+    assert (tmp_path / "0.txt").read_text() == (tmp_path / "1.txt").read_text()

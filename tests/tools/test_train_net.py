@@ -189,3 +189,16 @@ def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path)
     assert list(scores(out)) == ["acdc_fog", "mean"]
     run_here("--eval-only", f"train.init_checkpoint={out / 'model_best.pth'}")
     assert list(scores(out)) == ["cityscapes", "acdc_fog", "mean"]
+
+
+def test_two_processes_choose_the_best_weights(
+    datasets, in_two_processes, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    out = tmp_path / "out"
+    chosen = ("train.max_iter=2", "train.best_period=1", "evaluation.domains=[acdc_fog]")
+    options = [*arguments(out, [*chosen, "train.device=cpu"]), *tiny_model]
+    in_two_processes(main, **vars(default_argument_parser().parse_args(options)))
+    lines = [json.loads(line) for line in (out / "metrics.json").read_text().splitlines()]
+    found = [line["source/mIoU"] for line in lines if "source/mIoU" in line]
+    assert torch.load(out / "model_best.pth")["score"] == max(found)

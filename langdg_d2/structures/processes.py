@@ -1,9 +1,12 @@
-"""Errors that every process hears of, so that none waits for another that has failed."""
+"""Results and errors that every process hears of, so that none waits for one that has failed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from detectron2.utils import comm
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -26,3 +29,22 @@ def shared_errors() -> Iterator[None]:
     for rank, failure in enumerate(failures):
         if failure:
             raise RuntimeError(f"process {rank} has failed: {failure}")
+
+
+def of_main_process(work: Callable[[], T]) -> T:
+    """What a function returns or raises in the main process, in all; every process must call it.
+
+    Args:
+        work: its result is pickled; without collective calls.
+    """
+    result: T | None = None
+    error: Exception | None = None
+    if comm.is_main_process():
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+    outcome: tuple[T, Exception | None] = comm.all_gather((result, error))[0]
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
