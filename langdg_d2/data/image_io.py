@@ -9,6 +9,7 @@ Detectron2 and the official code read them; and a JPEG of a data set must be fre
 
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,24 @@ def lacks_end(file: IO[bytes], file_format: str) -> bool:
     return _END_MARKS.get(file_format, b"") not in file.read()
 
 
+def check_png(file: IO[bytes]) -> None:
+    """Compare the checksums of a PNG file, of which Pillow leaves those of the pixels out.
+
+    Raises:
+        OSError: if one is wrong, or the file stops early; of other formats nothing is checked.
+    """
+    file.seek(0)
+    kind = b"" if file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE else b"IEND"
+    while kind != b"IEND":
+        head = file.read(8)
+        length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
+        data = file.read(length + 4)  # with the checksum
+        if not kind or len(data) < length + 4:
+            raise OSError("the end of the PNG data is missing")
+        if zlib.crc32(data[:-4], zlib.crc32(kind)) != int.from_bytes(data[-4:], "big"):
+            raise OSError(f"the checksum of its chunk {kind!r} is wrong")
+
+
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """An array of pixels as RGB of 8 bits.
 
@@ -209,13 +228,22 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
                 pixels = decode_full_depth(file)
             else:
                 pixels = pillow_pixels(image)
-                if not as_viewed and lacks_end(file, image.format or ""):
-                    raise OSError(f"the end of the {image.format} data is missing")
+            if not as_viewed:
+                check_png(file)
+                _require_full_range(pixels)
             if not as_viewed and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
                 pixels = pixels[..., :-1]  # the colours without their opacity
             turned = orientation(image) if as_viewed else _UPRIGHT
         rgb = to_rgb(pixels)
         return rgb if turned == _UPRIGHT else np.ascontiguousarray(_TURNS[turned](rgb))
+
+
+def _require_full_range(pixels: npt.NDArray[Any]) -> None:
+    if pixels.dtype == np.uint16 and pixels.max() < _SIXTEEN_BIT >> 4:
+        raise ValueError(
+            f"its 16-bit values reach {pixels.max()} alone, expected the range up to "
+            f"{_SIXTEEN_BIT - 1}: it would be all but black, so scale it or store 8 bits"
+        )
 
 
 def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from ..structures import LabelEncoding
 from .image_io import (
     PNG_BIT_DEPTH,
     ImageFileError,
+    check_png,
     decode_full_depth,
-    lacks_end,
     open_image,
     read_size,
     reading,
@@ -54,8 +54,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         with open_image(file) as image:
             file_format, mode, raw = image.format or "", image.mode, np.array(image)
             palette = image.getpalette("RGB") if mode == "P" else None
-        if lacks_end(file, file_format):
-            raise OSError(f"the end of the {file_format} data is missing")
+        check_png(file)
     if file_format != "PNG":
         raise LabelFormatError(
             f"label file '{file_name}' is of the format {file_format}, expected PNG: compression "
@@ -85,6 +84,7 @@ def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.unsignedinteger]:
     read_size(file_name)  # OpenCV would take gigabytes for a size that a short file only claims
     with reading(file_name), Path(file_name).open("rb") as file:
         pixels = decode_full_depth(file)
+        check_png(file)
     if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise LabelFormatError(
             f"label file '{file_name}' has shape {pixels.shape} and type {pixels.dtype}, expected "

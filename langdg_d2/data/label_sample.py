@@ -82,7 +82,8 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
 
 
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
-    read = 0
+    read, label = 0, ""
+    ignored, total = 0, 0  # pixels
     empty: list[tuple[str, IdKind, list[int]]] = []
     train_ids: list[tuple[str, IdKind, list[int]]] = []
     for record in _sample(records, _MOST):
@@ -95,6 +96,7 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
         except ImageFileError:
             continue
         read += 1
+        ignored, total = ignored + pixels[-1], total + pixels.sum()
         kind = kind_of_ids(present, pixels, encoding)
         if kind is IdKind.NO_CLASS:
             empty.append((label, kind, present))
@@ -108,6 +110,19 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
                 f"with the ids {ids_text(present)}, to be read as {encoding.name}: use the label "
                 "files as released, which need no conversion"
             )
+        if cases:
+            _logger.warning(
+                "%d of %d labels looked at hold %s, such as '%s' with the ids %s, to be read as "
+                "%s; check_dataset.py looks at all of them",
+                *(len(cases), read, cases[0][1].value, cases[0][0], ids_text(cases[0][2])),
+                encoding.name,
+            )
+    if 2 * ignored > total:
+        _logger.warning(
+            "%.0f %% of the pixels of %d labels looked at, such as '%s', have no class when they "
+            "are read as %s: look at them with check_dataset.py --overlays",
+            *(100 * ignored / total, read, label, encoding.name),
+        )
 
 
 def _log_turned(records: Sequence[Record]) -> None:

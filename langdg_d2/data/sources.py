@@ -89,7 +89,7 @@ class SourceTurns:
             example = ",".join(f"{name}:1" for name in sorted(sources))
             raise ValueError(
                 f"dataloader.train.source_weights are {weights}, expected a number for each "
-                f"source, such as {{{example}}}"
+                f"source, such as {{{example}}}; quote it for the shell"
             )
         numbers = [w for w in weights.values() if isinstance(w, (int, float)) and 0 < w < math.inf]
         if len(numbers) < len(weights) or min(numbers) < _LEAST * sum(numbers):

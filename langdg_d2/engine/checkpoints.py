@@ -219,6 +219,12 @@ def _without_earlier_run(
             "train.init_checkpoint=FILE, or train first"
         )
     if resume:
+        found = sorted(Path(output_dir).glob("model_[f0-9]*.pth"))  # but for model_best.pth
+        if found:
+            raise FileNotFoundError(
+                f"--resume: '{output_dir}' holds '{found[-1].name}', but no file 'last_checkpoint' "
+                "that names a checkpoint: write the name of one into it, or move them away"
+            )
         does = "evaluation takes" if eval_only else "training starts from"
         begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
         logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)

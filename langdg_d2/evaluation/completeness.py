@@ -27,7 +27,9 @@ def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
         ImageFileError: if a file is not an image.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    found = of_main_process(lambda: {domain: departure(name) for domain, name in named.items()})
+    found = of_main_process(
+        lambda: {domain: departure(name, domain) for domain, name in named.items()}
+    )
     differing = {domain: text for domain, text in found.items() if text}
     for domain, text in differing.items():
         logging.getLogger(__name__).warning(
@@ -36,8 +38,15 @@ def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
     return differing
 
 
-def departure(name: str) -> str:
-    """In what a registered data set differs from its release; "" where it does not.
+def departure(name: str, domain: str) -> str:
+    """In what a registered data set differs from the release that a domain is named after.
+
+    Args:
+        name: of the data set.
+        domain: that it is scored as.
+
+    Returns:
+        "" where it does not differ, or where nothing is known of the data set.
 
     Raises:
         ImageFileError: if a file is not an image.
@@ -45,6 +54,9 @@ def departure(name: str) -> str:
     for family in FAMILIES.values():
         for split, published in family.splits.items():
             if family.registered_name(split) == name:
+                validates = "val" if "val" in family.splits else split
+                if domain in FAMILIES and (family.name, split) != (domain, validates):
+                    return f"{name} in its place"
                 return _departure(name, published, family.sizes)
     return ""
 

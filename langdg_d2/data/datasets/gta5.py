@@ -62,6 +62,8 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
             "downloaded",
             path=labels,
         )
+    if not usable:
+        raise DatasetError(f"{DATASET}: no frame of the split '{split}' is usable", path=images)
     if left_out := sorted({file.stem for file in files} - {file.stem for file in usable}):
         _warn_once(folder, split, tuple(left_out))
     return pair_files(usable, find_label, dataset=DATASET)

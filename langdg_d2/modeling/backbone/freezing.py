@@ -47,7 +47,9 @@ class FrozenLayers:
         ValueError: if a name is no group of this tower; lists those there are.
     """
 
-    def __init__(self, tower: ModifiedResNet, *, trainable: str | Sequence[str]) -> None:
+    def __init__(self, tower: ModifiedResNet, *, trainable: str | Sequence[str] | None) -> None:
+        if trainable is None:
+            raise ValueError("trainable is null, expected a list of layers; [] freezes everything")
         trainable = [trainable] if isinstance(trainable, str) else trainable
         groups = layer_groups(tower)
         names = {group: _names(group, tower) for group in groups}
