@@ -68,7 +68,7 @@ class SourceMapper:
 
 
 class SourceTurns:
-    """Which source is seen at a position of an endless stream, and for the how-manyth time.
+    """Source at each position of an endless stream, and how often it was seen before.
 
     It depends on the seed, the weights and the position alone. In a block of positions every
     source has its share, rounded up or down, in random order.

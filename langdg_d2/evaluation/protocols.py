@@ -121,7 +121,7 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
 
     Raises:
         ValueError: for an unknown preset, or if no image is left.
-        ImageFileError: if a file is no image.
+        ImageFileError: if a file is not an image.
     """
     kept_size = _domain_protocol(protocol, domain).kept_size
     records: list[dict[str, Any]] = get_detection_dataset_dicts(names=names, filter_empty=False)

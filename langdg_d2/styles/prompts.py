@@ -132,7 +132,7 @@ class TargetPrompts:
 
     Raises:
         ValueError: for style prompts that `load_style_prompts` refuses, if the template has
-            neither field or another one, if synonyms are given for something that is no class, or
+            neither field or another one, if synonyms are given for what is not a class, or
             if the ignore label is a class.
     """
 

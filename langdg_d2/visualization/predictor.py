@@ -131,7 +131,7 @@ class Predictor:
 
         Raises:
             ImageFileError: if a file cannot be read; names it.
-            ValueError: if an array is no image, an image is too small for the model, or the
+            ValueError: if an array is not an image, an image is too small for the model, or the
                 logits are not finite.
         """
         if isinstance(images, list | tuple):
