@@ -14,7 +14,7 @@ from .label_io import read_raw_ids
 
 Record = Mapping[str, Any]
 
-_FEW = 3  # labels that are read where nothing is strange about them
+_FEW = 8  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
 _MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
 _TRAIN_IDS = (IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS)

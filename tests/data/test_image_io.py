@@ -316,3 +316,25 @@ def test_sizes_come_from_headers(tmp_path):
         path = tmp_path / f"a.{suffix}"
         Image.new("RGB", (7, 5)).save(path)
         assert read_size(path) == (5, 7)
+
+
+@pytest.mark.parametrize("read", [read_rgb, lambda path: read_train_ids(path, TRAIN_IDS)])
+def test_flipped_bits_of_png_pixels_are_named(tmp_path, read):
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 19, (64, 64), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    read(str(path))
+    whole = path.read_bytes()
+    for place in range(whole.index(b"IDAT") + 4, len(whole) - 16, 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ImageFileError, match=r"a\.png"):
+            read(str(path))
+
+
+@pytest.mark.parametrize("largest", [255, 4095])
+def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest):
+    path = str(tmp_path / "a.png")
+    cv2.imwrite(path, np.full((4, 5, 3), largest, np.uint16))
+    with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
+        read_rgb(path)
+    assert read_image(path).max() == round(largest / 257)

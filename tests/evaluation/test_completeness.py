@@ -60,23 +60,36 @@ def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pat
 
 
 def test_whole_sets_and_those_nothing_is_known_of_are_not_named(little: list[Path]) -> None:
-    assert departure(NAME) == departure("little_sem_seg_train") == departure("little") == ""
+    assert (
+        departure(NAME, "a")
+        == departure("little_sem_seg_train", "a")
+        == departure("little", "a")
+        == ""
+    )
     assert incomplete_sets({"a": NAME}) == {}
+
+
+def test_sets_in_the_place_of_others_are_named(little: list[Path]) -> None:
+    assert departure(NAME, "little") == ""
+    assert departure("little_sem_seg_train", "little") == "little_sem_seg_train in its place"
+    assert departure(NAME, "cityscapes") == "little_sem_seg_val in its place"
 
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
-    assert departure(NAME) == "3 images, 1 of them 2x3 instead of 4x6"
+    assert departure(NAME, "a") == "3 images, 1 of them 2x3 instead of 4x6"
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(little[1])
     little.append(little[2])
-    assert departure(NAME) == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
-    assert departure("little_sem_seg_train").startswith("4 images, 2 of them")
+    assert (
+        departure(NAME, "a") == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
+    )
+    assert departure("little_sem_seg_train", "a").startswith("4 images, 2 of them")
 
 
 def test_what_is_not_an_image_is_named_before_the_evaluation(little: list[Path]) -> None:
     little[1].write_bytes(b"")
     with pytest.raises(ImageFileError, match=r"1\.png"):
-        departure(NAME)
+        departure(NAME, "a")
 
 
 def _incomplete(args: Namespace) -> None:
