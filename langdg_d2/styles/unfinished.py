@@ -116,7 +116,13 @@ class Unfinished:
 
     def _read(self, file: Path) -> dict[int, StyleBank]:
         """The batches of a part."""
-        bank = StyleBank.load(file)
+        try:
+            bank = StyleBank.load(file)
+        except StyleBankError as error:
+            raise StyleBankError(
+                f"'{file}' is a part of unfinished mining and damaged: delete it, and its batches "
+                f"are mined again ({error.__cause__ or error})"
+            ) from error
         settings = dict(bank.header.settings)
         numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
         found = vars(replace(bank.header, settings=settings))

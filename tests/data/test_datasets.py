@@ -154,6 +154,14 @@ def test_gta5_leaves_out_frames_known_to_mismatch(copy, number, caplog):
     ]
 
 
+def test_gta5_split_of_known_mismatches_alone_is_refused(copy):
+    for folder in ("images", "labels"):
+        (copy / "gta5" / folder / "00002.png").rename(copy / "gta5" / folder / "15188.png")
+    (copy / "gta5/train.txt").write_text("15188\n")
+    with pytest.raises(DatasetError, match=r"all 1 frames of the split 'train' are left out"):
+        DatasetCatalog.get("gta5_sem_seg_train")
+
+
 @pytest.mark.parametrize("number", ["02501", "05001", "07501", "20001", "22501", "20800", "20861"])
 def test_gta5_keeps_first_frames_of_archives(copy, number):
     for folder in ("images", "labels"):

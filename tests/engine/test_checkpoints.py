@@ -261,6 +261,12 @@ def test_checkpoints_from_before_a_resumption_are_counted_and_removed(saved):
         assert " ".join(map(str, left)) == expected
 
 
+def test_resuming_without_the_name_of_the_last_checkpoint_does_not_start_over(saved):
+    (saved / "last_checkpoint").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no file 'last_checkpoint'"):
+        resume(saved)
+
+
 def test_no_checkpoint_of_an_earlier_longer_run_takes_the_place_of_a_damaged_final_one(saved):
     """Ages in seconds: those of a run of 40, then of one of 10 iterations."""
     final = saved / "model_final.pth"

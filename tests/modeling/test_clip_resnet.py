@@ -148,6 +148,11 @@ def test_frozen_batch_norm_never_changes_whatever_calls_train(backbone):
     assert not torch.equal(backbone.tower.layer4[2].bn1.running_mean, trained)
 
 
+def test_trainable_of_null_is_refused(tiny_tower):
+    with pytest.raises(ValueError, match=r"trainable is null, expected a list"):
+        ClipResNet(tower=tiny_tower, output_stride=16, trainable=None)
+
+
 def test_copies_freeze_their_own_layers(backbone):
     twin = copy.deepcopy(backbone).train()
     assert not twin.tower.bn1.training

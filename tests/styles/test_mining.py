@@ -298,7 +298,10 @@ def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, t
     (tmp_path / "finishing").mkdir()
     in_two_processes(_fail_in_process, clip=tiny_clip, folder=str(tmp_path))
     for name, message in (
-        ("taking_up", f"StyleBankError: '{tmp_path}/taking_up.part0' cannot be read"),
+        (
+            "taking_up",
+            f"StyleBankError: '{tmp_path}/taking_up.part0' is a part of unfinished mining and damaged",
+        ),
         ("finishing", "IsADirectoryError: "),
     ):
         own, other = ((tmp_path / f"{name}.error{rank}").read_text() for rank in (0, 1))

@@ -63,7 +63,12 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
             path=labels,
         )
     if not usable:
-        raise DatasetError(f"{DATASET}: no frame of the split '{split}' is usable", path=images)
+        raise DatasetError(
+            f"{DATASET}: all {len(files)} frames of the split '{split}' are left out, as image and "
+            f"label differ in size: see that '{folder}' holds the whole data set, and the split "
+            "the authors' frames",
+            path=images,
+        )
     if left_out := sorted({file.stem for file in files} - {file.stem for file in usable}):
         _warn_once(folder, split, tuple(left_out))
     return pair_files(usable, find_label, dataset=DATASET)
