@@ -300,7 +300,7 @@ def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, t
     for name, message in (
         (
             "taking_up",
-            f"StyleBankError: '{tmp_path}/taking_up.part0' is a part of unfinished mining and damaged",
+            f"StyleBankError: '{tmp_path}/taking_up.part0' is a part of unfinished mining",
         ),
         ("finishing", "IsADirectoryError: "),
     ):
