@@ -21,7 +21,7 @@ where they have the data set's own colours; grey colours are ids; other colours 
 the data set gives them, if they are of one class. Any other palette is an error: programs that
 optimise PNG files renumber palettes.
 
-Images are found by names in all usual formats, whatever the case of the suffix. Grey becomes RGB,
+Images are found by names in all usual formats, with suffixes in any case. Grey becomes RGB,
 16 bits are scaled to 8; transparency is ignored, and EXIF orientation is, too, as it is in
 labels; damaged JPEG files are errors. Of GTA5, 62 frames are left out whose image and label differ
 in size (15188, 17705, 20801 to 20860), and up to 1 % more whose headers show it."""

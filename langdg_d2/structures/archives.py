@@ -38,7 +38,7 @@ def other_kind(path: Path) -> str:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors files do, whatever it is called."""
+    """Whether a file is in the safetensors format, by its content."""
     with path.open("rb") as file:
         size, brace = file.read(_HEADER_SIZE), file.read(1)
     return brace == b"{" and int.from_bytes(size, "little") <= _LARGEST_HEADER

@@ -158,12 +158,13 @@ def test_sources_are_looked_at_apart(labels_of):
         check_labels(records, required=True)
 
 
-def test_files_that_cannot_be_read_are_left_to_the_run(labels_of, tmp_path):
+def test_files_that_cannot_be_read_are_left_to_the_run(labels_of, tmp_path, caplog):
     records = labels_of(*5 * [STREET])
     for record in records[:4]:
         (tmp_path / record["sem_seg_file_name"]).write_bytes(b"")
     (tmp_path / records[4]["file_name"]).unlink()
     check_labels(records, required=True)
+    assert not caplog.messages
 
 
 def test_few_files_of_a_good_set_are_read(labels_of, monkeypatch):
@@ -200,6 +201,7 @@ def test_every_data_set_of_the_tests_passes(datasets, monkeypatch, caplog):
     assert all("have no class when they are read" in message for message in caplog.messages)
 
 
-def test_dicts_of_other_kinds_are_not_looked_at():
+def test_dicts_of_other_kinds_are_not_looked_at(caplog):
     check_labels([{"id": 3}, {"file_name": "a.png"}], required=True)
     check_labels([{"sem_seg_file_name": "a.png", "label_encoding": "own"}], required=True)
+    assert not caplog.messages

@@ -372,7 +372,8 @@ def test_safetensors_are_known_by_their_content(clip, tiny_clip, tmp_path, name)
 
 def test_state_dict_called_safetensors_is_read(clip, tiny_clip, tmp_path):
     save_state_dict(clip, tmp_path / "clip.safetensors")
-    load_clip(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
+    loaded = load_clip(name=tiny_clip, weights=str(tmp_path / "clip.safetensors"))
+    torch.testing.assert_close(loaded.state_dict(), clip.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -22,7 +22,7 @@ NAME = "berlin/berlin_000000_000019_leftImg8bit.png"
 
 
 @pytest.fixture
-def test_image(datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def unlabelled_image(datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An image of Cityscapes' test set, in a root with all other sets."""
     root = tmp_path / "data"
     (root / "cityscapes/leftImg8bit").mkdir(parents=True)
@@ -77,12 +77,12 @@ def expected(checkpoint: str, overrides: list[str]) -> Callable[[Path], np.ndarr
 def test_a_test_set_gets_files_under_the_servers_names_and_no_scores(
     evaluate: Callable[..., Path],
     expected: Callable[[Path], np.ndarray],
-    test_image: Path,
+    unlabelled_image: Path,
 ) -> None:
     out = evaluate("evaluation.domains=[cityscapes_test]", "evaluation.predictions=label_ids")
     (file,) = (out / "predictions").rglob("*.png")
     assert file.name == Path(NAME).name  # begins with <city>_<sequence>_<frame>
-    ids = np.array(CITYSCAPES_19.ids)[expected(test_image)]
+    ids = np.array(CITYSCAPES_19.ids)[expected(unlabelled_image)]
     assert np.array_equal(np.asarray(Image.open(file)), ids)
     assert not (out / "benchmark.json").exists()
     assert not (out / "report.html").exists()
@@ -92,7 +92,7 @@ def test_a_test_set_gets_files_under_the_servers_names_and_no_scores(
 
 
 def test_labelled_sets_beside_it_are_scored(
-    evaluate: Callable[..., Path], test_image: Path
+    evaluate: Callable[..., Path], unlabelled_image: Path
 ) -> None:
     domains = "evaluation.domains=[cityscapes_test,cityscapes]"
     out = evaluate(domains, "evaluation.predictions=train_ids")
@@ -105,16 +105,16 @@ def test_labelled_sets_beside_it_are_scored(
 
 
 def test_a_folder_of_any_images_gets_files(
-    evaluate: Callable[..., Path], expected: Callable[[Path], np.ndarray], test_image: Path
+    evaluate: Callable[..., Path], expected: Callable[[Path], np.ndarray], unlabelled_image: Path
 ) -> None:
-    folder = test_image.parents[1]
+    folder = unlabelled_image.parents[1]
     out = evaluate(
         "evaluation.domains=[folder]",
         f"evaluation.folder={folder}",
         "evaluation.predictions=train_ids",
     )
     file = out / "predictions/folder" / NAME
-    assert np.array_equal(np.asarray(Image.open(file)), expected(test_image))
+    assert np.array_equal(np.asarray(Image.open(file)), expected(unlabelled_image))
 
 
 def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
@@ -137,14 +137,14 @@ def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
     ],
 )
 def test_what_needs_labels_is_refused_at_once(
-    evaluate: Callable[..., Path], test_image: Path, changes: list[str], message: str
+    evaluate: Callable[..., Path], unlabelled_image: Path, changes: list[str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate("evaluation.domains=[cityscapes_test]", *changes)
 
 
 def test_logits_that_are_not_finite_end_it_with_the_images_name(
-    evaluate: Callable[..., Path], checkpoint: str, test_image: Path
+    evaluate: Callable[..., Path], checkpoint: str, unlabelled_image: Path
 ) -> None:
     weights = torch.load(checkpoint, weights_only=True)
     weights["model"]["sem_seg_head.predict.weight"][0, 0] = float("nan")

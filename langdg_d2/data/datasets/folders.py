@@ -12,7 +12,7 @@ LABEL_SUFFIXES = frozenset({".png"})
 
 
 class Folders:
-    """Images and labels whatever the case of their suffixes; every folder is listed once.
+    """Images and labels, with suffixes in any case; every folder is listed once.
 
     Args:
         dataset: name for messages.
