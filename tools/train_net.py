@@ -157,7 +157,8 @@ def main(args: Namespace) -> None:
         mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
         ensure_bank(cfg.styles.bank, mine=mine)
     if args.eval_only:
-        engine.StrictCheckpointer(model).load(start.checkpoint)
+        content = engine.StrictCheckpointer(model).load(start.checkpoint)
+        settings.warn_of_other_training(start.checkpoint, content)
         score(model, weights=start.checkpoint, styles=None)
     else:
         train(cfg, model, score, choose, start, settings)

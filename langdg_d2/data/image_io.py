@@ -224,7 +224,9 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
         with open_image(file) as image:
             if start.startswith(_JPEG_SIGNATURE) and not as_viewed:
                 pixels = _undamaged_jpeg(file, image)
-            elif start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16:
+            elif (
+                start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16
+            ) or _has_deep_colours(image):
                 pixels = decode_full_depth(file)
             else:
                 pixels = pillow_pixels(image)
@@ -236,6 +238,18 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
             turned = orientation(image) if as_viewed else _UPRIGHT
         rgb = to_rgb(pixels)
         return rgb if turned == _UPRIGHT else np.ascontiguousarray(_TURNS[turned](rgb))
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Whether a TIFF or PPM image has colours of 16 bits, which Pillow would cut to 8."""
+    tiles = getattr(image, "tile", ())
+    deep = image.format in ("TIFF", "PPM") and image.mode in ("RGB", "RGBA")
+    if not (deep and tiles):
+        return False
+    kind, *options = tiles[0].args  # of the decoder
+    if image.format == "PPM":
+        return options[:1] == [_SIXTEEN_BIT - 1]
+    return ";16" in kind
 
 
 def _require_full_range(pixels: npt.NDArray[Any]) -> None:

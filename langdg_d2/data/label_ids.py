@@ -1,6 +1,6 @@
 """What the ids in label files say of the files: that they fit, or what they hold instead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 
 import numpy as np
@@ -74,6 +74,16 @@ def kind_of_ids(
     if encoding in _OF_RAW_IDS and _only(present, TRAIN_IDS.raw_to_train) and ignored >= _LARGE:
         return IdKind.PERHAPS_TRAIN_IDS
     return IdKind.FITTING
+
+
+def are_train_ids_alone(present: Collection[int], encoding: LabelEncoding) -> bool:
+    """Whether raw ids of many labels lie where train ids do.
+
+    In labels of streets that cannot be: sky, vegetation and cars have higher raw ids, but for
+    SYNTHIA's, which are never judged here.
+    """
+    known = {*TRAIN_IDS.raw_to_train, len(CITYSCAPES_19)}  # which some use for no class
+    return encoding in _OF_RAW_IDS and encoding != SYNTHIA_LABEL_IDS and {*present} <= known
 
 
 def ids_text(ids: Sequence[int]) -> str:

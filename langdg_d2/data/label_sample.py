@@ -9,7 +9,7 @@ from typing import Any
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.pairing import DatasetError
 from .image_io import ImageFileError, open_image, orientation
-from .label_ids import IdKind, count_pixels, ids_text, kind_of_ids
+from .label_ids import IdKind, are_train_ids_alone, count_pixels, ids_text, kind_of_ids
 from .label_io import read_raw_ids
 
 Record = Mapping[str, Any]
@@ -86,6 +86,7 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
     ignored, total = 0, 0  # pixels
     empty: list[tuple[str, IdKind, list[int]]] = []
     train_ids: list[tuple[str, IdKind, list[int]]] = []
+    all_present: set[int] = set()
     for record in _sample(records, _MOST):
         strange = len(empty) + len(train_ids)
         if (read >= _FEW and not strange) or (read >= _MANY and len(empty) < read):
@@ -96,6 +97,7 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
         except ImageFileError:
             continue
         read += 1
+        all_present.update(present)
         ignored, total = ignored + pixels[-1], total + pixels.sum()
         kind = kind_of_ids(present, pixels, encoding)
         if kind is IdKind.NO_CLASS:
@@ -117,11 +119,21 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
                 *(len(cases), read, cases[0][1].value, cases[0][0], ids_text(cases[0][2])),
                 encoding.name,
             )
+    _log_low_ids(all_present, label, encoding)
     if 2 * ignored > total:
         _logger.warning(
             "%.0f %% of the pixels of %d labels looked at, such as '%s', have no class when they "
             "are read as %s: look at them with check_dataset.py --overlays",
             *(100 * ignored / total, read, label, encoding.name),
+        )
+
+
+def _log_low_ids(present: set[int], label: str, encoding: LabelEncoding) -> None:
+    if present and are_train_ids_alone(present, encoding):
+        _logger.warning(
+            "the labels looked at, such as '%s', hold only the ids %s, without the raw ids of "
+            "sky, vegetation and cars: they may be train ids, but are read as %s",
+            *(label, ids_text(sorted(present)), encoding.name),
         )
 
 

@@ -28,18 +28,25 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
         Copies, in which `source` is the name of the set.
 
     Raises:
-        ValueError: if there is no name, or one is there twice.
+        ValueError: if there is no name, or one is there twice; if two sets share an image.
     """
     names = as_names(names)
     if not names or len({*names}) < len(names):
         raise ValueError(
             f"dataloader.train.dataset.names are {names}, expected one or more, each once"
         )
-    return [
-        record | {"source": name}
-        for name in names
-        for record in get_detection_dataset_dicts(name, filter_empty=False)
-    ]
+    owners: dict[str, str] = {}
+    examples = []
+    for name in names:
+        for record in get_detection_dataset_dicts(name, filter_empty=False):
+            owner = owners.setdefault(record["file_name"], name)
+            if owner != name:
+                raise ValueError(
+                    f"dataloader.train.dataset.names are {names}, but '{record['file_name']}' is "
+                    f"in both '{owner}' and '{name}': name one of them, or it would count double"
+                )
+            examples.append(record | {"source": name})
+    return examples
 
 
 class SourceMapper:

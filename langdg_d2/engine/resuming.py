@@ -16,7 +16,10 @@ _FREE = (
     "model.backbone.tower.weights",
 )
 # The state of a checkpoint has no meaning with other values.
-_FIXED = ("optimizer._target_", "model.backbone.trainable", "dataloader.train.dataset")
+_TRAINABLE = "model.backbone.trainable"
+_FIXED = ("optimizer._target_", _TRAINABLE, "dataloader.train.dataset")
+# What the figures of an evaluation hang on, or name.
+_OF_RESULTS = ("model", "dataloader.train.dataset.names")
 _IMAGES = "dataloader.train.dataset.images"  # as the same config may find other ones
 _NAMES = "dataloader.train.dataset.names"
 _BATCH = "dataloader.train.total_batch_size"
@@ -92,6 +95,34 @@ class RunSettings:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
         if changes:
             logger.info("Changed against the earlier run: %s", listed)
+
+    def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """Warn where a checkpoint to evaluate was trained with another model or other sources.
+
+        Weights can fit a model that computes something else, such as other dilations.
+
+        Args:
+            path: of the checkpoint, for the message.
+            checkpoint: its content; those without settings are not compared.
+        """
+        if not (earlier := checkpoint.get("settings")):
+            return
+        changes = {
+            key: pair
+            for key, pair in self._changes(earlier).items()
+            if _is_one_of(key, _OF_RESULTS)
+            and not _is_one_of(key, (_TRAINABLE,))
+            and not _is_added(key, earlier, self._settings)
+        }
+        if changes:
+            logger.warning(
+                "'%s' was trained with other settings than it is evaluated with: %s. Its figures "
+                "may be wrong, or name the wrong source: evaluate it with the config of its run",
+                *(
+                    path,
+                    ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items()),
+                ),
+            )
 
     def _changes(self, earlier: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Old and new values by key, of what counts; None for one that is not there."""

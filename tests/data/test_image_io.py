@@ -331,9 +331,10 @@ def test_flipped_bits_of_png_pixels_are_named(tmp_path, read):
             read(str(path))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm"])
 @pytest.mark.parametrize("largest", [255, 4095])
-def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest):
-    path = str(tmp_path / "a.png")
+def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest, suffix):
+    path = str(tmp_path / f"a{suffix}")
     cv2.imwrite(path, np.full((4, 5, 3), largest, np.uint16))
     with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
         read_rgb(path)

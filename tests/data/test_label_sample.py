@@ -72,6 +72,17 @@ def test_train_ids_under_the_name_of_raw_ids_are_refused(labels_of, build):
     build(labels_of(*4 * [TUNNEL], *26 * [STREET]))
 
 
+@pytest.mark.parametrize("ids", [[0, 1, 8, 13, 8, 8], [0, 2, 8, 8, 19, 255]])
+def test_labels_of_low_ids_alone_are_warned_of(labels_of, caplog, ids):
+    """As most of their pixels have a class, no label is odd by itself."""
+    ids = [8 if k in (1, 2) else k for k in ids]
+    check_labels(labels_of(*9 * [np.uint8([7, 8, 11, *ids])]), required=True)
+    assert "without the raw ids of sky, vegetation and cars" in caplog.text
+    caplog.clear()
+    check_labels(labels_of(*8 * [np.uint8([7, 8, 11, *ids])], STREET), required=True)
+    assert "without the raw ids" not in caplog.text
+
+
 def test_half_of_the_sample_is_enough(labels_of):
     mixed, fewer = (
         [AS_TRAIN_IDS if k % step == 0 else STREET for k in range(16)] for step in (2, 3)

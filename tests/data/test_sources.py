@@ -21,6 +21,12 @@ def test_no_source_and_the_same_twice_are_refused(names):
         source_dataset(names=names)
 
 
+def test_sets_that_share_images_are_refused(datasets, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    with pytest.raises(ValueError, match=r"00001\.png' is in both .*train' and .*all': name one"):
+        source_dataset(names=[GTA5, "gta5_sem_seg_all"])
+
+
 def test_unknown_source_is_named():
     with pytest.raises(KeyError, match="gta6"):
         source_dataset(names=["gta6"])

@@ -19,8 +19,8 @@ SETTINGS = {
 }
 
 
-def changed(key, value):
-    settings = {name: dict(part) for name, part in SETTINGS.items()}
+def changed(key, value, settings=SETTINGS):
+    settings = {name: dict(part) for name, part in settings.items()}
     *parents, last = key.split(".")
     node = settings
     for name in parents:
@@ -117,6 +117,31 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
         go_on(changed("optimizer.lr", 0.2), iteration=9)
     with pytest.raises(ValueError, match=r"use these changes: optimizer.lr 0\.1 -> None"):
         go_on(changed("optimizer.lr", {"head": 0.1}), iteration=9)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("model.dilation", 2, None),  # an option that the earlier code did not have
+        ("model.backbone.trainable", [], None),  # nothing trains in an evaluation
+        ("optimizer.lr", 3.0, None),
+        ("dataloader.train.dataset.names", "synthia", "names.0 'gta5' -> 'synthia'"),
+        ("dataloader.train.dataset.names", ["gta5", "synthia"], "names.1 None -> 'synthia'"),
+        ("model.stride", 8, "model.stride 16 -> 8"),
+    ],
+)
+def test_an_evaluation_as_it_was_not_trained_is_warned_of(key, value, said, caplog):
+    earlier = changed("model.stride", 16)
+    settings = changed("model.stride", 16)
+    settings = changed(key, value, settings)
+    content = {"settings": RunSettings(earlier).state_dict()}
+    RunSettings(settings).warn_of_other_training("a/model.pth", content)
+    RunSettings(settings).warn_of_other_training("a/model.pth", {})
+    if said is None:
+        assert not caplog.messages
+    else:
+        (message,) = caplog.messages
+        assert said in message
 
 
 def test_options_of_other_code_leave_a_finished_run_resumable():
