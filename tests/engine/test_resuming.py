@@ -144,6 +144,19 @@ def test_an_evaluation_as_it_was_not_trained_is_warned_of(key, value, said, capl
         assert said in message
 
 
+def test_a_tower_is_known_by_its_name_wherever_its_file_lies(caplog):
+    def content(name):
+        return {
+            "settings": RunSettings(changed("model.backbone.tower", {"name": name})).state_dict()
+        }
+
+    settings = RunSettings(changed("model.backbone.tower", {"name": "/b/small.json"}))
+    settings.warn_of_other_training("a.pth", content("/a/small.json"))
+    assert not caplog.messages
+    settings.warn_of_other_training("a.pth", content("RN50"))
+    assert "tower.name 'RN50' -> '/b/small.json'" in caplog.text
+
+
 def test_options_of_other_code_leave_a_finished_run_resumable():
     newer = changed("train.new_option", 0)
     go_on(newer, iteration=9)
