@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.seeded_batches import images_fingerprint
+from ..data.seeded_batches import images_fingerprint, same_images
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class RunSettings:
             logger.info("Changed against the earlier run: %s", listed)
 
     def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Warn where a checkpoint to evaluate was trained with another model or other sources.
+        """Warn where a checkpoint to use was trained with another model or other sources.
 
         Weights can fit a model that computes something else, such as other dilations.
 
@@ -117,8 +117,8 @@ class RunSettings:
         }
         if changes:
             logger.warning(
-                "'%s' was trained with other settings than it is evaluated with: %s. Its figures "
-                "may be wrong, or name the wrong source: evaluate it with the config of its run",
+                "'%s' was trained with other settings than it is used with: %s. Predictions may be "
+                "wrong, and tables name the wrong source: use the config of its run",
                 *(
                     path,
                     ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items()),
@@ -159,6 +159,8 @@ def _is_added(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> boo
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
+    if key == _IMAGES:
+        return same_images(one, other)
     if key == "model.backbone.tower.name":  # or a file of its description, wherever it lies
         return Path(str(one)).name == Path(str(other)).name
     if not (key.endswith("_target_") and isinstance(one, str) and isinstance(other, str)):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from .. import structures
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
-from ..engine import StrictCheckpointer, load_config, place
-from ..evaluation import build_inference, unwrapped
+from ..engine import RunSettings, StrictCheckpointer, load_config, place
+from ..evaluation import build_inference, plain_data, unwrapped
 from ..modeling import LangDGSegmentor
 from ..modeling.folding import fold
 from ..structures import LabelSpace, autocast, dtype_of
@@ -100,7 +100,10 @@ class Predictor:
             compiler=cfg.train.compiler,
         )
         checkpointer = StrictCheckpointer(model, same_classes=False)
-        checkpointer.load(checkpoint)
+        content = checkpointer.load(checkpoint)
+        settings = plain_data(cfg.model)
+        del settings["classes"]  # those of the checkpoint count
+        RunSettings({"model": settings}).warn_of_other_training(checkpoint, content)
         model.classes = checkpointer.classes or model.classes
         # The precision is chosen here, not by the config.
         inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})

@@ -174,7 +174,7 @@ def test_a_style_under_way_is_dropped_when_what_it_belongs_to_changes(
     page: Any, image_file: Path, actions: Actions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The image goes while a slow mining of it is under way; later the colours change."""
-    page.get_by_label("Cityscapes").check()
+    page.get_by_label("of the classes").check()
     page.set_input_files(INPUT, str(image_file))
     expect(page.locator("#message .note")).to_have_count(1)
     page.get_by_role("tab", name="Restyle").click()

@@ -123,6 +123,13 @@ def test_unknown_architecture_lists_the_resnets_there_are(tmp_path):
         load_clip(name=missing, weights=None)
 
 
+def test_unknown_keys_of_a_model_config_are_named(tmp_path):
+    path = tmp_path / "odd-for-tests.json"
+    path.write_text(json.dumps(open_clip.get_model_config("RN50") | {"preprocess_cfg": {}}))
+    with pytest.raises(ClipWeightsError, match=r"'odd-for-tests': .*preprocess_cfg.* as those of"):
+        load_clip(name=str(path), weights=None)
+
+
 def test_vision_transformer_is_refused(tmp_path):
     config = open_clip.get_model_config("ViT-B-32")
     config["vision_cfg"] |= {"layers": 1, "width": 64}

@@ -1,7 +1,7 @@
 """Classes of one's own, fewer and more than the Cityscapes classes, on all main paths."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,11 +10,12 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from detectron2.data import DatasetCatalog
 from detectron2.engine import default_argument_parser
 from PIL import Image
 
 from langdg_d2.export import SegmentorGraph, describe, load_segmentor
-from langdg_d2.structures import LabelSpace
+from langdg_d2.structures import ENCODINGS, LabelSpace
 from langdg_d2.styles import StyleBank
 from langdg_d2.visualization import Predictor, read_image
 
@@ -84,7 +85,7 @@ def trained(
     load_tool: Callable[[str], ModuleType],
     tiny_model: list[str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Trained:
+) -> Iterator[Trained]:
     count = request.param
     folder = tmp_path_factory.mktemp(f"own{count}")
     data = folder / "data"
@@ -119,7 +120,10 @@ def trained(
         templates = open_clip.OPENAI_IMAGENET_TEMPLATES[:1]
         patch.setattr(open_clip, "OPENAI_IMAGENET_TEMPLATES", templates)
         load_tool("train_net").main(default_argument_parser().parse_args(arguments))
-    return Trained(count, str(config), folder, data, overrides)
+    yield Trained(count, str(config), folder, data, overrides)
+    # Registered by the config; other tests list all that there are.
+    del ENCODINGS[f"own_{count}"]
+    DatasetCatalog.remove(f"own_{count}")
 
 
 def test_styles_are_mined_and_the_checkpoint_remembers_the_classes(trained: Trained) -> None:

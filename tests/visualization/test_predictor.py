@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from langdg_d2.data import ImageFileError
-from langdg_d2.engine import apply_overrides
-from langdg_d2.evaluation import predicted_classes
+from langdg_d2.engine import RunSettings, apply_overrides
+from langdg_d2.evaluation import plain_data, predicted_classes
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.visualization import (
@@ -228,6 +228,25 @@ def test_what_cannot_be_built_is_named(
     (tmp_path / "broken.pth").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match=r"broken\.pth' cannot be read as a checkpoint"):
         Predictor.from_config(CONFIG, str(tmp_path / "broken.pth"), overrides)
+
+
+def test_a_model_with_other_settings_than_trained_is_warned_of(
+    trained: tuple[nn.Module, str],
+    overrides: list[str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg = apply_overrides(LazyConfig.load(CONFIG), overrides)
+    settings = RunSettings(plain_data(cfg)).state_dict()
+    path = str(tmp_path / "model.pth")
+    torch.save(torch.load(trained[1]) | {"settings": settings}, path)
+    Predictor.from_config(CONFIG, path, overrides)
+    assert "other settings" not in caplog.text
+    changed = "model.backbone.output_stride=32"
+    Predictor.from_config(CONFIG, path, [*overrides, changed])
+    assert (
+        "other settings than it is used with: model.backbone.output_stride 16 -> 32" in caplog.text
+    )
 
 
 def test_unusable_precisions_and_images_are_named(predictor: Predictor) -> None:

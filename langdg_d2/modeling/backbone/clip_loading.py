@@ -59,7 +59,13 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()), _told_later_about_weights():
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
-        model = open_clip.create_model(name, load_weights=False)
+        try:
+            model = open_clip.create_model(name, load_weights=False)
+        except TypeError as error:
+            raise ClipWeightsError(
+                f"open_clip cannot build '{name}': {error}; expected the keys of its own model "
+                "configs, such as those of RN50"
+            ) from error
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
