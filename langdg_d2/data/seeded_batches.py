@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,45 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
 
 
 def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
-    """Number of images, and a hash of their file names in order, wherever their folder lies.
+    """What tells a data set from others, wherever its folders lie.
+
+    The number of images and a hash of their file names in order; where there are labels, a hash of
+    their names and sizes in bytes. Images' bytes do not count: copies without compression are the
+    same images.
 
     Args:
-        dataset: dataset dicts with `file_name`.
+        dataset: dataset dicts with `file_name`, and `sem_seg_file_name` where there are labels.
     """
-    paths = [Path(record["file_name"]).absolute() for record in dataset]
+    found = f"{len(dataset)} images, {_digest(_below([x['file_name'] for x in dataset]))}"
+    labels = [x["sem_seg_file_name"] for x in dataset if "sem_seg_file_name" in x]
+    if not labels:
+        return found
+    sizes = map(_size, labels)
+    return f"{found}, labels {_digest(map('{} {}'.format, _below(labels), sizes))}"
+
+
+def same_images(one: object, other: object) -> bool:
+    """Whether two fingerprints agree; those of earlier versions say nothing of labels."""
+    short, long = sorted((str(one), str(other)), key=len)
+    return short == long or long.startswith(f"{short}, labels ")
+
+
+def _below(files: list[str]) -> list[str]:
+    """Paths below the folder that all files share."""
+    paths = [Path(file).absolute() for file in files]
     folder = os.path.commonpath([path.parent for path in paths])
-    names = "\n".join(path.relative_to(folder).as_posix() for path in paths)
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _size(file: str) -> int | None:
+    """In bytes; None for a missing file, which is named where it is read."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None
+
+
+def _digest(lines: Iterable[str]) -> str:
     # Names need not be UTF-8.
-    digest = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
-    return f"{len(paths)} images, {digest}"
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:_DIGITS]

@@ -7,6 +7,7 @@ from typing import Any
 
 import langdg_d2
 
+from ..data.seeded_batches import same_images
 from ..structures.source_names import joined_names
 
 IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
@@ -36,6 +37,7 @@ _COMMON = (
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
+_IMAGES = "settings.images"  # a fingerprint
 _SHOWN = 3  # items of a long list in a message
 
 
@@ -194,7 +196,7 @@ def bullets(lines: Iterable[str]) -> str:
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
     """Name and both values of everything that differs, down to the entries of mappings."""
-    if first == second:
+    if first == second or (name == _IMAGES and same_images(first, second)):
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         keys = dict.fromkeys([*first, *second])

@@ -1,12 +1,14 @@
 """Batches depend on the seed and their number alone."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from langdg_d2.data import SeededBatches
-from langdg_d2.data.seeded_batches import images_fingerprint
+from langdg_d2.data import SeededBatches, copy_uncompressed
+from langdg_d2.data.datasets.builtin import FAMILIES
+from langdg_d2.data.seeded_batches import images_fingerprint, same_images
 
 
 def mapper(record):
@@ -79,3 +81,42 @@ def test_fingerprint_takes_names_of_any_bytes_and_relative_ones(tmp_path, monkey
     names = ["a/stra\udcdfe.png", "b/1.png"]
     relative = images_fingerprint([{"file_name": name} for name in names])
     assert relative == images_fingerprint([{"file_name": f"{tmp_path}/{name}"} for name in names])
+
+
+def test_fingerprint_tells_labels_by_name_and_size_wherever_they_lie(datasets, tmp_path):
+    def fingerprint(root):
+        return images_fingerprint(FAMILIES["cityscapes"].load(root, "train"))
+
+    whole = fingerprint(datasets)
+    copy = tmp_path / "copy"
+    shutil.copytree(datasets / "cityscapes", copy / "cityscapes")
+    assert fingerprint(copy) == whole
+    for image in copy.glob("cityscapes/leftImg8bit/train/*/*.png"):
+        copy_uncompressed(image, image)
+    assert fingerprint(copy) == whole
+    label = next(copy.glob("cityscapes/gtFine/train/*/*_labelIds.png"))
+    content = label.read_bytes()
+    label.write_bytes(content + b"!")
+    longer = fingerprint(copy)
+    label.write_bytes(content)
+    label.rename(str(label).replace("_labelIds", "_labelTrainIds"))
+    found = [whole, longer, fingerprint(copy)]
+    assert len({*found}) == 3
+    # What else there is to know of the data set is the same.
+    assert len({one.partition(", labels ")[0] for one in found}) == 1
+
+
+def test_missing_labels_are_left_to_those_who_read_them():
+    pair = {"file_name": "/nowhere/a.png", "sem_seg_file_name": "/nowhere/b.png"}
+    assert images_fingerprint([pair]) == images_fingerprint([pair])
+
+
+def test_fingerprints_without_labels_agree_with_those_of_the_same_images():
+    images = [{"file_name": f"/data/{k}.png"} for k in range(2)]
+    whole = images_fingerprint([x | {"sem_seg_file_name": x["file_name"]} for x in images])
+    assert same_images(images_fingerprint(images), whole)
+    assert same_images(whole, images_fingerprint(images))
+    other = images_fingerprint([images[1], images[0]])
+    assert not same_images(other, whole)
+    assert not same_images(None, whole)
+    assert not same_images(whole, whole[:-1] + "x")

@@ -1,11 +1,13 @@
 """What a run may go on with, and what it takes over from the earlier one."""
 
 import logging
+import shutil
 
 import pytest
 import torch
 from torch import nn
 
+from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.engine import RunSettings, SegmentationTrainer
 from langdg_d2.engine.hooks import LRScheduler
 from langdg_d2.engine.optimization import resumed_state
@@ -99,6 +101,26 @@ def test_other_images_under_the_same_name_are_refused():
             ValueError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
         ):
             resume(settings(*others), settings("a", "b"))
+
+
+def test_other_labels_of_the_same_images_are_refused(datasets, tmp_path):
+    def settings():
+        return RunSettings(SETTINGS, FAMILIES["gta5"].load(tmp_path, "train"))
+
+    shutil.copytree(datasets / "gta5", tmp_path / "gta5")
+    earlier = settings().state_dict()
+    checkpoint = {"trainer": {"iteration": 4}, "settings": earlier}
+    settings().require_continuation("a.pth", checkpoint)
+    label = tmp_path / "gta5/labels/00001.png"
+    label.write_bytes(label.read_bytes() + b"!")
+    with pytest.raises(
+        ValueError, match=r"images was '4 images, \w+, labels \w+' and is '4 images"
+    ):
+        settings().require_continuation("a.pth", checkpoint)
+    # Earlier versions recorded no labels.
+    key = "dataloader.train.dataset.images"
+    checkpoint["settings"] = earlier | {key: earlier[key].partition(", labels ")[0]}
+    settings().require_continuation("a.pth", checkpoint)
 
 
 def test_smaller_batches_of_the_same_product_are_resumed():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.utils import comm
+from PIL import Image
 from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
@@ -174,6 +175,26 @@ def test_unfinished_work_of_other_settings_is_refused_and_kept(tiny_clip, tmp_pa
     assert (tmp_path / "bank.safetensors.part0").exists()
     moved = build_batches(dataset=records(folder="/elsewhere"))
     assert mine(tiny_clip, path, moved).header.settings["images"] == moved.fingerprint
+
+
+def test_unfinished_work_of_other_labels_is_refused(tiny_clip, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    labelled = [x | {"sem_seg_file_name": f"{tmp_path}/{x['id']}.png"} for x in records()]
+    for record in labelled:
+        Image.new("L", (48, 40), record["id"] % 3).save(record["sem_seg_file_name"])
+    with pytest.raises(KeyboardInterrupt):
+        mine(tiny_clip, path, build_batches(Interrupted, labelled))
+    with open(labelled[3]["sem_seg_file_name"], "ab") as file:
+        file.write(b"!")
+    with pytest.raises(StyleBankError, match=r"settings\.images: the bank has .*, labels "):
+        mine(tiny_clip, path, build_batches(dataset=labelled))
+    # Earlier versions recorded images alone.
+    for part in tmp_path.glob("*.part*"):
+        part.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        mine(tiny_clip, path, build_batches(Interrupted))
+    batches = build_batches(dataset=labelled)
+    assert mine(tiny_clip, path, batches).header.settings["images"] == batches.fingerprint
 
 
 def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, monkeypatch):
