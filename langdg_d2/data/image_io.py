@@ -4,10 +4,13 @@ Data sets and users' pictures go through the same reader: grey becomes RGB, 16 b
 their full range to 8, palettes are resolved, of several frames the first counts. What differs:
 pictures of users are turned as their EXIF data ask, and their transparent parts lie on white; those
 of data sets lie as stored, since their labels do, and have the colours below the transparency, as
-Detectron2 and the official code read them; and a JPEG of a data set must be free of damage.
+Detectron2 and the official code read them; and files of a data set must be whole and free of
+damage.
 """
 
+import logging
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -35,7 +38,17 @@ IMAGE_SUFFIXES = frozenset(
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_SIZE = slice(16, 24)  # position in a file: width and height of 4 bytes each
 PNG_BIT_DEPTH = 24  # position of that byte in a file
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_WHOLE = ((0, 0, 1, 1),)  # left, top, and steps to the right and down
+_ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8)),
+    *((2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a scan nor filling
+_PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
+_JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+_JPEG2000_BIT_DEPTH = 42  # position after the start of that
 _TAIL = 1024  # bytes at the end of a file
 # What a whole file has near its end; programs may append bytes of their own.
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
@@ -44,6 +57,12 @@ _UPRIGHT = 1  # EXIF orientation
 _WHITE = 255
 _SIXTEEN_BIT = 1 << 16
 _TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
+_PHOTOMETRIC = 262  # TIFF tag
+_WHITE_IS_ZERO = 0
+_COLOURS = ("LA", "RGB", "RGBA")
+
+_logger = logging.getLogger(__name__)
+_folders_of_dark: set[Path] = set()  # that a warning has named
 
 
 class ImageFileError(RuntimeError):
@@ -118,14 +137,21 @@ def lacks_end(file: IO[bytes], file_format: str) -> bool:
     return _END_MARKS.get(file_format, b"") not in file.read()
 
 
-def check_png(file: IO[bytes]) -> None:
+def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
     """Compare the checksums of a PNG file, of which Pillow leaves those of the pixels out.
 
+    Args:
+        file: of any format; of others than PNG nothing is checked.
+        decoded: Pillow's image of it, if its rows have to be all there. Pillow fills missing ones
+            with 0, and says nothing where the compressed data end as they should. Unpacking them
+            again takes half as long as reading, so that is done where the last row is 0 alone.
+
     Raises:
-        OSError: if one is wrong, or the file stops early; of other formats nothing is checked.
+        OSError: if a checksum is wrong, the file stops early, or rows are missing.
     """
     file.seek(0)
     kind = b"" if file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE else b"IEND"
+    expected, pixels = 0, []
     while kind != b"IEND":
         head = file.read(8)
         length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
@@ -134,6 +160,30 @@ def check_png(file: IO[bytes]) -> None:
             raise OSError("the end of the PNG data is missing")
         if zlib.crc32(data[:-4], zlib.crc32(kind)) != int.from_bytes(data[-4:], "big"):
             raise OSError(f"the checksum of its chunk {kind!r} is wrong")
+        if kind == b"IHDR" and decoded is not None and _ends_in_zeros(decoded):
+            expected = _unpacked_size(data)
+        elif kind == b"IDAT" and expected:
+            pixels.append(data[:-4])
+    if expected:
+        unpacked = len(zlib.decompressobj().decompress(b"".join(pixels), expected))
+        if unpacked < expected:
+            raise OSError(f"its rows take {expected:,} bytes, but it has {unpacked:,} of them")
+
+
+def _ends_in_zeros(image: Image.Image) -> bool:
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return bool(image.info.get("interlace")) or not np.array(last).any()
+
+
+def _unpacked_size(header: bytes) -> int:
+    """Bytes of the pixels of a PNG with their filters, from its chunk IHDR."""
+    width, height, depth, colour, interlaced = struct.unpack_from(">IIBB2xB", header)
+    size = 0
+    for left, top, right, down in _ADAM7 if interlaced else _WHOLE:
+        columns, rows = len(range(left, width, right)), len(range(top, height, down))
+        row = 1 + -(-columns * depth * _PNG_CHANNELS[colour] // 8)
+        size += rows * row if columns else 0
+    return size
 
 
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -221,6 +271,7 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
     with reading(file_name), Path(file_name).open("rb") as file:
         start = file.read(PNG_BIT_DEPTH + 1)
         file.seek(0)
+        pixels: npt.NDArray[Any]
         with open_image(file) as image:
             if start.startswith(_JPEG_SIGNATURE) and not as_viewed:
                 pixels = _undamaged_jpeg(file, image)
@@ -228,11 +279,14 @@ def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[
                 start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16
             ) or _has_deep_colours(image):
                 pixels = decode_full_depth(file)
+            elif image.mode in _COLOURS and (depth := _jpeg2000_depth(image, file)) > 8:
+                # Pillow rounds the brightest ones up to 256, which becomes 0.
+                pixels = decode_full_depth(file) << (16 - depth)
             else:
                 pixels = pillow_pixels(image)
             if not as_viewed:
-                check_png(file)
-                _require_full_range(pixels)
+                check_png(file, image if pixels.dtype == np.uint8 else None)
+                _check_range(pixels, Path(file_name))
             if not as_viewed and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
                 pixels = pixels[..., :-1]  # the colours without their opacity
             turned = orientation(image) if as_viewed else _UPRIGHT
@@ -252,11 +306,29 @@ def _has_deep_colours(image: Image.Image) -> bool:
     return ";16" in kind
 
 
-def _require_full_range(pixels: npt.NDArray[Any]) -> None:
-    if pixels.dtype == np.uint16 and pixels.max() < _SIXTEEN_BIT >> 4:
+def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
+    """Bits of a channel; 0 for other formats."""
+    if image.format != "JPEG2000":
+        return 0
+    file.seek(0)
+    data = file.read()
+    return 1 + (data[data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH] & 0x7F)
+
+
+def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
+    largest = pixels.max() if pixels.dtype == np.uint16 else _SIXTEEN_BIT
+    if largest < _SIXTEEN_BIT >> 4:
         raise ValueError(
-            f"its 16-bit values reach {pixels.max()} alone, expected the range up to "
+            f"its 16-bit values reach {largest} alone, expected the range up to "
             f"{_SIXTEEN_BIT - 1}: it would be all but black, so scale it or store 8 bits"
+        )
+    # Whole images may be this dark at night. One warning a folder, not one an image.
+    if largest < _SIXTEEN_BIT >> 1 and file.parent not in _folders_of_dark:
+        _folders_of_dark.add(file.parent)
+        _logger.warning(
+            "the 16-bit values of '%s' reach %d alone; if the images of its folder have no more "
+            "than 15 bits they come out too dark, so scale them to the range up to %d",
+            *(file, largest, _SIXTEEN_BIT - 1),
         )
 
 
@@ -264,13 +336,33 @@ def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8
     """The pixels that Pillow gives; but libjpeg's warnings, which Pillow drops, are errors."""
     file.seek(0)
     data = file.read()
-    if image.mode == "CMYK":
-        simplejpeg.decode_jpeg(data, "CMYK")
-        file.seek(0)
-        return np.array(image.convert("RGB"))
     # Pillow's defaults: accurate DCT, fancy upsampling.
-    rgb = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
+    kind = "CMYK" if image.mode == "CMYK" else "RGB"
+    rgb = simplejpeg.decode_jpeg(data, kind, fastdct=False, fastupsample=False)
+    if image.info.get("progressive") and _lacks_scans(data):
+        raise OSError("it ends before the scans that complete its details")
+    if kind == "CMYK":
+        file.seek(0)
+        rgb = np.array(image.convert("RGB"))
     return np.asarray(rgb, np.uint8)
+
+
+def _lacks_scans(jpeg: bytes) -> bool:
+    """Whether coefficients of an undamaged progressive JPEG never got their last bit."""
+    unfinished: dict[int, set[int]] = {}  # by component
+    place = len(_JPEG_SIGNATURE) - 1
+    while (marker := _JPEG_MARKER.search(jpeg, place)) and marker[1] != _JPEG_END:
+        start = marker.end()
+        place = start + int.from_bytes(jpeg[start : start + 2], "big")
+        segment = jpeg[start + 2 : place]
+        if marker[1] in _PROGRESSIVE_FRAMES:
+            unfinished = {component: set(range(64)) for component in segment[6::3]}
+        elif marker[1] == _SCAN:
+            *components, first, last, bits = segment[1:]
+            if not bits & 0xF:  # nothing is left for later scans
+                for component in components[::2]:
+                    unfinished[component] -= set(range(first, last + 1))
+    return any(unfinished.values())
 
 
 def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
@@ -280,7 +372,10 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
         ValueError: for floats and integers of 32 bits.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
+        pixels = np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
+        # Of 8 bits Pillow does so itself.
+        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        return ~pixels if inverted else pixels
     if image.mode in ("F", "I"):
         kind = "floats" if image.mode == "F" else "integers of 32 bits"
         raise ValueError(f"its values are {kind}, expected 8 or 16 bits: convert it first")

@@ -54,7 +54,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         with open_image(file) as image:
             file_format, mode, raw = image.format or "", image.mode, np.array(image)
             palette = image.getpalette("RGB") if mode == "P" else None
-        check_png(file)
+            check_png(file, image)
     if file_format != "PNG":
         raise LabelFormatError(
             f"label file '{file_name}' is of the format {file_format}, expected PNG: compression "

@@ -1,5 +1,6 @@
 """Files come out exact, and broken ones are named."""
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -49,14 +50,12 @@ def test_label_of_another_format_is_refused(tmp_path, pixels):
         read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def write_png(path, depth, colour, rows):
     """An image of the given bits a pixel and PNG colour type (0 grey, 3 palette), by hand."""
-
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
     packed = [
         np.packbits(np.unpackbits(np.uint8(row)[:, None], axis=1)[:, -depth:]) for row in rows
     ]
@@ -339,3 +338,103 @@ def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest,
     with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
         read_rgb(path)
     assert read_image(path).max() == round(largest / 257)
+
+
+ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8)),
+    *((2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+
+
+def write_rows(path, pixels, *, lacking, interlaced, darkest=0):
+    """A PNG of (H, W) indices of greys or (H, W, 3) RGB, without the last rows of its data."""
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    parts = [pixels[top::down, left::right] for left, top, right, down in passes]
+    rows = [b"\0" + row.tobytes() for part in parts if part.size for row in part]
+    kind = 3 if pixels.ndim == 2 else 2
+    header = struct.pack(">IIBBBBB", *pixels.shape[1::-1], 8, kind, 0, 0, interlaced)
+    greys = np.repeat(np.arange(darkest, darkest + 30, dtype=np.uint8), 3)
+    palette = chunk(b"PLTE", greys.tobytes()) if kind == 3 else b""
+    data = chunk(b"IDAT", zlib.compress(b"".join(rows[: len(rows) - lacking])))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette
+    path.write_bytes(start + data + chunk(b"IEND", b""))
+    return str(path)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("size", [(20, 30), (9, 13), (3, 1)])
+@pytest.mark.parametrize("kind", ["image", "palette", "label"])
+def test_pngs_that_lack_rows_are_named_and_whole_ones_that_end_in_zeros_are_not(
+    tmp_path, kind, size, interlaced
+):
+    pixels = np.random.default_rng(0).integers(1, 19, (*size, 3), dtype=np.uint8)
+    pixels[-1] = 0
+    stored = pixels if kind == "image" else np.ascontiguousarray(pixels[..., 0])
+    darkest = 200 if kind == "palette" else 0
+    expected = stored[..., None] + np.uint8(darkest) if kind == "palette" else stored
+    path = tmp_path / "a.png"
+
+    def read():
+        return read_train_ids(str(path), TRAIN_IDS) if kind == "label" else read_rgb(path)
+
+    write_rows(path, stored, lacking=0, interlaced=interlaced, darkest=darkest)
+    assert (read() == expected).all()
+    for lacking in (1, 2):
+        write_rows(path, stored, lacking=lacking, interlaced=interlaced, darkest=darkest)
+        with pytest.raises(ImageFileError, match=r"a\.png' cannot be .* its rows take .* bytes"):
+            read()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bit_images_that_may_have_fewer_bits_are_warned_of_once_a_folder(
+    tmp_path, caplog, suffix
+):
+    for k, largest in enumerate((1 << 15, (1 << 13) - 1, (1 << 14) - 1)):
+        cv2.imwrite(str(tmp_path / f"{k}{suffix}"), np.full((4, 5, 3), largest, np.uint16))
+        assert read_rgb(tmp_path / f"{k}{suffix}").max() == round(largest / 257)
+    (message,) = caplog.messages
+    assert f"1{suffix}' reach 8191 alone" in message
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bit_jpeg2000_is_scaled_up_to_its_brightest(tmp_path, channels):
+    """Pillow lets what is about to become 256 wrap around to 0."""
+    values = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64, 1)
+    pixels = np.concatenate([values, values[::-1], values[:, ::-1]][:channels], axis=-1)
+    cv2.imwrite(
+        str(tmp_path / "a.jp2"), pixels[..., ::-1], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+    )
+    for read in (read_rgb, read_image):
+        assert np.abs(read(tmp_path / "a.jp2") - np.rint(pixels / 257)).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("read", [read_rgb, read_image])
+def test_grey_tiffs_whose_zero_is_white_come_out_as_those_whose_zero_is_black(
+    tmp_path, read, dtype
+):
+    pixels = np.linspace(0, np.iinfo(dtype).max, 256).astype(dtype).reshape(16, 16)
+    Image.fromarray(pixels).save(tmp_path / "black.tif")
+    data = bytearray((tmp_path / "black.tif").read_bytes())
+    entry = data.index(struct.pack("<HHI", 262, 3, 1))  # a short: PhotometricInterpretation
+    assert data[entry + 8] == 1
+    data[entry + 8] = 0
+    (tmp_path / "white.tif").write_bytes(data)
+    assert (read(tmp_path / "white.tif") == 255 - read(tmp_path / "black.tif")).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_progressive_jpegs_that_lack_scans_are_named(tmp_path, mode):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photograph()).convert(mode).save(path, quality=90, progressive=True)
+    whole = path.read_bytes()
+    read_rgb(path)
+    ends = [found.start() for found in re.finditer(b"\xff[\xc4\xda]", whole)]
+    first = whole.index(b"\xff\xda")
+    cut_off = [end for end in ends if end > first]
+    assert len(cut_off) > 5
+    for end in cut_off:  # before the tables of a scan, or the scan itself
+        path.write_bytes(whole[:end] + b"\xff\xd9")
+        with pytest.raises(ImageFileError, match=r"a\.jpg' cannot be .* ends before the scans"):
+            read_rgb(path)
+        assert read_image(path).shape == (61, 83, 3)
