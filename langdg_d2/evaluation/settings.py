@@ -6,6 +6,7 @@ from typing import Any
 from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 
+from ..data.datasets.builtin import FAMILIES
 from ..structures.source_names import as_names
 from .inference import build_inference
 from .predictions import ENCODINGS, PredictionWriter
@@ -41,6 +42,7 @@ def check_settings(
     if source is not None:
         # Or it would silently count as an unseen target.
         _check_names("evaluation.source", as_names(source), known)
+    _check_images([*domains, *as_names(source or ())])
     if published is not None:
         published_figures(published)
     build_inference(nn.Identity(), **inference)
@@ -77,6 +79,20 @@ def check_evaluators(
         if scored:
             raise ValueError(
                 f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
+            )
+
+
+def _check_images(names: Sequence[str]) -> None:
+    """See that no images count twice, nor as unseen where they are the source's."""
+    found: dict[str, str] = {}
+    for name in names:
+        family = FAMILIES.get(name)
+        images = family.same_images_as if family and family.same_images_as else name
+        if (other := found.setdefault(images, name)) != name:
+            raise ValueError(
+                f"evaluation.domains and evaluation.source have '{other}' and '{name}', which are "
+                "the same images under two label maps and would count as two data sets: leave one "
+                "out, and score it in a run of its own"
             )
 
 

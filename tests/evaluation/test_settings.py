@@ -2,6 +2,7 @@
 
 import pytest
 
+from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.evaluation import check_settings
 
 SENSIBLE = {
@@ -41,3 +42,21 @@ def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
 def test_senseless_settings_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         check_settings(**SENSIBLE | wrong)
+
+
+@pytest.mark.parametrize(
+    ("domains", "source"),
+    [
+        (["mapillary", "cityscapes", "mapillary_b"], "gta5"),
+        (["mapillary_b", "cityscapes"], "mapillary"),
+        (["mapillary", "cityscapes"], ["gta5", "mapillary_b"]),
+    ],
+)
+def test_the_same_images_count_once_and_never_as_unseen_beside_their_source(domains, source):
+    settings = SENSIBLE | {"known": list(FAMILIES), "published": None, "groups": {}}
+    with pytest.raises(ValueError, match=r"'mapillary(_b)?' and 'mapillary(_b)?', .*leave one out"):
+        check_settings(**settings | {"domains": domains, "source": source})
+    for twin in ("mapillary", "mapillary_b"):
+        one = [name for name in domains if not name.startswith("mapillary")]
+        check_settings(**settings | {"domains": [*one, twin], "source": twin})
+        check_settings(**settings | {"domains": [*one, twin], "source": "gta5"})

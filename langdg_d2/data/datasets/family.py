@@ -1,7 +1,7 @@
 """What the project knows of a data set before looking at a copy on disk."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ class DatasetFamily:
         sizes: (height, width) in pixels that its images may have; None where they vary.
         unlabeled: splits whose labels are not public: images for predictions, to be scored by
             the authors' server.
+        same_images_as: name of a family with the same images and other labels, None for none.
+        least_pixels: what most images have at least, where `sizes` vary.
+        folders: names of the folders that the images of a split lie in, where they are known.
     """
 
     name: str
@@ -31,6 +34,9 @@ class DatasetFamily:
     condition: str
     sizes: frozenset[tuple[int, int]] | None
     unlabeled: frozenset[str] = frozenset()
+    same_images_as: str | None = None
+    least_pixels: int | None = None
+    folders: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def registered_name(self, split: str) -> str:
         """Name of a split in Detectron2's catalogs."""

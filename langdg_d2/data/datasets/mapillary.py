@@ -120,6 +120,9 @@ FAMILIES = tuple(
         splits={"train": 18_000, "val": 2000},
         condition="all",
         sizes=None,
+        # Full HD at least, says the paper; a few images of the release are smaller.
+        least_pixels=768 * 1024,
+        same_images_as=None if name == "mapillary" else "mapillary",
     )
     for name, title, encoding in (
         ("mapillary", f"{DATASET} v1.2, map A", MAPILLARY_A),
