@@ -6,10 +6,22 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.pairing import DatasetError
 from .image_io import ImageFileError, open_image, orientation
-from .label_ids import IdKind, are_train_ids_alone, count_pixels, ids_text, kind_of_ids
+from .label_ids import (
+    IdKind,
+    are_train_ids_alone,
+    count_between,
+    count_pixels,
+    ids_text,
+    kind_of_ids,
+    may_be_interpolated,
+    may_be_one_based,
+)
 from .label_io import read_raw_ids
 
 Record = Mapping[str, Any]
@@ -83,7 +95,7 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
 
 def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
     read, label = 0, ""
-    ignored, total = 0, 0  # pixels
+    all_pixels, between = np.zeros(1, np.int64), np.zeros(3, np.int64)
     empty: list[tuple[str, IdKind, list[int]]] = []
     train_ids: list[tuple[str, IdKind, list[int]]] = []
     all_present: set[int] = set()
@@ -93,12 +105,13 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
             break
         label = record["sem_seg_file_name"]
         try:
-            present, pixels = count_pixels(read_raw_ids(label, encoding), encoding)
+            raw = read_raw_ids(label, encoding)
         except ImageFileError:
             continue
         read += 1
+        present, pixels = count_pixels(raw, encoding)
         all_present.update(present)
-        ignored, total = ignored + pixels[-1], total + pixels.sum()
+        all_pixels, between = all_pixels + pixels, between + count_between(raw)
         kind = kind_of_ids(present, pixels, encoding)
         if kind is IdKind.NO_CLASS:
             empty.append((label, kind, present))
@@ -119,21 +132,48 @@ def _check(records: Sequence[Record], encoding: LabelEncoding) -> None:
                 *(len(cases), read, cases[0][1].value, cases[0][0], ids_text(cases[0][2])),
                 encoding.name,
             )
-    _log_low_ids(all_present, label, encoding)
-    if 2 * ignored > total:
-        _logger.warning(
-            "%.0f %% of the pixels of %d labels looked at, such as '%s', have no class when they "
-            "are read as %s: look at them with check_dataset.py --overlays",
-            *(100 * ignored / total, read, label, encoding.name),
+    if read:
+        _log_low_ids(all_present, label, encoding)
+        _log_odd_pixels(
+            all_pixels, between, f"{read} labels looked at, such as '{label}',", encoding
         )
 
 
 def _log_low_ids(present: set[int], label: str, encoding: LabelEncoding) -> None:
-    if present and are_train_ids_alone(present, encoding):
+    if are_train_ids_alone(present, encoding):
         _logger.warning(
             "the labels looked at, such as '%s', hold only the ids %s, without the raw ids of "
             "sky, vegetation and cars: they may be train ids, but are read as %s",
             *(label, ids_text(sorted(present)), encoding.name),
+        )
+
+
+def _log_odd_pixels(
+    pixels: npt.NDArray[np.int64],
+    between: npt.NDArray[np.int64],
+    labels: str,
+    encoding: LabelEncoding,
+) -> None:
+    """Warn of what the sums of `count_pixels` and `count_between` over the labels show."""
+    odd = []
+    if 2 * pixels[-1] > pixels.sum():
+        share = 100 * pixels[-1] / pixels.sum()
+        odd.append(f"{share:.0f} % of the pixels of {labels} have no class")
+    if may_be_one_based(pixels, encoding):
+        odd.append(
+            f"ids one too high, with 0 for no class, may be in {labels}, as they have more "
+            "sidewalk than road, more wall than building and the like"
+        )
+    if may_be_interpolated(between):
+        share = 100 * between[0] / between[1]
+        odd.append(
+            f"ids made up by a resize that interpolates may be in {labels}, as {share:.0f} % of "
+            "the pixels at borders lie between the ids beside them"
+        )
+    for what in odd:
+        _logger.warning(
+            "%s when they are read as %s: look at them with check_dataset.py --overlays",
+            *(what, encoding.name),
         )
 
 

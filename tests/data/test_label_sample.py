@@ -2,6 +2,7 @@
 
 import logging
 
+import cv2
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog
@@ -18,7 +19,12 @@ from langdg_d2.data import (
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.data.label_sample import check_labels
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_maps import (
+    CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
+    TRAIN_IDS,
+    URBANSYN_TRAIN_IDS,
+)
 
 STREET = np.uint8([7, 8, 11, 21, 23, 26])
 TUNNEL = np.uint8([0, 4, 7, 16])
@@ -81,6 +87,60 @@ def test_labels_of_low_ids_alone_are_warned_of(labels_of, caplog, ids):
     caplog.clear()
     check_labels(labels_of(*8 * [np.uint8([7, 8, 11, *ids])], STREET), required=True)
     assert "without the raw ids" not in caplog.text
+
+
+def street(shift: int = 0) -> np.ndarray:
+    """Sky over buildings and trees over a road between sidewalks, with a car, a pole and a sign."""
+    train_ids = np.full((120, 240), 10, np.uint8)
+    train_ids[30:70, :100], train_ids[24:70, 150:], train_ids[60:72] = 2, 8, 9
+    train_ids[70:], train_ids[70:84, :60], train_ids[74:100, 110:140] = 0, 1, 13
+    train_ids[10:84, 40:41], train_ids[10:16, 36:46], train_ids[112:] = 5, 7, 255
+    rows, columns = np.mgrid[:120, :240]
+    train_ids[np.hypot(rows - 40, columns - 150) < 15] = 8
+    return np.roll(train_ids, shift, axis=1)
+
+
+def write_labels(records, labels):
+    for record, label in zip(records, labels, strict=True):
+        Image.fromarray(label).save(record["sem_seg_file_name"])
+    return records
+
+
+@pytest.mark.parametrize("encoding", [TRAIN_IDS, URBANSYN_TRAIN_IDS], ids=lambda one: one.name)
+def test_train_ids_that_begin_with_one_are_warned_of(labels_of, caplog, encoding):
+    labels = [street(shift) for shift in range(0, 90, 10)]
+    records = labels_of(*9 * [[0]], encoding=encoding)
+    check_labels(write_labels(records, labels), required=True)
+    assert not caplog.messages
+    check_labels(write_labels(records, [label + np.uint8(1) for label in labels]), required=True)
+    (message,) = caplog.messages
+    assert "ids one too high, with 0 for no class, may be in 8 labels" in message
+
+
+@pytest.mark.parametrize("height", [60, 80, 90, 180], ids=lambda height: f"{height}_of_120")
+@pytest.mark.parametrize("of_pillow", [False, True], ids=["OpenCV", "Pillow"])
+def test_labels_resized_by_interpolation_are_warned_of(labels_of, caplog, height, of_pillow):
+    raw = {train: raw for raw, train in GTA5_LABEL_IDS.raw_to_train.items() if train != 255}
+    table = np.uint8([raw.get(train, 0) for train in range(256)])
+    labels = [table[street(shift)] for shift in range(0, 99, 11)]
+    records = labels_of(*9 * [[0]], encoding=GTA5_LABEL_IDS)
+    size = (2 * height, height)
+
+    def resize(label, *, interpolate):
+        if of_pillow:
+            way = Image.Resampling.BILINEAR if interpolate else Image.Resampling.NEAREST
+            return np.array(Image.fromarray(label).resize(size, way))
+        way = cv2.INTER_LINEAR if interpolate else cv2.INTER_NEAREST
+        return cv2.resize(label, size, interpolation=way)
+
+    for interpolate in (False, True):
+        assert not caplog.messages
+        resized = [resize(label, interpolate=interpolate) for label in labels]
+        check_labels(write_labels(records, resized), required=True)
+    (message,) = caplog.messages
+    assert "ids made up by a resize that interpolates may be in 8 labels" in message
+    for record in records:  # which nothing else would tell
+        read_train_ids(record["sem_seg_file_name"], GTA5_LABEL_IDS)
 
 
 def test_half_of_the_sample_is_enough(labels_of):
