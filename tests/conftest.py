@@ -280,9 +280,10 @@ def write_datasets() -> Callable[..., Path]:
                 stem = f"{split}/ulm/ulm_{k:06d}_000019"
                 write_image(root / f"cityscapes/leftImg8bit/{stem}_leftImg8bit.png", image)
                 write_image(root / f"cityscapes/gtFine/{stem}_gtFine_labelIds.png", label)
-                for condition in CONDITIONS:
+                for number, condition in enumerate(CONDITIONS, 1):
                     stem = f"{condition}/{split}/GOPR1/GOPR1_frame_{k:06d}"
-                    write_image(root / f"acdc/rgb_anon/{stem}_rgb_anon.png", image)
+                    own = image + np.array([0, 0, number], np.uint8)  # no image is there twice
+                    write_image(root / f"acdc/rgb_anon/{stem}_rgb_anon.png", own)
                     write_image(root / f"acdc/gt/{stem}_gt_labelIds.png", label)
                     train_ids = CITYSCAPES_LABEL_IDS.decode(label)
                     write_image(root / f"acdc/gt/{stem}_gt_labelTrainIds.png", train_ids)

@@ -20,19 +20,28 @@ from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.modeling import training_summary
+from langdg_d2.structures.source_names import as_names
 from langdg_d2.styles import ensure_bank
 
 
-def targets(cfg: DictConfig) -> tuple[dict[str, Iterable], dict[str, list], dict[str, str]]:
-    """Loaders and evaluators of the configured domains, and which are not the published sets."""
+def targets(
+    cfg: DictConfig, trained: Iterable[str] = ()
+) -> tuple[dict[str, Iterable], dict[str, list], dict[str, str]]:
+    """Loaders and evaluators of the configured domains, and which are not the published sets.
+
+    `trained` are the files of training's images, which should be none of those scored.
+    """
     settings = {k: cfg.evaluation[k] for k in ("source", "groups", "published", "inference")}
     domains = cfg.evaluation.domains
     evaluation.check_settings(domains=domains, known=list(cfg.dataloader.test), **settings)
     evaluators = {d: list(instantiate(cfg.dataloader.evaluators[d])) for d in domains}
     evaluation.check_evaluators(evaluators, source=settings["source"], groups=settings["groups"])
     loaders = {domain: instantiate(cfg.dataloader.test[domain]) for domain in domains}
-    names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
-    return loaders, evaluators, evaluation.incomplete_sets(names)
+    # Those that choose weights, too.
+    chosen_on = as_names(settings["source"] or ()) if cfg.train.best_period else []
+    looked_at = [*domains, *chosen_on]
+    names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in looked_at}
+    return loaders, evaluators, evaluation.incomplete_sets(names, trained)
 
 
 def evaluate(
@@ -141,7 +150,8 @@ def main(args: Namespace) -> None:
     """What every process runs."""
     cfg = engine.setup(args)
     dataset = None if args.eval_only else OmegaConf.select(cfg, "dataloader.train.dataset")
-    settings = engine.RunSettings(evaluation.plain_data(cfg), instantiate(dataset))
+    dataset = instantiate(dataset) or ()
+    settings = engine.RunSettings(evaluation.plain_data(cfg), dataset)
     start = engine.starting_checkpoint(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,
@@ -149,7 +159,9 @@ def main(args: Namespace) -> None:
         settings=settings,
     )
     # First of all: a missing target or weights should not show after hours.
-    score = partial(evaluate, cfg, targets(cfg), args.config_file)
+    score = partial(
+        evaluate, cfg, targets(cfg, [x["file_name"] for x in dataset]), args.config_file
+    )
     choose = selection(cfg)
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
     engine.start_run(cfg, args)

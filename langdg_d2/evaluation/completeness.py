@@ -1,23 +1,29 @@
-"""Whether a copy of a data set is the published one: its number of images and their sizes."""
+"""Whether a copy of a data set is the published one: its images, their sizes and places."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from detectron2.data import DatasetCatalog
 
 from ..data.datasets.builtin import FAMILIES
+from ..data.datasets.family import DatasetFamily
 from ..data.image_io import read_size
 from ..structures.processes import of_main_process
+from ..structures.source_names import as_names
+from .repeated_images import repeated_images
 
 
-def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
+def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()) -> dict[str, str]:
     """Those domains whose data sets are not what was published, and in what; each is logged.
 
-    Images are counted as the data set has them, before a test protocol leaves some out, and
-    measured as they are stored, from the files' headers.
+    So are those with images that were trained on, or that are there twice. Images are counted as
+    the data set has them, before a test protocol leaves some out, and measured as they are stored,
+    from the files' headers.
 
     Args:
         names: registered name of each domain's data set; None where it is not registered.
+        trained: image files of training, if they are known.
 
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048"; whole sets, and
@@ -27,15 +33,23 @@ def incomplete_sets(names: Mapping[str, str | None]) -> dict[str, str]:
         ImageFileError: if a file is not an image.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    found = of_main_process(
-        lambda: {domain: departure(name, domain) for domain, name in named.items()}
-    )
-    differing = {domain: text for domain, text in found.items() if text}
-    for domain, text in differing.items():
-        logging.getLogger(__name__).warning(
-            "%s is not the published set, so its figures compare with no others: %s", domain, text
+    departures, repeated = of_main_process(
+        lambda: (
+            {domain: departure(name, domain) for domain, name in named.items()},
+            repeated_images({d: _files(name) for d, name in named.items()}, trained),
         )
-    return differing
+    )
+    logger = logging.getLogger(__name__)
+    for domain, text in departures.items():
+        if text:
+            logger.warning(
+                "%s is not the published set, so its figures compare with no others: %s",
+                *(domain, text),
+            )
+        for remark, example in repeated[domain].items():
+            logger.warning("%s: %s, such as '%s'", domain, remark, example)
+    texts = {d: [*filter(None, [text]), *repeated[d]] for d, text in departures.items()}
+    return {domain: "; ".join(parts) for domain, parts in texts.items() if parts}
 
 
 def departure(name: str, domain: str) -> str:
@@ -52,31 +66,44 @@ def departure(name: str, domain: str) -> str:
         ImageFileError: if a file is not an image.
     """
     for family in FAMILIES.values():
-        for split, published in family.splits.items():
+        for split in family.splits:
             if family.registered_name(split) == name:
                 validates = "val" if "val" in family.splits else split
                 if domain in FAMILIES and (family.name, split) != (domain, validates):
                     return f"{name} in its place"
-                return _departure(name, published, family.sizes)
+                return _departure(_files(name), family, split)
     return ""
 
 
-def _departure(name: str, published: int | None, sizes: frozenset[tuple[int, int]] | None) -> str:
-    files = [record["file_name"] for record in DatasetCatalog.get(name)]
+def _files(names: str | Sequence[str]) -> list[str]:
+    known = [name for name in as_names(names) if name in DatasetCatalog.list()]
+    return [record["file_name"] for name in known for record in DatasetCatalog.get(name)]
+
+
+def _departure(files: list[str], family: DatasetFamily, split: str) -> str:
+    published = family.splits[split]
     count = f"{len(files)} images"
-    differs = published is not None and len(files) != published
-    if published is not None and differs:
+    remarks = []
+    if family.sizes is not None:
+        others = [size for size in map(read_size, files) if size not in family.sizes]
+        if found := sorted(set(others)):
+            which = _size(found[0]) if len(found) == 1 else f"sizes such as {_size(found[0])}"
+            some = "" if len(others) == len(files) else f"{len(others)} of them "
+            expected = " or ".join(map(_size, sorted(family.sizes)))
+            remarks.append(f"{some}{which} instead of {expected}")
+    if least := family.least_pixels:
+        small = [height * width < least for height, width in map(read_size, files)]
+        if sum(small) > len(small) / 2:  # a few may be
+            remarks.append(f"{sum(small)} of them below {least} pixels")
+    if split in family.folders:
+        places = {Path(file).parent.name for file in files} - family.folders[split]
+        remarks += [f"some in '{place}'" for place in sorted(places)[:1]]
+    if published is not None and len(files) != published:
         fewer = len(files) < published
         count = f"{len(files)} {'of' if fewer else 'instead of'} {published} images"
-    if sizes is None:
-        return count if differs else ""
-    others = [size for size in map(read_size, files) if size not in sizes]
-    if not others:
-        return count if differs else ""
-    found = sorted(set(others))
-    which = _size(found[0]) if len(found) == 1 else f"sizes such as {_size(found[0])}"
-    some = "" if len(others) == len(files) else f"{len(others)} of them "
-    return f"{count}, {some}{which} instead of {' or '.join(map(_size, sorted(sizes)))}"
+    elif not remarks:
+        return ""
+    return ", ".join([count, *remarks])
 
 
 def _size(size: tuple[int, int]) -> str:

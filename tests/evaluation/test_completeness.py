@@ -1,8 +1,10 @@
 """Copies of data sets that are not the published ones are named, with what differs."""
 
 import logging
+import shutil
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,8 @@ def test_small_copies_of_real_sets_are_named(
     with caplog.at_level(logging.WARNING):
         found = incomplete_sets(names)
     assert found == {
-        "city": "4 of 500 images, 48x64 instead of 1024x2048",
-        "vistas": "4 of 2000 images",  # of any size
+        "city": "4 of 500 images, 48x64 instead of 1024x2048, some in 'ulm'",
+        "vistas": "4 of 2000 images, 4 of them below 786432 pixels",
     }
     assert caplog.messages[0] == (
         "city is not the published set, so its figures compare with no others: " + found["city"]
@@ -40,8 +42,8 @@ def test_small_copies_of_real_sets_are_named(
 def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """Three images of 4 x 6 pixels, which are a whole set."""
     files = [tmp_path / f"{k}.png" for k in range(3)]
-    for file in files:
-        Image.fromarray(np.zeros((4, 6), np.uint8)).save(file)
+    for k, file in enumerate(files):
+        Image.fromarray(np.full((4, 6), k, np.uint8)).save(file)
     family = DatasetFamily(
         name="little",
         title="",
@@ -84,6 +86,45 @@ def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> Non
         departure(NAME, "a") == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
     )
     assert departure("little_sem_seg_train", "a").startswith("4 images, 2 of them")
+
+
+def test_whole_sets_of_other_images_are_named(
+    datasets: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Here the releases are the tests' copies, so that number and size fit."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    for name in ("cityscapes", "acdc", "mapillary", "gta5"):
+        shutil.copytree(datasets / name, tmp_path / name)
+    for name in ("acdc_fog", "acdc_rain", "cityscapes", "mapillary", "gta5"):
+        whole = {"splits": {"train": None, "val": 4}, "sizes": None, "least_pixels": 47 * 61}
+        city = {"folders": {"val": frozenset({"ulm"})}} if name == "cityscapes" else {}
+        monkeypatch.setitem(FAMILIES, name, replace(FAMILIES[name], **whole, **city))
+    names = {d: f"{d}_sem_seg_val" for d in ("acdc_fog", "acdc_rain", "cityscapes", "mapillary")}
+    assert incomplete_sets(names) == {}
+
+    for images in ("rgb_anon", "gt"):
+        folder = tmp_path / "acdc" / images
+        shutil.rmtree(folder / "rain/val")
+        shutil.copytree(folder / "fog/val", folder / "rain/val")
+    for folder in ("leftImg8bit", "gtFine"):
+        folder = tmp_path / "cityscapes" / folder / "val"
+        folder.joinpath("ulm").rename(folder / "bonn")
+    for file in tmp_path.glob("mapillary/validation/images/*"):
+        Image.open(file).resize((20, 20)).save(file)
+    (tmp_path / "gta5/val.txt").write_text("00002")
+    trained = [str(tmp_path / f"gta5/images/0000{k}.png") for k in (1, 2)]
+    monkeypatch.setitem(FAMILIES, "gta5", replace(FAMILIES["gta5"], splits={"val": None}))
+    assert incomplete_sets(names | {"gta5": "gta5_sem_seg_val"}, trained) == {
+        "acdc_fog": "4 of 4 images also in acdc_rain",
+        "acdc_rain": "4 of 4 images also in acdc_fog",
+        "cityscapes": "4 images, some in 'bonn'",
+        "mapillary": "4 images, 4 of them below 2867 pixels",
+        "gta5": "1 of 1 images trained on",
+    }
+    assert f"gta5: 1 of 1 images trained on, such as '{trained[1]}'" in caplog.messages
 
 
 def test_what_is_not_an_image_is_named_before_the_evaluation(little: list[Path]) -> None:

@@ -187,6 +187,10 @@ def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path)
     found = [line["source/mIoU"] for line in lines if "source/mIoU" in line]
     assert kept["score"] == max(found)
     assert list(scores(out)) == ["acdc_fog", "mean"]
+    # The lists of these copies name the same images.
+    sets = json.loads((out / "benchmark.json").read_text())["sets"]
+    assert sets["gta5"].endswith("; 4 of 4 images trained on")
+    assert "trained on" not in sets["acdc_fog"]
     run_here("--eval-only", f"train.init_checkpoint={out / 'model_best.pth'}")
     assert list(scores(out)) == ["cityscapes", "acdc_fog", "mean"]
 
