@@ -312,7 +312,8 @@ def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
         return 0
     file.seek(0)
     data = file.read()
-    return 1 + (data[data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH] & 0x7F)
+    place = data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH
+    return 1 + (int.from_bytes(data[place : place + 1], "big") & 0x7F)
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:

@@ -113,7 +113,7 @@ def count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]
 def may_be_interpolated(between: npt.NDArray[np.int64]) -> bool:
     """Whether many labels, of `count_between`, seem to be resized by weighted means of ids.
 
-    Such means are 13 to 50 % of the pixels at borders; poles and the like are 1 to 2 %, and 5 %
+    Such means are 12 to 50 % of the pixels at borders; poles and the like are up to 3 %, and 5 %
     in images 150 pixels wide. Where most pixels are at borders nothing is said.
     """
     inside, borders, total = between

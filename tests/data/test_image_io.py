@@ -362,13 +362,13 @@ def write_rows(path, pixels, *, lacking, interlaced, darkest=0):
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-@pytest.mark.parametrize("size", [(20, 30), (9, 13), (3, 1)])
+@pytest.mark.parametrize("size", [(20, 30), (9, 13), (40, 2), (3, 1)])
 @pytest.mark.parametrize("kind", ["image", "palette", "label"])
 def test_pngs_that_lack_rows_are_named_and_whole_ones_that_end_in_zeros_are_not(
     tmp_path, kind, size, interlaced
 ):
     pixels = np.random.default_rng(0).integers(1, 19, (*size, 3), dtype=np.uint8)
-    pixels[-1] = 0
+    pixels[-1] = 0 if not interlaced else pixels[-1]  # those need not lack the last row
     stored = pixels if kind == "image" else np.ascontiguousarray(pixels[..., 0])
     darkest = 200 if kind == "palette" else 0
     expected = stored[..., None] + np.uint8(darkest) if kind == "palette" else stored
@@ -389,23 +389,33 @@ def test_pngs_that_lack_rows_are_named_and_whole_ones_that_end_in_zeros_are_not(
 def test_16_bit_images_that_may_have_fewer_bits_are_warned_of_once_a_folder(
     tmp_path, caplog, suffix
 ):
-    for k, largest in enumerate((1 << 15, (1 << 13) - 1, (1 << 14) - 1)):
+    for k, largest in enumerate((1 << 15, (1 << 15) - 1, (1 << 13) - 1)):
         cv2.imwrite(str(tmp_path / f"{k}{suffix}"), np.full((4, 5, 3), largest, np.uint16))
         assert read_rgb(tmp_path / f"{k}{suffix}").max() == round(largest / 257)
     (message,) = caplog.messages
-    assert f"1{suffix}' reach 8191 alone" in message
+    assert f"1{suffix}' reach 32767 alone" in message
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bit_jpeg2000_is_scaled_up_to_its_brightest(tmp_path, channels):
+@pytest.mark.parametrize("depth", [16, 12])
+def test_deep_jpeg2000_is_scaled_up_to_its_brightest(tmp_path, depth, channels):
     """Pillow lets what is about to become 256 wrap around to 0."""
-    values = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64, 1)
+    largest = (1 << depth) - 1
+    values = np.linspace(0, largest, 64 * 64).astype(np.uint16).reshape(64, 64, 1)
     pixels = np.concatenate([values, values[::-1], values[:, ::-1]][:channels], axis=-1)
-    cv2.imwrite(
-        str(tmp_path / "a.jp2"), pixels[..., ::-1], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
-    )
+    path = tmp_path / "a.jp2"
+    # Files hold the difference to the middle value.
+    stored = pixels[..., ::-1] + np.uint16((1 << 15) - (1 << depth - 1))
+    cv2.imwrite(str(path), stored, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    data = bytearray(path.read_bytes())
+    header, size = data.index(b"ihdr") + 14, data.index(b"\xff\x4f\xff\x51") + 42
+    places = [header, *range(size, size + 3 * channels, 3)]
+    assert [data[place] for place in places] == [15] * len(places)
+    for place in places:
+        data[place] = depth - 1
+    path.write_bytes(data)
     for read in (read_rgb, read_image):
-        assert np.abs(read(tmp_path / "a.jp2") - np.rint(pixels / 257)).max() <= 1
+        assert np.abs(read(path) - pixels * (255 / largest)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
