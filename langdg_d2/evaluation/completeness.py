@@ -14,16 +14,19 @@ from ..structures.source_names import as_names
 from .repeated_images import repeated_images
 
 
-def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()) -> dict[str, str]:
+def incomplete_sets(
+    names: Mapping[str, str | None], trained: Iterable[str] = (), sources: Iterable[str] = ()
+) -> dict[str, str]:
     """Those domains whose data sets are not what was published, and in what; each is logged.
 
-    So are those with images that were trained on, or that are there twice. Images are counted as
-    the data set has them, before a test protocol leaves some out, and measured as they are stored,
-    from the files' headers.
+    So are those with images that were trained on, or that are there twice, and all where a source
+    is not what was published. Images are counted as the data set has them, before a test protocol
+    leaves some out, and measured as they are stored, from the files' headers.
 
     Args:
         names: registered name of each domain's data set; None where it is not registered.
         trained: image files of training, if they are known.
+        sources: registered names of the sets trained on, if they are known.
 
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048"; whole sets, and
@@ -33,9 +36,10 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
         ImageFileError: if a file is not an image.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    departures, repeated = of_main_process(
+    departures, of_sources, repeated = of_main_process(
         lambda: (
             {domain: departure(name, domain) for domain, name in named.items()},
+            {name: departure(name, name) for name in sources},
             repeated_images({d: _files(name) for d, name in named.items()}, trained),
         )
     )
@@ -48,7 +52,17 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
             )
         for remark, example in repeated[domain].items():
             logger.warning("%s: %s, such as '%s'", domain, remark, example)
-    texts = {d: [*filter(None, [text]), *repeated[d]] for d, text in departures.items()}
+    of_training = [f"trained on {text}" for text in of_sources.values() if text]
+    for name, text in of_sources.items():
+        if text:
+            logger.warning(
+                "%s is not the published set, so no figure compares with those of models that were "
+                "trained on it: %s",
+                *(name, text),
+            )
+    texts = {
+        d: [*filter(None, [text]), *repeated[d], *of_training] for d, text in departures.items()
+    }
     return {domain: "; ".join(parts) for domain, parts in texts.items() if parts}
 
 

@@ -77,6 +77,16 @@ def test_sets_in_the_place_of_others_are_named(little: list[Path]) -> None:
     assert departure(NAME, "cityscapes") == "little_sem_seg_val in its place"
 
 
+def test_a_source_that_is_not_whole_marks_every_domain(
+    little: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
+    sources = ["little_sem_seg_train", "little"]  # nothing is known of the second
+    found = incomplete_sets({"a": "little", "b": "little"}, sources=sources)
+    assert all("trained on 3 images, 1 of them 2x3 instead of 4x6" in found[d] for d in "ab")
+    assert "little_sem_seg_train is not the published set" in caplog.text
+
+
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
     assert departure(NAME, "a") == "3 images, 1 of them 2x3 instead of 4x6"
