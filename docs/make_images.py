@@ -22,6 +22,8 @@ from detectron2.config import LazyConfig
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from langdg_d2.utils.errors import LangDGError
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = REPOSITORY / "projects/streets/configs/experiment.py"
 IMAGES = REPOSITORY / "docs/images"
@@ -43,7 +45,7 @@ def save(picture: Image.Image, name: str, *, width: int) -> None:
         small.save(file, quality=quality, optimize=True)
         if file.stat().st_size <= LARGEST:
             return
-    raise ValueError(f"{name} takes more than {LARGEST} bytes; make it smaller than {width} wide")
+    raise LangDGError(f"{name} takes more than {LARGEST} bytes; make it smaller than {width} wide")
 
 
 def command(tool: str, *arguments: object) -> list[str]:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "langdg_d2"
 # A package imports only packages to its left.
 ORDER = [
+    "utils",
     "structures",
     "data",
     "modeling",

@@ -19,8 +19,8 @@ from contextlib import suppress
 from functools import partial
 
 from langdg_d2.app import Actions, Limits, LiveStyles
-from langdg_d2.engine import told_errors
 from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.utils.errors import report_errors
 from langdg_d2.visualization import parse_with_predictors, predictors_of
 
 _LIMITS = Limits()
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
-    with suppress(KeyboardInterrupt), told_errors():
+    with suppress(KeyboardInterrupt), report_errors():
         actions = build_actions(args)
         build = partial(build_page, actions, palette=args.palette)
         with serving(build, host=args.host, port=args.port, megabytes=args.megabytes) as url:

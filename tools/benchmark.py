@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
-from langdg_d2.engine import told_errors
-from langdg_d2.structures.files import require_writable
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 _PROCESSES = "processes"  # what a curve over them is named; the config's keys have dots
 _VARY = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     arguments = sys.argv[1:] if arguments is None else arguments
     args = parse(arguments)
-    with told_errors(RuntimeError):
+    with report_errors():
         task = Task(
             workload=args.workload,
             config_file=args.config_file,

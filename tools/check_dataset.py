@@ -18,8 +18,8 @@ from langdg_d2.data.checking import CopyCheck, findings_text, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
-from langdg_d2.engine import told_errors
-from langdg_d2.structures.files import require_writable
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 from langdg_d2.visualization import write_label_overlays
 
 ALL = "all"
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, and return the exit code."""
     args = parse(arguments)
-    with told_errors():
+    with report_errors():
         if args.overlays is not None:
             require_writable(args.overlays)
         return check_copies(args)

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from langdg_d2.engine import told_errors
+from langdg_d2.utils.errors import report_errors
 from langdg_d2.visualization import (
     VIEWS,
     Camera,
-    MediaError,
     Predictor,
     Window,
     draw_panels,
@@ -98,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = parse(arguments)
     try:
-        with told_errors(MediaError):
+        with report_errors():
             problems = show(args)
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from langdg_d2.data.label_map_tables import describe
-from langdg_d2.engine import told_errors
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import write_atomically
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="file to write instead of printing")
     args = parser.parse_args(arguments)
-    with told_errors():
+    with report_errors():
         if args.output is None:
             print(describe(), end="")
         else:

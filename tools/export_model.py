@@ -20,12 +20,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from langdg_d2.engine import told_errors
 from langdg_d2.export import (
     FORMATS,
     LARGEST_DIFFERENCE,
     RESULTS,
-    ParityError,
     describe,
     export_segmentor,
     load_segmentor,
@@ -33,7 +31,8 @@ from langdg_d2.export import (
     publish,
     require_formats,
 )
-from langdg_d2.structures.files import require_writable
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 SIZES = ((256, 512), (250, 333), (211, 97))
 
@@ -95,7 +94,7 @@ def export(args: argparse.Namespace) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse(arguments)
-    with told_errors(ParityError):
+    with report_errors():
         files = export(args)
     for file in files:
         print(f"written: '{file}'")

@@ -25,12 +25,13 @@ from detectron2.config import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from langdg_d2.engine import load_config, told_errors
+from langdg_d2.engine import load_config
 from langdg_d2.modeling.checkpoint_files import read_weights, write_weights
 from langdg_d2.modeling.official_weights import from_official, to_official
-from langdg_d2.structures.files import require_writable
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.official_bank import official_header, read_official_bank, write_official_bank
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 OURS, THEIRS = "model", "model_state"  # where checkpoints keep the weights
 
@@ -104,7 +105,7 @@ def parse(arguments: list[str] | None) -> Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Convert one file; without arguments, the one that the command line names."""
     args = parse(arguments)
-    with told_errors(prefix="import_famix"):
+    with report_errors():
         if Path(args.output).exists():
             raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
         require_writable(Path(args.output).parent)

@@ -12,18 +12,19 @@ from pathlib import Path
 from detectron2.config import instantiate
 
 from langdg_d2.engine import argument_parser, launch, setup, start_run
+from langdg_d2.utils.errors import LangDGError
 
 
 def main(args: Namespace) -> None:
     """What every process runs."""
     if args.resume or args.eval_only:
-        raise ValueError(
+        raise LangDGError(
             "--resume and --eval-only are options of training: the same command goes on with an "
             "unfinished bank"
         )
     cfg = setup(args)
     if cfg.styles.bank is None:
-        raise ValueError(
+        raise LangDGError(
             f"styles.bank is null in '{args.config_file}': its training needs no mined styles; "
             "pass styles.bank=FILE to mine them all the same"
         )

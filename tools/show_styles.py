@@ -16,10 +16,11 @@ from pathlib import Path
 
 from detectron2.config import instantiate
 
-from langdg_d2.engine import load_config, told_errors
+from langdg_d2.engine import load_config
 from langdg_d2.structures import classes_named
-from langdg_d2.structures.files import require_writable
 from langdg_d2.styles import StyleBank
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 from langdg_d2.visualization.palettes import PALETTES, palette_named
 from langdg_d2.visualization.style_report import (
     METHODS,
@@ -99,7 +100,7 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the bank, look for patches, write the page."""
     args = parse(arguments)
-    with told_errors(prefix="show_styles"):
+    with report_errors():
         require_method(args.projection)
         require_writable(args.output)
         bank = StyleBank.load(args.bank)

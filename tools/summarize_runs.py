@@ -11,14 +11,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from langdg_d2.engine import told_errors
 from langdg_d2.evaluation import (
     read_benchmark,
     summarize_runs,
     summary_csv,
     summary_markdown,
 )
-from langdg_d2.structures.files import write_text
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--output {args.output}: expected a name that ends in .md")
     if len(set(args.runs)) < len(args.runs):
         parser.error("a run is given twice")
-    with told_errors():
+    with report_errors():
         summary = summarize_runs({run: read_benchmark(run) for run in args.runs})
         if args.output is None:
             print(summary_markdown(summary), end="")

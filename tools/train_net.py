@@ -22,6 +22,7 @@ from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.modeling import training_summary
 from langdg_d2.structures.source_names import as_names
 from langdg_d2.styles import ensure_bank
+from langdg_d2.utils.errors import LangDGError
 
 
 def targets(
@@ -76,7 +77,7 @@ def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
     if not cfg.train.best_period:
         return None
     if not isinstance(source := cfg.evaluation.source, str):
-        raise ValueError(
+        raise LangDGError(
             f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
         )
     loaders = {source: instantiate(cfg.dataloader.test[source])}

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.data.datasets.folders import folders_below
-from langdg_d2.engine import told_errors
-from langdg_d2.structures.files import require_writable
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folders = folders_below(args.source)  # those of images are often links
     files = sorted(path for folder in folders for path in folder.iterdir() if not path.is_dir())
     work = partial(copy, args.source, args.output)
-    with told_errors(RuntimeError), ThreadPoolExecutor(args.workers) as pool:
+    with report_errors(), ThreadPoolExecutor(args.workers) as pool:
         require_writable(args.output)
         images = sum(tqdm(pool.map(work, files), total=len(files), unit="file"))
     print(f"{args.output}: {len(files)} files, {images} images newly stored without compression")

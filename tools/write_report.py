@@ -11,7 +11,7 @@ left out.
 import argparse
 from pathlib import Path
 
-from langdg_d2.engine import told_errors
+from langdg_d2.utils.errors import report_errors
 from langdg_d2.visualization import write_report
 
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.output and args.output.suffix != ".html":
         parser.error(f"--output {args.output}: expected a name that ends in .html")
-    with told_errors():
+    with report_errors():
         print(write_report(args.folder, args.output))
 
 

@@ -9,11 +9,8 @@ from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-from ..data import ImageFileError
-from ..modeling import ClipWeightsError
-from ..styles import StyleBankError
+from ..utils.errors import LangDGError
 from ..visualization import (
-    MediaError,
     Palette,
     Predictor,
     VideoWriter,
@@ -29,7 +26,7 @@ from .uploads import Image, Limits, Upload
 
 Report = Callable[[float, str], object]  # share that is done, in 0..1, and of what
 
-_EXPECTED = (ImageFileError, MediaError, ClipWeightsError, StyleBankError, ValueError)
+_EXPECTED = (LangDGError, ValueError)
 _LONGEST_MESSAGE = 600  # characters
 _PATHS = re.compile(
     r"(?<=')(?:[A-Z]:)?[/\\][^'\n]*(?=')"  # whole inside quotation marks
@@ -129,9 +126,9 @@ class Actions:
         """
         try:
             if isinstance(self.styles, str):
-                raise ValueError(self.styles)
+                raise LangDGError(self.styles)
             if file is None:
-                raise ValueError("there is no image yet; drop one into the field at the left")
+                raise LangDGError("there is no image yet; drop one into the field at the left")
             start = time.perf_counter()
             upload = Upload(path=Path(file), limits=self.limits)
             predictor = self.predictors[model]

@@ -30,6 +30,7 @@ from ..styles import (
     TargetPrompts,
 )
 from ..styles.checking import feature_fingerprint
+from ..utils.errors import LangDGError
 from ..visualization import Prediction
 from .uploads import Image
 
@@ -79,7 +80,7 @@ class LiveStyles:
 
         Raises:
             ClipWeightsError: if CLIP's weights cannot be had.
-            KeyError: for an override of a key that does not exist.
+            LangDGError: for an override of a key that does not exist.
         """
         cfg = load_config(config_file, overrides)
         miner = cfg.styles.mining.miner
@@ -111,12 +112,12 @@ class LiveStyles:
             name_classes: put the name of each patch's class into its text, as the recipe does.
 
         Raises:
-            ValueError: if the prompt is empty or too long, or no part of any class's text; if the
+            LangDGError: if the prompt is empty or too long, or no part of any class's text; if the
                 image is too small for the grid, or the model's low-level features are not those
                 of the CLIP.
         """
         if not prompt.strip():
-            raise ValueError("there is no style prompt; write one, such as 'foggy night'")
+            raise LangDGError("there is no style prompt; write one, such as 'foggy night'")
         segmentor = _segmentor(model)
         prompts = self._target_prompts(prompt.strip(), name_classes)
         grid, pin = (self._miner.keywords[name] for name in ("grid", "pin"))
@@ -143,7 +144,7 @@ class LiveStyles:
         template = {} if name_classes else {"template": STYLE_ONLY}
         prompts = self._prompts(style_prompts=[style], **template)
         if not any(style in text for text in prompts.all()):
-            raise ValueError(
+            raise LangDGError(
                 f"the config's template '{self._prompts.keywords['template']}' has no "
                 f"'{STYLE_ONLY}', so that no style changes anything: put it into styles.mining."
                 "miner.prompts.template, or mine without class names"
@@ -161,7 +162,7 @@ def _partial(node: DictConfig, *, without: str) -> "partial[Any]":
 def _segmentor(model: nn.Module) -> LangDGSegmentor:
     *_, network = unwrapped(model)
     if not isinstance(network, LangDGSegmentor):
-        raise ValueError(
+        raise LangDGError(
             f"a {type(network).__name__} has no features to restyle, expected a LangDGSegmentor"
         )
     return network
@@ -169,7 +170,7 @@ def _segmentor(model: nn.Module) -> LangDGSegmentor:
 
 def _require_clip(backbone: ClipResNet, header: BankHeader) -> None:
     if feature_fingerprint(backbone) != header.clip_fingerprint:
-        raise ValueError(
+        raise LangDGError(
             f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "
             "that mines styles, as after training that froze nothing; choose another checkpoint"
         )

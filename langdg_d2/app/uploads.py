@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data import read_image
+from ..utils.errors import LangDGError
 from ..visualization import MediaError, VideoFile
 from ..visualization.clips import VIDEO_SUFFIXES
 
@@ -26,7 +27,7 @@ class Limits:
         frames: of a clip; those that follow are left out.
 
     Raises:
-        ValueError: if one of them is not positive.
+        LangDGError: if one of them is not positive.
     """
 
     megabytes: int = 64
@@ -35,7 +36,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if min(self.megabytes, self.longest_side, self.frames) < 1:
-            raise ValueError(f"{self}: every limit must be 1 or more")
+            raise LangDGError(f"{self}: every limit must be 1 or more")
 
 
 class Upload:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..structures import PRECISIONS
+from ..utils.amp import PRECISIONS
 
 _SIDE_ON_CPU, _SIDE_ON_ACCELERATOR = 2048, 8192  # of the matrices
 _REPEATS = 8

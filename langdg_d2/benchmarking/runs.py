@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..engine import launch, load_config, prepare_host
 from ..modeling.fast_paths import plain_paths
-from ..structures.randomness import derived_seed, seed_globally
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed, seed_globally
 from .machine import describe_machine, matmul_peak, peak_memory
 from .timing import PhaseTimer, Timings, measure
 from .workloads import WORKLOADS
@@ -130,7 +131,7 @@ def run_variant(task: Task, variant: Variant) -> Result:
     """Measure a variant in processes of its own.
 
     Raises:
-        RuntimeError: if they fail; their own messages have been printed.
+        LangDGError: if they fail; their own messages have been printed.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
@@ -139,7 +140,7 @@ def run_variant(task: Task, variant: Variant) -> Result:
         process.start()
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"variant '{variant.name}' failed, see above")
+            raise LangDGError(f"variant '{variant.name}' failed, see above")
         return Result.from_json(json.loads(file.read_text()))
 
 

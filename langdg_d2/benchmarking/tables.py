@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from ..structures.files import replacing, write_atomically
+from ..utils.file_io import replacing, write_atomically
 from .runs import Result
 from .timing import TOTAL
 

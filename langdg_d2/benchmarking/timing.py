@@ -9,6 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from ..utils.errors import LangDGError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -101,10 +103,12 @@ def measure(step: Callable[[], object], timer: PhaseTimer, *, warmup: int, repea
         repeats: steps that are.
 
     Raises:
-        ValueError: if no step would be counted.
+        LangDGError: if no step would be counted.
     """
     if repeats < 1 or warmup < 0:
-        raise ValueError(f"{repeats} repeats after {warmup} for warm-up; expected 1 and 0 at least")
+        raise LangDGError(
+            f"{repeats} repeats after {warmup} for warm-up; expected 1 and 0 at least"
+        )
     timings = Timings()
     for number in range(warmup + repeats):
         seconds = timer.run(step)

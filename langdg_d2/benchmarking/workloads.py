@@ -19,8 +19,9 @@ from ..evaluation.inference import inference_precision
 from ..modeling import LangDGSegmentor
 from ..modeling.feature_augmentation import FeatureAugmentation
 from ..modeling.folding import fold
-from ..structures import PRECISIONS, PatchGrid
+from ..structures import PatchGrid
 from ..styles import BankStyles, PatchStyleMixer, choose_patches
+from ..utils.amp import PRECISIONS
 from .synthetic import random_bank, random_images, random_labels, training_batch
 from .timing import PhaseTimer
 

@@ -21,6 +21,8 @@ import numpy.typing as npt
 from detectron2.data import transforms as T
 from PIL import Image as PILImage
 
+from ..utils.errors import LangDGError
+
 Image = npt.NDArray[np.uint8]
 # RGB in 0..1, may leave that range.
 Intensities = npt.NDArray[np.float32]
@@ -182,16 +184,18 @@ class Corruption(T.Augmentation):
         severity: 1 to 5. Higher is worse, except that `saturate` fades the colours at 1 and 2.
 
     Raises:
-        ValueError: for an unknown name or severity.
+        LangDGError: for an unknown name or severity.
     """
 
     def __init__(self, *, name: str, severity: int) -> None:
         super().__init__()
         if name not in CORRUPTIONS:
-            raise ValueError(f"corruption '{name}' is unknown; choose one of {sorted(CORRUPTIONS)}")
+            raise LangDGError(
+                f"corruption '{name}' is unknown; choose one of {sorted(CORRUPTIONS)}"
+            )
         severities = range(1, len(CORRUPTIONS[name].parameters) + 1)
         if severity not in severities:
-            raise ValueError(
+            raise LangDGError(
                 f"severity {severity!r} of corruption '{name}'; expected one of {list(severities)}"
             )
         self.name = name

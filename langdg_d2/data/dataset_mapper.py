@@ -10,6 +10,7 @@ from detectron2.data import transforms as T
 from torch import Tensor
 
 from ..structures import ENCODINGS, PatchGrid
+from ..utils.errors import LangDGError
 from .image_io import ImageFileError, read_image, read_rgb
 from .label_io import read_train_ids
 
@@ -101,7 +102,7 @@ def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList
         inputs = T.AugInput(read(dataset_dict["file_name"]))
     try:
         augmentations(inputs)
-    except ValueError as error:
+    except (ValueError, LangDGError) as error:
         raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
     return _pack(dataset_dict, inputs.image, inputs.sem_seg)
 

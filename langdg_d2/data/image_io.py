@@ -24,6 +24,8 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image
 
+from ..utils.errors import LangDGError
+
 # Formats of pixels; others that Pillow knows may start programs (PostScript) or read other files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 # Ends of file names by which images are found, in small letters.
@@ -65,7 +67,7 @@ _logger = logging.getLogger(__name__)
 _folders_of_dark: set[Path] = set()  # that a warning has named
 
 
-class ImageFileError(RuntimeError):
+class ImageFileError(LangDGError):
     """A file of a data set is missing, unreadable, or not what its data set promises."""
 
 
@@ -197,22 +199,22 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         (H, W, 3) uint8, contiguous and writable; the argument itself where it is that already.
 
     Raises:
-        ValueError: for another shape or type.
+        LangDGError: for another shape or type.
     """
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
         shape = pixels.shape if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise ValueError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
+        raise LangDGError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
     if pixels.dtype == np.uint16:
         pixels = _TO_EIGHT_BIT[pixels]
     if pixels.dtype != np.uint8:
-        raise ValueError(
+        raise LangDGError(
             f"image of type {pixels.dtype}, expected uint8 or uint16; scale it to 0..255 first"
         )
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     channels = pixels.shape[2]
     if channels > 4:
-        raise ValueError(
+        raise LangDGError(
             f"image {pixels.shape} with {channels} channels, expected 1 to 4, the last axis"
         )
     if channels in (2, 4):
@@ -244,6 +246,8 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
     name = os.fspath(file_name)
     try:
         yield
+    except ImageFileError:
+        raise
     except FileNotFoundError as error:
         raise ImageFileError(f"'{name}' does not exist") from error
     except IsADirectoryError as error:
@@ -260,7 +264,13 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
             f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
             "trust it"
         ) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:  # Pillow on broken files
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        struct.error,
+        LangDGError,
+    ) as error:  # Pillow on broken files
         raise ImageFileError(
             f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
             "it again"
@@ -319,7 +329,7 @@ def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
     largest = pixels.max() if pixels.dtype == np.uint16 else _SIXTEEN_BIT
     if largest < _SIXTEEN_BIT >> 4:
-        raise ValueError(
+        raise LangDGError(
             f"its 16-bit values reach {largest} alone, expected the range up to "
             f"{_SIXTEEN_BIT - 1}: it would be all but black, so scale it or store 8 bits"
         )
@@ -370,7 +380,7 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
     """Pixels of an opened image, of a kind that `to_rgb` takes; nothing is turned.
 
     Raises:
-        ValueError: for floats and integers of 32 bits.
+        LangDGError: for floats and integers of 32 bits.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         pixels = np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
@@ -379,7 +389,7 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
         return ~pixels if inverted else pixels
     if image.mode in ("F", "I"):
         kind = "floats" if image.mode == "F" else "integers of 32 bits"
-        raise ValueError(f"its values are {kind}, expected 8 or 16 bits: convert it first")
+        raise LangDGError(f"its values are {kind}, expected 8 or 16 bits: convert it first")
     if image.has_transparency_data:
         return np.array(image.convert("RGBA"))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structures import LabelEncoding
+from ..utils.errors import LangDGError
 from .image_io import (
     PNG_BIT_DEPTH,
     ImageFileError,
@@ -38,7 +39,7 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
     raw = read_raw_ids(file_name, encoding)
     try:
         return encoding.decode(raw)
-    except ValueError as error:
+    except LangDGError as error:
         kind = kind_of_ids(*count_pixels(raw, encoding), encoding)
         hint = "" if kind is IdKind.UNKNOWN else f"; it seems to hold {kind.value}"
         raise ImageFileError(f"label file '{file_name}': {error}{hint}") from error
@@ -76,7 +77,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         return raw
     try:
         return ids_of_indices(raw, np.reshape(palette, (-1, 3)), encoding)
-    except ValueError as error:
+    except LangDGError as error:
         raise LabelFormatError(f"label file '{file_name}': {error}") from error
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..structures import LabelEncoding
 from ..structures.label_maps import NO_COLOR
+from ..utils.errors import LangDGError
 
 _INDICES = 1 << 8
 # Greys of ids without a class, unless a class of the data set has them.
@@ -35,7 +36,7 @@ def ids_of_indices(
         (H, W); the argument itself where the indices are the ids.
 
     Raises:
-        ValueError: if the palette leaves open which ids are meant; names an index and its colour.
+        LangDGError: if the palette leaves open which ids are meant; names an index and its colour.
     """
     colors = np.full((_INDICES, 3), NO_COLOR)
     colors[: len(palette)] = palette
@@ -54,7 +55,7 @@ def ids_of_indices(
     known = [ids for ids in readings if ids is not None and set(ids) <= set(encoding.raw_to_train)]
     meanings = {tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}
     if len(meanings) != 1:
-        raise ValueError(_unclear(used.tolist(), colors[used].tolist(), encoding))
+        raise LangDGError(_unclear(used.tolist(), colors[used].tolist(), encoding))
     table = np.zeros(_INDICES, np.uint8)
     table[used] = known[0]
     return table[indices]

@@ -7,6 +7,8 @@ import numpy.typing as npt
 from detectron2.data import transforms as T
 from PIL import Image
 
+from ..utils.errors import LangDGError
+
 
 class RandomScale(T.Augmentation):
     """Resize by a random factor, both sides alike: images bicubic, labels to the nearest pixel.
@@ -18,13 +20,13 @@ class RandomScale(T.Augmentation):
     Randomness: NumPy's global state, which Detectron2 seeds in every worker.
 
     Raises:
-        ValueError: if these are no such range.
+        LangDGError: if these are no such range.
     """
 
     def __init__(self, *, lowest: float, highest: float) -> None:
         super().__init__()
         if not 0 < lowest <= highest:
-            raise ValueError(
+            raise LangDGError(
                 f"RandomScale from {lowest} to {highest}; expected 0 < lowest <= highest"
             )
         self.lowest, self.highest = lowest, highest

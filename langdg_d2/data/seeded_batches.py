@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import Dataset
 
 from ..structures import LabelSpace
-from ..structures.randomness import derived_seed, globally_seeded
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed, globally_seeded
 from .label_sample import check_labels
 from .unreadable import ReadableImages
 
@@ -33,7 +34,7 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         max_batches: the first so many are made; None for all that the data set fills.
 
     Raises:
-        ValueError: if the data set does not fill one batch, or a limit makes no sense.
+        LangDGError: if the data set does not fill one batch, or a limit makes no sense.
         DatasetError: if the labels seem wrong, see `check_labels`.
     """
 
@@ -49,12 +50,12 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
         classes: LabelSpace | None = None,
     ) -> None:
         if not 0 < batch_size <= len(dataset):
-            raise ValueError(
+            raise LangDGError(
                 f"{len(dataset)} images make no batch of {batch_size}: set "
                 f"styles.mining.batches.batch_size to 1..{len(dataset)}"
             )
         if max_batches is not None and max_batches < 1:
-            raise ValueError(f"max_batches {max_batches} must be 1 or more, or null for all")
+            raise LangDGError(f"max_batches {max_batches} must be 1 or more, or null for all")
         check_labels(dataset, required=True, classes=classes)
         self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)

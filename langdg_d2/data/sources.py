@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from detectron2.data import get_detection_dataset_dicts
 
-from ..structures.randomness import derived_seed
 from ..structures.source_names import as_names
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed
 
 Example = dict[str, Any]
 
@@ -28,11 +29,11 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
         Copies, in which `source` is the name of the set.
 
     Raises:
-        ValueError: if there is no name, or one is there twice; if two sets share an image.
+        LangDGError: if there is no name, or one is there twice; if two sets share an image.
     """
     names = as_names(names)
     if not names or len({*names}) < len(names):
-        raise ValueError(
+        raise LangDGError(
             f"dataloader.train.dataset.names are {names}, expected one or more, each once"
         )
     owners: dict[str, str] = {}
@@ -41,7 +42,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
         for record in get_detection_dataset_dicts(name, filter_empty=False):
             owner = owners.setdefault(record["file_name"], name)
             if owner != name:
-                raise ValueError(
+                raise LangDGError(
                     f"dataloader.train.dataset.names are {names}, but '{record['file_name']}' is "
                     f"in both '{owner}' and '{name}': name one of them, or it would count double"
                 )
@@ -63,11 +64,11 @@ class SourceMapper:
         """Map a dataset dict of `source_dataset`.
 
         Raises:
-            ValueError: if its source has no mapper.
+            LangDGError: if its source has no mapper.
         """
         source = dataset_dict["source"]
         if source not in self._mappers:
-            raise ValueError(
+            raise LangDGError(
                 f"source '{source}' has no mapper, expected one of {list(self._mappers)}: give it "
                 "crops of its own in the config"
             )
@@ -86,7 +87,7 @@ class SourceTurns:
         seed: of the orders.
 
     Raises:
-        ValueError: for weights of other sources than these, or that are not positive or too small.
+        LangDGError: for weights of other sources than these, or that are not positive or too small.
     """
 
     def __init__(
@@ -94,13 +95,13 @@ class SourceTurns:
     ) -> None:
         if not isinstance(weights, Mapping) or {*weights} != {*sources}:
             example = ",".join(f"{name}:1" for name in sorted(sources))
-            raise ValueError(
+            raise LangDGError(
                 f"dataloader.train.source_weights are {weights}, expected a number for each "
                 f"source, such as {{{example}}}; quote it for the shell"
             )
         numbers = [w for w in weights.values() if isinstance(w, (int, float)) and 0 < w < math.inf]
         if len(numbers) < len(weights) or min(numbers) < _LEAST * sum(numbers):
-            raise ValueError(
+            raise LangDGError(
                 f"dataloader.train.source_weights are {weights}, expected positive numbers, each "
                 f"at least {_LEAST} of their sum"
             )

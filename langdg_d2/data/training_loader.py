@@ -10,7 +10,8 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures import LabelSpace
-from ..structures.randomness import derived_seed, globally_seeded
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed, globally_seeded
 from .label_sample import check_labels
 from .sources import SourceTurns
 from .unreadable import ReadableImages
@@ -33,7 +34,7 @@ class TrainingStream(Dataset[Example]):
             the dataset dicts; every source has epochs of its own then. None for one pool of all.
 
     Raises:
-        ValueError: for weights of other sources than there are, or that are not positive.
+        LangDGError: for weights of other sources than there are, or that are not positive.
     """
 
     def __init__(
@@ -114,12 +115,12 @@ def training_loader(
         options: further ones of torch's `DataLoader`.
 
     Raises:
-        ValueError: if the processes cannot share the batch equally, and as `TrainingStream`.
+        LangDGError: if the processes cannot share the batch equally, and as `TrainingStream`.
         DatasetError: if the labels seem wrong, see `check_labels`.
     """
     processes = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % processes:
-        raise ValueError(
+        raise LangDGError(
             f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
         )
     check_labels(dataset, required=True, classes=classes)

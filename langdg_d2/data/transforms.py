@@ -10,6 +10,8 @@ import PIL.Image
 from detectron2.data import transforms as T
 from PIL import ImageEnhance
 
+from ..utils.errors import LangDGError
+
 Image = npt.NDArray[np.uint8]
 
 _LEVELS = np.arange(1 << 8, dtype=np.float32)  # of an 8-bit channel, in Pillow's precision
@@ -31,7 +33,7 @@ class RandomCrop(T.RandomCrop):
     def get_crop_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         height, width = self.crop_size
         if image_size[0] < height or image_size[1] < width:
-            raise ValueError(
+            raise LangDGError(
                 f"the image is {image_size[0]}x{image_size[1]} and cannot be cropped to "
                 f"{height}x{width} (height x width): use a smaller dataloader.crop_size"
             )
@@ -62,7 +64,7 @@ class ColorJitter(T.Augmentation):
         super().__init__()
         deviations = ColorFactors(brightness, contrast, saturation)
         if negative := [d for d in deviations if d < 0]:
-            raise ValueError(f"ColorJitter deviations {negative} must not be negative")
+            raise LangDGError(f"ColorJitter deviations {negative} must not be negative")
         self.brightness, self.contrast, self.saturation = deviations
         self._deviations = np.array(deviations)
 

@@ -9,7 +9,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..structures.files import replacing
+from ..utils.errors import LangDGError
+from ..utils.file_io import replacing
 from .image_io import PNG_BIT_DEPTH, read_rgb
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -51,7 +52,7 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
     Raises:
         ImageFileError: if an image cannot be read.
         OSError: if a file cannot be copied.
-        RuntimeError: if the copy reads otherwise than the source.
+        LangDGError: if the copy reads otherwise than the source.
     """
     pixels = read_rgb(str(source)) if _is_rgb_png(source) else None
     with replacing(target) as file:
@@ -69,7 +70,7 @@ def _write(pixels: npt.NDArray[np.uint8], file: BinaryIO, source: Path) -> None:
     file.write(uncompressed_png(pixels))
     file.flush()
     if not np.array_equal(read_rgb(file.name), pixels):
-        raise RuntimeError(f"the copy of '{source}' reads otherwise than the file; check the disk")
+        raise LangDGError(f"the copy of '{source}' reads otherwise than the file; check the disk")
 
 
 def _pieces(source: Path) -> Iterator[bytes]:

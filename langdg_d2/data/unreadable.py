@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from ..utils.errors import LangDGError
 from .image_io import ImageFileError
 
 _logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class ReadableImages(Dataset[dict[str, Any]]):
             0 lets the first error through as it is.
 
     Raises:
-        ValueError: if the limit is negative, or leaves no image that has to be readable.
+        LangDGError: if the limit is negative, or leaves no image that has to be readable.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ReadableImages(Dataset[dict[str, Any]]):
         limit: int,
     ) -> None:
         if limit < 0 or 0 < len(dataset) <= limit:
-            raise ValueError(
+            raise LangDGError(
                 f"unreadable_limit {limit} of {len(dataset)} images: choose one from 0, which "
                 "allows none, up to less than all of them"
             )

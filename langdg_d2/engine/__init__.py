@@ -14,7 +14,6 @@ from .selection import selection_hooks
 from .setup import build_model, setup, start_run
 from .stopping import StopOnSignal, TrainingStopped
 from .style_augmentation import StyleAugmentationHook
-from .told_errors import told_errors
 from .trainer import distribute, training_hooks
 
 __all__ = [
@@ -41,6 +40,5 @@ __all__ = [
     "setup",
     "start_run",
     "starting_checkpoint",
-    "told_errors",
     "training_hooks",
 ]

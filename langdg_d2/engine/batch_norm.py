@@ -3,7 +3,7 @@
 from detectron2.layers import NaiveSyncBatchNorm
 from torch import Tensor, nn
 
-from ..structures import at_least_single
+from ..utils.amp import at_least_single
 
 
 def synchronize_batch_norm(model: nn.Module) -> None:

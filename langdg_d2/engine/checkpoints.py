@@ -17,8 +17,9 @@ from torch import nn
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace
-from ..structures.files import remove_unfinished, replacing, write_atomically
-from ..structures.processes import of_main_process
+from ..utils.distributed import of_main_process
+from ..utils.errors import LangDGError
+from ..utils.file_io import remove_unfinished, replacing, write_atomically
 from .resuming import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -98,14 +99,14 @@ class StrictCheckpointer(DetectionCheckpointer):
 
     def _load_model(self, checkpoint: Any) -> Any:
         if self._same_classes and (difference := self._other_classes()):
-            raise ValueError(f"{difference}: use the config it was trained with")
+            raise LangDGError(f"{difference}: use the config it was trained with")
         # Before Detectron2 does, which would log a line for every one of them.
         state = self.model.state_dict()
         weights = checkpoint["model"] = without_prefix(checkpoint["model"], state)
         shapes, wanted = ({k: t.shape for k, t in each.items()} for each in (weights, state))
         unfit = sorted({name for name, _ in shapes.items() ^ wanted.items()})
         if unfit:
-            raise ValueError(
+            raise LangDGError(
                 f"use the config that the checkpoint was trained with: '{self._file}' does not fit "
                 f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
                 f"({shortened(unfit)})"
@@ -129,7 +130,7 @@ def _classes_of(checkpoint: dict[str, Any], filename: str) -> LabelSpace | None:
         return None
     try:
         return LabelSpace(**stored)
-    except (TypeError, ValueError) as error:
+    except (TypeError, LangDGError) as error:
         raise CheckpointError(f"'{filename}': its classes cannot be read: {error}") from error
 
 
@@ -189,7 +190,7 @@ def starting_checkpoint(
         FileNotFoundError: if the named file does not exist, or there is nothing to evaluate.
         CheckpointError: if the file is damaged, or all of the earlier run are; if processes find
             another file there.
-        ValueError: see `RunSettings.require_continuation`.
+        LangDGError: see `RunSettings.require_continuation`.
     """
 
     def decide() -> Beginning:

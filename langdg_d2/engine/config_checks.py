@@ -11,9 +11,11 @@ from torch import nn
 
 from ..data.sources import SourceTurns
 from ..modeling.backbone.layers import LAYERS, STRIDES
-from ..structures import PatchGrid, dtype_of, patch_stats
-from ..structures.files import require_writable
+from ..structures import PatchGrid, patch_stats
 from ..styles import NoiseStyles
+from ..utils.amp import dtype_of
+from ..utils.errors import LangDGError
+from ..utils.file_io import require_writable
 from .placement import check_placement
 
 # Whole numbers and the least that they may be.
@@ -53,7 +55,7 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
         processes: that share a batch.
 
     Raises:
-        ValueError: names the key, its value, and what it can be.
+        LangDGError: names the key, its value, and what it can be.
         OSError: if the output folder or the bank could not be written.
     """
     for key, least in _WHOLE.items():
@@ -82,23 +84,23 @@ def _require_whole(cfg: DictConfig, key: str, least: int, most: int | None = Non
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < least or value > (value if most is None else most):
         bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{key} is {value!r}, expected a whole number {bounds}")
+        raise LangDGError(f"{key} is {value!r}, expected a whole number {bounds}")
 
 
 def _require_flag(cfg: DictConfig, key: str) -> None:
     value = OmegaConf.select(cfg, key, default=False)
     if not isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r}, expected True or False")
+        raise LangDGError(f"{key} is {value!r}, expected True or False")
 
 
 def _require_places(cfg: DictConfig) -> None:
     folder, bank = cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank")
     if not isinstance(folder, str) or not folder:
-        raise ValueError(f"train.output_dir is {folder!r}, expected the name of a folder")
+        raise LangDGError(f"train.output_dir is {folder!r}, expected the name of a folder")
     require_writable(Path(folder))
     if bank is not None and not Path(bank).is_file():
         if Path(bank).is_dir():
-            raise ValueError(f"styles.bank '{bank}' is a folder, expected the name of a file")
+            raise LangDGError(f"styles.bank '{bank}' is a folder, expected the name of a file")
         require_writable(Path(bank).parent)
 
 
@@ -107,11 +109,11 @@ def _require_device(name: Any) -> None:
         device = torch.device(name)
         count = torch.get_device_module(device).device_count()
     except (RuntimeError, TypeError) as error:
-        raise ValueError(
+        raise LangDGError(
             f"train.device is {name!r}, expected one such as 'cuda', 'cuda:1' or 'cpu'"
         ) from error
     if (device.index or 0) >= count:
-        raise ValueError(
+        raise LangDGError(
             f"train.device is '{name}', of which there are {count}; --num-gpus 0 takes the CPU"
         )
 
@@ -121,12 +123,12 @@ def _require_batch(cfg: DictConfig, processes: int) -> None:
     if total is None:
         return
     if total % processes:
-        raise ValueError(
+        raise LangDGError(
             f"dataloader.train.total_batch_size is {total}, expected a multiple of the {processes} "
             "processes that share it (--num-gpus)"
         )
     if total < 2 and OmegaConf.select(cfg, "model.sem_seg_head.norm") in _BATCH_NORMS:
-        raise ValueError(
+        raise LangDGError(
             f"dataloader.train.total_batch_size is {total}, expected 2 or more: the head "
             "normalises over the images of a batch"
         )
@@ -145,7 +147,7 @@ def _require_crop(cfg: DictConfig) -> None:
         return
     is_size = isinstance(crop, ListConfig) and len(crop) == 2
     if not is_size or any(type(side) is not int or side < 1 for side in crop):
-        raise ValueError(
+        raise LangDGError(
             f"dataloader.crop_size is {crop!r}, expected height and width in pixels as [768,768]"
         )
     grid = instantiate(cfg.styles.grid)
@@ -159,8 +161,8 @@ def _require_crop(cfg: DictConfig) -> None:
     size = [-(-side // 2) // (stride // 2) for side in crop]
     try:
         patch_stats(torch.zeros(1, 1, *size), grid)
-    except ValueError as error:
-        raise ValueError(
+    except LangDGError as error:
+        raise LangDGError(
             f"dataloader.crop_size is {list(crop)}, too small for the patches of styles.grid after "
             f"'{layer}': {error}"
         ) from error

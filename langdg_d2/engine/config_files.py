@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 import langdg_d2
 
+from ..utils.errors import LangDGError
 from .overrides import apply_overrides
 
 _SUFFIXES = (".py", ".yaml", ".yml")
@@ -26,28 +27,28 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if none is named, it is another kind of file, or its code fails; names file and
+        LangDGError: if none is named, it is another kind of file, or its code fails; names file and
             line.
-        KeyError: for an override of a key that does not exist.
+        LangDGError: for an override of a key that does not exist.
     """
     if not config_file:
-        raise ValueError("there is no config: pass --config-file, such as configs/langdg_gta5.py")
+        raise LangDGError("there is no config: pass --config-file, such as configs/langdg_gta5.py")
     if not PathManager.exists(config_file):
         raise FileNotFoundError(
             f"config file '{config_file}' does not exist; there are some in configs/"
         )
     if not PathManager.isfile(config_file) or Path(config_file).suffix not in _SUFFIXES:
-        raise ValueError(
+        raise LangDGError(
             f"'{config_file}' is no config file, expected one that ends in {', '.join(_SUFFIXES)}"
         )
     try:
         cfg = LazyConfig.load(config_file)
     except Exception as error:  # whatever the code in it raises
-        raise ValueError(
+        raise LangDGError(
             f"config file '{config_file}' cannot be read: {_place(error)}{_reason(error)}"
         ) from error
     if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
-        raise ValueError(
+        raise LangDGError(
             f"config file '{config_file}' has no {', '.join(missing)}: it is a part of configs, "
             "expected a whole one such as configs/langdg_gta5.py"
         )

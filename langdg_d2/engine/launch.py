@@ -19,9 +19,9 @@ from detectron2.engine import launch as detectron2_launch
 from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
 
+from ..utils.errors import report_errors
 from .config_files import load_config
 from .stopping import SIGNALS, TrainingStopped
-from .told_errors import told_errors
 
 _SECONDS_TO_END = 5  # enough for a process that has failed, and torchrun's end of the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -35,7 +35,7 @@ def argument_parser() -> ArgumentParser:
 
 
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Call `main(args)` in every process; errors of users end it with a line, see `told_errors`.
+    """Call `main(args)` in every process; errors of users end it with a line, see `report_errors`.
 
     Under torchrun the processes exist already: this one joins them, and the arguments about
     processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine;
@@ -57,7 +57,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         return
     use_gpu = args.num_gpus > 0 and torch.cuda.is_available()
     if use_gpu and getattr(args, "config_file", ""):
-        with told_errors():
+        with report_errors():
             device = load_config(args.config_file, args.opts).train.device
         use_gpu = torch.device(device).type != "cpu"
     if under_torchrun:
@@ -163,7 +163,7 @@ def _run_spawned(
 def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
     stopped = None
     try:
-        with told_errors():
+        with report_errors():
             main(args)
     except TrainingStopped as stop:
         stopped = stop  # all processes have agreed on it

@@ -10,6 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..utils.errors import LangDGError
+
 _NEW_RUN = "begin a new run from its weights (train.init_checkpoint, without --resume)"
 
 
@@ -27,10 +29,10 @@ def parameter_groups(
         Groups for a torch optimizer, with `lr`; a group without parameters is left out.
 
     Raises:
-        ValueError: if nothing is trainable, or a learning rate would not be positive.
+        LangDGError: if nothing is trainable, or a learning rate would not be positive.
     """
     if not (base_lr > 0 and backbone_lr_factor > 0):
-        raise ValueError(
+        raise LangDGError(
             f"learning rate {base_lr} and the backbone's factor {backbone_lr_factor} must be "
             "positive; name the layers that learn in the backbone's `trainable`"
         )
@@ -45,7 +47,7 @@ def parameter_groups(
     ]
     filled = [group for group in groups if group["params"]]
     if not filled:
-        raise ValueError("the model has no trainable parameter; check the backbone's `trainable`")
+        raise LangDGError("the model has no trainable parameter; check the backbone's `trainable`")
     return filled
 
 
@@ -59,15 +61,15 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
         min_lr: absolute floor of every group's learning rate; not negative.
 
     Raises:
-        ValueError: if a number is out of range, or a group's learning rate is not positive.
+        LangDGError: if a number is out of range, or a group's learning rate is not positive.
     """
     if max_iter <= 0:
-        raise ValueError(f"max_iter {max_iter} of the learning rate's decay must be positive")
+        raise LangDGError(f"max_iter {max_iter} of the learning rate's decay must be positive")
     if power < 0 or min_lr < 0:
-        raise ValueError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
+        raise LangDGError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
     if not all(group["lr"] > 0 for group in optimizer.param_groups):
         rates = [group["lr"] for group in optimizer.param_groups]
-        raise ValueError(f"learning rates {rates} cannot decay; start from positive ones")
+        raise LangDGError(f"learning rates {rates} cannot decay; start from positive ones")
 
     def factor_above(floor: float) -> Callable[[int], float]:
         return lambda iteration: max(max(0.0, 1.0 - iteration / max_iter) ** power, floor)
@@ -84,20 +86,20 @@ def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, A
         saved: state of the earlier one; gives momenta and counts of steps.
 
     Raises:
-        ValueError: if the earlier one trained another number of tensors, or its state lacks what
+        LangDGError: if the earlier one trained another number of tensors, or its state lacks what
             this one needs.
     """
     groups = optimizer.state_dict()["param_groups"]
     sizes, earlier = ([len(g["params"]) for g in gs] for gs in (groups, saved["param_groups"]))
     if sizes != earlier:
-        raise ValueError(
+        raise LangDGError(
             f"the earlier run trained {earlier} tensors by learning rate, this one trains {sizes}: "
             f"let the same layers learn (model.backbone.trainable), or {_NEW_RUN}"
         )
     needed = _state_names(optimizer)
     for kept in saved["state"].values():
         if kept and (missing := sorted(needed - {k for k, v in kept.items() if v is not None})):
-            raise ValueError(
+            raise LangDGError(
                 f"the earlier optimizer's state holds {sorted(kept)}, but not {missing}, "
                 f"which {type(optimizer).__name__} needs with these settings: leave the optimizer "
                 f"as it was, or {_NEW_RUN}"

@@ -15,6 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ..utils.errors import LangDGError
+
 _TEXT, _NUMBER, _SWITCH, _LIST, _GROUP = "text", "a number", "true or false", "a list", "a group"
 _CALL = "_target_"
 
@@ -34,9 +36,9 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         The changed config.
 
     Raises:
-        KeyError: for `key=value` where there is no such key, and for `+key=value` where there is
+        LangDGError: for `key=value` where there is no such key, and for `+key=value` where there is
             nothing to add it to; suggests the nearest ones.
-        ValueError: for what is no override, a value of another kind than the config's, or one that
+        LangDGError: for what is no override, a value of another kind than the config's, or one that
             refers to a key that is not there.
     """
     cfg = deepcopy(cfg)
@@ -51,13 +53,13 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
             OmegaConf.update(cfg, key, value, merge=True, force_add=_adds(override))
             OmegaConf.select(cfg, key)
         except OmegaConfBaseException as error:
-            raise ValueError(f"override '{text}': {str(error).splitlines()[0]}") from error
+            raise LangDGError(f"override '{text}': {str(error).splitlines()[0]}") from error
     return cfg
 
 
 def _parse(cfg: DictConfig, text: str) -> Override:
     if text.startswith("-"):
-        raise ValueError(
+        raise LangDGError(
             f"override '{text}' is an option: it has to come before the first KEY=VALUE"
         )
     parser = OverridesParser.create()
@@ -78,13 +80,13 @@ def _parse(cfg: DictConfig, text: str) -> Override:
             override.input_line = text
             return override
         reason = " ".join(str(error).partition("\nSee ")[0].split())
-        raise ValueError(
+        raise LangDGError(
             f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2]{_hint(text)}"
         ) from error
     if override.is_delete():
-        raise ValueError(f"override '{text}': no key can be deleted; set it to null")
+        raise LangDGError(f"override '{text}': no key can be deleted; set it to null")
     if override.is_sweep_override():
-        raise ValueError(
+        raise LangDGError(
             f"override '{text}' has several values; a list is written [1,2]{_hint(text)}"
         )
     return override
@@ -123,13 +125,13 @@ def _require_place(cfg: DictConfig, override: Override) -> None:
     if place and not _exists(cfg, place):
         keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
         nearest = get_close_matches(place, keys, cutoff=0.0)
-        raise KeyError(
+        raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: {nearest}"
             + ("" if _adds(override) else f". Write '+{text}' to add it")
         )
     value = _select(cfg, place) if place and _adds(override) else None
     if not isinstance(value, DictConfig | ListConfig | type(None)):
-        raise KeyError(f"override '{text}': {place} is {value!r}, to which no key can be added")
+        raise LangDGError(f"override '{text}': {place} is {value!r}, to which no key can be added")
 
 
 def _exists(cfg: DictConfig, key: str) -> bool:
@@ -148,10 +150,10 @@ def _fitting(cfg: DictConfig, override: Override) -> Any:
     if (expected, found) == (_TEXT, _NUMBER):
         return str(text).partition("=")[2]
     if isinstance(new, float) and not math.isfinite(new):
-        raise ValueError(f"override '{text}': expected a finite number")
+        raise LangDGError(f"override '{text}': expected a finite number")
     if _fits(old, new):
         return new
-    raise ValueError(
+    raise LangDGError(
         f"override '{text}': {key} is {'a group of keys' if expected == _GROUP else repr(old)}, "
         f"expected {'a list of numbers' if found == expected else expected}, not {found or 'null'}"
     )

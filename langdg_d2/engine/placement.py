@@ -4,6 +4,7 @@ import torch
 
 from ..modeling import LangDGSegmentor
 from ..modeling.folding import compile_folded
+from ..utils.errors import LangDGError
 
 _FORMATS = {
     "channels_last": torch.channels_last,
@@ -23,7 +24,7 @@ def place(
         compiler: backend of `torch.compile`, for layers that are folded.
 
     Raises:
-        ValueError: see `check_placement`.
+        LangDGError: see `check_placement`.
     """
     check_placement(memory_format=memory_format, compiler=compiler)
     model.to(device).to(memory_format=_FORMATS[memory_format])
@@ -35,10 +36,10 @@ def check_placement(*, memory_format: str, compiler: str) -> None:
     """See that there is a layout and a compiler of these names.
 
     Raises:
-        ValueError: if there is not; names those there are.
+        LangDGError: if there is not; names those there are.
     """
     if memory_format not in _FORMATS:
-        raise ValueError(f"memory format '{memory_format}' must be one of {list(_FORMATS)}")
+        raise LangDGError(f"memory format '{memory_format}' must be one of {list(_FORMATS)}")
     if compiler and compiler not in torch.compiler.list_backends(exclude_tags=()):
         known = torch.compiler.list_backends()
-        raise ValueError(f"compiler '{compiler}' must be one of {known}, or '' for none")
+        raise LangDGError(f"compiler '{compiler}' must be one of {known}, or '' for none")

@@ -6,7 +6,7 @@ from typing import Any
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-from ..structures.randomness import derived_seed, seed_globally
+from ..utils.seeding import derived_seed, seed_globally
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.seeded_batches import images_fingerprint, same_images
+from ..utils.errors import LangDGError
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,12 @@ class RunSettings:
             checkpoint: its content.
 
         Raises:
-            ValueError: if it has weights only, has more iterations behind it than the run is to
+            LangDGError: if it has weights only, has more iterations behind it than the run is to
                 have, or settings have changed with which its state has no meaning, or which
                 nothing is left to be trained with.
         """
         if "trainer" not in checkpoint:
-            raise ValueError(
+            raise LangDGError(
                 f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
                 "train.init_checkpoint, and leave out --resume"
             )
@@ -73,12 +74,12 @@ class RunSettings:
         effective = [key for key in changes if not _is_added(key, earlier, self._settings)]
         for key, (old, new) in changes.items():
             if key in effective and _is_one_of(key, _FIXED):
-                raise ValueError(
+                raise LangDGError(
                     f"--resume: {key} was {old!r} and is {new!r}, with which the state of '{path}' "
                     f"has no meaning: leave it as it was, or {new_run}"
                 )
         if (old := _images(earlier)) and old != _images(self._settings):
-            raise ValueError(
+            raise LangDGError(
                 f"--resume: an iteration took {old} images ({_BATCH} times {_PARTS}) and would "
                 f"take {_images(self._settings)}, but iterations tell which images were seen: keep "
                 f"their product, or {new_run}"
@@ -87,7 +88,7 @@ class RunSettings:
         listed = ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
         if done > wanted or (done == wanted and effective):
             unused = f"; no iteration is left to use these changes: {listed}"
-            raise ValueError(
+            raise LangDGError(
                 f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
                 f"{wanted}{unused if effective else ''}. Raise train.max_iter, or evaluate with "
                 "--eval-only"

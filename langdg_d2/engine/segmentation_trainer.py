@@ -15,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..modeling.folding import folded
-from ..structures import autocast, dtype_of
+from ..utils.amp import autocast, dtype_of
+from ..utils.errors import LangDGError
 from . import divergence
 from .optimization import resumed_state
 
@@ -52,7 +53,7 @@ class SegmentationTrainer(SimpleTrainer):
             not finite then ends before its weights are saved.
 
     Raises:
-        ValueError: for a precision that the device does not have; if a number is not positive.
+        LangDGError: for a precision that the device does not have; if a number is not positive.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class SegmentationTrainer(SimpleTrainer):
     ) -> None:
         for name, number in {"accumulate": accumulate, "log_period": log_period}.items():
             if number < 1:
-                raise ValueError(f"{name} {number} must be at least 1")
+                raise LangDGError(f"{name} {number} must be at least 1")
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
@@ -202,11 +203,11 @@ class SegmentationTrainer(SimpleTrainer):
         """Go on from a state, with the optimizer's settings as they are, see `resumed_state`.
 
         Raises:
-            ValueError: if the state is one of other parameters or of another optimizer.
+            LangDGError: if the state is one of other parameters or of another optimizer.
         """
         trained = self._trained()
         if other := sorted({*trained} ^ {*state_dict.get("trained", trained)}):
-            raise ValueError(
+            raise LangDGError(
                 f"the earlier run and this one do not train the same: {other[:3]} in only one of "
                 "them. Let the same layers learn (model.backbone.trainable)"
             )

@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from ..modeling import LangDGSegmentor
 from ..structures.source_names import as_names
+from ..utils.errors import LangDGError, escape_unprintable
 from .config_checks import check_config
 from .config_files import load_config
 from .host import prepare_host
 from .placement import place
 from .randomness import seed_weights
-from .told_errors import escape_unprintable
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ def setup(args: Namespace) -> DictConfig:
 
     Raises:
         FileNotFoundError: if there is no such config file.
-        KeyError: for an override of a key that does not exist.
-        ValueError: for a value that a run could not have, see `check_config`; for deterministic
+        LangDGError: for an override of a key that does not exist.
+        LangDGError: for a value that a run could not have, see `check_config`; for deterministic
             computing from a seed that is drawn.
     """
     cfg = load_config(args.config_file, args.opts)
@@ -126,10 +126,10 @@ def compute_deterministically(cfg: DictConfig) -> None:
         cfg: cuDNN's choice by speed is turned off in it.
 
     Raises:
-        ValueError: if the config's seed is negative, which draws one.
+        LangDGError: if the config's seed is negative, which draws one.
     """
     if cfg.train.seed < 0:
-        raise ValueError(
+        raise LangDGError(
             f"train.deterministic=True with train.seed={cfg.train.seed}, which draws another seed "
             "every time: choose one from 0 on"
         )

@@ -10,8 +10,9 @@ from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 
 from ..modeling import Identity, LangDGSegmentor
-from ..structures.randomness import derived_seed
 from ..styles.mixing import MixStatistics, PatchStyleMixer
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +32,18 @@ class StyleAugmentationHook(HookBase):
             class has no style, `style/probability`.
 
     Raises:
-        ValueError: if one of the three numbers is out of range.
+        LangDGError: if one of the three numbers is out of range.
     """
 
     def __init__(
         self, *, mixer: PatchStyleMixer, probability: float, warmup_iters: int, log_period: int
     ) -> None:
         if not 0 <= probability <= 1:
-            raise ValueError(f"probability {probability} of restyling must be in 0..1")
+            raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         if warmup_iters < 0:
-            raise ValueError(f"warmup_iters {warmup_iters} must not be negative; 0 for no warm-up")
+            raise LangDGError(f"warmup_iters {warmup_iters} must not be negative; 0 for no warm-up")
         if log_period < 1:
-            raise ValueError(f"log_period {log_period} must be at least one iteration")
+            raise LangDGError(f"log_period {log_period} must be at least one iteration")
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters

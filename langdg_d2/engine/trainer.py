@@ -10,6 +10,7 @@ from detectron2.utils import comm
 from torch import nn
 from torch.optim import lr_scheduler
 
+from ..utils.errors import LangDGError
 from .batch_norm import synchronize_batch_norm
 from .checkpoints import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, ProgressBar
@@ -68,10 +69,10 @@ def training_hooks(
         Hooks for this process; those that write are left to the main process.
 
     Raises:
-        ValueError: if the log period is not positive.
+        LangDGError: if the log period is not positive.
     """
     if log_period < 1:
-        raise ValueError(f"log_period {log_period} must be at least one iteration")
+        raise LangDGError(f"log_period {log_period} must be at least one iteration")
     everywhere = [hooks.IterationTimer(), *extra, LRScheduler(scheduler.optimizer, scheduler)]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = [*selection, EvalHook(eval_period, evaluate)]

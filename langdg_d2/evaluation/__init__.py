@@ -1,5 +1,6 @@
 """Scores of semantic segmentation, on one data set and over many domains."""
 
+from ..utils.provenance import plain_data
 from .benchmark import run_benchmark, write_benchmark
 from .completeness import incomplete_sets
 from .confusion import ConfusionMatrix
@@ -11,7 +12,6 @@ from .multi_domain import evaluate_domains
 from .multi_scale import MultiScaleInference
 from .predictions import PredictionWriter
 from .protocols import protocol_augmentations, protocol_dataset, protocol_name
-from .provenance import plain_data
 from .published import published_figures, published_names
 from .record import BenchmarkRun
 from .results import headline_figures

@@ -16,7 +16,7 @@ from typing import Any
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from ..structures.files import write_text
+from ..utils.file_io import write_text
 from .details import DETAILS, IMAGES, Details, collect_details, details_json
 from .markdown import benchmark_markdown
 from .multi_domain import evaluate_domains
@@ -74,7 +74,7 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
     Figures are percent with all their digits, missing ones empty.
 
     Raises:
-        ValueError: if the results hold no scores.
+        LangDGError: if the results hold no scores.
     """
     domains = ordered_domains(results, run.source)
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}
@@ -135,7 +135,7 @@ def write_benchmark(
         details: of `collect_details`. Without any, files of earlier ones are removed.
 
     Raises:
-        ValueError: if the results hold no scores; nothing is written then.
+        LangDGError: if the results hold no scores; nothing is written then.
     """
     record = json.dumps(benchmark_record(results, run), indent=2, allow_nan=False) + "\n"
     texts = {

@@ -11,6 +11,8 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor
 
+from ..utils.errors import LangDGError
+
 _VALUES_IN_ERROR = 10  # enough to recognise a label encoding, short enough for a log line
 
 
@@ -29,12 +31,12 @@ class ConfusionMatrix:
             ignore_label: ground-truth value that is not counted; outside 0..K-1.
 
         Raises:
-            ValueError: if there is no class, or the ignore label is one of the classes.
+            LangDGError: if there is no class, or the ignore label is one of the classes.
         """
         if num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes}; a confusion matrix needs at least 1")
+            raise LangDGError(f"num_classes is {num_classes}; a confusion matrix needs at least 1")
         if 0 <= ignore_label < num_classes:
-            raise ValueError(
+            raise LangDGError(
                 f"ignore_label {ignore_label} is a class; choose one outside 0..{num_classes - 1}"
             )
         self.num_classes = num_classes
@@ -50,10 +52,10 @@ class ConfusionMatrix:
 
         Raises:
             TypeError: if a map does not hold integers.
-            ValueError: if shapes differ or a map holds other values; names them.
+            LangDGError: if shapes differ or a map holds other values; names them.
         """
         if prediction.shape != target.shape:
-            raise ValueError(
+            raise LangDGError(
                 f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} "
                 "differ in size; resize the logits to the ground truth before the argmax"
             )
@@ -72,12 +74,12 @@ class ConfusionMatrix:
         """Add the counts of `other`, which is left as it is.
 
         Raises:
-            ValueError: if the two count other classes or ignore another label.
+            LangDGError: if the two count other classes or ignore another label.
         """
         ours = (self.num_classes, self.ignore_label)
         theirs = (other.num_classes, other.ignore_label)
         if ours != theirs:
-            raise ValueError(
+            raise LangDGError(
                 f"cannot merge confusion matrices of (classes, ignore label) {ours} and {theirs}"
             )
         self.matrix = self.matrix + other.matrix.to(self.matrix.device)
@@ -98,7 +100,7 @@ class ConfusionMatrix:
         strange = (values < 0) | (values >= self.num_classes)
         if strange.any():
             found = torch.unique(values[strange])[:_VALUES_IN_ERROR].tolist()
-            raise ValueError(
+            raise LangDGError(
                 f"{name} holds {found}, expected 0..{self.num_classes - 1}"
                 + (f" or {self.ignore_label} (ignore)" if name == "ground truth" else "")
                 + "; check the label encoding"

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from detectron2.evaluation import DatasetEvaluator
 
+from ..utils.errors import LangDGError
 from .image_scores import ImageScore
 
 DETAILS = "details.json"
@@ -64,7 +65,7 @@ def read_details(folder: Path) -> dict[str, dict[str, Any]]:
         details = json.loads(path.read_text(encoding="utf-8"))
         for found in details.values():
             _check(found)
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, LangDGError) as error:
         logging.getLogger(__name__).warning("'%s' is damaged and left out: %s", path, error)
         return {}
     return details
@@ -74,12 +75,12 @@ def _check(found: Mapping[str, Any]) -> None:
     """Raise some error unless the details of a domain can be shown."""
     rows, number = found.get("confusion", []), len(found.get("classes", []))
     if rows and [len([n for n in row if isinstance(n, int)]) for row in rows] != [number] * number:
-        raise ValueError(f"expected {number} x {number} numbers of pixels, as there are classes")
+        raise LangDGError(f"expected {number} x {number} numbers of pixels, as there are classes")
     for picture in found.get("pictures", []):
         if not all(isinstance(picture[key], str) for key in ("file", "kind", "image")):
-            raise ValueError("a picture lacks a name")
+            raise LangDGError("a picture lacks a name")
         if not all(math.isfinite(picture[key]) for key in ("mIoU", "pixel_accuracy")):
-            raise ValueError("a picture lacks a score")
+            raise LangDGError("a picture lacks a score")
 
 
 def read_images(folder: Path) -> dict[str, list[ImageScore]]:

@@ -54,7 +54,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
                 there, as the field does it.
 
         Raises:
-            ValueError: if a scored class or subset is unknown, or a class given twice.
+            LangDGError: if a scored class or subset is unknown, or a class given twice.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
@@ -87,7 +87,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
 
         Raises:
-            ValueError: if ground truth is missing, or does not fit the output in size or
+            LangDGError: if ground truth is missing, or does not fit the output in size or
                 values, or if logits are not finite; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):

@@ -9,6 +9,7 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from ..structures import class_subsets
+from ..utils.errors import LangDGError
 from .confusion import ConfusionMatrix, mean_iou_detectron2, pixel_accuracy
 
 
@@ -36,14 +37,14 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
         (H, W) integers.
 
     Raises:
-        ValueError: for any other number of axes, or if a logit is not finite.
+        LangDGError: for any other number of axes, or if a logit is not finite.
     """
     if sem_seg.ndim == 2:
         return sem_seg
     if sem_seg.ndim == 3:
         require_finite(sem_seg)
         return sem_seg.argmax(dim=0)
-    raise ValueError(
+    raise LangDGError(
         f"output 'sem_seg' has shape {tuple(sem_seg.shape)}, "
         "expected logits (K, H, W) or classes (H, W)"
     )
@@ -53,12 +54,12 @@ def require_finite(logits: Tensor) -> None:
     """Refuse logits that are not finite: the largest of them would be no prediction.
 
     Raises:
-        ValueError: if one is not.
+        LangDGError: if one is not.
     """
     # One number for all of them; in half precision the sum itself could overflow.
     total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
     if not total.isfinite():
-        raise ValueError(
+        raise LangDGError(
             "the model's logits are not finite: half precision may be too narrow for it, predict "
             "with precision 'float32' or 'bfloat16' (evaluation.inference.precision); or its "
             "weights are damaged"
@@ -83,25 +84,25 @@ def count_image(
         ignore_label: ground-truth value that is not counted.
 
     Raises:
-        ValueError: if ground truth is missing, or does not fit the output in size or values;
+        LangDGError: if ground truth is missing, or does not fit the output in size or values;
             names the file.
     """
     file_name = image.get("file_name", "an image without file_name")
     if "sem_seg" not in image:
-        raise ValueError(
+        raise LangDGError(
             f"{file_name}: no ground truth 'sem_seg'; "
             "evaluate with a test mapper that loads the labels"
         )
     counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
     try:
         if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
-            raise ValueError(
+            raise LangDGError(
                 f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
                 "evaluate with the class names of the model"
             )
         counts.update(predicted_classes(sem_seg), image["sem_seg"])
-    except ValueError as error:
-        raise ValueError(f"{file_name} ({dataset_name}): {error}") from error
+    except LangDGError as error:
+        raise LangDGError(f"{file_name} ({dataset_name}): {error}") from error
     return counts
 
 
@@ -143,7 +144,7 @@ def classes_to_score(
         class_names: name of every train id, in order.
 
     Raises:
-        ValueError: if a class or subset is unknown, or a class given twice.
+        LangDGError: if a class or subset is unknown, or a class given twice.
     """
     if scored_classes is None:
         return list(range(len(class_names)))
@@ -151,7 +152,7 @@ def classes_to_score(
         subsets = class_subsets(class_names)
         if str(scored_classes) not in subsets:
             named = f"one of {list(subsets)}, " if subsets else ""
-            raise ValueError(
+            raise LangDGError(
                 f"scored_classes '{scored_classes}' is not a subset of these classes; expected "
                 f"{named}a list of names, or null for all"
             )
@@ -160,7 +161,7 @@ def classes_to_score(
         names = list(scored_classes)
     unknown = [name for name in names if name not in class_names]
     if unknown or not names or len(set(names)) < len(names):
-        raise ValueError(
+        raise LangDGError(
             f"scored_classes {names}: expected distinct names out of {list(class_names)}"
             + (f"; {unknown} are not among them" if unknown else "")
         )

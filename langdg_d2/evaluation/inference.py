@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from ..structures import PRECISIONS
+from ..utils.amp import PRECISIONS
+from ..utils.errors import LangDGError
 from .multi_scale import MultiScaleInference
 from .reduced_precision import ReducedPrecisionInference
 from .sliding_window import SlidingWindowInference
@@ -34,10 +35,10 @@ def build_inference(
         precision: of convolutions and products, one of `PRECISIONS`.
 
     Raises:
-        ValueError: for values that make no sense.
+        LangDGError: for values that make no sense.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+        raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:
@@ -45,7 +46,7 @@ def build_inference(
             stride = [max(1, side // 2) for side in window]
         model = SlidingWindowInference(model=model, window=window, stride=stride)
     elif stride is not None:
-        raise ValueError(f"stride {list(stride)} without a window; set the window too")
+        raise LangDGError(f"stride {list(stride)} without a window; set the window too")
     if flip or scales not in ([1], (1,)):
         model = MultiScaleInference(model=model, scales=scales, flip=flip)
     return model

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
-from .provenance import versions
+from ..utils.provenance import versions
 from .published import PublishedFigures, published_figures
 from .record import BenchmarkRun
 from .results import (
@@ -36,7 +36,7 @@ def benchmark_markdown(results: Results, run: BenchmarkRun) -> str:
     """What was run, then `benchmark_sections` and the sections of `run` under their headings.
 
     Raises:
-        ValueError: if the results hold no scores.
+        LangDGError: if the results hold no scores.
     """
     (_, scores), *others = benchmark_sections(results, run).items()
     parts = [f"# Benchmark\n\n{_provenance(run)}", scores]
@@ -55,7 +55,7 @@ def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
         Markdown by heading.
 
     Raises:
-        ValueError: if the results hold no scores.
+        LangDGError: if the results hold no scores.
     """
     domains = ordered_domains(results, run.source)
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}

@@ -16,7 +16,8 @@ from torch import nn
 from tqdm import tqdm
 
 from ..modeling.folding import folded
-from ..structures import PRECISIONS
+from ..utils.amp import PRECISIONS
+from ..utils.errors import LangDGError
 from .inference import inference_precision
 from .results import (
     MEAN,
@@ -58,7 +59,7 @@ def evaluate_domains(
         groups do not count in it. Off the main process every domain is empty.
 
     Raises:
-        ValueError: if the names do not agree, or a group is empty or names a domain twice.
+        LangDGError: if the names do not agree, or a group is empty or names a domain twice.
     """
     groups = groups or {}
     _check_names(loaders, evaluators, source)
@@ -100,15 +101,15 @@ def _check_names(
     loaders: Mapping[str, object], evaluators: Mapping[str, object], source: str | None
 ) -> None:
     if set(loaders) != set(evaluators):
-        raise ValueError(
+        raise LangDGError(
             f"loaders {sorted(loaders)} and evaluators {sorted(evaluators)} must name the same "
             f"domains; {sorted(set(loaders) ^ set(evaluators))} lack one of the two"
         )
     if reserved := [domain for domain in loaders if is_mean(domain)]:
-        raise ValueError(f"domains {reserved} would be taken for means over domains; rename them")
+        raise LangDGError(f"domains {reserved} would be taken for means over domains; rename them")
     if any(name not in loaders for name in source_domains(source)):
         # A misspelt source would silently be averaged into the unseen targets.
-        raise ValueError(
+        raise LangDGError(
             f"source '{source}' is not one of the domains {sorted(loaders)}; "
             "correct it, or pass None if the source is not evaluated"
         )
@@ -117,7 +118,7 @@ def _check_names(
 def _check_groups(groups: Mapping[str, Sequence[str]]) -> None:
     for group, members in groups.items():
         if not members or len(set(members)) < len(members):
-            raise ValueError(
+            raise LangDGError(
                 f"group '{group}' has the domains {list(members)}; expected one or more, "
                 "each named once"
             )

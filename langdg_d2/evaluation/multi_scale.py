@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..utils.errors import LangDGError
+
 BatchedInputs = Sequence[dict[str, Any]]
 Predictions = list[dict[str, Tensor]]
 
@@ -26,7 +28,7 @@ class MultiScaleInference(nn.Module):
         flip: whether every scale is predicted mirrored as well.
 
     Raises:
-        ValueError: if there is no scale, or one is not positive.
+        LangDGError: if there is no scale, or one is not positive.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class MultiScaleInference(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(scales, Sequence) or not scales or not all(s > 0 for s in scales):
-            raise ValueError(f"scales {scales}; expected a list of factors above 0, such as [1.0]")
+            raise LangDGError(f"scales {scales}; expected a list of factors above 0, such as [1.0]")
         self.model = model
         self.scales = tuple(scales)
         self.flip = flip

@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..structures import LabelSpace
-from ..structures.files import write_atomically
+from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
 from .image_scores import predicted_classes
 
 ENCODINGS = ("train_ids", "label_ids", "color")
@@ -54,7 +55,7 @@ class PredictionWriter(DatasetEvaluator):
             root: folder that all images lie in; None to find it in the registered data set.
 
         Raises:
-            ValueError: for another encoding, or if the classes have no ids of 8 bit.
+            LangDGError: for another encoding, or if the classes have no ids of 8 bit.
         """
         self._output_dir = output_dir
         self._dataset_name = dataset_name
@@ -82,7 +83,7 @@ class PredictionWriter(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
 
         Raises:
-            ValueError: if an image is not of the data set, a class is not one of the model's,
+            LangDGError: if an image is not of the data set, a class is not one of the model's,
                 logits are not finite, or two images would share a file; names the file.
         """
         if self._values is None:
@@ -92,7 +93,7 @@ class PredictionWriter(DatasetEvaluator):
             pixels = _encode(output["sem_seg"], self._values, file_name)
             target = self._target(file_name)
             if self._written.setdefault(target, file_name) != file_name:
-                raise ValueError(
+                raise LangDGError(
                     f"'{file_name}' and '{self._written[target]}' would share the prediction file "
                     f"'{target}': give one of them another name"
                 )
@@ -104,11 +105,11 @@ class PredictionWriter(DatasetEvaluator):
         Every process must call this.
 
         Raises:
-            ValueError: if images of several processes have shared a file; names it.
+            LangDGError: if images of several processes have shared a file; names it.
         """
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:
-            raise ValueError(
+            raise LangDGError(
                 f"{len(shared)} prediction files are of several images, such as '{shared[0]}': "
                 "give these images other names"
             )
@@ -133,7 +134,7 @@ class PredictionWriter(DatasetEvaluator):
     def _target(self, file_name: str) -> str:
         relative = os.path.relpath(file_name, self._root)
         if relative.startswith(os.pardir):
-            raise ValueError(
+            raise LangDGError(
                 f"'{file_name}' is not below '{self._root}', where the images of "
                 f"'{self._dataset_name}' are; give the writer its loader's data set"
             )
@@ -144,18 +145,18 @@ class PredictionWriter(DatasetEvaluator):
 def _pixel_values(encoding: str, classes: LabelSpace) -> npt.NDArray[np.uint8]:
     """Pixel value of every train id."""
     if encoding not in ENCODINGS:
-        raise ValueError(f"encoding '{encoding}': expected one of {list(ENCODINGS)}")
+        raise LangDGError(f"encoding '{encoding}': expected one of {list(ENCODINGS)}")
     if encoding == "color":
         return np.array(classes.colors, np.uint8)
     if encoding == "train_ids":
         return np.arange(len(classes), dtype=np.uint8)
     if classes.ids is None:
-        raise ValueError(
+        raise LangDGError(
             "'label_ids' of classes that have none: give model.classes.ids, a number for each "
             "class, or choose 'train_ids'"
         )
     if max(classes.ids) > _LARGEST_ID:
-        raise ValueError(
+        raise LangDGError(
             f"'label_ids' with the id {max(classes.ids)}, expected at most {_LARGEST_ID} "
             "(model.classes.ids): prediction files have 8 bits; choose 'train_ids'"
         )
@@ -167,10 +168,10 @@ def _encode(
 ) -> npt.NDArray[np.uint8]:
     try:
         classes = predicted_classes(sem_seg).cpu().numpy()
-    except ValueError as error:
-        raise ValueError(f"{file_name}: {error}") from error
+    except LangDGError as error:
+        raise LangDGError(f"{file_name}: {error}") from error
     if classes.min() < 0 or classes.max() >= len(values):
-        raise ValueError(
+        raise LangDGError(
             f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "
             f"0..{len(values) - 1}"
         )

@@ -17,6 +17,7 @@ from ..data.framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from ..data.image_io import read_size
 from ..data.scaling import PadToSize
 from ..structures import CITYSCAPES_19
+from ..utils.errors import LangDGError
 
 WHOLE = "every image whole, at its native size"
 
@@ -98,7 +99,7 @@ def protocol_augmentations(
         severity: of the corruption, 1 to 5.
 
     Raises:
-        ValueError: for an unknown preset or corruption; lists them.
+        LangDGError: for an unknown preset or corruption; lists them.
     """
     corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
     return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
@@ -120,7 +121,7 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
         domain: family of the data set.
 
     Raises:
-        ValueError: for an unknown preset, or if no image is left.
+        LangDGError: for an unknown preset, or if no image is left.
         ImageFileError: if a file is not an image.
     """
     kept_size = _domain_protocol(protocol, domain).kept_size
@@ -130,7 +131,7 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
     kept = [record for record in records if read_size(record["file_name"]) == kept_size]
     size = f"{kept_size[0]}x{kept_size[1]}"
     if not kept:
-        raise ValueError(
+        raise LangDGError(
             f"protocol '{protocol}' scores only images of {size} pixels (height x width) of "
             f"'{names}', and none of its {len(records)} has that size: use protocol 'full'"
         )
@@ -160,7 +161,7 @@ def protocol_table() -> str:
 
 def _domain_protocol(protocol: str, domain: str) -> DomainProtocol:
     if protocol not in PROTOCOLS:
-        raise ValueError(
+        raise LangDGError(
             f"test protocol '{protocol}' is unknown; evaluation.protocol can be "
             + ", ".join(f"'{name}' ({preset.description})" for name, preset in PROTOCOLS.items())
         )

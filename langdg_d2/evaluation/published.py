@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import LangDGError
 from .results import MEAN_IOU, subset_metric
 
 _FILES = Path(__file__).parent / "published"
@@ -68,11 +69,11 @@ def published_figures(name: str) -> PublishedFigures:
     """The published row of a name.
 
     Raises:
-        ValueError: if there is none; lists the names.
+        LangDGError: if there is none; lists the names.
     """
     rows = _rows()
     if name not in rows:
-        raise ValueError(f"no published figures '{name}'; expected one of {published_names()}")
+        raise LangDGError(f"no published figures '{name}'; expected one of {published_names()}")
     return rows[name]
 
 

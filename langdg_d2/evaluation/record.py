@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .provenance import environment, git_state, plain_data, versions
+from ..utils.provenance import environment, git_state, plain_data, versions
 from .published import published_figures
 from .results import (
     CONVENTIONS,
@@ -42,7 +42,7 @@ class BenchmarkRun:
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
 
     Raises:
-        ValueError: for unknown published figures.
+        LangDGError: for unknown published figures.
     """
 
     protocol: str
@@ -69,7 +69,7 @@ def benchmark_record(results: Results, run: BenchmarkRun) -> dict[str, Any]:
     """The results unrounded with all they were made with; JSON types only, NaN as None.
 
     Raises:
-        ValueError: if the results hold no scores.
+        LangDGError: if the results hold no scores.
     """
     domains = ordered_domains(results, run.source)
     figures = {

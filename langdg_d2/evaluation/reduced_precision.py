@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..structures import autocast
+from ..utils.amp import autocast
 from .multi_scale import BatchedInputs, Predictions
 
 
@@ -28,7 +28,7 @@ class ReducedPrecisionInference(nn.Module):
         """Predictions of the model, in its own convention.
 
         Raises:
-            ValueError: if the model's device does not have the precision.
+            LangDGError: if the model's device does not have the precision.
         """
         device = next(self.model.parameters()).device
         with autocast(self.precision, device.type):

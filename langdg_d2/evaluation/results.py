@@ -10,6 +10,7 @@ from statistics import fmean
 
 from ..structures import CLASS_SUBSETS
 from ..structures.source_names import joined_names, split_names
+from ..utils.errors import LangDGError
 
 # {domain: {task: {metric: value}}}
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -132,10 +133,10 @@ def ordered_domains(results: Results, source: str | None) -> list[str]:
     """The source first, then targets in their order, then means of groups, the overall one last.
 
     Raises:
-        ValueError: if the results hold no scores.
+        LangDGError: if the results hold no scores.
     """
     if not any(results.values()):
-        raise ValueError(
+        raise LangDGError(
             f"the results of {list(results)} hold no scores; only the main process has them"
         )
 

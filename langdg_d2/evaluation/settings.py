@@ -8,6 +8,7 @@ from torch import nn
 
 from ..data.datasets.builtin import FAMILIES
 from ..structures.source_names import as_names
+from ..utils.errors import LangDGError
 from .inference import build_inference
 from .predictions import ENCODINGS, PredictionWriter
 from .published import published_figures
@@ -34,7 +35,7 @@ def check_settings(
         inference: arguments of `build_inference`.
 
     Raises:
-        ValueError: names the setting, what it is and what it can be.
+        LangDGError: names the setting, what it is and what it can be.
     """
     _check_names("evaluation.domains", domains, known)
     for group, members in groups.items():
@@ -62,7 +63,7 @@ def check_evaluators(
         groups: as for `check_settings`.
 
     Raises:
-        ValueError: if a domain gives neither scores nor files, or one without scores is among
+        LangDGError: if a domain gives neither scores nor files, or one without scores is among
             those that need them.
     """
     for domain, found in evaluators.items():
@@ -70,14 +71,14 @@ def check_evaluators(
         if len(writers) < len(found):
             continue
         if not any(writer.writes for writer in writers):
-            raise ValueError(
+            raise LangDGError(
                 f"evaluation.domains has '{domain}', which has no labels: set "
                 f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
             )
         scored = [f"evaluation.groups.{g}" for g, members in groups.items() if domain in members]
         scored += ["evaluation.source"] if domain in as_names(source or ()) else []
         if scored:
-            raise ValueError(
+            raise LangDGError(
                 f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
             )
 
@@ -89,7 +90,7 @@ def _check_images(names: Sequence[str]) -> None:
         family = FAMILIES.get(name)
         images = family.same_images_as if family and family.same_images_as else name
         if (other := found.setdefault(images, name)) != name:
-            raise ValueError(
+            raise LangDGError(
                 f"evaluation.domains and evaluation.source have '{other}' and '{name}', which are "
                 "the same images under two label maps and would count as two data sets: leave one "
                 "out, and score it in a run of its own"
@@ -98,8 +99,8 @@ def _check_images(names: Sequence[str]) -> None:
 
 def _check_names(setting: str, names: Sequence[str], known: Collection[str]) -> None:
     if isinstance(names, str) or not names:
-        raise ValueError(f"{setting} is {names!r}, expected a list with at least one domain")
+        raise LangDGError(f"{setting} is {names!r}, expected a list with at least one domain")
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"{setting} has unknown domains {unknown}; known are {sorted(known)}")
+        raise LangDGError(f"{setting} has unknown domains {unknown}; known are {sorted(known)}")
     if len(set(names)) < len(names):
-        raise ValueError(f"{setting} names a domain twice: {list(names)}")
+        raise LangDGError(f"{setting} names a domain twice: {list(names)}")

@@ -7,6 +7,7 @@ import torch
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from torch import Tensor, nn
 
+from ..utils.errors import LangDGError
 from .multi_scale import BatchedInputs, Predictions, output_size
 
 
@@ -22,7 +23,7 @@ class SlidingWindowInference(nn.Module):
         stride: distance of windows in pixels, vertical and horizontal, at most the window.
 
     Raises:
-        ValueError: if the stride is not positive, or leaves gaps between the windows.
+        LangDGError: if the stride is not positive, or leaves gaps between the windows.
     """
 
     def __init__(self, *, model: nn.Module, window: Sequence[int], stride: Sequence[int]) -> None:
@@ -31,7 +32,7 @@ class SlidingWindowInference(nn.Module):
         self.window = _pair("window", window)
         self.stride = _pair("stride", stride)
         if any(s > w for s, w in zip(self.stride, self.window, strict=True)):
-            raise ValueError(
+            raise LangDGError(
                 f"stride {self.stride} is larger than the window {self.window} (height, width) "
                 "and would leave pixels unseen; use a smaller stride"
             )
@@ -96,5 +97,5 @@ def _times_seen(spans: Sequence[slice], side: int, like: Tensor) -> Tensor:
 
 def _pair(name: str, values: Sequence[int]) -> tuple[int, int]:
     if not isinstance(values, Sequence) or len(values) != 2 or min(values) < 1:
-        raise ValueError(f"{name} {values}; expected height and width in pixels, as [768, 768]")
+        raise LangDGError(f"{name} {values}; expected height and width in pixels, as [768, 768]")
     return values[0], values[1]

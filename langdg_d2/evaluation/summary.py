@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ..utils.errors import LangDGError
 from .benchmark import RECORD, csv_number, csv_text
 from .config_difference import config_difference
 from .markdown import (
@@ -50,7 +51,7 @@ _SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-class BenchmarkFileError(ValueError):
+class BenchmarkFileError(LangDGError):
     """Records of runs that cannot be read, or not be averaged; the message names the files."""
 
 
@@ -94,7 +95,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
         raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
     try:
         complete = _is_complete(record)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, LangDGError) as error:
         raise BenchmarkFileError(
             f"'{path}' is no benchmark record ({type(error).__name__}: {error}); "
             "evaluate the run again"

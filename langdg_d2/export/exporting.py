@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..modeling import LangDGSegmentor
-from ..structures.files import write_atomically
+from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
 from .formats import FORMATS, ExportedSegmentor, require_formats
 from .graph import SegmentorGraph, trace
 from .parity import Parity, measure_parity, require_parity
@@ -51,7 +52,7 @@ def export_segmentor(
         The files in the order of the formats, for `publish`.
 
     Raises:
-        ValueError: for another format, or a size that the graph does not take.
+        LangDGError: for another format, or a size that the graph does not take.
         ImportError: if what a format needs is not installed.
         ParityError: if a file gives something of another shape than the model.
         OSError: if a file cannot be written.
@@ -96,7 +97,7 @@ def publish(exports: Sequence[Export], *, largest_difference: float) -> None:
 def _require_sizes(sizes: Sequence[tuple[int, int]], smallest: int) -> None:
     for height, width in sizes:
         if min(height, width) < smallest:
-            raise ValueError(
+            raise LangDGError(
                 f"images of {height}x{width} pixels: an exported file of this network takes "
                 f"{smallest} pixels a side or more"
             )

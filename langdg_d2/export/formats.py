@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from ..utils.errors import LangDGError
 from .graph import INPUT, dynamic_shapes
 
 _ENTRY = "metadata.json"  # in the archive of torch.export
@@ -53,12 +54,12 @@ def require_formats(names: Sequence[str]) -> None:
     """Make sure that formats can be written and read.
 
     Raises:
-        ValueError: if there is none of a name.
+        LangDGError: if there is none of a name.
         ImportError: if what a format needs is not installed.
     """
     for name in names:
         if name not in FORMATS:
-            raise ValueError(f"format '{name}', expected one of {', '.join(FORMATS)}")
+            raise LangDGError(f"format '{name}', expected one of {', '.join(FORMATS)}")
         missing = [module for module in FORMATS[name].modules if find_spec(module) is None]
         if missing:
             raise ImportError(

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ..modeling import LangDGSegmentor
+from ..utils.errors import LangDGError
 
 INPUT = "images"
 # What a graph can give, and how: N images, C classes.
@@ -27,7 +28,7 @@ class SegmentorGraph(nn.Module):
         result: "logits", or "classes" for the train id of the largest one.
 
     Raises:
-        ValueError: for another result.
+        LangDGError: for another result.
     """
 
     def __init__(self, *, model: LangDGSegmentor, result: str = "logits") -> None:
@@ -53,10 +54,10 @@ def require_result(result: str) -> None:
     """See that a result is one of `RESULTS`.
 
     Raises:
-        ValueError: if it is not.
+        LangDGError: if it is not.
     """
     if result not in RESULTS:
-        raise ValueError(f"result '{result}', expected one of {', '.join(RESULTS)}")
+        raise LangDGError(f"result '{result}', expected one of {', '.join(RESULTS)}")
 
 
 def trace(graph: SegmentorGraph) -> ExportedProgram:

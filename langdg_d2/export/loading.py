@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..evaluation import inference_name
 from ..modeling import LangDGSegmentor
+from ..utils.errors import LangDGError
 from ..visualization import Predictor
 
 
@@ -19,13 +20,13 @@ def load_segmentor(
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        KeyError: for an override of a key that does not exist.
-        ValueError: if the checkpoint is none, or does not fit the model; if the config does not
+        LangDGError: for an override of a key that does not exist.
+        LangDGError: if the checkpoint is none, or does not fit the model; if the config does not
             ask for whole images seen once, which is all that a graph can do.
     """
     model = Predictor.from_config(config_file, checkpoint, overrides, device="cpu").model
     if not isinstance(model, LangDGSegmentor):
-        raise ValueError(
+        raise LangDGError(
             f"evaluation.inference is '{inference_name(model)}', expected whole images seen once: "
             "scales and windows are no part of an exported graph. Pass evaluation.inference."
             "scales=[1.0] evaluation.inference.flip=False evaluation.inference.window=null "

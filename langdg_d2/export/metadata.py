@@ -33,7 +33,7 @@ def describe(
         `checkpoint` and `producer`.
 
     Raises:
-        ValueError: for another result.
+        LangDGError: for another result.
     """
     require_result(result)
     side = smallest_side(model)

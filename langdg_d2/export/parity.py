@@ -10,6 +10,7 @@ from torch import Tensor
 from ..evaluation.markdown import MISSING, markdown_table
 from ..modeling import LangDGSegmentor
 from ..modeling.sem_seg_head.upsampled_conv import resize_bilinear
+from ..utils.errors import LangDGError
 
 LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order
 _LEAST_AGREEMENT = 0.999  # of classes: at borders rounding decides between two
@@ -18,7 +19,7 @@ _BATCH = 2
 _PATCHES = 9  # coarse squares of colour a side
 
 
-class ParityError(RuntimeError):
+class ParityError(LangDGError):
     """An exported file predicts something else than the model; the message says how far off."""
 
 

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..structures.archives import damage, is_safetensors, other_kind, require_no_bomb
-from ..structures.files import write_atomically
+from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
+from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 from .state_dicts import shortened
 
 
-class CheckpointError(ValueError):
+class CheckpointError(LangDGError):
     """A file is no checkpoint of the expected kind; the message says what it is instead."""
 
 
@@ -102,25 +103,25 @@ def read_content(path: Path) -> Any:
             scripts keep beside weights, such as options, are left out.
 
     Raises:
-        ValueError: with the reason, for damage and for what is refused.
+        LangDGError: with the reason, for damage and for what is refused.
     """
     if found := other_kind(path):
-        raise ValueError(found)
+        raise LangDGError(found)
     require_no_bomb(path)
     if found := damage(path):
-        raise ValueError(f"it is damaged, {found}")
+        raise LangDGError(f"it is damaged, {found}")
     if is_safetensors(path):
         try:
             return load_file(path)
         except Exception as error:
-            raise ValueError(f"damaged safetensors: {error}") from error
+            raise LangDGError(f"damaged safetensors: {error}") from error
     with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise nearly anything
             # torch's own text may advise to load the file without precaution.
             names = _refused_names(path)
-            raise ValueError(
+            raise LangDGError(
                 f"it asks for {names}, refused: no part of tensors and plain values. Save the "
                 "weights alone: torch.save(model.state_dict(), FILE)"
                 if names
@@ -135,7 +136,7 @@ def _read(path: str | Path) -> Any:
         raise CheckpointError(f"there is no file '{path}'")
     try:
         return read_content(path)
-    except ValueError as error:
+    except LangDGError as error:
         raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from ..structures import at_least_single
+from ..utils.amp import at_least_single
 
 
 class PixelCrossEntropy(nn.CrossEntropyLoss):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..utils.errors import LangDGError
 from .state_dicts import shortened, without_prefix
 
 # Our parts and the official ones. The pyramid there is one list: local, three rates, image mean.
@@ -27,7 +28,7 @@ _PARTS = {
 _ATTENTION_POOL = "attnpool"  # of CLIP; neither network segments with it
 
 
-class OfficialWeightsError(ValueError):
+class OfficialWeightsError(LangDGError):
     """Weights do not belong to the network; the message names the first few of them."""
 
 

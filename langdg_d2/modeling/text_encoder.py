@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from open_clip import CLIP
 from torch import Tensor
 
+from ..utils.errors import LangDGError
 from .backbone.clip_loading import load_tokenizer
 
 # What the text tower reads at once, whole prompts, at least one: memory depends on this alone.
@@ -33,7 +34,7 @@ class TextEncoder:
 
     Raises:
         ClipWeightsError: if the name is unknown.
-        ValueError: if there is no template.
+        LangDGError: if there is no template.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class TextEncoder:
         if templates is None:
             templates = open_clip.OPENAI_IMAGENET_TEMPLATES
         if not templates:
-            raise ValueError("templates are empty; pass at least one, or None for CLIP's own")
+            raise LangDGError("templates are empty; pass at least one, or None for CLIP's own")
         self._clip = clip
         self._tokenizer = load_tokenizer(name=name)
         self._templates = tuple(templates)
@@ -66,10 +67,10 @@ class TextEncoder:
 
         Raises:
             RuntimeError: if the CLIP is in training mode and a prompt is new.
-            ValueError: if there is no prompt, or one is too long for the text tower.
+            LangDGError: if there is no prompt, or one is too long for the text tower.
         """
         if not prompts or isinstance(prompts, str):
-            raise ValueError(f"prompts are {prompts!r}, expected a list of at least one text")
+            raise LangDGError(f"prompts are {prompts!r}, expected a list of at least one text")
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
         for start in range(0, len(new), at_once):
@@ -101,7 +102,7 @@ class TextEncoder:
         roomier = self._tokenizer(sentences, context_length=length + 1)[:, :length]
         cut = (tokens != roomier).any(dim=1).nonzero().flatten().tolist()
         if cut:
-            raise ValueError(
+            raise LangDGError(
                 f"'{sentences[cut[0]]}' is longer than the {length} tokens that the CLIP reads; "
                 "shorten the style prompt"
             )

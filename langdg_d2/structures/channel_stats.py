@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..utils.amp import at_least_single
+from ..utils.errors import LangDGError
 from .patch_grid import PatchGrid
-from .precision import at_least_single
 
 _EPSILON = 1e-5  # added to variances, as in AdaIN and the official code
 
@@ -33,12 +34,12 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
         grid: its cells; they need not divide H and W evenly.
 
     Raises:
-        ValueError: if a patch has fewer than two pixels.
+        LangDGError: if a patch has fewer than two pixels.
     """
     features = at_least_single(features)
     height, width = features.shape[-2:]
     if (height // grid.rows) * (width // grid.cols) < 2:
-        raise ValueError(
+        raise LangDGError(
             f"PatchGrid({grid.rows}, {grid.cols}) cuts a {height}x{width} map into patches of one "
             "pixel, which have no variance; use larger crops or a coarser grid"
         )

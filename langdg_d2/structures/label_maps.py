@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..utils.errors import LangDGError
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
 NO_COLOR = -1
@@ -74,13 +75,13 @@ class LabelEncoding:
             (H, W) uint8 train ids, a new array.
 
         Raises:
-            ValueError: if an id is not part of the encoding; names the ids.
+            LangDGError: if an id is not part of the encoding; names the ids.
         """
         train_ids, known = self._table
         in_table = np.minimum(raw, _RAW_VALUES - 1)  # larger ids must not wrap around
         decoded, valid = train_ids[in_table], known[in_table] & (raw == in_table)
         if not valid.all():
-            raise ValueError(
+            raise LangDGError(
                 f"label ids {np.unique(raw[~valid]).tolist()} are not in the '{self.name}' "
                 f"encoding, which knows {sorted(self.raw_to_train)}"
             )

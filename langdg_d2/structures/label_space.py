@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.errors import LangDGError
+
 MOST_CLASSES = 255  # that label maps of 8 bits can hold beside the ignore label
 _LEVELS = 7  # of red, green and blue in generated colours
 
@@ -45,28 +47,28 @@ class LabelSpace:
             ids: one for each class, or None.
 
         Raises:
-            ValueError: if an argument is not as said here.
+            LangDGError: if an argument is not as said here.
         """
         is_list = not isinstance(names, str) and 1 <= len(names) <= MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and name for name in names):
-            raise ValueError(f"names of classes {names!r}, expected 1 to {MOST_CLASSES} texts")
+            raise LangDGError(f"names of classes {names!r}, expected 1 to {MOST_CLASSES} texts")
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if list(names).count(name) > 1})
-            raise ValueError(f"several classes have the names {twice}; give each its own")
+            raise LangDGError(f"several classes have the names {twice}; give each its own")
         if colors is None:
             colors = _distinct_colors(len(names))
         for what, entries in (("colours", colors), ("ids", ids)):
             if entries is not None and len(entries) != len(names):
-                raise ValueError(
+                raise LangDGError(
                     f"{len(names)} names of classes and {len(entries)} {what}, expected one of "
                     f"these for each class"
                 )
         if not all(len(color) == 3 and all(_is_byte(part) for part in color) for color in colors):
-            raise ValueError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
+            raise LangDGError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
         if ids is not None and not all(type(one) is int and one >= 0 for one in ids):
-            raise ValueError(f"ids of classes {ids}, expected whole numbers from 0 on")
+            raise LangDGError(f"ids of classes {ids}, expected whole numbers from 0 on")
         if 0 <= ignore_label < len(names):
-            raise ValueError(
+            raise LangDGError(
                 f"ignore_label {ignore_label} is the train id of '{names[ignore_label]}'; choose "
                 f"one outside 0..{len(names) - 1}"
             )

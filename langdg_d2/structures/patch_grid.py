@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..utils.errors import LangDGError
+
 
 @dataclass(frozen=True)
 class PatchGrid:
@@ -23,7 +25,7 @@ class PatchGrid:
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.cols < 1:
-            raise ValueError(f"PatchGrid({self.rows}, {self.cols}) needs at least one cell")
+            raise LangDGError(f"PatchGrid({self.rows}, {self.cols}) needs at least one cell")
 
     def split(self, maps: Tensor) -> list[Tensor]:
         """Views of the cells, row by row.
@@ -35,7 +37,7 @@ class PatchGrid:
             rows * cols views (..., h_k, w_k), cell k = row * cols + col; nothing is copied.
 
         Raises:
-            ValueError: if the map has fewer rows or columns than the grid.
+            LangDGError: if the map has fewer rows or columns than the grid.
         """
         height, width = self._require_size(maps)
         tops, lefts = _boundaries(height, self.rows), _boundaries(width, self.cols)
@@ -64,7 +66,7 @@ class PatchGrid:
 
         Raises:
             TypeError: for other types.
-            ValueError: if the map has fewer rows or columns than the grid.
+            LangDGError: if the map has fewer rows or columns than the grid.
         """
         if labels.dtype != torch.uint8:
             raise TypeError(f"labels are {labels.dtype}, expected uint8 train ids")
@@ -105,7 +107,7 @@ class PatchGrid:
     def _require_size(self, maps: Tensor) -> tuple[int, int]:
         height, width = maps.shape[-2:]
         if height < self.rows or width < self.cols:
-            raise ValueError(
+            raise LangDGError(
                 f"PatchGrid({self.rows}, {self.cols}) cannot split a {height}x{width} map"
             )
         return height, width

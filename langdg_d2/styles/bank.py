@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from tabulate import tabulate
 from torch import Tensor
 
-from ..structures.randomness import derived_seed
+from ..utils.errors import LangDGError
+from ..utils.seeding import derived_seed
 from .bank_file import read_bank_file, write_bank_file
 from .bank_header import BankHeader, StyleBankError, bullets, merge_headers
 
@@ -84,7 +85,15 @@ class StyleBank:
         try:
             header, prompts, tensors = read_bank_file(Path(path), _TENSORS)
             return cls(header=BankHeader(**header), prompts=prompts, **tensors)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (
+            SafetensorError,
+            OSError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+            LangDGError,
+        ) as error:
             raise StyleBankError(
                 f"'{path}' cannot be read as a style bank ({type(error).__name__}: {error}); "
                 f"{_REMEDY}"

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..structures.files import write_atomically
+from ..utils.file_io import write_atomically
 from .bank_header import StyleBankError
 
 _FORMAT = "langdg_d2.style_bank"  # the record's key in the metadata

@@ -9,6 +9,7 @@ import langdg_d2
 
 from ..data.seeded_batches import same_images
 from ..structures.source_names import joined_names
+from ..utils.errors import LangDGError
 
 IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
 
@@ -41,7 +42,7 @@ _IMAGES = "settings.images"  # a fingerprint
 _SHOWN = 3  # items of a long list in a message
 
 
-class StyleBankError(ValueError):
+class StyleBankError(LangDGError):
     """A style bank is damaged or does not fit; the message says where and what to do."""
 
 

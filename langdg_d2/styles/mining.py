@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
 from ..modeling.folding import fold
-from ..structures import PRECISIONS, PatchGrid
+from ..structures import PatchGrid
 from ..structures.source_names import joined_names
+from ..utils.amp import PRECISIONS
 from .bank import StyleBank
 from .bank_header import BankHeader
 from .checking import feature_fingerprint, whole_clip_fingerprint

@@ -56,7 +56,7 @@ def mine_source(
     Raises:
         StyleBankError: for unfinished work of other settings or images, or of unseen processes.
         RuntimeError: if another process cannot read or write the files.
-        ValueError: if the checkpoint period, or the number of styles, is not positive.
+        LangDGError: if the checkpoint period, or the number of styles, is not positive.
     """
     settings = _with_images(settings, batches.fingerprint)
     header = miner.header(source=source, seed=seed, settings=settings)

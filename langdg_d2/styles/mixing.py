@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..modeling import FeatureAugmentation
 from ..structures import PatchGrid, mix, patch_stats, restyle
+from ..utils.errors import LangDGError
 from .sources import StyleSource
 
 
@@ -25,7 +26,7 @@ class BetaWeights:
 
     def __init__(self, *, a: float, b: float) -> None:
         if a <= 0 or b <= 0:
-            raise ValueError(f"Beta({a}, {b}) needs two positive parameters")
+            raise LangDGError(f"Beta({a}, {b}) needs two positive parameters")
         self._parameters = (a, b)
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
@@ -40,7 +41,7 @@ class ConstantWeights:
 
     def __init__(self, *, value: float) -> None:
         if not 0 <= value <= 1:
-            raise ValueError(f"weight {value} must be in 0..1")
+            raise LangDGError(f"weight {value} must be in 0..1")
         self._value = value
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
@@ -118,7 +119,7 @@ class PatchStyleMixer(FeatureAugmentation):
         probability: float = 1.0,
     ) -> None:
         if not 0 <= probability <= 1:
-            raise ValueError(f"probability {probability} of restyling must be in 0..1")
+            raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         self._grid = grid
         self.styles = styles
         self._weights = weights
@@ -130,7 +131,7 @@ class PatchStyleMixer(FeatureAugmentation):
         """Restyle a batch.
 
         Raises:
-            ValueError: if there are no patch classes, or not those of this grid.
+            LangDGError: if there are no patch classes, or not those of this grid.
         """
         classes = self._require_classes(features, patch_classes)
         images, channels = features.shape[:2]
@@ -149,7 +150,7 @@ class PatchStyleMixer(FeatureAugmentation):
         expected = (len(features), self._grid.rows, self._grid.cols)
         if patch_classes is None or tuple(patch_classes.shape) != expected:
             found = None if patch_classes is None else tuple(patch_classes.shape)
-            raise ValueError(
+            raise LangDGError(
                 f"patch classes are {found}, expected {expected}: give the training mapper the "
                 "same patch grid"
             )

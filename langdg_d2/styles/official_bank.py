@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..modeling import ClipResNet
 from ..structures import CITYSCAPES_19
-from ..structures.files import write_atomically
-from ..structures.pickles import require_small_memo
 from ..structures.source_names import joined_names
+from ..utils.file_io import write_atomically
+from ..utils.untrusted import require_small_memo
 from .bank import StyleBank
 from .bank_header import IGNORE, BankHeader, StyleBankError
 from .checking import feature_fingerprint

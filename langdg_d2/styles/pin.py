@@ -15,7 +15,9 @@ from torch.optim import Optimizer
 
 from ..modeling import ClipResNet
 from ..modeling.backbone.layers import FEATURES, STRIDES
-from ..structures import ChannelStats, PatchGrid, at_least_single, autocast, patch_stats
+from ..structures import ChannelStats, PatchGrid, patch_stats
+from ..utils.amp import at_least_single, autocast
+from ..utils.errors import LangDGError
 
 _WHOLE = PatchGrid(1, 1)
 _PRECISIONS = ("float32", "bfloat16")  # gradients of float16 would have to be scaled
@@ -53,7 +55,7 @@ class PinSettings:
             float32.
 
     Raises:
-        ValueError: if one of them is out of range.
+        LangDGError: if one of them is out of range.
     """
 
     steps: int = 100
@@ -65,13 +67,13 @@ class PinSettings:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.weight_decay, self.plateau) < 0 or self.lr <= 0:
-            raise ValueError(
+            raise LangDGError(
                 f"{self}: steps, weight_decay and plateau must not be negative, lr must be positive"
             )
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"{self}: momentum must be in 0..1 without 1")
+            raise LangDGError(f"{self}: momentum must be in 0..1 without 1")
         if self.precision not in _PRECISIONS:
-            raise ValueError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
+            raise LangDGError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """What a bank remembers: settings beyond the paper's only where they are used."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ..utils.errors import LangDGError
+
 _PACKS = Path(__file__).parent / "prompt_packs"
 _FIELDS = {"style", "class_name"}
 
@@ -25,7 +27,7 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
         The prompts in their order.
 
     Raises:
-        ValueError: unknown pack, a file that is no such list or not in UTF-8, no prompt, one that
+        LangDGError: unknown pack, a file that is no such list or not in UTF-8, no prompt, one that
             is not text, or one that occurs twice.
     """
     if not isinstance(source, str):
@@ -33,14 +35,14 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
     packs = {path.stem: path for path in sorted(_PACKS.glob("*.txt"))}
     path = packs.get(source, Path(source))
     if not path.is_file():
-        raise ValueError(
+        raise LangDGError(
             f"style prompts '{source}': neither a file nor one of the packs {list(packs)}; a list "
             "of texts is written [driving at night]"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
+        raise LangDGError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
     is_json = path.suffix.lower() == ".json"
     return _distinct(
         (_from_json if is_json else _from_lines)(text, path), f"style prompts '{path}'"
@@ -52,7 +54,7 @@ def _from_lines(text: str, path: Path) -> list[str]:
     lines = [line for line in tidy if line]
     ends = lines[0][0] + lines[-1][-1] if lines else ""
     if ends in ("[]", "{}") or (lines and all(line.startswith("- ") for line in lines)):
-        raise ValueError(
+        raise LangDGError(
             f"style prompts '{path}' hold JSON or YAML, expected a style on each line; a JSON list "
             "has to be in a file whose name ends in .json"
         )
@@ -63,9 +65,9 @@ def _from_json(text: str, path: Path) -> list[str]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"style prompts '{path}' are not JSON: {error}") from error
+        raise LangDGError(f"style prompts '{path}' are not JSON: {error}") from error
     if not isinstance(content, list):
-        raise ValueError(
+        raise LangDGError(
             f'style prompts \'{path}\' hold no JSON list, expected one such as ["foggy", "hazy"]'
         )
     return content
@@ -74,13 +76,13 @@ def _from_json(text: str, path: Path) -> list[str]:
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
     """The prompts, if each is a text that is there once."""
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
-        raise ValueError(f"{origin} hold {strange}, expected texts; numbers go in quotation marks")
+        raise LangDGError(f"{origin} hold {strange}, expected texts; numbers go in quotation marks")
     # CLIP reads lower case: a second spelling would only make its style likelier than others.
     read = [" ".join(prompt.split()).lower() for prompt in prompts]
     if not all(read) or not read:
-        raise ValueError(f"{origin} are empty, or one of them is; write a style for each")
+        raise LangDGError(f"{origin} are empty, or one of them is; write a style for each")
     if repeated := [prompt for k, prompt in enumerate(prompts) if read[k] in read[:k]]:
-        raise ValueError(
+        raise LangDGError(
             f"{origin} hold {repeated} more than once (capitals make no "
             "difference to CLIP); keep one of each"
         )
@@ -96,11 +98,11 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
         seed: decides which; torch's global randomness is neither used nor changed.
 
     Raises:
-        ValueError: if there are fewer words of this length than asked for.
+        LangDGError: if there are fewer words of this length than asked for.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
-        raise ValueError(
+        raise LangDGError(
             f"cannot draw {count} distinct prompts of {length} letters; make them longer"
         )
     generator = torch.Generator().manual_seed(seed)
@@ -131,7 +133,7 @@ class TargetPrompts:
         ignore_label: as given.
 
     Raises:
-        ValueError: for style prompts that `load_style_prompts` refuses, if the template has
+        LangDGError: for style prompts that `load_style_prompts` refuses, if the template has
             neither field or another one, if synonyms are given for what is not a class, or
             if the ignore label is a class.
     """
@@ -151,9 +153,9 @@ class TargetPrompts:
         needed = styled or ignore_prompt is None
         self.styles = load_style_prompts(style_prompts) if needed else ()
         if unknown := sorted(set(synonyms) - set(class_names)):
-            raise ValueError(f"synonyms of {unknown}, expected only of {list(class_names)}")
+            raise LangDGError(f"synonyms of {unknown}, expected only of {list(class_names)}")
         if 0 <= ignore_label < len(class_names):
-            raise ValueError(
+            raise LangDGError(
                 f"ignore_label {ignore_label} is the train id of '{class_names[ignore_label]}'; "
                 f"choose one outside 0..{len(class_names) - 1}"
             )
@@ -179,7 +181,7 @@ class TargetPrompts:
             generator: of the CPU; advances.
 
         Raises:
-            ValueError: if an id is neither; names it.
+            LangDGError: if an id is neither; names it.
         """
         return [self._draw(class_id, generator) for class_id in class_ids]
 
@@ -189,7 +191,7 @@ class TargetPrompts:
 
     def _draw(self, class_id: int, generator: torch.Generator) -> str:
         if class_id not in self._texts:
-            raise ValueError(f"class id {class_id!r} is none of {list(self._texts)}")
+            raise LangDGError(f"class id {class_id!r} is none of {list(self._texts)}")
         texts = self._texts[class_id]
         return texts[int(torch.randint(len(texts), (), generator=generator))]
 
@@ -198,10 +200,10 @@ def _fields(template: str) -> set[str]:
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(f"template '{template}': {error}") from error
+        raise LangDGError(f"template '{template}': {error}") from error
     fields = {field for _, field, _, _ in parts if field is not None}
     if not fields or not fields <= _FIELDS:
-        raise ValueError(
+        raise LangDGError(
             f"template '{template}' has the fields {sorted(fields)}, expected 'style', "
             "'class_name' or both, as in '{style} {class_name}'"
         )

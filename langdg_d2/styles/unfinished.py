@@ -8,7 +8,8 @@ from pathlib import Path
 
 from detectron2.utils import comm
 
-from ..structures.processes import shared_errors
+from ..utils.distributed import shared_errors
+from ..utils.errors import LangDGError
 from .bank import StyleBank
 from .bank_header import BankHeader, StyleBankError, bullets
 
@@ -34,7 +35,7 @@ class Unfinished:
             for all.
 
     Raises:
-        ValueError: if one of the two numbers is not positive.
+        LangDGError: if one of the two numbers is not positive.
     """
 
     header: BankHeader
@@ -44,9 +45,9 @@ class Unfinished:
 
     def __post_init__(self) -> None:
         if self.period < 1:
-            raise ValueError(f"checkpoint_period {self.period} must be at least one batch")
+            raise LangDGError(f"checkpoint_period {self.period} must be at least one batch")
         if self.per_class is not None and self.per_class < 1:
-            raise ValueError(f"max_styles_per_class {self.per_class} must be 1 or more, or null")
+            raise LangDGError(f"max_styles_per_class {self.per_class} must be 1 or more, or null")
         self._unsaved: dict[int, StyleBank] = {}  # by number of the batch
         self._batches = 0
         self._count = 0

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..utils.errors import LangDGError
+
 VIDEO_SUFFIXES = frozenset(
     f".{end}" for end in ("3gp", "avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 )
@@ -32,7 +34,7 @@ _HIGHEST_RATE = 240.0  # more is no rate: browsers that record write how fine th
 _logger = logging.getLogger(__name__)
 
 
-class MediaError(RuntimeError):
+class MediaError(LangDGError):
     """A video, a camera or a window cannot be used; the message says which, and what helps."""
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.image_io import IMAGE_SUFFIXES
-from ..structures.files import make_folder
+from ..utils.errors import LangDGError
+from ..utils.file_io import make_folder
 from .clips import VIDEO_SUFFIXES, Camera, MediaError
 from .frame_sources import FrameSource, ImageFiles
 from .sem_seg import write_png
@@ -70,7 +71,7 @@ class VideoWriter(PictureSink):
 
     Raises:
         MediaError: if OpenCV has no codec for the format, or what it wrote reads otherwise.
-        ValueError: if a picture is not of the first one's size.
+        LangDGError: if a picture is not of the first one's size.
     """
 
     def __init__(self, *, path: Path, rate: float) -> None:
@@ -86,7 +87,7 @@ class VideoWriter(PictureSink):
             self._shape = picture.shape
             self._writer = self._open()
         if picture.shape != self._shape:
-            raise ValueError(
+            raise LangDGError(
                 f"frame '{name}' is {picture.shape} and the first one {self._shape}; the frames "
                 f"of '{self.path}' must be of one size"
             )
@@ -160,7 +161,7 @@ def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]
             for a single image or clip, a file: `.png`, or a video of `CODECS`.
 
     Raises:
-        ValueError: if the output does not go with the sources, or would replace one of them.
+        LangDGError: if the output does not go with the sources, or would replace one of them.
     """
     file_suffix = _file_suffix(sources, output)
     sinks: list[PictureSink] = []
@@ -179,7 +180,9 @@ def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]
     inputs = {path.resolve() for source in sources for path in source.paths}
     for target in targets:
         if target.resolve() in inputs:
-            raise ValueError(f"'{target}' is an input and would be replaced; choose another output")
+            raise LangDGError(
+                f"'{target}' is an input and would be replaced; choose another output"
+            )
     return sinks
 
 
@@ -201,7 +204,7 @@ def write_sources(
     for source, sink in zip(sources, sinks, strict=True):
         try:
             _write(source, sink, pictures(source))
-        except (ValueError, RuntimeError, cv2.error) as error:
+        except (LangDGError, RuntimeError, cv2.error) as error:
             source.problems.append(f"'{source.name}': {error}")
         if sink.is_closed:
             return
@@ -224,15 +227,15 @@ def _file_suffix(sources: Sequence[FrameSource], output: Path) -> str:
     suffix = output.suffix.lower()
     if output.is_dir() or suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
         if output.is_file():
-            raise ValueError(f"output '{output}' is a file, expected a folder or a name to write")
+            raise LangDGError(f"output '{output}' is a file, expected a folder or a name to write")
         return ""
     images = [source for source in sources if isinstance(source, ImageFiles)]
     expected = [".png"] if images else list(CODECS)
     if suffix not in expected:
         kind = "an image" if images else "a clip"
-        raise ValueError(
+        raise LangDGError(
             f"output '{output}': {kind} is written as {', '.join(expected)}; or name a folder"
         )
     if len(sources) > 1 or (images and images[0].count != 1):
-        raise ValueError(f"output '{output}' is a single file for several inputs; name a folder")
+        raise LangDGError(f"output '{output}' is a single file for several inputs; name a folder")
     return suffix

@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..utils.errors import LangDGError
 from .sem_seg import Image
 
 # Nothing can be loaded or run, should a text ever find its way into the markup.
@@ -134,12 +135,12 @@ def picture(
         quality: of an array as JPEG, 1 to 100, which suits photographs; as PNG if None.
 
     Raises:
-        ValueError: for other bytes, or if the array cannot be encoded.
+        LangDGError: for other bytes, or if the array cannot be encoded.
     """
     data = image if isinstance(image, bytes) else encode(image, quality=quality)
     kind = next((kind for magic, kind in _TYPES.items() if data.startswith(magic)), None)
     if kind is None:
-        raise ValueError(f"the picture of '{alt}' begins with {data[:4]!r}: neither PNG nor JPEG")
+        raise LangDGError(f"the picture of '{alt}' begins with {data[:4]!r}: neither PNG nor JPEG")
     text = base64.b64encode(data).decode()
     return _figure(f'<img src="data:image/{kind};base64,{text}" alt="{markup(alt)}">', caption)
 
@@ -148,15 +149,15 @@ def encode(image: Image, *, quality: int | None = None) -> bytes:
     """PNG of an RGB or grey uint8 array, or JPEG of a quality from 1 to 100.
 
     Raises:
-        ValueError: if it cannot be encoded, as with no pixel.
+        LangDGError: if it cannot be encoded, as with no pixel.
     """
     if image.size == 0:
-        raise ValueError(f"a picture {image.shape} has no pixel")
+        raise LangDGError(f"a picture {image.shape} has no pixel")
     pixels = np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)  # OpenCV: BGR
     options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     encoded, data = cv2.imencode(".png" if quality is None else ".jpg", pixels, options)
     if not encoded:
-        raise ValueError(f"OpenCV cannot encode a picture {image.shape} {image.dtype}")
+        raise LangDGError(f"OpenCV cannot encode a picture {image.shape} {image.dtype}")
     return data.tobytes()
 
 

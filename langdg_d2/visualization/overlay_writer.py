@@ -19,7 +19,8 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
-from ..structures.files import write_atomically
+from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
 from .html import encode
 from .palettes import Palette
 from .sem_seg import Image, draw_sem_seg, stacked, titled
@@ -75,10 +76,10 @@ class OverlayWriter(DatasetEvaluator):
             alpha: opacity of the overlays in 0..1.
 
         Raises:
-            ValueError: if a number is negative, or the longest side has no pixel.
+            LangDGError: if a number is negative, or the longest side has no pixel.
         """
         if best < 0 or worst < 0 or longest_side < 1:
-            raise ValueError(
+            raise LangDGError(
                 f"best {best} and worst {worst} have to be 0 or more, longest_side "
                 f"{longest_side} at least 1"
             )
@@ -107,7 +108,7 @@ class OverlayWriter(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
 
         Raises:
-            ValueError: if ground truth is missing or does not fit the output; names the file.
+            LangDGError: if ground truth is missing or does not fit the output; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
             score = self._scores.score(image, output["sem_seg"])

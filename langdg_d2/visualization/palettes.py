@@ -8,6 +8,7 @@ import numpy.typing as npt
 from detectron2.data import Metadata
 
 from ..structures import CITYSCAPES_19, LabelSpace
+from ..utils.errors import LangDGError
 from .sem_seg import Image
 
 _MOST_CLASSES = 256
@@ -88,14 +89,14 @@ def palette_named(name: str, classes: LabelSpace) -> Palette:
         classes: to paint.
 
     Raises:
-        ValueError: if there is none.
+        LangDGError: if there is none.
     """
     if name == "classes":
         return Palette(names=classes.names, colors=classes.colors, value_map=cv2.COLORMAP_VIRIDIS)
     if name != "colorblind":
-        raise ValueError(f"palette '{name}', expected one of {', '.join(PALETTES)}")
+        raise LangDGError(f"palette '{name}', expected one of {', '.join(PALETTES)}")
     if name not in palettes_for(classes):
-        raise ValueError(
+        raise LangDGError(
             "palette 'colorblind' is for the Cityscapes classes alone; choose palette 'classes' "
             f"for {', '.join(classes.names[:3])} and so on"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ..utils.errors import LangDGError
 from .palettes import Palette
 from .prediction import Image, Prediction
 from .sem_seg import (
@@ -49,7 +50,7 @@ def draw_view(prediction: Prediction, view: str, palette: Palette) -> Image:
         (H, W, 3) uint8 RGB; of the view "image" the prediction's own array.
 
     Raises:
-        ValueError: if there is no such view.
+        LangDGError: if there is no such view.
     """
     check_views([view])
     return _VIEWS[view](prediction, palette)
@@ -80,7 +81,7 @@ def draw_panels(
         uint8 RGB picture.
 
     Raises:
-        ValueError: for an unknown view, none at all, or predictions of several sizes.
+        LangDGError: for an unknown view, none at all, or predictions of several sizes.
     """
     check_views(views)
     fitted = {title: _fit(prediction, longest_side) for title, prediction in predictions.items()}
@@ -120,10 +121,10 @@ def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image
 
 
 def check_views(views: Collection[str]) -> None:
-    """Raise a ValueError unless there are views, and all of them are known."""
+    """Raise a LangDGError unless there are views, and all of them are known."""
     unknown = [view for view in views if view not in _VIEWS]
     if unknown or not views:
-        raise ValueError(f"views {unknown}, expected one or more of {', '.join(VIEWS)}")
+        raise LangDGError(f"views {unknown}, expected one or more of {', '.join(VIEWS)}")
 
 
 def _grid(panels: Mapping[str, Image], columns: int) -> Image:

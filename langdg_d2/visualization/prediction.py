@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..evaluation.image_scores import require_finite
+from ..utils.errors import LangDGError
 
 Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
@@ -48,16 +49,16 @@ class Prediction:
             logits: (K, H, W), of any floating type and device; left as they are.
 
         Raises:
-            ValueError: if sizes differ, there are too many classes, or a logit is not finite.
+            LangDGError: if sizes differ, there are too many classes, or a logit is not finite.
         """
         num_classes, height, width = logits.shape
         if image.shape[:2] != (height, width):
-            raise ValueError(
+            raise LangDGError(
                 f"logits {tuple(logits.shape)} do not belong to an image {image.shape}; ask the "
                 "model for logits of the image's size"
             )
         if num_classes > _MOST_CLASSES:
-            raise ValueError(f"{num_classes} classes, expected {_MOST_CLASSES} at most")
+            raise LangDGError(f"{num_classes} classes, expected {_MOST_CLASSES} at most")
         require_finite(logits)
         classes = np.empty((height, width), np.uint8)
         confidence, entropy = np.empty((2, height, width), np.float32)

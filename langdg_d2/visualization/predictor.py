@@ -20,22 +20,24 @@ from detectron2.utils.file_io import PathManager
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from .. import structures
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
 from ..engine import RunSettings, StrictCheckpointer, load_config, place
 from ..evaluation import build_inference, plain_data, unwrapped
 from ..modeling import LangDGSegmentor
 from ..modeling.folding import fold
-from ..structures import LabelSpace, autocast, dtype_of
+from ..structures import LabelSpace
+from ..utils import amp
+from ..utils.amp import autocast, dtype_of
+from ..utils.errors import LangDGError
 from .palettes import palette_named
 from .panels import draw_panels
 from .prediction import Prediction
 
 ImageLike = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image
 
-PRECISIONS = ("auto", *structures.PRECISIONS)
-_FAILURES = (ValueError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
+PRECISIONS = ("auto", *amp.PRECISIONS)
+_FAILURES = (LangDGError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
 
 
 class Predictor:
@@ -54,7 +56,7 @@ class Predictor:
         least_side: height and width in pixels that images need at least.
 
     Raises:
-        ValueError: for another precision, or one that the device does not have.
+        LangDGError: for another precision, or one that the device does not have.
     """
 
     def __init__(self, *, model: nn.Module, precision: str = "auto") -> None:
@@ -62,7 +64,7 @@ class Predictor:
         self.device = next(model.parameters()).device
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
-        fold(model, dtype=structures.PRECISIONS[self.precision])
+        fold(model, dtype=amp.PRECISIONS[self.precision])
         *_, network = unwrapped(model)
         self.classes = cast("LabelSpace", network.classes)
 
@@ -86,8 +88,8 @@ class Predictor:
 
         Raises:
             FileNotFoundError: if a file does not exist.
-            KeyError: for an override of a key that does not exist.
-            ValueError: if the checkpoint is none, or does not fit the model.
+            LangDGError: for an override of a key that does not exist.
+            LangDGError: if the checkpoint is none, or does not fit the model.
         """
         if not (checkpoint and PathManager.isfile(checkpoint)):
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
@@ -134,7 +136,7 @@ class Predictor:
 
         Raises:
             ImageFileError: if a file cannot be read; names it.
-            ValueError: if an array is not an image, an image is too small for the model, or the
+            LangDGError: if an array is not an image, an image is too small for the model, or the
                 logits are not finite.
         """
         if isinstance(images, list | tuple):
@@ -159,7 +161,7 @@ class Predictor:
             (H, W, 3) uint8 RGB.
 
         Raises:
-            ValueError: for an unknown view or palette.
+            LangDGError: for an unknown view or palette.
         """
         colors = palette_named(palette, self.classes)
         return draw_panels({"": prediction}, views=views, palette=colors)
@@ -178,7 +180,7 @@ class Predictor:
 
     def _check_size(self, height: int, width: int) -> None:
         if min(height, width) < self.least_side:
-            raise ValueError(
+            raise LangDGError(
                 f"image of {width}x{height} pixels (width x height), expected sides of "
                 f"{self.least_side} at least for this model; scale it up first"
             )
@@ -256,11 +258,11 @@ def _least_side(model: nn.Module) -> int:
 
 def _choose(precision: str, device_type: str) -> str:
     if precision not in PRECISIONS:
-        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+        raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "auto":
         if device_type == "cpu" or not torch.amp.is_autocast_available(device_type):
             return "float32"
         usual = torch.get_autocast_dtype(device_type)
-        return next(name for name, dtype in structures.PRECISIONS.items() if dtype is usual)
+        return next(name for name, dtype in amp.PRECISIONS.items() if dtype is usual)
     dtype_of(precision, device_type)
     return precision

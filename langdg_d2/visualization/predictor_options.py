@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import LangDGError
 from .palettes import PALETTES, palette_named
 from .predictor import PRECISIONS, Predictor
 
@@ -40,7 +41,7 @@ def predictors_of(args: Namespace) -> dict[str, Predictor]:
     """Load what the options name, see `load_predictors`.
 
     Raises:
-        ValueError: as that, or if the classes lack the palette.
+        LangDGError: as that, or if the classes lack the palette.
     """
     settings = {"overrides": args.opts, "precision": args.precision}
     predictors = load_predictors(args.config_file, args.checkpoint, args.names, **settings)
@@ -52,11 +53,11 @@ def model_names(checkpoints: Sequence[str]) -> list[str]:
     """Short names that tell checkpoints apart: of their files, else of the folders, else paths.
 
     Raises:
-        ValueError: if a checkpoint is named twice.
+        LangDGError: if a checkpoint is named twice.
     """
     paths = [Path(checkpoint) for checkpoint in checkpoints]
     if len(set(paths)) < len(paths):
-        raise ValueError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
+        raise LangDGError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
     for names in ([path.stem for path in paths], [path.parent.name for path in paths]):
         if len(set(names)) == len(names) and all(names):
             return names
@@ -79,14 +80,14 @@ def load_predictors(
         settings: further arguments of `Predictor.from_config`.
 
     Raises:
-        ValueError: if there are not as many different names as checkpoints, or as many configs; if
+        LangDGError: if there are not as many different names as checkpoints, or as many configs; if
             the checkpoints have other classes, which one legend could not name.
     """
     if len(config_files) == 1:
         config_files = [*config_files] * len(checkpoints)
     names = model_names(checkpoints) if names is None else names
     if not len(names) == len(set(names)) == len(checkpoints):
-        raise ValueError(
+        raise LangDGError(
             f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
             "no two alike"
         )
@@ -97,7 +98,7 @@ def load_predictors(
     (first, one), *others = predictors.items()
     for name, other in others:
         if other.classes.names != one.classes.names:
-            raise ValueError(
+            raise LangDGError(
                 f"'{first}' and '{name}' have other classes, {_listed(one)} and {_listed(other)}: "
                 "show them one at a time"
             )

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from detectron2.utils.visualizer import Visualizer
 
-from ..structures.files import write_atomically
+from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
 
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer[Any]]
@@ -33,10 +34,10 @@ def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6)
         (H, W, 3) uint8 RGB, a new array, equal to `image` where nothing is drawn.
 
     Raises:
-        ValueError: if the label map is not of the image's size.
+        LangDGError: if the label map is not of the image's size.
     """
     if image.shape[:2] != label.shape:
-        raise ValueError(
+        raise LangDGError(
             f"cannot draw labels {label.shape} on an image {image.shape}; resize one of them"
         )
     num_classes = len(metadata.stuff_classes)
@@ -122,11 +123,11 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
         uint8 image: a title strip above the panels.
 
     Raises:
-        ValueError: if sizes differ, or there is no panel.
+        LangDGError: if sizes differ, or there is no panel.
     """
     shapes = {title: image.shape for title, image in panels.items()}
     if len(set(shapes.values())) != 1:
-        raise ValueError(f"panels must be of one size, got {shapes}; resize them first")
+        raise LangDGError(f"panels must be of one size, got {shapes}; resize them first")
     height, width, _ = next(iter(shapes.values()))
     strip = strip_height(height)
     width = max([width, *(title_width(title, strip) for title in panels)])
@@ -142,11 +143,11 @@ def write_png(path: Path, picture: Image) -> None:
 
     Raises:
         OSError: if it cannot be written.
-        ValueError: if it cannot be encoded.
+        LangDGError: if it cannot be encoded.
     """
     encoded, png = cv2.imencode(".png", picture[..., ::-1])  # OpenCV writes BGR
     if not encoded:
-        raise ValueError(f"OpenCV cannot encode a picture {picture.shape} as {path}")
+        raise LangDGError(f"OpenCV cannot encode a picture {picture.shape} as {path}")
     write_atomically(path, png.tobytes())
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..utils.errors import LangDGError
 from .clips import MediaError
 
 # By format, best first: H.264 plays everywhere, but few builds of OpenCV may write it; VP9 plays
@@ -38,11 +39,11 @@ def choose_codec(suffix: str, height: int, width: int) -> str:
         width: likewise.
 
     Raises:
-        ValueError: for another suffix.
+        LangDGError: for another suffix.
         MediaError: if there is no such codec.
     """
     if suffix not in CODECS:
-        raise ValueError(f"videos '{suffix}' are not written, only {', '.join(CODECS)}")
+        raise LangDGError(f"videos '{suffix}' are not written, only {', '.join(CODECS)}")
     with tempfile.TemporaryDirectory() as folder, _silent():
         for codec in CODECS[suffix]:
             if _works(Path(folder) / f"{codec}{suffix}", codec, height, width):

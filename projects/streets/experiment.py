@@ -31,7 +31,7 @@ from streets.experiment.runs import Run
 from streets.experiment.setting import Experiment, Scenes
 from streets.experiment.tables import columns, write_tables
 
-from langdg_d2.engine import told_errors
+from langdg_d2.utils.errors import report_errors
 from langdg_d2.visualization.sem_seg import write_png
 
 _SCENE = 0  # that the sheet shows
@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = argument_parser().parse_args(arguments)
     command = shlex.join(["python", "projects/streets/experiment.py", *arguments])
     try:
-        with told_errors(), locked(options.output):
+        with report_errors(), locked(options.output):
             failures = _run(_experiment(options), options, command)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")

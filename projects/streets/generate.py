@@ -17,7 +17,8 @@ from streets.contact_sheet import contact_sheet
 from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
 from streets.looks import LOOKS
 
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import write_atomically
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
             picture = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
             write_atomically(options.contact_sheet, picture)
-        except (ValueError, OSError) as error:
+        except (LangDGError, OSError) as error:
             sys.exit(f"error: {error}")
         return
     if options.output is None:
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         drawn = generate(
             options.output, settings, workers=options.workers, overwrite=options.overwrite
         )
-    except (ValueError, OSError) as error:
+    except (LangDGError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"{drawn} scenes in {time.perf_counter() - started:.1f} s under {options.output}")
 

@@ -24,11 +24,12 @@ from streets.experiment.setting import CONFIG
 from tabulate import tabulate
 from tqdm import tqdm
 
-from langdg_d2.engine import load_config, told_errors
+from langdg_d2.engine import load_config
 from langdg_d2.structures import PatchGrid
-from langdg_d2.structures.files import replacing, write_atomically
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.checking import check_bank
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import replacing, write_atomically
 from langdg_d2.visualization.style_report import PatchReader
 from langdg_d2.visualization.style_report.tally import style_prompts
 
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the banks and the scenes, compare, write."""
     args = parse(arguments)
     os.environ["DETECTRON2_DATASETS"] = str(args.data)
-    with told_errors():
+    with report_errors():
         cfg = load_config(str(CONFIG), args.opts)
         bank = StyleBank.merge([StyleBank.load(path) for path in args.bank])
         found = compare(cfg, bank, build_reader(cfg, bank, args.data))

@@ -20,9 +20,9 @@ from streets.clip.model_card import model_card
 from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
 from streets.clip.zero_shot import rendered_accuracy, zero_shot
 
-from langdg_d2.engine import told_errors
 from langdg_d2.modeling import load_clip
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import write_atomically
 
 _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     options = argument_parser().parse_args(arguments)
     settings = _settings(options)
-    with told_errors():
+    with report_errors():
         scenes, held_out = _draw_scenes(options)
         trainer = ClipTrainer(
             clip_name=str(options.config),

@@ -15,6 +15,7 @@ from langdg_d2.evaluation import build_inference
 from langdg_d2.modeling import load_clip
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleMiner
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
@@ -135,7 +136,7 @@ def test_a_template_without_style_is_refused_unless_the_style_stands_alone(
 ) -> None:
     template = "styles.mining.miner.prompts.template='{class_name}'"
     styles = LiveStyles.from_config(CONFIG, [*overrides, template])
-    with pytest.raises(ValueError, match=r"template '\{class_name\}' has no '\{style\}'"):
+    with pytest.raises(LangDGError, match=r"template '\{class_name\}' has no '\{style\}'"):
         styles(scene(), predictor.model, prompt="noir", steps=0)
     alone = styles(scene(), predictor.model, prompt="noir", steps=0, name_classes=False)
     assert set(alone.bank.prompts) == {"noir"}
@@ -150,7 +151,7 @@ def test_inference_variants_are_looked_through(
     wrapped = build_inference(predictor.model, scales=(1.0, 0.5), window=(48, 48))
     result = live_styles(scene(), wrapped, prompt="foggy night", steps=STEPS)
     np.testing.assert_array_equal(result.after.classes, restyled.after.classes)
-    with pytest.raises(ValueError, match="a Linear has no features to restyle"):
+    with pytest.raises(LangDGError, match="a Linear has no features to restyle"):
         live_styles(scene(), torch.nn.Linear(1, 1), prompt="foggy night", steps=STEPS)
 
 
@@ -160,7 +161,7 @@ def test_a_model_with_other_low_level_features_is_refused(
     model = instantiate(apply_overrides(LazyConfig.load(CONFIG), overrides).model).eval()
     with torch.no_grad():
         model.backbone.tower.conv1.weight += 1
-    with pytest.raises(ValueError, match="up to 'layer1' are not those of the CLIP"):
+    with pytest.raises(LangDGError, match="up to 'layer1' are not those of the CLIP"):
         live_styles(scene(), model, prompt="foggy night", steps=0)
 
 
@@ -172,5 +173,5 @@ def test_a_prompt_that_is_none_is_an_error(
     prompt: str,
     says: str,
 ) -> None:
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(LangDGError, match=says):
         live_styles(scene(), predictor.model, prompt=prompt, steps=1)

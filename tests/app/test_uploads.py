@@ -10,6 +10,7 @@ from PIL import Image
 
 from langdg_d2.app import Limits, Upload
 from langdg_d2.data import ImageFileError
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import MediaError
 
 LIMITS = Limits(longest_side=96, frames=3)
@@ -59,7 +60,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["megabytes", "longest_side", "frames"])
 def test_limits_are_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}=0"):
+    with pytest.raises(LangDGError, match=f"{name}=0"):
         Limits(**{name: 0})
 
 

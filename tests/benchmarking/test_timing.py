@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.benchmarking.timing import TOTAL, PhaseTimer, Timings, measure
+from langdg_d2.utils.errors import LangDGError
 
 
 class Clock:
@@ -67,5 +68,5 @@ def test_a_phase_that_a_step_lacks_took_no_time():
 
 @pytest.mark.parametrize(("warmup", "repeats"), [(-1, 1), (0, 0)])
 def test_nothing_to_measure_is_refused(warmup, repeats):
-    with pytest.raises(ValueError, match="expected 1 and 0 at least"):
+    with pytest.raises(LangDGError, match="expected 1 and 0 at least"):
         measure(lambda: np.ones(1), PhaseTimer("cpu"), warmup=warmup, repeats=repeats)

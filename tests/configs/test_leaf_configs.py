@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from langdg_d2.engine import apply_overrides
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.bank_header import joined_names
+from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/**/*.py")])
@@ -70,7 +71,9 @@ def test_every_domain_has_a_loader_and_evaluators(leaf):
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
 def test_misspelt_override_is_refused(leaf):
-    with pytest.raises(KeyError, match=r"no key 'train\.max_iters'\. Nearest: \['train\.max_iter'"):
+    with pytest.raises(
+        LangDGError, match=r"no key 'train\.max_iters'\. Nearest: \['train\.max_iter'"
+    ):
         apply_overrides(load(leaf), ["train.max_iters=3"])
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from langdg_d2.data import CORRUPTIONS, Corruption, TestMapper
 from langdg_d2.data.corruptions import disk
+from langdg_d2.utils.errors import LangDGError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
@@ -234,5 +235,5 @@ def test_mapper_corrupts_the_image_and_leaves_the_label(tmp_path, scene):
     ],
 )
 def test_unknown_corruption_or_severity_is_named_with_the_choice(name, severity, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         Corruption(name=name, severity=severity)

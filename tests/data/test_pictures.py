@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from langdg_d2.data import ImageFileError, read_image, to_rgb
+from langdg_d2.utils.errors import LangDGError
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -173,5 +174,5 @@ def test_rgb_arrays_are_taken_as_they_are_and_others_converted() -> None:
     ],
 )
 def test_arrays_that_are_no_images_are_refused(array: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(LangDGError, match=says):
         to_rgb(array)

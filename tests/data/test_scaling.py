@@ -6,6 +6,7 @@ from detectron2.data import transforms as T
 from PIL import Image
 
 from langdg_d2.data import PadToSize, RandomCrop, RandomScale
+from langdg_d2.utils.errors import LangDGError
 
 
 def augment(augmentation, image, label):
@@ -74,5 +75,5 @@ def test_every_crop_of_a_padded_image_has_the_size_asked_for(pair):
 
 @pytest.mark.parametrize(("lowest", "highest"), [(0, 1), (2, 1), (-1, 1)])
 def test_impossible_ranges_of_scales_are_refused(lowest, highest):
-    with pytest.raises(ValueError, match="0 < lowest <= highest"):
+    with pytest.raises(LangDGError, match="0 < lowest <= highest"):
         RandomScale(lowest=lowest, highest=highest)

@@ -9,6 +9,7 @@ import pytest
 from langdg_d2.data import SeededBatches, copy_uncompressed
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.seeded_batches import images_fingerprint, same_images
+from langdg_d2.utils.errors import LangDGError
 
 
 def mapper(record):
@@ -64,7 +65,7 @@ def test_fingerprint_tells_the_files_and_their_order_but_not_where_they_lie():
 @pytest.mark.parametrize("batch_size", [0, 11])
 def test_batch_that_the_data_set_cannot_fill_is_refused(batch_size):
     remedy = rf"10 images make no batch of {batch_size}: set styles\.mining\.batches\.batch_size to"
-    with pytest.raises(ValueError, match=remedy):
+    with pytest.raises(LangDGError, match=remedy):
         build(batch_size=batch_size)
 
 
@@ -72,7 +73,7 @@ def test_limit_leaves_the_first_batches():
     some = build(max_batches=2)
     assert [some[k] for k in range(len(some))] == [build()[k] for k in (0, 1)]
     assert len(build(max_batches=7)) == 3
-    with pytest.raises(ValueError, match="max_batches 0 must be 1 or more"):
+    with pytest.raises(LangDGError, match="max_batches 0 must be 1 or more"):
         build(max_batches=0)
 
 

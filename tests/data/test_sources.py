@@ -3,6 +3,7 @@
 import pytest
 
 from langdg_d2.data import SourceMapper, source_dataset
+from langdg_d2.utils.errors import LangDGError
 
 GTA5, SYNTHIA = "gta5_sem_seg_train", "synthia_sem_seg_train"
 
@@ -17,23 +18,27 @@ def test_dataset_dicts_of_several_sources_name_their_own(datasets, monkeypatch):
 
 @pytest.mark.parametrize("names", [[], [GTA5, GTA5]])
 def test_no_source_and_the_same_twice_are_refused(names):
-    with pytest.raises(ValueError, match=r"dataset\.names are .*, expected one or more, each once"):
+    with pytest.raises(
+        LangDGError, match=r"dataset\.names are .*, expected one or more, each once"
+    ):
         source_dataset(names=names)
 
 
 def test_sets_that_share_images_are_refused(datasets, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    with pytest.raises(ValueError, match=r"00001\.png' is in both .*train' and .*all': name one"):
+    with pytest.raises(LangDGError, match=r"00001\.png' is in both .*train' and .*all': name one"):
         source_dataset(names=[GTA5, "gta5_sem_seg_all"])
 
 
 def test_unknown_source_is_named():
-    with pytest.raises(KeyError, match="gta6"):
+    with pytest.raises(LangDGError, match="gta6"):
         source_dataset(names=["gta6"])
 
 
 def test_each_source_has_a_mapper_of_its_own():
     mapper = SourceMapper(a=lambda record: record | {"x": 1}, b=lambda record: record | {"x": 2})
     assert [mapper({"source": name})["x"] for name in "ab"] == [1, 2]
-    with pytest.raises(ValueError, match=r"source 'c' has no mapper, expected one of \['a', 'b'\]"):
+    with pytest.raises(
+        LangDGError, match=r"source 'c' has no mapper, expected one of \['a', 'b'\]"
+    ):
         mapper({"source": "c"})

@@ -8,6 +8,7 @@ import torch
 from detectron2.utils import comm
 
 from langdg_d2.data import TrainingStream, training_loader
+from langdg_d2.utils.errors import LangDGError
 
 SIZE = 7
 
@@ -52,7 +53,7 @@ def test_processes_share_the_batches_that_one_would_have(monkeypatch):
         parts.append(batches(3))
     for whole, first, second in zip(alone, *parts, strict=True):
         assert (whole[::2], whole[1::2]) == (first, second)
-    with pytest.raises(ValueError, match="total_batch_size 3 must be a multiple of the 2 proc"):
+    with pytest.raises(LangDGError, match="total_batch_size 3 must be a multiple of the 2 proc"):
         loader(total_batch_size=3)
 
 
@@ -110,7 +111,7 @@ def test_weighted_positions_depend_on_seed_and_position_alone():
     ],
 )
 def test_weights_of_other_sources_or_no_numbers_are_refused(weights, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         weighted(weights)
 
 

@@ -13,6 +13,7 @@ from langdg_d2.data.transforms import (
     change_contrast,
     change_saturation,
 )
+from langdg_d2.utils.errors import LangDGError
 
 CASES = [
     (change_brightness, TF.adjust_brightness),
@@ -87,5 +88,5 @@ def test_labels_and_coordinates_stay(image):
 
 
 def test_negative_deviation_is_refused():
-    with pytest.raises(ValueError, match=r"\[-0\.1\] must not be negative"):
+    with pytest.raises(LangDGError, match=r"\[-0\.1\] must not be negative"):
         ColorJitter(brightness=0.5, contrast=-0.1, saturation=0.5)

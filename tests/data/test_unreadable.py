@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from langdg_d2.data import ImageFileError, ReadableImages, SeededBatches, TrainMapper
 from langdg_d2.engine import apply_overrides
+from langdg_d2.utils.errors import LangDGError
 
 COUNT = 12
 
@@ -129,7 +130,7 @@ def test_mining_goes_on_as_well(records, caplog) -> None:
 
 @pytest.mark.parametrize("limit", [-1, COUNT])
 def test_limits_without_sense_are_refused(records, limit) -> None:
-    with pytest.raises(ValueError, match=f"unreadable_limit {limit} of {COUNT} images"):
+    with pytest.raises(LangDGError, match=f"unreadable_limit {limit} of {COUNT} images"):
         readable(records, limit)
 
 

@@ -18,7 +18,8 @@ from langdg_d2.engine import StrictCheckpointer, checkpoints, starting_checkpoin
 from langdg_d2.engine.checkpoints import PeriodicCheckpointer
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 from langdg_d2.structures import LabelSpace
-from langdg_d2.structures.files import replacing
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import replacing
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
     }
     for message, weights in others.items():
         torch.save({"model": weights}, tmp_path / "broken.pth")
-        with pytest.raises(ValueError, match=f"^use the config .*{message}"):
+        with pytest.raises(LangDGError, match=f"^use the config .*{message}"):
             StrictCheckpointer(model).load(str(tmp_path / "broken.pth"))
 
 
@@ -302,9 +303,9 @@ def test_classes_are_kept_and_others_refused_by_name(tmp_path, caplog):
     same.load(path)
     assert same.classes == LabelSpace(["a", "b", "c"])
     other = OfClasses("a", "b", "d")
-    with pytest.raises(ValueError, match=r"has 3 classes \(a, b, c\), .* 3 \(a, b, d\): use the"):
+    with pytest.raises(LangDGError, match=r"has 3 classes \(a, b, c\), .* 3 \(a, b, d\): use the"):
         StrictCheckpointer(other).load(path)
-    with pytest.raises(ValueError, match="has 3 classes"):  # the last of an earlier run
+    with pytest.raises(LangDGError, match="has 3 classes"):  # the last of an earlier run
         StrictCheckpointer(other, str(tmp_path)).start(path, resume=True)
     assert all(record.levelno < logging.WARNING for record in caplog.records)
     # Training may begin with the weights of other classes.

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from langdg_d2.engine import load_config
 from langdg_d2.engine.config_checks import check_config
 from langdg_d2.engine.overrides import apply_overrides
+from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +102,7 @@ def test_what_no_run_could_be_is_refused_by_its_key(config, override, says, tmp_
 
 def test_batch_norm_needs_two_images_and_other_norms_do_not(config):
     cfg = apply_overrides(deepcopy(config), ["dataloader.train.total_batch_size=1"])
-    with pytest.raises(ValueError, match="total_batch_size is 1, expected 2 or more"):
+    with pytest.raises(LangDGError, match="total_batch_size is 1, expected 2 or more"):
         check_config(cfg, processes=1)
     check_config(apply_overrides(cfg, ["model.sem_seg_head.norm=GN"]), processes=1)
 

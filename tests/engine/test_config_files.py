@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from langdg_d2.engine import load_config
+from langdg_d2.utils.errors import LangDGError
 
 # name, content -> what the error says beside the name
 BAD = {
@@ -28,7 +29,7 @@ BAD = {
 def test_a_file_that_is_no_config_is_refused_by_name(name, tmp_path):
     for each, (text, _) in BAD.items():
         (tmp_path / each).write_text(text)
-    with pytest.raises(ValueError, match=name.replace(".", "[.]")) as caught:
+    with pytest.raises(LangDGError, match=name.replace(".", "[.]")) as caught:
         load_config(str(tmp_path / name))
     message = str(caught.value)
     assert str(tmp_path / name) in message
@@ -40,16 +41,16 @@ def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no\.py' does not exist; .* in configs/"):
         load_config(str(tmp_path / "no.py"))
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(ValueError, match=r"folder\.py' is no config file"):
+    with pytest.raises(LangDGError, match=r"folder\.py' is no config file"):
         load_config(str(tmp_path / "folder.py"))
-    with pytest.raises(ValueError, match="there is no config: pass --config-file"):
+    with pytest.raises(LangDGError, match="there is no config: pass --config-file"):
         load_config("")
 
 
 def test_code_that_fails_in_a_library_is_told_with_the_line_of_the_config(tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text("from langdg_d2.structures import PatchGrid\n\ngrid = PatchGrid(0, 1)\n")
-    with pytest.raises(ValueError, match=rf"'{file}' line 3: ValueError: PatchGrid\(0, 1\) needs"):
+    with pytest.raises(LangDGError, match=rf"'{file}' line 3: ValueError: PatchGrid\(0, 1\) needs"):
         load_config(str(file))
 
 

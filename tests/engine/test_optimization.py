@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from langdg_d2.engine import parameter_groups, polynomial_lr
+from langdg_d2.utils.errors import LangDGError
 
 
 class Network(nn.Module):
@@ -36,7 +37,7 @@ def test_frozen_backbone_leaves_one_group_and_a_frozen_model_is_refused():
     model.backbone.requires_grad_(False)
     assert len(parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1)) == 1
     model.requires_grad_(False)
-    with pytest.raises(ValueError, match="no trainable parameter"):
+    with pytest.raises(LangDGError, match="no trainable parameter"):
         parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1)
 
 
@@ -83,12 +84,12 @@ def test_schedule_continues_from_its_state():
 )
 def test_schedule_out_of_range_is_refused(lr, change, message):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         polynomial_lr(optimizer, **{"max_iter": 10, "power": 0.9, "min_lr": 1e-6} | change)
 
 
 @pytest.mark.parametrize(("lr", "factor"), [(0.0, 0.1), (-0.1, 0.1), (0.1, 0.0), (0.1, -1.0)])
 def test_learning_rates_that_are_not_positive_are_refused(lr, factor):
     message = rf"learning rate {lr} and the backbone's factor {factor} must be positive"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         parameter_groups(Network(), base_lr=lr, backbone_lr_factor=factor)

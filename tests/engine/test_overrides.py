@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from langdg_d2.engine import apply_overrides
+from langdg_d2.utils.errors import LangDGError
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_override_reaches_its_key(cfg, override, key, value):
 )
 def test_unknown_key_is_refused_with_the_nearest_one(cfg, override, nearest):
     before = OmegaConf.to_container(cfg)
-    with pytest.raises(KeyError, match=rf"has no key .*'{nearest}'"):
+    with pytest.raises(LangDGError, match=rf"has no key .*'{nearest}'"):
         apply_overrides(cfg, [override])
     assert OmegaConf.to_container(cfg) == before
 
@@ -108,7 +109,7 @@ def test_later_overrides_see_earlier_ones(cfg):
 )
 def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
     before = OmegaConf.to_container(cfg)
-    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+    with pytest.raises(LangDGError, match=re.escape(words)) as caught:
         apply_overrides(cfg, [override])
     assert str(caught.value).startswith(f"override '{override}'")
     assert "\n" not in str(caught.value)
@@ -120,7 +121,7 @@ def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, word
     [("+trian.max_iter=3", "train"), ("+augmentations.7.p=3", "augmentations.1")],
 )
 def test_nothing_is_added_where_there_is_no_place_for_it(cfg, override, nearest):
-    with pytest.raises(KeyError, match=rf"has no key .*'{nearest}'") as caught:
+    with pytest.raises(LangDGError, match=rf"has no key .*'{nearest}'") as caught:
         apply_overrides(cfg, [override])
     assert "to add it" not in str(caught.value)
 
@@ -172,5 +173,5 @@ def test_a_home_folder_is_expanded_quoted_or_not(cfg, key, marks, monkeypatch):
 
 
 def test_no_key_is_added_to_a_value(cfg):
-    with pytest.raises(KeyError, match="train.max_iter is 10, to which no key can be added"):
+    with pytest.raises(LangDGError, match="train.max_iter is 10, to which no key can be added"):
         apply_overrides(cfg, ["+train.max_iter.x=3"])

@@ -10,7 +10,8 @@ from detectron2.config import LazyConfig, instantiate
 from langdg_d2.engine import apply_overrides, place
 from langdg_d2.modeling.backbone.layers import LAYERS
 from langdg_d2.modeling.folding import fold
-from langdg_d2.structures import autocast
+from langdg_d2.utils.amp import autocast
+from langdg_d2.utils.errors import LangDGError
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 NO_WEIGHTS = "model.backbone.tower.weights=null"
@@ -33,12 +34,12 @@ def test_weights_have_the_layout_of_the_name(model, name):
 
 @pytest.mark.parametrize("name", ["channels_first", "nn", ""])
 def test_other_layouts_are_refused_with_those_there_are(model, name):
-    with pytest.raises(ValueError, match=rf"'{name}' must be one of \['channels_last', 'contig"):
+    with pytest.raises(LangDGError, match=rf"'{name}' must be one of \['channels_last', 'contig"):
         placed(model, memory_format=name)
 
 
 def test_other_compilers_are_refused_with_those_there_are(model):
-    with pytest.raises(ValueError, match=r"compiler 'gcc' must be one of .*'inductor'"):
+    with pytest.raises(LangDGError, match=r"compiler 'gcc' must be one of .*'inductor'"):
         placed(model, compiler="gcc")
 
 

@@ -11,6 +11,7 @@ from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.engine import RunSettings, SegmentationTrainer
 from langdg_d2.engine.hooks import LRScheduler
 from langdg_d2.engine.optimization import resumed_state
+from langdg_d2.utils.errors import LangDGError
 
 SETTINGS = {
     "train": {"max_iter": 10, "accumulate": 1, "seed": 1, "output_dir": "a"},
@@ -82,7 +83,7 @@ def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
     ],
 )
 def test_what_the_state_does_not_fit_is_refused_by_name(key, value, said):
-    with pytest.raises(ValueError, match=f"--resume: .*{said}"):
+    with pytest.raises(LangDGError, match=f"--resume: .*{said}"):
         go_on(changed(key, value))
 
 
@@ -98,7 +99,7 @@ def test_other_images_under_the_same_name_are_refused():
     resume(settings("a", "b"), RunSettings(SETTINGS))
     for others in (("a",), ("b", "a"), ("a", "c")):
         with pytest.raises(
-            ValueError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
+            LangDGError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
         ):
             resume(settings(*others), settings("a", "b"))
 
@@ -114,7 +115,7 @@ def test_other_labels_of_the_same_images_are_refused(datasets, tmp_path):
     label = tmp_path / "gta5/labels/00001.png"
     label.write_bytes(label.read_bytes() + b"!")
     with pytest.raises(
-        ValueError, match=r"images was '4 images, \w+, labels \w+' and is '4 images"
+        LangDGError, match=r"images was '4 images, \w+, labels \w+' and is '4 images"
     ):
         settings().require_continuation("a.pth", checkpoint)
     # Earlier versions recorded no labels.
@@ -134,10 +135,10 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
     go_on(SETTINGS, iteration=9)
     assert "All 10 iterations are done: nothing is left to train" in caplog.text
     with pytest.raises(
-        ValueError, match=r"use these changes: optimizer.lr 0\.1 -> 0\.2\. Raise train"
+        LangDGError, match=r"use these changes: optimizer.lr 0\.1 -> 0\.2\. Raise train"
     ):
         go_on(changed("optimizer.lr", 0.2), iteration=9)
-    with pytest.raises(ValueError, match=r"use these changes: optimizer.lr 0\.1 -> None"):
+    with pytest.raises(LangDGError, match=r"use these changes: optimizer.lr 0\.1 -> None"):
         go_on(changed("optimizer.lr", {"head": 0.1}), iteration=9)
 
 
@@ -187,7 +188,7 @@ def test_options_of_other_code_leave_a_finished_run_resumable():
 
 def test_weights_alone_are_no_run_to_go_on_with():
     with pytest.raises(
-        ValueError, match=r"'a\.pth' has weights only and cannot be.*train\.init_checkpoint"
+        LangDGError, match=r"'a\.pth' has weights only and cannot be.*train\.init_checkpoint"
     ):
         RunSettings(SETTINGS).require_continuation("a.pth", {"model": {}})
 
@@ -264,7 +265,7 @@ def test_a_second_training_goes_on_with_the_schedule():
 def test_an_optimizer_that_needs_other_state_is_refused(earlier, later, missing):
     first = trainer(**earlier)
     first.train(0, 1)
-    with pytest.raises(ValueError, match=f"state holds .*{missing}.* needs with these settings"):
+    with pytest.raises(LangDGError, match=f"state holds .*{missing}.* needs with these settings"):
         trainer(**later).load_state_dict(first.state_dict())
 
 
@@ -286,7 +287,7 @@ def test_other_trained_layers_are_refused(frozen):
     if frozen == ("a",):
         second.load_state_dict(first.state_dict())
     else:  # tensors of the same sizes
-        with pytest.raises(ValueError, match=r"do not train the same: \['a.bias', 'a.weight', 'b"):
+        with pytest.raises(LangDGError, match=r"do not train the same: \['a.bias', 'a.weight', 'b"):
             second.load_state_dict(first.state_dict())
 
 
@@ -294,5 +295,5 @@ def test_other_parameter_groups_are_refused():
     weights = [nn.Parameter(torch.zeros(1)) for _ in range(3)]
     two = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:]}], lr=0.1)
     one = torch.optim.SGD(weights, lr=0.1)
-    with pytest.raises(ValueError, match=r"trained \[1, 2\] tensors .* this one trains \[3\]"):
+    with pytest.raises(LangDGError, match=r"trained \[1, 2\] tensors .* this one trains \[3\]"):
         resumed_state(one, two.state_dict())

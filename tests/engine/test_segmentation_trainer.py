@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from langdg_d2.engine import SegmentationTrainer, segmentation_trainer
-from langdg_d2.structures import precision
+from langdg_d2.utils import amp as precision
+from langdg_d2.utils.errors import LangDGError
 
 
 class Regression(nn.Module):
@@ -84,7 +85,7 @@ def test_products_are_computed_in_the_wanted_precision_and_weights_stay_single()
     ],
 )
 def test_settings_without_sense_are_refused(options: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(LangDGError, match=words):
         trained([], 0, **options)
 
 

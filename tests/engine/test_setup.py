@@ -10,6 +10,7 @@ from detectron2.engine import default_argument_parser
 from torch.utils.data import DataLoader
 
 from langdg_d2.engine import setup, start_run
+from langdg_d2.utils.errors import LangDGError
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"
 
@@ -85,6 +86,6 @@ def test_another_source_than_the_results_name_is_warned_of(options, overrides, w
     ],
 )
 def test_a_precision_that_there_is_not_is_refused_at_once(start, override, words, tmp_path):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(LangDGError, match=words):
         start(override)
     assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ from langdg_d2.engine import SeededIterations, StyleAugmentationHook
 from langdg_d2.modeling import Identity
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import BetaWeights, NoiseStyles, PatchStyleMixer
+from langdg_d2.utils.errors import LangDGError
 
 
 class Segmentor(nn.Module):
@@ -150,5 +151,5 @@ def test_probability_zero_restyles_nothing():
     ],
 )
 def test_settings_out_of_range_are_refused(setting, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         build(**setting)

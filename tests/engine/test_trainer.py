@@ -12,6 +12,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
 from langdg_d2.engine import SegmentationTrainer, polynomial_lr, training_hooks
+from langdg_d2.utils.errors import LangDGError
 
 
 class Model(nn.Module):
@@ -141,5 +142,5 @@ def test_losses_of_all_iterations_are_recorded_whatever_the_log_period(tmp_path)
 
 
 def test_log_period_without_iterations_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="log_period 0 must be at least one iteration"):
+    with pytest.raises(LangDGError, match="log_period 0 must be at least one iteration"):
         build(tmp_path, [], log_period=0)

@@ -23,6 +23,7 @@ from langdg_d2.evaluation import (
 from langdg_d2.evaluation.benchmark import benchmark_csv
 from langdg_d2.evaluation.markdown import benchmark_markdown
 from langdg_d2.evaluation.record import benchmark_record
+from langdg_d2.utils.errors import LangDGError
 
 DASH = "\u2013"
 RUN = BenchmarkRun(
@@ -193,13 +194,13 @@ def test_a_source_that_was_not_evaluated_is_named_but_has_no_row(scores: dict) -
 def test_nothing_replaces_files_without_scores(scores: dict, tmp_path: Path) -> None:
     write_benchmark(scores, RUN, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(ValueError, match="only the main process"):
+    with pytest.raises(LangDGError, match="only the main process"):
         write_benchmark({"gta": {}, "mean": {}}, RUN, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_unknown_published_figures_are_told_before_anything_runs() -> None:
-    with pytest.raises(ValueError, match="no published figures 'famous'.*famix_rn50_gta5"):
+    with pytest.raises(LangDGError, match="no published figures 'famous'.*famix_rn50_gta5"):
         BenchmarkRun(protocol="full", published="famous")
 
 

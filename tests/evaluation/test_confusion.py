@@ -8,6 +8,7 @@ from torch import Tensor
 
 from langdg_d2.evaluation import confusion
 from langdg_d2.evaluation.confusion import ConfusionMatrix
+from langdg_d2.utils.errors import LangDGError
 
 IGNORE = 255
 
@@ -66,7 +67,7 @@ def test_only_ignored_pixels_count_nothing() -> None:
 
 def test_255_is_not_taken_for_an_ignore_label_of_minus_one() -> None:
     matrix = ConfusionMatrix(num_classes=2, ignore_label=-1)
-    with pytest.raises(ValueError, match=r"ground truth holds \[255\], expected 0..1 or -1"):
+    with pytest.raises(LangDGError, match=r"ground truth holds \[255\], expected 0..1 or -1"):
         matrix.update(torch.tensor([0]), torch.tensor([255], dtype=torch.uint8))
 
 
@@ -83,7 +84,7 @@ def test_bad_maps_are_named_and_not_counted(
     prediction: list[int], target: list[int], message: str
 ) -> None:
     matrix = ConfusionMatrix(num_classes=3, ignore_label=IGNORE)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         matrix.update(torch.tensor(prediction), torch.tensor(target))
     assert matrix.matrix.sum() == 0
 
@@ -96,7 +97,7 @@ def test_logits_are_not_taken_for_classes() -> None:
 
 @pytest.mark.parametrize(("num_classes", "ignore"), [(0, 255), (19, 18), (19, 0)])
 def test_impossible_label_spaces_are_refused(num_classes: int, ignore: int) -> None:
-    with pytest.raises(ValueError, match=str(ignore if num_classes else num_classes)):
+    with pytest.raises(LangDGError, match=str(ignore if num_classes else num_classes)):
         ConfusionMatrix(num_classes=num_classes, ignore_label=ignore)
 
 
@@ -113,7 +114,7 @@ def test_merged_parts_equal_the_whole() -> None:
 
 def test_matrices_of_other_label_spaces_do_not_merge() -> None:
     matrix = ConfusionMatrix(num_classes=5, ignore_label=255)
-    with pytest.raises(ValueError, match=r"\(5, 255\) and \(5, -1\)"):
+    with pytest.raises(LangDGError, match=r"\(5, 255\) and \(5, -1\)"):
         matrix.merge(ConfusionMatrix(num_classes=5, ignore_label=-1))
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from langdg_d2.evaluation import StreamingSemSegEvaluator, predicted_classes
 from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS
+from langdg_d2.utils.errors import LangDGError
 
 NAMES = ["road", "sky", "car", "train"]
 IGNORE = 255
@@ -124,13 +125,13 @@ def test_means_over_named_subsets_average_the_same_ious(
 
 
 def test_unknown_subsets_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"scored_classes '17' is not a subset .*\['19', '16'"):
+    with pytest.raises(LangDGError, match=r"scored_classes '17' is not a subset .*\['19', '16'"):
         make_evaluator(class_names=CITYSCAPES_19.names, scored_classes="17")
 
 
 @pytest.mark.parametrize("scored", [["road", "lake"], [], ["sky", "sky"]])
 def test_scored_classes_must_be_distinct_and_known(scored: list[str]) -> None:
-    with pytest.raises(ValueError, match="expected distinct names out of"):
+    with pytest.raises(LangDGError, match="expected distinct names out of"):
         make_evaluator(scored_classes=scored)
 
 
@@ -159,7 +160,7 @@ def test_errors_name_the_file() -> None:
         (raw_ids, outputs, r"ground truth holds \[33\]"),
         (unlabelled, outputs, "no ground truth 'sem_seg'"),
     ):
-        with pytest.raises(ValueError, match=rf"7\.png.*: .*{message}"):
+        with pytest.raises(LangDGError, match=rf"7\.png.*: .*{message}"):
             make_evaluator().process(bad_inputs, bad_outputs)
 
 
@@ -197,7 +198,9 @@ def evaluate_shares(args: Namespace) -> None:
 
 def test_own_classes_have_no_named_subsets_and_all_are_scored() -> None:
     assert "mIoU_16" not in evaluate_seeds(make_evaluator(), [0])
-    with pytest.raises(ValueError, match="not a subset of these classes; expected a list of names"):
+    with pytest.raises(
+        LangDGError, match="not a subset of these classes; expected a list of names"
+    ):
         make_evaluator(scored_classes="16")
 
 
@@ -205,7 +208,7 @@ def test_own_classes_have_no_named_subsets_and_all_are_scored() -> None:
 def test_logits_that_are_not_finite_end_the_evaluation(bad: float) -> None:
     inputs, outputs = make_batch(0)
     outputs[0]["sem_seg"][1, 3, 5] = bad
-    with pytest.raises(ValueError, match=r"0\.png .*not finite.*evaluation\.inference\.precision"):
+    with pytest.raises(LangDGError, match=r"0\.png .*not finite.*evaluation\.inference\.precision"):
         make_evaluator().process(inputs, outputs)
 
 

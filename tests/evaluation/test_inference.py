@@ -20,6 +20,7 @@ from langdg_d2.modeling import (
     PixelCrossEntropy,
 )
 from langdg_d2.structures import LabelSpace
+from langdg_d2.utils.errors import LangDGError
 
 NAMES = ["road", "sky", "car"]
 
@@ -94,12 +95,12 @@ def test_reduced_precision_rounds_and_leaves_weights_and_logits_in_single_precis
 
 
 def test_a_precision_that_there_is_not_is_refused(segmentor):
-    with pytest.raises(ValueError, match="'half', expected one of float32, bfloat16, float16"):
+    with pytest.raises(LangDGError, match="'half', expected one of float32, bfloat16, float16"):
         build_inference(segmentor, precision="half")
 
 
 def test_a_stride_without_a_window_is_refused(segmentor):
-    with pytest.raises(ValueError, match=r"stride \[8, 8\] without a window"):
+    with pytest.raises(LangDGError, match=r"stride \[8, 8\] without a window"):
         build_inference(segmentor, stride=[8, 8])
 
 

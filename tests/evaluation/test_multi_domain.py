@@ -11,6 +11,7 @@ from torch import nn
 
 from langdg_d2.evaluation import StreamingSemSegEvaluator, evaluate_domains
 from langdg_d2.evaluation.results import ordered_domains, row_label
+from langdg_d2.utils.errors import LangDGError
 
 NAMES = ["road", "sky"]
 
@@ -76,7 +77,7 @@ def test_no_source_of_several_is_an_unseen_target() -> None:
     assert list(results) == ["a", "fog", "b", "night", "mean"]
     assert ordered_domains(results, "b + a") == ["a", "b", "fog", "night", "mean"]
     assert [row_label(name, "a + b") for name in "abc"] == ["a (source)", "b (source)", "c"]
-    with pytest.raises(ValueError, match=r"source 'a \+ c' is not one of the domains"):
+    with pytest.raises(LangDGError, match=r"source 'a \+ c' is not one of the domains"):
         evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders), source="a + c")
 
 
@@ -129,15 +130,15 @@ def test_a_list_of_evaluators_serves_one_domain() -> None:
 
 def test_names_that_do_not_agree_are_refused() -> None:
     model, fog = BrightnessModel(), {"fog": domain([1])}
-    with pytest.raises(ValueError, match=r"\['fog', 'rain'\] lack one of the two"):
+    with pytest.raises(LangDGError, match=r"\['fog', 'rain'\] lack one of the two"):
         evaluate_domains(model, fog, evaluators("rain"))
-    with pytest.raises(ValueError, match="source 'gta' is not one of the domains"):
+    with pytest.raises(LangDGError, match="source 'gta' is not one of the domains"):
         evaluate_domains(model, fog, evaluators("fog"), source="gta")
     for name in ("mean", "mean of acdc"):
-        with pytest.raises(ValueError, match="rename them"):
+        with pytest.raises(LangDGError, match="rename them"):
             evaluate_domains(model, {name: domain([1])}, evaluators(name))
     for members in ([], ["fog", "fog"]):
-        with pytest.raises(ValueError, match="group 'acdc' has the domains"):
+        with pytest.raises(LangDGError, match="group 'acdc' has the domains"):
             evaluate_domains(model, fog, evaluators("fog"), groups={"acdc": members})
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from langdg_d2.evaluation import MultiScaleInference
+from langdg_d2.utils.errors import LangDGError
 
 
 class Convolution(nn.Module):
@@ -136,5 +137,5 @@ def test_inputs_and_the_models_own_tensors_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("scales", [[], [1.0, 0.0], [-1]])
 def test_scales_that_make_no_image_are_refused(model: Convolution, scales: list[float]) -> None:
-    with pytest.raises(ValueError, match="expected a list of factors above 0"):
+    with pytest.raises(LangDGError, match="expected a list of factors above 0"):
         MultiScaleInference(model=model, scales=scales)

@@ -18,6 +18,7 @@ from PIL import Image
 from langdg_d2.evaluation import PredictionWriter
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
+from langdg_d2.utils.errors import LangDGError
 
 DATASET = "test_prediction_writer"
 FILES = [
@@ -122,17 +123,17 @@ def test_conditions_with_equal_sequences_stay_apart(
 
 @pytest.mark.parametrize("encoding", ["trainids", "labelIds", ""])
 def test_unknown_encodings_are_refused(encoding: str) -> None:
-    with pytest.raises(ValueError, match=r"expected one of \['train_ids', 'label_ids', 'color'\]"):
+    with pytest.raises(LangDGError, match=r"expected one of \['train_ids', 'label_ids', 'color'\]"):
         make_writer("x", encoding)
 
 
 def test_foreign_images_and_classes_are_refused(tmp_path: Path) -> None:
     writer = make_writer(tmp_path, "label_ids")
     good = {"sem_seg": classes_of(0)}
-    with pytest.raises(ValueError, match="'/other/a.png' is not below '/data/leftImg8bit/val'"):
+    with pytest.raises(LangDGError, match="'/other/a.png' is not below '/data/leftImg8bit/val'"):
         writer.process([{"file_name": "/other/a.png"}], [good])
     for classes in (torch.full((2, 2), 19), torch.full((2, 2), -1), torch.full((2, 2), 255)):
-        with pytest.raises(ValueError, match=r"ulm_000000.*expected 0\.\.18"):
+        with pytest.raises(LangDGError, match=r"ulm_000000.*expected 0\.\.18"):
             writer.process([{"file_name": FILES[0]}], [{"sem_seg": classes}])
     assert list(tmp_path.iterdir()) == []
 
@@ -170,13 +171,13 @@ def test_own_classes_are_written_with_their_own_numbers_and_colours(tmp_path: Pa
 
 @pytest.mark.parametrize(("ids", "message"), [(None, "that have none"), ([3, 256], "the id 256")])
 def test_label_ids_that_no_file_holds_are_refused(ids: list[int] | None, message: str) -> None:
-    with pytest.raises(ValueError, match=rf"{message}.*model\.classes\.ids.*'train_ids'"):
+    with pytest.raises(LangDGError, match=rf"{message}.*model\.classes\.ids.*'train_ids'"):
         make_writer("x", "label_ids", LabelSpace(["a", "b"], ids=ids))
 
 
 def test_logits_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
     logits = torch.full((19, 2, 2), float("nan"))
-    with pytest.raises(ValueError, match=r"ulm_000000_000019_leftImg8bit\.png: .*not finite"):
+    with pytest.raises(LangDGError, match=r"ulm_000000_000019_leftImg8bit\.png: .*not finite"):
         make_writer(tmp_path, "train_ids").process([{"file_name": FILES[0]}], [{"sem_seg": logits}])
     assert list(tmp_path.iterdir()) == []
 
@@ -186,7 +187,7 @@ def test_a_folder_is_written_as_it_lies_and_no_file_twice(tmp_path: Path) -> Non
     for name in ("/pictures/a/x.jpg", "/pictures/x.jpg"):
         writer.process([{"file_name": name}], [{"sem_seg": classes_of(0)}])
     assert sorted(read(tmp_path)) == ["a/x.png", "x.png"]
-    with pytest.raises(ValueError, match=r"'/pictures/x\.bmp' and '/pictures/x\.jpg' would share"):
+    with pytest.raises(LangDGError, match=r"'/pictures/x\.bmp' and '/pictures/x\.jpg' would share"):
         writer.process([{"file_name": "/pictures/x.bmp"}], [{"sem_seg": classes_of(0)}])
 
 

@@ -15,6 +15,7 @@ from langdg_d2.data import TestMapper
 from langdg_d2.data.corruptions import Corruption
 from langdg_d2.evaluation import protocol_augmentations, protocol_dataset, protocol_name
 from langdg_d2.evaluation.protocols import PROTOCOLS, protocol_table
+from langdg_d2.utils.errors import LangDGError
 
 ROAD, IGNORE, SKY = 0, 255, 10
 
@@ -111,16 +112,16 @@ def test_a_data_set_of_which_nothing_is_left_is_an_error(tmp_path):
     record = {"file_name": str(tmp_path / "small.png")}
     DatasetCatalog.register("protocol_test_small", lambda: [record])
     try:
-        with pytest.raises(ValueError, match="1080x1920 .*none of its 1 .*use protocol 'full'"):
+        with pytest.raises(LangDGError, match="1080x1920 .*none of its 1 .*use protocol 'full'"):
             protocol_dataset("protocol_test_small", "famix", "acdc_fog")
     finally:
         DatasetCatalog.remove("protocol_test_small")
 
 
 def test_an_unknown_protocol_is_refused_with_the_presets(fog):
-    with pytest.raises(ValueError, match=r"'fammix' is unknown; .*'full' \(.*'famix' \("):
+    with pytest.raises(LangDGError, match=r"'fammix' is unknown; .*'full' \(.*'famix' \("):
         protocol_augmentations("fammix", "gta5")
-    with pytest.raises(ValueError, match="'Full' is unknown"):
+    with pytest.raises(LangDGError, match="'Full' is unknown"):
         protocol_dataset(fog, "Full", "gta5")
 
 
@@ -161,5 +162,5 @@ def test_corruption_acts_on_the_image_as_it_is_on_disk_before_the_protocol_frame
 def test_name_of_a_protocol_tells_the_corruption():
     assert protocol_name("full", name=None, severity=3) == "full"
     assert protocol_name("full", name="contrast", severity=3) == "full, contrast 3"
-    with pytest.raises(ValueError, match="corruption 'fog' is unknown"):
+    with pytest.raises(LangDGError, match="corruption 'fog' is unknown"):
         protocol_augmentations("full", "gta5", "fog")

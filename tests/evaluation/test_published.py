@@ -8,6 +8,7 @@ import pytest
 from langdg_d2.evaluation import BenchmarkRun, published_figures, published_names
 from langdg_d2.evaluation.markdown import benchmark_markdown
 from langdg_d2.structures import CLASS_SUBSETS
+from langdg_d2.utils.errors import LangDGError
 
 MAIN = "famix_rn50_gta5"
 # Mean of the eight targets as published beside the figures by target.
@@ -78,7 +79,7 @@ def test_every_row_says_what_it_is_and_where_it_is_from() -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=f"no published figures 'famixx'.*'{MAIN}'"):
+    with pytest.raises(LangDGError, match=f"no published figures 'famixx'.*'{MAIN}'"):
         published_figures("famixx")
 
 

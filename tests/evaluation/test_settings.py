@@ -4,6 +4,7 @@ import pytest
 
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.evaluation import check_settings
+from langdg_d2.utils.errors import LangDGError
 
 SENSIBLE = {
     "domains": ["cityscapes", "acdc_fog"],
@@ -40,7 +41,7 @@ def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
     ],
 )
 def test_senseless_settings_are_named(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         check_settings(**SENSIBLE | wrong)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from langdg_d2.evaluation import MultiScaleInference, SlidingWindowInference
 from langdg_d2.evaluation.sliding_window import windows
+from langdg_d2.utils.errors import LangDGError
 
 
 class Pointwise(nn.Module):
@@ -128,5 +129,5 @@ def test_windows_slide_over_every_scale() -> None:
     ],
 )
 def test_windows_that_leave_gaps_or_never_advance_are_refused(window, stride, message) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         SlidingWindowInference(model=Pointwise(), window=window, stride=stride)

@@ -6,6 +6,7 @@ import torch
 from langdg_d2.export import SegmentorGraph, describe
 from langdg_d2.export.graph import smallest_side
 from langdg_d2.modeling import LangDGSegmentor
+from langdg_d2.utils.errors import LangDGError
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_metadata_are_those_of_the_model(model: LangDGSegmentor) -> None:
 
 def test_other_results_are_refused(model: LangDGSegmentor) -> None:
     origin = {"config_file": "c.py", "checkpoint": "m.pth"}
-    with pytest.raises(ValueError, match="result 'entropy', expected one of logits, classes"):
+    with pytest.raises(LangDGError, match="result 'entropy', expected one of logits, classes"):
         SegmentorGraph(model=model, result="entropy")
-    with pytest.raises(ValueError, match="result 'entropy', expected one of"):
+    with pytest.raises(LangDGError, match="result 'entropy', expected one of"):
         describe(model, result="entropy", **origin)

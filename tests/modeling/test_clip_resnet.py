@@ -9,6 +9,7 @@ from torch import nn
 from langdg_d2.modeling import ClipResNet, load_clip
 from langdg_d2.modeling.backbone import HIGH_LEVEL, LOW_LEVEL, layer_groups
 from langdg_d2.modeling.fast_paths import plain_paths
+from langdg_d2.utils.errors import LangDGError
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, layer, resty
 
 
 def test_last_layer_cannot_be_restyled(tiny_tower):
-    with pytest.raises(ValueError, match="restyled_layer 'layer4' must be one of"):
+    with pytest.raises(LangDGError, match="restyled_layer 'layer4' must be one of"):
         ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer="layer4")
 
 
@@ -149,7 +150,7 @@ def test_frozen_batch_norm_never_changes_whatever_calls_train(backbone):
 
 
 def test_trainable_of_null_is_refused(tiny_tower):
-    with pytest.raises(ValueError, match=r"trainable is null, expected a list"):
+    with pytest.raises(LangDGError, match=r"trainable is null, expected a list"):
         ClipResNet(tower=tiny_tower, output_stride=16, trainable=None)
 
 
@@ -161,5 +162,5 @@ def test_copies_freeze_their_own_layers(backbone):
 
 def test_unknown_group_lists_those_there_are(tiny_tower):
     for wrong in ("layer4.9", "layer4.-4", "layer4.-0", "stem.-1", "layer5"):
-        with pytest.raises(ValueError, match=rf"\['{wrong}'\] do not exist .*'stem', 'layer1.0'"):
+        with pytest.raises(LangDGError, match=rf"\['{wrong}'\] do not exist .*'stem', 'layer1.0'"):
             ClipResNet(tower=tiny_tower, output_stride=16, trainable=(wrong, "stem"))

@@ -8,6 +8,7 @@ from detectron2.layers import ShapeSpec
 
 from langdg_d2.modeling import DeepLabV3PlusHead
 from langdg_d2.modeling.sem_seg_head.deeplab_v3plus import AtrousSpatialPyramidPooling
+from langdg_d2.utils.errors import LangDGError
 
 
 def build(low=16, high=32, classes=5, channels=8, project=4, norm="BN"):
@@ -105,10 +106,10 @@ def test_image_pooling_is_not_lost_in_groups():
 
 @pytest.mark.parametrize("norm", ["FrozenBN", "LN", "naiveSyncBN", "nnSyncBN", "bn", None])
 def test_other_norms_are_refused_by_name(norm):
-    with pytest.raises(ValueError, match=rf"norm {norm!r} of the head, expected 'BN', 'SyncBN', "):
+    with pytest.raises(LangDGError, match=rf"norm {norm!r} of the head, expected 'BN', 'SyncBN', "):
         build(norm=norm)
 
 
 def test_one_channel_cannot_be_grouped():
-    with pytest.raises(ValueError, match="'GN' of 1 channel, expected a width of 2 or more"):
+    with pytest.raises(LangDGError, match="'GN' of 1 channel, expected a width of 2 or more"):
         build(norm="GN", project=1)

@@ -5,6 +5,7 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 
 from langdg_d2.modeling.backbone import set_output_stride
+from langdg_d2.utils.errors import LangDGError
 
 
 @pytest.fixture
@@ -60,15 +61,15 @@ def test_stride_32_computes_what_clip_computes(tower):
 
 
 def test_other_strides_and_patterns_are_refused(tower):
-    with pytest.raises(ValueError, match=r"output_stride 4 must be one of \(8, 16, 32\)"):
+    with pytest.raises(LangDGError, match=r"output_stride 4 must be one of \(8, 16, 32\)"):
         set_output_stride(tower, output_stride=4, pattern="famix")
-    with pytest.raises(ValueError, match="dilation pattern 'usual' must be one of"):
+    with pytest.raises(LangDGError, match="dilation pattern 'usual' must be one of"):
         set_output_stride(tower, output_stride=16, pattern="usual")
 
 
 def test_one_block_layers_have_no_famix_pattern():
     settings = {"layers": [1, 1, 1, 1], "output_dim": 8, "heads": 2, "image_size": 64, "width": 4}
-    with pytest.raises(ValueError, match=r"'famix' wants layers of 2 blocks .* use 'deeplab'"):
+    with pytest.raises(LangDGError, match=r"'famix' wants layers of 2 blocks .* use 'deeplab'"):
         set_output_stride(ModifiedResNet(**settings), output_stride=16, pattern="famix")
     tower = ModifiedResNet(**settings)
     set_output_stride(tower, output_stride=16, pattern="deeplab")

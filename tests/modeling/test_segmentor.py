@@ -19,6 +19,7 @@ from langdg_d2.modeling import (
 from langdg_d2.modeling.fast_paths import plain_paths
 from langdg_d2.modeling.folding import fold
 from langdg_d2.structures import LabelSpace
+from langdg_d2.utils.errors import LangDGError
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
 IGNORE, CLASSES, SMOOTHING = 255, 5, 0.1
@@ -202,7 +203,7 @@ def test_images_of_other_sizes_in_a_batch_change_nothing(model):
 def test_head_for_other_features_is_refused_when_built(model, changes, message):
     model.sem_seg_head.input_shape |= changes
     parts = {"backbone": model.backbone, "sem_seg_head": model.sem_seg_head}
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(LangDGError, match=re.escape(message)):
         LangDGSegmentor(
             **parts,
             criterion=model.criterion,

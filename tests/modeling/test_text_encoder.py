@@ -11,6 +11,7 @@ import torch
 from langdg_d2.modeling import ClipWeightsError, load_clip
 from langdg_d2.modeling.backbone.clip_loading import load_tokenizer
 from langdg_d2.modeling.text_encoder import TextEncoder
+from langdg_d2.utils.errors import LangDGError
 
 PROMPTS = ["foggy road", "Silent Film style traffic light", "photo"]
 TEMPLATES = ("a photo of a {}.".format, "graffiti of the {}.".format, "itap of my {}.".format)
@@ -171,7 +172,9 @@ def test_sentence_that_fills_the_context_passes_and_a_longer_one_is_refused(edit
     name = edited_config("short-context", text_cfg={"context_length": 5})
     encoder = TextEncoder(clip=load_clip(name=name, weights=None), name=name, templates=[str])
     assert encoder.encode(["foggy traffic light"]).shape[0] == 1
-    with pytest.raises(ValueError, match=r"'very foggy traffic light' is longer than the 5 tokens"):
+    with pytest.raises(
+        LangDGError, match=r"'very foggy traffic light' is longer than the 5 tokens"
+    ):
         encoder.encode(["foggy road", "very foggy traffic light"])
 
 
@@ -186,10 +189,10 @@ def test_tokenizer_is_the_one_of_the_architecture(edited_config):
 
 @pytest.mark.parametrize("prompts", [[], "foggy road"])
 def test_anything_but_a_list_of_prompts_is_refused(clip, tiny_clip, prompts):
-    with pytest.raises(ValueError, match="expected a list of at least one text"):
+    with pytest.raises(LangDGError, match="expected a list of at least one text"):
         TextEncoder(clip=clip, name=tiny_clip).encode(prompts)
 
 
 def test_empty_templates_are_refused(clip, tiny_clip):
-    with pytest.raises(ValueError, match="templates are empty"):
+    with pytest.raises(LangDGError, match="templates are empty"):
         TextEncoder(clip=clip, name=tiny_clip, templates=[])

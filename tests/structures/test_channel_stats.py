@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langdg_d2.structures import ChannelStats, PatchGrid, mix, patch_stats, restyle
+from langdg_d2.utils.errors import LangDGError
 
 GRIDS = st.builds(PatchGrid, st.integers(1, 3), st.integers(1, 3))
 
@@ -80,5 +81,5 @@ def test_memory_format_and_type_are_kept_and_gradients_flow(size):
 
 
 def test_patches_of_one_pixel_are_refused():
-    with pytest.raises(ValueError, match="patches of one pixel, which have no variance"):
+    with pytest.raises(LangDGError, match="patches of one pixel, which have no variance"):
         patch_stats(torch.rand(1, 1, 3, 3), PatchGrid(3, 3))

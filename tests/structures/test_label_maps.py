@@ -11,6 +11,7 @@ from langdg_d2.structures.label_maps import (
     SYNTHIA_LABEL_IDS,
     TRAIN_IDS,
 )
+from langdg_d2.utils.errors import LangDGError
 
 # Raw ids of train id 0, 1, ... 18.
 SYNTHIA = [3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11]
@@ -76,7 +77,7 @@ def test_mapillary_map_b_differs_on_eleven_ids():
 @pytest.mark.parametrize("beyond", [0, 1, 190, 300, 60_000])
 def test_ids_beyond_the_last_are_named(encoding, known, beyond):
     raw = known + beyond
-    with pytest.raises(ValueError, match=rf"label ids \[{raw}\] are not in the '{encoding.name}'"):
+    with pytest.raises(LangDGError, match=rf"label ids \[{raw}\] are not in the '{encoding.name}'"):
         encoding.decode(np.array([[0, raw]], np.uint16))
 
 
@@ -84,7 +85,7 @@ def test_ids_beyond_the_last_are_named(encoding, known, beyond):
 def test_ids_of_more_than_8_bits_are_not_taken_for_a_known_255(raw):
     for encoding in (TRAIN_IDS, CITYSCAPES_LABEL_IDS):
         assert encoding.decode(np.array([[255]], np.uint16)).tolist() == [[255]]
-        with pytest.raises(ValueError, match=rf"label ids \[{raw}\] are not in the"):
+        with pytest.raises(LangDGError, match=rf"label ids \[{raw}\] are not in the"):
             encoding.decode(np.array([[255, raw]], np.uint16))
 
 

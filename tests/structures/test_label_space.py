@@ -12,6 +12,7 @@ from langdg_d2.structures import (
     classes_named,
 )
 from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.utils.errors import LangDGError
 
 # Label id of train id 0..18, as the Cityscapes benchmark publishes them.
 TRAIN_TO_LABEL_ID = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
@@ -26,7 +27,7 @@ def test_label_ids_map_to_the_benchmarks_train_ids_and_all_others_are_ignored():
 
 def test_gta5_adds_the_licence_plate_and_knows_no_255():
     assert GTA5_LABEL_IDS.decode(np.array([[34, 7]], np.uint8)).tolist() == [[255, 0]]
-    with pytest.raises(ValueError, match=r"label ids \[255\].*'GTA5 label ids'"):
+    with pytest.raises(LangDGError, match=r"label ids \[255\].*'GTA5 label ids'"):
         GTA5_LABEL_IDS.decode(np.array([[255]], np.uint8))
 
 
@@ -58,9 +59,9 @@ def test_classes_have_distinct_names_and_colours():
 
 
 def test_a_label_space_that_contradicts_itself_is_refused():
-    with pytest.raises(ValueError, match="2 names of classes and 1 colours"):
+    with pytest.raises(LangDGError, match="2 names of classes and 1 colours"):
         LabelSpace(names=("a", "b"), colors=((0, 0, 0),), ignore_label=255)
-    with pytest.raises(ValueError, match="ignore_label 0 is the train id of 'a'"):
+    with pytest.raises(LangDGError, match="ignore_label 0 is the train id of 'a'"):
         LabelSpace(names=("a",), colors=((0, 0, 0),), ignore_label=0)
 
 
@@ -79,7 +80,7 @@ def test_a_label_space_that_contradicts_itself_is_refused():
     ],
 )
 def test_what_is_not_a_list_of_classes_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         LabelSpace(**arguments)
 
 

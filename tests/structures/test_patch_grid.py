@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langdg_d2.structures import PatchGrid
+from langdg_d2.utils.errors import LangDGError
 
 sizes = st.integers(1, 23)
 grids = st.builds(PatchGrid, st.integers(1, 5), st.integers(1, 5))
@@ -20,7 +21,7 @@ def fits(grid: PatchGrid, height: int, width: int) -> bool:
 def test_cells_cover_the_map_once_differ_by_a_pixel_at_most_and_merge_back(grid, height, width):
     maps = torch.arange(2 * height * width).view(2, height, width)
     if not fits(grid, height, width):
-        with pytest.raises(ValueError, match=rf"cannot split a {height}x{width} map"):
+        with pytest.raises(LangDGError, match=rf"cannot split a {height}x{width} map"):
             grid.split(maps)
         return
     cells = grid.split(maps)
@@ -86,5 +87,5 @@ def test_labels_of_another_type_are_refused():
 
 
 def test_grid_without_cells_is_refused():
-    with pytest.raises(ValueError, match=r"PatchGrid\(0, 3\) needs at least one cell"):
+    with pytest.raises(LangDGError, match=r"PatchGrid\(0, 3\) needs at least one cell"):
         PatchGrid(0, 3)

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from langdg_d2.data import SeededBatches
 from langdg_d2.modeling import PixelNormalization, load_clip, load_image_tower
 from langdg_d2.structures import PatchGrid
-from langdg_d2.structures.files import write_atomically
 from langdg_d2.styles import (
     PinSettings,
     StyleBank,
@@ -25,6 +24,8 @@ from langdg_d2.styles import (
     mine_source,
 )
 from langdg_d2.styles.unfinished import Unfinished
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import write_atomically
 
 CLASSES = ("road", "car", "sky")
 STYLES = ("old", "new", "odd")
@@ -256,7 +257,7 @@ def test_capped_bank_is_a_uniform_sample_in_order(tiny_clip, tmp_path):
     assert capped.counts() == dict.fromkeys(whole.counts(), 2)
     assert same(capped, whole.sample(2, seed=4))
     assert same(mine(tiny_clip, tmp_path / "all", most=99), whole)
-    with pytest.raises(ValueError, match="max_styles_per_class 0 must be 1 or more"):
+    with pytest.raises(LangDGError, match="max_styles_per_class 0 must be 1 or more"):
         mine(tiny_clip, tmp_path / "none", most=0)
     rows = [tuple(row) for row in whole.mean.tolist()]
     draws = [whole.sample(2, seed=seed) for seed in range(400)]
@@ -283,7 +284,7 @@ def test_several_sources_are_named_together(tiny_clip, tmp_path, caplog):
 
 
 def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
-    with pytest.raises(ValueError, match="checkpoint_period 0 must be at least one batch"):
+    with pytest.raises(LangDGError, match="checkpoint_period 0 must be at least one batch"):
         mine(tiny_clip, tmp_path / "bank.safetensors", period=0)
 
 

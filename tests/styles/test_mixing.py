@@ -19,6 +19,7 @@ from langdg_d2.styles import (
     StyleBankError,
 )
 from langdg_d2.styles.checking import feature_fingerprint
+from langdg_d2.utils.errors import LangDGError
 
 CHANNELS, CLASSES, GRID = 16, ("road", "car", "sky"), PatchGrid(2, 3)
 EXPECTED = {"grid": GRID, "class_names": CLASSES, "ignore_label": 255}
@@ -221,9 +222,9 @@ def test_restyling_follows_the_generator_alone(backbone, batch):
 def test_missing_patch_classes_or_those_of_another_grid_are_refused(backbone, batch):
     features, _ = batch
     mixing = mixer(backbone, BankStyles(bank=make_bank(backbone), **EXPECTED))
-    with pytest.raises(ValueError, match=r"patch classes are None, expected \(4, 2, 3\)"):
+    with pytest.raises(LangDGError, match=r"patch classes are None, expected \(4, 2, 3\)"):
         mixing(features, None)
-    with pytest.raises(ValueError, match=r"patch classes are \(4, 3, 3\), expected \(4, 2, 3\)"):
+    with pytest.raises(LangDGError, match=r"patch classes are \(4, 3, 3\), expected \(4, 2, 3\)"):
         mixing(features, torch.zeros(4, 3, 3, dtype=torch.uint8))
 
 
@@ -293,11 +294,11 @@ def test_weights_that_training_has_changed_are_not_compared(tiny_tower):
 
 
 def test_parameters_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"Beta\(0, 0\.1\) needs two positive"):
+    with pytest.raises(LangDGError, match=r"Beta\(0, 0\.1\) needs two positive"):
         BetaWeights(a=0, b=0.1)
-    with pytest.raises(ValueError, match=r"weight 1\.5 must be in 0\.\.1"):
+    with pytest.raises(LangDGError, match=r"weight 1\.5 must be in 0\.\.1"):
         ConstantWeights(value=1.5)
-    with pytest.raises(ValueError, match=r"probability -0\.1 of restyling must be in 0\.\.1"):
+    with pytest.raises(LangDGError, match=r"probability -0\.1 of restyling must be in 0\.\.1"):
         PatchStyleMixer(
             grid=GRID,
             styles=NoiseStyles(snr_db=20.0),

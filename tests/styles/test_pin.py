@@ -8,6 +8,7 @@ import torch
 from langdg_d2.modeling import ClipResNet, load_clip
 from langdg_d2.styles import PinSettings, PromptDrivenNormalization
 from langdg_d2.styles.pin import average_pool_by_products
+from langdg_d2.utils.errors import LangDGError
 
 NO_GPU = not torch.cuda.is_available()
 PAPER = {"steps": 100, "lr": 1.0, "momentum": 0.9, "weight_decay": 1e-4}
@@ -67,7 +68,7 @@ def test_banks_remember_settings_beyond_the_papers_only_where_they_are_used():
 )
 def test_settings_out_of_range_are_refused(setting):
     (name,) = setting
-    with pytest.raises(ValueError, match=rf"{name}={setting[name]!r}.*must"):
+    with pytest.raises(LangDGError, match=rf"{name}={setting[name]!r}.*must"):
         PinSettings(**setting)
 
 

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles.prompts import TargetPrompts, load_style_prompts, random_character_prompts
+from langdg_d2.utils.errors import LangDGError
 
 PACKS = ("art_styles", "driving_conditions")
 CLASSES = ("road", "traffic light", "car")
@@ -81,14 +82,14 @@ def test_any_prompt_written_twice_is_named(prompts, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("pack") / "styles.txt"
     lines = [*prompts[:place], repeated, *prompts[place:]]
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ValueError, match=re.escape(f"hold {[repeated]} more than once")):
+    with pytest.raises(LangDGError, match=re.escape(f"hold {[repeated]} more than once")):
         load_style_prompts(str(path))
 
 
 def test_spellings_that_clip_cannot_tell_apart_are_the_same_prompt(tmp_path):
     path = tmp_path / "styles.txt"
     path.write_text("foggy night\nhazy\nFoggy   Night\n")
-    with pytest.raises(ValueError, match=r"styles\.txt' hold \['Foggy Night'\] more than once"):
+    with pytest.raises(LangDGError, match=r"styles\.txt' hold \['Foggy Night'\] more than once"):
         load_style_prompts(str(path))
 
 
@@ -109,7 +110,7 @@ def test_byte_order_mark_and_windows_line_ends_are_no_part_of_a_prompt(tmp_path)
 def test_file_without_usable_text_is_named(tmp_path, content, message):
     path = tmp_path / "styles.txt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         load_style_prompts(str(path))
 
 
@@ -134,7 +135,7 @@ def test_json_file_is_read_as_a_list(tmp_path, suffix):
 def test_json_file_without_a_list_of_texts_is_refused(tmp_path, content, message):
     path = tmp_path / "styles.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=rf"styles\.json' {message}"):
+    with pytest.raises(LangDGError, match=rf"styles\.json' {message}"):
         load_style_prompts(str(path))
 
 
@@ -145,13 +146,13 @@ def test_json_file_without_a_list_of_texts_is_refused(tmp_path, content, message
 def test_lists_of_other_formats_are_no_lines(tmp_path, content):
     path = tmp_path / "styles.txt"
     path.write_text(f"# styles\n{content}\n")
-    with pytest.raises(ValueError, match=r"styles\.txt' hold JSON or YAML, .* ends in \.json"):
+    with pytest.raises(LangDGError, match=r"styles\.txt' hold JSON or YAML, .* ends in \.json"):
         load_style_prompts(str(path))
 
 
 @pytest.mark.parametrize("pack", ["art_style", "missing/styles.txt", ""])
 def test_unknown_pack_lists_those_there_are(pack):
-    with pytest.raises(ValueError, match=rf"'{pack}': neither.*\['art_styles', 'driving_con"):
+    with pytest.raises(LangDGError, match=rf"'{pack}': neither.*\['art_styles', 'driving_con"):
         load_style_prompts(pack)
 
 
@@ -176,7 +177,7 @@ def test_every_word_can_be_drawn_and_not_one_more():
     prompts = random_character_prompts(count=26, length=1, seed=0)
     assert sorted(prompts) == list("abcdefghijklmnopqrstuvwxyz")
     for count, length in ((27, 1), (1, 0), (1, -1)):
-        with pytest.raises(ValueError, match=f"cannot draw {count} .* of {length} letters"):
+        with pytest.raises(LangDGError, match=f"cannot draw {count} .* of {length} letters"):
             random_character_prompts(count=count, length=length, seed=0)
 
 
@@ -273,7 +274,7 @@ def test_class_name_alone_needs_no_styles():
 
 @pytest.mark.parametrize("class_id", [3, -1, 254])
 def test_id_that_is_no_class_is_named(class_id):
-    with pytest.raises(ValueError, match=rf"class id {class_id} is none of \[0, 1, 2, 255\]"):
+    with pytest.raises(LangDGError, match=rf"class id {class_id} is none of \[0, 1, 2, 255\]"):
         target_prompts().sample([0, class_id], generator=seeded())
 
 
@@ -294,5 +295,5 @@ def test_id_that_is_no_class_is_named(class_id):
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         target_prompts(**changes)

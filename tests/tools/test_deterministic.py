@@ -12,6 +12,7 @@ from detectron2.config import LazyConfig
 
 from langdg_d2.engine.setup import compute_deterministically
 from langdg_d2.modeling.checkpoint_files import read_checkpoint
+from langdg_d2.utils.errors import LangDGError
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 
@@ -106,6 +107,6 @@ def test_deterministic_computing_leaves_no_choice_to_cudnn() -> None:
 def test_deterministic_computing_from_a_drawn_seed_is_refused() -> None:
     cfg = LazyConfig.load(CONFIG)
     cfg.train.seed = -1
-    with pytest.raises(ValueError, match=r"train\.seed=-1, which draws another seed"):
+    with pytest.raises(LangDGError, match=r"train\.seed=-1, which draws another seed"):
         compute_deterministically(cfg)
     assert not torch.are_deterministic_algorithms_enabled()

@@ -12,6 +12,7 @@ import torch
 from detectron2.data import DatasetCatalog
 
 from langdg_d2.engine import SegmentationTrainer
+from langdg_d2.utils.errors import LangDGError
 
 # Styles that need no mining.
 CONFIG = Path(__file__).parents[2] / "projects/famix/configs/ablations/noise_styles.py"
@@ -159,14 +160,14 @@ def test_a_smaller_rate_saves_a_run_that_lost_its_numbers(train, tmp_path):
 def test_a_refused_resumption_leaves_the_record_of_the_earlier_run(train, tmp_path, monkeypatch):
     train("done")
     config = (tmp_path / "done/config.yaml").read_text()
-    with pytest.raises(ValueError, match=r"use these changes: .*optimizer\.lr 0\.1 -> 0\.2"):
+    with pytest.raises(LangDGError, match=r"use these changes: .*optimizer\.lr 0\.1 -> 0\.2"):
         train("done", "optimizer.lr=0.2", resume=True)
-    with pytest.raises(ValueError, match="total_batch_size times train.accumulate"):
+    with pytest.raises(LangDGError, match="total_batch_size times train.accumulate"):
         train("done", "dataloader.train.total_batch_size=4", "train.max_iter=9", resume=True)
     with monkeypatch.context() as patched:
         name, records = "gta5_sem_seg_train", DatasetCatalog.get("gta5_sem_seg_train")
         patched.setitem(DatasetCatalog.data, name, lambda: records[:-1])
-        with pytest.raises(ValueError, match=r"dataset\.images was '.* images, .*' and is '"):
+        with pytest.raises(LangDGError, match=r"dataset\.images was '.* images, .*' and is '"):
             train("done", "train.max_iter=9", resume=True)
     assert (tmp_path / "done/config.yaml").read_text() == config
 

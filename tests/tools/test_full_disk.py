@@ -30,13 +30,13 @@ from langdg_d2.benchmarking.runs import Result
 from langdg_d2.benchmarking.timing import Timings
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.data.uncompressed import uncompressed_png
-from langdg_d2.engine import told_errors
 from langdg_d2.evaluation import BenchmarkRun, write_benchmark
 from langdg_d2.modeling.checkpoint_files import write_weights
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.files import make_folder, require_writable, write_atomically
 from langdg_d2.styles import BankHeader, StyleBank
 from langdg_d2.styles.official_bank import write_official_bank
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import make_folder, require_writable, write_atomically
 from langdg_d2.visualization import write_report
 from langdg_d2.visualization.sem_seg import write_png
 from langdg_d2.visualization.style_report.report import PAGE
@@ -154,7 +154,7 @@ def test_earlier_files_stay_whole_and_the_line_names_the_file(name, step, tmp_pa
     WRITERS[name](folder, 1)
     before = contents(folder)
     full_disk(step)
-    with pytest.raises(SystemExit) as stopped, told_errors():
+    with pytest.raises(SystemExit) as stopped, report_errors():
         WRITERS[name](folder, 2)
     assert contents(folder) == before
     message = str(stopped.value.code)
@@ -178,7 +178,7 @@ def test_written_twice_the_second_time_counts(name, tmp_path):
 def test_a_file_in_place_of_the_folder_is_named_and_kept(name, tmp_path):
     folder = tmp_path / "results"
     folder.write_text("mine")
-    with pytest.raises(SystemExit, match="results' is a file, expected a folder"), told_errors():
+    with pytest.raises(SystemExit, match="results' is a file, expected a folder"), report_errors():
         WRITERS[name](folder, 1)
     assert folder.read_text() == "mine"
 

@@ -17,6 +17,7 @@ from PIL import Image
 from langdg_d2.export import SegmentorGraph, describe, load_segmentor
 from langdg_d2.structures import ENCODINGS, LabelSpace
 from langdg_d2.styles import StyleBank
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor, read_image
 
 ROOT = Path(__file__).parents[2]
@@ -194,7 +195,7 @@ def test_an_export_names_the_classes(trained: Trained) -> None:
 def test_the_heads_size_and_the_classes_must_agree(trained: Trained) -> None:
     changes = [*trained.overrides, f"model.sem_seg_head.num_classes={trained.count + 1}"]
     message = rf"model\.sem_seg_head\.num_classes is {trained.count + 1}, and model\.classes has"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         Predictor.from_config(trained.config, trained.checkpoint, changes)
 
 
@@ -207,6 +208,6 @@ def test_checkpoints_of_other_classes_are_refused(
     changes = [f"train.init_checkpoint={trained.checkpoint}", f"train.output_dir={tmp_path}"]
     args = default_argument_parser().parse_args([*options, *trained.overrides, *changes])
     with pytest.raises(
-        ValueError, match=rf"has {trained.count} classes \(own class 0, .*other class"
+        LangDGError, match=rf"has {trained.count} classes \(own class 0, .*other class"
     ):
         load_tool("train_net").main(args)

@@ -15,6 +15,7 @@ from PIL import Image
 from langdg_d2.data.datasets import DatasetError
 from langdg_d2.engine import apply_overrides
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
@@ -139,7 +140,7 @@ def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
 def test_what_needs_labels_is_refused_at_once(
     evaluate: Callable[..., Path], unlabelled_image: Path, changes: list[str], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         evaluate("evaluation.domains=[cityscapes_test]", *changes)
 
 
@@ -150,7 +151,7 @@ def test_logits_that_are_not_finite_end_it_with_the_images_name(
     weights["model"]["sem_seg_head.predict.weight"][0, 0] = float("nan")
     torch.save(weights, checkpoint)
     for domain, name in {"cityscapes": "ulm_000000", "cityscapes_test": "berlin_000000"}.items():
-        with pytest.raises(ValueError, match=rf"{name}_000019_leftImg8bit\.png.*are not finite"):
+        with pytest.raises(LangDGError, match=rf"{name}_000019_leftImg8bit\.png.*are not finite"):
             evaluate(f"evaluation.domains=[{domain}]", "evaluation.predictions=label_ids")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
     MediaError,
     PngFiles,
@@ -73,7 +74,7 @@ def test_after_an_error_no_video_is_left_and_an_earlier_one_stays(tmp_path: Path
             writer.write("", grey(0))
             raise KeyError("stop")
 
-    with pytest.raises(KeyError, match="stop"):
+    with pytest.raises(LangDGError, match="stop"):
         interrupted()
     assert listing(tmp_path) == ["a.mp4"]
     assert path.read_bytes() == b"earlier"
@@ -85,7 +86,7 @@ def test_frames_of_several_sizes_are_refused(tmp_path: Path) -> None:
             writer.write("a", grey(0))
             writer.write("b", grey(0, width=66))
 
-    with pytest.raises(ValueError, match=r"frame 'b' is \(48, 66, 3\) and the first one \(48, 64"):
+    with pytest.raises(LangDGError, match=r"frame 'b' is \(48, 66, 3\) and the first one \(48, 64"):
         two_sizes()
     assert listing(tmp_path) == []
 
@@ -166,7 +167,7 @@ def test_outputs_that_do_not_go_with_the_inputs_are_refused(
 ) -> None:
     (tmp_path / "file").write_text("")
     sources = find_sources([str(inputs / name) for name in names])
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(LangDGError, match=says):
         sinks_for(sources, tmp_path / output)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import html
 from langdg_d2.visualization.html import (
     Markup,
@@ -107,7 +108,7 @@ def test_tables_have_a_row_for_each_value_and_keep_markup():
     cell = Markup("<b>1</b>")
     rows = re.findall(r"<td>(.*?)</td><td>(.*?)</td>", table({"n": [1, "<"], "m": [cell, 2.5]}))
     assert rows == [("1", "<b>1</b>"), ("&lt;", "2.5")]
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(LangDGError, match="zip"):
         table({"n": [1], "m": []})
     assert markup(markup("<")) == "&lt;"
     assert "rgb(1,2,3)" in swatch((1, 2, 3))
@@ -128,9 +129,9 @@ def test_photographs_can_be_jpeg_and_files_stay_as_they_are():
     assert inside(picture(data, "n")) == data
     back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(back.astype(int) - flat).max() <= 3
-    with pytest.raises(ValueError, match="neither PNG nor JPEG"):
+    with pytest.raises(LangDGError, match="neither PNG nor JPEG"):
         picture(b"<svg>", "n")
-    with pytest.raises(ValueError, match=r"\(0, 4, 3\) has no pixel"):
+    with pytest.raises(LangDGError, match=r"\(0, 4, 3\) has no pixel"):
         encode(flat[:0, :4])
 
 

@@ -15,6 +15,7 @@ from detectron2.utils import comm
 
 from langdg_d2.evaluation import BenchmarkRun, StreamingSemSegEvaluator, run_benchmark
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import OverlayWriter, draw_sem_seg, overlay_writer, palette_named
 from langdg_d2.visualization.overlay_writer import choose
 from langdg_d2.visualization.sem_seg import title_width
@@ -151,7 +152,7 @@ def test_a_round_replaces_the_pictures_of_the_one_before(tmp_path: Path) -> None
 def test_without_a_picture_asked_for_there_are_scores_and_no_file(tmp_path: Path) -> None:
     assert feed(make_writer(tmp_path / "none", best=0, worst=0), [make_image(0)]) == []
     assert not list(tmp_path.glob("**/*.jpg"))
-    with pytest.raises(ValueError, match="best -1 and worst 3"):
+    with pytest.raises(LangDGError, match="best -1 and worst 3"):
         make_writer(tmp_path, best=-1)
 
 

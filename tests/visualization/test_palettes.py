@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import PALETTES as NAMES
 from langdg_d2.visualization import palette_named, palettes_for
 
@@ -131,7 +132,7 @@ def test_values_out_of_range_are_those_of_its_ends() -> None:
 
 
 def test_an_unknown_palette_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="palette 'jet', expected one of classes, colorblind"):
+    with pytest.raises(LangDGError, match="palette 'jet', expected one of classes, colorblind"):
         palette_named("jet", CITYSCAPES_19)
 
 
@@ -141,5 +142,5 @@ def test_own_classes_have_their_own_colours_alone() -> None:
     assert palettes_for(CITYSCAPES_19) == ("classes", "colorblind")
     painted = palette_named("classes", own).paint_classes(np.array([[24]], np.uint8))
     assert tuple(painted[0, 0].tolist()) == own.colors[24]
-    with pytest.raises(ValueError, match="'colorblind' is for the Cityscapes classes alone"):
+    with pytest.raises(LangDGError, match="'colorblind' is for the Cityscapes classes alone"):
         palette_named("colorblind", own)

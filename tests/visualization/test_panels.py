@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
     Prediction,
     draw_panels,
@@ -125,13 +126,13 @@ def test_narrow_and_tiny_images_are_drawn_too() -> None:
 
 @pytest.mark.parametrize("views", [[], ["overlay", "depth"]])
 def test_unknown_views_and_none_are_refused(views: list[str]) -> None:
-    with pytest.raises(ValueError, match="expected one or more of image, overlay, colors"):
+    with pytest.raises(LangDGError, match="expected one or more of image, overlay, colors"):
         draw_panels({"a": prediction()}, views=views, palette=PALETTE)
 
 
 def test_predictions_of_several_sizes_are_refused() -> None:
     both = {"a": prediction(), "b": prediction(width=100)}
-    with pytest.raises(ValueError, match="panels must be of one size"):
+    with pytest.raises(LangDGError, match="panels must be of one size"):
         draw_panels(both, views=["colors"], palette=PALETTE)
 
 

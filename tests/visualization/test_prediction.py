@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Prediction
 from langdg_d2.visualization import prediction as module
 
@@ -75,14 +76,14 @@ def test_a_single_class_is_certain() -> None:
 def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
     logits = torch.zeros(3, 4, 4)
     logits[1, 2, 2] = bad
-    with pytest.raises(ValueError, match="not finite: half precision may be too narrow"):
+    with pytest.raises(LangDGError, match="not finite: half precision may be too narrow"):
         Prediction.from_logits(image(4, 4), logits)
 
 
 def test_logits_of_another_size_or_of_too_many_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"logits \(3, 4, 5\) do not belong .*\(5, 4, 3\)"):
+    with pytest.raises(LangDGError, match=r"logits \(3, 4, 5\) do not belong .*\(5, 4, 3\)"):
         Prediction.from_logits(image(5, 4), torch.zeros(3, 4, 5))
-    with pytest.raises(ValueError, match="257 classes, expected 256"):
+    with pytest.raises(LangDGError, match="257 classes, expected 256"):
         Prediction.from_logits(image(1, 1), torch.zeros(257, 1, 1))
 
 

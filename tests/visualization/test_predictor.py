@@ -15,6 +15,7 @@ from langdg_d2.engine import RunSettings, apply_overrides
 from langdg_d2.evaluation import plain_data, predicted_classes
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
     Prediction,
     Predictor,
@@ -188,7 +189,7 @@ def test_the_least_side_is_predicted_and_a_pixel_less_refused(
     for height, width in ((least, 50), (50, least)):
         assert predictor(noise(height, width)).classes.shape == (height, width)
     says = rf"{least - 1}x50 pixels \(width x height\), expected sides of {least} at least"
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(LangDGError, match=says):
         predictor([noise(50, 50), noise(50, least - 1)])
 
 
@@ -221,9 +222,9 @@ def test_what_cannot_be_built_is_named(
             Predictor.from_config(CONFIG, nothing, overrides)
     with pytest.raises(FileNotFoundError, match=r"config file 'nothing\.py' does not exist"):
         Predictor.from_config("nothing.py", trained[1])
-    with pytest.raises(KeyError, match=r"no key 'evaluation\.inference\.flips'"):
+    with pytest.raises(LangDGError, match=r"no key 'evaluation\.inference\.flips'"):
         Predictor.from_config(CONFIG, trained[1], ["evaluation.inference.flips=True"])
-    with pytest.raises(ValueError, match=r"\.pth' does not fit the model"):
+    with pytest.raises(LangDGError, match=r"\.pth' does not fit the model"):
         Predictor.from_config(CONFIG, trained[1], [*overrides, "model.sem_seg_head.channels=9"])
     (tmp_path / "broken.pth").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match=r"broken\.pth' cannot be read as a checkpoint"):
@@ -250,9 +251,9 @@ def test_a_model_with_other_settings_than_trained_is_warned_of(
 
 
 def test_unusable_precisions_and_images_are_named(predictor: Predictor) -> None:
-    with pytest.raises(ValueError, match="precision 'int8', expected one of auto, float32"):
+    with pytest.raises(LangDGError, match="precision 'int8', expected one of auto, float32"):
         Predictor(model=Recording(), precision="int8")
-    with pytest.raises(ValueError, match="'float16' is for GPUs; on the CPU use 'bfloat16'"):
+    with pytest.raises(LangDGError, match="'float16' is for GPUs; on the CPU use 'bfloat16'"):
         Predictor(model=Recording(), precision="float16")
     with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
         predictor("nothing.png")
@@ -270,13 +271,13 @@ def test_checkpoints_are_called_by_what_tells_them_apart(
     checkpoints: list[str], names: list[str]
 ) -> None:
     assert model_names(checkpoints) == names
-    with pytest.raises(ValueError, match="a checkpoint is given twice"):
+    with pytest.raises(LangDGError, match="a checkpoint is given twice"):
         model_names([*checkpoints, checkpoints[0]])
 
 
 @pytest.mark.parametrize("names", [["one", "one"], ["one"], ["one", "two", "two"]])
 def test_every_checkpoint_needs_a_name_of_its_own(names: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"{', '.join(names)} for 2 checkpoints"):
+    with pytest.raises(LangDGError, match=f"{', '.join(names)} for 2 checkpoints"):
         load_predictors(["config.py"], ["a.pth", "b.pth"], names)
 
 
@@ -298,7 +299,7 @@ def test_an_image_of_pillow_is_turned_as_its_exif_data_ask(predictor: Predictor)
     image.getexif()[0x112] = 3
     assert np.array_equal(predictor(image).image, noise(40, 56)[::-1, ::-1])
     for mode in ("I", "F"):
-        with pytest.raises(ValueError, match="expected 8 or 16 bits"):
+        with pytest.raises(LangDGError, match="expected 8 or 16 bits"):
             predictor(Image.fromarray(noise(40, 56)).convert(mode))
 
 
@@ -323,5 +324,7 @@ def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
     mine = Predictor.from_config(CONFIG, path, overrides)
     assert mine.classes == own
     assert Predictor.from_config(CONFIG, trained[1], overrides).classes == CITYSCAPES_19
-    with pytest.raises(ValueError, match="'model_final' and 'own' have other classes, road, .* 16"):
+    with pytest.raises(
+        LangDGError, match="'model_final' and 'own' have other classes, road, .* 16"
+    ):
         load_predictors([CONFIG], [trained[1], path], overrides=overrides)

@@ -10,6 +10,7 @@ import pytest
 from detectron2.data import MetadataCatalog
 
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
     draw_sem_seg,
     legend,
@@ -84,7 +85,7 @@ def test_drawing_leaves_its_arguments_alone(metadata: Any) -> None:
 
 
 def test_labels_of_another_size_are_refused(metadata: Any) -> None:
-    with pytest.raises(ValueError, match=r"labels \(60, 80\) on an image \(30, 80, 3\)"):
+    with pytest.raises(LangDGError, match=r"labels \(60, 80\) on an image \(30, 80, 3\)"):
         draw_sem_seg(noise(30, 80), scene(), metadata)
 
 
@@ -99,9 +100,9 @@ def test_panels_stay_as_they_are_below_their_titles() -> None:
 
 
 def test_panels_of_several_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"'b': \(10, 20, 3\)"):
+    with pytest.raises(LangDGError, match=r"'b': \(10, 20, 3\)"):
         side_by_side({"a": noise(10, 10), "b": noise(10, 20)})
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(LangDGError, match="one size"):
         side_by_side({})
 
 

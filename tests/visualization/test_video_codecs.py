@@ -2,6 +2,7 @@
 
 import pytest
 
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import MediaError
 from langdg_d2.visualization.video_codecs import CODECS, choose_codec
 
@@ -11,7 +12,7 @@ def test_codecs_are_tried_in_order_and_without_noise(capfd: pytest.CaptureFixtur
     for suffix, codecs in CODECS.items():
         assert choose_codec(suffix, 48, 64) in codecs
     assert capfd.readouterr().err == ""
-    with pytest.raises(ValueError, match=r"videos '\.gif' are not written, only \.mp4"):
+    with pytest.raises(LangDGError, match=r"videos '\.gif' are not written, only \.mp4"):
         choose_codec(".gif", 48, 64)
 
 

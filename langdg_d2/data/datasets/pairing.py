@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ...structures import LabelEncoding
+from ...utils.errors import LangDGError
 
 _SHOWN = 3  # examples in a message
 
 
-class DatasetError(RuntimeError):
+class DatasetError(LangDGError):
     """A data set on disk is missing or incomplete; the message says where and what to do.
 
     Attributes:

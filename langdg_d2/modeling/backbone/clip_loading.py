@@ -13,7 +13,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 
-from ...structures.archives import require_no_bomb
+from ...utils.errors import LangDGError
+from ...utils.untrusted import require_no_bomb
 from ..checkpoint_files import read_content
 from ..state_dicts import Weights, find_weights, shortened
 from .fingerprint import clip_fingerprint
@@ -28,7 +29,7 @@ _RANDOM_WEIGHTS_SEED = 0
 _NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias")
 
 
-class ClipWeightsError(RuntimeError):
+class ClipWeightsError(LangDGError):
     """CLIP's architecture or weights could not be had; the message says which file to pass."""
 
 
@@ -200,7 +201,7 @@ def read_clip_weights(path: Path) -> Any:
             return read_torchscript_weights(path)
         return read_content(path)
     except Exception as error:  # each reader has its own kinds, for damage and for refusal
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, LangDGError) else f"{type(error).__name__}: "
         raise ClipWeightsError(
             f"'{path}' cannot be read as CLIP weights: {kind}{error}. Expected a state dict of "
             "torch.save or safetensors, or OpenAI's TorchScript archive"

@@ -13,6 +13,7 @@ from detectron2.modeling import Backbone
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
+from ...utils.errors import LangDGError
 from ..folding import Folds
 from .attention_pool import attention_pool
 from .freezing import FrozenLayers
@@ -53,7 +54,7 @@ class ClipResNet(Backbone):
     ) -> None:
         super().__init__()
         if restyled_layer not in LAYERS[:-1]:
-            raise ValueError(f"restyled_layer '{restyled_layer}' must be one of {LAYERS[:-1]}")
+            raise LangDGError(f"restyled_layer '{restyled_layer}' must be one of {LAYERS[:-1]}")
         set_output_stride(tower, output_stride=output_stride, pattern=dilation)
         if not attention_pool:
             tower.attnpool = None

@@ -11,6 +11,7 @@ from itertools import chain
 from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
 
+from ...utils.errors import LangDGError
 from .layers import BLOCK_LAYERS
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
@@ -44,17 +45,17 @@ class FrozenLayers:
             blocks; `()` freezes everything. A single name may be given as it is.
 
     Raises:
-        ValueError: if a name is no group of this tower; lists those there are.
+        LangDGError: if a name is no group of this tower; lists those there are.
     """
 
     def __init__(self, tower: ModifiedResNet, *, trainable: str | Sequence[str] | None) -> None:
         if trainable is None:
-            raise ValueError("trainable is null, expected a list of layers; [] freezes everything")
+            raise LangDGError("trainable is null, expected a list of layers; [] freezes everything")
         trainable = [trainable] if isinstance(trainable, str) else trainable
         groups = layer_groups(tower)
         names = {group: _names(group, tower) for group in groups}
         if unknown := sorted(set(trainable).difference(*names.values())):
-            raise ValueError(
+            raise LangDGError(
                 f"trainable groups {unknown} do not exist in this tower; there are "
                 f"{list(groups)}, whole layers such as '{BLOCK_LAYERS[-1]}', and "
                 f"'{BLOCK_LAYERS[-1]}.-1' for the last block of one"

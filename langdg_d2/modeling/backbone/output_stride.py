@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
 
+from ...utils.errors import LangDGError
 from .layers import BLOCK_LAYERS, STRIDES
 
 DilationPattern = Literal["famix", "deeplab"]
@@ -31,12 +32,14 @@ def set_output_stride(
         output_stride: 8, 16 or 32; stride of `layer4`'s output.
 
     Raises:
-        ValueError: on any other output stride or pattern; on `famix` for a layer of one block.
+        LangDGError: on any other output stride or pattern; on `famix` for a layer of one block.
     """
     if output_stride not in _OUTPUT_STRIDES:
-        raise ValueError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
+        raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
     if pattern not in get_args(DilationPattern):
-        raise ValueError(f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}")
+        raise LangDGError(
+            f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}"
+        )
     lost_before = 1
     for layer_name, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
         lost = max(1, stride // output_stride)
@@ -52,7 +55,7 @@ def set_output_stride(
 def _dilations(blocks: int, lost_before: int, lost: int, pattern: DilationPattern) -> list[int]:
     if pattern == "famix":
         if blocks < 2:
-            raise ValueError(
+            raise LangDGError(
                 "dilation pattern 'famix' wants layers of 2 blocks or more, this tower has one of "
                 "1; use 'deeplab', or output_stride 32"
             )

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...structures.pickles import require_small_memo
+from ...utils.errors import LangDGError
+from ...utils.untrusted import require_small_memo
 
 _REGISTERS = ("__parameters__", "__buffers__")
 # A few bytes can hold a module that holds another twice, which holds another twice, and so on.
@@ -96,7 +97,7 @@ def _tensors(module: _Module, registered: _Registered) -> Iterator[tuple[str, Te
     for prefix, part in _parts(module, ""):
         count += 1 + len(part.attributes)
         if count > _MOST_ATTRIBUTES:
-            raise ValueError(
+            raise LangDGError(
                 f"it has more than {_MOST_ATTRIBUTES:,} modules and attributes, which no CLIP has"
             )
         names = registered[part.place]

@@ -8,7 +8,9 @@ from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
-from ...structures import LabelSpace, at_least_single
+from ...structures import LabelSpace
+from ...utils.amp import at_least_single
+from ...utils.errors import LangDGError
 from ..backbone import ClipResNet
 from ..feature_augmentation import FeatureAugmentation, Identity
 from ..folding import Folds
@@ -31,7 +33,7 @@ class LangDGSegmentor(nn.Module):
         classes: names, colours and numbers of the classes; padding gets their ignore label.
 
     Raises:
-        ValueError: if the head is built for other features than the backbone gives, or for another
+        LangDGError: if the head is built for other features than the backbone gives, or for another
             number of classes.
 
     Attributes:
@@ -54,7 +56,7 @@ class LangDGSegmentor(nn.Module):
         _require_fit(backbone, sem_seg_head)
         scored = getattr(sem_seg_head, "num_classes", len(classes))
         if scored != len(classes):
-            raise ValueError(
+            raise LangDGError(
                 f"model.sem_seg_head.num_classes is {scored}, and model.classes has "
                 f"{len(classes)} names; make them agree"
             )
@@ -168,14 +170,14 @@ def _require_fit(backbone: ClipResNet, head: nn.Module) -> None:
     wrong, remedies = [], []
     for name, wanted in getattr(head, "input_shape", {}).items():
         if name not in given:
-            raise ValueError(f"the head reads '{name}', the backbone gives {list(given)}")
+            raise LangDGError(f"the head reads '{name}', the backbone gives {list(given)}")
         for what in ("channels", "stride"):
             value = getattr(given[name], what)
             if getattr(wanted, what) not in (None, value):
                 wrong.append(f"'{name}' with {what} {getattr(wanted, what)} instead of {value}")
                 remedies.append(f"model.sem_seg_head.input_shape.{name}.{what}={value}")
     if wrong:
-        raise ValueError(
+        raise LangDGError(
             f"the head is built for {' and '.join(wrong)}, which the backbone gives; set "
             f"{' '.join(remedies)}"
         )

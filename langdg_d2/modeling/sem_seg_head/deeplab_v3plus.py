@@ -11,6 +11,7 @@ import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from ...utils.errors import LangDGError
 from .dilated_conv import DilatedConv2d
 from .upsampled_conv import conv_of_both
 
@@ -33,7 +34,7 @@ class DeepLabV3PlusHead(nn.Module):
             train, they share statistics), `GN` for groups of channels, or "" for none.
 
     Raises:
-        ValueError: for another norm, or a width that the norm cannot have.
+        LangDGError: for another norm, or a width that the norm cannot have.
     """
 
     def __init__(
@@ -138,11 +139,11 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
         # Of one channel a group, nothing would be left of the image's mean.
         groups = [n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0 and channels > n]
         if not groups:
-            raise ValueError(f"norm 'GN' of {channels} channel, expected a width of 2 or more")
+            raise LangDGError(f"norm 'GN' of {channels} channel, expected a width of 2 or more")
         return [nn.GroupNorm(groups[-1], channels)]
     if name == "":
         return []
-    raise ValueError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
+    raise LangDGError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
 
 
 def _initialize(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from detectron2.utils import comm
 
 from ...evaluation.benchmark import RECORD
-from ...structures.files import write_text
+from ...utils.file_io import write_text
 from ..html import page
 from .conditions import lead, title
 from .markdown import report_markdown

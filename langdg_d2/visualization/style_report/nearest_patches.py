@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...utils.errors import LangDGError
 from ..sem_seg import Image
 from .distances import pairwise
 from .patch_reader import PatchReader
@@ -62,7 +63,7 @@ class NearestPatches:
         side: pictures are shrunk until neither side has more pixels.
 
     Raises:
-        ValueError: if count or side is not positive.
+        LangDGError: if count or side is not positive.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class NearestPatches:
         side: int,
     ) -> None:
         if count < 1 or side < 1:
-            raise ValueError(f"{count} patches of {side} pixels; both have to be at least 1")
+            raise LangDGError(f"{count} patches of {side} pixels; both have to be at least 1")
         self._styles = styles
         self._class_ids = class_ids
         self._reader = reader

@@ -7,13 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...utils.errors import LangDGError
+
 _FEWEST = 3  # two points always lie on a line
 _SEED = 0
 _PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are as many
 _NEIGHBORS = 15  # those of UMAP
 
 
-class ProjectionError(ValueError):
+class ProjectionError(LangDGError):
     """Styles cannot be projected; the message says why."""
 
 
@@ -55,11 +57,11 @@ def require_method(method: str) -> None:
     """Make sure that a method can be used.
 
     Raises:
-        ValueError: if there is none of this name.
+        LangDGError: if there is none of this name.
         ImportError: if what it needs is not installed.
     """
     if method not in METHODS:
-        raise ValueError(f"projection '{method}', expected one of {', '.join(METHODS)}")
+        raise LangDGError(f"projection '{method}', expected one of {', '.join(METHODS)}")
     module, package = _NEEDS.get(method, ("torch", "torch"))
     if find_spec(module) is None:
         raise ImportError(f"projection '{method}' needs {package}: pip install {package}")

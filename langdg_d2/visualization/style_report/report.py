@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...structures.files import write_atomically
 from ...styles import StyleBank, StyleBankError
+from ...utils.file_io import write_atomically
 from ..html import page
 from ..palettes import Palette
 from .bank_parts import COSINES, cosines_part, counts_part, origin_part

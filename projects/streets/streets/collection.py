@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import write_atomically
 from streets.domains import DOMAINS, TARGET_LOOKS, VALIDATION_LOOKS, Domain, Role
 from streets.files import SampleFiles, write_sample
 from streets.label_files import mapillary_classes
@@ -48,13 +49,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 16:
-            raise ValueError(f"images of {self.height}x{self.width} are too small, 16x16 is least")
+            raise LangDGError(f"images of {self.height}x{self.width} are too small, 16x16 is least")
         for name in ("seed", "train", "val", "targets", "target_train"):
             if not 0 <= getattr(self, name) < _BLOCK:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 0 to {_BLOCK - 1}")
+                raise LangDGError(f"{name} is {getattr(self, name)}; give 0 to {_BLOCK - 1}")
         known = (*TARGET_LOOKS, *VALIDATION_LOOKS)
         if unknown := [look for look in self.looks if look not in known]:
-            raise ValueError(f"no look to write is called {unknown}; choose of {', '.join(known)}")
+            raise LangDGError(f"no look to write is called {unknown}; choose of {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.file_io import write_atomically
 from streets.label_files import LabelFile
 from streets.render import Rendering
 

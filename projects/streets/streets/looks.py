@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from langdg_d2.utils.errors import LangDGError
 from streets.cities import GAME_CITY, INDUSTRIAL_TOWN, OLD_TOWN, SUN_METROPOLIS, City
 from streets.effects_air import Fog, Glow, RainStreaks, Sensor, SnowFlakes, SunHaze
 from streets.effects_camera import (
@@ -283,8 +284,8 @@ def get_look(name: str) -> Look:
     """Look up a registered look.
 
     Raises:
-        ValueError: if there is none of that name; lists the known ones.
+        LangDGError: if there is none of that name; lists the known ones.
     """
     if name not in LOOKS:
-        raise ValueError(f"no look is called {name!r}; choose one of {sorted(LOOKS)}")
+        raise LangDGError(f"no look is called {name!r}; choose one of {sorted(LOOKS)}")
     return LOOKS[name]

@@ -22,7 +22,7 @@ def draw_sample(*, seed: int, look: str, index: int, size: tuple[int, int]) -> R
         size: (height, width) of the image.
 
     Raises:
-        ValueError: if there is no such look.
+        LangDGError: if there is no such look.
     """
     chosen = get_look(look)
     scene = build_scene(chosen.city, np.random.default_rng([seed, index]))

@@ -13,6 +13,7 @@ from streets.sample import draw_sample
 
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.structures.label_maps import GTA5_LABEL_IDS
+from langdg_d2.utils.errors import LangDGError
 
 CLIP = str(Path(__file__).parents[1] / "configs/small_clip.json")
 SETTINGS = PoolSettings(scenes=24, seed=9_300_000, height=64, width=128)
@@ -119,7 +120,7 @@ def test_a_ramp_begins_with_images_as_rendered(folder: Path) -> None:
 
 
 def test_too_few_scenes_for_all_looks_are_refused(pool: Pool) -> None:
-    with pytest.raises(ValueError, match="needs more scenes"):
+    with pytest.raises(LangDGError, match="needs more scenes"):
         PlaceIndex(Pool(pool.images[:2], pool.boxes[:2], pool.looks[:2]))
 
 

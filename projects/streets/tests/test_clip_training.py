@@ -33,6 +33,7 @@ from streets.looks import LOOKS
 
 from langdg_d2.modeling import load_clip
 from langdg_d2.modeling.backbone.clip_loading import load_tokenizer
+from langdg_d2.utils.errors import LangDGError
 
 CLIP = Path(__file__).parents[1] / "configs/small_clip.json"
 LARGEST_WEIGHTS = 15_000_000  # bytes
@@ -161,7 +162,7 @@ def test_a_training_that_was_cut_ends_as_if_it_had_not_been(pool: Path, tmp_path
     resumed.train()
     for name, value in whole.average.state_dict().items():
         assert torch.allclose(value, resumed.average.state_dict()[name], atol=1e-5), name
-    with pytest.raises(ValueError, match="other output folder"):
+    with pytest.raises(LangDGError, match="other output folder"):
         _trainer(pool, tmp_path / "cut.pt", replace(SETTINGS, lr=0.5))
 
 
@@ -226,7 +227,7 @@ def test_no_scene_of_clips_training_can_be_in_a_benchmark() -> None:
     seeds = runpy.run_path(str(CLIP.parents[1] / "train_clip.py"))
     ours = [seed for name, seed in seeds.items() if name.endswith("_SCENES")]
     assert len(set(ours)) == 3
-    with pytest.raises(ValueError, match="seed is"):
+    with pytest.raises(LangDGError, match="seed is"):
         Settings(height=16, width=16, seed=min(ours), train=0, val=0, targets=0)
     assert not {"noisy_camera", *VALIDATION_LOOKS} & set(WORLD_LOOKS)
 

@@ -10,6 +10,8 @@ import pytest
 from streets.collection import Settings, companion_files, generate, plan
 from streets.domains import DOMAINS, TARGET_LOOKS, VALIDATION_LOOKS, Role
 
+from langdg_d2.utils.errors import LangDGError
+
 _SMALL = Settings(
     height=32,
     width=64,
@@ -165,5 +167,5 @@ def test_impossible_settings_are_named(change: dict[str, Any], message: str) -> 
         "val": 1,
         "targets": 1,
     } | change
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(LangDGError, match=message):
         Settings(**values)

@@ -10,6 +10,8 @@ from streets.render import Rendering, render
 from streets.sample import draw_sample
 from streets.scenes import Scene
 
+from langdg_d2.utils.errors import LangDGError
+
 _SIZE = (96, 192)
 
 
@@ -129,5 +131,5 @@ def test_any_size_works(look: str, size: tuple[int, int]) -> None:
 
 
 def test_an_unknown_look_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'blizzard'.*clear.*snow"):
+    with pytest.raises(LangDGError, match=r"'blizzard'.*clear.*snow"):
         get_look("blizzard")

@@ -10,6 +10,7 @@ import torch
 
 from langdg_d2.modeling import ClipResNet, PixelNormalization
 from langdg_d2.structures import PatchGrid
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization.style_report import NearestPatches, PatchReader
 
 SIZE = (44, 60)  # features of 11 x 15, which two rows do not divide
@@ -136,5 +137,5 @@ def test_fewer_patches_than_wanted_and_none_at_all(reader):
     assert {patch.class_id for patch in some.patches} == {255}
     assert (none.patches, none.compared) == ([], 0)
     assert math.isnan(none.mean_distance)
-    with pytest.raises(ValueError, match="0 patches of 15 pixels"):
+    with pytest.raises(LangDGError, match="0 patches of 15 pixels"):
         NearestPatches(styles=torch.zeros(1, 32), class_ids=None, reader=reader, count=0, side=15)

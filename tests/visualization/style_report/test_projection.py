@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization.style_report import ProjectionError, project, require_method
 
 
@@ -63,7 +64,7 @@ def test_a_method_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("langdg_d2.visualization.style_report.projection.find_spec", lambda _: None)
     with pytest.raises(ImportError, match="'umap' needs umap-learn: pip install umap-learn"):
         require_method("umap")
-    with pytest.raises(ValueError, match="'isomap', expected one of pca, tsne, umap"):
+    with pytest.raises(LangDGError, match="'isomap', expected one of pca, tsne, umap"):
         require_method("isomap")
 
 

@@ -256,7 +256,7 @@ def appear(crop: np.ndarray, look: str | None, rng: np.random.Generator) -> np.n
         (H, W, 3) uint8.
 
     Raises:
-        KeyError: if there is no such look.
+        LangDGError: if there is no such look.
     """
     if look is None:
         chosen = rng.choice(len(_UNNAMED), int(rng.integers(2, 5)), replace=False)

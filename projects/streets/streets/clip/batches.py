@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from langdg_d2.modeling.backbone.clip_loading import load_tokenizer
 from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.utils.errors import LangDGError
 from streets.clip.appearances import LOOK_NAMES, LOOKS, WORLD_LOOKS, appear
 from streets.clip.captions import UNKNOWN, Meaning, draw_caption, meanings_of, truth
 from streets.clip.crops import Pool, open_pool
@@ -60,7 +61,7 @@ class PlaceIndex:
     """Finds boxes of a pool by class and rendered look.
 
     Raises:
-        ValueError: if a rendered look shows no class at all.
+        LangDGError: if a rendered look shows no class at all.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -73,7 +74,7 @@ class PlaceIndex:
                     self._places[class_id, base] = places
                     self._classes[base].append(class_id)
             if not self._classes[base]:
-                raise ValueError(f"the pool shows nothing in '{base}'; it needs more scenes")
+                raise LangDGError(f"the pool shows nothing in '{base}'; it needs more scenes")
 
     def draw(self, base: str, rng: np.random.Generator) -> tuple[int, np.ndarray]:
         """A class, all that occur equally likely, and the scene and box number of an example."""

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.file_io import write_atomically
 from streets.clip.appearances import WORLD_LOOKS
 from streets.clip.boxes import find_boxes
 from streets.draws import pick_weighted

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from langdg_d2.modeling import PixelNormalization, load_clip
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import write_atomically
 from streets.clip.batches import Batches, BatchSettings
 from streets.clip.crops import start_worker
 
@@ -152,7 +153,7 @@ class ClipTrainer:
         workers: processes that make batches.
 
     Raises:
-        ValueError: if the checkpoint is of other settings.
+        LangDGError: if the checkpoint is of other settings.
     """
 
     def __init__(
@@ -249,7 +250,7 @@ class ClipTrainer:
         state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
         wanted = asdict(self._settings)
         if state["settings"] != wanted:
-            raise ValueError(
+            raise LangDGError(
                 f"{self._checkpoint} is of a training with {state['settings']}, wanted {wanted}; "
                 "delete it or choose another output folder"
             )

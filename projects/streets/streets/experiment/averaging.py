@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from langdg_d2.modeling.checkpoint_files import write_weights
+from langdg_d2.utils.errors import LangDGError
 
 AVERAGED = "averaged.pth"
 
@@ -22,10 +23,10 @@ def average_checkpoints(files: list[Path], target: Path) -> None:
         target: file to write, which holds weights only; appears whole or not at all.
 
     Raises:
-        ValueError: if there is no file.
+        LangDGError: if there is no file.
     """
     if not files:
-        raise ValueError(f"no checkpoint to average for '{target}'")
+        raise LangDGError(f"no checkpoint to average for '{target}'")
     states = [torch.load(file, map_location="cpu", weights_only=True)["model"] for file in files]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(last.dtype)

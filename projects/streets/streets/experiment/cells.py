@@ -6,6 +6,8 @@ A new cell is a new entry of `_CELLS`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from langdg_d2.utils.errors import LangDGError
+
 NONE = "none"
 
 
@@ -177,8 +179,8 @@ def choose_cells(names: Sequence[str] | None) -> list[Cell]:
     """Cells of these names in the order of the tables, all for None.
 
     Raises:
-        ValueError: if there is no such cell; lists those there are.
+        LangDGError: if there is no such cell; lists those there are.
     """
     if unknown := [name for name in names or () if name not in CELLS]:
-        raise ValueError(f"no cell is called {unknown}; there are {', '.join(CELLS)}")
+        raise LangDGError(f"no cell is called {unknown}; there are {', '.join(CELLS)}")
     return [cell for cell in CELLS.values() if names is None or cell.name in names]

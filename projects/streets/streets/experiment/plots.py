@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from langdg_d2.evaluation.results import MEAN
-from langdg_d2.structures.files import replacing
+from langdg_d2.utils.file_io import replacing
 from streets.experiment.cells import FULL, Cell
 from streets.experiment.results import CellResult
 

@@ -19,7 +19,7 @@ import torch
 
 from langdg_d2.evaluation.benchmark import RECORD
 from langdg_d2.evaluation.config_difference import config_difference
-from langdg_d2.structures.files import write_atomically
+from langdg_d2.utils.file_io import write_atomically
 from streets.experiment.averaging import AVERAGED, average_checkpoints, periodic_checkpoints
 from streets.experiment.cells import Cell
 from streets.experiment.jobs import Job, Progress

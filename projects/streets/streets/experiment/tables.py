@@ -10,8 +10,8 @@ from typing import Any
 from langdg_d2.evaluation.benchmark import csv_number, csv_text
 from langdg_d2.evaluation.markdown import MISSING, markdown_table
 from langdg_d2.evaluation.results import MEAN
-from langdg_d2.structures.files import write_atomically
 from langdg_d2.styles import StyleBank
+from langdg_d2.utils.file_io import write_atomically
 from streets.domains import Domain
 from streets.experiment.results import CellResult, Spread, full_minus
 

@@ -15,6 +15,7 @@ from streets.experiment.setting import Experiment, collections, oracle_data
 
 from langdg_d2.evaluation import plain_data
 from langdg_d2.styles import ConstantWeights, NoiseStyles
+from langdg_d2.utils.errors import LangDGError
 
 _FAMIX = Path(__file__).resolve().parents[3] / "famix/configs"
 _ABLATIONS = sorted(
@@ -163,5 +164,5 @@ def test_cells_are_chosen_by_name_and_a_misspelt_one_is_refused() -> None:
     chosen = choose_cells(["oracle", "full"])
     assert [cell.name for cell in chosen] == ["full", "oracle"]
     assert choose_cells(None) == list(CELLS.values())
-    with pytest.raises(ValueError, match="fulll"):
+    with pytest.raises(LangDGError, match="fulll"):
         choose_cells(["fulll"])

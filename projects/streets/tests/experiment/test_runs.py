@@ -20,6 +20,8 @@ from streets.experiment.plan import make_runs, scored_runs
 from streets.experiment.runs import OtherSettings, Run
 from streets.experiment.setting import Experiment
 
+from langdg_d2.utils.errors import LangDGError
+
 MakeExperiment = Callable[..., Experiment]
 MIOUS = dict.fromkeys(("cityscapes", "acdc_fog"), 30.0)
 
@@ -191,7 +193,7 @@ def test_the_mean_of_the_last_checkpoints_is_scored(make_experiment: MakeExperim
     assert mean["weight"].tolist() == [1.5, 1.5]
     assert mean["count"] == 2
     assert not list(run.folder.glob("model_0*"))
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(LangDGError, match="no checkpoint"):
         average_checkpoints([], run.folder / "other.pth")
 
 

@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
+from .errors import LangDGError
+
 _END = ".tmp"  # of the names of files that are being written
 # What a path makes of the beginning of "s3://bucket"; a letter alone is a drive of Windows.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -76,12 +78,12 @@ def require_writable(folder: Path) -> None:
     """See that something could be written to a folder that may not be there yet; changes nothing.
 
     Raises:
-        ValueError: if it is an address, such as "s3://bucket/run".
+        LangDGError: if it is an address, such as "s3://bucket/run".
         NotADirectoryError: if a file is in the way; names it.
         PermissionError: if it, or what it would be made in, may not be written to.
     """
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
-        raise ValueError(
+        raise LangDGError(
             f"output '{folder}' is an address, expected a local folder: mount what it leads to, "
             "or copy the output there afterwards"
         )

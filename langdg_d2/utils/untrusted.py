@@ -1,12 +1,16 @@
-"""Files that are not what their name says: archives that are too large or damaged, web pages."""
+"""Guards against damaged and hostile files of weights: archives, pickles, web pages."""
 
+import pickletools
 import zipfile
 from pathlib import Path
+
+from .errors import LangDGError
 
 # Weights hardly shrink, and torch does not even try; code and notes do, but are small.
 _LARGEST_FACTOR = 4
 _ALWAYS_ALLOWED = 1 << 26  # bytes
 
+_REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a place
 _ZIP = b"PK\x03\x04"  # begins files of torch's newer format
 _HEADER_SIZE = 8  # bytes, which begin a safetensors file; JSON follows
 _LARGEST_HEADER = 100_000_000  # that safetensors allows
@@ -50,7 +54,7 @@ def require_no_bomb(path: Path) -> None:
     Whatever is no whole archive passes: that is for others to find.
 
     Raises:
-        ValueError: then.
+        LangDGError: then.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -59,7 +63,7 @@ def require_no_bomb(path: Path) -> None:
         return
     size = path.stat().st_size
     if unpacked > max(_ALWAYS_ALLOWED, _LARGEST_FACTOR * size):
-        raise ValueError(
+        raise LangDGError(
             f"its {size:,} bytes unpack into {unpacked:,}, which files of weights do not: it may "
             "be made to fill the memory"
         )
@@ -85,3 +89,16 @@ def damage(path: Path) -> str:
             "torch.serialization.set_crc32_options: save it again without)"
         )
     return ""
+
+
+def require_small_memo(data: bytes) -> None:
+    """Refuse a pickle of which a few bytes have Python reserve gigabytes for what it remembers.
+
+    Nothing in it is executed.
+
+    Raises:
+        LangDGError: then, and for damage.
+    """
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in _REMEMBER and (argument or 0) > len(data):
+            raise LangDGError(f"it counts {argument} objects in {len(data)} bytes")

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .errors import LangDGError
+
 PRECISIONS = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -21,12 +23,12 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
         device_type: such as "cpu" or "cuda".
 
     Raises:
-        ValueError: for another precision, and for "float16" on the CPU.
+        LangDGError: for another precision, and for "float16" on the CPU.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+        raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "float16" and device_type == "cpu":
-        raise ValueError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
+        raise LangDGError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
     return PRECISIONS[precision]
 
 
@@ -36,7 +38,7 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
     "float32" ends an outer autocast for the time.
 
     Raises:
-        ValueError: as `dtype_of`.
+        LangDGError: as `dtype_of`.
     """
     dtype = dtype_of(precision, device_type)
     if dtype is torch.float32:

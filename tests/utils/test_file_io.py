@@ -7,13 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from langdg_d2.structures import files
-from langdg_d2.structures.files import (
-    remove_unfinished,
-    replacing,
-    require_writable,
-    write_atomically,
-)
+from langdg_d2.utils import file_io as files
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.file_io import remove_unfinished, replacing, require_writable, write_atomically
 
 
 def test_a_file_is_created_and_then_replaced(tmp_path: Path) -> None:
@@ -97,9 +93,9 @@ def test_a_file_system_that_cannot_flush_folders_still_takes_files(
 @pytest.mark.parametrize("address", ["s3://bucket/run", "gs:/x", "hdfs://a", "https://a/b"])
 def test_an_address_is_no_place_to_write_to(address, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="is an address, expected a local folder: mount"):
+    with pytest.raises(LangDGError, match="is an address, expected a local folder: mount"):
         require_writable(Path(address))
-    with pytest.raises(ValueError, match="is an address"):
+    with pytest.raises(LangDGError, match="is an address"):
         write_atomically(Path(address, "file"), b"")
     assert not list(tmp_path.iterdir())
     require_writable(tmp_path / "run:")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from langdg_d2.structures import at_least_single, autocast, dtype_of
+from langdg_d2.utils.amp import at_least_single, autocast, dtype_of
+from langdg_d2.utils.errors import LangDGError
 
 A = torch.ones(2, 2)
 
@@ -24,7 +25,7 @@ def test_single_precision_is_single_also_inside_of_a_lower_one():
     [("half", "'half', expected one of float32, bfloat16, float16"), ("float16", "is for GPUs")],
 )
 def test_what_there_is_not_is_refused(precision, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(LangDGError, match=words):
         dtype_of(precision, "cpu")
     assert dtype_of("float16", "any accelerator") is torch.float16
 

@@ -9,8 +9,8 @@ from detectron2.utils.logger import setup_logger
 from torch.utils.data import DataLoader
 
 from langdg_d2.data import DatasetError, ImageFileError
-from langdg_d2.engine import told_errors
 from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.utils.errors import LangDGError, report_errors
 
 
 def _fail(_: list[None]) -> None:
@@ -22,13 +22,13 @@ def _fail(_: list[None]) -> None:
     [FileNotFoundError, ImportError, ValueError, ClipWeightsError, DatasetError, ImageFileError],
 )
 def test_an_expected_error_ends_the_command_with_its_message(kind: type[Exception]) -> None:
-    with pytest.raises(SystemExit) as stopped, told_errors():
+    with pytest.raises(SystemExit) as stopped, report_errors():
         raise kind("what is wrong")
     assert stopped.value.code == "error: what is wrong"
 
 
 def test_a_key_error_is_told_without_quotation_marks_and_the_prefix_can_be_chosen() -> None:
-    with pytest.raises(SystemExit) as stopped, told_errors(prefix="tool"):
+    with pytest.raises(SystemExit) as stopped, report_errors():
         raise KeyError("no key 'a'")
     assert stopped.value.code == "tool: no key 'a'"
 
@@ -37,14 +37,14 @@ def test_an_error_in_a_loaders_worker_is_told_without_its_traceback() -> None:
     loader = DataLoader([None], collate_fn=_fail, num_workers=1)
     with pytest.raises(ImageFileError, match="Original Traceback"):
         next(iter(loader))
-    with pytest.raises(SystemExit) as stopped, told_errors():
+    with pytest.raises(SystemExit) as stopped, report_errors():
         next(iter(loader))
     assert stopped.value.code == "error: 'a.png' is cut off"
 
 
 def test_the_logs_file_ends_with_an_expected_error_and_where_it_comes_from(tmp_path) -> None:
     setup_logger(str(tmp_path), name="langdg_d2", configure_stdout=False)
-    with pytest.raises(SystemExit), told_errors():
+    with pytest.raises(SystemExit), report_errors():
         raise ValueError("what is wrong")
     log = (tmp_path / "log.txt").read_text()
     assert "ERROR: what is wrong\nTraceback" in log
@@ -56,7 +56,7 @@ def test_a_log_that_cannot_be_written_hides_no_error(tmp_path, capsys) -> None:
     handler = logging.StreamHandler((tmp_path / "log.txt").open())  # for reading alone
     logging.getLogger("langdg_d2").addHandler(handler)
     try:
-        with pytest.raises(SystemExit, match="error: what is wrong"), told_errors():
+        with pytest.raises(SystemExit, match="error: what is wrong"), report_errors():
             raise ValueError("what is wrong")
     finally:
         logging.getLogger("langdg_d2").removeHandler(handler)
@@ -74,7 +74,7 @@ class _Failing(TrainerBase):
 
 @pytest.mark.parametrize(("kind", "expected"), [(ValueError, True), (ZeroDivisionError, False)])
 def test_training_tells_where_it_failed_only_for_errors_nobody_expects(kind, expected, caplog):
-    with pytest.raises((SystemExit, kind)), told_errors():
+    with pytest.raises((SystemExit, kind)), report_errors():
         _Failing(kind("what is wrong")).train(0, 1)
     (record,) = [
         r for r in caplog.records if r.getMessage().startswith("Exception during training")
@@ -83,13 +83,13 @@ def test_training_tells_where_it_failed_only_for_errors_nobody_expects(kind, exp
 
 
 def test_development_mode_shows_where_an_error_comes_from(monkeypatch) -> None:
-    monkeypatch.setattr(sys.modules[told_errors.__module__], "_is_dev_mode", lambda: True)
-    with pytest.raises(ValueError, match="what is wrong"), told_errors():
+    monkeypatch.setattr(sys.modules[report_errors.__module__], "_is_dev_mode", lambda: True)
+    with pytest.raises(LangDGError, match="what is wrong"), report_errors():
         raise ValueError("what is wrong")
 
 
 def test_other_errors_pass_unless_they_are_named() -> None:
-    with pytest.raises(ZeroDivisionError), told_errors(OverflowError):
+    with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError
-    with pytest.raises(SystemExit, match="error: by nothing"), told_errors(ZeroDivisionError):
+    with pytest.raises(SystemExit, match="error: by nothing"), report_errors():
         raise ZeroDivisionError("by nothing")

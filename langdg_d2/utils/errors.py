@@ -1,4 +1,4 @@
-"""What users can help themselves ends a command with a line, not with a traceback."""
+"""The base of the package's errors, and how commands report them."""
 
 import io
 import logging
@@ -7,48 +7,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..data import DatasetError, ImageFileError
-from ..modeling import ClipWeightsError
 
-_EXPECTED: tuple[type[Exception], ...] = (
-    OSError,
-    ImportError,
-    ValueError,
-    KeyError,
-    ClipWeightsError,
-    DatasetError,
-    ImageFileError,
-)
+class LangDGError(Exception):
+    """Base of the errors that a user can mend; the message says what is wrong and the remedy."""
+
+
+# What the environment refuses, such as missing files, rights, disk space and packages.
+_ENVIRONMENT = (OSError, ImportError)
+_REPORTED = (LangDGError, *_ENVIRONMENT)
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"
 _LOOP = "detectron2.engine.train_loop"  # logs what ends training, with its traceback
 
 
 @contextmanager
-def told_errors(*further: type[Exception], prefix: str = "error") -> Iterator[None]:
-    """End the process with an error's message and exit code 1, if it is of a kind that is expected.
+def report_errors() -> Iterator[None]:
+    """End the process with a line and exit code 1 for a `LangDGError` or one of the environment.
 
-    What the terminal's encoding lacks is printed as escapes, from then on.
-
-    The file of the process's log, where there is one, ends with the message and the traceback.
-    Python's development mode, `python -X dev`, shows where an error comes from instead.
-
-    Args:
-        further: kinds that are expected beside those of files, settings and installed packages.
-        prefix: begins the message.
+    Any other error is a bug and keeps its traceback. The file of the process's log, where there is
+    one, ends with the message and the traceback in either case; Python's development mode,
+    `python -X dev`, shows tracebacks of all. From then on, characters that the terminal's encoding
+    lacks are printed as escapes.
     """
-    kinds = _EXPECTED + further
     for stream in (sys.stdout, sys.stderr):
         escape_unprintable(stream)
     try:
-        with _without_tracebacks(kinds):
+        with _without_tracebacks():
             yield
-    except kinds as error:
+    except _REPORTED as error:
         if _is_dev_mode():
             raise
         message = _message(error)
         _log(message, error)
-        sys.exit(f"{prefix}: {message}")
+        sys.exit(f"error: {message}")
 
 
 def escape_unprintable(stream: object) -> None:
@@ -62,11 +53,11 @@ def _is_dev_mode() -> bool:
 
 
 @contextmanager
-def _without_tracebacks(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+def _without_tracebacks() -> Iterator[None]:
     """The training loop says that an error of these kinds has ended it, not where it was."""
 
     def shorten(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], kinds) and not _is_dev_mode():
+        if record.exc_info and isinstance(record.exc_info[1], _REPORTED) and not _is_dev_mode():
             record.exc_info = None
         return True
 
@@ -91,8 +82,7 @@ def _log(message: str, error: Exception) -> None:
 
 
 def _message(error: Exception) -> str:
-    # A KeyError's text is its message in quotation marks.
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = str(error)
     _, from_worker, further = text.partition(_WORKER)
     if from_worker:  # of a loader: the message ends a traceback
         text = further.rpartition(f"{type(error).__name__}: ")[2]

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from langdg_d2.evaluation import plain_data
-from langdg_d2.evaluation.provenance import git_state
+from langdg_d2.utils.provenance import git_state
 
 
 def test_lazy_configs_become_data_with_dotted_names() -> None:

@@ -1,0 +1,1 @@
+"""What any part may use: errors, files, seeds, precisions, processes, provenance."""
