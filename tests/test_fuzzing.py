@@ -6,9 +6,9 @@ official bank   | read_official_bank              | StyleBankError
 CLIP weights    | read_clip_weights, archives with code too | ClipWeightsError
 checkpoint      | read_checkpoint, both of torch's formats | CheckpointError
 official weights| read_weights                    | CheckpointError
-prompt pack     | load_style_prompts              | ValueError
+prompt pack     | load_style_prompts              | LangDGError
 benchmark.json  | read_benchmark                  | BenchmarkFileError
-override        | apply_overrides                 | KeyError, ValueError
+override        | apply_overrides                 | LangDGError
 
 Damage is bytes changed, cut off, doubled, or put in. None may take long or much memory. A few fixed
 examples of each are in the ordinary suite, many random ones among the long tests.
@@ -39,6 +39,7 @@ from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError, load_style_prompts
 from langdg_d2.styles.official_bank import read_official_bank
+from langdg_d2.utils.errors import LangDGError
 
 FEW = settings(
     max_examples=40,
@@ -132,7 +133,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Excep
     "prompt pack": (
         lambda path: path.write_text("Retro style # one\n\nin a  fog\nNoir\n"),
         lambda path: load_style_prompts(str(path)),
-        ValueError,
+        LangDGError,
     ),
     "benchmark.json": (write_results, read_results, BenchmarkFileError),
 }
@@ -320,7 +321,7 @@ def overriding_is_safe(override: str) -> None:
     cfg = OmegaConf.create(content, flags={"allow_objects": True})
     try:
         changed = apply_overrides(cfg, [override])
-    except (KeyError, ValueError):
+    except LangDGError:
         assert OmegaConf.to_container(cfg) == content
     else:
         assert isinstance(changed, DictConfig)

@@ -91,7 +91,7 @@ def test_what_no_run_could_be_is_refused_by_its_key(config, override, says, tmp_
     Path("FILE").write_text("kept")
     Path("FOLDER").mkdir()
     cfg = apply_overrides(deepcopy(config), [override])
-    with pytest.raises((ValueError, OSError)) as caught:
+    with pytest.raises((LangDGError, OSError)) as caught:
         check_config(cfg, processes=2)
     message = str(caught.value)
     assert says in message

@@ -50,7 +50,9 @@ def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
 def test_code_that_fails_in_a_library_is_told_with_the_line_of_the_config(tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text("from langdg_d2.structures import PatchGrid\n\ngrid = PatchGrid(0, 1)\n")
-    with pytest.raises(LangDGError, match=rf"'{file}' line 3: ValueError: PatchGrid\(0, 1\) needs"):
+    with pytest.raises(
+        LangDGError, match=rf"'{file}' line 3: LangDGError: PatchGrid\(0, 1\) needs"
+    ):
         load_config(str(file))
 
 

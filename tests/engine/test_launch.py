@@ -14,13 +14,14 @@ from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
 
 from langdg_d2.engine import argument_parser, launch
+from langdg_d2.utils.errors import LangDGError
 
 
 def _fail(args: Namespace) -> None:
     os.dup2(os.open(args.log, os.O_WRONLY | os.O_APPEND), 2)
     if comm.get_rank() not in args.ranks:
         time.sleep(60)
-    raise ValueError(f"what is wrong in {args.ranks}")
+    raise LangDGError(f"what is wrong in {args.ranks}")
 
 
 @pytest.mark.parametrize("ranks", [(0, 1), (1,)], ids=["all", "another"])
@@ -84,7 +85,7 @@ from langdg_d2.engine import argument_parser, launch
 
 def main(args):
     if str(comm.get_rank()) in sys.argv[1]:
-        raise ValueError(f"what is wrong in {sys.argv[1]}")
+        raise LangDGError(f"what is wrong in {sys.argv[1]}")
     comm.all_gather(0)
 
 launch(main, Namespace(num_gpus=0, config_file=""))

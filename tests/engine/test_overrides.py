@@ -152,7 +152,7 @@ def test_a_text_needs_no_quotation_marks_of_its_own(cfg, key, text):
 def test_the_argument_that_an_error_shows_gives_the_text(cfg, text):
     try:
         found = apply_overrides(cfg, [f"text={text}"]).text
-    except ValueError as error:
+    except LangDGError as error:
         if ", and one text " not in str(error):  # another kind of value
             assert text == "true"
             return

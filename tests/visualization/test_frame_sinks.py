@@ -206,7 +206,7 @@ def test_a_source_that_fails_is_noted_and_the_next_one_follows(tmp_path: Path) -
     def pictures(source: VideoFile) -> Iterator[tuple[str, np.ndarray]]:
         for frame in source:
             if frame.name == "a_000001":
-                raise ValueError("too dark")
+                raise LangDGError("too dark")
             yield frame
 
     write_sources(sources, sinks, pictures)
