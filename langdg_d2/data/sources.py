@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
-from detectron2.data import get_detection_dataset_dicts
+from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
 
 from ..structures.source_names import as_names
 from ..utils.errors import LangDGError
@@ -39,7 +40,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     owners: dict[str, str] = {}
     examples = []
     for name in names:
-        for record in get_detection_dataset_dicts(name, filter_empty=False):
+        for record in registered_dicts(name):
             owner = owners.setdefault(record["file_name"], name)
             if owner != name:
                 raise LangDGError(
@@ -48,6 +49,18 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
                 )
             examples.append(record | {"source": name})
     return examples
+
+
+def registered_dicts(name: str) -> list[Example]:
+    """Dataset dicts of a registered set.
+
+    Raises:
+        LangDGError: if no set has this name; suggests the nearest ones.
+    """
+    if name not in DatasetCatalog.list():
+        near = get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
+        raise LangDGError(f"data set '{name}' is not registered, expected one such as {near}")
+    return get_detection_dataset_dicts(name, filter_empty=False)
 
 
 class SourceMapper:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectron2.data import get_detection_dataset_dicts
 from detectron2.data import transforms as T
 from tabulate import tabulate
 
@@ -16,6 +15,7 @@ from ..data.corruptions import Corruption
 from ..data.framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from ..data.image_io import read_size
 from ..data.scaling import PadToSize
+from ..data.sources import registered_dicts
 from ..structures import CITYSCAPES_19
 from ..utils.errors import LangDGError
 
@@ -121,11 +121,11 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
         domain: family of the data set.
 
     Raises:
-        LangDGError: for an unknown preset, or if no image is left.
+        LangDGError: for an unknown preset or data set, or if no image is left.
         ImageFileError: if a file is not an image.
     """
     kept_size = _domain_protocol(protocol, domain).kept_size
-    records: list[dict[str, Any]] = get_detection_dataset_dicts(names=names, filter_empty=False)
+    records = registered_dicts(names)
     if kept_size is None:
         return records
     kept = [record for record in records if read_size(record["file_name"]) == kept_size]

@@ -108,7 +108,7 @@ def test_tables_have_a_row_for_each_value_and_keep_markup():
     cell = Markup("<b>1</b>")
     rows = re.findall(r"<td>(.*?)</td><td>(.*?)</td>", table({"n": [1, "<"], "m": [cell, 2.5]}))
     assert rows == [("1", "<b>1</b>"), ("&lt;", "2.5")]
-    with pytest.raises(LangDGError, match="zip"):
+    with pytest.raises(ValueError, match="zip"):
         table({"n": [1], "m": []})
     assert markup(markup("<")) == "&lt;"
     assert "rgb(1,2,3)" in swatch((1, 2, 3))
