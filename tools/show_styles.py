@@ -28,7 +28,6 @@ from langdg_d2.visualization.style_report import (
     StyleNeighbors,
     chosen_styles,
     require_method,
-    require_same_model,
     search_patches,
     write_style_report,
 )
@@ -72,9 +71,8 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
     prompts = mining.miner.prompts
     backbone = instantiate(cfg.model.backbone)
     grid = instantiate(cfg.styles.grid)
-    require_same_model(
-        bank,
-        backbone=backbone,
+    bank.check(
+        backbone,
         grid=grid,
         class_names=list(prompts.class_names),
         ignore_label=prompts.ignore_label,

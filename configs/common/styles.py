@@ -3,6 +3,7 @@
 from detectron2.config import LazyCall as L
 
 from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper, source_dataset
+from langdg_d2.data.seeded_batches import images_fingerprint
 from langdg_d2.engine import StyleAugmentationHook
 from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid
@@ -13,8 +14,8 @@ from langdg_d2.styles import (
     PinSettings,
     StyleMiner,
     TargetPrompts,
-    load_bank,
     mine_source,
+    mining_origin,
 )
 
 styles = dict(
@@ -64,8 +65,6 @@ styles = dict(
                 lr=1.0,
                 momentum=0.9,
                 weight_decay=1e-4,
-                # Above 0 the steps may end early, see `PinSettings`.
-                plateau=0.0,
                 # Of convolutions and products, "float32" or "bfloat16".
                 precision="float32",
             ),
@@ -91,21 +90,21 @@ styles = dict(
     augmentation=L(StyleAugmentationHook)(
         mixer=L(PatchStyleMixer)(
             grid="${styles.grid}",
-            # Other sources: PooledBankStyles (whatever class), NoiseStyles (no text).
+            # Others: PooledBankStyles (of any class), NoiseStyles (no text).
             styles=L(BankStyles)(
-                # Warns where the bank was not mined as said above.
-                bank=L(load_bank)(
-                    path="${styles.bank}",
-                    prompts="${styles.mining.miner.prompts}",
-                    pin="${styles.mining.miner.pin}",
-                    dataset="${styles.mining.batches.dataset}",
-                    source="${styles.mining.source}",
-                    seed="${styles.mining.seed}",
-                    settings="${styles.mining.settings}",
-                ),
+                bank="${styles.bank}",
                 grid="${styles.grid}",
                 class_names="${model.classes.names}",
                 ignore_label="${model.classes.ignore_label}",
+                # A bank that was not mined like this is used with a warning.
+                origin=L(mining_origin)(
+                    source="${styles.mining.source}",
+                    seed="${styles.mining.seed}",
+                    settings="${styles.mining.settings}",
+                    prompts="${styles.mining.miner.prompts}",
+                    pin="${styles.mining.miner.pin}",
+                    images=L(images_fingerprint)(dataset="${styles.mining.batches.dataset}"),
+                ),
             ),
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),

@@ -29,7 +29,7 @@ from ..styles import (
     StyleMiner,
     TargetPrompts,
 )
-from ..styles.checking import feature_fingerprint
+from ..styles.bank import feature_fingerprint
 from ..utils.errors import LangDGError
 from ..visualization import Prediction
 from .uploads import Image

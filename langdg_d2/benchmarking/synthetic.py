@@ -9,7 +9,7 @@ from torch import Tensor
 from ..modeling import ClipResNet
 from ..structures import PatchGrid
 from ..styles import BankHeader, StyleBank
-from ..styles.checking import feature_fingerprint
+from ..styles.bank import feature_fingerprint
 
 _REGION = 64  # pixels; labels are constant in squares of this side
 _STYLES = 8  # of every class

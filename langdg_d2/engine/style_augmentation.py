@@ -49,14 +49,20 @@ class StyleAugmentationHook(HookBase):
         self._warmup_iters = warmup_iters
         self._log_period = log_period
         self._total = MixStatistics()
+        self._resumed_styles: dict[str, Any] | None = None
 
     def before_train(self) -> None:
-        """Check the styles against the model and install the mixer.
+        """Load the styles, check them against the model, install the mixer.
 
         Raises:
-            StyleBankError: if the bank was mined for another model.
+            StyleBankError: if there is no bank, or it was mined for another model.
         """
         self._mixer.styles.prepare(self._model.backbone)
+        if self._resumed_styles not in (None, self.record()):
+            logger.warning(
+                "the run began with other styles than it goes on with, and its results will name "
+                "the latter alone: resume with the bank it began with to have one of one kind"
+            )
         self._model.feature_augmentation = self._mixer
 
     def before_step(self) -> None:
@@ -79,11 +85,7 @@ class StyleAugmentationHook(HookBase):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._total = MixStatistics(**state_dict["total"])
-        if state_dict.get("styles", self.record()) != self.record():
-            logger.warning(
-                "the run began with other styles than it goes on with, and its results will name "
-                "the latter alone: resume with the bank it began with to have one of one kind"
-            )
+        self._resumed_styles = state_dict.get("styles")  # those of now are not loaded yet
 
     def record(self) -> dict[str, Any]:
         """Where the styles come from, plain data: of a bank its own header, not the config's."""

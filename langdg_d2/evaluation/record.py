@@ -33,7 +33,7 @@ class BenchmarkRun:
         config: the whole configuration: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a checkpoint is scored, which does not tell.
-        styles: what features were restyled with in training, see `StyleSource.record`; None where
+        styles: what features were restyled with in training, see `TargetStyles.record`; None where
             nothing was restyled or a checkpoint is scored, which does not tell.
         groups: domains by the name of the group whose mean is given.
         sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.

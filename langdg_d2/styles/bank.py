@@ -1,20 +1,65 @@
-"""The style bank: mined statistics per class, and the file they are kept in."""
+"""The style bank: mined statistics per class, what they belong to, and the file they are kept in.
 
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+The file is safetensors, with version and header as JSON in its metadata. Prompts are tensors, too:
+each text once, and for every style the place of its text. As JSON, as version 1 had them, 2.6
+million would be more than safetensors reads.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from tabulate import tabulate
-from torch import Tensor
+from torch import Tensor, nn
 
+import langdg_d2
+
+from ..data.seeded_batches import same_images
+from ..modeling import ClipResNet
+from ..modeling.backbone.fingerprint import clip_fingerprint
+from ..modeling.backbone.freezing import layer_groups
+from ..modeling.backbone.layers import LAYERS
+from ..structures import PatchGrid
+from ..structures.source_names import joined_names
 from ..utils.errors import LangDGError
+from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed
-from .bank_file import read_bank_file, write_bank_file
-from .bank_header import BankHeader, StyleBankError, bullets, merge_headers
+
+logger = logging.getLogger(__name__)
+
+IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
+NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
+
+_HEADER_TYPES: dict[str, type | tuple[type, ...]] = {
+    "clip_name": str,
+    "clip_fingerprint": str,
+    "layer": str,
+    "channels": int,
+    "ignore_label": int,
+    "source": str,
+    "seed": (int, type(None)),
+    "settings": Mapping,
+    "created_by": str,
+    "whole_clip_fingerprint": (str, type(None)),
+}
+# What banks need in common to be merged; the rest says where styles come from.
+_MODEL = (
+    *("clip_name", "clip_fingerprint", "layer", "channels"),
+    *("grid", "class_names", "ignore_label"),
+)
+_ORIGIN = ("source", "seed", "settings", "created_by")
+_MERGED = "merged"
+_IMAGES = "settings.images"  # a fingerprint
+_SHOWN = 3  # items of a long list in a message
 
 _TENSORS = {
     "mean": torch.float32,
@@ -24,9 +69,174 @@ _TENSORS = {
     "cosine_after": torch.float32,
 }
 _PER_CHANNEL = ("mean", "std")
-_REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to this model"
 _COSINE_SLACK = 1e-3  # low precision may push a cosine over 1
-_MISSING = "\u2013"  # en dash
+_REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to this model"
+
+_FORMAT = "langdg_d2.style_bank"  # the record's key in the metadata
+_VERSION = 2
+_CHECKSUM = "sha256"  # of the rest of the record and the tensors; early banks have none
+_TEXTS = "prompt_texts"  # bytes of a JSON list of distinct texts
+_INDEX = "prompt_index"  # (S,) place of each style's text in it
+
+
+class StyleBankError(LangDGError):
+    """A style bank is damaged or does not fit; the message says where and what to do."""
+
+
+def _this_version() -> str:
+    return f"langdg_d2 {langdg_d2.__version__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankHeader:
+    """What the styles of a bank belong to, and where they come from.
+
+    Attributes:
+        clip_name: architecture, as open_clip calls it.
+        clip_fingerprint: `feature_fingerprint` of the CLIP's image tower.
+        layer: the layer of CLIP's image tower whose output is restyled, "layer1" in the paper.
+        channels: of that output.
+        grid: rows and columns of the patches an image was cut into.
+        class_names: class id k is the k-th.
+        ignore_label: class id of unlabelled patches, which no class has; in 0..255.
+        source: set whose images were mined; several, and those of a merged bank, as "a + b".
+        seed: of the mining; None if unknown, or if a merged bank has several.
+        settings: how the styles were mined, for people; JSON types.
+        created_by: program and version.
+        whole_clip_fingerprint: of all weights that make CLIP's embeddings, text tower included;
+            None where unknown, as in banks of earlier versions.
+
+    Raises:
+        StyleBankError: if a value is not what is described here.
+    """
+
+    clip_name: str
+    clip_fingerprint: str
+    layer: str
+    channels: int
+    grid: tuple[int, int]
+    class_names: tuple[str, ...]
+    ignore_label: int
+    source: str
+    seed: int | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    created_by: str = field(default_factory=_this_version)
+    whole_clip_fingerprint: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in _HEADER_TYPES.items():
+            self._require(isinstance(getattr(self, name), kind), name, kind)
+        # As a file gives them back: a bank equals itself after saving and loading.
+        lists = {"grid": tuple(self.grid), "class_names": tuple(self.class_names)}
+        vars(self).update(lists, settings=_as_json(self.settings))
+        self._require(self.channels > 0, "channels", "a positive number")
+        is_grid = len(self.grid) == 2 and all(isinstance(n, int) and n > 0 for n in self.grid)
+        self._require(is_grid, "grid", "rows and columns, both positive")
+        names = self.class_names
+        are_names = all(isinstance(name, str) for name in names)
+        are_distinct = are_names and len({IGNORE, *names}) > len(names) > 0
+        self._require(are_distinct, "class_names", f"distinct names, none of them '{IGNORE}'")
+        self._require(
+            len(names) <= self.ignore_label < NUM_LABELS,
+            "ignore_label",
+            f"a number from {len(names)}, the count of classes, to {NUM_LABELS - 1}",
+        )
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Class id of every name, "ignore" last."""
+        return {name: k for k, name in enumerate(self.class_names)} | {IGNORE: self.ignore_label}
+
+    @property
+    def parts(self) -> list["BankHeader"]:
+        """Headers of the banks this one was merged of; itself alone if it was not."""
+        origins = self.settings.get(_MERGED)
+        return [replace(self, **origin) for origin in origins] if origins else [self]
+
+    def describe(self) -> str:
+        """A line for people about where styles come from."""
+        prompts = [text for part in self.parts for text in part.settings.get("prompts", ())]
+        texts = f", {len({*prompts})} texts such as {prompts[0]!r}" if prompts else ""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return (
+            f"Mined from {self.source} with CLIP {self.clip_name} ({self.clip_fingerprint}){seed}"
+            f"{texts}; {self.created_by}."
+        )
+
+    def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
+        """One line per field or setting that has another value than expected, with both values.
+
+        Args:
+            expected: value by field; fields that are None are not compared.
+            other: who expects it.
+        """
+        return [
+            f"{name}: the bank has {found}, {other} {wanted}"
+            for key, value in expected.items()
+            if value is not None
+            for name, found, wanted in _differences(key, getattr(self, key), value)
+        ]
+
+    def origin_differences(self, origin: Mapping[str, Any], *, other: str) -> list[str]:
+        """`differences` of source, seed and settings, each once, of all banks this was merged of.
+
+        Args:
+            origin: these three fields, see `mining_origin`.
+            other: who expects them.
+        """
+        lines: dict[str, None] = {}
+        for part in self.parts:
+            wanted = vars(replace(part, **origin))
+            lines |= dict.fromkeys(part.differences(wanted, other=other))
+        return list(lines)
+
+    def _require(self, fits: bool, name: str, expected: object) -> None:
+        if not fits:
+            raise StyleBankError(
+                f"style bank header: {name} is {getattr(self, name)!r}, expected {expected}"
+            )
+
+
+def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
+    """The header of a bank made of several.
+
+    Returns:
+        The header they all have, if so. Otherwise one that names all sources, has the seed they
+        share or None, and lists source, seed, settings and program of each under the setting
+        "merged"; headers that are merged already give their list.
+
+    Raises:
+        StyleBankError: no header, or headers of different models, layers, grids or classes.
+    """
+    if not headers:
+        raise StyleBankError("there is no style bank to merge; pass at least one")
+    first = headers[0]
+    common = {name: getattr(first, name) for name in _MODEL}
+    clips = [h.whole_clip_fingerprint for h in headers if h.whole_clip_fingerprint]
+    for place, header in enumerate(headers[1:], start=2):
+        expected = dict(common)
+        if clips and header.whole_clip_fingerprint:
+            expected["whole_clip_fingerprint"] = clips[0]
+        if found := header.differences(expected, other="the first"):
+            raise StyleBankError(
+                f"style bank {place} of {len(headers)} cannot be merged with the first; merge "
+                f"banks of one model: {'; '.join(found)}"
+            )
+    if all(header == first for header in headers):
+        return first
+    origins = [
+        {name: getattr(part, name) for name in _ORIGIN}
+        for header in headers
+        for part in header.parts
+    ]
+    seeds = {origin["seed"] for origin in origins}
+    return BankHeader(
+        **common,
+        source=joined_names(list(dict.fromkeys(origin["source"] for origin in origins))),
+        seed=seeds.pop() if len(seeds) == 1 else None,
+        settings={_MERGED: origins},
+        whole_clip_fingerprint=clips[0] if len(clips) == len(headers) else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -56,24 +266,31 @@ class StyleBank:
     cosine_after: Tensor
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prompts", tuple(self.prompts))
+        vars(self).update(prompts=tuple(self.prompts))
         self._require_shapes()
+        # Own memory: an optimiser may go on changing what it was given.
         for name, tensor in self._tensors().items():
-            # Own memory: an optimiser may go on changing what it was given.
             own = tensor.detach().clone(memory_format=torch.contiguous_format)
-            object.__setattr__(self, name, own)
+            vars(self).update({name: own})
         self._require_values()
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def save(self, path: str | Path) -> None:
-        """Create or replace a safetensors file; its folder is created if need be.
+        """Create or replace a safetensors file and, if need be, its folder.
+
+        The same bank gives the same bytes.
 
         Raises:
             OSError: if it cannot be written; an earlier file is then left as it was.
         """
-        write_bank_file(Path(path), asdict(self.header), self.prompts, self._tensors())
+        tensors = {name: tensor.cpu() for name, tensor in self._tensors().items()}
+        tensors |= _pack(self.prompts)
+        record = {"version": _VERSION, "header": asdict(self.header)}
+        # One entry, not one per value: safetensors writes several in random order.
+        metadata = {_FORMAT: json.dumps({**record, _CHECKSUM: _checksum(record, tensors)})}
+        write_atomically(Path(path), save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
@@ -82,18 +299,10 @@ class StyleBank:
         Raises:
             StyleBankError: no such file, another kind of file, another version, or damage.
         """
+        damage = (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError)
         try:
-            header, prompts, tensors = read_bank_file(Path(path), _TENSORS)
-            return cls(header=BankHeader(**header), prompts=prompts, **tensors)
-        except (
-            SafetensorError,
-            OSError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RecursionError,
-            LangDGError,
-        ) as error:
+            return cls(**_read(Path(path)))
+        except (*damage, LangDGError) as error:
             raise StyleBankError(
                 f"'{path}' cannot be read as a style bank ({type(error).__name__}: {error}); "
                 f"{_REMEDY}"
@@ -101,31 +310,44 @@ class StyleBank:
 
     def check(
         self,
+        backbone: ClipResNet,
         *,
-        clip_name: str | None = None,
-        clip_fingerprint: str | None = None,
-        whole_clip_fingerprint: str | None = None,
-        layer: str | None = None,
-        channels: int | None = None,
-        grid: Sequence[int] | None = None,
+        grid: PatchGrid | None = None,
         class_names: Sequence[str] | None = None,
         ignore_label: int | None = None,
     ) -> None:
-        """Make sure that the bank belongs to a model; what is None here is not looked at.
+        """Check that the bank was mined for a model: its restyled features, patches and classes.
 
-        Nor is the fingerprint of the whole CLIP where the bank has none.
+        Weights are compared only while they are CLIP's own, that is frozen; those that made the
+        texts' embeddings only where both the bank and the backbone know them, which a backbone
+        does that CLIP's weights, not a checkpoint's, were loaded into.
+
+        Args:
+            backbone: whose features are to be restyled.
+            grid: patches of training; None where they do not matter.
+            class_names: name of every train id; None where they do not matter.
+            ignore_label: of unlabelled patches; None where it does not matter.
 
         Raises:
-            StyleBankError: if it does not; lists all differences.
+            StyleBankError: lists every difference and what to do.
         """
+        modules = [m for group in _groups_up_to_restyled(backbone).values() for m in group]
+        frozen = not any(p.requires_grad for module in modules for p in module.parameters())
+        whole = whole_clip_fingerprint(backbone)
+        if whole is not None and self.header.whole_clip_fingerprint is None:
+            whole = None
+            logger.info(
+                "the style bank does not say which text tower it was mined with, as those of "
+                "earlier versions and of the official release: whether it is this CLIP's is not "
+                "checked"
+            )
         expected = {
-            "clip_name": clip_name,
-            "clip_fingerprint": clip_fingerprint,
-            "whole_clip_fingerprint": self.header.whole_clip_fingerprint and whole_clip_fingerprint,
-            "layer": layer,
-            "channels": channels,
-            "grid": grid if grid is None else tuple(grid),
-            "class_names": class_names if class_names is None else tuple(class_names),
+            "layer": backbone.restyled_layer,
+            "channels": backbone.restyled_channels,
+            "clip_fingerprint": feature_fingerprint(backbone) if frozen else None,
+            "whole_clip_fingerprint": whole,
+            "grid": None if grid is None else (grid.rows, grid.cols),
+            "class_names": None if class_names is None else tuple(class_names),
             "ignore_label": ignore_label,
         }
         if found := self.header.differences(expected, other="the model"):
@@ -144,36 +366,24 @@ class StyleBank:
         Raises:
             StyleBankError: no bank, or banks of different models, layers, grids or classes.
         """
-        return cls(
-            header=merge_headers([bank.header for bank in banks]),
-            prompts=[prompt for bank in banks for prompt in bank.prompts],
+        header = merge_headers([bank.header for bank in banks])
+        return banks[0]._with(
+            header=header,
+            prompts=tuple(prompt for bank in banks for prompt in bank.prompts),
             **{name: torch.cat([getattr(bank, name) for bank in banks]) for name in _TENSORS},
         )
 
-    def subset(
-        self,
-        *,
-        classes: Collection[str] | None = None,
-        prompts: Collection[str] | None = None,
-    ) -> "StyleBank":
-        """The styles of some classes, of some target texts, or of both; there may be none.
-
-        Args:
-            classes: class names, or "ignore"; None for all.
-            prompts: target texts; None for all.
+    def subset(self, *, classes: Collection[str]) -> "StyleBank":
+        """The styles of some classes, names or "ignore"; there may be none.
 
         Raises:
-            StyleBankError: a class the header does not have, or a text that no style has.
+            StyleBankError: a class the header does not have.
         """
         labels = self.header.labels
-        ids = {labels[name] for name in _chosen("class", classes, set(labels))}
-        texts = _chosen("prompt", prompts, set(self.prompts))
-        rows = [
-            row
-            for row, (k, prompt) in enumerate(zip(self._ids(), self.prompts, strict=True))
-            if k in ids and prompt in texts
-        ]
-        return self.rows(rows)
+        if unknown := [name for name in classes if name not in labels]:
+            raise StyleBankError(f"the style bank has no class {unknown}; it has {sorted(labels)}")
+        wanted = self.class_id.new_tensor([labels[name] for name in classes])
+        return self.rows(torch.isin(self.class_id, wanted).nonzero().flatten().tolist())
 
     def sample(self, per_class: int, *, seed: int) -> "StyleBank":
         """As many styles of each class, unlabelled patches among them, or all where it has fewer.
@@ -190,23 +400,18 @@ class StyleBank:
 
     def rows(self, index: Sequence[int]) -> "StyleBank":
         """The styles of these rows, in this order."""
-        return StyleBank(
-            header=self.header,
-            prompts=[self.prompts[row] for row in index],
+        return self._with(
+            prompts=tuple(self.prompts[row] for row in index),
             **{name: tensor[list(index)] for name, tensor in self._tensors().items()},
         )
 
     def to(self, device: torch.device | str) -> "StyleBank":
-        """A copy whose tensors are on a device."""
-        return StyleBank(
-            header=self.header,
-            prompts=self.prompts,
-            **{name: tensor.to(device) for name, tensor in self._tensors().items()},
-        )
+        """The bank with its tensors on a device."""
+        return self._with(**{name: tensor.to(device) for name, tensor in self._tensors().items()})
 
     def counts(self) -> dict[str, int]:
         """Number of styles by class name, zero included, "ignore" last."""
-        count = Counter(self._ids())
+        count = torch.bincount(self.class_id.long(), minlength=NUM_LABELS).tolist()
         return {name: count[k] for name, k in self.header.labels.items()}
 
     def describe(self) -> str:
@@ -233,8 +438,11 @@ class StyleBank:
     def _tensors(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in _TENSORS}
 
-    def _ids(self) -> list[int]:
-        return self.class_id.tolist()
+    def _with(self, **changes: object) -> "StyleBank":
+        """With other values, taken as valid: copying and checking millions takes seconds."""
+        other = copy(self)
+        vars(other).update(changes)
+        return other
 
     def _require_shapes(self) -> None:
         for name, dtype in _TENSORS.items():
@@ -249,30 +457,141 @@ class StyleBank:
     def _require_values(self) -> None:
         if strange := {type(prompt).__name__ for prompt in self.prompts} - {"str"}:
             raise StyleBankError(f"style bank: prompts are of type {strange}, expected strings")
-        for name in _PER_CHANNEL:
-            self._refuse(~getattr(self, name).isfinite().all(dim=1), f"{name} is not finite")
         labels = self.header.labels
         known = self.class_id.new_tensor(list(labels.values()))
-        self._refuse(~torch.isin(self.class_id, known), f"class_id is none of {labels}")
+        faults = {
+            f"{name} is not finite": ~getattr(self, name).isfinite().all(dim=1)
+            for name in _PER_CHANNEL
+        }
+        faults[f"class_id is none of {labels}"] = ~torch.isin(self.class_id, known)
         for name in ("cosine_before", "cosine_after"):
-            self._refuse(getattr(self, name).abs() > 1 + _COSINE_SLACK, f"{name} is not in -1..1")
+            faults[f"{name} is not in -1..1"] = getattr(self, name).abs() > 1 + _COSINE_SLACK
+        for fault, where in faults.items():
+            if rows := where.nonzero().flatten().tolist():
+                raise StyleBankError(
+                    f"style bank: {fault} in {len(rows)} of {len(self)} styles, the first of them "
+                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}'); leave these out"
+                )
 
-    def _refuse(self, bad: Tensor, complaint: str) -> None:
-        if rows := bad.nonzero().flatten().tolist():
-            raise StyleBankError(
-                f"style bank: {complaint} in {len(rows)} of {len(self)} styles, the first of them "
-                f"style {rows[0]} (prompt '{self.prompts[rows[0]]}'); leave these out"
-            )
+
+def feature_fingerprint(backbone: ClipResNet) -> str:
+    """Fingerprint of the weights that make the restyled features: those up to that layer.
+
+    Later layers do not matter to the bank, and training changes some of them.
+    """
+    state = {
+        f"{name}.{k}.{key}": value
+        for name, modules in _groups_up_to_restyled(backbone).items()
+        for k, module in enumerate(modules)
+        for key, value in module.state_dict().items()
+    }
+    return clip_fingerprint(state)
 
 
-def _chosen(kind: str, names: Collection[str] | None, known: set[str]) -> set[str]:
-    if names is None:
-        return known
-    if unknown := [name for name in names if name not in known]:
-        raise StyleBankError(f"the style bank has no {kind} {unknown}; it has {sorted(known)}")
-    return set(names)
+def whole_clip_fingerprint(backbone: ClipResNet) -> str | None:
+    """What `load_clip` has noted at the tower; None where it loaded no weights."""
+    return getattr(backbone.tower, "whole_clip_fingerprint", None)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Lines as the list that ends a message."""
+    return "".join(f"\n- {line}" for line in lines)
+
+
+def _groups_up_to_restyled(backbone: ClipResNet) -> dict[str, list[nn.Module]]:
+    layers = LAYERS[: LAYERS.index(backbone.restyled_layer) + 1]
+    groups = layer_groups(backbone.tower)
+    return {name: group for name, group in groups.items() if name.partition(".")[0] in layers}
 
 
 def _average(values: Tensor) -> str:
     known = values[~values.isnan()]
-    return f"{known.mean():.3f}" if len(known) else _MISSING
+    return f"{known.mean():.3f}" if len(known) else "\u2013"
+
+
+def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
+    """Name and both values of everything that differs, down to the entries of mappings."""
+    if first == second or (name == _IMAGES and same_images(first, second)):
+        return []
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return [
+            line
+            for key in dict.fromkeys([*first, *second])
+            for line in _differences(f"{name}.{key}", first.get(key), second.get(key))
+        ]
+    return [(name, _in_words(first, second), _in_words(second, first))]
+
+
+def _in_words(value: object, other: object) -> str:
+    """A value; of long lists the first items that the other has not."""
+    if not isinstance(value, list) or len(value) <= _SHOWN:
+        return repr(value)
+    known = other if isinstance(other, list) else []
+    own = [item for item in value if item not in known] or value
+    more = ", ..." if len(own) > _SHOWN else ""
+    return f"{len(value)} items such as {', '.join(map(repr, own[:_SHOWN]))}{more}"
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(settings), allow_nan=False, default=_as_list))
+    except (TypeError, ValueError) as error:
+        raise StyleBankError(
+            f"style bank header: settings cannot be written as JSON ({error}); use dicts, lists, "
+            "strings, finite numbers, booleans and None"
+        ) from error
+
+
+def _as_list(value: object) -> list[Any]:
+    """The lists of a LazyConfig are list-like objects of their own."""
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a bank is made of, from its file."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if _FORMAT not in metadata:
+            raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
+        record = json.loads(metadata[_FORMAT])
+        version = record["version"]
+        if version not in (1, _VERSION):
+            raise StyleBankError(f"version {version}, this program reads versions 1 and {_VERSION}")
+        expected = {*_TENSORS} if version == 1 else {*_TENSORS, _TEXTS, _INDEX}
+        if set(file.keys()) != expected:
+            raise StyleBankError(f"it holds {sorted(file.keys())}, expected {sorted(expected)}")
+        tensors = {name: file.get_tensor(name) for name in expected}
+    checksum = record.pop(_CHECKSUM, None)
+    if checksum is not None and checksum != _checksum(record, tensors):
+        raise StyleBankError("its checksum is another than it was written with: it is damaged")
+    prompts = record["prompts"] if version == 1 else _unpack(tensors)
+    header = BankHeader(**record["header"])
+    return {"header": header, "prompts": prompts, **{name: tensors[name] for name in _TENSORS}}
+
+
+def _pack(prompts: Sequence[str]) -> dict[str, Tensor]:
+    places = {text: place for place, text in enumerate(dict.fromkeys(prompts))}
+    texts = json.dumps(list(places)).encode()
+    return {
+        _TEXTS: torch.frombuffer(bytearray(texts), dtype=torch.uint8),
+        _INDEX: torch.tensor([places[text] for text in prompts], dtype=torch.int32),
+    }
+
+
+def _unpack(tensors: Mapping[str, Tensor]) -> list[str]:
+    texts, index = json.loads(tensors[_TEXTS].numpy().tobytes()), tensors[_INDEX]
+    if not isinstance(texts, list) or ((index < 0) | (index >= len(texts))).any():
+        raise StyleBankError("its prompts are damaged")
+    return [texts[place] for place in index.tolist()]
+
+
+def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a record of JSON types and of tensors on the CPU, in hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(record).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

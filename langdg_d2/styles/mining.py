@@ -1,27 +1,49 @@
-"""Augment (paper section 4.2): mine local styles of a batch of source images toward text."""
+"""Augment (paper section 4.2): mine local styles of source images toward text, into a bank."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from glob import escape
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from detectron2.utils import comm
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
+from ..data.seeded_batches import SeededBatches
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
 from ..modeling.folding import fold
 from ..structures import PatchGrid
 from ..structures.source_names import joined_names
 from ..utils.amp import PRECISIONS
-from .bank import StyleBank
-from .bank_header import BankHeader
-from .checking import feature_fingerprint, whole_clip_fingerprint
+from ..utils.distributed import shared_errors
+from ..utils.errors import LangDGError
+from .bank import (
+    BankHeader,
+    StyleBank,
+    StyleBankError,
+    bullets,
+    feature_fingerprint,
+    whole_clip_fingerprint,
+)
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
+
+logger = logging.getLogger(__name__)
 
 # Mining compares with text, for which CLIP needs its attention pooling, and that has positions for
 # features of CLIP's own stride alone (paper section 4.2); training has finer ones.
 _CLIP_STRIDE = STRIDES[-1]
+
+_DONE = "batches"  # setting of an unfinished bank: numbers of its batches, in its order
+_SIZES = "styles_of_batches"  # and how many styles each gave
+_SHOWN = 3  # missing batches in a message
 
 
 class PatchChoice(NamedTuple):
@@ -50,11 +72,30 @@ def choose_patches(patch_classes: Tensor) -> PatchChoice:
     return PatchChoice(class_ids, places)
 
 
-def mining_settings(
-    settings: Mapping[str, Any], *, prompts: TargetPrompts, pin: PinSettings
+def mining_origin(
+    *,
+    source: str | Sequence[str],
+    seed: int,
+    settings: Mapping[str, Any],
+    prompts: TargetPrompts,
+    pin: PinSettings,
+    images: str | None = None,
 ) -> dict[str, Any]:
-    """What a bank's header remembers of its mining: settings, with prompts and PIN's own."""
-    return dict(settings) | {"pin": pin.as_dict(), "prompts": prompts.all()}
+    """What a bank's header says of its mining: the fields source, seed and settings.
+
+    Args:
+        source: name of the set that is mined, or of several.
+        seed: of crops and prompts.
+        settings: anything else worth remembering, JSON types.
+        prompts: of the miner.
+        pin: of the miner.
+        images: `images_fingerprint` of the set; None if no set is mined.
+    """
+    recorded = dict(settings)
+    if images is not None:
+        recorded["images"] = images
+    recorded |= {"pin": pin.as_dict(), "prompts": prompts.all()}
+    return {"source": joined_names(source), "seed": seed, "settings": recorded}
 
 
 class StyleMiner:
@@ -102,15 +143,14 @@ class StyleMiner:
         self._clip_name = Path(clip_name).name.removesuffix(".json")
 
     def header(
-        self, *, source: str | Sequence[str], seed: int, settings: Mapping[str, Any]
+        self,
+        *,
+        source: str | Sequence[str],
+        seed: int,
+        settings: Mapping[str, Any],
+        images: str | None = None,
     ) -> BankHeader:
-        """What the styles mined here belong to.
-
-        Args:
-            source: name of the set that is mined, or of several.
-            seed: of crops and prompts.
-            settings: anything else worth remembering, JSON types.
-        """
+        """What the styles mined here belong to; the arguments are those of `mining_origin`."""
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self._backbone),
@@ -120,9 +160,14 @@ class StyleMiner:
             grid=(self._grid.rows, self._grid.cols),
             class_names=self._prompts.class_names,
             ignore_label=self._prompts.ignore_label,
-            source=joined_names(source),
-            seed=seed,
-            settings=mining_settings(settings, prompts=self._prompts, pin=self._pin_settings),
+            **mining_origin(
+                source=source,
+                seed=seed,
+                settings=settings,
+                prompts=self._prompts,
+                pin=self._pin_settings,
+                images=images,
+            ),
         )
 
     def mine(
@@ -156,7 +201,7 @@ class StyleMiner:
     def _patches(self, images: Tensor, places: list[tuple[int, int, int]]) -> Tensor:
         """(P, C, h, w) features; where the grid does not divide evenly, of the smallest size."""
         features = self._backbone.forward_low(self._normalize(images))[self._backbone.restyled]
-        cells = self._grid.split(features)
+        cells = self._grid.split(features)  # rows * cols of (N, C, h, w)
         height = min(cell.shape[-2] for cell in cells)
         width = min(cell.shape[-1] for cell in cells)
         chosen = [
@@ -164,3 +209,203 @@ class StyleMiner:
             for image, row, col in places
         ]
         return torch.stack(chosen).contiguous(memory_format=torch.channels_last)
+
+
+class MiningCheckpoint:
+    """This process's share of a bank that is being mined.
+
+    What it mines between two savings becomes a file of its own, `<path>.part<first batch>`, which
+    is not touched again until the bank is written.
+
+    Args:
+        header: of the bank.
+        path: of its file, in a folder that all processes see.
+        period: batches between savings.
+        per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
+            for all.
+
+    Raises:
+        LangDGError: if one of the two numbers is not positive.
+    """
+
+    def __init__(
+        self, *, header: BankHeader, path: Path, period: int, per_class: int | None = None
+    ) -> None:
+        if period < 1:
+            raise LangDGError(f"checkpoint_period {period} must be at least one batch")
+        if per_class is not None and per_class < 1:
+            raise LangDGError(f"max_styles_per_class {per_class} must be 1 or more, or null")
+        self._header = header
+        self._path = path
+        self._period = period
+        self._per_class = per_class
+        self._unsaved: dict[int, StyleBank] = {}  # by number of the batch
+        self._batches = 0
+        self._count = 0
+        self._files: list[Path] = []  # of this process, and in the main one of interrupted runs
+
+    def resume(self, batches: int) -> list[int]:
+        """Find what interrupted runs have left of so many batches; returns those still to mine."""
+        self._batches = batches
+        with shared_errors():
+            done: set[int] = set()
+            if comm.is_main_process():
+                name = escape(self._path.name)
+                self._files = sorted(self._path.parent.glob(f"{name}.part*"))
+                for file in self._files:
+                    done.update(self._read(file))
+        done = comm.all_gather(done)[0]
+        if done:
+            logger.info("%d of %d batches are mined already", len(done), batches)
+        return [number for number in range(batches) if number not in done]
+
+    def add(self, number: int, bank: StyleBank) -> None:
+        """Keep a batch's styles, and save if it is time."""
+        self._unsaved[number] = bank
+        self._count += 1
+        if len(self._unsaved) == self._period:
+            self._save()
+            mean = bank.cosine_after.mean()
+            logger.info("%d batches mined, mean cosine %.3f", self._count, mean)
+
+    def finish(self) -> None:
+        """Write the bank, of all processes' shares in the order of the batches."""
+        with shared_errors():
+            self._save()
+        # By name: a network's file system may list a folder as it was a minute ago.
+        gathered = comm.gather(self._files)
+        with shared_errors():
+            if comm.is_main_process():
+                files = [file for files in gathered for file in files]
+                bank = self._merge(files)
+                if self._per_class is not None:
+                    bank = bank.sample(self._per_class, seed=self._header.seed or 0)
+                bank.save(self._path)
+                logger.info("%d styles in '%s'\n%s", len(bank), self._path, bank.describe())
+                for file in files:
+                    file.unlink(missing_ok=True)
+
+    def _save(self) -> None:
+        """Write what has been mined since the last time."""
+        if not self._unsaved:
+            return
+        sizes = [len(bank) for bank in self._unsaved.values()]
+        settings = {**self._header.settings, _DONE: list(self._unsaved), _SIZES: sizes}
+        bank = StyleBank.merge(list(self._unsaved.values()))
+        file = self._path.with_name(f"{self._path.name}.part{min(self._unsaved)}")
+        replace(bank, header=replace(self._header, settings=settings)).save(file)
+        self._files.append(file)
+        self._unsaved.clear()
+
+    def _merge(self, files: list[Path]) -> StyleBank:
+        banks = {number: bank for file in files for number, bank in self._read(file).items()}
+        if missing := [number for number in range(self._batches) if number not in banks]:
+            raise StyleBankError(
+                f"{len(missing)} of {self._batches} mined batches are not beside '{self._path}', "
+                f"such as {missing[:_SHOWN]}: styles.bank has to lie where all processes can read "
+                "and write"
+            )
+        return StyleBank.merge([banks[number] for number in range(self._batches)])
+
+    def _read(self, file: Path) -> dict[int, StyleBank]:
+        """The batches of a part."""
+        try:
+            bank = StyleBank.load(file)
+        except StyleBankError as error:
+            raise StyleBankError(
+                f"'{file}' is a part of unfinished mining and damaged: delete it, and its batches "
+                f"are mined again ({error.__cause__ or error})"
+            ) from error
+        settings = dict(bank.header.settings)
+        numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
+        found = vars(replace(bank.header, settings=settings))
+        if differences := self._header.differences(found, other="the unfinished work"):
+            raise StyleBankError(
+                f"'{file}' is unfinished mining with other settings; delete it, or choose another "
+                f"path for the bank:{bullets(differences)}"
+            )
+        part = replace(bank, header=self._header)
+        return {
+            number: part.rows(range(end - size, end))
+            for number, size, end in zip(numbers, sizes, accumulate(sizes), strict=True)
+        }
+
+
+def mine_source(
+    *,
+    miner: StyleMiner,
+    batches: SeededBatches,
+    source: str | Sequence[str],
+    seed: int,
+    settings: Mapping[str, Any],
+    path: str,
+    checkpoint_period: int,
+    num_workers: int,
+    max_styles_per_class: int | None = None,
+) -> None:
+    """Mine every batch and write the bank; every process must call this.
+
+    The bank depends on the seed and the batches alone, not on the number of processes nor on
+    interruptions: what is done is kept in `<path>.part<batch>` and not mined again.
+
+    Args:
+        miner: on this process's device.
+        batches: one pass over the source set, or over several together.
+        source: its name, or their names.
+        seed: of the prompts.
+        settings: remembered in the bank.
+        path: file of the bank.
+        checkpoint_period: batches of a process between savings.
+        num_workers: of the loader.
+        max_styles_per_class: as many of those mined are kept, drawn at random; None for all.
+
+    Raises:
+        StyleBankError: for unfinished work of other settings or images, or of unseen processes.
+        RuntimeError: if another process cannot read or write the files.
+        LangDGError: if the checkpoint period, or the number of styles, is not positive.
+    """
+    header = miner.header(source=source, seed=seed, settings=settings, images=batches.fingerprint)
+    checkpoint = MiningCheckpoint(
+        header=header, path=Path(path), period=checkpoint_period, per_class=max_styles_per_class
+    )
+    own = checkpoint.resume(len(batches))[comm.get_rank() :: comm.get_world_size()]
+    loader = DataLoader(
+        batches, batch_size=None, sampler=own, num_workers=num_workers, collate_fn=_stack
+    )
+    hidden = None if comm.is_main_process() else True
+    with tqdm(loader, desc="mining styles", unit="batch", disable=hidden) as progress:
+        for number, (images, labels) in zip(own, progress, strict=True):
+            generator = torch.Generator().manual_seed(_prompt_seed(seed, number))
+            mined = miner.mine(images, labels, header=header, generator=generator)
+            checkpoint.add(number, mined)
+            progress.set_postfix(cosine=f"{mined.cosine_after.mean():.3f}", refresh=False)
+    checkpoint.finish()
+
+
+def ensure_bank(path: str, *, mine: Callable[[], None] | None) -> None:
+    """See that there is a style bank; every process must call this.
+
+    Args:
+        path: of the bank.
+        mine: writes it, on all processes together; None if it has to be there.
+
+    Raises:
+        FileNotFoundError: if it is not there and may not be mined.
+    """
+    if comm.all_gather(Path(path).is_file())[0]:
+        return
+    if mine is None:
+        raise FileNotFoundError(
+            f"there is no style bank at '{path}': make it with tools/mine_styles.py and this "
+            "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
+        )
+    logger.warning("there is no style bank at '%s': it is mined now", path)
+    mine()
+
+
+def _stack(batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
+    return torch.stack([x["image"] for x in batch]), torch.stack([x["sem_seg"] for x in batch])
+
+
+def _prompt_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)

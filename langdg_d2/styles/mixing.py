@@ -1,17 +1,239 @@
 """Mix (paper section 4.3): blend each patch's own style with another in training."""
 
+import logging
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..modeling import FeatureAugmentation
-from ..structures import PatchGrid, mix, patch_stats, restyle
+from ..modeling import ClipResNet, FeatureAugmentation
+from ..structures import ChannelStats, PatchGrid, mix, patch_stats, restyle
 from ..utils.errors import LangDGError
-from .sources import StyleSource
+from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError, bullets
+
+logger = logging.getLogger(__name__)
+
+_DRAWS = 1 << 62  # so many that what the remainder favours cannot be seen
+
+
+class DrawnStyles(NamedTuple):
+    """Styles for the patches of a batch.
+
+    Attributes:
+        stats: mean and std (N, C, rows, cols).
+        fallback: (N, rows, cols) bool: the patch's class has no style, another's was taken.
+    """
+
+    stats: ChannelStats
+    fallback: Tensor
+
+
+class TargetStyles(Protocol):
+    """Gives every patch a style to be mixed with its own."""
+
+    def prepare(self, backbone: ClipResNet) -> None:
+        """Load the styles, check that they fit a backbone, move them to its device.
+
+        Called before training, on every process; a bank that has to be mined is there by then.
+        """
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> DrawnStyles:
+        """Styles for patches of given statistics (N, C, rows, cols) and classes (N, rows, cols).
+
+        Randomness: a CPU generator, which advances.
+        """
+        ...
+
+    def describe(self) -> str:
+        """What these styles are, in Markdown."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """What these styles are, for the record of a run: JSON types."""
+        return {"description": self.describe()}
+
+
+class BankStyles(TargetStyles):
+    """A mined style of the patch's own class, drawn uniformly (paper section 4.3).
+
+    Args:
+        bank: the mined styles, or the path of their file, which is read by `prepare`.
+        grid: patches of training; those the bank was mined for have to be the same.
+        class_names: name of every train id; the bank's have to be the same.
+        ignore_label: of unlabelled patches; the bank's has to be the same.
+        origin: what mining would write into the bank's header now, see `mining_origin`: a bank
+            that says otherwise is used with a warning, as configs may share one. None if it does
+            not matter.
+
+    Attributes:
+        bank: the mined styles on the model's device, from `prepare` on.
+    """
+
+    bank: StyleBank
+
+    def __init__(
+        self,
+        *,
+        bank: StyleBank | str | Path,
+        grid: PatchGrid,
+        class_names: Sequence[str],
+        ignore_label: int,
+        origin: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._given = bank
+        self._expected: dict[str, Any] = {
+            "grid": grid,
+            "class_names": class_names,
+            "ignore_label": ignore_label,
+        }
+        self._origin = origin
+
+    def prepare(self, backbone: ClipResNet) -> None:
+        """See `TargetStyles`.
+
+        Raises:
+            StyleBankError: if there is no such file, or the bank was mined for another model, other
+                patches or classes; lists the differences.
+        """
+        bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
+        bank.check(backbone, **self._expected)
+        if self._origin is not None:
+            self._warn_of_other_mining(bank, self._origin)
+        self.bank = bank.to(next(backbone.parameters()).device)
+        self._sampler = StyleSampler(bank=self.bank)
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> DrawnStyles:
+        index, fallback = self._sampler.sample(patch_classes, generator=generator)
+        return DrawnStyles(self._rows(index), fallback)
+
+    def describe(self) -> str:
+        """Where the bank's styles come from, and its table."""
+        return f"{self.bank.header.describe()}\n\n{self.bank.describe()}"
+
+    def record(self) -> dict[str, Any]:
+        """The bank's own header, not what the config says, and how many styles there are."""
+        return {**asdict(self.bank.header), "number_of_styles": len(self.bank)}
+
+    def _rows(self, index: Tensor) -> ChannelStats:
+        """Rows of the bank for an index (N, rows, cols), as (N, C, rows, cols)."""
+        mean, std = self.bank.mean[index], self.bank.std[index]  # (N, rows, cols, C)
+        return ChannelStats(mean.permute(0, 3, 1, 2), std.permute(0, 3, 1, 2))
+
+    def _warn_of_other_mining(self, bank: StyleBank, origin: Mapping[str, Any]) -> None:
+        if differences := bank.header.origin_differences(origin, other="this config"):
+            logger.warning(
+                "the style bank '%s' was mined otherwise than this config does; delete it to mine "
+                "anew, unless you share it on purpose:%s",
+                self._given,
+                bullets(differences),
+            )
+
+
+class PooledBankStyles(BankStyles):
+    """Ablation: a mined style of any class."""
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> DrawnStyles:
+        index = torch.randint(len(self.bank), patch_classes.shape, generator=generator)
+        index = index.to(patch_classes.device, non_blocking=True)
+        return DrawnStyles(self._rows(index), torch.zeros_like(patch_classes, dtype=torch.bool))
+
+
+class NoiseStyles(TargetStyles):
+    """Ablation: the patch's own statistics under Gaussian noise, without any text.
+
+    Args:
+        snr_db: signal-to-noise ratio in decibel, of the vector of means and of that of stds.
+    """
+
+    def __init__(self, *, snr_db: float) -> None:
+        self._snr_db = snr_db
+        self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
+
+    def prepare(self, backbone: ClipResNet) -> None:
+        """Noise fits every backbone."""
+
+    def draw(
+        self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
+    ) -> DrawnStyles:
+        stats = ChannelStats(*(self._perturb(value, generator) for value in own))
+        return DrawnStyles(stats, torch.zeros_like(patch_classes, dtype=torch.bool))
+
+    def describe(self) -> str:
+        """One sentence."""
+        return f"Gaussian noise at {self._snr_db} dB in place of mined styles."
+
+    def _perturb(self, value: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(value.shape, generator=generator).to(value, non_blocking=True)
+        signal = value.square().mean(dim=1, keepdim=True).sqrt()  # (N, 1, rows, cols)
+        return value + self._noise_to_signal * signal * noise
+
+
+class StyleSampler:
+    """Draws a row of a bank for every patch, uniformly among those of its class.
+
+    A class without styles gets one of the unlabelled patches' (FAMix does the same); where the bank
+    has none of these either, any style of the bank. A class that was the majority of no mined patch
+    will hardly be one in training: falling back, which the logged share shows, beats refusing a
+    small source set.
+
+    Args:
+        bank: what to draw from; index tables are made on its device.
+
+    Raises:
+        StyleBankError: if the bank is empty.
+    """
+
+    def __init__(self, *, bank: StyleBank) -> None:
+        if not len(bank):
+            raise StyleBankError(
+                "the style bank has 0 styles; mine more images with tools/mine_styles.py"
+            )
+        self._order = torch.argsort(bank.class_id, stable=True)  # rows of the bank by label
+        self._count = torch.bincount(bank.class_id.long(), minlength=NUM_LABELS)
+        self._first = self._count.cumsum(0) - self._count  # each label's place in the order
+        self._fallback = self._count == 0
+        first, count = 0, len(bank)
+        if unlabelled := bank.counts()[IGNORE]:
+            first, count = int(self._first[bank.header.ignore_label]), unlabelled
+        self._first[self._fallback] = first
+        self._count[self._fallback] = count
+
+    def sample(
+        self, patch_classes: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw for every patch alone, without waiting for the device.
+
+        Args:
+            patch_classes: (...) uint8 train ids, on the bank's device.
+            generator: of this device, or of the CPU: then a seed gives the same styles on every
+                device. None for the device's default. Advances.
+
+        Returns:
+            Rows of the bank (...) int64, and whether the patch's class has no style and got
+            another's (...) bool.
+
+        Raises:
+            TypeError: for labels of other types.
+        """
+        if patch_classes.dtype != torch.uint8:
+            raise TypeError(f"patch classes are {patch_classes.dtype}, expected uint8 train ids")
+        device = patch_classes.device
+        label = patch_classes.long()
+        source = device if generator is None else generator.device
+        numbers = torch.randint(_DRAWS, label.shape, generator=generator, device=source)
+        offset = numbers.to(device, non_blocking=True) % self._count[label]
+        return self._order[self._first[label] + offset], self._fallback[label]
 
 
 class WeightSampler(Protocol):
@@ -114,7 +336,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self,
         *,
         grid: PatchGrid,
-        styles: StyleSource,
+        styles: TargetStyles,
         weights: WeightSampler,
         probability: float = 1.0,
     ) -> None:

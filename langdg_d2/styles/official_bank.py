@@ -20,9 +20,7 @@ from ..structures import CITYSCAPES_19
 from ..structures.source_names import joined_names
 from ..utils.file_io import write_atomically
 from ..utils.untrusted import require_small_memo
-from .bank import StyleBank
-from .bank_header import IGNORE, BankHeader, StyleBankError
-from .checking import feature_fingerprint
+from .bank import IGNORE, BankHeader, StyleBank, StyleBankError, feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
 # What the official code can do, whatever its options say.

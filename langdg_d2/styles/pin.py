@@ -4,8 +4,8 @@ A patch keeps its content and gets the style of a text: its channel statistics a
 CLIP's embedding of the restyled patch comes close to the embedding of the text.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +21,6 @@ from ..utils.errors import LangDGError
 
 _WHOLE = PatchGrid(1, 1)
 _PRECISIONS = ("float32", "bfloat16")  # gradients of float16 would have to be scaled
-_WINDOW = 10  # steps whose losses are averaged to see whether they still fall
 
 
 class PinResult(NamedTuple):
@@ -29,7 +28,7 @@ class PinResult(NamedTuple):
 
     Attributes:
         stats: mean and std (P, C, 1, 1).
-        losses: the loss before each step that was done.
+        losses: (steps,) the loss before each step.
         cosine_before: (P,) similarity of each patch and its text with the patch's own style.
         cosine_after: (P,) the same with the optimised style.
     """
@@ -49,8 +48,6 @@ class PinSettings:
         lr: learning rate.
         momentum: of SGD.
         weight_decay: of SGD, on mean and std alike.
-        plateau: rise of the mean cosine over ten steps, compared with the ten before, below which
-            optimisation ends early; 0 to do all steps, as the paper does.
         precision: of convolutions and products, "float32" or "bfloat16"; styles and cosines are
             float32.
 
@@ -62,13 +59,12 @@ class PinSettings:
     lr: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    plateau: float = 0.0
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.weight_decay, self.plateau) < 0 or self.lr <= 0:
+        if min(self.steps, self.weight_decay) < 0 or self.lr <= 0:
             raise LangDGError(
-                f"{self}: steps, weight_decay and plateau must not be negative, lr must be positive"
+                f"{self}: steps and weight_decay must not be negative, lr must be positive"
             )
         if not 0 <= self.momentum < 1:
             raise LangDGError(f"{self}: momentum must be in 0..1 without 1")
@@ -76,20 +72,11 @@ class PinSettings:
             raise LangDGError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """What a bank remembers: settings beyond the paper's only where they are used."""
-        further = {"plateau", "precision"}
-        return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in further or getattr(self, field.name) != field.default
-        }
-
-    def is_enough(self, losses: Sequence[Tensor]) -> bool:
-        """Whether the steps done so far, with these losses, have reached the plateau."""
-        if not self.plateau or len(losses) < 2 * _WINDOW or len(losses) % _WINDOW:
-            return False
-        earlier, latest = torch.stack(list(losses[-2 * _WINDOW :])).split(_WINDOW)
-        return bool(earlier.mean() - latest.mean() < self.plateau)
+        """What a bank remembers: the precision only where it is not the paper's."""
+        settings = asdict(self)
+        if self.precision == "float32":
+            del settings["precision"]
+        return settings
 
 
 class PromptDrivenNormalization:
@@ -140,7 +127,7 @@ class PromptDrivenNormalization:
     def _optimize(self, optimizer: Optimizer, cosine: Callable[[], Tensor]) -> Tensor:
         """Do the steps; returns the loss before each."""
         losses: list[Tensor] = []
-        while len(losses) < self._settings.steps and not self._settings.is_enough(losses):
+        for _ in range(self._settings.steps):
             optimizer.zero_grad()
             loss = (1 - cosine()).mean()
             losses.append(loss.detach())

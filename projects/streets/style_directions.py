@@ -27,7 +27,6 @@ from tqdm import tqdm
 from langdg_d2.engine import load_config
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import StyleBank
-from langdg_d2.styles.checking import check_bank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import replacing, write_atomically
 from langdg_d2.visualization.style_report import PatchReader
@@ -56,7 +55,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def build_reader(cfg: DictConfig, bank: StyleBank, data: Path) -> PatchReader:
     """Cuts whole scenes into patches of the size that mining cuts crops into."""
     backbone = instantiate(cfg.model.backbone)
-    check_bank(bank, backbone)
+    bank.check(backbone)
     scene = json.loads((data / SETTINGS_FILE).read_text())
     height, width = cfg.dataloader.crop_size
     rows, cols = bank.header.grid

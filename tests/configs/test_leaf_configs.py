@@ -13,8 +13,8 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
 from langdg_d2.engine import apply_overrides
+from langdg_d2.structures.source_names import joined_names
 from langdg_d2.styles import StyleBank
-from langdg_d2.styles.bank_header import joined_names
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ def test_sources_of_overrides_reach_mining_in_any_order(overrides, source):
     cfg = apply_overrides(load(ROOT / "configs/langdg_gta5.py"), overrides)
     assert joined_names(cfg.styles.mining.source) == source
     assert cfg.styles.mining.batches.dataset.names == cfg.dataloader.train.dataset.names
-    assert cfg.styles.augmentation.mixer.styles.bank.source == cfg.styles.mining.source
+    assert cfg.styles.augmentation.mixer.styles.origin.source == cfg.styles.mining.source
 
 
 @pytest.mark.parametrize(

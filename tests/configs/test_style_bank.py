@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from detectron2.config import LazyConfig, instantiate
 
 from langdg_d2.engine import apply_overrides
@@ -30,14 +31,19 @@ def load(datasets, tiny_clip, tmp_path, monkeypatch):
 
 def test_training_names_what_another_config_has_mined_otherwise_without_a_second_clip(load, caplog):
     cfg = load()
+    torch.manual_seed(0)
+    backbone = instantiate(cfg.model.backbone)
+    styles = instantiate(cfg.styles.augmentation.mixer.styles)  # before the bank is there
+    torch.manual_seed(0)
     instantiate(cfg.styles.mining)
     caplog.clear()
-    styles = instantiate(cfg.styles.augmentation.mixer.styles)
+    styles.prepare(backbone)
     assert len(styles.bank)
     assert caplog.text == ""
 
     other = load("styles.mining.miner.pin.steps=2", "styles.seed=3", "dataloader.crop_size=[40,56]")
     again = instantiate(other.styles.augmentation.mixer.styles)
+    again.prepare(backbone)
     assert len(again.bank) == len(styles.bank)
     (record,) = caplog.records  # loading a CLIP would give another
     assert record.getMessage().splitlines()[1:] == [

@@ -104,13 +104,18 @@ def test_mixing_follows_the_seed_of_the_run():
 
 
 def test_resuming_with_other_styles_warns(caplog):
-    _, hook = build()
+    trainer, hook = build()
     state = hook.state_dict()
+
+    def resume(state):
+        hook.load_state_dict(state)
+        trainer.train(0, 1)
+
     assert hook.record() == {"description": "Gaussian noise at 3.0 dB in place of mined styles."}
-    hook.load_state_dict(state)
-    hook.load_state_dict({"total": state["total"]})  # of an earlier version
+    resume(state)
+    resume({"total": state["total"]})  # of an earlier version
     assert caplog.text == ""
-    hook.load_state_dict(state | {"styles": {"source": "gta5"}})
+    resume(state | {"styles": {"source": "gta5"}})
     assert "the run began with other styles than it goes on with" in caplog.text
 
 

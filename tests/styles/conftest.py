@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader
+from langdg_d2.styles.bank import BankHeader, StyleBank
 
 TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
 PROMPTS = ("Retro style road", "Noir style road", "photo", "Retro style car", "Retro style road")

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+from langdg_d2.styles.bank import BankHeader, StyleBank, StyleBankError
 
 MakeBank = Callable[..., StyleBank]
 Content = Callable[[StyleBank], tuple[object, ...]]
@@ -125,8 +124,6 @@ def test_rows_are_those_asked_for_in_their_order(bank: MakeBank, rows_of: Rows) 
 def test_subset_refuses_what_the_bank_has_not(bank: MakeBank) -> None:
     with pytest.raises(StyleBankError, match=r"no class \['raod'\]; it has \['car', 'ignore'"):
         bank().subset(classes=["road", "raod"])
-    with pytest.raises(StyleBankError, match=r"no prompt \['Baroque'\]; it has \['Noir style"):
-        bank().subset(prompts=["photo", "Baroque"])
 
 
 def test_subsets_of_all_classes_merge_into_the_whole(

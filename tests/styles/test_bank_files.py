@@ -14,8 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import langdg_d2
-from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+from langdg_d2.styles.bank import BankHeader, StyleBank, StyleBankError
 
 MakeBank = Callable[..., StyleBank]
 Content = Callable[[StyleBank], tuple[object, ...]]
@@ -58,7 +57,7 @@ def test_file_tells_who_made_it(tmp_path: Path, bank: MakeBank, header: BankHead
 
 def test_a_text_is_stored_once_and_four_bytes_a_style(tmp_path: Path, bank: MakeBank) -> None:
     def size(count: int) -> int:
-        one = bank().subset(prompts=["photo"])
+        one = bank().subset(classes=["ignore"])
         StyleBank.merge([one] * count).save(tmp_path / "styles")
         return (tmp_path / "styles").stat().st_size
 

@@ -6,9 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from torch import nn
 
-from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError, merge_headers
+from langdg_d2.modeling import ClipResNet
+from langdg_d2.structures import PatchGrid
+from langdg_d2.styles.bank import (
+    BankHeader,
+    StyleBank,
+    StyleBankError,
+    feature_fingerprint,
+    merge_headers,
+)
 
 MakeBank = Callable[..., StyleBank]
 
@@ -42,44 +50,27 @@ def test_lists_in_a_header_become_what_a_file_gives_back(header: BankHeader) -> 
     assert made == replace(header, settings={"a": [1]})
 
 
-def test_the_bank_of_the_model_passes_and_only_what_is_given_is_compared(
-    bank: MakeBank, header: BankHeader
+def test_only_given_fields_of_a_header_are_compared(header: BankHeader) -> None:
+    assert header.differences(vars(header), other="that") == []
+    assert header.differences({"layer": "layer1", "seed": None}, other="that") == []
+    found = header.differences({"layer": "layer1", "channels": 3}, other="that")
+    assert found == ["channels: the bank has 2, that 3"]
+
+
+def test_another_models_bank_is_refused_with_all_differences(
+    bank: MakeBank, tiny_tower: nn.Module
 ) -> None:
-    one = bank()
-    one.check()
-    one.check(clip_name="RN50-quickgelu", channels=2)
-    one.check(
-        clip_name=header.clip_name,
-        clip_fingerprint=header.clip_fingerprint,
-        layer="layer1",
-        channels=2,
-        grid=[3, 3],
-        class_names=["road", "car", "sky"],
-        ignore_label=255,
-    )
-    with pytest.raises(StyleBankError, match="channels: the bank has 2, the model 3"):
-        one.check(clip_name="RN50-quickgelu", channels=3)
-
-
-def test_another_models_bank_is_refused_with_all_differences(bank: MakeBank) -> None:
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer="layer2")
     with pytest.raises(StyleBankError) as caught:
-        bank().check(
-            clip_name="RN101-quickgelu",
-            clip_fingerprint="fedcba9876543210",
-            layer="layer2",
-            channels=4,
-            grid=(1, 1),
-            class_names=("road",),
-            ignore_label=254,
-        )
+        bank().check(backbone, grid=PatchGrid(1, 1), class_names=["road"], ignore_label=254)
     head, *lines = str(caught.value).splitlines()
     assert "tools/mine_styles.py" in head
     assert "the bank that belongs to this model" in head
+    fingerprint = feature_fingerprint(backbone)
     assert lines == [
-        "- clip_name: the bank has 'RN50-quickgelu', the model 'RN101-quickgelu'",
-        "- clip_fingerprint: the bank has '0123456789abcdef', the model 'fedcba9876543210'",
         "- layer: the bank has 'layer1', the model 'layer2'",
-        "- channels: the bank has 2, the model 4",
+        "- channels: the bank has 2, the model 32",
+        f"- clip_fingerprint: the bank has '0123456789abcdef', the model '{fingerprint}'",
         "- grid: the bank has (3, 3), the model (1, 1)",
         "- class_names: the bank has ('road', 'car', 'sky'), the model ('road',)",
         "- ignore_label: the bank has 255, the model 254",

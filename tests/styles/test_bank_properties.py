@@ -11,8 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langdg_d2.styles.bank import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+from langdg_d2.styles.bank import BankHeader, StyleBank, StyleBankError
 
 Content = Callable[[StyleBank], tuple[object, ...]]
 Rows = Callable[[StyleBank], list[tuple[object, ...]]]
@@ -126,18 +125,11 @@ def test_merging_concatenates_and_keeps_a_header_all_share(
 @given(data=st.data())
 def test_subset_keeps_exactly_the_rows_asked_for(data: st.DataObject, rows_of: Rows) -> None:
     one = data.draw(banks(header=HEADER))
-    classes = data.draw(st.none() | st.lists(st.sampled_from(sorted(HEADER.labels))))
-    texts = st.sampled_from(sorted(set(one.prompts))) if len(one) else st.nothing()
-    prompts = data.draw(st.none() | st.lists(texts))
+    classes = data.draw(st.lists(st.sampled_from(sorted(HEADER.labels))))
     names = {k: name for name, k in HEADER.labels.items()}
-    expected = [
-        row
-        for row, k in zip(rows_of(one), one.class_id.tolist(), strict=True)
-        if (classes is None or names[k] in classes) and (prompts is None or row[0] in prompts)
-    ]
-    part = one.subset(classes=classes, prompts=prompts)
+    ids = one.class_id.tolist()
+    expected = [row for row, k in zip(rows_of(one), ids, strict=True) if names[k] in classes]
+    part = one.subset(classes=classes)
     assert rows_of(part) == expected
     assert part.header == one.header
-    if prompts is None:
-        wanted = HEADER.labels if classes is None else classes
-        assert part.counts() == {n: c * (n in wanted) for n, c in one.counts().items()}
+    assert part.counts() == {n: c * (n in classes) for n, c in one.counts().items()}

@@ -11,19 +11,21 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.modeling import PixelNormalization, load_clip, load_image_tower
+from langdg_d2.data.seeded_batches import images_fingerprint
+from langdg_d2.modeling import ClipResNet, PixelNormalization, load_clip, load_image_tower
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
+    BankStyles,
     PinSettings,
     StyleBank,
     StyleBankError,
     StyleMiner,
     TargetPrompts,
     ensure_bank,
-    load_bank,
     mine_source,
+    mining_origin,
 )
-from langdg_d2.styles.unfinished import Unfinished
+from langdg_d2.styles.mining import MiningCheckpoint
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.utils.file_io import write_atomically
 
@@ -205,7 +207,7 @@ def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, mo
         written.append(len(data))
         write_atomically(path, data)
 
-    monkeypatch.setattr("langdg_d2.styles.bank_file.write_atomically", count)
+    monkeypatch.setattr("langdg_d2.styles.bank.write_atomically", count)
     sizes = {}
     for images in (8, 16, 32):
         written.clear()
@@ -239,14 +241,14 @@ def test_batches_of_others_that_cannot_be_seen_are_no_bank(tiny_clip, tmp_path):
     path = tmp_path / "bank.safetensors"
     miner, batches = build_miner(tiny_clip, steps=0), build_batches()
     header = miner.header(source="s", seed=0, settings={})
-    unfinished = Unfinished(header, path, period=1)
-    assert unfinished.resume(3) == [0, 1, 2]
+    checkpoint = MiningCheckpoint(header=header, path=path, period=1)
+    assert checkpoint.resume(3) == [0, 1, 2]
     images = torch.stack([x["image"] for x in batches[0]])
     labels = torch.stack([x["sem_seg"] for x in batches[0]])
     generator = torch.Generator()
-    unfinished.add(1, miner.mine(images, labels, header=header, generator=generator))
+    checkpoint.add(1, miner.mine(images, labels, header=header, generator=generator))
     with pytest.raises(StyleBankError, match=r"2 of 3 mined batches .* such as \[0, 2\]: styles"):
-        unfinished.finish()
+        checkpoint.finish()
     assert not path.exists()
 
 
@@ -277,9 +279,9 @@ def test_several_sources_are_named_together(tiny_clip, tmp_path, caplog):
     path = tmp_path / "bank.safetensors"
     assert mine(tiny_clip, path, source=["stripes", "dots"]).header.source == "stripes + dots"
     caplog.clear()
-    load(path, source=["stripes", "dots"])
-    assert caplog.text == ""
-    load(path, source=["dots", "stripes"])
+    load(tiny_clip, path, source=["stripes", "dots"])
+    assert warnings_of_mining(caplog) == []
+    load(tiny_clip, path, source=["dots", "stripes"])
     assert "source: the bank has 'stripes + dots', this config 'dots + stripes'" in caplog.text
 
 
@@ -307,7 +309,7 @@ def test_two_processes_mine_the_bank_of_one(in_two_processes, tiny_clip, tmp_pat
 
 def _fail_in_process(args: Namespace) -> None:
     torch.set_num_threads(1)
-    for name in ("taking_up", "finishing"):
+    for name in ("resuming", "finishing"):
         try:
             mine(args.clip, f"{args.folder}/{name}", build_batches(dataset=records(4)))
         except (StyleBankError, OSError, RuntimeError) as error:
@@ -316,13 +318,13 @@ def _fail_in_process(args: Namespace) -> None:
 
 
 def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, tiny_clip, tmp_path):
-    (tmp_path / "taking_up.part0").write_bytes(b"damaged")
+    (tmp_path / "resuming.part0").write_bytes(b"damaged")
     (tmp_path / "finishing").mkdir()
     in_two_processes(_fail_in_process, clip=tiny_clip, folder=str(tmp_path))
     for name, message in (
         (
-            "taking_up",
-            f"StyleBankError: '{tmp_path}/taking_up.part0' is a part of unfinished mining",
+            "resuming",
+            f"StyleBankError: '{tmp_path}/resuming.part0' is a part of unfinished mining",
         ),
         ("finishing", "IsADirectoryError: "),
     ):
@@ -331,30 +333,45 @@ def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, t
         assert other == f"RuntimeError: process 0 has failed: {own}"
 
 
-def load(path, **changes):
+def load(clip_config, path, **changes):
+    """The bank as training loads it, whose config says what `mine` does but for changes."""
     prompts = TargetPrompts(
         class_names=CLASSES,
         style_prompts=changes.pop("style_prompts", STYLES),
         ignore_label=255,
         template=changes.pop("template", "{style} {class_name}"),
     )
-    arguments = {
+    origin = {
         "prompts": prompts,
         "pin": PinSettings(steps=2),
-        "dataset": records(),
+        "images": images_fingerprint(records()),
         "source": "stripes",
         "seed": 4,
         "settings": {"note": "test"},
     }
-    return load_bank(str(path), **arguments | changes)
+    torch.manual_seed(0)  # the CLIP of the miner
+    tower = load_clip(name=clip_config, weights=None).visual
+    styles = BankStyles(
+        bank=str(path),
+        grid=GRID,
+        class_names=CLASSES,
+        ignore_label=255,
+        origin=mining_origin(**origin | changes),
+    )
+    styles.prepare(ClipResNet(tower=tower, output_stride=16, trainable=()))
+    return styles.bank
 
 
 def test_bank_mined_as_the_config_says_is_loaded_without_a_word(tiny_clip, tmp_path, caplog):
     path = tmp_path / "bank.safetensors"
     mined = mine(tiny_clip, path)
     caplog.clear()
-    assert same(load(path), mined)
-    assert caplog.text == ""
+    assert same(load(tiny_clip, path), mined)
+    assert warnings_of_mining(caplog) == []
+
+
+def warnings_of_mining(caplog):
+    return [record for record in caplog.records if record.name == "langdg_d2.styles.mixing"]
 
 
 @pytest.mark.parametrize(
@@ -365,7 +382,7 @@ def test_bank_mined_as_the_config_says_is_loaded_without_a_word(tiny_clip, tmp_p
         ({"settings": {"note": 1}}, "settings.note: the bank has 'test', this config 1"),
         ({"pin": PinSettings(steps=2, lr=0.5)}, "settings.pin.lr: the bank has 1.0, this con"),
         (
-            {"dataset": records(10)},
+            {"images": images_fingerprint(records(10))},
             "settings.images: the bank has '12 images, ",
         ),
         (
@@ -386,8 +403,8 @@ def test_bank_mined_otherwise_is_used_with_a_warning_that_says_how(
     path = tmp_path / "bank.safetensors"
     mined = mine(tiny_clip, path)
     caplog.clear()
-    assert same(load(path, **changes), mined)
-    (record,) = caplog.records
+    assert same(load(tiny_clip, path, **changes), mined)
+    (record,) = warnings_of_mining(caplog)
     head, *lines = record.getMessage().splitlines()
     assert record.levelname == "WARNING"
     assert str(path) in head
@@ -399,8 +416,8 @@ def test_every_part_of_a_merged_bank_is_compared(tiny_clip, tmp_path, caplog):
     banks = [mine(tiny_clip, tmp_path / f"{steps}.safetensors", steps=steps) for steps in (0, 2)]
     StyleBank.merge(banks).save(tmp_path / "both.safetensors")
     caplog.clear()
-    assert len(load(tmp_path / "both.safetensors")) == 2 * len(banks[0])
-    (record,) = caplog.records
+    assert len(load(tiny_clip, tmp_path / "both.safetensors")) == 2 * len(banks[0])
+    (record,) = warnings_of_mining(caplog)
     assert record.getMessage().splitlines()[1:] == [
         "- settings.pin.steps: the bank has 0, this config 2"
     ]

@@ -18,7 +18,7 @@ from langdg_d2.styles import (
     StyleBank,
     StyleBankError,
 )
-from langdg_d2.styles.checking import feature_fingerprint
+from langdg_d2.styles.bank import feature_fingerprint
 from langdg_d2.utils.errors import LangDGError
 
 CHANNELS, CLASSES, GRID = 16, ("road", "car", "sky"), PatchGrid(2, 3)

@@ -16,7 +16,7 @@ import torch
 
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleBank
-from langdg_d2.styles.bank_header import BankHeader, StyleBankError
+from langdg_d2.styles.bank import BankHeader, StyleBankError
 from langdg_d2.styles.official_bank import read_official_bank, write_official_bank
 
 CHANNELS = 4

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from langdg_d2.modeling import ClipResNet
-from langdg_d2.styles.bank_header import StyleBankError
-from langdg_d2.styles.checking import check_bank
+from langdg_d2.styles.bank import StyleBankError
 from langdg_d2.styles.official_bank import official_header, read_official_bank
 
 
@@ -23,11 +22,11 @@ def test_header_tells_the_clip_of_the_styles(tiny_tower: torch.nn.Module, tmp_pa
     zeros = torch.zeros(header.channels, 1, 1)
     path = tmp_path / "b.pkl"
     path.write_bytes(pickle.dumps({"road_mu": [zeros], "road_std": [zeros]}))
-    check_bank(read_official_bank(path, header=header), backbone)
+    read_official_bank(path, header=header).check(backbone)
     with torch.no_grad():
         backbone.tower.conv1.weight.add_(1)
     with pytest.raises(StyleBankError, match="clip_fingerprint"):
-        check_bank(read_official_bank(path, header=header), backbone)
+        read_official_bank(path, header=header).check(backbone)
 
 
 def test_a_model_that_restyles_another_layer_has_no_use_for_official_banks(

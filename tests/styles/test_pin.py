@@ -46,12 +46,12 @@ def slow(reference, backbone, patches, text, settings):
 
 
 def test_defaults_are_the_papers_settings():
-    assert vars(PinSettings()) == PAPER | {"plateau": 0.0, "precision": "float32"}
+    assert vars(PinSettings()) == PAPER | {"precision": "float32"}
 
 
-def test_banks_remember_settings_beyond_the_papers_only_where_they_are_used():
+def test_banks_remember_another_precision_than_the_papers():
     assert PinSettings().as_dict() == PAPER
-    changed = {"plateau": 0.1, "precision": "bfloat16"}
+    changed = {"precision": "bfloat16"}
     assert PinSettings(**changed).as_dict() == PAPER | changed
 
 
@@ -62,7 +62,6 @@ def test_banks_remember_settings_beyond_the_papers_only_where_they_are_used():
         {"lr": 0.0},
         {"momentum": 1.0},
         {"weight_decay": -1e-4},
-        {"plateau": -1.0},
         {"precision": "float16"},
     ],
 )
@@ -146,28 +145,6 @@ def test_patches_are_pooled_to_the_size_of_clips_input_in_their_layer(tiny_clip,
     text = torch.nn.functional.normalize(torch.rand(1, 16), dim=1)
     expected = torch.nn.functional.cosine_similarity(text, clip.encode_image(images))
     assert torch.allclose(pin(features, text).cosine_before, expected, atol=1e-5)
-
-
-def test_optimisation_ends_at_a_plateau_as_if_no_more_steps_had_been_wanted(backbone, problem):
-    def mined(**settings):
-        return PromptDrivenNormalization(backbone=backbone, settings=PinSettings(**settings))(
-            *problem
-        )
-
-    stopped, few, never = mined(plateau=2.0), mined(steps=20), mined(steps=40, plateau=1e-9)
-    assert len(stopped.losses) == 20  # the first time that ten steps can be compared with ten
-    for one, other in zip(stopped.stats, few.stats, strict=True):
-        assert torch.equal(one, other)
-    assert torch.equal(stopped.cosine_after, few.cosine_after)
-    assert len(never.losses) == 40
-
-
-def test_a_plateau_is_a_small_fall_of_the_mean_loss_over_ten_steps():
-    settings = PinSettings(plateau=0.1)
-    falling = torch.linspace(1, 0, 40)  # by 0.256 over ten steps
-    flat = [*falling[:20], *falling[19].expand(20)]
-    assert not any(settings.is_enough(list(falling[:n])) for n in range(41))
-    assert [n for n in range(41) if settings.is_enough(flat[:n])] == [40]
 
 
 @pytest.mark.parametrize(("size", "side"), [((64, 64), 56), ((20, 22), 16), ((3, 5), 16)])

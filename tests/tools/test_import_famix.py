@@ -13,7 +13,6 @@ import torch
 from langdg_d2.engine import StrictCheckpointer
 from langdg_d2.modeling.official_weights import to_official
 from langdg_d2.styles import StyleBank
-from langdg_d2.styles.checking import check_bank
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/import_famix.py"
@@ -111,7 +110,7 @@ def test_imported_bank_fits_the_model_and_goes_back_bit_by_bit(
     output = run(*given, "--clip-from", checkpoint, "--output", "styles.safetensors")
     assert "6 styles of" in output
     bank = StyleBank.load(tmp_path / "styles.safetensors")
-    check_bank(bank, model.backbone)
+    bank.check(model.backbone)
     assert {name: n for name, n in bank.counts().items() if n} == {
         "road": 2,
         "traffic light": 1,

@@ -5,7 +5,7 @@ from .nearest_patches import NearestPatches, Neighbors, SourcePatch
 from .patch_reader import PatchReader
 from .projection import METHODS, ProjectionError, project, require_method
 from .report import write_style_report
-from .search import StyleNeighbors, chosen_styles, require_same_model, search_patches
+from .search import StyleNeighbors, chosen_styles, search_patches
 
 __all__ = [
     "METHODS",
@@ -19,7 +19,6 @@ __all__ = [
     "class_distances",
     "project",
     "require_method",
-    "require_same_model",
     "search_patches",
     "style_points",
     "typical_styles",

@@ -4,7 +4,7 @@ import colorsys
 from collections.abc import Mapping
 
 from ...styles import BankHeader
-from ...styles.bank_header import IGNORE
+from ...styles.bank import IGNORE
 from ..palettes import Palette
 
 ClassColors = Mapping[str, tuple[float, float, float]]  # RGB in 0..1 by class name

@@ -7,10 +7,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ...data import SeededBatches
-from ...modeling import ClipResNet
-from ...structures import PatchGrid
 from ...styles import StyleBank, StyleBankError
-from ...styles.checking import check_bank
 from .distances import style_points, typical_styles
 from .nearest_patches import Example, NearestPatches, Neighbors
 from .patch_reader import PatchReader
@@ -28,23 +25,6 @@ class StyleNeighbors(NamedTuple):
 
     row: int
     neighbors: Neighbors
-
-
-def require_same_model(
-    bank: StyleBank,
-    *,
-    backbone: ClipResNet,
-    grid: PatchGrid,
-    class_names: Sequence[str],
-    ignore_label: int,
-) -> None:
-    """Make sure that patches can be compared with a bank's styles.
-
-    Raises:
-        StyleBankError: if it was mined in other features, patches or classes; lists them.
-    """
-    bank.check(grid=(grid.rows, grid.cols), class_names=class_names, ignore_label=ignore_label)
-    check_bank(bank, backbone)
 
 
 def chosen_styles(bank: StyleBank, rows: Sequence[int] | None) -> list[int]:
