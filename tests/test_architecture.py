@@ -12,6 +12,7 @@ PACKAGE = ROOT / "langdg_d2"
 ORDER = [
     "utils",
     "structures",
+    "layers",
     "data",
     "modeling",
     "styles",

@@ -7,22 +7,26 @@
         --vary dataloader.crop_size=[512,512] [768,768]
 
 Inputs and weights are random numbers, but for `loader`, which reads the config's source set.
-`--baseline` puts the plain float32 path beside it. Every `--vary` draws a curve over a key,
-`--processes 1 2 4` one over processes. `key=value` after `--opts` changes the config of all.
+`--baseline` puts the plain float32 path beside it, `--without` a variant that lacks one of the
+faster paths. Every `--vary` draws a curve over a key, `--processes 1 2 4` one over processes.
+`key=value` after `--opts` changes the config of all.
 """
 
 import argparse
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from langdg_d2.benchmarking import WORKLOADS, Task, Variant, run_variants, write
+from langdg_d2.benchmarking import PATHS, WORKLOADS, Task, Variant, run_variants, write
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 
 _PROCESSES = "processes"  # what a curve over them is named; the config's keys have dots
 _VARY = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
+
+_WITHOUT = f"one faster path is not taken in each further variant, of {', '.join(PATHS)}"
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -42,6 +46,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
     add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
     add("--baseline", action="store_true", help="the plain float32 path as well, first")
+    add("--without", nargs="+", default=[], choices=PATHS, metavar="PATH", help=_WITHOUT)
     add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=_VARY)
     add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
     add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
@@ -59,7 +64,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def variants(args: argparse.Namespace) -> list[Variant]:
     """All that is asked for, plain ones first."""
-    return [
+    found = [
         Variant(
             name=", ".join(filter(None, ["plain float32" if plain else "this project", title])),
             overrides=(*args.opts, *([f"{key}={value}"] if "." in key else [])),
@@ -71,6 +76,8 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         for plain in ([True, False] if args.baseline else [False])
         for title, key, value in _points(args)
     ]
+    (*_, last) = found
+    return found + [replace(last, name=f"without {path}", without=(path,)) for path in args.without]
 
 
 def _points(args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:

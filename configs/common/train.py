@@ -16,9 +16,6 @@ train = dict(
     # Layout of weights and features in memory: "channels_last" is much the faster one for
     # convolutions on CPUs and with mixed precision, "contiguous_format" is torch's default.
     memory_format="channels_last",
-    # Backend of torch.compile for frozen layers and, at evaluation, all layers, such as "inductor",
-    # which needs a C++ compiler; "" compiles nothing.
-    compiler="",
     # Of convolutions and products: "float32", "bfloat16", or "float16" (with scaled losses) on
     # GPUs. Weights, statistics and losses are float32.
     precision="float32",

@@ -19,7 +19,7 @@ from torch import nn
 
 from ..engine import load_config
 from ..evaluation import unwrapped
-from ..modeling import ClipResNet, FeatureAugmentation, LangDGSegmentor
+from ..modeling import Backbone, FeatureAugmentation, LangDGSegmentor
 from ..styles import (
     BankHeader,
     BankStyles,
@@ -168,7 +168,7 @@ def _segmentor(model: nn.Module) -> LangDGSegmentor:
     return network
 
 
-def _require_clip(backbone: ClipResNet, header: BankHeader) -> None:
+def _require_clip(backbone: Backbone, header: BankHeader) -> None:
     if feature_fingerprint(backbone) != header.clip_fingerprint:
         raise LangDGError(
             f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,17 +15,16 @@ from detectron2.utils import comm
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..engine import launch, load_config, prepare_host
-from ..modeling.fast_paths import plain_paths
 from ..utils.errors import LangDGError
 from ..utils.seeding import derived_seed, seed_globally
 from .machine import describe_machine, matmul_peak, peak_memory
+from .paths import PATHS, without
 from .timing import PhaseTimer, Timings, measure
 from .workloads import WORKLOADS
 
 # As if nobody had thought of speed.
 _PLAIN = (
     "train.memory_format=contiguous_format",
-    "train.compiler=",
     "train.precision=float32",
     "evaluation.inference.precision=float32",
     "styles.mining.miner.pin.precision=float32",
@@ -47,6 +45,7 @@ class Variant:
         name: in tables.
         overrides: `key=value` changes of the config.
         plain: float32, no layout, no faster path: the baseline.
+        without: faster paths that are not taken, of `PATHS`.
         processes: that share the work; on the CPU they also share its cores.
         key: of the curve that it belongs to, of the config or "processes"; "" if to none.
         value: where it stands in the curve.
@@ -55,6 +54,7 @@ class Variant:
     name: str
     overrides: tuple[str, ...] = ()
     plain: bool = False
+    without: tuple[str, ...] = ()
     processes: int = 1
     key: str = ""
     value: str = ""
@@ -121,8 +121,8 @@ class Result:
     def from_json(cls, values: Mapping[str, Any]) -> "Result":
         """What `as_json` gave."""
         known = {name: values[name] for name in cls.__dataclass_fields__}
-        overrides = tuple(values["variant"]["overrides"])
-        known["variant"] = Variant(**{**values["variant"], "overrides": overrides})
+        lists = {key: tuple(values["variant"][key]) for key in ("overrides", "without")}
+        known["variant"] = Variant(**{**values["variant"], **lists})
         known["timings"] = Timings(**values["timings"])
         return cls(**known)
 
@@ -167,7 +167,7 @@ def _measure(task: Task, variant: Variant, file: str, _: Namespace) -> None:
         torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
     seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))
     timer = PhaseTimer(device_type)
-    with plain_paths() if variant.plain else nullcontext():
+    with without(PATHS if variant.plain else variant.without):
         workload = WORKLOADS[task.workload](cfg, timer, **task.arguments)
         workload.step()  # what is done once, such as encoding texts, does not count
         with FlopCounterMode(display=False) as counter:

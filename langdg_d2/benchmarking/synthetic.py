@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..modeling import ClipResNet
+from ..modeling import Backbone
 from ..structures import PatchGrid
 from ..styles import BankHeader, StyleBank
 from ..styles.bank import feature_fingerprint
@@ -40,7 +40,7 @@ def training_batch(
 
 
 def random_bank(
-    backbone: ClipResNet, *, grid: PatchGrid, class_names: Sequence[str], ignore_label: int
+    backbone: Backbone, *, grid: PatchGrid, class_names: Sequence[str], ignore_label: int
 ) -> StyleBank:
     """A style bank that fits a backbone, with some styles of every class."""
     classes = torch.arange(len(class_names), dtype=torch.uint8).repeat_interleave(_STYLES)

@@ -13,15 +13,14 @@ from detectron2.utils.events import EventStorage
 from omegaconf import DictConfig
 
 from ..data import dataset_mapper
-from ..engine import SegmentationTrainer, distribute, place
+from ..engine import SegmentationTrainer, distribute
 from ..evaluation import build_inference
-from ..evaluation.inference import inference_precision
+from ..layers import fold
 from ..modeling import LangDGSegmentor
 from ..modeling.feature_augmentation import FeatureAugmentation
-from ..modeling.folding import fold
 from ..structures import PatchGrid
 from ..styles import BankStyles, PatchStyleMixer, choose_patches
-from ..utils.amp import PRECISIONS
+from ..utils.amp import memory_format_of
 from .synthetic import random_bank, random_images, random_labels, training_batch
 from .timing import PhaseTimer
 
@@ -61,7 +60,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
         accumulate=cfg.train.accumulate,
         log_period=cfg.train.log_period,
     )
-    fold(model, dtype=PRECISIONS[cfg.train.precision], frozen_only=True)  # as `trainer.train`
+    fold(model, frozen_only=True)  # as `trainer.train`
     timer.watch(trainer, "backward", "backward")
     timer.watch(trainer, "update", "optimizer")
     images = _images_of_process(cfg) * cfg.train.accumulate
@@ -91,7 +90,7 @@ def infer(cfg: DictConfig, timer: PhaseTimer, *, size: tuple[int, int]) -> Workl
     model = _model(cfg).eval()
     _watch(timer, model)
     inference = build_inference(model, **cfg.evaluation.inference)
-    fold(model, dtype=PRECISIONS[inference_precision(inference)])
+    fold(model)
     inputs = [{"image": random_images(1, size)[0]}]
     return Workload(step=lambda: inference(inputs), items=1, unit="images")
 
@@ -119,8 +118,9 @@ WORKLOADS: dict[str, Callable[..., Workload]] = {
 def _model(cfg: DictConfig) -> LangDGSegmentor:
     """With random weights, which compute as fast as others."""
     cfg.model.backbone.tower.weights = None
-    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
-    return place(instantiate(cfg.model), **how)
+    model: LangDGSegmentor = instantiate(cfg.model)
+    memory_format = memory_format_of(cfg.train.memory_format)
+    return model.to(cfg.train.device).to(memory_format=memory_format)
 
 
 def _watch(timer: PhaseTimer, model: LangDGSegmentor) -> None:

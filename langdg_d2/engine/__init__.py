@@ -6,7 +6,6 @@ from .host import prepare_host
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
 from .overrides import apply_overrides
-from .placement import place
 from .randomness import SeededIterations, seed_weights
 from .resuming import RunSettings
 from .segmentation_trainer import SegmentationTrainer
@@ -32,7 +31,6 @@ __all__ = [
     "launch",
     "load_config",
     "parameter_groups",
-    "place",
     "polynomial_lr",
     "prepare_host",
     "seed_weights",

@@ -13,10 +13,9 @@ from ..data.sources import SourceTurns
 from ..modeling.backbone.layers import LAYERS, STRIDES
 from ..structures import PatchGrid, patch_stats
 from ..styles import NoiseStyles
-from ..utils.amp import dtype_of
+from ..utils.amp import dtype_of, memory_format_of
 from ..utils.errors import LangDGError
 from ..utils.file_io import require_writable
-from .placement import check_placement
 
 # Whole numbers and the least that they may be.
 _WHOLE = {
@@ -69,7 +68,7 @@ def check_config(cfg: DictConfig, *, processes: int) -> None:
         _require_flag(cfg, key)
     _require_places(cfg)
     _require_device(cfg.train.device)
-    check_placement(memory_format=cfg.train.memory_format, compiler=cfg.train.compiler)
+    memory_format_of(cfg.train.memory_format)
     for precision in (cfg.train.precision, cfg.evaluation.inference.precision):
         dtype_of(precision, torch.device(cfg.train.device).type)
     _require_batch(cfg, processes)

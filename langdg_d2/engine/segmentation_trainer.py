@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from ..modeling.folding import folded
+from ..layers import folded
 from ..utils.amp import autocast, dtype_of
 from ..utils.errors import LangDGError
 from . import divergence
@@ -81,7 +81,7 @@ class SegmentationTrainer(SimpleTrainer):
 
     def train(self, start_iter: int, max_iter: int) -> None:
         """Train; frozen layers are folded meanwhile."""
-        with folded(self.model, dtype=self._dtype, frozen_only=True):
+        with folded(self.model, frozen_only=True):
             super().train(start_iter, max_iter)
 
     def run_step(self) -> None:

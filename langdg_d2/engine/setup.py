@@ -13,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from ..modeling import LangDGSegmentor
 from ..structures.source_names import as_names
+from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable
 from .config_checks import check_config
 from .config_files import load_config
 from .host import prepare_host
-from .placement import place
 from .randomness import seed_weights
 
 logger = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         model = instantiate(cfg.model)
     finally:
         tower.weights = weights  # for mining, which wants CLIP's own
-    how = {key: cfg.train[key] for key in ("device", "memory_format", "compiler")}
-    return place(model, **how)
+    memory_format = memory_format_of(cfg.train.memory_format)
+    return model.to(device=cfg.train.device, memory_format=memory_format)
 
 
 def compute_deterministically(cfg: DictConfig) -> None:

@@ -58,6 +58,7 @@ class StyleAugmentationHook(HookBase):
             StyleBankError: if there is no bank, or it was mined for another model.
         """
         self._mixer.styles.prepare(self._model.backbone)
+        self._mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
             logger.warning(
                 "the run began with other styles than it goes on with, and its results will name "

@@ -1,7 +1,6 @@
 """The inference variants as one choice, and its name for tables."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from torch import nn
 
@@ -57,12 +56,6 @@ def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
     yield model
     if isinstance(inner := getattr(model, "model", None), nn.Module):
         yield from unwrapped(inner)
-
-
-def inference_precision(model: Any) -> str:
-    """The precision that `build_inference` gave a model."""
-    reduced = (p for p in unwrapped(model) if isinstance(p, ReducedPrecisionInference))
-    return next((part.precision for part in reduced), "float32")
 
 
 def inference_name(model: nn.Module) -> str:

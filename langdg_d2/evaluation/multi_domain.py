@@ -15,10 +15,8 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from ..modeling.folding import folded
-from ..utils.amp import PRECISIONS
+from ..layers import folded
 from ..utils.errors import LangDGError
-from .inference import inference_precision
 from .results import (
     MEAN,
     group_mean,
@@ -65,8 +63,7 @@ def evaluate_domains(
     _check_names(loaders, evaluators, source)
     _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    dtype = PRECISIONS[inference_precision(model)]
-    with _modes_restored(model), folded(model, dtype=dtype), _without_cudnn_benchmark():
+    with _modes_restored(model), folded(model), _without_cudnn_benchmark():
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True

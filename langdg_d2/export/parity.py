@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..evaluation.markdown import MISSING, markdown_table
+from ..layers import resize_bilinear
 from ..modeling import LangDGSegmentor
-from ..modeling.sem_seg_head.upsampled_conv import resize_bilinear
 from ..utils.errors import LangDGError
 
 LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order

@@ -1,6 +1,13 @@
 """The network: backbone, head, and the segmentor that wires them."""
 
-from .backbone import ClipResNet, ClipWeightsError, load_clip, load_image_tower
+from .backbone import (
+    Backbone,
+    ClipResNet,
+    ClipWeightsError,
+    TextAlignedBackbone,
+    load_clip,
+    load_image_tower,
+)
 from .criterion import PixelCrossEntropy
 from .feature_augmentation import FeatureAugmentation, Identity
 from .meta_arch import LangDGSegmentor
@@ -10,6 +17,7 @@ from .summary import training_summary
 from .text_encoder import TextEncoder
 
 __all__ = [
+    "Backbone",
     "ClipResNet",
     "ClipWeightsError",
     "DeepLabV3PlusHead",
@@ -18,6 +26,7 @@ __all__ = [
     "LangDGSegmentor",
     "PixelCrossEntropy",
     "PixelNormalization",
+    "TextAlignedBackbone",
     "TextEncoder",
     "load_clip",
     "load_image_tower",

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from tabulate import tabulate
 from torch import nn
 
-from .backbone import layer_groups
 from .meta_arch import LangDGSegmentor
 
 
@@ -16,7 +15,7 @@ def training_summary(model: LangDGSegmentor) -> str:
     statistics that stay, `train` with those of the batch. The model's mode counts: call this in
     training mode.
     """
-    groups = layer_groups(model.backbone.tower) | {"sem_seg_head": [model.sem_seg_head]}
+    groups = model.backbone.layer_groups() | {"sem_seg_head": [model.sem_seg_head]}
     rows = [(name, *_row(modules)) for name, modules in groups.items()]
     headers = ("module", "parameters", "trainable", "BatchNorm")
     return tabulate(rows, headers=headers, tablefmt="pipe", intfmt=",")

@@ -1,5 +1,6 @@
 """Style as channel statistics, and changing it: the AdaIN algebra (paper sections 3 and 4.2)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -55,7 +56,12 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
 
 
 def restyle(
-    features: Tensor, *, own: ChannelStats, target: ChannelStats, grid: PatchGrid
+    features: Tensor,
+    *,
+    own: ChannelStats,
+    target: ChannelStats,
+    grid: PatchGrid,
+    activation: Callable[[Tensor], Tensor] = torch.relu,
 ) -> Tensor:
     """Give every patch another style: `ReLU(std (f - mean_own) / std_own + mean)`.
 
@@ -64,6 +70,7 @@ def restyle(
         own: the statistics to take away, of `features` unless an ablation wants otherwise.
         target: the statistics to put in their place.
         grid: whose cells the statistics belong to.
+        activation: that the layer of the features ends with, ReLU in ResNets.
 
     Returns:
         (N, C, H, W), same type and memory format as `features`.
@@ -75,7 +82,7 @@ def restyle(
         mean, scale, shift = (s[:, :, :, None, :, None] for s in (own.mean, scale, target.mean))
     else:
         mean, scale, shift = (grid.expand(s, features) for s in (own.mean, scale, target.mean))
-    restyled = ((x - mean) * scale + shift).relu()
+    restyled = activation((x - mean) * scale + shift)
     return restyled.view(features.shape).to(features.dtype)
 
 

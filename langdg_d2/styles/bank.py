@@ -19,15 +19,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from tabulate import tabulate
-from torch import Tensor, nn
+from torch import Tensor
 
 import langdg_d2
 
 from ..data.seeded_batches import same_images
-from ..modeling import ClipResNet
+from ..modeling import Backbone
 from ..modeling.backbone.fingerprint import clip_fingerprint
-from ..modeling.backbone.freezing import layer_groups
-from ..modeling.backbone.layers import LAYERS
 from ..structures import PatchGrid
 from ..structures.source_names import joined_names
 from ..utils.errors import LangDGError
@@ -310,7 +308,7 @@ class StyleBank:
 
     def check(
         self,
-        backbone: ClipResNet,
+        backbone: Backbone,
         *,
         grid: PatchGrid | None = None,
         class_names: Sequence[str] | None = None,
@@ -331,9 +329,8 @@ class StyleBank:
         Raises:
             StyleBankError: lists every difference and what to do.
         """
-        modules = [m for group in _groups_up_to_restyled(backbone).values() for m in group]
-        frozen = not any(p.requires_grad for module in modules for p in module.parameters())
-        whole = whole_clip_fingerprint(backbone)
+        frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
+        whole = backbone.clip_fingerprint
         if whole is not None and self.header.whole_clip_fingerprint is None:
             whole = None
             logger.info(
@@ -474,34 +471,17 @@ class StyleBank:
                 )
 
 
-def feature_fingerprint(backbone: ClipResNet) -> str:
+def feature_fingerprint(backbone: Backbone) -> str:
     """Fingerprint of the weights that make the restyled features: those up to that layer.
 
     Later layers do not matter to the bank, and training changes some of them.
     """
-    state = {
-        f"{name}.{k}.{key}": value
-        for name, modules in _groups_up_to_restyled(backbone).items()
-        for k, module in enumerate(modules)
-        for key, value in module.state_dict().items()
-    }
-    return clip_fingerprint(state)
-
-
-def whole_clip_fingerprint(backbone: ClipResNet) -> str | None:
-    """What `load_clip` has noted at the tower; None where it loaded no weights."""
-    return getattr(backbone.tower, "whole_clip_fingerprint", None)
+    return clip_fingerprint(backbone.low_state())
 
 
 def bullets(lines: Iterable[str]) -> str:
     """Lines as the list that ends a message."""
     return "".join(f"\n- {line}" for line in lines)
-
-
-def _groups_up_to_restyled(backbone: ClipResNet) -> dict[str, list[nn.Module]]:
-    layers = LAYERS[: LAYERS.index(backbone.restyled_layer) + 1]
-    groups = layer_groups(backbone.tower)
-    return {name: group for name, group in groups.items() if name.partition(".")[0] in layers}
 
 
 def _average(values: Tensor) -> str:

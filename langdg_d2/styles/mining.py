@@ -16,12 +16,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..data.seeded_batches import SeededBatches
+from ..layers import fold
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
-from ..modeling.folding import fold
 from ..structures import PatchGrid
 from ..structures.source_names import joined_names
-from ..utils.amp import PRECISIONS
 from ..utils.distributed import shared_errors
 from ..utils.errors import LangDGError
 from .bank import (
@@ -30,7 +29,6 @@ from .bank import (
     StyleBankError,
     bullets,
     feature_fingerprint,
-    whole_clip_fingerprint,
 )
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
@@ -133,7 +131,7 @@ class StyleMiner:
             restyled_layer=restyled_layer,
             attention_pool=True,
         ).to(memory_format=torch.channels_last)  # several times faster on CPUs
-        fold(self._backbone, dtype=PRECISIONS[pin.precision])
+        fold(self._backbone)
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
         self._grid = grid
@@ -154,7 +152,7 @@ class StyleMiner:
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self._backbone),
-            whole_clip_fingerprint=whole_clip_fingerprint(self._backbone),
+            whole_clip_fingerprint=self._backbone.clip_fingerprint,
             layer=self._backbone.restyled_layer,
             channels=self._backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..modeling import ClipResNet, FeatureAugmentation
+from ..modeling import Backbone, FeatureAugmentation
 from ..structures import ChannelStats, PatchGrid, mix, patch_stats, restyle
 from ..utils.errors import LangDGError
 from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError, bullets
@@ -36,7 +36,7 @@ class DrawnStyles(NamedTuple):
 class TargetStyles(Protocol):
     """Gives every patch a style to be mixed with its own."""
 
-    def prepare(self, backbone: ClipResNet) -> None:
+    def prepare(self, backbone: Backbone) -> None:
         """Load the styles, check that they fit a backbone, move them to its device.
 
         Called before training, on every process; a bank that has to be mined is there by then.
@@ -95,7 +95,7 @@ class BankStyles(TargetStyles):
         }
         self._origin = origin
 
-    def prepare(self, backbone: ClipResNet) -> None:
+    def prepare(self, backbone: Backbone) -> None:
         """See `TargetStyles`.
 
         Raises:
@@ -106,7 +106,7 @@ class BankStyles(TargetStyles):
         bank.check(backbone, **self._expected)
         if self._origin is not None:
             self._warn_of_other_mining(bank, self._origin)
-        self.bank = bank.to(next(backbone.parameters()).device)
+        self.bank = bank.to(next(iter(backbone.low_state().values())).device)
         self._sampler = StyleSampler(bank=self.bank)
 
     def draw(
@@ -160,7 +160,7 @@ class NoiseStyles(TargetStyles):
         self._snr_db = snr_db
         self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
 
-    def prepare(self, backbone: ClipResNet) -> None:
+    def prepare(self, backbone: Backbone) -> None:
         """Noise fits every backbone."""
 
     def draw(
@@ -328,6 +328,7 @@ class PatchStyleMixer(FeatureAugmentation):
 
     Attributes:
         probability: hooks may change it.
+        activation: of the restyled layer, see `Backbone.restyle_activation`.
         generator: state of the randomness, a CPU generator.
         statistics: what has happened since it was last replaced, for logging.
     """
@@ -346,6 +347,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self.styles = styles
         self._weights = weights
         self.probability = probability
+        self.activation: Callable[[Tensor], Tensor] = torch.relu
         self.generator = torch.Generator()
         self.statistics = MixStatistics()
 
@@ -366,7 +368,13 @@ class PatchStyleMixer(FeatureAugmentation):
         # An image that is not restyled keeps its own style in every channel.
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
         weight = weight.to(own.mean, non_blocking=True)
-        return restyle(features, own=own, target=mix(own, target, weight), grid=self._grid)
+        return restyle(
+            features,
+            own=own,
+            target=mix(own, target, weight),
+            grid=self._grid,
+            activation=self.activation,
+        )
 
     def _require_classes(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
         expected = (len(features), self._grid.rows, self._grid.cols)

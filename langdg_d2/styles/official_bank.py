@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..modeling import ClipResNet
+from ..modeling import Backbone
 from ..structures import CITYSCAPES_19
 from ..structures.source_names import joined_names
 from ..utils.file_io import write_atomically
@@ -33,7 +33,7 @@ _OFFICIAL: Mapping[str, Any] = {
 
 
 def official_header(
-    *, backbone: ClipResNet, clip_name: str, source: str | Sequence[str], imported_from: str
+    *, backbone: Backbone, clip_name: str, source: str | Sequence[str], imported_from: str
 ) -> BankHeader:
     """What an official bank does not tell about itself.
 

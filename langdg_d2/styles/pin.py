@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..modeling import ClipResNet
-from ..modeling.backbone.layers import FEATURES, STRIDES
+from ..modeling import TextAlignedBackbone
 from ..structures import ChannelStats, PatchGrid, patch_stats
 from ..utils.amp import at_least_single, autocast
 from ..utils.errors import LangDGError
@@ -89,12 +88,14 @@ class PromptDrivenNormalization:
         settings: of the optimisation.
     """
 
-    def __init__(self, *, backbone: ClipResNet, settings: PinSettings) -> None:
+    def __init__(self, *, backbone: TextAlignedBackbone, settings: PinSettings) -> None:
         self._backbone = backbone
         self._settings = settings
-        layer_stride = STRIDES[FEATURES.index(backbone.restyled)]
+        shapes = backbone.output_shape()
+        *_, self._last = shapes
+        factor = shapes[self._last].stride // shapes[backbone.restyled].stride
         # Side of the restyled layer's output for an image of CLIP's input size: 56 after layer1.
-        self._side = backbone.embedding_side * STRIDES[-1] // layer_stride
+        self._side = backbone.embedding_side * factor
 
     def __call__(self, patches: Tensor, text: Tensor) -> PinResult:
         """Mine a style for every patch.
@@ -141,10 +142,10 @@ class PromptDrivenNormalization:
         The rest of CLIP wants an image of its input size: the restyled patch is average-pooled
         to the size that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
         """
-        restyled = (content * style.std + style.mean).relu()
+        restyled = self._backbone.restyle_activation(content * style.std + style.mean)
         pooled = average_pool(restyled, self._side)
         features = self._backbone.forward_high({self._backbone.restyled: pooled})
-        embedding = self._backbone.embed(features[FEATURES[-1]])
+        embedding = self._backbone.embed(features[self._last])
         return F.cosine_similarity(text, at_least_single(embedding))
 
 

@@ -1,4 +1,4 @@
-"""Names of floating-point precisions, and computing in one of them."""
+"""Names of precisions and memory formats, and computing in a precision."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,6 +12,10 @@ PRECISIONS = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
+}
+_MEMORY_FORMATS = {
+    "channels_last": torch.channels_last,
+    "contiguous_format": torch.contiguous_format,
 }
 
 
@@ -30,6 +34,17 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
     if precision == "float16" and device_type == "cpu":
         raise LangDGError("precision 'float16' is for GPUs; on the CPU use 'bfloat16' or 'float32'")
     return PRECISIONS[precision]
+
+
+def memory_format_of(name: str) -> torch.memory_format:
+    """The layout of weights and features that a name stands for.
+
+    Raises:
+        LangDGError: for a name other than "channels_last" and "contiguous_format".
+    """
+    if name not in _MEMORY_FORMATS:
+        raise LangDGError(f"memory format '{name}' must be one of {list(_MEMORY_FORMATS)}")
+    return _MEMORY_FORMATS[name]
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:

@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
-from ..engine import RunSettings, StrictCheckpointer, load_config, place
+from ..engine import RunSettings, StrictCheckpointer, load_config
 from ..evaluation import build_inference, plain_data, unwrapped
+from ..layers import fold
 from ..modeling import LangDGSegmentor
-from ..modeling.folding import fold
 from ..structures import LabelSpace
 from ..utils import amp
-from ..utils.amp import autocast, dtype_of
+from ..utils.amp import autocast, dtype_of, memory_format_of
 from ..utils.errors import LangDGError
 from .palettes import palette_named
 from .panels import draw_panels
@@ -64,7 +64,7 @@ class Predictor:
         self.device = next(model.parameters()).device
         self.precision = _choose(precision, self.device.type)
         self.least_side = _least_side(model)
-        fold(model, dtype=amp.PRECISIONS[self.precision])
+        fold(model)
         *_, network = unwrapped(model)
         self.classes = cast("LabelSpace", network.classes)
 
@@ -95,12 +95,9 @@ class Predictor:
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
         cfg = load_config(config_file, overrides)
         cfg.model.backbone.tower.weights = None  # the checkpoint holds them
-        model = place(
-            instantiate(cfg.model),
-            device=device or cfg.train.device,
-            memory_format=cfg.train.memory_format,
-            compiler=cfg.train.compiler,
-        )
+        memory_format = memory_format_of(cfg.train.memory_format)
+        model = instantiate(cfg.model)
+        model.to(device=device or cfg.train.device, memory_format=memory_format)
         checkpointer = StrictCheckpointer(model, same_classes=False)
         content = checkpointer.load(checkpoint)
         settings = plain_data(cfg.model)

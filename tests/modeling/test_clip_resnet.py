@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from langdg_d2.modeling import ClipResNet, load_clip
-from langdg_d2.modeling.backbone import HIGH_LEVEL, LOW_LEVEL, layer_groups
-from langdg_d2.modeling.fast_paths import plain_paths
+from langdg_d2.modeling.backbone import layer_groups
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -21,7 +20,7 @@ def test_steps_compose_to_the_forward_pass_and_hand_the_low_features_on(backbone
     images = torch.rand(2, 3, 64, 96)
     low = backbone.forward_low(images)
     features = backbone.forward_high(low)
-    assert features[LOW_LEVEL] is low[LOW_LEVEL]
+    assert features["res2"] is low["res2"]
     for name, value in backbone(images).items():
         assert torch.equal(value, features[name])
 
@@ -29,8 +28,7 @@ def test_steps_compose_to_the_forward_pass_and_hand_the_low_features_on(backbone
 def test_high_features_come_from_the_low_features_given(backbone):
     low = torch.rand(1, 16, 16, 16)
     expected = backbone.tower.layer4(backbone.tower.layer3(backbone.tower.layer2(low)))
-    with plain_paths():
-        assert torch.equal(backbone.forward_high({LOW_LEVEL: low})[HIGH_LEVEL], expected)
+    assert torch.equal(backbone.forward_high({"res2": low})["res5"], expected)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +41,12 @@ def test_any_layer_but_the_last_can_be_the_restyled_one(tiny_tower, layer, resty
     images = torch.rand(1, 3, 64, 64)
     plain = ClipResNet(tower=tiny_tower, output_stride=16, trainable=())(images)
     low = backbone.forward_low(images)
-    for name in (LOW_LEVEL, HIGH_LEVEL):
+    for name in ("res2", "res5"):
         assert torch.equal(backbone.forward_high(low)[name], plain[name])
     low[restyled] = 2 * low[restyled]
-    assert not torch.allclose(backbone.forward_high(low)[HIGH_LEVEL], plain[HIGH_LEVEL])
+    assert not torch.allclose(backbone.forward_high(low)["res5"], plain["res5"])
     # The head's low-level features change only if they come after the restyled ones.
-    low_changes = not torch.equal(backbone.forward_high(low)[LOW_LEVEL], plain[LOW_LEVEL])
+    low_changes = not torch.equal(backbone.forward_high(low)["res2"], plain["res2"])
     assert low_changes == (restyled in ("stem", "res2"))
 
 
@@ -61,7 +59,11 @@ def test_last_layer_cannot_be_restyled(tiny_tower):
 def test_declared_channels_and_strides_are_those_of_the_features(tiny_tower, stride):
     backbone = ClipResNet(tower=tiny_tower, output_stride=stride, trainable=())
     features = backbone(torch.rand(1, 3, 64, 128))
-    assert set(features) == set(backbone.output_shape())
+    assert (
+        list(features)
+        == list(backbone.output_shape())
+        == ["stem", *(f"res{k}" for k in range(2, 6))]
+    )
     for name, shape in backbone.output_shape().items():
         size = (64 // shape.stride, 128 // shape.stride)
         assert features[name].shape == (1, shape.channels, *size)
@@ -74,8 +76,7 @@ def test_embedding_is_clips_own(tiny_clip):
     backbone = ClipResNet(
         tower=clip.visual, output_stride=32, trainable=(), attention_pool=True
     ).eval()
-    with plain_paths():
-        assert torch.equal(backbone.embed(backbone(images)[HIGH_LEVEL]), expected)
+    torch.testing.assert_close(backbone.embed(backbone(images)["res5"]), expected)
 
 
 def test_embedding_of_another_size_or_without_pooling_is_refused(tiny_clip, backbone):
@@ -106,7 +107,7 @@ def test_without_attention_pooling_its_parameters_are_gone(backbone):
 def test_exactly_the_chosen_groups_get_gradients(tiny_tower, trainable, expected):
     backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=trainable)
     backbone.train()
-    loss = backbone(torch.rand(2, 3, 64, 64))[HIGH_LEVEL].square().mean()
+    loss = backbone(torch.rand(2, 3, 64, 64))["res5"].square().mean()
     if loss.requires_grad:
         loss.backward()
     groups = layer_groups(backbone.tower)

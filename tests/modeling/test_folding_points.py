@@ -1,6 +1,7 @@
 """The trainer, an evaluation and a predictor fold; a model by itself never does."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -9,8 +10,25 @@ from detectron2.evaluation import DatasetEvaluator
 from langdg_d2.engine import SegmentationTrainer
 from langdg_d2.evaluation import build_inference, evaluate_domains
 from langdg_d2.modeling import LangDGSegmentor
-from langdg_d2.modeling.fast_paths import plain_paths
 from langdg_d2.visualization import Predictor
+
+
+def folded_layers(model: LangDGSegmentor) -> tuple[bool, bool]:
+    """Whether the backbone's first convolution and the head's are folded when called now."""
+    with torch.no_grad():
+        pairs = (model.backbone.tower.bn1, model.sem_seg_head.fuse[1])
+        found = []
+        for norm in pairs:
+            x = torch.rand(2, norm.num_features, 3, 3) + 1
+            found.append(not norm.training and torch.equal(norm(x), x))
+    return tuple(found)
+
+
+def plain_copy(model: LangDGSegmentor) -> LangDGSegmentor:
+    copy = deepcopy(model)
+    for module in copy.modules():
+        module.__dict__.pop("forward", None)
+    return copy
 
 
 class Watch(DatasetEvaluator):
@@ -21,9 +39,9 @@ class Watch(DatasetEvaluator):
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         self.logits = outputs[0]["sem_seg"]
-        self.plan = self.model.folds.plan
-        with plain_paths():
-            self.plain = self.model.logits(self.model.normalize(inputs[0]["image"])[None])[0]
+        self.folded = folded_layers(self.model)
+        images = self.model.normalize(inputs[0]["image"])[None]
+        self.plain = plain_copy(self.model).logits(images)[0]
 
     def evaluate(self) -> dict:
         return {}
@@ -58,8 +76,8 @@ def test_evaluations_while_training_see_the_weights_of_then(
             largest = watch.plain.abs().max()
             torch.testing.assert_close(watch.logits / largest, watch.plain / largest, **close)
             seen.append(watch.logits)
-            assert model.folds.plan == (torch.float32, True)
-            assert watch.plan == (torch.float32, False)
+            assert watch.folded == (True, True)
+            assert folded_layers(self.model)[0]
 
         def after_backward(self) -> None:
             self.evaluate()
@@ -72,7 +90,7 @@ def test_evaluations_while_training_see_the_weights_of_then(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=0.01, fused=fused)
     Trainer(model=model.train(), loader=[images] * 2, optimizer=optimizer).train(0, 2)
-    assert model.folds.plan is model.backbone.folds.plan is None
+    assert folded_layers(model.eval()) == (False, False)
     assert len(seen) == 4
     for before, after in zip(seen[::2], seen[1::2], strict=True):  # the step
         assert not torch.allclose(before, after)
@@ -82,11 +100,11 @@ def test_an_evaluation_folds_in_its_own_precision(model: LangDGSegmentor) -> Non
     watch = Watch(model)
     reduced = build_inference(model, precision="bfloat16", flip=True)
     evaluate_domains(reduced, {"a": [batch()[:1]]}, {"a": watch})
-    assert watch.plan == (torch.bfloat16, False)
-    assert model.folds.plan is None
+    assert watch.folded == (True, True)
+    assert folded_layers(model) == (False, False)
 
 
-def test_a_predictor_folds_its_model_once(model: LangDGSegmentor) -> None:
-    assert model.folds.plan is None
+def test_a_predictor_folds_its_model_for_good(model: LangDGSegmentor) -> None:
+    assert folded_layers(model.eval()) == (False, False)
     Predictor(model=model, precision="bfloat16")
-    assert model.folds.plan == model.backbone.folds.plan == (torch.bfloat16, False)
+    assert folded_layers(model) == (True, True)

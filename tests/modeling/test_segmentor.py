@@ -1,13 +1,14 @@
 """The meta-architecture: normalisation, padding, the seam, the loss, and inference."""
 
 import re
-from contextlib import nullcontext
 
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 
+from langdg_d2.benchmarking import PATHS, without
+from langdg_d2.layers import fold, folded
 from langdg_d2.modeling import (
     ClipResNet,
     DeepLabV3PlusHead,
@@ -16,8 +17,6 @@ from langdg_d2.modeling import (
     PixelCrossEntropy,
     training_summary,
 )
-from langdg_d2.modeling.fast_paths import plain_paths
-from langdg_d2.modeling.folding import fold
 from langdg_d2.structures import LabelSpace
 from langdg_d2.utils.errors import LangDGError
 
@@ -195,8 +194,8 @@ def test_images_of_other_sizes_in_a_batch_change_nothing(model):
             "model.sem_seg_head.input_shape.res5.stride=16",
         ),
         (
-            {"res3": ShapeSpec(channels=32)},
-            "the head reads 'res3', the backbone gives ['res2', 'res5']",
+            {"res6": ShapeSpec(channels=32)},
+            "the head reads 'res6', the backbone gives ['stem', 'res2', 'res3', 'res4', 'res5']",
         ),
     ],
 )
@@ -256,10 +255,9 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
         torch.nn.init.uniform_(norm.running_var, 0.5, 2)
         torch.nn.init.normal_(norm.running_mean, std=0.1)
     model.train(training).double()
-    fold(model, dtype=torch.float64, frozen_only=training)
     results, gradients = [], []
-    for paths in (nullcontext, plain_paths):
-        with paths():
+    for paths in ((), PATHS):
+        with without(paths), folded(model, frozen_only=training):
             found = model(batch)
             results.append(found["loss_sem_seg"] if training else found[0]["sem_seg"])
             if training:
@@ -273,7 +271,7 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
 
 def test_fast_paths_leave_no_trace_in_the_state_dict(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    fold(model.eval(), dtype=torch.float32)
+    fold(model.eval())
     model([example()])
     assert list(model.state_dict()) == list(before)
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)

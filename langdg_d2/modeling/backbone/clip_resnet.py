@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from math import isqrt
 from typing import cast
 
+import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 
+from ...layers import AttentionPool
 from ...utils.errors import LangDGError
-from ..folding import Folds
-from .attention_pool import attention_pool
-from .freezing import FrozenLayers
-from .layers import BLOCK_LAYERS, FEATURES, HIGH_LEVEL, LAYERS, LOW_LEVEL, STRIDES
+from .freezing import FrozenLayers, layer_groups
+from .layers import BLOCK_LAYERS, FEATURES, LAYERS, STRIDES
 from .output_stride import DilationPattern, set_output_stride
 
 
@@ -29,7 +29,7 @@ class ClipResNet(Backbone):
     Attributes:
         restyled_layer: whose output that is.
         restyled: the output's name among the features.
-        folds: of the layers, see `fold`.
+        restyle_activation: what every layer of a ResNet ends with.
 
     Args:
         tower: as returned by `load_image_tower`; this module takes it over and changes it.
@@ -41,6 +41,8 @@ class ClipResNet(Backbone):
         attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
             and saves its parameters.
     """
+
+    restyle_activation = staticmethod(torch.relu)
 
     def __init__(
         self,
@@ -56,16 +58,15 @@ class ClipResNet(Backbone):
         if restyled_layer not in LAYERS[:-1]:
             raise LangDGError(f"restyled_layer '{restyled_layer}' must be one of {LAYERS[:-1]}")
         set_output_stride(tower, output_stride=output_stride, pattern=dilation)
-        if not attention_pool:
-            tower.attnpool = None
+        tower.attnpool = AttentionPool(tower.attnpool) if attention_pool else None
         self.tower = tower
         self.restyled_layer = restyled_layer
         self.restyled = FEATURES[LAYERS.index(restyled_layer)]
         self._frozen = FrozenLayers(tower, trainable=trainable)
-        self.folds = Folds(tower)
+        channels = [tower.conv3.out_channels, *(_width(getattr(tower, n)) for n in BLOCK_LAYERS)]
         self._output_shape = {
-            LOW_LEVEL: ShapeSpec(channels=_width(tower.layer1), stride=STRIDES[1]),
-            HIGH_LEVEL: ShapeSpec(channels=_width(tower.layer4), stride=output_stride),
+            name: ShapeSpec(channels=width, stride=min(stride, output_stride))
+            for name, width, stride in zip(FEATURES, channels, STRIDES, strict=True)
         }
 
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
@@ -75,10 +76,10 @@ class ClipResNet(Backbone):
             images: normalised, (N, 3, H, W).
 
         Returns:
-            `{restyled: features}` (N, C, ~H/stride, ~W/stride), and `res2` if that lies before.
+            All features up to `restyled`, (N, C, ~H/stride, ~W/stride) each.
         """
         split = FEATURES.index(self.restyled) + 1
-        return self._run({}, images, range(split))
+        return self._run({}, images, FEATURES[:split])
 
     def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The layers after the restyled one.
@@ -87,27 +88,20 @@ class ClipResNet(Backbone):
             low: what `forward_low` gave, its restyled features as they are or restyled.
 
         Returns:
-            `res2`, in training thus in the style that the later layers see, and `res5`.
+            `low` and all later features, in training thus in the style that the layers see.
         """
         split = FEATURES.index(self.restyled) + 1
-        return self._run(low, low[self.restyled], range(split, len(FEATURES)))
+        return self._run(low, low[self.restyled], FEATURES[split:])
 
-    def _run(self, known: Mapping[str, Tensor], x: Tensor, layers: range) -> dict[str, Tensor]:
-        features = dict(known)
-        modules = self._layers
-        for layer in layers:
-            x = self.folds(LAYERS[layer], modules[layer], x)
-            if FEATURES[layer] in (LOW_LEVEL, self.restyled, HIGH_LEVEL):
-                features[FEATURES[layer]] = x
+    def _run(
+        self, known: Mapping[str, Tensor], x: Tensor, names: Sequence[str]
+    ) -> dict[str, Tensor]:
+        tower, features = self.tower, dict(known)
+        layers = (tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4)
+        for name in names:
+            x = layers[FEATURES.index(name)](x)
+            features[name] = x
         return features
-
-    @property
-    def _layers(self) -> list[nn.Module]:
-        tower = self.tower
-        first, second = (tower.conv1, tower.bn1, tower.act1), (tower.conv2, tower.bn2, tower.act2)
-        third = (tower.conv3, tower.bn3, tower.act3)
-        stem = nn.Sequential(*first, *second, *third, tower.avgpool)
-        return [stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4]
 
     def embed(self, high: Tensor) -> Tensor:
         """CLIP's image embedding, not normalised.
@@ -128,7 +122,7 @@ class ClipResNet(Backbone):
                 f"embed got {high.shape[-2]}x{high.shape[-1]} features, attention pooling has "
                 f"{side}x{side} positions: use images of CLIP's input size and output_stride 32"
             )
-        return attention_pool(self.tower.attnpool, high)
+        return self.tower.attnpool(high)
 
     @property
     def embedding_side(self) -> int:
@@ -149,13 +143,30 @@ class ClipResNet(Backbone):
     @property
     def restyled_channels(self) -> int:
         """Channels of the restyled features."""
+        return int(self._output_shape[self.restyled].channels)
+
+    @property
+    def clip_fingerprint(self) -> str | None:
+        """What `load_clip` has noted at the tower; None where it loaded no weights."""
+        return getattr(self.tower, "whole_clip_fingerprint", None)
+
+    def low_state(self) -> dict[str, Tensor]:
+        """Parameters and buffers up to the restyled layer, by group and number of the module."""
+        layers = LAYERS[: LAYERS.index(self.restyled_layer) + 1]
         return {
-            "stem": self.tower.conv3.out_channels,
-            **{layer: _width(getattr(self.tower, layer)) for layer in BLOCK_LAYERS},
-        }[self.restyled_layer]
+            f"{group}.{k}.{name}": value
+            for group, modules in self.layer_groups().items()
+            if group.partition(".")[0] in layers
+            for k, module in enumerate(modules)
+            for name, value in module.state_dict(keep_vars=True).items()
+        }
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See `freezing.layer_groups`."""
+        return layer_groups(self.tower)
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        """Channels and stride of `res2` and `res5`."""
+        """Channels and stride of `stem` and of `res2` to `res5`."""
         return dict(self._output_shape)
 
     def train(self, mode: bool = True) -> "ClipResNet":

@@ -6,5 +6,3 @@ BLOCK_LAYERS = LAYERS[1:]  # made of residual blocks
 # Detectron2's names of the layers' outputs, and the outputs' strides in CLIP as published.
 FEATURES = ("stem", "res2", "res3", "res4", "res5")
 STRIDES = (4, 4, 8, 16, 32)
-
-LOW_LEVEL, HIGH_LEVEL = "res2", "res5"  # what the head reads

@@ -8,14 +8,13 @@ from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
+from ...layers import resize_bilinear
 from ...structures import LabelSpace
 from ...utils.amp import at_least_single
 from ...utils.errors import LangDGError
-from ..backbone import ClipResNet
+from ..backbone.base import Backbone
 from ..feature_augmentation import FeatureAugmentation, Identity
-from ..folding import Folds
 from ..pixel_normalization import PixelNormalization
-from ..sem_seg_head.upsampled_conv import resize_bilinear
 
 BatchedInputs = list[dict[str, Any]]
 
@@ -39,13 +38,12 @@ class LangDGSegmentor(nn.Module):
     Attributes:
         classes: as given.
         feature_augmentation: what training does to the low-level features; hooks replace it.
-        folds: of the head, see `fold`.
     """
 
     def __init__(
         self,
         *,
-        backbone: ClipResNet,
+        backbone: Backbone,
         sem_seg_head: nn.Module,
         criterion: nn.Module,
         pixel_mean: Sequence[float],
@@ -66,7 +64,6 @@ class LangDGSegmentor(nn.Module):
         self.classes = classes
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
         self.feature_augmentation: FeatureAugmentation = Identity()
-        self.folds = Folds(sem_seg_head)
 
     @property
     def ignore_label(self) -> int:
@@ -117,7 +114,7 @@ class LangDGSegmentor(nn.Module):
 
         Else rounding, not the features, would draw the classes' borders.
         """
-        logits = self.folds("head", self.sem_seg_head, features)
+        logits = self.sem_seg_head(features)
         return resize_bilinear(at_least_single(logits), size)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
@@ -165,7 +162,7 @@ class LangDGSegmentor(nn.Module):
         return stacked.to(self.device, non_blocking=True)
 
 
-def _require_fit(backbone: ClipResNet, head: nn.Module) -> None:
+def _require_fit(backbone: Backbone, head: nn.Module) -> None:
     given = backbone.output_shape()
     wrong, remedies = [], []
     for name, wanted in getattr(head, "input_shape", {}).items():

@@ -5,15 +5,13 @@ It differs from the head of Detectron2's DeepLab project: BatchNorm after image 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from ...layers import DilatedConv2d, UpsampledConv2d
 from ...utils.errors import LangDGError
-from .dilated_conv import DilatedConv2d
-from .upsampled_conv import conv_of_both
 
 _MOST_GROUPS = 32  # as Detectron2's
 
@@ -66,7 +64,11 @@ class DeepLabV3PlusHead(nn.Module):
             norm=norm,
         )
         self.fuse = conv_norm_relu(
-            low_level_channels + channels, channels, kernel_size=3, norm=norm
+            low_level_channels + channels,
+            channels,
+            kernel_size=3,
+            norm=norm,
+            conv=UpsampledConv2d,
         )
         self.predict = nn.Conv2d(channels, num_classes, kernel_size=1)
         self.apply(_initialize)
@@ -75,8 +77,7 @@ class DeepLabV3PlusHead(nn.Module):
         """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
         low = self.project(features[self.low_level])
         context = self.aspp(features[self.high_level])
-        conv, norm_relu = cast("nn.Conv2d", self.fuse[0]), self.fuse[1:]
-        return self.predict(norm_relu(conv_of_both(conv, low, context)))
+        return self.predict(self.fuse((low, context)))
 
 
 class AtrousSpatialPyramidPooling(nn.Module):

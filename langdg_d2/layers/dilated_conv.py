@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.grad import conv2d_weight
 
-from ..fast_paths import fast_paths
+from .dispatch import own_operator_pays
 
 
 class _Tap(NamedTuple):
@@ -27,27 +27,21 @@ class _Tap(NamedTuple):
 
 
 class DilatedConv2d(nn.Conv2d):
-    """`nn.Conv2d` that trains faster on CPUs, if it pads to keep the size and does nothing else."""
+    """`nn.Conv2d` that trains faster on CPUs, if it pads to keep the size and has no bias."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """As `nn.Conv2d`."""
-        trains_on_cpu = torch.is_grad_enabled() and input.device.type == "cpu"
-        if fast_paths() and trains_on_cpu and self._keeps_the_size:
-            return dilated_conv(input, self.weight, self.dilation[0])
-        return super().forward(input)
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        trains = torch.is_grad_enabled() and own_operator_pays(input)
+        if trains and bias is None and self._keeps_the_size:
+            return dilated_conv(input, weight, self.dilation[0])
+        return super()._conv_forward(input, weight, bias)
 
     @property
     def _keeps_the_size(self) -> bool:
         dilation = self.dilation[0]
         margins = tuple(dilation * (side // 2) for side in self.kernel_size)
-        usual = (self.stride, self.groups, self.bias, self.padding_mode) == (
-            (1, 1),
-            1,
-            None,
-            "zeros",
-        )
         odd = all(side % 2 for side in self.kernel_size)
-        return usual and odd and (self.padding, self.dilation[1]) == (margins, dilation)
+        kept = (self.stride, self.padding, self.dilation) == ((1, 1), margins, (dilation, dilation))
+        return odd and kept and (self.groups, self.padding_mode) == (1, "zeros")
 
 
 def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:

@@ -14,26 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..fast_paths import fast_paths
+from .dispatch import own_operator_pays
 
 
-def conv_of_both(conv: nn.Conv2d, fine: Tensor, coarse: Tensor) -> Tensor:
-    """Convolution of fine features and upsampled coarse ones together.
+class UpsampledConv2d(nn.Conv2d):
+    """Convolution of a fine and an upsampled coarse feature map together.
 
-    Args:
-        conv: of stride 1, without dilation or groups; pads with zeros to keep the size.
-        fine: (N, C, H, W).
-        coarse: (N, K, h, w), C + K the convolution's input channels.
-
-    Returns:
-        `conv(cat([fine, upsampled coarse]))`, (N, D, H, W).
+    Called with a fine map (N, C, H, W) and a coarse one (N, K, h, w), it gives `nn.Conv2d` of
+    `cat([fine, upsampled coarse])`, (N, D, H, W). Of stride 1, without dilation or groups; pads
+    with zeros to keep the size.
     """
-    size = fine.shape[-2:]
-    if not fast_paths():
-        return conv(torch.cat([fine, resize_bilinear(coarse, size)], dim=1))
-    of_fine, of_coarse = conv.weight.split([fine.shape[1], coarse.shape[1]], dim=1)
-    upsampled = conv_of_upsampled(coarse, of_coarse, size)
-    return upsampled + F.conv2d(fine, of_fine, conv.bias, padding=conv.padding)
+
+    def _conv_forward(  # type: ignore[override]
+        self, input: Sequence[Tensor], weight: Tensor, bias: Tensor | None
+    ) -> Tensor:
+        fine, coarse = input
+        size = fine.shape[-2:]
+        if not own_operator_pays(fine):
+            both = torch.cat([fine, resize_bilinear(coarse, size)], dim=1)
+            return super()._conv_forward(both, weight, bias)
+        of_fine, of_coarse = weight.split([fine.shape[1], coarse.shape[1]], dim=1)
+        upsampled = conv_of_upsampled(coarse, of_coarse, size)
+        return upsampled + F.conv2d(fine, of_fine, bias, padding=self.padding)
 
 
 def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:

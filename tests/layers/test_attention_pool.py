@@ -4,8 +4,7 @@ import pytest
 import torch
 from open_clip.modified_resnet import AttentionPool2d
 
-from langdg_d2.modeling.backbone.attention_pool import attention_pool
-from langdg_d2.modeling.fast_paths import plain_paths
+from langdg_d2.layers import AttentionPool
 
 
 @pytest.fixture(params=[(7, 32, 4, 10), (3, 12, 1, 12), (2, 6, 6, 1)])
@@ -29,21 +28,19 @@ def test_embedding_and_all_gradients_are_those_of_the_module(pool, layout):
     x = features(pool)
     parameters = [p for name, p in pool.named_parameters() if name != "k_proj.bias"]
     outcomes = []
-    for function in (pool, lambda x: attention_pool(pool, x)):
+    for function in (pool, AttentionPool(pool)):
         embedding = function(x.to(memory_format=layout))
         gradients = torch.autograd.grad(embedding.square().sum(), [x, *parameters])
         outcomes.append([embedding, *gradients])
     torch.testing.assert_close(*outcomes)
 
 
-def test_plain_path_is_the_module_itself(pool):
-    x = features(pool)
-    with plain_paths():
-        assert torch.equal(attention_pool(pool, x), pool(x))
+def test_parameters_have_clips_names_and_order(pool):
+    assert list(AttentionPool(pool).state_dict()) == list(pool.state_dict())
 
 
 def test_lower_precision_stays_close(pool):
     pool, x = pool.float(), features(pool).float()
     with torch.autocast("cpu", torch.bfloat16):
-        embedding = attention_pool(pool, x)
+        embedding = AttentionPool(pool)(x)
     torch.testing.assert_close(embedding.float(), pool(x), rtol=0.05, atol=0.05)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from langdg_d2.modeling.sem_seg_head.upsampled_conv import conv_of_upsampled
+from langdg_d2.layers import UpsampledConv2d, resize_bilinear
+from langdg_d2.layers.upsampled_conv import conv_of_upsampled
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -45,3 +46,23 @@ def test_under_autocast_it_errs_no_more_than_the_usual_order():
     assert found.dtype == torch.bfloat16
     errors = [(y.float() - exact).square().mean().sqrt() for y in (found, usual)]
     assert errors[0] < 2 * errors[1]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_layer_is_the_convolution_of_both_maps(bias):
+    layer = UpsampledConv2d(9, 4, 3, padding=1, bias=bias).double()
+    fine, coarse = random(2, 3, 20, 28).double(), random(2, 6, 5, 7).double()
+    both = torch.cat([fine, resize_bilinear(coarse, (20, 28))], dim=1)
+    expected = F.conv2d(both, layer.weight, layer.bias, padding=1)
+    found = layer((fine, coarse))
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(y.square().sum(), layer.weight) for y in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trace_of_the_layer_takes_any_size():
+    layer = UpsampledConv2d(9, 4, 3, padding=1, bias=False).double()
+    traced = torch.jit.trace(layer, [(random(1, 3, 8, 8).double(), random(1, 6, 2, 2).double())])
+    maps = random(2, 3, 20, 28).double(), random(2, 6, 5, 7).double()
+    torch.testing.assert_close(traced(maps), layer(maps))

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from langdg_d2.modeling.sem_seg_head.dilated_conv import DilatedConv2d, dilated_conv
+from langdg_d2.layers.dilated_conv import DilatedConv2d, dilated_conv
 
 
 def random(*shape: int) -> torch.Tensor:

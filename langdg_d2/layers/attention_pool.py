@@ -1,0 +1,48 @@
+"""CLIP's attention pooling of features, computed for the one token that is kept.
+
+CLIP lets every pixel attend to every other and keeps what the mean of all has found. With one query
+keys and values need not be computed: the query can be brought to the features' side of the keys'
+weights, and features can be averaged before the values' weights. For 7x7 pixels that saves 95 % of
+the multiplications.
+"""
+
+import torch
+from open_clip.modified_resnet import AttentionPool2d
+from torch import Tensor, nn
+
+
+class AttentionPool(nn.Module):
+    """Gives what CLIP's `AttentionPool2d` gives but for rounding.
+
+    Args:
+        pool: CLIP's module, whose parameters become this one's, with the same names.
+    """
+
+    def __init__(self, pool: AttentionPool2d) -> None:
+        super().__init__()
+        self.positional_embedding = pool.positional_embedding
+        self.k_proj: nn.Linear = pool.k_proj
+        self.q_proj: nn.Linear = pool.q_proj
+        self.v_proj: nn.Linear = pool.v_proj
+        self.c_proj: nn.Linear = pool.c_proj
+        self.num_heads = pool.num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w), as many pixels as there are positions, to (N, D)."""
+        pixels = x.flatten(2).mT
+        tokens = torch.cat([pixels.mean(dim=1, keepdim=True), pixels], dim=1)
+        tokens = tokens + self.positional_embedding.to(tokens.dtype)  # (N, T, C)
+        query = self._per_head(self.q_proj(tokens[:, 0]))  # (heads, N, C / heads)
+        keys, values = (
+            projection.weight.unflatten(0, (self.num_heads, -1))
+            for projection in (self.k_proj, self.v_proj)
+        )  # (heads, C / heads, C)
+        # The keys' bias adds the same to all tokens, which softmax takes out again.
+        scores = tokens @ (query @ keys).permute(1, 2, 0) / query.shape[-1] ** 0.5
+        weights = scores.softmax(dim=1)  # (N, T, heads)
+        found = (weights.mT @ tokens).transpose(0, 1) @ values.mT  # (heads, N, C / heads)
+        return self.c_proj(found.transpose(0, 1).flatten(1) + self.v_proj.bias)
+
+    def _per_head(self, vectors: Tensor) -> Tensor:
+        """(N, C) to (heads, N, C / heads)."""
+        return vectors.unflatten(1, (self.num_heads, -1)).transpose(0, 1)

@@ -1,0 +1,141 @@
+"""BatchNorm with fixed statistics, folded into the convolution before it.
+
+A BatchNorm that normalises with running statistics is an affine map of each channel, which the
+convolution's weights can hold. Results are equal but for rounding, and a pass over every feature
+map is saved. Parameters, buffers and state dicts of a folded model are those of the plain one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from open_clip.modified_resnet import Bottleneck, ModifiedResNet
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+@contextmanager
+def folded(model: object, *, frozen_only: bool = False) -> Iterator[None]:
+    """`fold` for the time of a block; afterwards the model is as it was."""
+    undo = fold(model, frozen_only=frozen_only)
+    try:
+        yield
+    finally:
+        undo()
+
+
+def fold(model: object, *, frozen_only: bool = False) -> Callable[[], None]:
+    """Compute every convolution and the BatchNorm behind it as one convolution.
+
+    This holds wherever a pair's weights stay as they are: a pair whose BatchNorm is in training
+    mode, or whose parameters get gradients, is computed plainly, and so is one with forward hooks
+    or in a trace. The fused weights are made when they are first needed, and anew after such plain
+    computing and after `load_state_dict`. Weights that are changed otherwise need another `fold`.
+
+    Args:
+        model: in any mode; whatever is not a module, and all other layers, are left alone.
+        frozen_only: leave out pairs with a parameter that requires gradients, for training.
+
+    Returns:
+        A function that ends it.
+    """
+    undos = [_FoldedPair(conv, norm, frozen_only).install() for conv, norm in _pairs(model)]
+
+    def undo() -> None:
+        for one in reversed(undos):
+            one()
+
+    return undo
+
+
+def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
+    """Where one is certain to be called with the other's output."""
+    for parent in model.modules() if isinstance(model, nn.Module) else ():
+        in_order = type(parent).forward is nn.Sequential.forward
+        if in_order or isinstance(parent, ModifiedResNet | Bottleneck):
+            for conv, norm in pairwise(parent.children()):
+                is_usual = type(conv).forward is nn.Conv2d.forward and type(norm) in _NORMS
+                if is_usual and norm.running_mean is not None:
+                    yield cast("nn.Conv2d", conv), cast("_BatchNorm", norm)
+
+
+class _FoldedPair:
+    """Takes the place of both modules' `forward`."""
+
+    def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, frozen_only: bool) -> None:
+        self._conv = conv
+        self._norm = norm
+        self._frozen_only = frozen_only
+        self._fused: tuple[Tensor, Tensor] | None = None
+
+    def install(self) -> Callable[[], None]:
+        """Returns a function that puts back what was there."""
+        forwards = {self._conv: self.convolve, self._norm: self.normalize}
+        before = {module: module.__dict__.get("forward") for module in forwards}
+        hooks = [module.register_load_state_dict_post_hook(self.forget) for module in forwards]
+        for module, forward in forwards.items():
+            module.__dict__["forward"] = forward
+
+        def undo() -> None:
+            for hook in hooks:
+                hook.remove()
+            for module, forward in before.items():
+                if forward is None:
+                    del module.__dict__["forward"]
+                else:  # a fold around this one
+                    forward.__self__.forget()
+                    module.__dict__["forward"] = forward
+
+        return undo
+
+    def convolve(self, x: Any) -> Tensor:
+        """In the place of the convolution."""
+        if not self._is_fixed():
+            self._fused = None
+            return type(self._conv).forward(self._conv, x)
+        weight, bias = self._fused or self._fuse()
+        if (weight.dtype, weight.device) != (self._dtype(), self._conv.weight.device):
+            weight, bias = self._fuse()
+        return self._conv._conv_forward(x, weight, bias)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """In the place of the BatchNorm."""
+        return x if self._is_fixed() else type(self._norm).forward(self._norm, x)
+
+    def forget(self, *_: object) -> None:
+        """Drop the fused weights."""
+        self._fused = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fused": None}  # copies and files hold the plain weights only
+
+    def _is_fixed(self) -> bool:
+        pair = (self._conv, self._norm)
+        may_train = self._frozen_only or torch.is_grad_enabled()
+        trains = may_train and any(p.requires_grad for m in pair for p in m.parameters())
+        watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        return not (self._norm.training or trains or watched or traced)
+
+    def _fuse(self) -> tuple[Tensor, Tensor]:
+        conv, norm = self._conv, self._norm
+        mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
+        # What inference mode makes could not be used outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            fused = fuse_conv_bn_weights(
+                *(conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias)
+            )
+            weight, bias = (values.detach().to(self._dtype()) for values in fused)
+        self._fused = weight, bias
+        return self._fused
+
+    def _dtype(self) -> torch.dtype:
+        """What the convolution computes in; autocast leaves double precision alone."""
+        weight = self._conv.weight
+        lowers = torch.is_autocast_enabled(weight.device.type) and weight.dtype is not torch.float64
+        return torch.get_autocast_dtype(weight.device.type) if lowers else weight.dtype

@@ -1,0 +1,67 @@
+"""What the method asks of a backbone, so that any tower can take CLIP's place.
+
+Both protocols describe a Detectron2 `Backbone`: features by the names `res2` to `res5`, their
+channels and strides by `output_shape()`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+
+class Backbone(Protocol):
+    """A tower cut in two, where features are restyled (paper section 4).
+
+    Attributes:
+        restyled: name of the features in between, one of `output_shape()`.
+        restyled_layer: the tower's own name of the layer that gives them; banks remember it.
+        restyled_channels: their channels.
+        restyle_activation: what restyled features pass through before the tower goes on, as after
+            the layer itself: ReLU in ResNets, the identity where layers end without one.
+        clip_fingerprint: of the whole CLIP whose weights were loaded; None where none were.
+        size_divisibility: of the images' sides, 0 for any.
+    """
+
+    restyled: str
+    restyled_layer: str
+    restyle_activation: Callable[[Tensor], Tensor]
+
+    @property
+    def restyled_channels(self) -> int: ...
+
+    @property
+    def clip_fingerprint(self) -> str | None: ...
+
+    @property
+    def size_divisibility(self) -> int: ...
+
+    def forward_low(self, images: Tensor) -> dict[str, Tensor]:
+        """Features up to the restyled ones of normalised images (N, 3, H, W)."""
+
+    def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All features, from what `forward_low` gave, restyled or not."""
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of all features."""
+
+    def low_state(self) -> dict[str, Tensor]:
+        """Parameters and buffers that make the restyled features."""
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """Partition of the parameters by named layers, from input to output."""
+
+
+class TextAlignedBackbone(Backbone, Protocol):
+    """A backbone whose embeddings of images can be compared with those of texts.
+
+    Attributes:
+        embedding_side: height and width of the high-level features that `embed` takes.
+    """
+
+    @property
+    def embedding_side(self) -> int: ...
+
+    def embed(self, high: Tensor) -> Tensor:
+        """Embeddings (N, D), not normalised, of the last features (N, C, h, w)."""
