@@ -9,9 +9,14 @@ After an interruption the same command goes on where it stopped.
 from argparse import Namespace
 from pathlib import Path
 
-from detectron2.config import instantiate
-
-from langdg_d2.engine import argument_parser, launch, setup, start_run
+from langdg_d2.engine import (
+    argument_parser,
+    compose,
+    launch,
+    require_patches,
+    setup,
+    start_run,
+)
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -33,8 +38,10 @@ def main(args: Namespace) -> None:
             f"there is a style bank at '{cfg.styles.bank}'; delete it to mine again, or pass "
             "styles.bank=FILE to mine another"
         )
+    mining = compose(cfg, "styles.mining")
+    require_patches(cfg, mining.miner.backbone)
     start_run(cfg, args)
-    instantiate(cfg.styles.mining)
+    mining.run()
 
 
 if __name__ == "__main__":

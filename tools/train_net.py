@@ -11,76 +11,86 @@ Training first mines the style bank where there is none; a report is written at 
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import partial
-from math import gcd
+from pathlib import Path
 
-from detectron2.config import instantiate
+from detectron2.engine import HookBase
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
+from langdg_d2.engine import compose
 from langdg_d2.modeling import training_summary
 from langdg_d2.structures.source_names import as_names
-from langdg_d2.styles import ensure_bank
+from langdg_d2.styles import SourceMining
+from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
+logger = logging.getLogger("langdg_d2")
 
-def targets(
-    cfg: DictConfig, trained: Iterable[str] = ()
-) -> tuple[dict[str, Iterable], dict[str, list], dict[str, str]]:
-    """Loaders and evaluators of the configured domains, and which are not the published sets.
 
-    `trained` are the files of training's images, which should be none of those scored.
+def compose_evaluation(
+    cfg: DictConfig, config_file: str, model: nn.Module, trained: Iterable[str]
+) -> Callable[..., dict[str, dict[str, float]]]:
+    """Function that scores the model on the configured domains and writes the benchmark tables.
+
+    Args:
+        cfg: the config.
+        config_file: its file.
+        model: to score.
+        trained: image files of training, which should be none of those scored.
     """
-    settings = {k: cfg.evaluation[k] for k in ("source", "groups", "published", "inference")}
-    domains = cfg.evaluation.domains
-    evaluation.check_settings(domains=domains, known=list(cfg.dataloader.test), **settings)
-    evaluators = {d: list(instantiate(cfg.dataloader.evaluators[d])) for d in domains}
-    evaluation.check_evaluators(evaluators, source=settings["source"], groups=settings["groups"])
-    loaders = {domain: instantiate(cfg.dataloader.test[domain]) for domain in domains}
-    # Those that choose weights, too.
-    chosen_on = as_names(settings["source"] or ()) if cfg.train.best_period else []
-    looked_at = [*domains, *chosen_on]
-    names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in looked_at}
-    return loaders, evaluators, evaluation.incomplete_sets(names, trained)
-
-
-def evaluate(
-    cfg: DictConfig,
-    tested: tuple[dict[str, Iterable], dict[str, list], dict[str, str]],
-    config_file: str,
-    model: nn.Module,
-    *,
-    weights: str | None,
-    styles: engine.StyleAugmentationHook | None,
-) -> dict[str, dict[str, float]]:
-    """Score the configured domains, write the benchmark tables, return the main figures."""
-    loaders, evaluators, sets = tested
-    model = evaluation.build_inference(model, **cfg.evaluation.inference)
+    settings = cfg.evaluation
     run = evaluation.BenchmarkRun(
-        protocol=evaluation.protocol_name(cfg.evaluation.protocol, **cfg.evaluation.corruption),
-        inference=evaluation.inference_name(model),
+        protocol=evaluation.protocol_name(settings.protocol, **settings.corruption),
         config_file=config_file,
         config=cfg,
-        sets=sets,
-        weights=weights,
-        seed=None if weights else cfg.train.seed,
-        styles=styles.record() if styles else None,
-        sections={"Styles": styles.report()} if styles else {},
-        **{key: cfg.evaluation[key] for key in ("source", "groups", "published")},
+        **{key: settings[key] for key in ("source", "groups", "published")},
     )
-    return evaluation.run_benchmark(model, loaders, evaluators, run, cfg.train.output_dir)
+    parts = {"loaders": "dataloader.test", "evaluators": "dataloader.evaluators"}
+    benchmark = evaluation.Benchmark(
+        run=run,
+        domains=settings.domains,
+        **{
+            part: {d: partial(compose, cfg, f"{key}.{d}") for d in OmegaConf.select(cfg, key)}
+            for part, key in parts.items()
+        },
+    )
+    chosen_on = as_names(settings.source or ()) if cfg.train.best_period else []
+    domains = [*settings.domains, *chosen_on]
+    names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
+    sets = evaluation.incomplete_sets(names, trained)
+    model = evaluation.build_inference(model, **settings.inference)
+
+    def evaluate(
+        *,
+        weights: str | None = None,
+        seed: int | None = None,
+        styles: engine.StyleAugmentationHook | None = None,
+    ) -> dict[str, dict[str, float]]:
+        return benchmark.run(
+            model,
+            cfg.train.output_dir,
+            sets=sets,
+            weights=weights,
+            seed=seed,
+            styles=styles.record() if styles else None,
+            sections={"Styles": styles.report()} if styles else {},
+        )
+
+    return evaluate
 
 
-def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
-    """What chooses the weights to keep: the score on the source's own validation set."""
+def compose_selection(cfg: DictConfig, model: nn.Module) -> list[HookBase]:
+    """Hooks that keep the weights which score best on the source's own validation set."""
     if not cfg.train.best_period:
-        return None
+        return []
     if not isinstance(source := cfg.evaluation.source, str):
         raise LangDGError(
             f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
         )
-    loaders = {source: instantiate(cfg.dataloader.test[source])}
+    loaders = {source: compose(cfg, f"dataloader.test.{source}")}
     classes = cfg.model.classes
     scores = evaluation.StreamingSemSegEvaluator(
         dataset_name=source,
@@ -88,70 +98,82 @@ def selection(cfg: DictConfig) -> Callable[[nn.Module], dict] | None:
         ignore_label=classes.ignore_label,
         scored_classes=cfg.evaluation.classes,
     )
+    inference = evaluation.build_inference(model, **cfg.evaluation.inference)
 
-    def score(model: nn.Module) -> dict:
-        model = evaluation.build_inference(model, **cfg.evaluation.inference)
-        results = evaluation.evaluate_domains(model, loaders, {source: scores}, source=source)
+    def score() -> dict:
+        results = evaluation.evaluate_domains(inference, loaders, {source: scores}, source=source)
         return {"source": results[source].get("sem_seg", {})}
 
-    return score
+    return engine.selection_hooks(
+        evaluate=score,
+        period=cfg.train.best_period,
+        model=model,
+        output_dir=cfg.train.output_dir,
+    )
 
 
-def train(
+def compose_training(
     cfg: DictConfig,
     model: nn.Module,
-    score: Callable,
-    choose: Callable | None,
+    evaluate: Callable[..., dict],
     start: engine.Beginning,
     settings: engine.RunSettings,
-) -> None:
-    """Train from CLIP's weights, from a checkpoint, or where an interrupted run stopped."""
-    logging.getLogger("langdg_d2").info("What trains:\n%s", training_summary(model.train()))
+) -> engine.SegmentationTrainer:
+    """The trainer, with the weights and states that the run begins with."""
+    cfg = deepcopy(cfg)  # which is recorded as it was given
     cfg.optimizer.params.model = model
-    cfg.lr_scheduler.optimizer = optimizer = instantiate(cfg.optimizer)
-    model = engine.distribute(model, **cfg.train.ddp)
-    period = gcd(cfg.train.log_period, cfg.train.checkpointer.period)  # no weights before losses
-    how = {key: cfg.train[key] for key in ("precision", "accumulate")} | {"log_period": period}
-    trainer = engine.SegmentationTrainer(model=model, loader=(), optimizer=optimizer, **how)
-    seeds = engine.SeededIterations(cfg.train.seed)
-    styles = instantiate(cfg.styles.augmentation) if cfg.styles.augmentation else None
-    best = (
-        engine.selection_hooks(
-            evaluate=partial(choose, model),
-            period=cfg.train.best_period,
-            model=model,
-            output_dir=cfg.train.output_dir,
-        )
-        if choose
-        else []
+    cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
+    batch = OmegaConf.select(cfg, "dataloader.train.total_batch_size")
+    distributed = engine.distribute(model, total_batch_size=batch, **cfg.train.ddp)
+    trainer = engine.SegmentationTrainer(
+        model=distributed,
+        loader=(),
+        optimizer=optimizer,
+        checkpoint_period=cfg.train.checkpointer.period,
+        **{key: cfg.train[key] for key in ("precision", "accumulate", "log_period")},
     )
+    seeds = engine.SeededIterations(cfg.train.seed)
+    styles = compose(cfg, "styles.augmentation")
     parts = {"settings": settings, "trainer": trainer}
-    checkpointer = engine.StrictCheckpointer(model, cfg.train.output_dir, **parts)
+    checkpointer = engine.StrictCheckpointer(distributed, cfg.train.output_dir, **parts)
     trainer.register_hooks(
         engine.training_hooks(
-            scheduler=instantiate(cfg.lr_scheduler),
+            scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(score, model, weights=None, styles=styles),
+            evaluate=lambda: evaluate(seed=seeds.seed, styles=styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
             extra=[seeds, styles] if styles else [seeds],
-            selection=best,
+            selection=compose_selection(cfg, model),
         )
     )
-    first = checkpointer.start(start.checkpoint, resume=start.resumed)
+    trainer.start_iter = checkpointer.start(start.checkpoint, resume=start.resumed)
     cfg.train.seed = seeds.seed  # drawn or resumed, if the config leaves it open
-    cfg.dataloader.train.first_batch = first * cfg.train.accumulate
-    trainer.data_loader = instantiate(cfg.dataloader.train)
-    trainer.train(first, cfg.train.max_iter)
+    cfg.dataloader.train.first_batch = trainer.start_iter * cfg.train.accumulate
+    trainer.data_loader = compose(cfg, "dataloader.train")
+    return trainer
+
+
+def compose_mining(cfg: DictConfig) -> SourceMining | None:
+    """What mines the style bank; None if it is there, or training needs none."""
+    bank = cfg.styles.bank
+    if not (cfg.styles.augmentation and bank) or of_main_process(Path(bank).is_file):
+        return None
+    if not cfg.styles.mine_if_missing:
+        raise FileNotFoundError(
+            f"there is no style bank at '{bank}': make it with tools/mine_styles.py and this "
+            "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
+        )
+    logger.warning("there is no style bank at '%s': it is mined now", bank)
+    return compose(cfg, "styles.mining")
 
 
 def main(args: Namespace) -> None:
     """What every process runs."""
     cfg = engine.setup(args)
-    dataset = None if args.eval_only else OmegaConf.select(cfg, "dataloader.train.dataset")
-    dataset = instantiate(dataset) or ()
+    dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     settings = engine.RunSettings(evaluation.plain_data(cfg), dataset)
     start = engine.starting_checkpoint(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
@@ -159,22 +181,23 @@ def main(args: Namespace) -> None:
         eval_only=args.eval_only,
         settings=settings,
     )
-    # First of all: a missing target or weights should not show after hours.
-    score = partial(
-        evaluate, cfg, targets(cfg, [x["file_name"] for x in dataset]), args.config_file
-    )
-    choose = selection(cfg)
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
-    engine.start_run(cfg, args)
-    if not args.eval_only and cfg.styles.augmentation and cfg.styles.bank:
-        mine = partial(instantiate, cfg.styles.mining) if cfg.styles.mine_if_missing else None
-        ensure_bank(cfg.styles.bank, mine=mine)
+    evaluate = compose_evaluation(cfg, args.config_file, model, [x["file_name"] for x in dataset])
     if args.eval_only:
+        engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
-        score(model, weights=start.checkpoint, styles=None)
+        evaluate(weights=start.checkpoint)
     else:
-        train(cfg, model, score, choose, start, settings)
+        engine.require_patches(cfg, model.backbone)
+        logger.info("What trains:\n%s", training_summary(model.train()))
+        trainer = compose_training(cfg, model, evaluate, start, settings)
+        mining = compose_mining(cfg)
+        engine.start_run(cfg, args)
+        if mining:
+            mining.run()
+            del mining  # and the memory that its CLIP takes
+        trainer.train(trainer.start_iter, cfg.train.max_iter)
     visualization.write_report_of_run(cfg.train.output_dir)
 
 

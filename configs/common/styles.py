@@ -12,9 +12,9 @@ from langdg_d2.styles import (
     BetaWeights,
     PatchStyleMixer,
     PinSettings,
+    SourceMining,
     StyleMiner,
     TargetPrompts,
-    mine_source,
     mining_origin,
 )
 
@@ -28,7 +28,7 @@ styles = dict(
     # Of the crops and prompts in mining; the mixing follows train.seed.
     seed=1,
     # One pass over the source set, or over several together.
-    mining=L(mine_source)(
+    mining=L(SourceMining)(
         # Built first: too few images are an error before the CLIP is loaded.
         batches=L(SeededBatches)(
             dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),

@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
 import torch
 from detectron2.utils import comm
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..engine import launch, load_config, prepare_host
+from ..engine import launch, load_config
 from ..utils.errors import LangDGError
 from ..utils.seeding import derived_seed, seed_globally
 from .machine import describe_machine, matmul_peak, peak_memory
@@ -162,7 +163,7 @@ def _measure(task: Task, variant: Variant, file: str, _: Namespace) -> None:
     cfg = load_config(task.config_file, overrides)
     device_type = torch.device(cfg.train.device).type
     torch.backends.cudnn.benchmark = cfg.train.cudnn_benchmark
-    prepare_host(device_type)
+    cv2.setNumThreads(1)  # as a tool's process, see `engine.setup`
     if device_type == "cpu" and variant.processes > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
     seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))

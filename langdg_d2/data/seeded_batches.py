@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..structures import LabelSpace
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_whole
 from ..utils.seeding import derived_seed, globally_seeded
 from .label_sample import check_labels
 from .unreadable import ReadableImages
@@ -54,8 +54,8 @@ class SeededBatches(Dataset[list[dict[str, Any]]]):
                 f"{len(dataset)} images make no batch of {batch_size}: set "
                 f"styles.mining.batches.batch_size to 1..{len(dataset)}"
             )
-        if max_batches is not None and max_batches < 1:
-            raise LangDGError(f"max_batches {max_batches} must be 1 or more, or null for all")
+        if max_batches is not None:
+            require_whole("styles.mining.batches.max_batches", max_batches)
         check_labels(dataset, required=True, classes=classes)
         self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)

@@ -10,8 +10,8 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures import LabelSpace
-from ..utils.errors import LangDGError
-from ..utils.seeding import derived_seed, globally_seeded
+from ..utils.errors import LangDGError, require_whole
+from ..utils.seeding import SEEDS, derived_seed, globally_seeded
 from .label_sample import check_labels
 from .sources import SourceTurns
 from .unreadable import ReadableImages
@@ -118,10 +118,13 @@ def training_loader(
         LangDGError: if the processes cannot share the batch equally, and as `TrainingStream`.
         DatasetError: if the labels seem wrong, see `check_labels`.
     """
-    processes = comm.get_world_size()
-    if total_batch_size < 1 or total_batch_size % processes:
+    require_whole("dataloader.train.total_batch_size", total_batch_size)
+    require_whole("dataloader.train.num_workers", num_workers, 0)
+    require_whole("dataloader.train.seed", seed, -SEEDS, SEEDS - 1)
+    if total_batch_size % (processes := comm.get_world_size()):
         raise LangDGError(
-            f"total_batch_size {total_batch_size} must be a multiple of the {processes} processes"
+            f"dataloader.train.total_batch_size is {total_batch_size}, expected a multiple of the "
+            f"{processes} processes that share it (--num-gpus)"
         )
     check_labels(dataset, required=True, classes=classes)
     seed = seed if seed >= 0 else comm.shared_random_seed()

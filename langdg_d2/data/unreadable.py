@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_whole
 from .image_io import ImageFileError
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ class ReadableImages(Dataset[dict[str, Any]]):
         mapper: Callable[[dict[str, Any]], dict[str, Any]],
         limit: int,
     ) -> None:
-        if limit < 0 or 0 < len(dataset) <= limit:
+        require_whole("unreadable_limit", limit, 0)
+        if 0 < len(dataset) <= limit:
             raise LangDGError(
                 f"unreadable_limit {limit} of {len(dataset)} images: choose one from 0, which "
                 "allows none, up to less than all of them"

@@ -1,19 +1,18 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoints import Beginning, StrictCheckpointer, starting_checkpoint
-from .config_files import load_config
-from .host import prepare_host
+from .checkpoint import Beginning, RunSettings, StrictCheckpointer, starting_checkpoint
+from .config import apply_overrides, compose, load_config
+from .defaults import build_model, require_patches, setup, start_run
+from .hooks import (
+    SeededIterations,
+    StopOnSignal,
+    StyleAugmentationHook,
+    TrainingStopped,
+    selection_hooks,
+)
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
-from .overrides import apply_overrides
-from .randomness import SeededIterations, seed_weights
-from .resuming import RunSettings
-from .segmentation_trainer import SegmentationTrainer
-from .selection import selection_hooks
-from .setup import build_model, setup, start_run
-from .stopping import StopOnSignal, TrainingStopped
-from .style_augmentation import StyleAugmentationHook
-from .trainer import distribute, training_hooks
+from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
     "Beginning",
@@ -27,13 +26,13 @@ __all__ = [
     "apply_overrides",
     "argument_parser",
     "build_model",
+    "compose",
     "distribute",
     "launch",
     "load_config",
     "parameter_groups",
     "polynomial_lr",
-    "prepare_host",
-    "seed_weights",
+    "require_patches",
     "selection_hooks",
     "setup",
     "start_run",

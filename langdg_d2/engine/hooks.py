@@ -1,12 +1,362 @@
-"""Trainer hooks that Detectron2 does not have."""
+"""Trainer hooks: seeds, style augmentation, schedule, signals, evaluation, best weights."""
 
+import logging
+import os
+import signal
+import threading
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
 
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase, hooks
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+from torch import nn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from ..modeling import Identity, LangDGSegmentor
+from ..modeling.checkpoint_files import read_checkpoint
+from ..styles.mixing import MixStatistics, PatchStyleMixer
+from ..utils.distributed import without_ddp
+from ..utils.errors import LangDGError, require_whole
+from ..utils.seeding import derived_seed, seed_globally
+from .checkpoint import StrictCheckpointer
+
+logger = logging.getLogger(__name__)
+
+# Windows lacks the last.
+_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_METRIC = "source/mIoU"  # that chooses the best weights
+
+
+class SeededIterations(HookBase):
+    """Starts global randomness anew for each iteration, from the seed, the rank and its number.
+
+    A resumed run then draws what an unbroken one draws, and evaluations in between change nothing.
+    The seed is part of the trainer's state.
+
+    Args:
+        seed: a negative one stands for that of the run that is resumed, or else for one that is
+            drawn; then every process must make this hook.
+
+    Attributes:
+        seed: what is used, never negative.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._drawn = seed < 0
+        self.seed = comm.shared_random_seed() if self._drawn else seed
+
+    def before_train(self) -> None:
+        if self._drawn:
+            logger.info("The seed is %d, drawn as the config wants it", self.seed)
+
+    def before_step(self) -> None:
+        numbers = (self.seed, comm.get_rank(), self.trainer.iter)
+        seed_globally(derived_seed(*numbers, purpose="iteration"))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self._drawn:
+            self.seed = state_dict["seed"]
+        elif self.seed != state_dict["seed"]:
+            logger.warning(
+                "the run began with train.seed=%d and goes on with train.seed=%d",
+                state_dict["seed"],
+                self.seed,
+            )
+
+
+class StyleAugmentationHook(HookBase):
+    """Installs a mixer on the model before training and removes it afterwards.
+
+    What is drawn depends on torch's seed, which `SeededIterations` sets, the process's rank and the
+    iteration alone: it is another for each seed of a run, and the same for a resumed one.
+
+    Args:
+        mixer: what restyles the features.
+        probability: that an image is restyled, after the warm-up.
+        warmup_iters: over how many iterations the probability rises from 0, linearly.
+        log_period: iterations between entries in the event storage: `style/restyled_share` of
+            patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
+            class has no style, `style/probability`.
+
+    Raises:
+        LangDGError: if one of the three numbers is out of range.
+    """
+
+    def __init__(
+        self, *, mixer: PatchStyleMixer, probability: float, warmup_iters: int, log_period: int
+    ) -> None:
+        if not 0 <= probability <= 1:
+            raise LangDGError(f"probability {probability} of restyling must be in 0..1")
+        require_whole("warmup_iters", warmup_iters, 0)
+        require_whole("log_period", log_period)
+        self._mixer = mixer
+        self._probability = probability
+        self._warmup_iters = warmup_iters
+        self._log_period = log_period
+        self._total = MixStatistics()
+        self._resumed_styles: dict[str, Any] | None = None
+
+    def before_train(self) -> None:
+        """Load the styles, check them against the model, install the mixer.
+
+        Raises:
+            StyleBankError: if there is no bank, or it was mined for another model.
+        """
+        self._mixer.styles.prepare(self._model.backbone)
+        self._mixer.activation = self._model.backbone.restyle_activation
+        if self._resumed_styles not in (None, self.record()):
+            logger.warning(
+                "the run began with other styles than it goes on with, and its results will name "
+                "the latter alone: resume with the bank it began with to have one of one kind"
+            )
+        self._model.feature_augmentation = self._mixer
+
+    def before_step(self) -> None:
+        numbers = (torch.initial_seed(), comm.get_rank(), self.trainer.iter)
+        self._mixer.generator.manual_seed(derived_seed(*numbers, purpose="mixing"))
+        progress = (self.trainer.iter + 1) / self._warmup_iters if self._warmup_iters else 1.0
+        self._mixer.probability = self._probability * min(1.0, progress)
+
+    def after_step(self) -> None:
+        if (self.trainer.iter + 1) % self._log_period == 0:
+            self._log()
+
+    def after_train(self) -> None:
+        self._model.feature_augmentation = Identity()
+
+    def state_dict(self) -> dict[str, Any]:
+        self._collect()
+        self._total.fallback = int(self._total.fallback)
+        return {"total": asdict(self._total), "styles": self.record()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._total = MixStatistics(**state_dict["total"])
+        self._resumed_styles = state_dict.get("styles")  # those of now are not loaded yet
+
+    def record(self) -> dict[str, Any]:
+        """Where the styles come from, plain data: of a bank its own header, not the config's."""
+        return self._mixer.styles.record()
+
+    def report(self) -> str:
+        """Markdown: what was restyled on this process, before a resumption too, and with what."""
+        self._collect()
+        total = self._total
+        summary = (
+            f"{total.restyled:,} of {total.patches:,} patches were restyled "
+            f"({total.restyled_share:.1%}), keeping {total.mean_weight:.1%} of their own style on "
+            f"average; {total.fallback_share:.1%} had no style of their class."
+        )
+        return f"{summary}\n\n{self._mixer.styles.describe()}"
+
+    @property
+    def _model(self) -> LangDGSegmentor:
+        return cast("LangDGSegmentor", without_ddp(self.trainer.model))
+
+    def _collect(self) -> MixStatistics:
+        """Statistics since the last call, which become part of the total."""
+        recent, self._mixer.statistics = self._mixer.statistics, MixStatistics()
+        self._total.merge(recent)
+        return recent
+
+    def _log(self) -> None:
+        recent = self._collect()
+        self.trainer.storage.put_scalars(
+            smoothing_hint=False,
+            **{
+                "style/restyled_share": recent.restyled_share,
+                "style/mean_weight": recent.mean_weight,
+                "style/fallback_share": recent.fallback_share,
+                "style/probability": self._mixer.probability,
+            },
+        )
+
+
+class LRScheduler(hooks.LRScheduler):
+    """Detectron2's hook, but a resumed schedule is the config's, from its first iteration on.
+
+    Schedules of torch follow from their settings and the number of steps, which are taken anew.
+    """
+
+    _steps = 0
+
+    def before_train(self) -> None:
+        super().before_train()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of schedules that step before their optimizer
+            for _ in range(self.trainer.start_iter - self._steps):  # after an earlier train()
+                self.scheduler.step()
+        self._steps = self.trainer.start_iter
+
+    def after_step(self) -> None:
+        super().after_step()
+        self._steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing: an earlier schedule's rates do not count."""
+
+
+class TrainingStopped(SystemExit):
+    """A signal has ended training; the exit code is 128 and the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class StopOnSignal(HookBase):
+    """SIGTERM, SIGINT and SIGUSR1 let the iteration end, save a checkpoint and end the process.
+
+    Several processes agree on the iteration, for which they exchange a number every `period`
+    iterations and in the last; one process alone stops at once. A second SIGINT ends the process
+    without saving. The signals have their earlier meaning again when training has ended.
+
+    Args:
+        checkpointer: of the run.
+        period: at these iterations losses must have been logged, see `SegmentationTrainer`.
+    """
+
+    def __init__(self, *, checkpointer: DetectionCheckpointer, period: int) -> None:
+        self._checkpointer = checkpointer
+        self._period = period
+        self._asked = 0  # number of the signal
+        self._interrupts = 0
+        self._earlier: dict[int, Any] = {}
+
+    def before_train(self) -> None:
+        self._process = os.getpid()
+        if threading.current_thread() is threading.main_thread():  # others cannot
+            self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
+
+    def after_train(self) -> None:
+        while self._earlier:
+            signal.signal(*self._earlier.popitem())
+
+    def after_step(self) -> None:
+        """Stop, if it was asked for.
+
+        Raises:
+            TrainingStopped: then.
+            LangDGError: if a loss that has not been logged yet is not finite.
+        """
+        number = self._agreed()
+        if not number:
+            return
+        name = "model_final"
+        if self.trainer.iter + 1 < self.trainer.max_iter:  # else it has been saved
+            self.trainer.log_losses()
+            name = f"model_{self.trainer.iter:07d}"
+            self._checkpointer.save(name, iteration=self.trainer.iter)
+        logger.info(
+            "Stopped by %s after iteration %d, which '%s.pth' in '%s' holds: start the same "
+            "command with --resume to go on",
+            signal.Signals(number).name,
+            self.trainer.iter,
+            name,
+            self._checkpointer.save_dir,
+        )
+        raise TrainingStopped(number)
+
+    def _agreed(self) -> int:
+        if comm.get_world_size() == 1:
+            return self._asked
+        done = self.trainer.iter + 1
+        if done % self._period and done < self.trainer.max_iter:
+            return 0
+        return max(comm.all_gather(self._asked))
+
+    def _ask(self, number: int, _: Any) -> None:
+        if os.getpid() != self._process:  # a forked worker of a loader
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
+            raise SystemExit(128 + number)
+        self._asked = number
+
+
+class EvalHook(hooks.EvalHook):
+    """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
+
+    Where a signal or an error in one process ends it, the others may be anywhere.
+    """
+
+    def after_train(self) -> None:
+        if self.trainer.iter >= self.trainer.max_iter:  # counted when the last iteration is done
+            super().after_train()
+
+
+def selection_hooks(
+    *, evaluate: Callable[[], Mapping[str, Any]], period: int, model: nn.Module, output_dir: str
+) -> list[HookBase]:
+    """Hooks that evaluate every `period` iterations and keep the best weights as `model_best.pth`.
+
+    Args:
+        evaluate: gives `{"source": {"mIoU": ...}}`, on the main process; every process calls it.
+        period: iterations between evaluations, positive; there is one after the last iteration.
+        model: whose weights are kept.
+        output_dir: where the file goes.
+
+    Raises:
+        LangDGError: if the period is not positive.
+    """
+    require_whole("train.best_period", period)
+    evaluation = EvalHook(period, evaluate)
+    if not comm.is_main_process():
+        return [evaluation]
+    weights = _BestWeights(model, output_dir, _METRIC)
+    return [evaluation, BestCheckpointer(weights, period, _METRIC)]
+
+
+class BestCheckpointer(hooks.BestCheckpointer):
+    """Detectron2's hook, but a resumed run replaces only what is worse than its own weights."""
+
+    def __init__(self, weights: "_BestWeights", period: int, metric: str) -> None:
+        super().__init__(period, weights, metric)
+        self._weights = weights
+
+    def before_train(self) -> None:
+        if self.trainer.start_iter and (kept := self._weights.kept()):
+            self.best_metric, self.best_iter = kept
+
+
+class _BestWeights(StrictCheckpointer):
+    """Weights alone, with their score; never the checkpoint that a run is resumed from."""
+
+    def __init__(self, model: nn.Module, output_dir: str, metric: str) -> None:
+        super().__init__(model, output_dir)
+        self._metric = metric
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        score, _ = get_event_storage().latest()[self._metric]
+        super().save(name, metric=self._metric, score=score, **kwargs)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Nothing is tagged."""
+
+    def kept(self) -> tuple[float, int] | None:
+        """Score and iteration of the file that is there, if it was chosen by the same metric."""
+        file = Path(self.save_dir, "model_best.pth")
+        content = read_checkpoint(file) if file.is_file() else {}
+        if content.get("metric") != self._metric:
+            return None
+        logger.info("Best so far: %s %.2f", self._metric, content["score"])
+        return content["score"], content["iteration"]
 
 
 class ProgressBar(HookBase):
@@ -44,41 +394,3 @@ class ProgressBar(HookBase):
 
     def after_train(self) -> None:
         self._cleanup.close()
-
-
-class EvalHook(hooks.EvalHook):
-    """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
-
-    Where a signal or an error in one process ends it, the others may be anywhere.
-    """
-
-    def after_train(self) -> None:
-        if self.trainer.iter >= self.trainer.max_iter:  # counted when the last iteration is done
-            super().after_train()
-
-
-class LRScheduler(hooks.LRScheduler):
-    """Detectron2's hook, but a resumed schedule is the config's, from its first iteration on.
-
-    Schedules of torch follow from their settings and the number of steps, which are taken anew.
-    """
-
-    _steps = 0
-
-    def before_train(self) -> None:
-        super().before_train()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of schedules that step before their optimizer
-            for _ in range(self.trainer.start_iter - self._steps):  # after an earlier train()
-                self.scheduler.step()
-        self._steps = self.trainer.start_iter
-
-    def after_step(self) -> None:
-        super().after_step()
-        self._steps += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing: an earlier schedule's rates do not count."""

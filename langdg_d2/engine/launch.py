@@ -20,8 +20,8 @@ from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
 
 from ..utils.errors import report_errors
-from .config_files import load_config
-from .stopping import SIGNALS, TrainingStopped
+from .config import load_config
+from .hooks import SIGNALS, TrainingStopped
 
 _SECONDS_TO_END = 5  # enough for a process that has failed, and torchrun's end of the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")

@@ -1,34 +1,286 @@
-"""The model on all processes, and the order of the hooks."""
+"""The trainer: mixed precision, accumulated gradients, several processes, the hooks' order."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, create_ddp_model, default_writers, hooks
+from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, default_writers, hooks
+from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
-from torch import nn
-from torch.optim import lr_scheduler
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer, lr_scheduler
 
-from ..utils.errors import LangDGError
-from .batch_norm import synchronize_batch_norm
-from .checkpoints import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, ProgressBar
-from .stopping import StopOnSignal
+from ..layers import folded
+from ..utils.amp import at_least_single, autocast, dtype_of
+from ..utils.distributed import without_ddp
+from ..utils.errors import LangDGError, require_whole
+from .checkpoint import PeriodicCheckpointer
+from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
+from .optimization import resumed_state
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
+# Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
+# gradients overflow though they are made a thousand times smaller than they are.
+_SMALLEST_SCALE = 2.0**-10
+_REMEDY = (
+    "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "
+    "optimizer.lr or train.precision=float32"
+)
 
 
-def distribute(model: nn.Module, **ddp_options: Any) -> nn.Module:
+class NonFiniteReport(NamedTuple):
+    """Where the numbers of a process stop being finite; reports order by time.
+
+    Attributes:
+        iteration: the first one.
+        in_weights: weights or gradients are concerned; an iteration's losses come before them.
+        text: for the error.
+    """
+
+    iteration: int
+    in_weights: bool
+    text: str
+
+
+class _Iteration(NamedTuple):
+    """An iteration that has not been logged.
+
+    Attributes:
+        losses: of every batch, on their device.
+        files: of every batch.
+        data_seconds: spent waiting for data.
+    """
+
+    losses: list[dict[str, Tensor]]
+    files: list[list[str]]
+    data_seconds: float
+
+
+class SegmentationTrainer(SimpleTrainer):
+    """Detectron2's trainer with mixed precision on every device and accumulated gradients.
+
+    Losses stay on their device until they are logged, so that the CPU runs ahead of a GPU.
+
+    Args:
+        model: maps a batch to losses.
+        loader: endless batches.
+        optimizer: of the model's parameters.
+        precision: of convolutions and products, see `autocast`; with "float16" losses are scaled,
+            and steps whose gradients overflow are left out.
+        accumulate: batches whose mean gradient makes a step. BatchNorm that trains sees the single
+            batches.
+        log_period: iterations whose losses are put into the event storage together.
+        checkpoint_period: iterations between checkpoints, before which losses are logged as well: a
+            run whose loss or weights are not finite ends before its weights are saved.
+
+    Raises:
+        LangDGError: for a precision that the device does not have; if a number is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        loader: Iterable[Any],
+        optimizer: Optimizer,
+        precision: str = "float32",
+        accumulate: int = 1,
+        log_period: int = 1,
+        checkpoint_period: int | None = None,
+    ) -> None:
+        require_whole("train.accumulate", accumulate)
+        require_whole("train.log_period", log_period)
+        super().__init__(model, loader, optimizer)
+        self._device_type = next(model.parameters()).device.type
+        self._precision = precision
+        self._dtype = dtype_of(precision, self._device_type)
+        scaled = self._dtype is torch.float16
+        self._scaler = torch.amp.GradScaler(self._device_type, enabled=scaled)
+        self._accumulate = accumulate
+        self._log_periods = (log_period, checkpoint_period or log_period)
+        self._unlogged: list[_Iteration] = []
+
+    def train(self, start_iter: int, max_iter: int) -> None:
+        """Train; frozen layers are folded meanwhile."""
+        with folded(self.model, frozen_only=True):
+            super().train(start_iter, max_iter)
+
+    def run_step(self) -> None:
+        """One step of the optimizer.
+
+        Raises:
+            LangDGError: if a loss since the last entry in the event storage is not finite, the
+                weights are not, or scaled losses overflow at any scale; names iteration and
+                images. In the main process, for all processes.
+        """
+        assert self.model.training, "the model is in eval mode; call model.train() before training"
+        self.optimizer.zero_grad()
+        data_seconds, losses, files = 0.0, [], []
+        for part in range(1, self._accumulate + 1):
+            begin = time.perf_counter()
+            batch = next(self._data_loader_iter)
+            data_seconds += time.perf_counter() - begin
+            files.append(_file_names(batch))
+            with self._exchange_gradients(part == self._accumulate):
+                losses.append(self.add_gradients(batch))
+        self.after_backward()
+        self.update()
+        self._unlogged.append(_Iteration(losses, files, data_seconds))
+        done = self.iter + 1
+        if done == self.max_iter or any(done % period == 0 for period in self._log_periods):
+            self.log_losses()
+
+    def add_gradients(self, batch: Any) -> dict[str, Tensor]:
+        """Forward and backward pass of a batch; returns its losses, detached."""
+        with autocast(self._precision, self._device_type):
+            losses: dict[str, Tensor] = self.model(batch)
+        self.backward(sum(losses.values()) / self._accumulate)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def backward(self, loss: Any) -> None:
+        """Backward pass."""
+        self._scaler.scale(loss).backward()
+
+    def update(self) -> None:
+        """Step of the optimizer."""
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+
+    def log_losses(self) -> None:
+        """Put what has not been logged yet into the event storage; every process must call this.
+
+        Raises:
+            LangDGError: see `run_step`.
+        """
+        iterations, self._unlogged = self._unlogged, []
+        if not iterations:
+            return
+        losses = _stacked(iterations)
+        data_seconds = np.array([it.data_seconds for it in iterations])
+        self.storage.put_scalar("rank_data_time", data_seconds[-1])
+        if self._scaler.is_enabled():
+            self.storage.put_scalar("grad_scale", self._scaler.get_scale())
+        report = self._non_finite(iterations, losses)
+        gathered = comm.gather((losses.mean(axis=1), data_seconds, report))
+        if comm.is_main_process():
+            all_losses, all_seconds, all_reports = zip(*gathered, strict=True)
+            names = list(iterations[0].losses[0])
+            self._put(names, np.mean(all_losses, axis=0), np.max(all_seconds, axis=0))
+            if reports := [report for report in all_reports if report]:
+                first = min(report[:2] for report in reports)
+                texts = [report.text for report in reports if report[:2] == first]
+                raise LangDGError("; ".join([*texts, _REMEDY]))
+
+    def _put(
+        self, names: list[str], losses: npt.NDArray[Any], data_seconds: npt.NDArray[Any]
+    ) -> None:
+        """Put finite losses (iterations, names) and seconds (iterations,), the last of this one."""
+        first = self.iter + 1 - len(losses)
+        for iteration, (row, seconds) in enumerate(zip(losses, data_seconds, strict=True), first):
+            if not np.isfinite(row).all():
+                return
+            scalars = {"data_time": seconds, "total_loss": row.sum()}
+            if len(names) > 1:
+                scalars |= dict(zip(names, row.tolist(), strict=True))
+            self.storage.put_scalars(cur_iter=iteration, **scalars)
+
+    def _non_finite(
+        self, iterations: list[_Iteration], losses: npt.NDArray[Any]
+    ) -> NonFiniteReport | None:
+        """What is not finite in this process.
+
+        Args:
+            iterations: since the last entry in the event storage.
+            losses: (iterations, batches, names).
+        """
+        finite = np.isfinite(losses).all(axis=2)
+        scale = self._scaler.get_scale()
+        iteration, in_weights = self.iter, True
+        if not finite.all():
+            number, batch = np.argwhere(~finite)[0]
+            iteration, in_weights = self.iter + 1 - len(iterations) + int(number), False
+            named = dict(zip(iterations[0].losses[0], losses[number, batch].tolist(), strict=True))
+            batches = np.flatnonzero(~finite[number])
+            files = [file for k in batches for file in iterations[number].files[k]]
+            text = (
+                f"the loss of iteration {iteration} is not finite: {named}. Images of its batch: "
+                f"{', '.join(map(repr, files)) or 'unknown'}"
+            )
+        elif not _all_finite(without_ddp(self.model)):
+            text = f"the weights are not finite after iteration {iteration}"
+        elif scale < _SMALLEST_SCALE:
+            text = f"gradients of iteration {iteration} overflow though losses were scaled down"
+        else:
+            return None
+        process = f"process {comm.get_rank()}: " if comm.get_world_size() > 1 else ""
+        scaled = f", losses scaled by {scale:g}" if self._scaler.is_enabled() else ""
+        return NonFiniteReport(
+            iteration, in_weights, f"{process}{text} ({self._precision}{scaled})"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Also names of what is trained, and the scaler's state where there is one."""
+        scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
+        return {**super().state_dict(), "trained": self._trained(), **scaler}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a state, with the optimizer's settings as they are, see `resumed_state`.
+
+        Raises:
+            LangDGError: if the state is one of other parameters or of another optimizer.
+        """
+        trained = self._trained()
+        if other := sorted({*trained} ^ {*state_dict.get("trained", trained)}):
+            raise LangDGError(
+                f"the earlier run and this one do not train the same: {other[:3]} in only one of "
+                "them. Let the same layers learn (model.backbone.trainable)"
+            )
+        optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
+        super().load_state_dict({**state_dict, "optimizer": optimizer})
+        # A run in another precision has left none.
+        if self._scaler.is_enabled() and "grad_scaler" in state_dict:
+            self._scaler.load_state_dict(state_dict["grad_scaler"])
+
+    def _trained(self) -> list[str]:
+        parameters = without_ddp(self.model).named_parameters()
+        return [name for name, parameter in parameters if parameter.requires_grad]
+
+    def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
+        """Processes exchange them once, with the last batch of a step."""
+        shared = isinstance(self.model, DistributedDataParallel)
+        return self.model.no_sync() if shared and not now else nullcontext()
+
+
+def distribute(
+    model: nn.Module, *, total_batch_size: int | None = None, **ddp_options: Any
+) -> nn.Module:
     """Wrap a model for training on all processes, its trainable BatchNorm synchronised.
 
     Args:
         model: on its device.
+        total_batch_size: images in a batch of all processes together, where it is known.
         ddp_options: of `torch.nn.parallel.DistributedDataParallel`, and `fp16_compression`.
 
     Returns:
         The model itself where there is one process.
+
+    Raises:
+        LangDGError: if the head normalises over batches of a single image.
     """
+    head = getattr(model, "sem_seg_head", nn.Identity())
+    if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
+        raise LangDGError(
+            "dataloader.train.total_batch_size is 1, expected 2 or more: the head normalises over "
+            "the images of a batch"
+        )
     if comm.get_world_size() == 1:
         return model
     synchronize_batch_norm(model)
@@ -69,10 +321,12 @@ def training_hooks(
         Hooks for this process; those that write are left to the main process.
 
     Raises:
-        LangDGError: if the log period is not positive.
+        LangDGError: if a period is not a whole number.
     """
-    if log_period < 1:
-        raise LangDGError(f"log_period {log_period} must be at least one iteration")
+    require_whole("train.eval_period", eval_period, 0)
+    require_whole("train.checkpointer.period", checkpointer_options["period"])
+    if (kept := checkpointer_options.get("max_to_keep")) is not None:
+        require_whole("train.checkpointer.max_to_keep", kept)
     everywhere = [hooks.IterationTimer(), *extra, LRScheduler(scheduler.optimizer, scheduler)]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
@@ -87,3 +341,55 @@ def training_hooks(
         hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), period=log_period),
         ProgressBar(loggers=loggers, period=log_period),
     ]
+
+
+def synchronize_batch_norm(model: nn.Module) -> None:
+    """Replace, in place, every trainable BatchNorm2d by one that shares statistics.
+
+    Frozen BatchNorm uses its running statistics and needs no sharing. State dicts keep their keys,
+    and parameters and buffers stay the ones they are.
+    On the CPU, where torch's own version does not run, Detectron2's does; it assumes that all
+    processes hold equally many values, which Detectron2's training loader guarantees for crops of
+    one size.
+    """
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d and child.weight.requires_grad:
+                setattr(module, name, _synchronized(child))
+
+
+def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
+    if norm.weight.device.type != "cpu":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(norm)
+    shared = _SharedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    # The same tensors, not copies: an optimizer may hold them already.
+    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
+        setattr(shared, name, tensor)
+    return shared
+
+
+class _SharedBatchNorm(NaiveSyncBatchNorm):
+    """Detectron2's, summing in single precision: squares of bfloat16 would lose the variance."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(at_least_single(input)).to(input.dtype)
+
+
+def _stacked(iterations: list[_Iteration]) -> npt.NDArray[np.float64]:
+    """Losses (iterations, batches, names), copied from their device at once."""
+    rows = [torch.stack(list(each.values())) for it in iterations for each in it.losses]
+    return torch.stack(rows).double().cpu().numpy().reshape(len(iterations), -1, len(rows[0]))
+
+
+def _file_names(batch: Any) -> list[str]:
+    """The images of a batch of dataset dicts; of other batches none."""
+    records = batch if isinstance(batch, Sequence) else ()
+    return [r["file_name"] for r in records if isinstance(r, Mapping) and "file_name" in r]
+
+
+def _all_finite(model: nn.Module) -> bool:
+    """Whether everything that training changes is finite: parameters and statistics."""
+    parameters = [p.detach() for p in model.parameters() if p.requires_grad]
+    statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    sums = torch.stack([tensor.sum() for tensor in (*parameters, *statistics)])
+    return bool(sums.isfinite().all())

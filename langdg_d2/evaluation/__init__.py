@@ -1,7 +1,7 @@
 """Scores of semantic segmentation, on one data set and over many domains."""
 
 from ..utils.provenance import plain_data
-from .benchmark import run_benchmark, write_benchmark
+from .benchmark import Benchmark, run_benchmark, write_benchmark
 from .completeness import incomplete_sets
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
@@ -15,7 +15,6 @@ from .protocols import protocol_augmentations, protocol_dataset, protocol_name
 from .published import published_figures, published_names
 from .record import BenchmarkRun
 from .results import headline_figures
-from .settings import check_evaluators, check_settings
 from .sliding_window import SlidingWindowInference
 from .summary import (
     BenchmarkFileError,
@@ -26,6 +25,7 @@ from .summary import (
 )
 
 __all__ = [
+    "Benchmark",
     "BenchmarkFileError",
     "BenchmarkRun",
     "ConfusionMatrix",
@@ -35,8 +35,6 @@ __all__ = [
     "SlidingWindowInference",
     "StreamingSemSegEvaluator",
     "build_inference",
-    "check_evaluators",
-    "check_settings",
     "evaluate_domains",
     "headline_figures",
     "incomplete_sets",

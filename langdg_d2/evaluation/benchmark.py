@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,11 +15,16 @@ from typing import Any
 
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from torch import nn
 
+from ..data.datasets.builtin import FAMILIES
+from ..utils.errors import LangDGError
 from ..utils.file_io import write_text
 from .details import DETAILS, IMAGES, Details, collect_details, details_json
+from .inference import inference_name
 from .markdown import benchmark_markdown
 from .multi_domain import evaluate_domains
+from .predictions import ENCODINGS, PredictionWriter
 from .record import BenchmarkRun, benchmark_record
 from .results import (
     CLASS_ACCURACY,
@@ -35,6 +40,102 @@ from .results import (
 )
 
 RECORD = "benchmark.json"
+
+
+class Benchmark:
+    """The domains that models are scored on, and what their results are compared with.
+
+    Args:
+        run: what a model's results will be recorded with.
+        domains: names of those to score.
+        loaders: function that makes a test loader, by name of every domain there is.
+        evaluators: function that makes the evaluators, by the same names.
+
+    Attributes:
+        loaders: of the domains to score.
+        evaluators: of the domains to score.
+
+    Raises:
+        LangDGError: if domains, source or groups are unknown, named twice, or of the same images;
+            if a domain would give neither scores nor files, or one without scores needs them.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: BenchmarkRun,
+        domains: Sequence[str],
+        loaders: Mapping[str, Callable[[], Iterable[Any]]],
+        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator]]],
+    ) -> None:
+        source = source_domains(run.source)
+        _check_names("evaluation.domains", domains, known=loaders)
+        for group, members in run.groups.items():
+            _check_names(f"evaluation.groups.{group}", members, known=loaders)
+        if source:  # a misspelt one would count as an unseen target
+            _check_names("evaluation.source", source, known=loaders)
+        _check_images([*domains, *source])
+        self._run = run
+        self.evaluators = {domain: list(evaluators[domain]()) for domain in domains}
+        for domain, found in self.evaluators.items():
+            _check_evaluators(domain, found, run)
+        self.loaders = {domain: loaders[domain]() for domain in domains}
+
+    def run(
+        self, model: nn.Module, output_dir: str | Path, **changes: Any
+    ) -> dict[str, dict[str, float]]:
+        """Score a model and write the benchmark files, see `run_benchmark`.
+
+        Args:
+            model: of `build_inference`.
+            output_dir: where the files go.
+            changes: fields of the record that are known now.
+        """
+        run = replace(self._run, inference=inference_name(model), **changes)
+        return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
+
+
+def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) -> None:
+    if isinstance(names, str) or not names:
+        raise LangDGError(f"{setting} is {names!r}, expected a list with at least one domain")
+    if unknown := [name for name in names if name not in known]:
+        raise LangDGError(f"{setting} has unknown domains {unknown}; known are {sorted(known)}")
+    if len(set(names)) < len(names):
+        raise LangDGError(f"{setting} names a domain twice: {list(names)}")
+
+
+def _check_images(names: Sequence[str]) -> None:
+    """See that no images count twice, nor as unseen where they are the source's."""
+    found: dict[str, str] = {}
+    for name in names:
+        family = FAMILIES.get(name)
+        images = family.same_images_as if family and family.same_images_as else name
+        if (other := found.setdefault(images, name)) != name:
+            raise LangDGError(
+                f"evaluation.domains and evaluation.source have '{other}' and '{name}', which are "
+                "the same images under two label maps and would count as two data sets: leave one "
+                "out, and score it in a run of its own"
+            )
+
+
+def _check_evaluators(
+    domain: str, evaluators: Sequence[DatasetEvaluator], run: BenchmarkRun
+) -> None:
+    """See that a domain gives scores, or where it has no labels and needs no scores, files."""
+    writers = [one for one in evaluators if isinstance(one, PredictionWriter)]
+    if len(writers) < len(evaluators):
+        return
+    if not any(writer.writes for writer in writers):
+        raise LangDGError(
+            f"evaluation.domains has '{domain}', which has no labels: set "
+            f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
+        )
+    scored = [f"evaluation.groups.{g}" for g, members in run.groups.items() if domain in members]
+    scored += ["evaluation.source"] if domain in source_domains(run.source) else []
+    if scored:
+        raise LangDGError(
+            f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
+        )
 
 
 def run_benchmark(

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from ..utils.amp import PRECISIONS
 from ..utils.errors import LangDGError
 from .multi_scale import MultiScaleInference
 from .reduced_precision import ReducedPrecisionInference
@@ -36,8 +35,6 @@ def build_inference(
     Raises:
         LangDGError: for values that make no sense.
     """
-    if precision not in PRECISIONS:
-        raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:

@@ -1,7 +1,7 @@
 """The recipe's styles: prompts, mining toward text, the bank, and mixing in training."""
 
 from .bank import BankHeader, StyleBank, StyleBankError
-from .mining import StyleMiner, choose_patches, ensure_bank, mine_source, mining_origin
+from .mining import SourceMining, StyleMiner, choose_patches, mining_origin
 from .mixing import (
     BankStyles,
     BetaWeights,
@@ -24,15 +24,14 @@ __all__ = [
     "PinSettings",
     "PooledBankStyles",
     "PromptDrivenNormalization",
+    "SourceMining",
     "StyleBank",
     "StyleBankError",
     "StyleMiner",
     "TargetPrompts",
     "TargetStyles",
     "choose_patches",
-    "ensure_bank",
     "load_style_prompts",
-    "mine_source",
     "mining_origin",
     "random_character_prompts",
 ]

@@ -1,7 +1,7 @@
 """Augment (paper section 4.2): mine local styles of source images toward text, into a bank."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape
 from itertools import accumulate
@@ -22,7 +22,7 @@ from ..modeling.backbone.layers import STRIDES
 from ..structures import PatchGrid
 from ..structures.source_names import joined_names
 from ..utils.distributed import shared_errors
-from ..utils.errors import LangDGError
+from ..utils.errors import require_whole
 from .bank import (
     BankHeader,
     StyleBank,
@@ -124,19 +124,19 @@ class StyleMiner:
         device: str,
     ) -> None:
         clip = clip.requires_grad_(False).eval().to(device)
-        self._backbone = ClipResNet(
+        self.backbone = ClipResNet(
             tower=clip.visual,
             output_stride=_CLIP_STRIDE,
             trainable=(),
             restyled_layer=restyled_layer,
             attention_pool=True,
         ).to(memory_format=torch.channels_last)  # several times faster on CPUs
-        fold(self._backbone)
+        fold(self.backbone)
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
         self._grid = grid
         self._pin_settings = pin
-        self._pin = PromptDrivenNormalization(backbone=self._backbone, settings=pin)
+        self._pin = PromptDrivenNormalization(backbone=self.backbone, settings=pin)
         self._normalize = normalize.to(device)
         self._clip_name = Path(clip_name).name.removesuffix(".json")
 
@@ -151,10 +151,10 @@ class StyleMiner:
         """What the styles mined here belong to; the arguments are those of `mining_origin`."""
         return BankHeader(
             clip_name=self._clip_name,
-            clip_fingerprint=feature_fingerprint(self._backbone),
-            whole_clip_fingerprint=self._backbone.clip_fingerprint,
-            layer=self._backbone.restyled_layer,
-            channels=self._backbone.restyled_channels,
+            clip_fingerprint=feature_fingerprint(self.backbone),
+            whole_clip_fingerprint=self.backbone.clip_fingerprint,
+            layer=self.backbone.restyled_layer,
+            channels=self.backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),
             class_names=self._prompts.class_names,
             ignore_label=self._prompts.ignore_label,
@@ -198,7 +198,7 @@ class StyleMiner:
     @torch.no_grad()
     def _patches(self, images: Tensor, places: list[tuple[int, int, int]]) -> Tensor:
         """(P, C, h, w) features; where the grid does not divide evenly, of the smallest size."""
-        features = self._backbone.forward_low(self._normalize(images))[self._backbone.restyled]
+        features = self.backbone.forward_low(self._normalize(images))[self.backbone.restyled]
         cells = self._grid.split(features)  # rows * cols of (N, C, h, w)
         height = min(cell.shape[-2] for cell in cells)
         width = min(cell.shape[-1] for cell in cells)
@@ -221,18 +221,11 @@ class MiningCheckpoint:
         period: batches between savings.
         per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
             for all.
-
-    Raises:
-        LangDGError: if one of the two numbers is not positive.
     """
 
     def __init__(
         self, *, header: BankHeader, path: Path, period: int, per_class: int | None = None
     ) -> None:
-        if period < 1:
-            raise LangDGError(f"checkpoint_period {period} must be at least one batch")
-        if per_class is not None and per_class < 1:
-            raise LangDGError(f"max_styles_per_class {per_class} must be 1 or more, or null")
         self._header = header
         self._path = path
         self._period = period
@@ -329,19 +322,8 @@ class MiningCheckpoint:
         }
 
 
-def mine_source(
-    *,
-    miner: StyleMiner,
-    batches: SeededBatches,
-    source: str | Sequence[str],
-    seed: int,
-    settings: Mapping[str, Any],
-    path: str,
-    checkpoint_period: int,
-    num_workers: int,
-    max_styles_per_class: int | None = None,
-) -> None:
-    """Mine every batch and write the bank; every process must call this.
+class SourceMining:
+    """Mines a whole source set and writes the bank.
 
     The bank depends on the seed and the batches alone, not on the number of processes nor on
     interruptions: what is done is kept in `<path>.part<batch>` and not mined again.
@@ -350,55 +332,76 @@ def mine_source(
         miner: on this process's device.
         batches: one pass over the source set, or over several together.
         source: its name, or their names.
-        seed: of the prompts.
+        seed: of the prompts, not negative.
         settings: remembered in the bank.
         path: file of the bank.
         checkpoint_period: batches of a process between savings.
         num_workers: of the loader.
         max_styles_per_class: as many of those mined are kept, drawn at random; None for all.
 
-    Raises:
-        StyleBankError: for unfinished work of other settings or images, or of unseen processes.
-        RuntimeError: if another process cannot read or write the files.
-        LangDGError: if the checkpoint period, or the number of styles, is not positive.
-    """
-    header = miner.header(source=source, seed=seed, settings=settings, images=batches.fingerprint)
-    checkpoint = MiningCheckpoint(
-        header=header, path=Path(path), period=checkpoint_period, per_class=max_styles_per_class
-    )
-    own = checkpoint.resume(len(batches))[comm.get_rank() :: comm.get_world_size()]
-    loader = DataLoader(
-        batches, batch_size=None, sampler=own, num_workers=num_workers, collate_fn=_stack
-    )
-    hidden = None if comm.is_main_process() else True
-    with tqdm(loader, desc="mining styles", unit="batch", disable=hidden) as progress:
-        for number, (images, labels) in zip(own, progress, strict=True):
-            generator = torch.Generator().manual_seed(_prompt_seed(seed, number))
-            mined = miner.mine(images, labels, header=header, generator=generator)
-            checkpoint.add(number, mined)
-            progress.set_postfix(cosine=f"{mined.cosine_after.mean():.3f}", refresh=False)
-    checkpoint.finish()
-
-
-def ensure_bank(path: str, *, mine: Callable[[], None] | None) -> None:
-    """See that there is a style bank; every process must call this.
-
-    Args:
-        path: of the bank.
-        mine: writes it, on all processes together; None if it has to be there.
+    Attributes:
+        miner: as given.
 
     Raises:
-        FileNotFoundError: if it is not there and may not be mined.
+        LangDGError: if a number is out of range.
     """
-    if comm.all_gather(Path(path).is_file())[0]:
-        return
-    if mine is None:
-        raise FileNotFoundError(
-            f"there is no style bank at '{path}': make it with tools/mine_styles.py and this "
-            "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
+
+    def __init__(
+        self,
+        *,
+        miner: StyleMiner,
+        batches: SeededBatches,
+        source: str | Sequence[str],
+        seed: int,
+        settings: Mapping[str, Any],
+        path: str,
+        checkpoint_period: int,
+        num_workers: int,
+        max_styles_per_class: int | None = None,
+    ) -> None:
+        require_whole("styles.seed", seed, 0)
+        require_whole("styles.mining.checkpoint_period", checkpoint_period)
+        require_whole("styles.mining.num_workers", num_workers, 0)
+        if max_styles_per_class is not None:
+            require_whole("styles.mining.max_styles_per_class", max_styles_per_class)
+        self.miner = miner
+        self._batches = batches
+        self._seed = seed
+        self._header = miner.header(
+            source=source, seed=seed, settings=settings, images=batches.fingerprint
         )
-    logger.warning("there is no style bank at '%s': it is mined now", path)
-    mine()
+        self._checkpoint = MiningCheckpoint(
+            header=self._header,
+            path=Path(path),
+            period=checkpoint_period,
+            per_class=max_styles_per_class,
+        )
+        self._num_workers = num_workers
+
+    def run(self) -> None:
+        """Mine every batch and write the bank; every process must call this.
+
+        Raises:
+            StyleBankError: for unfinished work of other settings or images, or of unseen processes.
+            RuntimeError: if another process cannot read or write the files.
+        """
+        rank, processes = comm.get_rank(), comm.get_world_size()
+        own = self._checkpoint.resume(len(self._batches))[rank::processes]
+        loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=own,
+            num_workers=self._num_workers,
+            collate_fn=_stack,
+        )
+        hidden = None if comm.is_main_process() else True
+        with tqdm(loader, desc="mining styles", unit="batch", disable=hidden) as progress:
+            for number, (images, labels) in zip(own, progress, strict=True):
+                generator = torch.Generator().manual_seed(_prompt_seed(self._seed, number))
+                mined = self.miner.mine(images, labels, header=self._header, generator=generator)
+                self._checkpoint.add(number, mined)
+                progress.set_postfix(cosine=f"{mined.cosine_after.mean():.3f}", refresh=False)
+        self._checkpoint.finish()
 
 
 def _stack(batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from detectron2.utils import comm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -48,3 +50,8 @@ def of_main_process(work: Callable[[], T]) -> T:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
+
+
+def without_ddp(model: nn.Module) -> nn.Module:
+    """The model that `DistributedDataParallel` wraps; one that is not wrapped itself."""
+    return model.module if isinstance(model, DistributedDataParallel) else model

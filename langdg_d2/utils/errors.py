@@ -6,10 +6,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 class LangDGError(Exception):
     """Base of the errors that a user can mend; the message says what is wrong and the remedy."""
+
+
+def require_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
+    """Refuse what is not a whole number in a range.
+
+    Args:
+        name: of the setting, for the message.
+        value: what it was set to.
+        least: smallest value allowed.
+        most: largest value allowed; None for no limit.
+
+    Raises:
+        LangDGError: names the setting, its value and the range.
+    """
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < least or (most is not None and value > most):
+        bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise LangDGError(f"{name} is {value!r}, expected a whole number {bounds}")
 
 
 # What the environment refuses, such as missing files, rights, disk space and packages.

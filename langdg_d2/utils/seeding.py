@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+SEEDS = 1 << 32  # NumPy takes those below
+
 
 def derived_seed(*numbers: int, purpose: str = "") -> int:
     """A seed in 0..2**32-1 that depends on these numbers, none of them negative, and the purpose.

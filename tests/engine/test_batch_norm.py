@@ -5,7 +5,7 @@ from detectron2.layers import NaiveSyncBatchNorm
 from torch import nn
 
 from langdg_d2.engine import distribute
-from langdg_d2.engine.batch_norm import synchronize_batch_norm
+from langdg_d2.engine.trainer import synchronize_batch_norm
 
 
 def network() -> nn.Sequential:

@@ -14,8 +14,9 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import TrainerBase
 
-from langdg_d2.engine import StrictCheckpointer, checkpoints, starting_checkpoint
-from langdg_d2.engine.checkpoints import PeriodicCheckpointer
+from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
+from langdg_d2.engine import checkpoint as checkpoints
+from langdg_d2.engine.checkpoint import PeriodicCheckpointer
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 from langdg_d2.structures import LabelSpace
 from langdg_d2.utils.errors import LangDGError

@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from langdg_d2.engine import load_config
+from langdg_d2.engine.config import apply_overrides
 from langdg_d2.engine.config_checks import check_config
-from langdg_d2.engine.overrides import apply_overrides
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import sys
 import cv2
 import pytest
 
-from langdg_d2.engine.host import prepare_host
+from langdg_d2.engine.defaults import prepare_host
 
 # Pages that the kernel hands out for a block of 64 MiB, after one like it has been freed.
 FAULTS = """
@@ -19,7 +19,7 @@ import resource
 os.environ.pop("THP_MEM_ALLOC_ENABLE", None)
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no large pages, of which there are few to count
 import torch
-from langdg_d2.engine.host import prepare_host
+from langdg_d2.engine.defaults import prepare_host
 
 prepare_host({device_type!r})
 for _ in range(3):

@@ -8,7 +8,8 @@ from detectron2.engine import SimpleTrainer
 from PIL import Image
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer, segmentation_trainer
+from langdg_d2.engine import SegmentationTrainer
+from langdg_d2.engine import trainer as segmentation_trainer
 from langdg_d2.utils import amp as precision
 from langdg_d2.utils.errors import LangDGError
 

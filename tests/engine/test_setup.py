@@ -9,7 +9,8 @@ from detectron2.data import MapDataset
 from detectron2.engine import default_argument_parser
 from torch.utils.data import DataLoader
 
-from langdg_d2.engine import setup, start_run
+from langdg_d2.engine import defaults
+from langdg_d2.engine import start_run
 from langdg_d2.utils.errors import LangDGError
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"

@@ -17,12 +17,11 @@ from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
     BankStyles,
     PinSettings,
+    SourceMining,
     StyleBank,
     StyleBankError,
     StyleMiner,
     TargetPrompts,
-    ensure_bank,
-    mine_source,
     mining_origin,
 )
 from langdg_d2.styles.mining import MiningCheckpoint
@@ -65,7 +64,7 @@ def build_batches(kind=SeededBatches, dataset=None):
 
 
 def mine(clip_config, path, batches=None, period=1, source="stripes", most=None, **options):
-    mine_source(
+    SourceMining(
         miner=build_miner(clip_config, **options),
         batches=batches or build_batches(),
         source=source,
@@ -75,7 +74,7 @@ def mine(clip_config, path, batches=None, period=1, source="stripes", most=None,
         checkpoint_period=period,
         num_workers=0,
         max_styles_per_class=most,
-    )
+    ).run()
     return StyleBank.load(path)
 
 
@@ -421,14 +420,3 @@ def test_every_part_of_a_merged_bank_is_compared(tiny_clip, tmp_path, caplog):
     assert record.getMessage().splitlines()[1:] == [
         "- settings.pin.steps: the bank has 0, this config 2"
     ]
-
-
-def test_missing_bank_is_mined_or_asked_for(tmp_path):
-    path = str(tmp_path / "bank.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"no style bank at .*tools/mine_styles\.py"):
-        ensure_bank(path, mine=None)
-    mined = []
-    ensure_bank(path, mine=lambda: mined.append(path))
-    assert mined == [path]
-    (tmp_path / "bank.safetensors").write_bytes(b"")
-    ensure_bank(path, mine=None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from detectron2.config import LazyConfig
 
-from langdg_d2.engine.setup import compute_deterministically
+from langdg_d2.engine.defaults import compute_deterministically
 from langdg_d2.modeling.checkpoint_files import read_checkpoint
 from langdg_d2.utils.errors import LangDGError
 

@@ -1,11 +1,13 @@
-"""Checkpoints, written atomically: which one a run begins with, and that it fits."""
+"""Checkpoints: atomic writing, strict loading, which one a run begins with, whether it fits."""
 
 import hashlib
 import logging
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
@@ -14,26 +16,45 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
+from ..data.seeded_batches import images_fingerprint, same_images
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_whole
 from ..utils.file_io import remove_unfinished, replacing, write_atomically
-from .resuming import RunSettings
 
 logger = logging.getLogger(__name__)
+
+_NAMES = "dataloader.train.dataset.names"
+_IMAGES = "dataloader.train.dataset.images"  # the same config may find other ones
+_BATCH = "dataloader.train.total_batch_size"
+_PARTS = "train.accumulate"
+_TRAINABLE = "model.backbone.trainable"
+# Settings that do not affect training. A key stands for all keys below it, too.
+_FREE = (
+    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
+    *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
+    *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining."),
+    "model.backbone.tower.weights",
+)
+# Settings without which a checkpoint's state has no meaning.
+_FIXED = ("optimizer._target_", _TRAINABLE, "dataloader.train.dataset")
+# Settings that the figures of an evaluation depend on.
+_OF_RESULTS = ("model", _NAMES)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
 
     It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
-    nothing damaged. Writing is atomic, whatever interrupts it. It keeps the
-    model's classes, where it has some. `same_classes` refuses files of classes with other names.
+    nothing damaged. Writing is atomic. The classes of a model that has some are written, too.
+
+    Args:
+        same_classes: refuse files of classes with other names than the model's.
 
     Attributes:
-        classes: those of the file loaded last; None where it does not tell.
+        classes: those of the file loaded last; None where it does not say.
     """
 
     def __init__(
@@ -47,8 +68,8 @@ class StrictCheckpointer(DetectionCheckpointer):
         """Load what a run begins with; returns its first iteration.
 
         Args:
-            path: of `starting_checkpoint`; "" loads nothing.
-            resume: go on with the run that the file is of, see `starting_checkpoint`.
+            path: from `starting_checkpoint`; "" loads nothing.
+            resume: go on with the run of that file, see `starting_checkpoint`.
         """
         self._same_classes &= resume  # training may go on to other classes
         if path:
@@ -92,7 +113,7 @@ class StrictCheckpointer(DetectionCheckpointer):
         write_atomically(Path(self.save_dir, "last_checkpoint"), last_filename_basename.encode())
 
     def _load_file(self, filename: str) -> Any:
-        self._file = filename  # that weights come from, for errors
+        self._file = filename  # for errors
         checkpoint = read_checkpoint(filename)
         self.classes = _classes_of(checkpoint, filename)
         return checkpoint
@@ -154,6 +175,115 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
             Path(self.recent_checkpoints.pop(0)).unlink(missing_ok=True)
 
 
+class RunSettings:
+    """The settings of a run as a part of its checkpoints, for the runs that go on with them.
+
+    Args:
+        settings: the config as nested plain data, as the command was given it.
+        dataset: dataset dicts of training, whose images and order a resumed run must have;
+            None where they do not matter.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], dataset: Sequence[dict[str, Any]] | None = None
+    ) -> None:
+        self._settings = dict(_leaves(settings))
+        if dataset:
+            self._settings[_IMAGES] = images_fingerprint(dataset)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._settings
+
+    def load_state_dict(self, _: dict[str, Any]) -> None:
+        """Nothing: a run has the settings it was given."""
+
+    def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """See that a run with these settings can go on with a checkpoint, and log what is new.
+
+        Args:
+            path: of the checkpoint, for messages.
+            checkpoint: its content.
+
+        Raises:
+            LangDGError: if it has weights only, has more iterations behind it than the run is to
+                have, or settings have changed with which its state has no meaning, or which
+                nothing is left to be trained with.
+        """
+        if "trainer" not in checkpoint:
+            raise LangDGError(
+                f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
+                "train.init_checkpoint, and leave out --resume"
+            )
+        earlier = checkpoint.get("settings", {})
+        changes = self._changes(earlier)
+        new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
+        # An option that only one version of the code has does not make it another run.
+        effective = {key: change for key, change in changes.items() if not change.added}
+        for key, change in effective.items():
+            if _is_one_of(key, _FIXED):
+                raise LangDGError(
+                    f"--resume: {key} was {change.old!r} and is {change.new!r}, with which the "
+                    f"state of '{path}' has no meaning: leave it as it was, or {new_run}"
+                )
+        if (old := _images(earlier)) and old != _images(self._settings):
+            raise LangDGError(
+                f"--resume: an iteration took {old} images ({_BATCH} times {_PARTS}) and would "
+                f"take {_images(self._settings)}, but iterations tell which images were seen: keep "
+                f"their product, or {new_run}"
+            )
+        done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
+        if done > wanted or (done == wanted and effective):
+            unused = f"; no iteration is left to use these changes: {_listed(changes)}"
+            raise LangDGError(
+                f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
+                f"{wanted}{unused if effective else ''}. Raise train.max_iter, or evaluate with "
+                "--eval-only"
+            )
+        if done == wanted:
+            logger.info("All %d iterations are done: nothing is left to train", wanted)
+        if changes:
+            logger.info("Changed against the earlier run: %s", _listed(changes))
+
+    def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """Warn where a checkpoint to use was trained with another model or other sources.
+
+        Weights can fit a model that computes something else, such as other dilations.
+
+        Args:
+            path: of the checkpoint, for the message.
+            checkpoint: its content; one without settings is not compared.
+        """
+        if not (earlier := checkpoint.get("settings")):
+            return
+        changes = {
+            key: change
+            for key, change in self._changes(earlier).items()
+            if _is_one_of(key, _OF_RESULTS)
+            and not _is_one_of(key, (_TRAINABLE,))
+            and not change.added
+        }
+        if changes:
+            logger.warning(
+                "'%s' was trained with other settings than it is used with: %s. Predictions may be "
+                "wrong, and tables name the wrong source: use the config of its run",
+                *(path, _listed(changes)),
+            )
+
+    def _changes(self, earlier: Mapping[str, Any]) -> dict[str, "_Change"]:
+        """Changes of the settings that affect training, by key."""
+        old, new = _with_names(earlier), _with_names(self._settings)
+        if not (_IMAGES in old and _IMAGES in new):  # one of the runs did not record them
+            old.pop(_IMAGES, None)
+            new.pop(_IMAGES, None)
+        changes = {}
+        for key in {**old, **new}:
+            pair = old.get(key), new.get(key)
+            if not _is_one_of(key, _FREE) and not _same(key, *pair):
+                added = (key in old) != (key in new) and _is_added(key, new if key in old else old)
+                changes[key] = _Change(*pair, added)
+        return changes
+
+
 class Beginning(NamedTuple):
     """What a run begins with.
 
@@ -190,8 +320,9 @@ def starting_checkpoint(
         FileNotFoundError: if the named file does not exist, or there is nothing to evaluate.
         CheckpointError: if the file is damaged, or all of the earlier run are; if processes find
             another file there.
-        LangDGError: see `RunSettings.require_continuation`.
+        LangDGError: if `max_iter` is not positive; see `RunSettings.require_continuation`.
     """
+    require_whole("train.max_iter", max_iter)
 
     def decide() -> Beginning:
         if init_checkpoint and not PathManager.isfile(init_checkpoint):
@@ -209,6 +340,18 @@ def starting_checkpoint(
     if beginning.checkpoint and comm.get_world_size() > 1:
         _require_same(beginning.checkpoint)
     return beginning
+
+
+class _Change(NamedTuple):
+    """A setting's values in two runs, None where it is missing.
+
+    Attributes:
+        added: it is an option that the code of one of the runs does not have.
+    """
+
+    old: Any
+    new: Any
+    added: bool
 
 
 def _without_earlier_run(
@@ -238,7 +381,10 @@ def _require_same(path: str) -> None:
     """See that all processes read the same bytes at a path."""
     try:
         with open(PathManager.get_local_path(path), "rb") as file:
-            found = f"{os.fstat(file.fileno()).st_size} bytes, {_digest(file)}"
+            digest = hashlib.blake2b(digest_size=8)
+            while block := file.read(1 << 20):
+                digest.update(block)
+            found = f"{os.fstat(file.fileno()).st_size} bytes, {digest.hexdigest()}"
     except OSError as error:
         found = str(error)
     everyones = comm.all_gather(found)
@@ -249,13 +395,6 @@ def _require_same(path: str) -> None:
                 f"{everyones[0]}; process {rank}: {theirs}. Let train.output_dir and "
                 "train.init_checkpoint be on a drive that all machines share"
             )
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
@@ -293,3 +432,52 @@ def _numbered(folder: Path) -> dict[int, Path]:
 def _number(path: Path) -> int | None:
     found = re.fullmatch(r"model_(\d+)\.pth", path.name)
     return int(found[1]) if found else None
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; positions in lists are keys too, empty containers values."""
+    if not isinstance(node, dict | list) or not node:
+        yield key, node
+        return
+    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(child, f"{key}.{name}" if key else str(name))
+
+
+def _listed(changes: Mapping[str, _Change]) -> str:
+    return ", ".join(f"{key} {change.old!r} -> {change.new!r}" for key, change in changes.items())
+
+
+def _with_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which the name of one data set is a list, which means the same."""
+    is_name = isinstance(settings.get(_NAMES), str)
+    return {f"{k}.0" if k == _NAMES and is_name else k: value for k, value in settings.items()}
+
+
+def _is_added(key: str, lacking: Mapping[str, Any]) -> bool:
+    """Whether a key is a new option to settings; not if a list grew or a value became a group."""
+    groups = {g for known in lacking for g in accumulate(known.split("."), "{}.{}".format)}
+    groups -= lacking.keys()
+    prefixes = list(accumulate(key.split("."), "{}.{}".format))
+    first_new = next((prefix for prefix in prefixes if prefix not in groups), key)
+    is_position = first_new.rpartition(".")[2].isdigit()
+    return not is_position and first_new not in groups and first_new not in lacking
+
+
+def _same(key: str, one: Any, other: Any) -> bool:
+    if key == _IMAGES:
+        return same_images(one, other)
+    if key == "model.backbone.tower.name":  # may be a file, which has the same name elsewhere
+        return Path(str(one)).name == Path(str(other)).name
+    if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
+        # A class may have moved in its package, and a config in YAML has its shortest path.
+        return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
+    return bool(one == other)
+
+
+def _images(settings: Mapping[str, Any]) -> int | None:
+    """Number of images that an iteration takes."""
+    return settings[_BATCH] * settings[_PARTS] if {_BATCH, _PARTS} <= settings.keys() else None
+
+
+def _is_one_of(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)

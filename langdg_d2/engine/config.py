@@ -1,0 +1,255 @@
+"""From a config file and its overrides to built objects, with errors that name file and key."""
+
+import math
+import os
+import re
+import shlex
+import traceback
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import detectron2.config
+from detectron2.config import LazyConfig, instantiate
+from detectron2.utils.file_io import PathManager
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import langdg_d2
+
+from ..utils.errors import LangDGError
+
+_SUFFIXES = (".py", ".yaml", ".yml")
+_SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
+
+_TEXT, _NUMBER, _LIST, _GROUP = "text", "a number", "a list", "a group"
+_KINDS: dict[str, tuple[type, ...]] = {
+    _TEXT: (str,),
+    "true or false": (bool,),  # before the numbers, which a bool is as well
+    _NUMBER: (int, float),
+    _LIST: (list, ListConfig),
+    _GROUP: (dict, DictConfig),
+}
+
+
+def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """A config with overrides, see `apply_overrides`.
+
+    Args:
+        config_file: LazyConfig file. It is Python code: use only those you trust.
+        overrides: changes of the config.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        LangDGError: if no file is named, it is of another kind, or its code fails; names file and
+            line. For an override that does not fit.
+    """
+    if not config_file:
+        raise LangDGError("there is no config: pass --config-file, such as configs/langdg_gta5.py")
+    if not PathManager.exists(config_file):
+        raise FileNotFoundError(
+            f"config file '{config_file}' does not exist; there are some in configs/"
+        )
+    if not PathManager.isfile(config_file) or Path(config_file).suffix not in _SUFFIXES:
+        raise LangDGError(
+            f"'{config_file}' is not a config file, expected one that ends in "
+            f"{', '.join(_SUFFIXES)}"
+        )
+    try:
+        cfg = LazyConfig.load(config_file)
+    except Exception as error:  # the file is code, which can raise anything
+        raise LangDGError(
+            f"config file '{config_file}' cannot be read: {_describe(error)}"
+        ) from error
+    if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
+        raise LangDGError(
+            f"config file '{config_file}' has no {', '.join(missing)}: it is a part of configs, "
+            "expected a whole one such as configs/langdg_gta5.py"
+        )
+    return apply_overrides(cfg, overrides)
+
+
+def _describe(error: Exception) -> str:
+    """File and line of the config's code that failed, and the error, in one line."""
+    cause = error.__cause__ if isinstance(error.__cause__, SyntaxError) else ""
+    text = " ".join(f"{error} {cause}".split())
+    if isinstance(error, SyntaxError):  # its text has file and line
+        return text
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _is_config(Path(frame.filename))
+    ]
+    place = f"'{frames[-1].filename}' line {frames[-1].lineno}: " if frames else ""
+    return f"{place}{type(error).__name__}: {text}" if frames else text
+
+
+def _is_config(file: Path) -> bool:
+    """Whether a file is neither of the packages that configs use nor of the config reader."""
+    packages = {Path(str(package.__file__)).parent for package in (langdg_d2, detectron2.config)}
+    installed = {"site-packages", "dist-packages"} & {*file.parts}
+    return file.is_file() and not installed and not packages & {*file.parents}
+
+
+def compose(cfg: DictConfig, key: str) -> Any:
+    """Build what a key of a config describes; None where it is null.
+
+    Raises:
+        LangDGError: for values that a constructor refuses. Those of torch and Detectron2 raise
+            `ValueError` and `TypeError`, to which the key is added.
+    """
+    try:
+        return instantiate(OmegaConf.select(cfg, key))
+    except (ValueError, TypeError) as error:
+        raise LangDGError(f"{key}: {' '.join(str(error).split())}") from error
+
+
+def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Detectron2's `LazyConfig.apply_overrides`, for existing keys and values of their kind.
+
+    Args:
+        cfg: the config, is left as it was.
+        overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
+            config leaves at its default. Hydra's grammar. Where the config has a text, a number
+            becomes one, and so does what the grammar cannot read, such as `runs/exp #2 (1)`; `~`
+            at the beginning of a text is the home folder. `null` is allowed everywhere but in
+            place of a group of keys.
+
+    Returns:
+        The changed config.
+
+    Raises:
+        LangDGError: for a key that does not exist, or a place to add one; suggests the nearest.
+            For text that is not an override, a value of another kind than the config's, or a
+            reference to a key that does not exist.
+    """
+    cfg = deepcopy(cfg)
+    for text in overrides:
+        override = _parse(cfg, text)
+        key, adds = override.key_or_group, override.is_add() or override.is_force_add()
+        _require_place(cfg, override, adds)
+        value = override.value() if adds else _fitting(_select(cfg, key), override)
+        if isinstance(value, str) and value.startswith("~"):
+            value = os.path.expanduser(value)
+        try:
+            OmegaConf.update(cfg, key, value, merge=True, force_add=adds)
+            OmegaConf.select(cfg, key)
+        except OmegaConfBaseException as error:
+            raise LangDGError(f"override '{text}': {str(error).splitlines()[0]}") from error
+    return cfg
+
+
+def _parse(cfg: DictConfig, text: str) -> Override:
+    if text.startswith("-"):
+        raise LangDGError(
+            f"override '{text}' is an option: it has to come before the first KEY=VALUE"
+        )
+    parser = OverridesParser.create()
+    key, equals, value = text.partition("=")
+    one_text = f"{key}={_quoted(value)}"
+    hint = f", and one text {shlex.quote(one_text)}" if equals and key else ""
+    try:
+        override = parser.parse_override(text)
+        if not override.key_or_group:
+            raise HydraException("there is no KEY")
+    except HydraException as error:
+        # The shell removes quotation marks, and a text without them may not be Hydra's grammar.
+        # Brackets and further marks at its beginning show that something else was meant.
+        if equals and not value.startswith(("[", "{", "'", '"')) and _takes_text(cfg, key, value):
+            override = parser.parse_override(one_text)
+            override.input_line = text
+            return override
+        reason = " ".join(str(error).partition("\nSee ")[0].split())
+        raise LangDGError(
+            f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2]{hint}"
+        ) from error
+    if override.is_delete():
+        raise LangDGError(f"override '{text}': no key can be deleted; set it to null")
+    if override.is_sweep_override():
+        raise LangDGError(f"override '{text}' has several values; a list is written [1,2]{hint}")
+    return override
+
+
+def _takes_text(cfg: DictConfig, key: str, value: str) -> bool:
+    """Whether a key has a text, or null, and the value does not refer to other keys."""
+    key = key.lstrip("+")
+    is_key = re.fullmatch(r"\w+(\.\w+)*", key) is not None
+    return is_key and "${" not in value and isinstance(_select(cfg, key), str | None)
+
+
+def _quoted(text: str) -> str:
+    """A text in Hydra's grammar, where backslashes count only before a quotation mark."""
+    doubled = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
+    return f"'{doubled}'"
+
+
+def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
+    """Refuse a key that does not exist, or for one to add, a parent that cannot have it."""
+    key, text = override.key_or_group, override.input_line
+    place = key.rpartition(".")[0] if adds else key
+    keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
+    if place and place not in keys:
+        raise LangDGError(
+            f"override '{text}': the config has no key '{place}'. Nearest: "
+            f"{get_close_matches(place, keys, cutoff=0.0)}"
+            + ("" if adds else f". Write '+{text}' to add it")
+        )
+    parent = _select(cfg, place) if place and adds else None
+    if not isinstance(parent, DictConfig | ListConfig | None):
+        raise LangDGError(f"override '{text}': {place} is {parent!r}, to which no key can be added")
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of everything in nested dicts and lists."""
+    items = node.items() if isinstance(node, dict) else enumerate(node or ())
+    for name, child in items:
+        yield f"{prefix}{name}"
+        if isinstance(child, dict | list):
+            yield from _keys(child, f"{prefix}{name}.")
+
+
+def _select(cfg: DictConfig, key: str) -> Any:
+    """The value of a key; None if it refers to something that does not exist."""
+    try:
+        return OmegaConf.select(cfg, key)
+    except OmegaConfBaseException:
+        return None
+
+
+def _fitting(old: Any, override: Override) -> Any:
+    """The new value of a key, a number as text where the config has a text."""
+    new: Any = override.value()
+    text = override.input_line
+    found, expected = _kind(new), _kind(old)
+    if (expected, found) == (_TEXT, _NUMBER):
+        return str(text).partition("=")[2]
+    if isinstance(new, float) and not math.isfinite(new):
+        raise LangDGError(f"override '{text}': expected a finite number")
+    if expected == _LIST and found == _LIST and old and {*map(_kind, old)} == {_NUMBER}:
+        expected = "a list of numbers"
+        fits = {*map(_kind, new)} <= {_NUMBER, None}
+    elif expected == _GROUP and found is None:
+        fits = "_target_" in old  # a part of the run that can be left out
+    elif (expected, found) in ((_TEXT, _LIST), (_LIST, _TEXT)):  # names of data sets
+        fits = found == _LIST or {*map(_kind, old)} == {_TEXT}
+    else:
+        fits = found == expected or None in (found, expected)
+    if fits:
+        return new
+    shown = "a group of keys" if expected == _GROUP else repr(old)
+    raise LangDGError(
+        f"override '{text}': {override.key_or_group} is {shown}, expected {expected}, not "
+        f"{found or 'null'}"
+    )
+
+
+def _kind(value: object) -> str | None:
+    """In words; None for null, for objects, and for "${key}", which can become anything."""
+    if isinstance(value, str) and "${" in value:
+        return None
+    return next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)

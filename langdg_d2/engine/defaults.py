@@ -1,0 +1,206 @@
+"""What every tool does first: config, device, threads, seeds, logging and the output folder."""
+
+import logging
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from ..modeling import ClipResNet, LangDGSegmentor
+from ..structures import patch_stats
+from ..structures.source_names import as_names
+from ..utils.amp import memory_format_of
+from ..utils.errors import LangDGError, escape_unprintable, require_whole
+from ..utils.file_io import require_writable
+from ..utils.seeding import SEEDS, derived_seed, seed_globally
+from .config import compose, load_config
+
+logger = logging.getLogger(__name__)
+
+
+def setup(args: Namespace) -> DictConfig:
+    """The config a tool was started with, and this process prepared for it.
+
+    Only the log is begun in the output folder: what is refused before `start_run` leaves the
+    `config.yaml` of an earlier run there as it was. From then on OpenCV computes in one thread, and
+    torch computes deterministically if `train.deterministic` is set.
+
+    Args:
+        args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
+            CPU.
+
+    Raises:
+        FileNotFoundError: if there is no such config file.
+        LangDGError: for overrides that do not fit; for a device, seed or output that cannot be
+            used; for deterministic computing from a seed that is drawn.
+        OSError: if the output folder or the bank could not be written.
+    """
+    cfg = load_config(args.config_file, args.opts)
+    if args.num_gpus == 0:
+        cfg.train.device = "cpu"
+    _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
+    _require_device(cfg.train.device)
+    require_whole("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
+    for name in ("deterministic", "cudnn_benchmark"):
+        if not isinstance(cfg.train[name], bool):
+            raise LangDGError(f"train.{name} is {cfg.train[name]!r}, expected True or False")
+    # Before loaders start: OpenCV would start as many threads as cores in every worker, and a
+    # forked worker waits forever for threads that its parent had.
+    cv2.setNumThreads(1)
+    if cfg.train.deterministic:
+        compute_deterministically(cfg)
+    _begin_log(cfg.train.output_dir)
+    return cfg
+
+
+def start_run(cfg: DictConfig, args: Namespace) -> None:
+    """Detectron2's `default_setup`: record config, versions and machine, and seed everything.
+
+    Args:
+        cfg: of `setup`, from which everything has been composed.
+        args: of the tool, as for `setup`.
+    """
+    default_setup(cfg, args)
+    tower = cfg.model.backbone.tower
+    if tower.weights is None and not args.eval_only:
+        logger.warning(
+            "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
+            "and what a checkpoint does not replace mean nothing",
+            tower.name,
+        )
+    _warn_of_another_source(cfg)
+
+
+def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
+    """The config's model where and how it will run; the config is left as it was.
+
+    Weights that are drawn at random follow from `train.seed`.
+
+    Args:
+        cfg: of `setup`.
+        with_clip: with CLIP's weights, which a checkpoint's would replace.
+    """
+    tower = cfg.model.backbone.tower
+    weights = tower.weights
+    if cfg.train.seed >= 0:  # whatever was drawn before
+        seed_globally(derived_seed(cfg.train.seed, purpose="weights"))
+    try:
+        tower.weights = weights if with_clip else None
+        model = compose(cfg, "model")
+    finally:
+        tower.weights = weights  # mining needs CLIP's own
+    memory_format = memory_format_of(cfg.train.memory_format)
+    return model.to(device=cfg.train.device, memory_format=memory_format)
+
+
+def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
+    """See that the features of a training crop can be cut into the patches of `styles.grid`.
+
+    Args:
+        cfg: of `setup`; a config without `dataloader.crop_size` passes.
+        backbone: that will compute them; put in eval mode, and run once on a black crop.
+
+    Raises:
+        LangDGError: if the crop size is not one, or too small for the patches.
+    """
+    crop = OmegaConf.select(cfg, "dataloader.crop_size")
+    if crop is None:
+        return
+    is_size = isinstance(crop, ListConfig) and len(crop) == 2
+    if not is_size or any(type(side) is not int or side < 1 for side in crop):
+        raise LangDGError(
+            f"dataloader.crop_size is {crop!r}, expected height and width in pixels as [768,768]"
+        )
+    if cfg.styles.augmentation is None:
+        return
+    parameter = next(backbone.parameters())
+    with torch.no_grad():
+        low = backbone.eval().forward_low(parameter.new_zeros(1, 3, *crop))  # 1 x 3 x H x W
+    try:
+        patch_stats(low[backbone.restyled], compose(cfg, "styles.grid"))
+    except LangDGError as error:
+        raise LangDGError(
+            f"dataloader.crop_size is {list(crop)}, too small for the patches of styles.grid after "
+            f"'{backbone.restyled_layer}': {error}"
+        ) from error
+
+
+def compute_deterministically(cfg: DictConfig) -> None:
+    """Let torch use only operations that give the same bits every time, in all of this process.
+
+    An operation that cannot is an error from then on, which names it.
+
+    Args:
+        cfg: cuDNN's choice by speed is turned off in it.
+
+    Raises:
+        LangDGError: if the config's seed is negative, which draws one.
+    """
+    if cfg.train.seed < 0:
+        raise LangDGError(
+            f"train.deterministic=True with train.seed={cfg.train.seed}, which draws another seed "
+            "every time: choose one from 0 on"
+        )
+    cfg.train.cudnn_benchmark = False
+    torch.backends.cudnn.deterministic = True
+    # cuBLAS reads it with its first product; both permitted sizes of its memory give the same.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+
+
+def _require_outputs(folder: Any, bank: str | None) -> None:
+    """Refuse places that could not be written to."""
+    if not isinstance(folder, str) or not folder:
+        raise LangDGError(f"train.output_dir is {folder!r}, expected the name of a folder")
+    require_writable(Path(folder))
+    if bank is not None and not Path(bank).is_file():  # it may be mined
+        if Path(bank).is_dir():
+            raise LangDGError(f"styles.bank '{bank}' is a folder, expected the name of a file")
+        require_writable(Path(bank).parent)
+
+
+def _require_device(name: Any) -> None:
+    try:
+        device = torch.device(name)
+        count = torch.get_device_module(device).device_count()
+    except (RuntimeError, TypeError) as error:
+        raise LangDGError(
+            f"train.device is {name!r}, expected one such as 'cuda', 'cuda:1' or 'cpu'"
+        ) from error
+    if (device.index or 0) >= count:
+        raise LangDGError(
+            f"train.device is '{name}', of which there are {count}; --num-gpus 0 takes the CPU"
+        )
+
+
+def _begin_log(output_dir: str) -> None:
+    rank = comm.get_rank()
+    setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
+    # As `default_setup` calls it: arguments written otherwise would add the same handlers again.
+    setup_logger(output_dir, distributed_rank=rank, name="fvcore")
+    for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
+        escape_unprintable(getattr(handler, "stream", None))  # of the file, which all three share
+
+
+def _warn_of_another_source(cfg: DictConfig) -> None:
+    """Warn where the trained sources and `evaluation.source`, which results name, differ."""
+    source = OmegaConf.select(cfg, "evaluation.source")
+    names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
+    if names is None:  # a data set of the config's own
+        return
+    names = as_names(names)
+    trained = {name.partition("_sem_seg_")[0] for name in names} & {*cfg.dataloader.test}
+    if trained != {*as_names(source or ())}:
+        logger.warning(
+            "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
+            "wrong source, and what was trained on may count as an unseen target; make them agree, "
+            "as evaluation.source=%s",
+            *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
+        )
