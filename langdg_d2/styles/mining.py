@@ -221,11 +221,17 @@ class MiningCheckpoint:
         period: batches between savings.
         per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
             for all.
+
+    Raises:
+        LangDGError: if one of the two numbers is not positive.
     """
 
     def __init__(
         self, *, header: BankHeader, path: Path, period: int, per_class: int | None = None
     ) -> None:
+        require_whole("styles.mining.checkpoint_period", period)
+        if per_class is not None:
+            require_whole("styles.mining.max_styles_per_class", per_class)
         self._header = header
         self._path = path
         self._period = period
@@ -360,10 +366,7 @@ class SourceMining:
         max_styles_per_class: int | None = None,
     ) -> None:
         require_whole("styles.seed", seed, 0)
-        require_whole("styles.mining.checkpoint_period", checkpoint_period)
         require_whole("styles.mining.num_workers", num_workers, 0)
-        if max_styles_per_class is not None:
-            require_whole("styles.mining.max_styles_per_class", max_styles_per_class)
         self.miner = miner
         self._batches = batches
         self._seed = seed

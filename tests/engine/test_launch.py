@@ -82,6 +82,7 @@ import os, sys
 from argparse import Namespace
 from detectron2.utils import comm
 from langdg_d2.engine import argument_parser, launch
+from langdg_d2.utils.errors import LangDGError
 
 def main(args):
     if str(comm.get_rank()) in sys.argv[1]:

@@ -1,7 +1,5 @@
 """What an iteration does to the weights, and what it reports."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer
@@ -81,8 +79,8 @@ def test_products_are_computed_in_the_wanted_precision_and_weights_stay_single()
     [
         ({"precision": "float16"}, "'float16' is for GPUs"),
         ({"precision": "half"}, "'half', expected one of float32, bfloat16, float16"),
-        ({"log_period": 0}, "log_period 0 must be at least 1"),
-        ({"accumulate": 0}, "accumulate 0 must be at least 1"),
+        ({"log_period": 0}, "log_period is 0, expected a whole number of 1 or more"),
+        ({"accumulate": 0}, "accumulate is 0, expected a whole number of 1 or more"),
     ],
 )
 def test_settings_without_sense_are_refused(options: dict, words: str) -> None:
@@ -141,23 +139,19 @@ def run(model: nn.Module, loader: list, steps: int, **options) -> SegmentationTr
 
 
 def test_a_loss_that_is_not_finite_is_traced_to_the_images_of_its_batch(pictures) -> None:
-    with pytest.raises(FloatingPointError) as raised:
+    with pytest.raises(LangDGError) as raised:
         run(Averages(), of_files(pictures, lost=5), 4, log_period=4)
     said = str(raised.value)
     assert "the loss of iteration 2 is not finite: {'loss_sem_seg': nan}" in said
-    assert f"'{pictures[4]}' (4x6, values 4..4, mean 4.0); '{pictures[5]}' (4x6, values 5" in said
+    assert f"Images of its batch: '{pictures[4]}', '{pictures[5]}' (float32); no weights" in said
     assert all(file not in said for file in (*pictures[:4], *pictures[6:]))
-    assert "weights that are not finite: 100.00% of weight, 0.00% of offset; gradients: " in said
-    assert "After iteration 3, float32: " in said
-    assert "learning rates 0.5; no weights were saved since. Resume" in said
+    assert "no weights were saved since. Resume" in said
 
 
 def test_of_accumulated_batches_the_one_that_is_not_finite_is_named(pictures) -> None:
-    Path(pictures[7]).write_bytes(b"")
-    with pytest.raises(FloatingPointError, match="loss of iteration 1 is not finite") as raised:
+    with pytest.raises(LangDGError, match="loss of iteration 1 is not finite") as raised:
         run(Averages(), of_files(pictures, lost=6), 2, accumulate=2, log_period=2)
-    assert "6.png' (4x6, values 6..6" in str(raised.value)
-    assert "7.png' is not an image that can be read" in str(raised.value)
+    assert f"Images of its batch: '{pictures[6]}', '{pictures[7]}' (float32)" in str(raised.value)
     assert not any(file in str(raised.value) for file in pictures[:6])
 
 
@@ -173,7 +167,7 @@ class Root(nn.Module):
 
 
 def test_weights_that_are_not_finite_end_the_run_though_all_losses_are() -> None:
-    with pytest.raises(FloatingPointError, match="weights are not finite after iteration 0.*100"):
+    with pytest.raises(LangDGError, match="weights are not finite after iteration 0"):
         run(Root(), [torch.ones(2)], 1)
 
 
@@ -226,6 +220,6 @@ class Mute(nn.Module):
 def test_a_scale_that_no_gradient_fits_ends_the_run(half_everywhere) -> None:
     hopeless = [torch.tensor([float("inf")])] * 100
     model = Steep()
-    with pytest.raises(FloatingPointError, match="iteration 29 overflow .*scaled by 6.1"):
+    with pytest.raises(LangDGError, match="iteration 29 overflow .*scaled by 6.1"):
         run(Mute(model), hopeless, 100, precision="float16", log_period=10)
     assert model.weight.item() == 0

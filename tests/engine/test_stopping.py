@@ -8,6 +8,7 @@ import torch
 from detectron2.utils import comm
 
 from langdg_d2.engine import SegmentationTrainer, StopOnSignal, StrictCheckpointer
+from langdg_d2.utils.errors import LangDGError
 
 
 class Model(torch.nn.Module):
@@ -66,7 +67,7 @@ def test_a_second_interrupt_ends_at_once_without_saving(tmp_path):
 def test_weights_are_not_saved_where_a_loss_before_was_not_finite(tmp_path):
     trainer, checkpointer = build(tmp_path, signal.SIGTERM, log_period=4)
     trainer.model.loss = float("nan")
-    with pytest.raises(FloatingPointError, match="iteration 0 is not finite"):
+    with pytest.raises(LangDGError, match="iteration 0 is not finite"):
         trainer.train(0, 8)
     assert not checkpointer.has_checkpoint()
 

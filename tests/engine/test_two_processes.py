@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from langdg_d2.engine import SegmentationTrainer, distribute, starting_checkpoint
 from langdg_d2.modeling.checkpoint_files import CheckpointError
+from langdg_d2.utils.errors import LangDGError
 
 
 def with_norm() -> nn.Sequential:
@@ -79,7 +80,7 @@ def _half(args: Namespace) -> None:
         loader[3][0]["image"][5] = torch.inf
     try:
         train(distribute(Regression()), loader, 2)
-    except FloatingPointError as error:
+    except LangDGError as error:
         Path(args.folder, f"{rank}.txt").write_text(str(error))
 
 
@@ -122,7 +123,7 @@ def test_batches_accumulated_by_two_processes_make_the_steps_of_one(folder: Path
 def test_the_main_process_names_the_images_that_another_has_lost(folder: Path) -> None:
     said = (folder / "0.txt").read_text()
     assert said.startswith("process 1: the loss of iteration 1 is not finite: {'loss': ")
-    assert "'3_2.png' does not exist; '3_3.png' does not exist. After" in said
+    assert "Images of its batch: '3_2.png', '3_3.png' (float32); no weights" in said
     assert not (folder / "1.txt").exists()
 
 

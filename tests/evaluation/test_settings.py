@@ -1,26 +1,38 @@
-"""Settings of a benchmark that make no sense are told before anything runs."""
+"""Domains of a benchmark that make no sense are refused when it is built."""
 
 import pytest
+from detectron2.evaluation import DatasetEvaluator
 
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.evaluation import check_settings
+from langdg_d2.evaluation import Benchmark, BenchmarkRun
 from langdg_d2.utils.errors import LangDGError
 
+KNOWN = ["gta5", "cityscapes", "acdc_fog", "acdc_rain"]
 SENSIBLE = {
     "domains": ["cityscapes", "acdc_fog"],
-    "known": ["gta5", "cityscapes", "acdc_fog", "acdc_rain"],
     "source": "gta5",
     "groups": {"acdc": ["acdc_fog", "acdc_rain"]},
     "published": "famix_rn50_gta5",
-    "inference": {"scales": [1.0, 0.5], "flip": True},
 }
 
 
-def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
+def build(*, domains, known=KNOWN, **settings) -> Benchmark:
+    return Benchmark(
+        run=BenchmarkRun(protocol="full", **settings),
+        domains=domains,
+        loaders={name: lambda name=name: [name] for name in known},
+        evaluators={name: lambda: [DatasetEvaluator()] for name in known},
+    )
+
+
+def test_only_the_chosen_domains_are_built():
     scored = {"domains": ["gta5", "cityscapes"], "published": None}
     several = {"source": ["gta5", "cityscapes"]}
     for change in ({}, scored, {"source": None, "groups": {}}, several):
-        assert check_settings(**SENSIBLE | change) is None
+        settings = SENSIBLE | change
+        benchmark = build(**settings)
+        assert benchmark.loaders == {name: [name] for name in settings["domains"]}
+        assert list(benchmark.evaluators) == settings["domains"]
 
 
 @pytest.mark.parametrize(
@@ -35,14 +47,11 @@ def test_sensible_settings_pass_whether_or_not_the_source_is_scored():
         ({"groups": {"mine": "gta5"}}, r"evaluation\.groups\.mine is 'gta5', expected a list"),
         ({"groups": {"acdc": ["acdc_nigth"]}}, r"groups\.acdc has unknown domains \['acdc_nigth"),
         ({"published": "famix_rn18"}, r"no published figures 'famix_rn18'"),
-        ({"inference": {"scales": 0.5}}, r"scales 0\.5; expected a list"),
-        ({"inference": {"scales": [-1.0]}}, r"scales \[-1\.0\]; expected a list of factors above"),
-        ({"inference": {"window": 32, "stride": [8, 8]}}, r"window 32; expected height and width"),
     ],
 )
 def test_senseless_settings_are_named(wrong, message):
     with pytest.raises(LangDGError, match=message):
-        check_settings(**SENSIBLE | wrong)
+        build(**SENSIBLE | wrong)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +67,8 @@ def test_the_same_images_count_once_and_never_as_unseen_beside_their_source(doma
     with pytest.raises(
         LangDGError, match=r"'mapillary(_b)?' and 'mapillary(_b)?', .*leave one out"
     ):
-        check_settings(**settings | {"domains": domains, "source": source})
+        build(**settings | {"domains": domains, "source": source})
     for twin in ("mapillary", "mapillary_b"):
         one = [name for name in domains if not name.startswith("mapillary")]
-        check_settings(**settings | {"domains": [*one, twin], "source": twin})
-        check_settings(**settings | {"domains": [*one, twin], "source": "gta5"})
+        build(**settings | {"domains": [*one, twin], "source": twin})
+        build(**settings | {"domains": [*one, twin], "source": "gta5"})

@@ -91,8 +91,8 @@ def test_mined_styles_are_the_optimised_statistics_of_the_chosen_patches(tiny_cl
     labels[1, :, 32:] = 2
     header = miner.header(source="s", seed=0, settings={})
     bank = miner.mine(images, labels, header=header, generator=torch.Generator().manual_seed(0))
-    assert miner._backbone.folds.plan == (torch.float32, False)
-    low = miner._backbone.forward_low((images - 100.0) / 50.0)["res2"]
+    assert miner.backbone.folds.plan == (torch.float32, False)
+    low = miner.backbone.forward_low((images - 100.0) / 50.0)["res2"]
     expected = torch.stack([low[0, :, :, :8], low[1, :, :, 8:]])  # road, sky
     assert bank.class_id.tolist() == [0, 2]
     assert torch.allclose(bank.mean, expected.mean((2, 3)), atol=1e-5)
@@ -258,7 +258,7 @@ def test_capped_bank_is_a_uniform_sample_in_order(tiny_clip, tmp_path):
     assert capped.counts() == dict.fromkeys(whole.counts(), 2)
     assert same(capped, whole.sample(2, seed=4))
     assert same(mine(tiny_clip, tmp_path / "all", most=99), whole)
-    with pytest.raises(LangDGError, match="max_styles_per_class 0 must be 1 or more"):
+    with pytest.raises(LangDGError, match="max_styles_per_class is 0, expected a whole number"):
         mine(tiny_clip, tmp_path / "none", most=0)
     rows = [tuple(row) for row in whole.mean.tolist()]
     draws = [whole.sample(2, seed=seed) for seed in range(400)]
@@ -285,7 +285,7 @@ def test_several_sources_are_named_together(tiny_clip, tmp_path, caplog):
 
 
 def test_mining_without_any_saving_is_refused(tiny_clip, tmp_path):
-    with pytest.raises(LangDGError, match="checkpoint_period 0 must be at least one batch"):
+    with pytest.raises(LangDGError, match="checkpoint_period is 0, expected a whole number"):
         mine(tiny_clip, tmp_path / "bank.safetensors", period=0)
 
 

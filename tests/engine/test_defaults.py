@@ -9,9 +9,7 @@ from detectron2.data import MapDataset
 from detectron2.engine import default_argument_parser
 from torch.utils.data import DataLoader
 
-from langdg_d2.engine import defaults
-from langdg_d2.engine import start_run
-from langdg_d2.utils.errors import LangDGError
+from langdg_d2.engine import setup, start_run
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"
 
@@ -77,16 +75,3 @@ def test_another_source_than_the_results_name_is_warned_of(options, overrides, w
     args = default_argument_parser().parse_args([*options, *overrides])
     start_run(setup(args), args)
     assert ("results name the wrong source" in (tmp_path / "log.txt").read_text()) is warns
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("train.precision=float16", "'float16' is for GPUs"),
-        ("evaluation.inference.precision=half", "'half', expected one of float32"),
-    ],
-)
-def test_a_precision_that_there_is_not_is_refused_at_once(start, override, words, tmp_path):
-    with pytest.raises(LangDGError, match=words):
-        start(override)
-    assert not list(tmp_path.iterdir())

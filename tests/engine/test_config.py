@@ -9,7 +9,7 @@ from langdg_d2.utils.errors import LangDGError
 
 # name, content -> what the error says beside the name
 BAD = {
-    "text.txt": ("a = 1", "is no config file, expected one that ends in .py"),
+    "text.txt": ("a = 1", "is not a config file, expected one that ends in .py"),
     "empty.py": ("", "has no train, model, dataloader, evaluation, styles, optimizer"),
     "empty.yaml": ("", "has no train, model, dataloader, evaluation, styles, optimizer"),
     "list.yaml": ("- 1", "has no train, model, dataloader, evaluation, styles, optimizer"),
@@ -41,7 +41,7 @@ def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no\.py' does not exist; .* in configs/"):
         load_config(str(tmp_path / "no.py"))
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(LangDGError, match=r"folder\.py' is no config file"):
+    with pytest.raises(LangDGError, match=r"folder\.py' is not a config file"):
         load_config(str(tmp_path / "folder.py"))
     with pytest.raises(LangDGError, match="there is no config: pass --config-file"):
         load_config("")

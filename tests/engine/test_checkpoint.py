@@ -14,8 +14,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import TrainerBase
 
-from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
-from langdg_d2.engine import checkpoint as checkpoints
+from langdg_d2.engine import StrictCheckpointer, checkpoint, starting_checkpoint
 from langdg_d2.engine.checkpoint import PeriodicCheckpointer
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 from langdg_d2.structures import LabelSpace
@@ -224,7 +223,7 @@ def test_a_full_disk_is_one_error_and_leaves_what_there_was(saved, monkeypatch, 
         with replacing(path) as file:
             yield FullDisk(file, left)
 
-    monkeypatch.setattr(checkpoints, "replacing", replacing_on_full_disk)
+    monkeypatch.setattr(checkpoint, "replacing", replacing_on_full_disk)
     checkpointer = StrictCheckpointer(torch.nn.Linear(300, 3), str(saved))
     with pytest.raises(OSError, match=r"7\.pth' cannot be written: No space left.*--resume"):
         checkpointer.save("model_0000007")
