@@ -104,8 +104,14 @@ class BankStyles(TargetStyles):
         """
         bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
         bank.check(backbone, **self._expected)
-        if self._origin is not None:
-            self._warn_of_other_mining(bank, self._origin)
+        origin = self._origin
+        if origin and (found := bank.header.origin_differences(origin, other="this config")):
+            logger.warning(
+                "the style bank '%s' was mined otherwise than this config does; delete it to mine "
+                "anew, unless you share it on purpose:%s",
+                self._given,
+                bullets(found),
+            )
         self.bank = bank.to(next(iter(backbone.low_state().values())).device)
         self._sampler = StyleSampler(bank=self.bank)
 
@@ -127,15 +133,6 @@ class BankStyles(TargetStyles):
         """Rows of the bank for an index (N, rows, cols), as (N, C, rows, cols)."""
         mean, std = self.bank.mean[index], self.bank.std[index]  # (N, rows, cols, C)
         return ChannelStats(mean.permute(0, 3, 1, 2), std.permute(0, 3, 1, 2))
-
-    def _warn_of_other_mining(self, bank: StyleBank, origin: Mapping[str, Any]) -> None:
-        if differences := bank.header.origin_differences(origin, other="this config"):
-            logger.warning(
-                "the style bank '%s' was mined otherwise than this config does; delete it to mine "
-                "anew, unless you share it on purpose:%s",
-                self._given,
-                bullets(differences),
-            )
 
 
 class PooledBankStyles(BankStyles):
@@ -209,15 +206,13 @@ class StyleSampler:
         self._first[self._fallback] = first
         self._count[self._fallback] = count
 
-    def sample(
-        self, patch_classes: Tensor, *, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def sample(self, patch_classes: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw for every patch alone, without waiting for the device.
 
         Args:
             patch_classes: (...) uint8 train ids, on the bank's device.
             generator: of this device, or of the CPU: then a seed gives the same styles on every
-                device. None for the device's default. Advances.
+                device. Advances.
 
         Returns:
             Rows of the bank (...) int64, and whether the patch's class has no style and got
@@ -230,8 +225,7 @@ class StyleSampler:
             raise TypeError(f"patch classes are {patch_classes.dtype}, expected uint8 train ids")
         device = patch_classes.device
         label = patch_classes.long()
-        source = device if generator is None else generator.device
-        numbers = torch.randint(_DRAWS, label.shape, generator=generator, device=source)
+        numbers = torch.randint(_DRAWS, label.shape, generator=generator, device=generator.device)
         offset = numbers.to(device, non_blocking=True) % self._count[label]
         return self._order[self._first[label] + offset], self._fallback[label]
 
@@ -324,10 +318,9 @@ class PatchStyleMixer(FeatureAugmentation):
         grid: patches; the mapper must have found their classes with the same one.
         styles: where the other style comes from.
         weights: share of the own style.
-        probability: that an image is restyled, in 0..1.
 
     Attributes:
-        probability: hooks may change it.
+        probability: that an image is restyled, in 0..1, which `StyleAugmentationHook` sets.
         activation: of the restyled layer, see `Backbone.restyle_activation`.
         generator: state of the randomness, a CPU generator.
         statistics: what has happened since it was last replaced, for logging.
@@ -339,14 +332,11 @@ class PatchStyleMixer(FeatureAugmentation):
         grid: PatchGrid,
         styles: TargetStyles,
         weights: WeightSampler,
-        probability: float = 1.0,
     ) -> None:
-        if not 0 <= probability <= 1:
-            raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         self._grid = grid
         self.styles = styles
         self._weights = weights
-        self.probability = probability
+        self.probability = 1.0
         self.activation: Callable[[Tensor], Tensor] = torch.relu
         self.generator = torch.Generator()
         self.statistics = MixStatistics()

@@ -20,8 +20,8 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
     Args:
         source: the prompts themselves; or the name of a pack that comes with this package (a file
             in `prompt_packs/`); or the path of a file, UTF-8: a JSON list of texts (`.json`), or
-            a text with a style on each line, where blank lines and whatever follows a `#` are
-            skipped and runs of white space count as one space.
+            a text with a style on each line, where blank lines and comments after a `#` are skipped
+            and runs of white space count as one space.
 
     Returns:
         The prompts in their order.
@@ -43,10 +43,8 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise LangDGError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
-    is_json = path.suffix.lower() == ".json"
-    return _distinct(
-        (_from_json if is_json else _from_lines)(text, path), f"style prompts '{path}'"
-    )
+    parse = _from_json if path.suffix.lower() == ".json" else _from_lines
+    return _distinct(parse(text, path), f"style prompts '{path}'")
 
 
 def _from_lines(text: str, path: Path) -> list[str]:
@@ -161,16 +159,13 @@ class TargetPrompts:
             )
         self.class_names = tuple(class_names)
         self.ignore_label = ignore_label
-        self._texts = {
-            train_id: tuple(
-                template.format(style=style, class_name=alias)
-                # Without the field there is one way to fill it.
-                for style, alias in product(
-                    self.styles if styled else ("",), (name, *synonyms.get(name, ()))
-                )
+        styles = self.styles if styled else ("",)  # without the field there is one way to fill it
+        self._texts: dict[int, tuple[str, ...]] = {}
+        for train_id, name in enumerate(class_names):
+            both = product(styles, (name, *synonyms.get(name, ())))
+            self._texts[train_id] = tuple(
+                template.format(style=style, class_name=alias) for style, alias in both
             )
-            for train_id, name in enumerate(class_names)
-        }
         self._texts[ignore_label] = self.styles if ignore_prompt is None else (ignore_prompt,)
 
     def sample(self, class_ids: Sequence[int], *, generator: torch.Generator) -> list[str]:
@@ -183,17 +178,15 @@ class TargetPrompts:
         Raises:
             LangDGError: if an id is neither; names it.
         """
-        return [self._draw(class_id, generator) for class_id in class_ids]
+        if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
+            raise LangDGError(f"class id {unknown[0]!r} is none of {list(self._texts)}")
+        options = [self._texts[class_id] for class_id in class_ids]
+        picks = [int(torch.randint(len(texts), (), generator=generator)) for texts in options]
+        return [texts[pick] for texts, pick in zip(options, picks, strict=True)]
 
     def all(self) -> list[str]:
         """Every text that `sample` can give, once, always in the same order."""
         return list(dict.fromkeys(chain.from_iterable(self._texts.values())))
-
-    def _draw(self, class_id: int, generator: torch.Generator) -> str:
-        if class_id not in self._texts:
-            raise LangDGError(f"class id {class_id!r} is none of {list(self._texts)}")
-        texts = self._texts[class_id]
-        return texts[int(torch.randint(len(texts), (), generator=generator))]
 
 
 def _fields(template: str) -> set[str]:

@@ -157,4 +157,16 @@ def test_description_has_a_row_per_class_and_a_total(bank: MakeBank) -> None:
 
 
 def test_moving_a_bank_keeps_its_content(bank: MakeBank, content: Content) -> None:
-    assert content(bank().to("cpu")) == content(bank())
+    one = bank()
+    moved = one.to("cpu")
+    assert content(moved) == content(one)
+    assert moved.mean.data_ptr() == one.mean.data_ptr()  # millions of styles are not copied
+
+
+def test_parts_of_a_bank_are_not_checked_again(
+    bank: MakeBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bank()
+    monkeypatch.setattr(StyleBank, "__post_init__", lambda self: pytest.fail("checked again"))
+    parts = one.rows([0]), one.to("cpu"), one.subset(classes=["car"]), one.sample(1, seed=0)
+    assert len(StyleBank.merge(parts)) == 1 + 5 + 1 + 3
