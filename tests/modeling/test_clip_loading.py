@@ -1,6 +1,7 @@
 """CLIP weights from every kind of file users bring, and clear words about those that fail."""
 
 import argparse
+import hashlib
 import json
 import logging
 import re
@@ -15,14 +16,24 @@ import torch
 from safetensors.torch import save_file
 
 from langdg_d2.modeling import ClipWeightsError, load_clip, load_image_tower
-from langdg_d2.modeling.backbone import torchscript_weights
-from langdg_d2.modeling.backbone.torchscript_weights import read_torchscript_weights
+from langdg_d2.modeling.backbone import clip_loading
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 
 
 @pytest.fixture
 def clip(tiny_clip):
     return load_clip(name=tiny_clip, weights=None)
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """Makes a file one of those that OpenAI publishes."""
+
+    def published(path):
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        monkeypatch.setattr(clip_loading, "_openai_checksums", lambda: {checksum})
+
+    return published
 
 
 def save_safetensors(model, path):
@@ -81,9 +92,10 @@ def _fill(module: torch.nn.Module, tree: dict) -> None:
     ],
 )
 def test_weights_come_back_bit_for_bit_from_every_kind_of_file(
-    clip, tiny_clip, tmp_path, save, file_name
+    clip, tiny_clip, tmp_path, save, file_name, publish
 ):
     save(clip, str(tmp_path / file_name))
+    publish(tmp_path / file_name)
     loaded = load_clip(name=tiny_clip, weights=str(tmp_path / file_name))
     for key, value in clip.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
@@ -218,14 +230,17 @@ def test_an_archive_with_one_wrong_bit_in_its_table_is_named(clip, tiny_clip, tm
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("save", [save_state_dict, save_torchscript])
-def test_one_wrong_bit_of_a_weight_is_noticed(clip, tiny_clip, tmp_path, save):
+def test_one_wrong_bit_of_a_weight_is_noticed(clip, tiny_clip, tmp_path, save, publish):
     path = tmp_path / "flipped.pt"
     save(clip, str(path))
+    publish(path)
     data = bytearray(path.read_bytes())
     weight = clip.visual.layer1[0].conv1.weight
     data[data.index(weight.detach().numpy().tobytes())] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ClipWeightsError, match=r"flipped\.pt' cannot be read .*(?i:crc|checksum)"):
+    with pytest.raises(
+        ClipWeightsError, match=r"flipped\.pt' cannot be read .*(?i:checksum|sha-256)"
+    ):
         load_clip(name=tiny_clip, weights=str(path))
 
 
@@ -245,53 +260,6 @@ def test_pickle_that_would_run_code_is_refused_and_does_not_run(tiny_clip, tmp_p
     with pytest.raises(ClipWeightsError, match=r"evil\.pt' cannot be read"):
         load_clip(name=tiny_clip, weights=str(tmp_path / "evil.pt"))
     assert not (tmp_path / "ran").exists()
-
-
-class _Registering(torch.nn.Module):
-    """Has tensors of all kinds; of CLIP's own only parameters and buffers are weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = torch.nn.Linear(2, 3).half()
-        self.register_buffer("count", torch.arange(3))
-        self.register_buffer("forgotten", torch.ones(1), persistent=False)
-        self.mask = torch.full((2, 2), -torch.inf)
-        self.part = torch.nn.Parameter(torch.arange(6.0).view(2, 3).t()[1:])
-        self.sizes = [1, 2]
-        self.name = "mask"
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner(x.half()) + self.mask.sum() + len(self.sizes) + len(self.name)
-
-
-@pytest.mark.parametrize("traced", [False, True])
-def test_of_an_archive_the_weights_are_those_that_torch_would_find(tmp_path, traced):
-    module = _Registering()
-    made = torch.jit.trace(module, torch.ones(1, 2)) if traced else torch.jit.script(module)
-    torch.jit.save(made, tmp_path / "clip.pt")
-    found = read_torchscript_weights(tmp_path / "clip.pt")
-    expected = torch.jit.load(tmp_path / "clip.pt").state_dict()
-    assert found.keys() == expected.keys() >= {"inner.weight", "inner.bias", "count", "part"}
-    for name, values in expected.items():
-        torch.testing.assert_close(found[name], values, rtol=0, atol=0)
-
-
-class _Twice(torch.nn.Module):
-    """Holds a module under two names."""
-
-    def __init__(self, held: torch.nn.Module) -> None:
-        super().__init__()
-        self.left = self.right = held
-
-
-def test_an_archive_of_more_modules_than_it_stores_is_refused(tiny_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(torchscript_weights, "_MOST_ATTRIBUTES", 1_000)
-    module: torch.nn.Module = torch.nn.Linear(1, 1)
-    for _ in range(8):  # with 20 it would be a million names
-        module = _Twice(module)
-    torch.jit.save(torch.jit.script(module), tmp_path / "doubled.pt")
-    with pytest.raises(ClipWeightsError, match=r"doubled\.pt' cannot be read .*1,000 modules"):
-        load_clip(name=tiny_clip, weights=str(tmp_path / "doubled.pt"))
 
 
 class _Writing(torch.nn.Module):
@@ -321,7 +289,8 @@ def test_an_archive_that_would_run_code_is_refused_and_does_not_run(tiny_clip, t
     torch.jit.load(tmp_path / "evil.pt")
     assert (tmp_path / "ran").exists()  # so it does when torch itself loads it
     (tmp_path / "ran").unlink()
-    with pytest.raises(ClipWeightsError, match=r"evil\.pt' cannot be read"):
+    words = r"evil\.pt' cannot be read .*TorchScript .*SHA-256 .* not of one that OpenAI publishes"
+    with pytest.raises(ClipWeightsError, match=words):
         load_clip(name=tiny_clip, weights=str(tmp_path / "evil.pt"))
     with pytest.raises(CheckpointError, match=r"evil\.pt' cannot be read"):
         read_checkpoint(tmp_path / "evil.pt")
@@ -445,3 +414,9 @@ def test_of_many_faults_the_first_few_are_named(clip, tiny_clip, tmp_path):
         load_clip(name=tiny_clip, weights=str(tmp_path / "cut.pt"))
     assert len(str(caught.value)) < 600
     assert re.search(r": visual\.layer4\.0\.\S+ is missing, .*, \d\d more$", str(caught.value))
+
+
+def test_the_published_checksums_are_those_in_the_addresses():
+    checksums = clip_loading._openai_checksums()
+    assert {len(bytes.fromhex(checksum)) for checksum in checksums} == {32}
+    assert any(checksum.startswith("afeb0e10f9e5a86d") for checksum in checksums)  # RN50

@@ -1,6 +1,9 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
+import hashlib
 import logging
+import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +14,13 @@ import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from ...utils.errors import LangDGError
 from ...utils.untrusted import require_no_bomb
 from ..checkpoint_files import read_content
 from ..state_dicts import Weights, find_weights, shortened
 from .fingerprint import clip_fingerprint
-from .torchscript_weights import is_torchscript, read_torchscript_weights
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +42,8 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
         weights: an open_clip tag (`openai` is downloaded once and cached), the path of a file (a
             state dict, nested and prefixed as training scripts do, of `torch.save` or safetensors,
-            or OpenAI's TorchScript archive), or None for random weights, always the same ones, so
-            that mining and training agree on them.
+            or one of OpenAI's TorchScript archives), or None for random weights, always the same
+            ones, so that mining and training agree on them.
 
     Returns:
         The open_clip model, float32, on the CPU, in eval mode. Where all its weights were loaded,
@@ -189,7 +191,10 @@ def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
 
 
 def read_clip_weights(path: Path) -> Any:
-    """What the file holds by name, on the CPU. Nothing in it is executed.
+    """What the file holds by name, on the CPU.
+
+    Nothing in it is executed, except for the archives that OpenAI publishes, which are known by
+    their checksums.
 
     Raises:
         ClipWeightsError: damage, or content beyond tensors and what training scripts keep beside
@@ -197,15 +202,44 @@ def read_clip_weights(path: Path) -> Any:
     """
     try:
         require_no_bomb(path)
-        if is_torchscript(path):
-            return read_torchscript_weights(path)
+        if _is_torchscript(path):
+            return _read_archive(path)
         return read_content(path)
     except Exception as error:  # each reader has its own kinds, for damage and for refusal
         kind = "" if isinstance(error, LangDGError) else f"{type(error).__name__}: "
         raise ClipWeightsError(
             f"'{path}' cannot be read as CLIP weights: {kind}{error}. Expected a state dict of "
-            "torch.save or safetensors, or OpenAI's TorchScript archive"
+            "torch.save or safetensors, or a TorchScript archive of OpenAI's"
         ) from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is an archive with code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.endswith("constants.pkl") for entry in archive.namelist())
+
+
+def _read_archive(path: Path) -> dict[str, Tensor]:
+    """The weights in OpenAI's own archive: torch runs code of an archive while it opens it."""
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    if checksum not in _openai_checksums():
+        raise LangDGError(
+            f"it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
+            f"{checksum[:12]}... is not of one that OpenAI publishes: download OpenAI's again, or "
+            "save the weights alone, torch.save(model.state_dict(), FILE)"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would rather have other formats
+        archive = torch.jit.load(path, map_location="cpu")
+    return dict(archive.state_dict())
+
+
+def _openai_checksums() -> set[str]:
+    """The archives' addresses contain them."""
+    names = open_clip.list_pretrained_models_by_tag("openai")
+    return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
 
 def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
