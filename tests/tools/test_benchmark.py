@@ -57,6 +57,18 @@ def test_every_curve_has_its_variants_plain_ones_first(load_tool):
     assert found[13].overrides == ("train.seed=3",)
 
 
+def test_each_faster_path_can_be_left_out_alone(load_tool):
+    tool = load_tool("benchmark")
+    arguments = ["train", "--config-file", "x.py", "--baseline"]
+    found = tool.variants(tool.parse([*arguments, "--without", "folding", "dilated_conv"]))
+    assert [(v.name, v.plain, v.without) for v in found] == [
+        ("plain float32", True, ()),
+        ("this project", False, ()),
+        ("without folding", False, ("folding",)),
+        ("without dilated_conv", False, ("dilated_conv",)),
+    ]
+
+
 def test_a_single_number_of_processes_is_that_of_all(load_tool):
     tool = load_tool("benchmark")
     arguments = ["train", "--config-file", "x.py", "--processes", "2"]
@@ -71,6 +83,7 @@ def test_a_single_number_of_processes_is_that_of_all(load_tool):
     [
         (["fly"], "invalid choice: 'fly'"),
         (["infer", "--size", "big"], "'big' is not HEIGHTxWIDTH"),
+        (["train", "--without", "sleep"], "invalid choice: 'sleep'"),
         (["train", "--processes", "0"], "--processes must be 1 or more"),
         (["train", "--vary", "train.seed"], "--vary: 'train.seed' is not KEY=VALUE"),
     ],
