@@ -5,8 +5,8 @@ convolution's weights can hold. Results are equal but for rounding, and a pass o
 map is saved. Parameters, buffers and state dicts of a folded model are those of the plain one.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import Any, cast
 
@@ -22,34 +22,28 @@ _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 @contextmanager
 def folded(model: object, *, frozen_only: bool = False) -> Iterator[None]:
     """`fold` for the time of a block; afterwards the model is as it was."""
-    undo = fold(model, frozen_only=frozen_only)
-    try:
+    with fold(model, frozen_only=frozen_only):
         yield
-    finally:
-        undo()
 
 
-def fold(model: object, *, frozen_only: bool = False) -> Callable[[], None]:
+def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
     """Compute every convolution and the BatchNorm behind it as one convolution.
 
-    This holds wherever a pair's weights stay as they are: a pair whose BatchNorm is in training
-    mode, or whose parameters get gradients, is computed plainly, and so is one with forward hooks
-    or in a trace. The fused weights are made when they are first needed, and anew after such plain
-    computing and after `load_state_dict`. Weights that are changed otherwise need another `fold`.
+    A pair whose BatchNorm is in training mode or whose parameters get gradients is computed
+    plainly, and so is one with forward hooks or in a trace. The fused weights are made when they
+    are first needed, and anew after such plain computing and after `load_state_dict`; weights that
+    are changed otherwise need another `fold`.
 
     Args:
-        model: in any mode; whatever is not a module, and all other layers, are left alone.
+        model: in any mode; what is not a module, and all other layers, are left alone.
         frozen_only: leave out pairs with a parameter that requires gradients, for training.
 
     Returns:
-        A function that ends it.
+        What ends it when closed.
     """
-    undos = [_FoldedPair(conv, norm, frozen_only).install() for conv, norm in _pairs(model)]
-
-    def undo() -> None:
-        for one in reversed(undos):
-            one()
-
+    undo = ExitStack()
+    for conv, norm in _pairs(model):
+        _FoldedPair(conv, norm, frozen_only).install(undo)
     return undo
 
 
@@ -73,25 +67,11 @@ class _FoldedPair:
         self._frozen_only = frozen_only
         self._fused: tuple[Tensor, Tensor] | None = None
 
-    def install(self) -> Callable[[], None]:
-        """Returns a function that puts back what was there."""
-        forwards = {self._conv: self.convolve, self._norm: self.normalize}
-        before = {module: module.__dict__.get("forward") for module in forwards}
-        hooks = [module.register_load_state_dict_post_hook(self.forget) for module in forwards]
-        for module, forward in forwards.items():
+    def install(self, undo: ExitStack) -> None:
+        for module, forward in ((self._conv, self.convolve), (self._norm, self.normalize)):
+            undo.callback(_restore, module, module.__dict__.get("forward"))
+            undo.callback(module.register_load_state_dict_post_hook(self.forget).remove)
             module.__dict__["forward"] = forward
-
-        def undo() -> None:
-            for hook in hooks:
-                hook.remove()
-            for module, forward in before.items():
-                if forward is None:
-                    del module.__dict__["forward"]
-                else:  # a fold around this one
-                    forward.__self__.forget()
-                    module.__dict__["forward"] = forward
-
-        return undo
 
     def convolve(self, x: Any) -> Tensor:
         """In the place of the convolution."""
@@ -139,3 +119,11 @@ class _FoldedPair:
         weight = self._conv.weight
         lowers = torch.is_autocast_enabled(weight.device.type) and weight.dtype is not torch.float64
         return torch.get_autocast_dtype(weight.device.type) if lowers else weight.dtype
+
+
+def _restore(module: nn.Module, forward: Any) -> None:
+    if forward is None:
+        del module.__dict__["forward"]
+    else:  # of a fold around this one
+        forward.__self__.forget()
+        module.__dict__["forward"] = forward

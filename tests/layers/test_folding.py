@@ -249,7 +249,7 @@ def test_a_copy_of_a_folded_model_computes_with_its_own_weights(network, copied)
     copy.load_state_dict(make_network().state_dict())
     torch.testing.assert_close(copy(images()), plain(copy), **CLOSE)
     torch.testing.assert_close(network(images()), expected, **CLOSE)
-    undo()
+    undo.close()
     assert torch.equal(network(images()), expected)
 
 
