@@ -4,13 +4,19 @@ from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError, image_folder
 from .evaluation_loader import evaluation_loader
-from .framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from .image_io import ImageFileError, read_image, to_rgb
-from .scaling import PadToSize, RandomScale
 from .seeded_batches import SeededBatches
 from .sources import SourceMapper, source_dataset
 from .training_loader import TrainingStream, training_loader
-from .transforms import ColorJitter, RandomCrop
+from .transforms import (
+    CenterCrop,
+    ColorJitter,
+    FamixCropOrPad,
+    PadToSize,
+    RandomCrop,
+    RandomScale,
+    ResizeToHeight,
+)
 from .uncompressed import copy_uncompressed
 from .unreadable import ReadableImages
 

@@ -22,8 +22,8 @@ from detectron2.data import transforms as T
 from PIL import Image as PILImage
 
 from ..utils.errors import LangDGError
+from .transforms import Image, PixelTransform
 
-Image = npt.NDArray[np.uint8]
 # RGB in 0..1, may leave that range.
 Intensities = npt.NDArray[np.float32]
 Parameters = tuple[float, ...]
@@ -108,10 +108,7 @@ def disk(radius: float, softness: float) -> Intensities:
 def brightness(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
     """Raise the value of HSV."""
     (rise,) = parameters
-    hue_saturation_value = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
-    value = hue_saturation_value[..., 2]
-    hue_saturation_value[..., 2] = np.clip(value + rise, 0, 1)
-    return _levels(np.asarray(cv2.cvtColor(hue_saturation_value, cv2.COLOR_HSV2RGB)))
+    return _change_hsv(image, channel=2, factor=1, rise=rise)
 
 
 def contrast(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
@@ -125,10 +122,13 @@ def contrast(image: Image, rng: np.random.Generator, parameters: Parameters) -> 
 def saturate(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
     """Scale and raise the saturation of HSV; grey has the hue of red."""
     factor, rise = parameters
-    hue_saturation_value = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
-    saturation = hue_saturation_value[..., 1]
-    hue_saturation_value[..., 1] = np.clip(saturation * factor + rise, 0, 1)
-    return _levels(np.asarray(cv2.cvtColor(hue_saturation_value, cv2.COLOR_HSV2RGB)))
+    return _change_hsv(image, channel=1, factor=factor, rise=rise)
+
+
+def _change_hsv(image: Image, *, channel: int, factor: float, rise: float) -> Image:
+    hsv = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
+    hsv[..., channel] = np.clip(hsv[..., channel] * factor + rise, 0, 1)
+    return _levels(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)))
 
 
 def jpeg_compression(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
@@ -207,8 +207,8 @@ class Corruption(T.Augmentation):
         return CorruptionTransform(name=self.name, severity=self.severity, seed=seed)
 
 
-class CorruptionTransform(T.Transform):
-    """Corrupt (H, W, 3) uint8 RGB images; labels and coordinates stay.
+class CorruptionTransform(PixelTransform):
+    """Corrupt (H, W, 3) uint8 RGB images.
 
     Args:
         name: a key of `CORRUPTIONS`.
@@ -225,9 +225,3 @@ class CorruptionTransform(T.Transform):
     def apply_image(self, img: Image) -> Image:
         function, parameters = CORRUPTIONS[self.name]
         return function(img, np.random.default_rng(self.seed), parameters[self.severity - 1])
-
-    def apply_segmentation(self, segmentation: Image) -> Image:
-        return segmentation
-
-    def apply_coords(self, coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return coords

@@ -1,4 +1,9 @@
-"""Image augmentation of the recipe as Detectron2 does not have it: exact crop, colour jitter."""
+"""Augmentations that Detectron2 does not have: those of the recipe, and those of test protocols.
+
+Image and label are always transformed together. Random ones draw from NumPy's global state, which
+Detectron2 seeds in every worker. A centred frame of a fixed size, as some test protocols want it,
+is `PadToSize` followed by `CenterCrop`.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,9 +17,58 @@ from PIL import ImageEnhance
 
 from ..utils.errors import LangDGError
 
-Image = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
+_BICUBIC = PIL.Image.Resampling.BICUBIC
 _LEVELS = np.arange(1 << 8, dtype=np.float32)  # of an 8-bit channel, in Pillow's precision
+
+
+class RandomScale(T.Augmentation):
+    """Resize by a random factor, both sides alike: images bicubic, labels to the nearest pixel.
+
+    Args:
+        lowest: smallest factor, above 0; the factor is uniform in [lowest, highest].
+        highest: largest factor.
+
+    Raises:
+        LangDGError: unless 0 < lowest <= highest.
+    """
+
+    def __init__(self, *, lowest: float, highest: float) -> None:
+        super().__init__()
+        if not 0 < lowest <= highest:
+            raise LangDGError(
+                f"RandomScale from {lowest} to {highest}; expected 0 < lowest <= highest"
+            )
+        self.lowest, self.highest = lowest, highest
+
+    def get_transform(self, image: Image) -> T.Transform:
+        factor = np.random.uniform(self.lowest, self.highest)
+        height, width = image.shape[:2]
+        scaled = (max(1, int(side * factor)) for side in (height, width))
+        return T.ResizeTransform(height, width, *scaled, _BICUBIC)
+
+
+class PadToSize(T.Augmentation):
+    """Border around images smaller than a size, alike on both sides; others stay as they are.
+
+    Args:
+        size: least height and width in pixels.
+        label_fill: what labels are filled with: the ignore label. Images get black.
+    """
+
+    def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
+        super().__init__()
+        self.size = tuple(size)
+        self.label_fill = label_fill
+
+    def get_transform(self, image: Image) -> T.Transform:
+        # NOTE: the official code fills labels with 0, the train id of road, which then is learnt.
+        down, right = (
+            max(0, least - side) for least, side in zip(self.size, image.shape[:2], strict=True)
+        )
+        top, left = down // 2, right // 2
+        return T.PadTransform(left, top, right - left, down - top, seg_pad_value=self.label_fill)
 
 
 class RandomCrop(T.RandomCrop):
@@ -54,10 +108,11 @@ class ColorJitter(T.Augmentation):
     Args:
         brightness: largest deviation b of the factor from 1; the factor is uniform in
             [max(0, 1 - b), 1 + b]. FAMix uses 0.8.
-        contrast: likewise.
-        saturation: likewise.
+        contrast: as `brightness`.
+        saturation: as `brightness`.
 
-    Randomness: NumPy's global state, which Detectron2 seeds in every worker.
+    Raises:
+        LangDGError: if a deviation is negative.
     """
 
     def __init__(self, *, brightness: float, contrast: float, saturation: float) -> None:
@@ -69,20 +124,28 @@ class ColorJitter(T.Augmentation):
         self._deviations = np.array(deviations)
 
     def get_transform(self, image: Image) -> "ColorTransform":
-        """Draw factors and order for one image."""
         lowest = np.maximum(0.0, 1.0 - self._deviations)
         factors = np.random.uniform(lowest, 1.0 + self._deviations)
         order = np.random.permutation(ColorFactors._fields).tolist()
         return ColorTransform(ColorFactors(*factors.tolist()), order)
 
 
-class ColorTransform(T.Transform):
+class PixelTransform(T.Transform):
+    """Base of what changes the values of pixels; labels and coordinates stay."""
+
+    def apply_segmentation(self, segmentation: Image) -> Image:
+        return segmentation
+
+    def apply_coords(self, coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return coords
+
+
+class ColorTransform(PixelTransform):
     """Change brightness, contrast and saturation of (H, W, 3) uint8 RGB images.
 
     Each mixes the image with another, `factor * image + (1 - factor) * other`, clipped to 0..255;
     the other one is black, the image's mean grey, or its greyscale version. Results are those of
     torchvision on Pillow's images, which the official code uses: cut to whole levels, not rounded.
-    Labels and coordinates stay.
 
     Args:
         factors: how much to change.
@@ -103,12 +166,6 @@ class ColorTransform(T.Transform):
         for name in self.order:
             img = changes[name](img, getattr(self.factors, name))
         return img
-
-    def apply_segmentation(self, segmentation: Image) -> Image:
-        return segmentation
-
-    def apply_coords(self, coords: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return coords
 
 
 def change_brightness(image: Image, factor: float) -> Image:
@@ -131,3 +188,86 @@ def _mix_with_level(image: Image, level: int, factor: float) -> Image:
     """What Pillow's `blend` gives with a uniform image, in a third of the time."""
     values = level + np.float32(factor) * (_LEVELS - level)
     return np.asarray(cv2.LUT(image, values.clip(0, 255).astype(np.uint8)), dtype=np.uint8)
+
+
+class ResizeToHeight(T.Augmentation):
+    """Resize to a height, keeping the aspect: images bicubic, labels to the nearest pixel.
+
+    The width is rounded down. Images and labels must be uint8, which PIL resizes with
+    antialiasing where the image shrinks.
+
+    Args:
+        height: in pixels.
+    """
+
+    def __init__(self, *, height: int) -> None:
+        super().__init__()
+        self.height = height
+
+    def get_transform(self, image: Image) -> T.Transform:
+        height, width = image.shape[:2]
+        # Divided first, as the authors do: the other order can round to another pixel.
+        new_width = max(1, int(width / height * self.height))
+        return T.ResizeTransform(height, width, self.height, new_width, _BICUBIC)
+
+
+class CenterCrop(T.Augmentation):
+    """Cut out the middle; a side that is shorter than the crop stays as it is.
+
+    Args:
+        size: height and width of the crop in pixels.
+    """
+
+    def __init__(self, *, size: Sequence[int]) -> None:
+        super().__init__()
+        self.size = tuple(size)
+
+    def get_transform(self, image: Image) -> T.Transform:
+        top, left = (
+            max(0, _middle(side, wanted))
+            for side, wanted in zip(image.shape[:2], self.size, strict=True)
+        )
+        height, width = self.size
+        return T.CropTransform(left, top, width, height)  # slices end where the image does
+
+
+class FamixCropOrPad(T.Augmentation):
+    """The authors' frame of a fixed size: a long side is cut, a short one padded off centre.
+
+    NOTE: the authors pad a side that lacks `d` pixels by `d` at both ends, but place the crop as
+    if the image had no border. The image then starts 1.5 d inside the frame instead of 0.5 d, and
+    its last 0.5 d pixels are lost (all of it where the side is below a third of the frame).
+    Needed for their figures only.
+
+    Args:
+        size: height and width of the frame in pixels.
+        label_fill: what padding is in the label. Images get black.
+    """
+
+    def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
+        super().__init__()
+        self.size = tuple(size)
+        self.label_fill = label_fill
+
+    def get_transform(self, image: Image) -> T.Transform:
+        height, width = self.size
+        top, above, below = _off_center(image.shape[0], height)
+        left, before, after = _off_center(image.shape[1], width)
+        return T.TransformList(
+            [
+                T.PadTransform(before, above, after, below, seg_pad_value=self.label_fill),
+                T.CropTransform(left, top, width, height),
+            ]
+        )
+
+
+def _middle(side: int, wanted: int) -> int:
+    """Where a centred crop starts, as torchvision and the authors round it: halves to even."""
+    return round((side - wanted) / 2)
+
+
+def _off_center(side: int, wanted: int) -> tuple[int, int, int]:
+    """Start of the authors' crop in the padded side, and the padding before and after it."""
+    start = _middle(side, wanted) - max(0, wanted - side)  # in the image, negative in the border
+    before = max(0, -start)
+    return start + before, before, max(0, start + wanted - side)

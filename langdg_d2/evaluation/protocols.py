@@ -12,10 +12,9 @@ from detectron2.data import transforms as T
 from tabulate import tabulate
 
 from ..data.corruptions import Corruption
-from ..data.framing import CenterCrop, FamixCropOrPad, ResizeToHeight
 from ..data.image_io import read_size
-from ..data.scaling import PadToSize
 from ..data.sources import registered_dicts
+from ..data.transforms import CenterCrop, FamixCropOrPad, PadToSize, ResizeToHeight
 from ..structures import CITYSCAPES_19
 from ..utils.errors import LangDGError
 
