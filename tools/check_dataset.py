@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from langdg_d2.data.checking import CopyCheck, findings_text, shares_table
+from langdg_d2.data.checks import CopyCheck, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
@@ -91,7 +91,7 @@ def check_copies(args: argparse.Namespace) -> int:
             )
             continue
         for report in reports:
-            print(findings_text(report), end="\n\n")
+            print(report.text(), end="\n\n")
             found |= not report.is_good
             if args.overlays is not None:
                 write_label_overlays(

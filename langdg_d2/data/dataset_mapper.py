@@ -9,10 +9,10 @@ import torch
 from detectron2.data import transforms as T
 from torch import Tensor
 
-from ..structures import ENCODINGS, PatchGrid
+from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from .image_io import ImageFileError, read_image, read_rgb
-from .label_io import read_train_ids
+from .label_io import encoding_of, read_train_ids
 
 DatasetDict = dict[str, Any]
 
@@ -35,8 +35,8 @@ class TrainMapper:
         """Map one dataset dict, which stays as it is.
 
         Args:
-            dataset_dict: `file_name`, `sem_seg_file_name` and `label_encoding`, a key of
-                `structures.ENCODINGS`.
+            dataset_dict: `file_name`, `sem_seg_file_name`, and `label_encoding` where labels do
+                not hold train ids; see `encoding_of`.
 
         Returns:
             A copy with `image` (3, H, W) uint8 RGB, `sem_seg` (H, W) uint8 train ids, and with a
@@ -82,8 +82,7 @@ def read_pair(
         ImageFileError: if a file cannot be read, or the two differ in size.
     """
     image = read_rgb(dataset_dict["file_name"])
-    encoding = ENCODINGS[dataset_dict["label_encoding"]]
-    train_ids = read_train_ids(dataset_dict["sem_seg_file_name"], encoding)
+    train_ids = read_train_ids(dataset_dict["sem_seg_file_name"], encoding_of(dataset_dict))
     if image.shape[:2] != train_ids.shape:
         raise ImageFileError(
             f"image '{dataset_dict['file_name']}' is {_size(image)} and its label "

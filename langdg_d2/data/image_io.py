@@ -1,11 +1,10 @@
 """Reading image files, with errors that name the file.
 
-Data sets and users' pictures go through the same reader: grey becomes RGB, 16 bits are scaled from
-their full range to 8, palettes are resolved, of several frames the first counts. What differs:
-pictures of users are turned as their EXIF data ask, and their transparent parts lie on white; those
-of data sets lie as stored, since their labels do, and have the colours below the transparency, as
-Detectron2 and the official code read them; and files of a data set must be whole and free of
-damage.
+Images of data sets (`read_rgb`) and of users (`read_image`) are decoded alike: grey becomes RGB, 16
+bits are scaled from their full range to 8, palettes are resolved, of several frames the first
+counts. Images of users are turned as their EXIF data ask, and transparent parts lie on white. Those
+of data sets stay as stored, since their labels do, keep the colours below the transparency, as in
+Detectron2 and the official code, and must be complete and undamaged.
 """
 
 import logging
@@ -16,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,22 +36,20 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_SIZE = slice(16, 24)  # position in a file: width and height of 4 bytes each
-PNG_BIT_DEPTH = 24  # position of that byte in a file
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER = struct.Struct(">8s8xIIBB2xB")  # signature, width, height, bits, colours, interlaced
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-_WHOLE = ((0, 0, 1, 1),)  # left, top, and steps to the right and down
+_ONE_PASS = ((0, 0, 1, 1),)  # left, top, and steps to the right and down
 _ADAM7 = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8)),
     *((2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
-_JPEG_SIGNATURE = b"\xff\xd8\xff"
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a scan nor filling
 _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 _JPEG2000_BIT_DEPTH = 42  # position after the start of that
 _TAIL = 1024  # bytes at the end of a file
-# What a whole file has near its end; programs may append bytes of their own.
+# What a complete file has near its end; programs may append bytes of their own.
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _UPRIGHT = 1  # EXIF orientation
 
@@ -71,6 +68,24 @@ class ImageFileError(LangDGError):
     """A file of a data set is missing, unreadable, or not what its data set promises."""
 
 
+class PngHeader(NamedTuple):
+    """What a PNG file says of its pixels.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        bits: of a channel, or of a palette index.
+        color_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
+        interlaced: 1 if the pixels are stored in seven passes, else 0.
+    """
+
+    width: int
+    height: int
+    bits: int
+    color_type: int
+    interlaced: int
+
+
 def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     """An image of a data set as (H, W, 3) uint8 RGB, contiguous and writable, as it is stored.
 
@@ -82,7 +97,16 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             floats or integers of 32 bits, or larger than Pillow's limit against files that unpack
             into all memory.
     """
-    return _read(file_name, as_viewed=False)
+    with opened(file_name) as (file, image, png):
+        if image.format in ("JPEG", "MPO"):
+            pixels = _undamaged_jpeg(file, image)
+        else:
+            pixels = _decode(file, image, png)
+        check_png(file, image if pixels.dtype == np.uint8 else None)
+        _check_range(pixels, Path(file_name))
+        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+            pixels = pixels[..., :-1]  # the colours without their opacity
+        return to_rgb(pixels)
 
 
 def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
@@ -90,7 +114,9 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Parts of a JPEG that are damaged come as libjpeg fills them.
     """
-    return _read(file_name, as_viewed=True)
+    with opened(file_name) as (file, image, png):
+        rgb = to_rgb(_decode(file, image, png))
+        return np.ascontiguousarray(_TURNS[orientation(image)](rgb))
 
 
 def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
@@ -102,13 +128,33 @@ def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
     with reading(file_name):
         # Pillow takes ten times as long, which counts where whole data sets are looked at.
         with open(file_name, "rb", buffering=0) as file:
-            start = file.read(PNG_BIT_DEPTH)
-        if start.startswith(PNG_SIGNATURE) and len(start) == PNG_BIT_DEPTH:
-            width, height = struct.unpack(">II", start[PNG_SIZE])
-            _check_size(width, height)
-            return height, width
+            png = png_header(file)
+        if png is not None:
+            _check_size(png.width, png.height)
+            return png.height, png.width
         with open_image(file_name) as image:
             return image.height, image.width
+
+
+@contextmanager
+def opened(
+    file_name: str | os.PathLike[str],
+) -> Iterator[tuple[IO[bytes], Image.Image, PngHeader | None]]:
+    """An image file, Pillow's image of it, and its header if it is a PNG; errors as `reading`."""
+    with reading(file_name), Path(file_name).open("rb") as file:
+        png = png_header(file)
+        with open_image(file) as image:
+            yield file, image, png
+
+
+def png_header(file: IO[bytes]) -> PngHeader | None:
+    """The header of a file that begins as a PNG, None for others; leaves the file at its start."""
+    file.seek(0)
+    start = file.read(_PNG_HEADER.size)
+    file.seek(0)
+    if not start.startswith(_PNG_SIGNATURE) or len(start) < _PNG_HEADER.size:
+        return None
+    return PngHeader(*_PNG_HEADER.unpack(start)[1:])
 
 
 def orientation(image: Image.Image) -> int:
@@ -151,9 +197,11 @@ def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
     Raises:
         OSError: if a checksum is wrong, the file stops early, or rows are missing.
     """
-    file.seek(0)
-    kind = b"" if file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE else b"IEND"
-    expected, pixels = 0, []
+    header = png_header(file)
+    if header is None:
+        return
+    file.seek(len(_PNG_SIGNATURE))
+    kind, pixels = b"", []
     while kind != b"IEND":
         head = file.read(8)
         length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
@@ -162,11 +210,10 @@ def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
             raise OSError("the end of the PNG data is missing")
         if zlib.crc32(data[:-4], zlib.crc32(kind)) != int.from_bytes(data[-4:], "big"):
             raise OSError(f"the checksum of its chunk {kind!r} is wrong")
-        if kind == b"IHDR" and decoded is not None and _ends_in_zeros(decoded):
-            expected = _unpacked_size(data)
-        elif kind == b"IDAT" and expected:
+        if kind == b"IDAT":
             pixels.append(data[:-4])
-    if expected:
+    if decoded is not None and _ends_in_zeros(decoded):
+        expected = _unpacked_size(header)
         unpacked = len(zlib.decompressobj().decompress(b"".join(pixels), expected))
         if unpacked < expected:
             raise OSError(f"its rows take {expected:,} bytes, but it has {unpacked:,} of them")
@@ -177,13 +224,12 @@ def _ends_in_zeros(image: Image.Image) -> bool:
     return bool(image.info.get("interlace")) or not np.array(last).any()
 
 
-def _unpacked_size(header: bytes) -> int:
-    """Bytes of the pixels of a PNG with their filters, from its chunk IHDR."""
-    width, height, depth, colour, interlaced = struct.unpack_from(">IIBB2xB", header)
+def _unpacked_size(png: PngHeader) -> int:
+    """Bytes of the pixels of a PNG with their filters."""
     size = 0
-    for left, top, right, down in _ADAM7 if interlaced else _WHOLE:
-        columns, rows = len(range(left, width, right)), len(range(top, height, down))
-        row = 1 + -(-columns * depth * _PNG_CHANNELS[colour] // 8)
+    for left, top, right, down in _ADAM7 if png.interlaced else _ONE_PASS:
+        columns, rows = len(range(left, png.width, right)), len(range(top, png.height, down))
+        row = 1 + -(-columns * png.bits * _PNG_CHANNELS[png.color_type] // 8)
         size += rows * row if columns else 0
     return size
 
@@ -264,44 +310,22 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
             f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
             "trust it"
         ) from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        struct.error,
-        LangDGError,
-    ) as error:  # Pillow on broken files
+    # Pillow on broken files.
+    except (OSError, SyntaxError, ValueError, struct.error, LangDGError) as error:
         raise ImageFileError(
             f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
             "it again"
         ) from error
 
 
-def _read(file_name: str | os.PathLike[str], *, as_viewed: bool) -> npt.NDArray[np.uint8]:
-    with reading(file_name), Path(file_name).open("rb") as file:
-        start = file.read(PNG_BIT_DEPTH + 1)
-        file.seek(0)
-        pixels: npt.NDArray[Any]
-        with open_image(file) as image:
-            if start.startswith(_JPEG_SIGNATURE) and not as_viewed:
-                pixels = _undamaged_jpeg(file, image)
-            elif (
-                start.startswith(PNG_SIGNATURE) and start[PNG_BIT_DEPTH] == 16
-            ) or _has_deep_colours(image):
-                pixels = decode_full_depth(file)
-            elif image.mode in _COLOURS and (depth := _jpeg2000_depth(image, file)) > 8:
-                # Pillow rounds the brightest ones up to 256, which becomes 0.
-                pixels = decode_full_depth(file) << (16 - depth)
-            else:
-                pixels = pillow_pixels(image)
-            if not as_viewed:
-                check_png(file, image if pixels.dtype == np.uint8 else None)
-                _check_range(pixels, Path(file_name))
-            if not as_viewed and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-                pixels = pixels[..., :-1]  # the colours without their opacity
-            turned = orientation(image) if as_viewed else _UPRIGHT
-        rgb = to_rgb(pixels)
-        return rgb if turned == _UPRIGHT else np.ascontiguousarray(_TURNS[turned](rgb))
+def _decode(file: IO[bytes], image: Image.Image, png: PngHeader | None) -> npt.NDArray[Any]:
+    """The pixels as stored, of a kind that `to_rgb` takes; 16 bits where the file has as many."""
+    if (png is not None and png.bits == 16) or _has_deep_colours(image):
+        return decode_full_depth(file)
+    if image.mode in _COLOURS and (depth := _jpeg2000_depth(image, file)) > 8:
+        # Pillow rounds the brightest ones up to 256, which becomes 0.
+        return decode_full_depth(file) << (16 - depth)
+    return pillow_pixels(image)
 
 
 def _has_deep_colours(image: Image.Image) -> bool:
@@ -361,7 +385,7 @@ def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8
 def _lacks_scans(jpeg: bytes) -> bool:
     """Whether coefficients of an undamaged progressive JPEG never got their last bit."""
     unfinished: dict[int, set[int]] = {}  # by component
-    place = len(_JPEG_SIGNATURE) - 1
+    place = 2  # after the marker of the start
     while (marker := _JPEG_MARKER.search(jpeg, place)) and marker[1] != _JPEG_END:
         start = marker.end()
         place = start + int.from_bytes(jpeg[start : start + 2], "big")

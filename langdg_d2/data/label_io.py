@@ -1,35 +1,84 @@
-"""Reading label files: PNG images of ids, whose values have to mean what their data set says."""
+"""Reading label files: PNG images of ids, whose values have to mean what their data set says.
 
-from pathlib import Path
+Programs that store images without loss sort and shorten palettes, and store grey images of few
+values as palettes, so that the index of a palette image alone says nothing. What holds in spite of
+them:
+
+1. Colours of the data set at the ids they belong to: the indices are the ids.
+2. Grey colours: the grey values are the ids.
+3. Colours of the data set elsewhere, each of one class alone: the colours tell the ids.
+
+Palettes of which none of these holds, or 2 and 3 contradict each other, are refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL.Image import Image
 
-from ..structures import LabelEncoding
-from ..utils.errors import LangDGError
-from .image_io import (
-    PNG_BIT_DEPTH,
-    ImageFileError,
-    check_png,
-    decode_full_depth,
-    open_image,
-    read_size,
-    reading,
+from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
+from ..structures.label_maps import (
+    CITYSCAPES_LABEL_IDS,
+    GTA5_LABEL_IDS,
+    MAPILLARY_A,
+    MAPILLARY_B,
+    NO_COLOR,
+    SYNTHIA_LABEL_IDS,
+    TRAIN_IDS,
+    URBANSYN_TRAIN_IDS,
+    train_id_encoding,
 )
-from .label_ids import IdKind, count_pixels, kind_of_ids
-from .label_palettes import ids_of_indices
+from ..utils.errors import LangDGError
+from .image_io import ImageFileError, PngHeader, check_png, decode_full_depth, opened
+
+# Guesses are about these; nothing is known of encodings of one's own.
+RAW_ID_ENCODINGS = (
+    *(CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS),
+    *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
+)
+TRAIN_ID_ENCODINGS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
+_LARGE = 0.5  # share of pixels without a class; train ids read as raw ids leave about as many
+
+_INDICES = 1 << 8
+# Greys of ids without a class, unless a class of the data set has them.
+_NEUTRAL = ((0, 0, 0), (255, 255, 255))
 
 
 class LabelFormatError(ImageFileError):
     """A label file is an image, but not one that holds ids as its data set stores them."""
 
 
+def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
+    """How the label file of a dataset dict holds its classes.
+
+    `label_encoding` names an encoding of `structures.ENCODINGS`. Dataset dicts without it, as
+    Detectron2's own loaders give them, have train ids: of the classes `stuff_classes` and with the
+    `ignore_label` that `registered_dicts` adds from the metadata, else Cityscapes' train ids.
+
+    Raises:
+        LangDGError: if there is no encoding of this name.
+    """
+    name = record.get("label_encoding")
+    if name is None:
+        ignored = record.get("ignore_label", CITYSCAPES_19.ignore_label)
+        return train_id_encoding(record.get("stuff_classes", CITYSCAPES_19.names), ignored)
+    if name not in ENCODINGS:
+        raise LangDGError(
+            f"label_encoding '{name}' of '{record['sem_seg_file_name']}' is unknown, expected one "
+            f"of {list(ENCODINGS)}; labels of train ids need none"
+        )
+    return ENCODINGS[name]
+
+
 def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.uint8]:
     """A label file as (H, W) uint8 train ids.
 
     Args:
-        file_name: 8-bit grey PNG of ids; palette PNG, see `label_palettes`; or a 16-bit colour PNG
-            where the ids are in one of its channels.
+        file_name: 8-bit grey PNG of ids; palette PNG, see above; or a 16-bit colour PNG where the
+            ids are in one of its channels.
         encoding: what its values mean, and which kind it is.
 
     Raises:
@@ -47,32 +96,15 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
 
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
     """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
+    with opened(file_name) as (file, image, png):
+        wide = encoding.channel is not None
+        raw = decode_full_depth(file) if wide else np.array(image)
+        check_png(file, None if wide else image)
+        palette = image.getpalette("RGB") if image.mode == "P" else None
+    if fault := _format_fault(raw, image, png, encoding):
+        raise LabelFormatError(f"label file '{file_name}' {fault}")
     if encoding.channel is not None:
-        return np.ascontiguousarray(_read_16_bit_rgb(file_name)[..., encoding.channel])
-    with reading(file_name), Path(file_name).open("rb") as file:
-        start = file.read(PNG_BIT_DEPTH + 1)
-        file.seek(0)
-        with open_image(file) as image:
-            file_format, mode, raw = image.format or "", image.mode, np.array(image)
-            palette = image.getpalette("RGB") if mode == "P" else None
-            check_png(file, image)
-    if file_format != "PNG":
-        raise LabelFormatError(
-            f"label file '{file_name}' is of the format {file_format}, expected PNG: compression "
-            "with losses makes up ids, so use the original file and not a conversion"
-        )
-    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices. Whether the
-    # stretched values are the ids or the stored ones depends on the program that wrote them.
-    if mode == "L" and start[PNG_BIT_DEPTH] < 8:
-        raise LabelFormatError(
-            f"label file '{file_name}' has {start[PNG_BIT_DEPTH]}-bit grey values, expected an "
-            "8-bit image; use the original file and not a conversion"
-        )
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        raise LabelFormatError(
-            f"label file '{file_name}' has shape {raw.shape} and type {raw.dtype}, expected an "
-            "8-bit image with one channel of label ids; is it a colour rendering of the labels?"
-        )
+        return np.ascontiguousarray(raw[..., encoding.channel])
     if palette is None:
         return raw
     try:
@@ -81,14 +113,168 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         raise LabelFormatError(f"label file '{file_name}': {error}") from error
 
 
-def _read_16_bit_rgb(file_name: str) -> npt.NDArray[np.unsignedinteger]:
-    read_size(file_name)  # OpenCV would take gigabytes for a size that a short file only claims
-    with reading(file_name), Path(file_name).open("rb") as file:
-        pixels = decode_full_depth(file)
-        check_png(file)
-    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise LabelFormatError(
-            f"label file '{file_name}' has shape {pixels.shape} and type {pixels.dtype}, expected "
-            "a 16-bit RGB image; is it a colour rendering, or was it converted? Use the original"
+def _format_fault(
+    raw: npt.NDArray[np.unsignedinteger],
+    image: Image,
+    png: PngHeader | None,
+    encoding: LabelEncoding,
+) -> str | None:
+    """What is wrong with the format of a label file, with the remedy; None if nothing is."""
+    found = f"has shape {raw.shape} and type {raw.dtype}"
+    if encoding.channel is not None:
+        if raw.dtype == np.uint16 and raw.ndim == 3 and raw.shape[2] == 3:
+            return None
+        return (
+            f"{found}, expected a 16-bit RGB image; is it a colour rendering, or was it "
+            "converted? Use the original"
         )
-    return pixels
+    if png is None:
+        return (
+            f"is of the format {image.format}, expected PNG: compression with losses makes up "
+            "ids, so use the original file and not a conversion"
+        )
+    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices. Whether the
+    # stretched values are the ids or the stored ones depends on the program that wrote them.
+    if image.mode == "L" and png.bits < 8:
+        return (
+            f"has {png.bits}-bit grey values, expected an 8-bit image; use the original file and "
+            "not a conversion"
+        )
+    if raw.ndim != 2 or raw.dtype != np.uint8:
+        return (
+            f"{found}, expected an 8-bit image with one channel of label ids; is it a colour "
+            "rendering of the labels?"
+        )
+    return None
+
+
+def ids_of_indices(
+    indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.integer], encoding: LabelEncoding
+) -> npt.NDArray[np.uint8]:
+    """Raw ids of a palette image.
+
+    Args:
+        indices: (H, W) as stored.
+        palette: (N, 3) RGB colours, N at most 256.
+        encoding: what raw ids mean, and their colours.
+
+    Returns:
+        (H, W); the argument itself where the indices are the ids.
+
+    Raises:
+        LangDGError: if the palette leaves open which ids are meant; names an index and its colour.
+    """
+    colors = np.full((_INDICES, 3), NO_COLOR)
+    colors[: len(palette)] = palette
+    usual = _is_usual(colors, encoding)
+    if usual[sorted(encoding.colors)].all() and encoding.colors:
+        # Fast path: the full palette of the data set.
+        return indices
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=_INDICES))
+    if encoding.colors and usual[used].all():
+        return indices
+    readings = [_by_grey(colors[used])]
+    if encoding.colors:
+        readings.append(_by_color(colors[used], encoding))
+    elif readings == [None]:
+        return indices
+    known = [ids for ids in readings if ids is not None and set(ids) <= set(encoding.raw_to_train)]
+    meanings = {tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}
+    if len(meanings) != 1:
+        raise LangDGError(_unclear(used.tolist(), colors[used].tolist(), encoding))
+    table = np.zeros(_INDICES, np.uint8)
+    table[used] = known[0]
+    return table[indices]
+
+
+def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.NDArray[np.bool_]:
+    """Of every index whether its colour is one that the id of the same number may have.
+
+    An id without a class may have any colour that no class has, but grey values, which may be ids.
+    """
+    there = colors[:, 0] != NO_COLOR
+    of_classes = encoding.color_table[~encoding.is_ignored]
+    of_class = (colors[:, None] == of_classes).all(axis=2).any(axis=1)
+    neutral = np.logical_or.reduce([(colors == color).all(axis=1) for color in _NEUTRAL])
+    free = ~of_class & (neutral | (colors != colors[:, :1]).any(axis=1))
+    usual = (colors == encoding.color_table).all(axis=1) | (free & encoding.is_ignored)
+    return np.asarray(usual & there)
+
+
+def _by_grey(colors: npt.NDArray[np.integer]) -> list[int] | None:
+    """Grey values of colours, None if one of them is not grey."""
+    return colors[:, 0].tolist() if (colors == colors[:, :1]).all() else None
+
+
+def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[int] | None:
+    """Ids of colours, None if one of them belongs to no id or to ids of several classes."""
+    owners = [_owners(color, encoding) for color in colors.tolist()]
+    one_class = all(len({encoding.raw_to_train[raw] for raw in ids}) == 1 for ids in owners)
+    return [ids[0] for ids in owners] if one_class else None
+
+
+def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
+    """The ids that have a colour in the data set."""
+    if NO_COLOR in color:
+        return []
+    return np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
+
+
+def _unclear(used: list[int], colors: list[list[int]], encoding: LabelEncoding) -> str:
+    cases = [(k, color, _owners(color, encoding)) for k, color in zip(used, colors, strict=True)]
+    index, color, ids = next((case for case in cases if len(case[2]) != 1), cases[0])
+    owner = f"that of the ids {ids}" if ids else "that of no id"
+    what = f"has the colour {tuple(color)}, {owner}" if NO_COLOR not in color else "has no colour"
+    return (
+        f"its palette is not that of {encoding.name}, and its index {index} {what}: nothing says "
+        "which id is meant. Use the original file; if the indices are the ids, store them as a "
+        "grey image"
+    )
+
+
+class IdKind(Enum):
+    """What a label holds, read with the encoding of its data set; the values are for messages."""
+
+    FITTING = "ids of the data set"
+    NO_CLASS = "no pixel of a class"
+    UNKNOWN = "ids that its encoding does not have"
+    TRAIN_IDS = "train ids where raw ids belong"
+    PERHAPS_TRAIN_IDS = "what may be train ids where raw ids belong"
+    RAW_IDS = "Cityscapes' raw ids where train ids belong"
+
+
+def count_pixels(
+    raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding
+) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Raw ids that occur in a label (H, W), and the pixels of each train id.
+
+    Returns:
+        The ids, and counts (K + 1,): pixels of the classes, then of what is ignored or unknown. K
+        is 19, or more where the encoding has more classes.
+    """
+    by_raw_id = np.bincount(raw.ravel())
+    present: list[int] = np.flatnonzero(by_raw_id).tolist()
+    ignored = CITYSCAPES_19.ignore_label
+    classes = max(len(CITYSCAPES_19), encoding.num_classes)
+    pixels = np.zeros(classes + 1, dtype=np.int64)
+    for raw_id in present:
+        train_id = encoding.raw_to_train.get(raw_id, ignored)
+        pixels[-1 if train_id == ignored else train_id] += by_raw_id[raw_id]
+    return present, pixels
+
+
+def kind_of_ids(
+    present: Sequence[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding
+) -> IdKind:
+    """What a label holds, from `count_pixels`."""
+    ids = set(present)
+    like_train_ids = encoding in RAW_ID_ENCODINGS and ids <= set(TRAIN_IDS.raw_to_train)
+    if not ids <= set(encoding.raw_to_train):
+        if encoding in TRAIN_ID_ENCODINGS and ids <= set(CITYSCAPES_LABEL_IDS.raw_to_train):
+            return IdKind.RAW_IDS
+        return IdKind.TRAIN_IDS if like_train_ids else IdKind.UNKNOWN
+    if pixels[-1] == pixels.sum():
+        return IdKind.NO_CLASS
+    if like_train_ids and pixels[-1] >= _LARGE * pixels.sum():
+        return IdKind.PERHAPS_TRAIN_IDS
+    return IdKind.FITTING

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -307,3 +307,25 @@ ENCODINGS = {
         URBANSYN_TRAIN_IDS,
     )
 }
+
+
+@lru_cache
+def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelEncoding:
+    """Labels that hold the train ids of these classes, as standard Detectron2 data sets do.
+
+    Args:
+        class_names: in the order of the train ids.
+        ignore_label: what pixels without a class have, in 0..255.
+
+    Raises:
+        LangDGError: for an ignore label that 8-bit files cannot hold.
+    """
+    if class_names == CITYSCAPES_19.names and ignore_label == _IGNORE:
+        return TRAIN_IDS
+    if not 0 <= ignore_label < _RAW_VALUES:
+        raise LangDGError(
+            f"metadata 'ignore_label' is {ignore_label}, expected a value of 8-bit label files, "
+            f"0 to {_RAW_VALUES - 1}"
+        )
+    train_ids = {k: k for k in range(len(class_names))} | {ignore_label: _IGNORE}
+    return LabelEncoding("train ids", train_ids, class_names=class_names)

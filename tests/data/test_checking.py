@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
+from langdg_d2.data import findings
+from langdg_d2.data.checks import CopyCheck, shares_table
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS
@@ -36,21 +37,21 @@ def test_transparency_is_noted_and_nothing_is_wrong(copy):
     report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
     assert [finding.kind for finding in report.findings] == [findings.ALPHA]
     assert report.is_good
-    text = findings_text(report)
+    text = report.text()
     assert "no problem found" in text
     assert "NOTE  1 x image with transparency" in text
     Image.new("RGB", image.size).save(black)
     report = CopyCheck(root=copy, subset=True).check(FAMILIES["synthia"], "all")
     assert [finding.kind for finding in report.findings] == [findings.BLANK, findings.ALPHA]
     assert not report.is_good
-    assert "1 kind of problem" in findings_text(report)
+    assert "1 kind of problem" in report.text()
 
 
 def test_cases_are_counted_and_only_some_named(copy):
     for k in range(1, 5):
         (copy / f"gta5/labels/0000{k}.png").write_bytes(b"")
     report = CopyCheck(root=copy, subset=True).check(FAMILIES["gta5"], "train")
-    text = findings_text(report, examples=3)
+    text = report.text(examples=3)
     assert "4 x file of 0 bytes" in text
     assert "labels/00003.png" in text
     assert "labels/00004.png" not in text
@@ -168,7 +169,7 @@ def test_absent_data_set_is_told_from_an_incomplete_one(copy):
     assert check.check(FAMILIES["acdc_fog"], "val").absent == copy / "acdc"
     incomplete = check.check(FAMILIES["cityscapes"], "val")
     assert incomplete.absent is None
-    assert str(copy / "cityscapes/gtFine/val") in findings_text(incomplete)
+    assert str(copy / "cityscapes/gtFine/val") in incomplete.text()
 
 
 def test_every_remedy_says_something_and_names_no_unknown_thing():

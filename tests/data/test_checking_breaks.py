@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from langdg_d2.data.checking import CopyCheck, findings, findings_text, shares_table
+from langdg_d2.data import findings
+from langdg_d2.data.checks import CopyCheck, shares_table
 from langdg_d2.data.datasets.builtin import FAMILIES
 
 CITY = "cityscapes/{}/val/ulm/ulm_000001_000019_{}.png"
@@ -314,7 +315,7 @@ def test_break_is_named_with_its_file_and_remedy_and_nothing_else_is(copy, case)
     (problem,) = finding.problems
     assert problem.path == str(copy / (case.named or case.path))
     assert case.detail.format(root=copy) in problem.detail
-    text = findings_text(report)
+    text = report.text()
     for said in (case.kind.title, problem.path, problem.detail, finding.remedy):
         assert said in text
     assert case.kind.severity.value.upper() in text

@@ -10,8 +10,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 from scipy.io import savemat
 
-from langdg_d2.data import DatasetError, SeededBatches, TestMapper, training_loader
-from langdg_d2.data.checking import CopyCheck, findings, findings_text
+from langdg_d2.data import DatasetError, SeededBatches, TestMapper, findings, training_loader
+from langdg_d2.data.checks import CopyCheck
 from langdg_d2.data.datasets.builtin import FAMILIES, datasets_root
 from langdg_d2.structures import CITYSCAPES_19
 
@@ -216,7 +216,7 @@ def test_splits_without_labels_give_images_of_their_size(copy, name, image, test
     assert output["image"].shape == (3, 48, 64)
     report = CopyCheck(root=copy, subset=True).check(FAMILIES[name], "test")
     assert report.is_good
-    assert f"{name}_sem_seg_test: 3 images, 3 looked at: no problem" in findings_text(report)
+    assert f"{name}_sem_seg_test: 3 images, 3 looked at: no problem" in report.text()
     Path(records[1]["file_name"]).write_bytes(b"")
     report = CopyCheck(root=copy, subset=True).check(FAMILIES[name], "test")
     assert [finding.kind for finding in report.findings] == [findings.EMPTY]

@@ -8,7 +8,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, TestMapper, image_folder
-from langdg_d2.data.checking import CopyCheck
+from langdg_d2.data.checks import CopyCheck
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.folders import folders_below
 from langdg_d2.data.datasets.split_lists import read_split_list

@@ -8,8 +8,8 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from langdg_d2.data import DatasetError, ImageFileError, TestMapper
-from langdg_d2.data.checking import CopyCheck, findings, findings_text
+from langdg_d2.data import DatasetError, ImageFileError, TestMapper, findings
+from langdg_d2.data.checks import CopyCheck
 from langdg_d2.data.datasets.builtin import FAMILIES
 
 SIZE = (20, 32)
@@ -137,7 +137,7 @@ def test_idd_without_drawn_labels_says_how_to_draw_them(root: Path):
     report = CopyCheck(root=root, subset=True).check(FAMILIES["idd"], "val")
     assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
     assert "createLabels.py" in report.findings[0].remedy
-    assert "unpack it again" not in findings_text(report)
+    assert "unpack it again" not in report.text()
 
 
 def test_idd_tells_frames_of_one_number_apart_by_their_drive(root: Path):

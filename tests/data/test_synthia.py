@@ -7,7 +7,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, ImageFileError, TestMapper, TrainMapper
-from langdg_d2.data.checking import CopyCheck
+from langdg_d2.data.checks import CopyCheck
 from langdg_d2.data.datasets.builtin import FAMILIES
 
 # Train id of raw id 0, 1, ... 22.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from langdg_d2.data import ImageFileError, copy_uncompressed
-from langdg_d2.data.uncompressed import uncompressed_png
+from langdg_d2.data.image_io import read_rgb
 
 
 def rgb(height=37, width=53):
@@ -20,13 +20,22 @@ def rgb(height=37, width=53):
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 53), (300, 400)])
 def test_every_library_reads_the_pixels(size, tmp_path):
-    image, file = rgb(*size), tmp_path / "image.png"
-    file.write_bytes(uncompressed_png(image))
+    image, source, file = rgb(*size), tmp_path / "source.png", tmp_path / "image.png"
+    Image.fromarray(image).save(source)
+    assert copy_uncompressed(source, file)
     with Image.open(file) as opened:
         opened.verify()
     assert (np.array(Image.open(file)) == image).all()
     assert (cv2.imread(str(file))[..., ::-1] == image).all()
-    assert image.nbytes < file.stat().st_size < image.nbytes + 100 + 2 * size[0]
+    assert (read_rgb(file) == image).all()
+
+
+def test_rows_are_neither_compressed_nor_filtered(tmp_path):
+    image, file = rgb(), tmp_path / "image.png"
+    Image.fromarray(image).save(tmp_path / "source.png")
+    copy_uncompressed(tmp_path / "source.png", file)
+    rows = np.concatenate([np.zeros((37, 1), np.uint8), image.reshape(37, -1)], axis=1)
+    assert rows.tobytes() in file.read_bytes()
 
 
 def test_rgb_images_are_stored_otherwise_and_read_the_same(tmp_path):

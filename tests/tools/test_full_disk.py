@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from langdg_d2.benchmarking import Variant, write
 from langdg_d2.benchmarking.runs import Result
 from langdg_d2.benchmarking.timing import Timings
 from langdg_d2.data import copy_uncompressed
-from langdg_d2.data.uncompressed import uncompressed_png
 from langdg_d2.evaluation import BenchmarkRun, write_benchmark
 from langdg_d2.modeling.checkpoint_files import write_weights
 from langdg_d2.structures import CITYSCAPES_19
@@ -106,7 +106,7 @@ def picture(folder: Path, seed: int) -> None:
 def uncompressed(folder: Path, seed: int) -> None:
     source = folder.with_name("source.png")
     source.parent.mkdir(exist_ok=True)
-    source.write_bytes(uncompressed_png(np.full((4, 4, 3), seed, np.uint8)))
+    Image.fromarray(np.full((4, 4, 3), seed, np.uint8)).save(source)
     copy_uncompressed(source, folder / "a.png")
 
 

@@ -1,6 +1,6 @@
-"""What can be wrong with a copy of a data set: every kind of problem, and its remedy."""
+"""What can be wrong with a copy of a data set: kinds of problems, cases, and their text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -59,7 +59,7 @@ DUPLICATE = Kind(
     "keep one of the files, or of the split's entries; others would count double in every figure",
 )
 
-# A file, whatever it should hold
+# Files of any content
 EMPTY = Kind(Severity.ERROR, "file of 0 bytes", _AGAIN)
 LFS_POINTER = Kind(
     Severity.ERROR,
@@ -162,48 +162,57 @@ class Problem:
     path: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.path, self.detail) if part)
+
 
 @dataclass(frozen=True)
 class Finding:
     """All cases of one kind of problem in a split.
 
     Attributes:
-        kind: what is wrong, how much it matters, what to do.
+        kind: what is wrong, and how much it matters.
         problems: every case, in the order of the split's files.
-        website: where the data set comes from.
-        special: what the data set itself says to do; None for the remedy of the kind.
+        remedy: what to do, with the source of the data set.
     """
 
     kind: Kind
     problems: tuple[Problem, ...]
-    website: str
-    special: str | None = None
-
-    @property
-    def remedy(self) -> str:
-        """What to do, with the source of the data set."""
-        return self.special or self.kind.remedy.format(website=self.website)
+    remedy: str
 
     @property
     def is_note(self) -> bool:
         """Whether nothing is wrong."""
         return self.kind.severity is Severity.NOTE
 
+    def text(self, *, examples: int) -> str:
+        """The finding for a terminal, with the first so many cases."""
+        count = len(self.problems)
+        lines = [f"  {self.kind.severity.value.upper()}  {count:,} x {self.kind.title}"]
+        lines += [f"    {problem}" for problem in self.problems[:examples]]
+        if count > examples:
+            lines.append(f"    ... and {count - examples:,} more")
+        return "\n".join([*lines, f"    Remedy: {self.remedy}"])
+
 
 def group(
-    problems: Iterable[Problem], website: str, *, remedies: Mapping[Kind, str] | None = None
+    problems: Iterable[Problem], website: str, *, missing_remedy: str | None = None
 ) -> tuple[Finding, ...]:
     """Gather problems by kind, errors first, notes last, else in the order of appearance.
 
     Args:
         problems: of a split.
         website: where the data set comes from.
-        remedies: what the data set says to do about some kinds.
+        missing_remedy: what the data set says to do about missing files, None for nothing special.
     """
-    special = remedies or {}
     by_kind: dict[Kind, dict[Problem, None]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, {})[problem] = None
     severities = list(Severity)
-    kinds = sorted(by_kind, key=lambda kind: severities.index(kind.severity))
-    return tuple(Finding(kind, tuple(by_kind[kind]), website, special.get(kind)) for kind in kinds)
+    findings = []
+    for kind in sorted(by_kind, key=lambda kind: severities.index(kind.severity)):
+        remedy = kind.remedy.format(website=website)
+        if kind is MISSING_FILE and missing_remedy:
+            remedy = missing_remedy
+        findings.append(Finding(kind, tuple(by_kind[kind]), remedy))
+    return tuple(findings)

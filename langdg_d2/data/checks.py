@@ -1,0 +1,480 @@
+"""Checks of data sets on disk: all that is wrong with a split, with the files and the remedies."""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tabulate import tabulate
+from tqdm import tqdm
+
+from ..structures import CITYSCAPES_19, LabelEncoding
+from . import findings
+from .datasets.family import DatasetFamily
+from .datasets.pairing import DatasetError, UnpairedFilesError
+from .findings import Finding, Problem, group
+from .image_io import (
+    IMAGE_SUFFIXES,
+    ImageFileError,
+    lacks_end,
+    open_image,
+    orientation,
+    png_header,
+    read_rgb,
+)
+from .label_io import (
+    IdKind,
+    LabelFormatError,
+    count_pixels,
+    encoding_of,
+    kind_of_ids,
+    read_raw_ids,
+)
+from .label_sample import ids_text
+
+Record = dict[str, Any]
+Counts = npt.NDArray[np.int64]
+
+_FILES = ("file_name", "sem_seg_file_name", "label_encoding")
+# Fewer labels than this share may well look like train ids, such as those of tunnels.
+_RARE = 0.05
+_LOOKED_AT = 1024  # bytes at the start of a file
+_LFS = b"version https://git-lfs"
+_WEB_PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head")
+_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
+_ALPHA_MODES = ("RGBA", "LA", "PA")
+_FINDINGS = {
+    IdKind.NO_CLASS: findings.ALL_IGNORED,
+    IdKind.TRAIN_IDS: findings.TRAIN_IDS_FOR_RAW,
+    IdKind.PERHAPS_TRAIN_IDS: findings.PERHAPS_TRAIN_IDS,
+    IdKind.RAW_IDS: findings.RAW_FOR_TRAIN_IDS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """What a check found.
+
+    Attributes:
+        name: registered name of the split.
+        listed: number of image-label pairs that the split names.
+        records: dataset dicts of the pairs whose files were looked at.
+        findings: what is wrong; in a good copy nothing but notes.
+        pixel_counts: (K + 1,) pixels of each train id in these pairs, the ignored ones last.
+        absent: the data set's folder, if there is none at all.
+    """
+
+    name: str
+    listed: int
+    records: Sequence[Record]
+    findings: tuple[Finding, ...]
+    pixel_counts: Counts
+    absent: Path | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(finding.is_note for finding in self.findings)
+
+    def text(self, *, examples: int = 3) -> str:
+        """Every finding for a terminal: how often, where, and what to do about it.
+
+        Args:
+            examples: how many files to name of each kind of problem.
+        """
+        count = sum(not finding.is_note for finding in self.findings)
+        verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
+        labelled = all("sem_seg_file_name" in record for record in self.records)
+        listed = f"{self.listed:,} {'pairs' if labelled else 'images'}"
+        head = f"{self.name}: {listed}, {len(self.records):,} looked at: {verdict}"
+        return "\n".join([head, *(finding.text(examples=examples) for finding in self.findings)])
+
+
+class CopyCheck:
+    """Checks splits of data sets; a pair that several splits share is looked at once.
+
+    Args:
+        root: folder of the data sets.
+        subset: whether fewer or smaller images than the release has are meant to be there.
+        sample: how many pairs of each split to look at, drawn at random; None for all. The names
+            of all of them are checked in any case.
+        fast: read headers and ends of the files only, not their pixels.
+        seed: of the random draw.
+        workers: threads that read files.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        subset: bool = False,
+        sample: int | None = None,
+        fast: bool = False,
+        seed: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self._root = root
+        self._subset = subset
+        self._sample = sample
+        self._fast = fast
+        self._seed = seed
+        self._workers = workers
+        self._seen: dict[tuple[str, ...], _PairFacts] = {}
+
+    def check(self, family: DatasetFamily, split: str) -> SplitReport:
+        """Look at one split; never raises for what is wrong with the copy."""
+        name = family.registered_name(split)
+        missing: list[Path] = []
+        remedy = None
+        try:
+            records = family.load(self._root, split)
+            listed = len(records)
+        except UnpairedFilesError as error:
+            records, listed = error.records, error.listed
+            missing, remedy = error.missing, error.remedy
+        except (DatasetError, OSError, UnicodeError) as error:
+            path = error.path if isinstance(error, DatasetError) else None
+            problem = Problem(findings.UNLISTABLE, str(path or ""), str(error))
+            return SplitReport(
+                name=name,
+                listed=0,
+                records=(),
+                findings=group([problem], family.website),
+                pixel_counts=_no_pixels(),
+                absent=self._absent_folder(path),
+            )
+        chosen = self._choose(records)
+        facts = self._inspect(chosen, name)
+        problems = [*_name_problems(records, missing, split), *_file_problems(facts)]
+        if not self._subset:
+            problems += _release_problems(family, split, listed, records, missing)
+            problems += _size_problems(family, chosen, facts)
+        return SplitReport(
+            name=name,
+            listed=listed,
+            records=chosen,
+            findings=group(problems, family.website, missing_remedy=remedy),
+            pixel_counts=sum((fact.pixel_counts for fact in facts), _no_pixels()),
+        )
+
+    def _absent_folder(self, path: Path | None) -> Path | None:
+        """The folder of the whole data set, if a missing path is missing because of it."""
+        if path is None or not path.is_relative_to(self._root):
+            return None
+        folder = self._root / path.relative_to(self._root).parts[0]
+        return None if folder.exists() else folder
+
+    def _choose(self, records: list[Record]) -> list[Record]:
+        if self._sample is None or self._sample >= len(records):
+            return records
+        chosen = random.Random(self._seed).sample(range(len(records)), self._sample)
+        return [records[k] for k in sorted(chosen)]
+
+    def _inspect(self, records: list[Record], name: str) -> list["_PairFacts"]:
+        executor = ThreadPoolExecutor(self._workers)
+        try:
+            facts = executor.map(self._inspect_once, records)
+            # No bar where standard error is no terminal.
+            return list(tqdm(facts, desc=name, total=len(records), unit="pair", disable=None))
+        finally:  # an interrupt should not wait for thousands of files
+            executor.shutdown(cancel_futures=True)
+
+    def _inspect_once(self, record: Record) -> "_PairFacts":
+        key = tuple(str(record.get(name)) for name in _FILES)
+        if key not in self._seen:
+            self._seen[key] = _inspect_pair(record, fast=self._fast)
+        return self._seen[key]
+
+
+def shares_table(reports: Sequence[SplitReport]) -> str:
+    """Share of the pixels of each class, a row per class and a column per split.
+
+    Splits whose labels were not read are left out; empty if that holds for all.
+    """
+    names = CITYSCAPES_19.names
+    columns: dict[str, list[str]] = {}
+    never: list[str] = []
+    for report in reports:
+        counts = report.pixel_counts
+        if not counts.any():
+            continue
+        shares = 100 * counts / counts.sum()
+        columns[report.name] = [f"{share:.3f}" if share else "never" for share in shares]
+        lacking = [name for name, count in zip(names, counts, strict=False) if not count]
+        if lacking:
+            never.append(f"{report.name} has no pixel of: {', '.join(lacking)}")
+    if not columns:
+        return ""
+    rows = {"share of pixels in %": [*names, "(no class)"]} | columns
+    align = ("left", *["right"] * len(columns))
+    table = tabulate(rows, headers="keys", disable_numparse=True, colalign=align)
+    return "\n".join([table, *never])
+
+
+# Before any file is opened: numbers and names.
+
+
+def _release_problems(
+    family: DatasetFamily, split: str, listed: int, records: list[Record], missing: list[Path]
+) -> Iterator[Problem]:
+    """A number of pairs that is not the release's."""
+    released = family.splits[split]
+    if released is not None and listed != released:
+        kind = findings.TOO_FEW if listed < released else findings.TOO_MANY
+        files = [record["file_name"] for record in records] or [str(path) for path in missing]
+        folder = os.path.commonpath([os.path.dirname(file) for file in files])
+        yield Problem(kind, folder, f"{listed:,}, the release has {released:,}")
+
+
+def _name_problems(records: list[Record], missing: list[Path], split: str) -> Iterator[Problem]:
+    """Missing, surplus and repeated files."""
+    lone = [(findings.MISSING_FILE, path) for path in missing]
+    labelled = [record for record in records if "sem_seg_file_name" in record]
+    for label in _labels_without_image(labelled, split=split, missing=missing):
+        lone.append((findings.LABEL_WITHOUT_IMAGE, label))
+    for kind, path in lone:
+        # Resource forks come without a partner, which none should go looking for.
+        yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
+    times = Counter(record["image_id"] for record in records)
+    for record in records:
+        if (count := times[record["image_id"]]) > 1:
+            detail = f"'{record['image_id']}' {count} times"
+            yield Problem(findings.DUPLICATE, record["file_name"], detail)
+
+
+def _is_resource_fork(path: Path) -> bool:
+    """Whether a name is that of the file in which macOS keeps what it knows about another."""
+    return path.name.startswith("._")
+
+
+def _labels_without_image(
+    records: Sequence[Record], *, split: str, missing: Collection[Path]
+) -> Iterator[Path]:
+    """Label files beside those of a split whose images are not on disk.
+
+    They are found by how the names of the whole pairs go together, in the folders of their labels
+    and, where a split has a folder for each sequence, in those of other sequences. Labels of
+    images that are known to be missing are left out.
+    """
+    folders: dict[Path, Path] = {}  # of labels, to those of their images
+    namings: list[_Naming] = []
+    for record in records:
+        image, label = Path(record["file_name"]), Path(record["sem_seg_file_name"])
+        folders[label.parent] = image.parent
+        if not any(image.stem in naming.image_stems(label.name) for naming in namings):
+            namings.append(_Naming.of(image, label))
+    for labels, images in list(folders.items()):
+        if labels.name == images.name != split:  # a folder for each sequence
+            siblings = (folder for folder in labels.parent.iterdir() if folder.is_dir())
+            folders |= {folder: images.parent / folder.name for folder in siblings}
+    names_in = cache(_names_in)
+    absent = {path.with_suffix("") for path in missing}
+    for labels, images in sorted(folders.items()):
+        files = (os.path.splitext(name) for name in names_in(images))
+        there = {stem for stem, suffix in files if suffix.lower() in IMAGE_SUFFIXES}
+        for name in sorted(names_in(labels)):
+            expected = {stem for naming in namings for stem in naming.image_stems(name)}
+            if expected and not expected & there and not absent & {images / k for k in expected}:
+                yield labels / name
+
+
+class _Naming(NamedTuple):
+    """What is before and after the part of a name that an image's stem and a label share."""
+
+    image: tuple[str, str]
+    label: tuple[str, str]
+
+    @classmethod
+    def of(cls, image: Path, label: Path) -> "_Naming":
+        """The naming of a pair."""
+        match = SequenceMatcher(a=image.stem, b=label.stem, autojunk=False).find_longest_match()
+        return cls(
+            image=(image.stem[: match.a], image.stem[match.a + match.size :]),
+            label=(label.name[: match.b], label.name[match.b + match.size :]),
+        )
+
+    def image_stems(self, label: str) -> list[str]:
+        """Stems that the image of a label may have: none if the label is not named this way."""
+        before, after = self.label
+        if not (label.startswith(before) and label.endswith(after)):
+            return []
+        # Next to `a.png` there may be another rendering `a_color.png` of the same label.
+        parts = label[len(before) : len(label) - len(after)].split("_")
+        shared = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        return [self.image[0] + key + self.image[1] for key in shared]
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+
+
+# Of the files of a pair.
+
+
+class _Header(NamedTuple):
+    """What an image file says of itself: (height, width), channels, their bits, format, EXIF."""
+
+    size: tuple[int, int]
+    mode: str
+    bits: int
+    format: str
+    orientation: int
+
+    def __str__(self) -> str:
+        return f"{self.bits}-bit {_MODE_NAMES.get(self.mode, self.mode)} {self.format}"
+
+
+class _PairFacts(NamedTuple):
+    """What was found in an image and its label.
+
+    Attributes:
+        problems: of either, and of both together.
+        image_size: (height, width); None where the image has no readable header.
+        pixel_counts: (K + 1,) pixels of each train id, the ignored ones last; zeros where the
+            label was not or could not be read.
+    """
+
+    problems: tuple[Problem, ...]
+    image_size: tuple[int, int] | None
+    pixel_counts: Counts
+
+
+def _no_pixels() -> Counts:
+    return np.zeros(len(CITYSCAPES_19) + 1, dtype=np.int64)
+
+
+def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
+    """Look at the files of a dataset dict, without pixels if `fast`; never raises for them."""
+    image, label = record["file_name"], record.get("sem_seg_file_name")
+    headers = {path: _read_header(path) for path in (image, label) if path}
+    problems = [header for header in headers.values() if isinstance(header, Problem)]
+    counts, size = _no_pixels(), None
+    image_header, label_header = headers[image], headers.get(label)
+    if isinstance(image_header, _Header):
+        size = image_header.size
+        problems += _image_problems(image, image_header, fast=fast)
+    if label is not None and isinstance(label_header, _Header):
+        encoding = encoding_of(record)
+        wrong_mode = _label_mode_problem(label, label_header, encoding)
+        if wrong_mode is not None:
+            problems.append(wrong_mode)
+        elif not fast:
+            counts = _count_classes(label, encoding, problems)
+        if size is not None and size != label_header.size:
+            sizes = f"{_size(label_header.size)}, but '{image}' is {_size(size)}"
+            problems.append(Problem(findings.SIZE_MISMATCH, label, sizes))
+    return _PairFacts(tuple(problems), size, counts)
+
+
+def _read_header(path: str) -> _Header | Problem:
+    """Header of an image file, after a look at the file's end; or what is wrong with it."""
+    if _is_resource_fork(Path(path)):
+        return Problem(findings.RESOURCE_FORK, path)
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_LOOKED_AT)
+            if not start:
+                return Problem(findings.EMPTY, path)
+            if start.startswith(_LFS):
+                return Problem(findings.LFS_POINTER, path)
+            if start.lstrip().lower().startswith(_WEB_PAGE):
+                return Problem(findings.WEB_PAGE, path)
+            png = png_header(file)
+            with open_image(file) as image:
+                # Pillow calls 16-bit colour images RGB too.
+                bits = 8 if png is None else png.bits
+                size, kind = (image.height, image.width), image.format or ""
+                header = _Header(size, image.mode, bits, kind, orientation(image))
+            if lacks_end(file, kind):
+                detail = f"the end of the {kind} data is missing"
+                return Problem(findings.UNREADABLE, path, detail)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return Problem(findings.UNREADABLE, path, str(error))
+    return header
+
+
+def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Problem]:
+    if header.orientation != 1:
+        yield Problem(findings.TURNED, path, f"EXIF orientation {header.orientation}")
+    if header.mode in _ALPHA_MODES:
+        yield Problem(findings.ALPHA, path, str(header))
+    elif header.mode != "RGB" or header.bits != 8:
+        yield Problem(findings.IMAGE_MODE, path, str(header))
+    if fast:
+        return
+    try:
+        pixels = read_rgb(path)
+    except ImageFileError as error:
+        yield _unreadable(path, error)
+        return
+    if (pixels == pixels[:1, :1]).all():
+        yield Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}")
+
+
+def _label_mode_problem(path: str, header: _Header, encoding: LabelEncoding) -> Problem | None:
+    if encoding.channel is not None:
+        expected = "16-bit RGB PNG"
+        fits = header.mode == "RGB" and header.bits == 16
+    else:
+        expected = "8-bit grey or palette PNG"
+        # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
+        fits = header.mode == "P" or (header.mode == "L" and header.bits == 8)
+    if fits and header.format == "PNG":  # the compression of others may make up ids
+        return None
+    return Problem(findings.LABEL_MODE, path, f"{header}, expected {expected}")
+
+
+def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) -> Counts:
+    try:
+        raw = read_raw_ids(path, encoding)
+    except ImageFileError as error:
+        problems.append(_unreadable(path, error))
+        return _no_pixels()
+    present, counts = count_pixels(raw, encoding)
+    kind = kind_of_ids(present, counts, encoding)
+    if kind is IdKind.UNKNOWN:
+        unknown = sorted(set(present) - set(encoding.raw_to_train))
+        detail = f"holds {ids_text(unknown)}, which {encoding.name} do not have"
+        problems.append(Problem(findings.UNKNOWN_IDS, path, detail))
+    elif kind is not IdKind.FITTING:
+        detail = f"holds {ids_text(present)}; to be read as {encoding.name}"
+        problems.append(Problem(_FINDINGS[kind], path, detail))
+    return counts
+
+
+def _unreadable(path: str, error: ImageFileError) -> Problem:
+    kind = findings.LABEL_MODE if isinstance(error, LabelFormatError) else findings.UNREADABLE
+    return Problem(kind, path, str(error.__cause__ or error))
+
+
+def _file_problems(facts: Sequence[_PairFacts]) -> Iterator[Problem]:
+    problems = [problem for fact in facts for problem in fact.problems]
+    suspected = sum(problem.kind is findings.PERHAPS_TRAIN_IDS for problem in problems)
+    for problem in problems:
+        if problem.kind is not findings.PERHAPS_TRAIN_IDS or suspected >= _RARE * len(facts):
+            yield problem
+
+
+def _size_problems(
+    family: DatasetFamily, records: Sequence[Record], facts: Sequence[_PairFacts]
+) -> Iterator[Problem]:
+    """Images of sizes that the release does not have."""
+    released = " or ".join(map(_size, sorted(family.sizes or ())))
+    for record, fact in zip(records, facts, strict=True):
+        if family.sizes and fact.image_size is not None and fact.image_size not in family.sizes:
+            detail = f"{_size(fact.image_size)}, the release has {released}"
+            yield Problem(findings.FOREIGN_SIZE, record["file_name"], detail)
+
+
+def _size(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{width}x{height} pixels (width x height)"
