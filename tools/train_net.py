@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
+from langdg_d2.data.sources import as_names
 from langdg_d2.engine import compose
 from langdg_d2.modeling import training_summary
-from langdg_d2.structures.source_names import as_names
 from langdg_d2.styles import SourceMining
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError

@@ -3,7 +3,7 @@
 from detectron2.config import LazyCall as L
 
 from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper, source_dataset
-from langdg_d2.data.seeded_batches import images_fingerprint
+from langdg_d2.data.sources import images_fingerprint
 from langdg_d2.engine import StyleAugmentationHook
 from langdg_d2.modeling import PixelNormalization, load_clip
 from langdg_d2.structures import PatchGrid

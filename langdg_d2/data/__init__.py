@@ -3,11 +3,15 @@
 from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper
 from .datasets import DatasetError, image_folder
-from .evaluation_loader import evaluation_loader
 from .image_io import ImageFileError, read_image, to_rgb
-from .seeded_batches import SeededBatches
+from .loaders import (
+    ReadableImages,
+    SeededBatches,
+    TrainingStream,
+    evaluation_loader,
+    training_loader,
+)
 from .sources import SourceMapper, source_dataset
-from .training_loader import TrainingStream, training_loader
 from .transforms import (
     CenterCrop,
     ColorJitter,
@@ -18,7 +22,6 @@ from .transforms import (
     ResizeToHeight,
 )
 from .uncompressed import copy_uncompressed
-from .unreadable import ReadableImages
 
 __all__ = [
     "CORRUPTIONS",

@@ -1,23 +1,42 @@
-"""Source sets that are trained on together: their images, mappers of their own, and shares."""
+"""Source sets, one or several that are trained on together: names, images, mappers and shares."""
 
+import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
+from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 
-from ..structures.source_names import as_names
 from ..utils.errors import LangDGError
 from ..utils.seeding import derived_seed
 
 Example = dict[str, Any]
 
+_AND = " + "
+_DIGITS = 16  # hexadecimal: 64 bits
 _BLOCK = 256  # positions or more, over which shares are exact but for rounding
 _LEAST = 1e-4  # share, or blocks would become long
+
+
+def as_names(names: str | Sequence[str]) -> list[str]:
+    """A list, also of a single name."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def joined_names(names: str | Sequence[str]) -> str:
+    """One name for tables and headers: of several "a + b"."""
+    return _AND.join(as_names(names))
+
+
+def split_names(joined: str) -> list[str]:
+    """The inverse of `joined_names`."""
+    return joined.split(_AND)
 
 
 def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
@@ -54,13 +73,70 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
 def registered_dicts(name: str) -> list[Example]:
     """Dataset dicts of a registered set.
 
+    Those of standard Detectron2 sets, which do not say how their labels are stored, get the
+    `stuff_classes` and the `ignore_label` of the set's metadata, if it has them: what
+    `encoding_of` reads.
+
     Raises:
         LangDGError: if no set has this name; suggests the nearest ones.
     """
     if name not in DatasetCatalog.list():
         near = get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
         raise LangDGError(f"data set '{name}' is not registered, expected one such as {near}")
-    return get_detection_dataset_dicts(name, filter_empty=False)
+    metadata = MetadataCatalog.get(name)
+    known = {key: metadata.get(key, None) for key in ("stuff_classes", "ignore_label")}
+    classes = {key: value for key, value in known.items() if value is not None}
+    if "stuff_classes" in classes:
+        classes["stuff_classes"] = tuple(classes["stuff_classes"])
+    return [
+        record if "label_encoding" in record else classes | record
+        for record in get_detection_dataset_dicts(name, filter_empty=False)
+    ]
+
+
+def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
+    """What tells a data set from others, wherever its folders lie.
+
+    The number of images and a hash of their file names in order; where there are labels, a hash of
+    their names and sizes in bytes. Images' bytes do not count: copies without compression are the
+    same images.
+
+    Args:
+        dataset: dataset dicts with `file_name`, and `sem_seg_file_name` where there are labels.
+    """
+    found = f"{len(dataset)} images, {_digest(_below([x['file_name'] for x in dataset]))}"
+    labels = [x["sem_seg_file_name"] for x in dataset if "sem_seg_file_name" in x]
+    if not labels:
+        return found
+    sizes = map(_size, labels)
+    return f"{found}, labels {_digest(map('{} {}'.format, _below(labels), sizes))}"
+
+
+def same_images(one: object, other: object) -> bool:
+    """Whether two fingerprints agree; those of earlier versions say nothing of labels."""
+    short, long = sorted((str(one), str(other)), key=len)
+    return short == long or long.startswith(f"{short}, labels ")
+
+
+def _below(files: list[str]) -> list[str]:
+    """Paths below the folder that all files share."""
+    paths = [Path(file).absolute() for file in files]
+    folder = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _size(file: str) -> int | None:
+    """In bytes; None for a missing file, which is named where it is read."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None
+
+
+def _digest(lines: Iterable[str]) -> str:
+    # Names need not be UTF-8.
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
 
 class SourceMapper:

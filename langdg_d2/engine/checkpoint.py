@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
-from ..data.seeded_batches import images_fingerprint, same_images
+from ..data.sources import images_fingerprint, same_images
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace

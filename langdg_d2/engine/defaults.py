@@ -13,9 +13,9 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from ..data.sources import as_names
 from ..modeling import ClipResNet, LangDGSegmentor
 from ..structures import patch_stats
-from ..structures.source_names import as_names
 from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable, require_whole
 from ..utils.file_io import require_writable

@@ -9,7 +9,7 @@ from detectron2.data import DatasetCatalog
 from ..data.datasets.builtin import FAMILIES
 from ..data.datasets.family import DatasetFamily
 from ..data.image_io import read_size
-from ..structures.source_names import as_names
+from ..data.sources import as_names
 from ..utils.distributed import of_main_process
 from .repeated_images import repeated_images
 

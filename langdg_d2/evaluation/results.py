@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from ..data.sources import joined_names, split_names
 from ..structures import CLASS_SUBSETS
-from ..structures.source_names import joined_names, split_names
 from ..utils.errors import LangDGError
 
 # {domain: {task: {metric: value}}}

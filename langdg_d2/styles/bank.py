@@ -23,11 +23,10 @@ from torch import Tensor
 
 import langdg_d2
 
-from ..data.seeded_batches import same_images
+from ..data.sources import joined_names, same_images
 from ..modeling import Backbone
 from ..modeling.backbone.fingerprint import clip_fingerprint
 from ..structures import PatchGrid
-from ..structures.source_names import joined_names
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..data.seeded_batches import SeededBatches
+from ..data.loaders import SeededBatches
+from ..data.sources import joined_names
 from ..layers import fold
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
 from ..structures import PatchGrid
-from ..structures.source_names import joined_names
 from ..utils.distributed import shared_errors
 from ..utils.errors import require_whole
 from .bank import (

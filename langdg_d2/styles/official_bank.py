@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..modeling import Backbone
 from ..structures import CITYSCAPES_19
-from ..structures.source_names import joined_names
 from ..utils.file_io import write_atomically
 from ..utils.untrusted import require_small_memo
 from .bank import IGNORE, BankHeader, StyleBank, StyleBankError, feature_fingerprint

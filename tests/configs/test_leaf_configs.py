@@ -12,8 +12,8 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
+from langdg_d2.data.sources import joined_names
 from langdg_d2.engine import apply_overrides
-from langdg_d2.structures.source_names import joined_names
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import LangDGError
 

@@ -8,7 +8,7 @@ import pytest
 
 from langdg_d2.data import SeededBatches, copy_uncompressed
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.data.seeded_batches import images_fingerprint, same_images
+from langdg_d2.data.sources import images_fingerprint, same_images
 from langdg_d2.utils.errors import LangDGError
 
 

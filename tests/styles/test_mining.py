@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
-from langdg_d2.data.seeded_batches import images_fingerprint
+from langdg_d2.data.sources import images_fingerprint
 from langdg_d2.modeling import ClipResNet, PixelNormalization, load_clip, load_image_tower
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (

@@ -66,7 +66,7 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         num_workers=4,
         # The labels must have these.
         classes="${model.classes}",
-        # In memory that GPUs copy from without making anybody wait.
+        # Pinned memory, for non-blocking copies to the GPU.
         pin_memory=torch.cuda.is_available(),
     )
 
