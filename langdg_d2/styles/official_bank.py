@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.sources import joined_names
 from ..modeling import Backbone
 from ..structures import CITYSCAPES_19
 from ..utils.file_io import write_atomically
