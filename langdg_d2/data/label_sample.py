@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from ..structures.label_maps import SYNTHIA_LABEL_IDS, TRAIN_IDS
 from .datasets.pairing import DatasetError
 from .image_io import ImageFileError, open_image, orientation
 from .label_io import (
@@ -32,8 +31,8 @@ _MOST_IDS = 8  # in a message
 _EMPTY = {IdKind.NO_CLASS}
 _TRAIN_IDS = {IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS}
 _INTERPOLATED = 0.1  # share of the pixels at borders
-# Road, building, vegetation, sky and car: in any street there is more of each than of the class
-# whose id follows, but for one of them now and then.
+# Road, building, vegetation, sky and car: some labels of streets have pixels of each, and more than
+# of the class whose id follows, but for one of the five now and then.
 _COMMON = (0, 2, 8, 10, 13)
 
 _logger = logging.getLogger(__name__)
@@ -176,14 +175,11 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
     """What is strange about the labels together, though none of them is by itself."""
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
-    present = {raw for label in labels for raw in label.present}
     pixels = np.sum([label.pixels for label in labels], axis=0)
     between, borders, total = np.sum([label.between for label in labels], axis=0)
-    if _are_train_ids_alone(present, encoding):
-        yield (
-            f"only the ids {ids_text(sorted(present))}, without the raw ids of sky, vegetation "
-            f"and cars, are in {named} which may be train ids"
-        )
+    lacking = [CITYSCAPES_19.names[k] for k in _COMMON if not pixels[k]]
+    if lacking and len(labels) >= _FEW and encoding in (*RAW_ID_ENCODINGS, *TRAIN_ID_ENCODINGS):
+        yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
@@ -200,16 +196,6 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
             f"{100 * between / borders:.0f} % of the pixels at borders lie between the ids beside "
             "them"
         )
-
-
-def _are_train_ids_alone(present: Collection[int], encoding: LabelEncoding) -> bool:
-    """Whether raw ids of many labels lie where train ids do.
-
-    In labels of streets that cannot be: sky, vegetation and cars have higher raw ids, but for
-    SYNTHIA's, which are never judged here.
-    """
-    known = {*TRAIN_IDS.raw_to_train, len(CITYSCAPES_19)}  # which some use for no class
-    return encoding in RAW_ID_ENCODINGS and encoding != SYNTHIA_LABEL_IDS and {*present} <= known
 
 
 def _is_one_based(pixels: npt.NDArray[np.int64]) -> bool:

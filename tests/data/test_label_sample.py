@@ -22,6 +22,7 @@ from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelS
 from langdg_d2.structures.label_maps import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
+    MAPILLARY_B,
     TRAIN_IDS,
     URBANSYN_TRAIN_IDS,
 )
@@ -78,15 +79,25 @@ def test_train_ids_under_the_name_of_raw_ids_are_refused(labels_of, build):
     build(labels_of(*4 * [TUNNEL], *26 * [STREET]))
 
 
-@pytest.mark.parametrize("ids", [[0, 1, 8, 13, 8, 8], [0, 2, 8, 8, 19, 255]])
-def test_labels_of_low_ids_alone_are_warned_of(labels_of, caplog, ids):
-    """As most of their pixels have a class, no label is odd by itself."""
-    ids = [8 if k in (1, 2) else k for k in ids]
-    check_labels(labels_of(*9 * [np.uint8([7, 8, 11, *ids])]), required=True)
-    assert "without the raw ids of sky, vegetation and cars" in caplog.text
+@pytest.mark.parametrize(
+    ("encoding", "ids", "lacking"),
+    [
+        # Most of their pixels have a class, so that no label is odd by itself.
+        (CITYSCAPES_LABEL_IDS, [7, 8, 11, 0, 1, 8, 13], "vegetation, sky, car"),  # train ids
+        (MAPILLARY_B, [7, 8, 11, 21, 23, 26], "building, vegetation, sky, car"),  # Cityscapes ids
+        (TRAIN_IDS, [0, 1, 2, 7, 9, 12], "vegetation, sky, car"),  # one too low
+    ],
+)
+def test_classes_missing_in_every_label_are_named(labels_of, caplog, encoding, ids, lacking):
+    check_labels(labels_of(*7 * [ids], encoding=encoding), required=True)
+    assert "no pixel of" not in caplog.text  # of too few labels
+    check_labels(labels_of(*9 * [ids], encoding=encoding), required=True)
+    assert f"no pixel of {lacking} is in 8 labels looked at" in caplog.text
     caplog.clear()
-    check_labels(labels_of(*8 * [np.uint8([7, 8, 11, *ids])], STREET), required=True)
-    assert "without the raw ids" not in caplog.text
+    raw = {train: raw for raw, train in encoding.raw_to_train.items()}
+    complete = [raw[k] for k in (0, 2, 8, 10, 13)]
+    check_labels(labels_of(*8 * [ids], complete, complete, encoding=encoding), required=True)
+    assert "no pixel of" not in caplog.text
 
 
 def street(shift: int = 0) -> np.ndarray:
@@ -113,7 +124,7 @@ def test_train_ids_that_begin_with_one_are_warned_of(labels_of, caplog, encoding
     check_labels(write_labels(records, labels), required=True)
     assert not caplog.messages
     check_labels(write_labels(records, [label + np.uint8(1) for label in labels]), required=True)
-    (message,) = caplog.messages
+    message = caplog.messages[-1]
     assert "ids one too high, with 0 for no class, may be in 8 labels" in message
     caplog.clear()
     rising = np.repeat(np.arange(19), np.arange(50, 69)).astype(np.uint8)
@@ -272,8 +283,9 @@ def test_every_data_set_of_the_tests_passes(datasets, monkeypatch, caplog):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     for name in ("gta5", "synthia", "cityscapes", "acdc", "bdd100k", "mapillary"):
         check_labels(DatasetCatalog.get(f"{name}_sem_seg_train"), required=True)
-    # Their ids are drawn from all there are, of which most have no class in GTA5 and Mapillary.
-    assert all("have no class when they are read" in message for message in caplog.messages)
+    # Their ids are drawn from all there are: many have no class, and some classes are not drawn.
+    expected = ("have no class when they are read", "no pixel of")
+    assert all(any(text in message for text in expected) for message in caplog.messages)
 
 
 def test_dicts_of_other_kinds_are_not_looked_at(caplog):
