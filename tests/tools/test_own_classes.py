@@ -10,12 +10,12 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser
 from PIL import Image
 
 from langdg_d2.export import SegmentorGraph, describe, load_segmentor
-from langdg_d2.structures import ENCODINGS, LabelSpace
+from langdg_d2.structures import LabelSpace
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor, read_image
@@ -24,23 +24,20 @@ ROOT = Path(__file__).parents[2]
 SIZE = (48, 64)
 CONFIG = """
 from detectron2.config import LazyConfig
-from detectron2.data import DatasetCatalog
-from langdg_d2.structures import ENCODINGS, LabelEncoding
+from detectron2.data import DatasetCatalog, MetadataCatalog
 
 NAMES = [f"own class {{k}}" for k in range({count})]
 
 def records():
     folder = "{data}"
     return [
-        dict(image_id=str(k), file_name=f"{{folder}}/{{k}}.png", label_encoding="own_{count}",
-             sem_seg_file_name=f"{{folder}}/{{k}}_labels.png")
+        dict(file_name=f"{{folder}}/{{k}}.png", sem_seg_file_name=f"{{folder}}/{{k}}_labels.png")
         for k in range(3)
     ]
 
-raw_to_train = {{k: k for k in [*range({count}), 255]}}
-ENCODINGS["own_{count}"] = LabelEncoding("own", raw_to_train, class_names=tuple(NAMES))
 if "own_{count}" not in DatasetCatalog.list():
     DatasetCatalog.register("own_{count}", records)
+    MetadataCatalog.get("own_{count}").set(stuff_classes=NAMES, ignore_label=255)
 
 base = LazyConfig.load("{root}/configs/langdg_gta5.py")
 train, optimizer, lr_scheduler, styles = (
@@ -123,7 +120,7 @@ def trained(
         load_tool("train_net").main(default_argument_parser().parse_args(arguments))
     yield Trained(count, str(config), folder, data, overrides)
     # Registered by the config; other tests list all that there are.
-    del ENCODINGS[f"own_{count}"]
+    MetadataCatalog.pop(f"own_{count}")
     DatasetCatalog.remove(f"own_{count}")
 
 

@@ -15,7 +15,7 @@ from ...structures import LabelEncoding
 from .cityscapes import ids_or_train_ids
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import image_records, pair_files, require_folder, require_images
+from .pairing import image_records, pair_files
 
 DATASET = "ACDC"
 WEBSITE = "https://acdc.vision.ee.ethz.ch"
@@ -61,13 +61,12 @@ def _load(
 ) -> list[dict[str, Any]]:
     images, labels = root / "acdc" / "rgb_anon", root / "acdc" / "gt"
     files: list[Path] = []
-    folders = Folders(dataset=name)
+    folders = Folders(dataset=name, website=WEBSITE)
     for condition in conditions:
-        folder = require_folder(images / condition / split, dataset=name, website=WEBSITE)
+        folder = folders.require(images / condition / split)
         if split not in _UNLABELED:
-            require_folder(labels / condition / split, dataset=name, website=WEBSITE)
-        found = folders.images_below(folder, end=_END)
-        files += require_images(found, dataset=name, pattern=f"{folder}/*/*{_END}.png")
+            folders.require(labels / condition / split)
+        files += folders.images_below(folder, end=_END)
     if split in _UNLABELED:
         return image_records(files, image_id=image_id)
 

@@ -15,7 +15,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import TRAIN_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import DatasetError, image_records, pair_files, require_folder
+from .pairing import DatasetError, image_records, pair_files
 
 DATASET = "BDD100K"
 WEBSITE = "https://bdd-data.berkeley.edu"
@@ -32,8 +32,8 @@ def load_bdd100k(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders or files, and where two copies of the images or of the
             labels leave open which one counts.
     """
-    folder = require_folder(root / "bdd100k", dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    folder = folders.require(root / "bdd100k")
     files = folders.images(_only_folder(folder, _IMAGES, split, folders))
     if split in _UNLABELED:
         return image_records(files)

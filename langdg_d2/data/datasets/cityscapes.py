@@ -13,7 +13,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import image_records, pair_files, require_folder, require_images
+from .pairing import image_records, pair_files
 
 DATASET = "Cityscapes"
 WEBSITE = "https://www.cityscapes-dataset.com"
@@ -28,14 +28,12 @@ def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders or files.
     """
     folder = root / "cityscapes"
-    images = require_folder(folder / "leftImg8bit" / split, dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
-    files = require_images(
-        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
-    )
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(folder / "leftImg8bit" / split)
+    files = folders.images_below(images, end=_END)
     if split in _UNLABELED:
         return image_records(files)
-    labels = require_folder(folder / "gtFine" / split, dataset=DATASET, website=WEBSITE)
+    labels = folders.require(folder / "gtFine" / split)
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}_gtFine"

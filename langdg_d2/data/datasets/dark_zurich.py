@@ -11,7 +11,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import TRAIN_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import pair_files, require_folder, require_images
+from .pairing import pair_files
 
 DATASET = "Dark Zurich"
 _END = "_rgb_anon"
@@ -25,12 +25,10 @@ def load_dark_zurich(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders or files.
     """
     folder, place = root / "dark_zurich", f"{split}/night"
-    images = require_folder(folder / "rgb_anon" / place, dataset=DATASET, website=WEBSITE)
-    labels = require_folder(folder / "gt" / place, dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
-    files = require_images(
-        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
-    )
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(folder / "rgb_anon" / place)
+    labels = folders.require(folder / "gt" / place)
+    files = folders.images_below(images, end=_END)
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}_gt_labelTrainIds"

@@ -16,13 +16,44 @@ class Folders:
 
     Args:
         dataset: name for messages.
+        website: where the data set comes from.
         image_suffixes: of images, in small letters.
     """
 
-    def __init__(self, *, dataset: str, image_suffixes: Collection[str] = IMAGE_SUFFIXES) -> None:
+    def __init__(
+        self, *, dataset: str, website: str, image_suffixes: Collection[str] = IMAGE_SUFFIXES
+    ) -> None:
         self._dataset = dataset
+        self._website = website
         self._suffixes = frozenset(image_suffixes)
         self._listed: dict[Path, dict[str, list[str]]] = {}
+
+    def require(self, folder: Path) -> Path:
+        """Return a folder that exists.
+
+        Raises:
+            DatasetError: names the folder, the environment variable that moves it and the source.
+        """
+        if not folder.is_dir():
+            raise DatasetError(
+                f"{self._dataset}: folder '{folder}' does not exist. Set DETECTRON2_DATASETS to "
+                f"the folder that holds your data sets; {self._dataset} comes from "
+                f"{self._website}",
+                path=folder,
+            )
+        return folder
+
+    def require_images(self, images: list[Path], *, pattern: str) -> list[Path]:
+        """Return images, of which there are some.
+
+        Raises:
+            DatasetError: if there are none; names the pattern that found nothing.
+        """
+        if not images:
+            raise DatasetError(
+                f"{self._dataset}: no image matches '{pattern}'; is the download unpacked?"
+            )
+        return images
 
     def images(self, folder: Path, *, start: str = "", end: str = "") -> list[Path]:
         """Images in a folder whose stems start and end so, sorted; empty if it does not exist.
@@ -35,9 +66,14 @@ class Folders:
         return [folder / name for name in sorted(name for name in names if name)]
 
     def images_below(self, folder: Path, *, end: str) -> list[Path]:
-        """`images` of all folders in a folder, such as those of cities or drives, sorted."""
+        """`images` of all folders in a folder, such as those of cities or drives, sorted.
+
+        Raises:
+            DatasetError: if there are none.
+        """
         below = sorted(path for path in folder.iterdir() if path.is_dir())
-        return [path for one in below for path in self.images(one, end=end)]
+        images = [path for one in below for path in self.images(one, end=end)]
+        return self.require_images(images, pattern=f"{folder}/*/*{end}.png")
 
     def image(self, folder: Path, stem: str) -> Path:
         """The image of a stem, or the PNG that is missing; errors of `images`."""
@@ -90,7 +126,7 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
     if folder is None:
         raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, it is null")
     root = Path(folder).expanduser()
-    folders = Folders(dataset="images")
+    folders = Folders(dataset="images", website="")
     files = [path for below in folders_below(root) for path in folders.images(below)]
     if not files:
         problem = "holds no image" if root.is_dir() else "is not a folder"

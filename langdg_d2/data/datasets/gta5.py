@@ -14,7 +14,7 @@ from ...structures.label_maps import GTA5_LABEL_IDS
 from ..image_io import ImageFileError, read_size
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import DatasetError, pair_files, require_folder, require_images
+from .pairing import DatasetError, pair_files
 from .split_lists import read_split_list
 
 _logger = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders, lists or files, or more frames of unequal sizes.
     """
     folder = root / "gta5"
-    images = require_folder(folder / "images", dataset=DATASET, website=WEBSITE)
-    labels = require_folder(folder / "labels", dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(folder / "images")
+    labels = folders.require(folder / "labels")
     if split == "all":
-        files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.png")
+        files = folders.require_images(folders.images(images), pattern=f"{images}/*.png")
     else:
         files = [folders.image(images, stem) for stem in _split_stems(folder, split)]
 

@@ -15,7 +15,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import TRAIN_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import pair_files, require_folder, require_images
+from .pairing import pair_files
 
 DATASET = "IDD"
 WEBSITE = "https://idd.insaan.iiit.ac.in"
@@ -31,12 +31,10 @@ def load_idd(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders or files, such as labels that are not drawn yet.
     """
     folder = root / "idd"
-    images = require_folder(folder / "leftImg8bit" / split, dataset=DATASET, website=WEBSITE)
-    labels = require_folder(folder / "gtFine" / split, dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET, image_suffixes={".png"})
-    files = require_images(
-        folders.images_below(images, end=_END), dataset=DATASET, pattern=f"{images}/*/*{_END}.png"
-    )
+    folders = Folders(dataset=DATASET, website=WEBSITE, image_suffixes={".png"})
+    images = folders.require(folder / "leftImg8bit" / split)
+    labels = folders.require(folder / "gtFine" / split)
+    files = folders.images_below(images, end=_END)
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         stem = f"{image.stem.removesuffix(_END)}{_LABEL}"

@@ -17,7 +17,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import MAPILLARY_A, MAPILLARY_B
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import DatasetError, pair_files, require_folder, require_images
+from .pairing import DatasetError, pair_files
 from .split_lists import read_text
 
 DATASET = "Mapillary Vistas"
@@ -44,10 +44,10 @@ def load_mapillary(root: Path, split: str, *, encoding: LabelEncoding) -> list[d
     """
     folder = root / "mapillary"
     split_folder = folder / _FOLDERS[split]
-    images = require_folder(split_folder / "images", dataset=DATASET, website=WEBSITE)
-    labels = _labels_of_v1_2(folder, split_folder)
-    folders = Folders(dataset=DATASET)
-    files = require_images(folders.images(images), dataset=DATASET, pattern=f"{images}/*.jpg")
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(split_folder / "images")
+    labels = _labels_of_v1_2(folder, split_folder, folders)
+    files = folders.require_images(folders.images(images), pattern=f"{images}/*.jpg")
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
         return folders.label(labels, image.stem), encoding
@@ -55,7 +55,7 @@ def load_mapillary(root: Path, split: str, *, encoding: LabelEncoding) -> list[d
     return pair_files(files, find_label, dataset=DATASET)
 
 
-def _labels_of_v1_2(folder: Path, split_folder: Path) -> Path:
+def _labels_of_v1_2(folder: Path, split_folder: Path, folders: Folders) -> Path:
     """The folder of labels that are of version 1.2 for certain."""
     versioned, plain = split_folder / "v1.2" / "labels", split_folder / "labels"
     if versioned.is_dir():
@@ -67,7 +67,7 @@ def _labels_of_v1_2(folder: Path, split_folder: Path) -> Path:
             f"{_REMEDY}",
             path=split_folder / "v2.0",
         )
-    require_folder(plain, dataset=DATASET, website=WEBSITE)
+    folders.require(plain)
     # Nothing says which of several config files such labels belong to.
     for config_file in _config_files(folder, "config.json", "config_v1.2.json", "config_v2.0.json"):
         _require_v1_2(config_file)

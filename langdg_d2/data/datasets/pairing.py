@@ -1,4 +1,4 @@
-"""Pairing of image and label files; what goes wrong with copies of data sets on disk."""
+"""Dataset dicts of image and label files; errors of copies of data sets on disk."""
 
 from collections.abc import Callable, Iterable
 from operator import attrgetter
@@ -48,32 +48,6 @@ class UnpairedFilesError(DatasetError):
         self.listed = listed
         self.missing = missing
         self.remedy = remedy
-
-
-def require_folder(folder: Path, *, dataset: str, website: str) -> Path:
-    """Return `folder` if it exists.
-
-    Raises:
-        DatasetError: names the folder, the environment variable that moves it and the source.
-    """
-    if not folder.is_dir():
-        raise DatasetError(
-            f"{dataset}: folder '{folder}' does not exist. Set DETECTRON2_DATASETS to the folder "
-            f"that holds your data sets; {dataset} comes from {website}",
-            path=folder,
-        )
-    return folder
-
-
-def require_images(images: list[Path], *, dataset: str, pattern: str) -> list[Path]:
-    """Return `images` if there are any.
-
-    Raises:
-        DatasetError: if there are none; names the pattern that found nothing.
-    """
-    if not images:
-        raise DatasetError(f"{dataset}: no image matches '{pattern}'; is the download unpacked?")
-    return images
 
 
 def image_records(

@@ -13,7 +13,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import SYNTHIA_LABEL_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import DatasetError, pair_files, require_folder, require_images
+from .pairing import DatasetError, pair_files
 from .split_lists import read_split_list
 
 DATASET = "SYNTHIA"
@@ -34,16 +34,16 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
             which images count.
     """
     folder = root / "synthia"
-    images = require_folder(folder / "RGB", dataset=DATASET, website=WEBSITE)
-    labels = require_folder(folder / "GT" / "LABELS", dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(folder / "RGB")
+    labels = folders.require(folder / "GT" / "LABELS")
     places = [p for p in (images, *(images / s for s in _DIVIDED)) if folders.images(p)]
     if images in places and len(places) > 1:
         raise _unclear(places, "hold images")
     list_file = folder / f"{split}.txt"
     if split == "all":
         found = sorted(file for place in places for file in folders.images(place))
-        files = require_images(found, dataset=DATASET, pattern=f"{images}/*.png")
+        files = folders.require_images(found, pattern=f"{images}/*.png")
     elif images / split in places:
         if list_file.exists():
             raise _unclear([images / split, list_file], f"tell the split '{split}'")

@@ -11,7 +11,7 @@ from ...structures import LabelEncoding
 from ...structures.label_maps import URBANSYN_TRAIN_IDS
 from .family import DatasetFamily
 from .folders import Folders
-from .pairing import pair_files, require_folder, require_images
+from .pairing import pair_files
 
 DATASET = "UrbanSyn"
 WEBSITE = "https://www.urbansyn.org"
@@ -24,11 +24,11 @@ def load_urbansyn(root: Path, split: str) -> list[dict[str, Any]]:
         DatasetError: for missing folders or files.
     """
     folder = root / "urbansyn"
-    images = require_folder(folder / "rgb", dataset=DATASET, website=WEBSITE)
-    labels = require_folder(folder / "ss", dataset=DATASET, website=WEBSITE)
-    folders = Folders(dataset=DATASET)
-    files = require_images(
-        folders.images(images, start="rgb_"), dataset=DATASET, pattern=f"{images}/rgb_*.png"
+    folders = Folders(dataset=DATASET, website=WEBSITE)
+    images = folders.require(folder / "rgb")
+    labels = folders.require(folder / "ss")
+    files = folders.require_images(
+        folders.images(images, start="rgb_"), pattern=f"{images}/rgb_*.png"
     )
 
     def find_label(image: Path) -> tuple[Path, LabelEncoding]:
