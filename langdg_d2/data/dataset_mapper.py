@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.data import transforms as T
-from torch import Tensor
 
 from ..structures import PatchGrid
 from ..utils.errors import LangDGError
@@ -62,7 +61,7 @@ class TestMapper:
         augmentations: Detectron2 augmentations, applied to image and label alike.
     """
 
-    __test__ = False  # not a test case, whatever its name tells pytest
+    __test__ = False  # not a test case, despite its name
 
     def __init__(self, *, augmentations: Sequence[T.Augmentation] = ()) -> None:
         self.augmentations = T.AugmentationList(list(augmentations))
@@ -103,22 +102,12 @@ def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList
         augmentations(inputs)
     except (ValueError, LangDGError) as error:
         raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
-    return _pack(dataset_dict, inputs.image, inputs.sem_seg)
+    # Copies: Detectron2's resize gives read-only arrays, which torch does not want.
+    packed = {"image": torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))}
+    if inputs.sem_seg is not None:
+        packed["sem_seg"] = torch.from_numpy(np.array(inputs.sem_seg, order="C"))
+    return dataset_dict | packed
 
 
 def _size(array: npt.NDArray[np.uint8]) -> str:
     return f"{array.shape[0]}x{array.shape[1]}"
-
-
-def _pack(
-    dataset_dict: DatasetDict,
-    image: npt.NDArray[np.uint8],
-    train_ids: npt.NDArray[np.uint8] | None,
-) -> DatasetDict:
-    # Copies: Detectron2's resize gives read-only arrays, which torch does not want.
-    packed: dict[str, Tensor] = {
-        "image": torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")),
-    }
-    if train_ids is not None:
-        packed["sem_seg"] = torch.from_numpy(np.array(train_ids, order="C"))
-    return dataset_dict | packed

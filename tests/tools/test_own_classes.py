@@ -35,9 +35,10 @@ def records():
         for k in range(3)
     ]
 
-if "own_{count}" not in DatasetCatalog.list():
-    DatasetCatalog.register("own_{count}", records)
-    MetadataCatalog.get("own_{count}").set(stuff_classes=NAMES, ignore_label=255)
+for catalog in (DatasetCatalog, MetadataCatalog):
+    catalog.pop("own_{count}", None)
+DatasetCatalog.register("own_{count}", records)
+MetadataCatalog.get("own_{count}").set(stuff_classes=NAMES, ignore_label=255)
 
 base = LazyConfig.load("{root}/configs/langdg_gta5.py")
 train, optimizer, lr_scheduler, styles = (

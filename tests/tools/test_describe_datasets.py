@@ -5,16 +5,20 @@ from pathlib import Path
 import pytest
 
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.data.label_map_tables import describe
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "label_maps.md"
 
 
-def rows(heading: str) -> list[list[str]]:
+@pytest.fixture(scope="session")
+def document(load_tool) -> str:
+    return load_tool("describe_datasets").describe()
+
+
+def rows(document: str, heading: str) -> list[list[str]]:
     """Cells of the first table below a heading, without its header."""
-    lines = describe().split(f"\n{heading}\n")[1].splitlines()
+    lines = document.split(f"\n{heading}\n")[1].splitlines()
     start = next(k for k, line in enumerate(lines) if line.startswith("|"))
     table = []
     for line in lines[start + 2 :]:
@@ -24,15 +28,19 @@ def rows(heading: str) -> list[list[str]]:
     return table
 
 
-def test_document_is_up_to_date():
-    assert DOCUMENT.read_text(encoding="utf-8") == describe(), (
+def test_document_is_up_to_date(document):
+    assert DOCUMENT.read_text(encoding="utf-8") == document, (
         "run: python tools/describe_datasets.py --output docs/label_maps.md"
     )
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_every_data_set_has_its_row(family):
-    [row] = [r for r in rows("## Data sets") if r[0] == f"`{family.registered_name('<split>')}`"]
+def test_every_data_set_has_its_row(document, family):
+    [row] = [
+        r
+        for r in rows(document, "## Data sets")
+        if r[0] == f"`{family.registered_name('<split>')}`"
+    ]
     assert family.title in row[1]
     assert family.website in row[1]
     splits = dict(entry.rsplit(" ", 1) for entry in row[2].replace(", ", "\n").splitlines())
@@ -42,8 +50,10 @@ def test_every_data_set_has_its_row(family):
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
-def test_every_label_map_is_shown_id_by_id(name):
-    shown = {int(raw): label for raw, _, label, _ in rows(f"### {name[0].upper()}{name[1:]}")}
+def test_every_label_map_is_shown_id_by_id(document, name):
+    shown = {
+        int(raw): label for raw, _, label, _ in rows(document, f"### {name[0].upper()}{name[1:]}")
+    }
     decoded = {
         raw: "ignored" if train == 255 else CITYSCAPES_19.names[train]
         for raw, train in ENCODINGS[name].raw_to_train.items()
@@ -64,17 +74,13 @@ def test_every_label_map_is_shown_id_by_id(name):
         ("## Corruptions", ["`defocus_blur`", "3 and 0.1", "4 and 0.5", "6 and 0.5"]),
     ],
 )
-def test_rows_say_what_the_sources_say(heading, expected):
-    assert expected in [row[: len(expected)] for row in rows(heading)]
+def test_rows_say_what_the_sources_say(document, heading, expected):
+    assert expected in [row[: len(expected)] for row in rows(document, heading)]
 
 
-@pytest.fixture
-def tool(load_tool):
-    return load_tool("describe_datasets")
-
-
-def test_tool_writes_the_document_or_prints_it(tool, tmp_path, capsys):
+def test_tool_writes_the_document_or_prints_it(load_tool, document, tmp_path, capsys):
+    tool = load_tool("describe_datasets")
     tool.main(["--output", str(tmp_path / "maps.md")])
     tool.main([])
     assert capsys.readouterr().out == (tmp_path / "maps.md").read_text(encoding="utf-8")
-    assert (tmp_path / "maps.md").read_text(encoding="utf-8") == describe()
+    assert (tmp_path / "maps.md").read_text(encoding="utf-8") == document
