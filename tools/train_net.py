@@ -10,10 +10,11 @@ Training first mines the style bank where there is none; a report is written at 
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from detectron2.engine import HookBase
 from omegaconf import DictConfig, OmegaConf
@@ -31,7 +32,11 @@ logger = logging.getLogger("langdg_d2")
 
 
 def compose_evaluation(
-    cfg: DictConfig, config_file: str, model: nn.Module, trained: Iterable[str]
+    cfg: DictConfig,
+    config_file: str,
+    model: nn.Module,
+    dataset: Sequence[dict[str, Any]],
+    trained: engine.RunSettings,
 ) -> Callable[..., dict[str, dict[str, float]]]:
     """Function that scores the model on the configured domains and writes the benchmark tables.
 
@@ -39,7 +44,8 @@ def compose_evaluation(
         cfg: the config.
         config_file: its file.
         model: to score.
-        trained: image files of training, which should be none of those scored.
+        dataset: dataset dicts of training, whose images should be none of those scored.
+        trained: settings of the run, which know the sources of the weights it begins with.
     """
     settings = cfg.evaluation
     run = evaluation.BenchmarkRun(
@@ -60,7 +66,8 @@ def compose_evaluation(
     chosen_on = as_names(settings.source or ()) if cfg.train.best_period else []
     domains = [*settings.domains, *chosen_on]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
-    sets = evaluation.incomplete_sets(names, trained)
+    sources = sorted({x["source"] for x in dataset if "source" in x})
+    sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
     model = evaluation.build_inference(model, **settings.inference)
 
     def evaluate(
@@ -72,7 +79,7 @@ def compose_evaluation(
         return benchmark.run(
             model,
             cfg.train.output_dir,
-            sets=sets,
+            sets=evaluation.trained_earlier(names, trained.earlier_sources, sets),
             weights=weights,
             seed=seed,
             styles=styles.record() if styles else None,
@@ -182,11 +189,12 @@ def main(args: Namespace) -> None:
         settings=settings,
     )
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
-    evaluate = compose_evaluation(cfg, args.config_file, model, [x["file_name"] for x in dataset])
+    evaluate = compose_evaluation(cfg, args.config_file, model, dataset, settings)
     if args.eval_only:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
+        settings.begin_with(content)
         evaluate(weights=start.checkpoint)
     else:
         engine.require_patches(cfg, model.backbone)

@@ -78,6 +78,8 @@ styles = dict(
             batch_size="${styles.mining.batches.batch_size}",
             max_batches="${styles.mining.batches.max_batches}",
             max_styles_per_class="${styles.mining.max_styles_per_class}",
+            pixel_mean="${model.pixel_mean}",
+            pixel_std="${model.pixel_std}",
         ),
         path="${styles.bank}",
         # Batches of a process between savings of unfinished work.

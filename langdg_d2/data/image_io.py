@@ -57,6 +57,8 @@ _WHITE = 255
 _SIXTEEN_BIT = 1 << 16
 _TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
 _PHOTOMETRIC = 262  # TIFF tag
+_TIFF_COMPRESSION, _DEFLATE = 259, (8, 32946)
+_TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
 _WHITE_IS_ZERO = 0
 _COLOURS = ("LA", "RGB", "RGBA")
 
@@ -103,6 +105,7 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
         else:
             pixels = _decode(file, image, png)
         check_png(file, image if pixels.dtype == np.uint8 else None)
+        check_deflated_tiff(file, image)
         _check_range(pixels, Path(file_name))
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             pixels = pixels[..., :-1]  # the colours without their opacity
@@ -232,6 +235,24 @@ def _unpacked_size(png: PngHeader) -> int:
         row = 1 + -(-columns * png.bits * _PNG_CHANNELS[png.color_type] // 8)
         size += rows * row if columns else 0
     return size
+
+
+def check_deflated_tiff(file: IO[bytes], image: Image.Image) -> None:
+    """Compare the checksums of a TIFF compressed by deflate, which its decoder leaves out.
+
+    Raises:
+        OSError: if one is wrong; of other images nothing is checked.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_TIFF_COMPRESSION) not in _DEFLATE:
+        return
+    for offsets, sizes in (_TIFF_STRIPS, _TIFF_TILES):
+        for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
+            file.seek(offset)
+            try:
+                zlib.decompress(file.read(size))
+            except zlib.error as error:
+                raise OSError(f"a part of its pixels is damaged ({error})") from error
 
 
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

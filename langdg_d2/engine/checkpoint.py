@@ -30,13 +30,14 @@ _NAMES = "dataloader.train.dataset.names"
 _IMAGES = "dataloader.train.dataset.images"  # the same config may find other ones
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
+_EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
 _TRAINABLE = "model.backbone.trainable"
 # Settings that do not affect training. A key stands for all keys below it, too.
 _FREE = (
     *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining."),
-    "model.backbone.tower.weights",
+    *("model.backbone.tower.weights", _EARLIER),
 )
 # Settings without which a checkpoint's state has no meaning.
 _FIXED = ("optimizer._target_", _TRAINABLE, "dataloader.train.dataset")
@@ -73,7 +74,9 @@ class StrictCheckpointer(DetectionCheckpointer):
         """
         self._same_classes &= resume  # training may go on to other classes
         if path:
-            self.load(path, checkpointables=None if resume else [])
+            content = self.load(path, checkpointables=None if resume else [])
+            if not resume and "settings" in self.checkpointables:
+                self.checkpointables["settings"].begin_with(content)
             if difference := self._other_classes():
                 logger.warning("%s", difference)
         if self.save_dir and self.save_to_disk:
@@ -194,8 +197,24 @@ class RunSettings:
     def state_dict(self) -> dict[str, Any]:
         return self._settings
 
-    def load_state_dict(self, _: dict[str, Any]) -> None:
-        """Nothing: a run has the settings it was given."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the earlier sources of a run; it has the settings it was given."""
+        self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
+
+    def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
+        """Remember the sources that the weights of a checkpoint were trained on.
+
+        Args:
+            checkpoint: its content; one without settings does not say.
+        """
+        earlier = checkpoint.get("settings", {})
+        known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
+        self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
+
+    @property
+    def earlier_sources(self) -> list[str]:
+        """Registered names of the sets that only earlier runs were trained on."""
+        return self._settings.get(_EARLIER, [])
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """See that a run with these settings can go on with a checkpoint, and log what is new.
@@ -472,6 +491,10 @@ def _same(key: str, one: Any, other: Any) -> bool:
         # A class may have moved in its package, and a config in YAML has its shortest path.
         return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
     return bool(one == other)
+
+
+def _sources(settings: Mapping[str, Any]) -> list[str]:
+    return [name for key, name in settings.items() if _is_one_of(key, (_NAMES,))]
 
 
 def _images(settings: Mapping[str, Any]) -> int | None:

@@ -2,7 +2,7 @@
 
 from ..utils.provenance import plain_data
 from .benchmark import Benchmark, run_benchmark, write_benchmark
-from .completeness import incomplete_sets
+from .completeness import incomplete_sets, trained_earlier
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
 from .evaluator import StreamingSemSegEvaluator
@@ -53,6 +53,7 @@ __all__ = [
     "summarize_runs",
     "summary_csv",
     "summary_markdown",
+    "trained_earlier",
     "unwrapped",
     "write_benchmark",
 ]

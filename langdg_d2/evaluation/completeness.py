@@ -13,6 +13,8 @@ from ..data.sources import as_names
 from ..utils.distributed import of_main_process
 from .repeated_images import repeated_images
 
+_SPLIT = "_sem_seg_"  # between the names of a set and its split, in registered names
+
 
 def incomplete_sets(
     names: Mapping[str, str | None], trained: Iterable[str] = (), sources: Iterable[str] = ()
@@ -39,7 +41,7 @@ def incomplete_sets(
     departures, of_sources, repeated = of_main_process(
         lambda: (
             {domain: departure(name, domain) for domain, name in named.items()},
-            {name: departure(name, name) for name in sources},
+            _of_sources(list(sources)),
             repeated_images({d: _files(name) for d, name in named.items()}, trained),
         )
     )
@@ -56,14 +58,34 @@ def incomplete_sets(
     for name, text in of_sources.items():
         if text:
             logger.warning(
-                "%s is not the published set, so no figure compares with those of models that were "
-                "trained on it: %s",
+                "%s: %s, so figures compare with none of models that were trained on the published "
+                "set",
                 *(name, text),
             )
     texts = {
         d: [*filter(None, [text]), *repeated[d], *of_training] for d, text in departures.items()
     }
     return {domain: "; ".join(parts) for domain, parts in texts.items() if parts}
+
+
+def trained_earlier(
+    names: Mapping[str, str | None], earlier: Iterable[str], sets: Mapping[str, str]
+) -> dict[str, str]:
+    """Remarks of `incomplete_sets` and on domains that are not unseen; these are logged.
+
+    Args:
+        names: as for `incomplete_sets`.
+        earlier: registered names of sets that the initial weights were trained on.
+        sets: of `incomplete_sets`.
+    """
+    seen = {name.partition(_SPLIT)[0] for name in earlier}
+    found = {d: name for d, name in names.items() if name and name.partition(_SPLIT)[0] in seen}
+    for domain in found:
+        logging.getLogger(__name__).warning(
+            "%s is not unseen: the initial weights were trained on a split of it", domain
+        )
+    remarks = {d: "; ".join(filter(None, [sets.get(d), "trained on earlier"])) for d in found}
+    return {**sets, **remarks}
 
 
 def departure(name: str, domain: str) -> str:
@@ -87,6 +109,14 @@ def departure(name: str, domain: str) -> str:
                     return f"{name} in its place"
                 return _departure(_files(name), family, split)
     return ""
+
+
+def _of_sources(names: Sequence[str]) -> dict[str, str]:
+    """How sets that are trained on differ from their releases and repeat images, by name."""
+    repeated = repeated_images({name: _files(name) for name in names})
+    return {
+        name: "; ".join(filter(None, [departure(name, name), *repeated[name]])) for name in names
+    }
 
 
 def _files(names: str | Sequence[str]) -> list[str]:

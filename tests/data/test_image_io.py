@@ -448,3 +448,17 @@ def test_progressive_jpegs_that_lack_scans_are_named(tmp_path, mode):
         with pytest.raises(ImageFileError, match=r"a\.jpg' cannot be .* ends before the scans"):
             read_rgb(path)
         assert read_image(path).shape == (61, 83, 3)
+
+
+@pytest.mark.parametrize("compression", ["tiff_deflate", "tiff_adobe_deflate"])
+def test_damaged_parts_of_deflated_tiffs_are_named(tmp_path, compression):
+    pixels = np.random.default_rng(0).integers(0, 256, (384, 640, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(pixels).save(path, compression=compression)
+    np.testing.assert_array_equal(read_rgb(path), pixels)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4096] = bytes(4096)
+    path.write_bytes(data)
+    with pytest.raises(ImageFileError, match=r"a\.tif' cannot be read as an image"):
+        read_rgb(path)

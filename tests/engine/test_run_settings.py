@@ -297,3 +297,21 @@ def test_other_parameter_groups_are_refused():
     one = torch.optim.SGD(weights, lr=0.1)
     with pytest.raises(LangDGError, match=r"trained \[1, 2\] tensors .* this one trains \[3\]"):
         resumed_state(one, two.state_dict())
+
+
+def test_sources_of_the_weights_are_remembered_along_a_chain():
+    first = RunSettings(changed("dataloader.train.dataset.names", ["a", "b"]))
+    second = RunSettings(changed("dataloader.train.dataset.names", "b"))
+    second.begin_with({"settings": first.state_dict()})
+    assert second.earlier_sources == ["a"]
+    third = RunSettings(changed("dataloader.train.dataset.names", "c"))
+    third.begin_with({"settings": second.state_dict()})
+    assert third.earlier_sources == ["a", "b"]
+    resumed = RunSettings(changed("dataloader.train.dataset.names", "c"))
+    resumed.require_continuation(
+        "c.pth", {"trainer": {"iteration": 4}, "settings": third.state_dict()}
+    )
+    resumed.load_state_dict(third.state_dict())
+    assert resumed.earlier_sources == ["a", "b"]
+    third.begin_with({})  # weights alone do not say
+    assert third.earlier_sources == []

@@ -16,7 +16,7 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
-from langdg_d2.evaluation import incomplete_sets
+from langdg_d2.evaluation import incomplete_sets, trained_earlier
 from langdg_d2.evaluation.completeness import departure
 
 NAME = "little_sem_seg_val"
@@ -84,7 +84,19 @@ def test_a_source_that_is_not_whole_marks_every_domain(
     sources = ["little_sem_seg_train", "little"]  # nothing is known of the second
     found = incomplete_sets({"a": "little", "b": "little"}, sources=sources)
     assert all("trained on 3 images, 1 of them 2x3 instead of 4x6" in found[d] for d in "ab")
-    assert "little_sem_seg_train is not the published set" in caplog.text
+    assert (
+        "little_sem_seg_train: 3 images, 1 of them 2x3 instead of 4x6; 3 of 3 images also in"
+        in (caplog.text)
+    )
+
+
+def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture) -> None:
+    names = {"a": "little_sem_seg_val", "b": "other_sem_seg_val", "c": None}
+    sets = {"a": "3 images", "b": "4 images"}
+    found = trained_earlier(names, ["little_sem_seg_train"], sets)
+    assert found == {"a": "3 images; trained on earlier", "b": "4 images"}
+    assert "a is not unseen" in caplog.text
+    assert trained_earlier(names, [], sets) == sets
 
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
