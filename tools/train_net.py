@@ -51,7 +51,6 @@ def compose_evaluation(
     run = evaluation.BenchmarkRun(
         protocol=evaluation.protocol_name(settings.protocol, **settings.corruption),
         config_file=config_file,
-        config=cfg,
         **{key: settings[key] for key in ("source", "groups", "published")},
     )
     parts = {"loaders": "dataloader.test", "evaluators": "dataloader.evaluators"}
@@ -70,23 +69,28 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
     model = evaluation.build_inference(model, **settings.inference)
 
-    def evaluate(
-        *,
-        weights: str | None = None,
-        seed: int | None = None,
-        styles: engine.StyleAugmentationHook | None = None,
-    ) -> dict[str, dict[str, float]]:
-        return benchmark.run(
-            model,
-            cfg.train.output_dir,
-            sets=evaluation.trained_earlier(names, trained.earlier_sources, sets),
-            weights=weights,
-            seed=seed,
-            styles=styles.record() if styles else None,
-            sections={"Styles": styles.report()} if styles else {},
-        )
+    def score(**how: Any) -> dict[str, dict[str, float]]:
+        known = evaluation.trained_earlier(names, trained.earlier_sources, sets)
+        return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
 
-    return evaluate
+    return score
+
+
+def evaluate(
+    cfg: DictConfig,
+    score: Callable[..., dict],
+    *,
+    weights: str | None,
+    styles: engine.StyleAugmentationHook | None,
+) -> dict[str, dict[str, float]]:
+    """Score the model, write the benchmark tables, return the main figures."""
+    return score(
+        config=cfg,
+        weights=weights,
+        seed=None if weights else cfg.train.seed,
+        styles=styles.record() if styles else None,
+        sections={"Styles": styles.report()} if styles else {},
+    )
 
 
 def compose_selection(cfg: DictConfig, model: nn.Module) -> list[HookBase]:
@@ -122,7 +126,7 @@ def compose_selection(cfg: DictConfig, model: nn.Module) -> list[HookBase]:
 def compose_training(
     cfg: DictConfig,
     model: nn.Module,
-    evaluate: Callable[..., dict],
+    score: Callable[..., dict],
     start: engine.Beginning,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
@@ -148,7 +152,7 @@ def compose_training(
             scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=lambda: evaluate(seed=seeds.seed, styles=styles),
+            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
@@ -189,17 +193,17 @@ def main(args: Namespace) -> None:
         settings=settings,
     )
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
-    evaluate = compose_evaluation(cfg, args.config_file, model, dataset, settings)
+    score = compose_evaluation(cfg, args.config_file, model, dataset, settings)
     if args.eval_only:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        evaluate(weights=start.checkpoint)
+        evaluate(cfg, score, weights=start.checkpoint, styles=None)
     else:
         engine.require_patches(cfg, model.backbone)
         logger.info("What trains:\n%s", training_summary(model.train()))
-        trainer = compose_training(cfg, model, evaluate, start, settings)
+        trainer = compose_training(cfg, model, score, start, settings)
         mining = compose_mining(cfg)
         engine.start_run(cfg, args)
         if mining:
