@@ -41,7 +41,8 @@ def test_training_and_mining_are_not_begun(
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("mine")
     out, options = "train.output_dir=out", ["--config-file", CONFIG, "--num-gpus", "0"]
-    changes = [out, *tiny_model, "model.backbone.tower.weights=null", override]
+    sizes = ["model.backbone.tower.weights=null", "styles.mining.batches.batch_size=2"]
+    changes = [out, *tiny_model, *sizes, override]
     with pytest.raises(SystemExit) as stopped:
         engine.launch(
             load_tool(name).main, default_argument_parser().parse_args([*options, *changes])
