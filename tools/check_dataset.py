@@ -46,7 +46,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if args.name != ALL and args.name not in FAMILIES:
         parser.error(f"no data set '{args.name}'; there are {', '.join(FAMILIES)}, and {ALL}")
     if not args.root.is_dir():
-        parser.error(f"'{args.root}' is no folder; pass --root or set DETECTRON2_DATASETS")
+        parser.error(f"'{args.root}' is not a folder; pass --root or set DETECTRON2_DATASETS")
     known = {s for f in FAMILIES.values() if args.name in (ALL, f.name) for s in f.splits}
     if unknown := set(args.split or ()) - known:
         parser.error(f"{args.name} has no split {sorted(unknown)}; it has {sorted(known)}")

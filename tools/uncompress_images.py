@@ -32,7 +32,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
     args = parser.parse_args(arguments)
     if not args.source.is_dir():
-        parser.error(f"'{args.source}' is no folder")
+        parser.error(f"'{args.source}' is not a folder")
     source, output = args.source.resolve(), args.output.resolve()
     if source == output or source in output.parents:
         parser.error(f"--output '{args.output}' lies in '{args.source}'; choose another folder")

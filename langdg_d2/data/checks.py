@@ -183,7 +183,7 @@ class CopyCheck:
         executor = ThreadPoolExecutor(self._workers)
         try:
             facts = executor.map(self._inspect_once, records)
-            # No bar where standard error is no terminal.
+            # No bar where standard error is not a terminal.
             return list(tqdm(facts, desc=name, total=len(records), unit="pair", disable=None))
         finally:  # an interrupt should not wait for thousands of files
             executor.shutdown(cancel_futures=True)
@@ -218,9 +218,6 @@ def shares_table(reports: Sequence[SplitReport]) -> str:
     align = ("left", *["right"] * len(columns))
     table = tabulate(rows, headers="keys", disable_numparse=True, colalign=align)
     return "\n".join([table, *never])
-
-
-# Before any file is opened: numbers and names.
 
 
 def _release_problems(
@@ -315,9 +312,6 @@ class _Naming(NamedTuple):
 
 def _names_in(folder: Path) -> frozenset[str]:
     return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
-
-
-# Of the files of a pair.
 
 
 class _Header(NamedTuple):

@@ -29,11 +29,8 @@ from ..utils.errors import LangDGError
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 # Ends of file names by which images are found, in small letters.
 IMAGE_SUFFIXES = frozenset(
-    f".{end}"
-    for end in (
-        *("avif", "bmp", "gif", "jp2", "jpeg", "jpg"),
-        *("pgm", "png", "ppm", "tif", "tiff", "webp"),
-    )
+    {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg"}
+    | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -332,7 +329,7 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
             "trust it"
         ) from error
     # Pillow on broken files.
-    except (OSError, SyntaxError, ValueError, struct.error, LangDGError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, LangDGError) as error:
         raise ImageFileError(
             f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
             "it again"

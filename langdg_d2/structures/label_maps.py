@@ -12,7 +12,7 @@ from ..utils.errors import LangDGError
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
 NO_COLOR = -1
-_RAW_VALUES = 1 << 8  # of whatever depth the files are, no data set has larger ids
+_RAW_VALUES = 1 << 8  # no data set has larger ids, in 16-bit files either
 
 
 @dataclass(frozen=True)

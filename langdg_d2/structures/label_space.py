@@ -41,7 +41,7 @@ class LabelSpace:
     ) -> None:
         """
         Args:
-            names: 1 to 255 of them, no two alike.
+            names: 1 to 255, no two alike.
             colors: one for each class; None for generated ones.
             ignore_label: none of the classes' train ids.
             ids: one for each class, or None.

@@ -14,7 +14,7 @@ class PatchGrid:
     """A grid of `rows` x `cols` patches over maps of any size.
 
     Cell boundaries lie at floor(k * size / cells), so sizes need not divide evenly: cells then
-    differ by one pixel. A grid cuts an image and its features, of whatever stride, alike.
+    differ by one pixel. A grid cuts an image and its features of any stride alike.
     FAMix uses 3 x 3.
 
     NOTE: the official code needs square crops of 768 pixels; this does not.

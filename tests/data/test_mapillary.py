@@ -139,7 +139,9 @@ def test_longer_class_list_is_refused(folder):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"labels": 3}', '{"labels": [{"id": 1}]}'])
 def test_broken_class_list_is_named(folder, text):
     (folder / "config.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"config\.json' is no class list .* Copy it again from"):
+    with pytest.raises(
+        DatasetError, match=r"config\.json' is not a class list .* Copy it again from"
+    ):
         DatasetCatalog.get("mapillary_sem_seg_val")
 
 

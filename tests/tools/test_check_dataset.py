@@ -85,7 +85,7 @@ def test_single_data_set_that_is_absent_is_a_finding(tool, datasets, capsys):
         (["kitti"], "no data set 'kitti'; there are gta5, "),
         (["gta5", "--split", "test"], "has no split ['test']; it has ['all', 'train', 'val']"),
         (["gta5", "--sample", "0"], "must be 1 or more"),
-        (["gta5", "--root", "nowhere"], "'nowhere' is no folder"),
+        (["gta5", "--root", "nowhere"], "'nowhere' is not a folder"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_right(

@@ -49,7 +49,7 @@ def train_mapper(crops: list[DictConfig]) -> DictConfig:
 def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
     """Batches of 8 of one source set or several, over all processes."""
     return L(training_loader)(
-        # A name, or a list of them.
+        # A name, or a list of names.
         dataset=L(source_dataset)(names=names),
         mapper=mapper,
         # How often images of each source are seen, such as {gta5_sem_seg_train:1,
@@ -60,7 +60,7 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         unreadable_limit=0,
         # Images in an iteration, shared by all processes.
         total_batch_size=8,
-        # Of the images' order and augmentation, whatever the numbers of processes and workers.
+        # Of the images' order and augmentation, for any numbers of processes and workers.
         seed="${train.seed}",
         # Worker processes that read and augment, for each training process.
         num_workers=4,

@@ -36,7 +36,7 @@ def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
 
     Args:
         root: folder of the data sets.
-        split: `all`, or `train` / `val` as told by a list file or `split.mat`.
+        split: `all`, or `train` / `val` as a list file or `split.mat` says.
 
     Raises:
         DatasetError: for missing folders, lists or files, or more frames of unequal sizes.

@@ -91,7 +91,7 @@ def _require_v1_2(config_file: Path) -> None:
         names = [label["name"] for label in config["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"{DATASET}: '{config_file}' is no class list of Mapillary Vistas ({error!r}), "
+            f"{DATASET}: '{config_file}' is not a class list of Mapillary Vistas ({error!r}), "
             f"expected JSON with the name of every label. Copy it again from {WEBSITE}",
             path=config_file,
         ) from error

@@ -27,7 +27,7 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
 
     Args:
         root: folder of the data sets.
-        split: `all`, or `train` / `val` as told by a folder or a list file.
+        split: `all`, or `train` / `val` as a folder or a list file says.
 
     Raises:
         DatasetError: for missing folders, lists or files, and where several places leave open
