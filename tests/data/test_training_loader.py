@@ -53,7 +53,9 @@ def test_processes_share_the_batches_that_one_would_have(monkeypatch):
         parts.append(batches(3))
     for whole, first, second in zip(alone, *parts, strict=True):
         assert (whole[::2], whole[1::2]) == (first, second)
-    with pytest.raises(LangDGError, match="total_batch_size 3 must be a multiple of the 2 proc"):
+    with pytest.raises(
+        LangDGError, match="total_batch_size is 3, expected a multiple of the 2 proc"
+    ):
         loader(total_batch_size=3)
 
 
