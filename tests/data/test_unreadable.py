@@ -125,12 +125,12 @@ def test_mining_goes_on_as_well(records, caplog) -> None:
         seen = [place for k in range(3) for place in places(batches[k])]
     assert len(seen) == COUNT
     assert set(seen) == set(range(COUNT)) - {5}
-    assert len(caplog.records) == 1
+    assert sum("another image stands in" in message for message in caplog.messages) == 1
 
 
 @pytest.mark.parametrize("limit", [-1, COUNT])
 def test_limits_without_sense_are_refused(records, limit) -> None:
-    with pytest.raises(LangDGError, match=f"unreadable_limit {limit} of {COUNT} images"):
+    with pytest.raises(LangDGError, match=rf"unreadable_limit (is )?{limit}\b"):
         readable(records, limit)
 
 
