@@ -17,6 +17,7 @@ from langdg_d2.engine import (
     setup,
     start_run,
 )
+from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -33,7 +34,7 @@ def main(args: Namespace) -> None:
             f"styles.bank is null in '{args.config_file}': its training needs no mined styles; "
             "pass styles.bank=FILE to mine them all the same"
         )
-    if Path(cfg.styles.bank).exists():
+    if of_main_process(Path(cfg.styles.bank).exists):
         raise FileExistsError(
             f"there is a style bank at '{cfg.styles.bank}'; delete it to mine again, or pass "
             "styles.bank=FILE to mine another"

@@ -69,31 +69,26 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
     model = evaluation.build_inference(model, **settings.inference)
 
-    def score(**how: Any) -> dict[str, dict[str, float]]:
-        known = evaluation.trained_earlier(names, trained.earlier_sources, sets)
-        return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
+    def evaluate(
+        config: DictConfig, weights: str | None, styles: engine.StyleAugmentationHook | None
+    ) -> dict[str, dict[str, float]]:
+        return benchmark.run(
+            model,
+            cfg.train.output_dir,
+            sets=evaluation.trained_earlier(names, trained.earlier_sources, sets),
+            config=config,
+            weights=weights,
+            seed=None if weights else config.train.seed,
+            styles=styles.record() if styles else None,
+            sections={"Styles": styles.report()} if styles else {},
+        )
 
-    return score
-
-
-def evaluate(
-    cfg: DictConfig,
-    score: Callable[..., dict],
-    *,
-    weights: str | None,
-    styles: engine.StyleAugmentationHook | None,
-) -> dict[str, dict[str, float]]:
-    """Score the model, write the benchmark tables, return the main figures."""
-    return score(
-        config=cfg,
-        weights=weights,
-        seed=None if weights else cfg.train.seed,
-        styles=styles.record() if styles else None,
-        sections={"Styles": styles.report()} if styles else {},
-    )
+    return evaluate
 
 
-def compose_selection(cfg: DictConfig, model: nn.Module) -> list[HookBase]:
+def compose_selection(
+    cfg: DictConfig, model: nn.Module, settings: engine.RunSettings
+) -> list[HookBase]:
     """Hooks that keep the weights which score best on the source's own validation set."""
     if not cfg.train.best_period:
         return []
@@ -120,13 +115,14 @@ def compose_selection(cfg: DictConfig, model: nn.Module) -> list[HookBase]:
         period=cfg.train.best_period,
         model=model,
         output_dir=cfg.train.output_dir,
+        settings=settings,
     )
 
 
 def compose_training(
     cfg: DictConfig,
     model: nn.Module,
-    score: Callable[..., dict],
+    evaluate: Callable[..., dict],
     start: engine.Beginning,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
@@ -152,12 +148,12 @@ def compose_training(
             scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles),
+            evaluate=partial(evaluate, cfg, weights=None, styles=styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
             extra=[seeds, styles] if styles else [seeds],
-            selection=compose_selection(cfg, model),
+            selection=compose_selection(cfg, model, settings),
         )
     )
     trainer.start_iter = checkpointer.start(start.checkpoint, resume=start.resumed)
@@ -193,18 +189,19 @@ def main(args: Namespace) -> None:
         settings=settings,
     )
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
-    score = compose_evaluation(cfg, args.config_file, model, dataset, settings)
+    evaluate = compose_evaluation(cfg, args.config_file, model, dataset, settings)
     if args.eval_only:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        evaluate(cfg, score, weights=start.checkpoint, styles=None)
+        evaluate(cfg, weights=start.checkpoint, styles=None)
     else:
-        engine.require_patches(cfg, model.backbone)
+        if cfg.styles.augmentation:
+            engine.require_patches(cfg, model.backbone)
         logger.info("What trains:\n%s", training_summary(model.train()))
-        trainer = compose_training(cfg, model, score, start, settings)
         mining = compose_mining(cfg)
+        trainer = compose_training(cfg, model, evaluate, start, settings)
         engine.start_run(cfg, args)
         if mining:
             mining.run()

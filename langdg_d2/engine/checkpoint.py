@@ -36,7 +36,7 @@ _TRAINABLE = "model.backbone.trainable"
 _FREE = (
     *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
-    *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining."),
+    *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("model.backbone.tower.weights", _EARLIER),
 )
 # Settings without which a checkpoint's state has no meaning.
@@ -225,8 +225,8 @@ class RunSettings:
 
         Raises:
             LangDGError: if it has weights only, has more iterations behind it than the run is to
-                have, or settings have changed with which its state has no meaning, or which
-                nothing is left to be trained with.
+                have, or settings have changed that its state depends on, or some have changed and
+                no iteration is left.
         """
         if "trainer" not in checkpoint:
             raise LangDGError(
@@ -247,8 +247,8 @@ class RunSettings:
         if (old := _images(earlier)) and old != _images(self._settings):
             raise LangDGError(
                 f"--resume: an iteration took {old} images ({_BATCH} times {_PARTS}) and would "
-                f"take {_images(self._settings)}, but iterations tell which images were seen: keep "
-                f"their product, or {new_run}"
+                f"take {_images(self._settings)}, but the images seen follow from the iteration: "
+                f"keep their product, or {new_run}"
             )
         done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
         if done > wanted or (done == wanted and effective):
@@ -308,7 +308,7 @@ class Beginning(NamedTuple):
 
     Attributes:
         checkpoint: file whose weights take the place of CLIP's; "" if training starts from CLIP.
-        resumed: the run goes on with the one that the file is of.
+        resumed: whether this run goes on with the run that wrote the file.
     """
 
     checkpoint: str

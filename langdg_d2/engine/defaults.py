@@ -91,6 +91,8 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     weights = tower.weights
     if cfg.train.seed >= 0:  # whatever was drawn before
         seed_globally(derived_seed(cfg.train.seed, purpose="weights"))
+    else:
+        torch.seed()  # the default generator begins with the same seed in every process
     try:
         tower.weights = weights if with_clip else None
         model = compose(cfg, "model")
@@ -118,8 +120,6 @@ def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
         raise LangDGError(
             f"dataloader.crop_size is {crop!r}, expected height and width in pixels as [768,768]"
         )
-    if cfg.styles.augmentation is None:
-        return
     parameter = next(backbone.parameters())
     with torch.no_grad():
         low = backbone.eval().forward_low(parameter.new_zeros(1, 3, *crop))  # 1 x 3 x H x W

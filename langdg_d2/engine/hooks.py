@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, hooks
+from detectron2.engine import HookBase, default_writers, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
@@ -26,7 +26,7 @@ from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from ..utils.seeding import derived_seed, seed_globally
-from .checkpoint import StrictCheckpointer
+from .checkpoint import RunSettings, StrictCheckpointer
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,8 @@ class StyleAugmentationHook(HookBase):
         self._mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
             logger.warning(
-                "the run began with other styles than it goes on with, and its results will name "
-                "the latter alone: resume with the bank it began with to have one of one kind"
+                "the resumed run uses other styles than it began with, and its results will name "
+                "the new ones only: to avoid this, resume with the original bank"
             )
         self._model.feature_augmentation = self._mixer
 
@@ -143,7 +143,8 @@ class StyleAugmentationHook(HookBase):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._total = MixStatistics(**state_dict["total"])
-        self._resumed_styles = state_dict.get("styles")  # those of now are not loaded yet
+        # Compared in before_train, when the bank is loaded.
+        self._resumed_styles = state_dict.get("styles")
 
     def record(self) -> dict[str, Any]:
         """Where the styles come from, plain data: of a bank its own header, not the config's."""
@@ -293,16 +294,56 @@ class StopOnSignal(HookBase):
 class EvalHook(hooks.EvalHook):
     """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
 
-    Where a signal or an error in one process ends it, the others may be anywhere.
+    Where a signal or an error in one process ends it, the others may be anywhere. Nor is one that
+    another hook has refused before it began.
     """
 
+    _begun = False
+
+    def before_train(self) -> None:
+        super().before_train()
+        self._begun = True
+
     def after_train(self) -> None:
-        if self.trainer.iter >= self.trainer.max_iter:  # counted when the last iteration is done
+        # The iteration is counted when the last one is done.
+        if self._begun and self.trainer.iter >= self.trainer.max_iter:
             super().after_train()
 
 
+class PeriodicWriter(HookBase):
+    """Detectron2's hook, whose writers open their files when training begins.
+
+    Args:
+        folder: of the files.
+        max_iter: last iteration, for the remaining time.
+        period: iterations between entries.
+    """
+
+    def __init__(self, *, folder: str, max_iter: int, period: int) -> None:
+        self._folder = folder
+        self._max_iter = max_iter
+        self._period = period
+        self._hook: HookBase = HookBase()
+
+    def before_train(self) -> None:
+        writers = default_writers(self._folder, self._max_iter)
+        self._hook = hooks.PeriodicWriter(writers, period=self._period)
+        self._hook.trainer = self.trainer
+
+    def after_step(self) -> None:
+        self._hook.after_step()
+
+    def after_train(self) -> None:
+        self._hook.after_train()
+
+
 def selection_hooks(
-    *, evaluate: Callable[[], Mapping[str, Any]], period: int, model: nn.Module, output_dir: str
+    *,
+    evaluate: Callable[[], Mapping[str, Any]],
+    period: int,
+    model: nn.Module,
+    output_dir: str,
+    settings: RunSettings,
 ) -> list[HookBase]:
     """Hooks that evaluate every `period` iterations and keep the best weights as `model_best.pth`.
 
@@ -311,6 +352,7 @@ def selection_hooks(
         period: iterations between evaluations, positive; there is one after the last iteration.
         model: whose weights are kept.
         output_dir: where the file goes.
+        settings: of the run, which are kept with the weights.
 
     Raises:
         LangDGError: if the period is not positive.
@@ -319,7 +361,7 @@ def selection_hooks(
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]
-    weights = _BestWeights(model, output_dir, _METRIC)
+    weights = _BestWeights(model, output_dir, metric=_METRIC, settings=settings)
     return [evaluation, BestCheckpointer(weights, period, _METRIC)]
 
 
@@ -336,10 +378,12 @@ class BestCheckpointer(hooks.BestCheckpointer):
 
 
 class _BestWeights(StrictCheckpointer):
-    """Weights alone, with their score; never the checkpoint that a run is resumed from."""
+    """Weights with their score and settings; never the checkpoint that a run is resumed from."""
 
-    def __init__(self, model: nn.Module, output_dir: str, metric: str) -> None:
-        super().__init__(model, output_dir)
+    def __init__(
+        self, model: nn.Module, output_dir: str, *, metric: str, settings: RunSettings
+    ) -> None:
+        super().__init__(model, output_dir, settings=settings)
         self._metric = metric
 
     def save(self, name: str, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, default_writers, hooks
+from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, hooks
 from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import Tensor, nn
@@ -18,12 +18,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer, lr_scheduler
 
-from ..layers import folded
+from ..layers import fold
 from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from .checkpoint import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
+from .hooks import EvalHook, LRScheduler, PeriodicWriter, ProgressBar, StopOnSignal
 from .optimization import resumed_state
 
 _CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
@@ -110,7 +110,7 @@ class SegmentationTrainer(SimpleTrainer):
 
     def train(self, start_iter: int, max_iter: int) -> None:
         """Train; frozen layers are folded meanwhile."""
-        with folded(self.model, frozen_only=True):
+        with fold(self.model, frozen_only=True):
             super().train(start_iter, max_iter)
 
     def run_step(self) -> None:
@@ -338,7 +338,7 @@ def training_hooks(
         PeriodicCheckpointer(checkpointer, **checkpointer_options),
         stop,
         *evaluation,
-        hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), period=log_period),
+        PeriodicWriter(folder=checkpointer.save_dir, max_iter=max_iter, period=log_period),
         ProgressBar(loggers=loggers, period=log_period),
     ]
 

@@ -15,7 +15,7 @@ from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from ..layers import folded
+from ..layers import fold
 from ..utils.errors import LangDGError
 from .results import (
     MEAN,
@@ -63,7 +63,7 @@ def evaluate_domains(
     _check_names(loaders, evaluators, source)
     _check_groups(groups)
     results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model), folded(model), _without_cudnn_benchmark():
+    with _modes_restored(model), fold(model), _without_cudnn_benchmark():
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True

@@ -2,7 +2,7 @@
 
 from .attention_pool import AttentionPool
 from .dilated_conv import DilatedConv2d
-from .folding import fold, folded
+from .folding import fold
 from .upsampled_conv import UpsampledConv2d, resize_bilinear
 
 __all__ = [
@@ -10,6 +10,5 @@ __all__ = [
     "DilatedConv2d",
     "UpsampledConv2d",
     "fold",
-    "folded",
     "resize_bilinear",
 ]

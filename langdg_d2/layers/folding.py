@@ -6,7 +6,7 @@ map is saved. Parameters, buffers and state dicts of a folded model are those of
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any, cast
 
@@ -17,13 +17,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
-
-
-@contextmanager
-def folded(model: object, *, frozen_only: bool = False) -> Iterator[None]:
-    """`fold` for the time of a block; afterwards the model is as it was."""
-    with fold(model, frozen_only=frozen_only):
-        yield
 
 
 def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
@@ -39,11 +32,15 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
         frozen_only: leave out pairs with a parameter that requires gradients, for training.
 
     Returns:
-        What ends it when closed.
+        Context manager that ends it, for `with fold(model):`; otherwise the model stays folded.
     """
     undo = ExitStack()
     for conv, norm in _pairs(model):
-        _FoldedPair(conv, norm, frozen_only).install(undo)
+        earlier = getattr(conv.__dict__.get("forward"), "__self__", None)
+        if isinstance(earlier, _FoldedPair) and earlier.frozen_only == frozen_only:
+            earlier.forget()
+        else:
+            _FoldedPair(conv, norm, frozen_only).install(undo)
     return undo
 
 
@@ -64,7 +61,7 @@ class _FoldedPair:
     def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, frozen_only: bool) -> None:
         self._conv = conv
         self._norm = norm
-        self._frozen_only = frozen_only
+        self.frozen_only = frozen_only
         self._fused: tuple[Tensor, Tensor] | None = None
 
     def install(self, undo: ExitStack) -> None:
@@ -96,7 +93,7 @@ class _FoldedPair:
 
     def _is_fixed(self) -> bool:
         pair = (self._conv, self._norm)
-        may_train = self._frozen_only or torch.is_grad_enabled()
+        may_train = self.frozen_only or torch.is_grad_enabled()
         trains = may_train and any(p.requires_grad for m in pair for p in m.parameters())
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -5,7 +5,7 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d
 
 from langdg_d2.benchmarking import without
-from langdg_d2.layers import AttentionPool, DilatedConv2d, UpsampledConv2d, folded
+from langdg_d2.layers import AttentionPool, DilatedConv2d, UpsampledConv2d, fold
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -36,9 +36,9 @@ def test_without_a_path_torch_computes_itself():
 def test_without_folding_a_fold_changes_nothing():
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
     x = torch.ones(1, 4, 2, 2)
-    with without(["folding"]), folded(network):
+    with without(["folding"]), fold(network):
         assert not torch.equal(network[1](x), x)
-    with folded(network):
+    with fold(network):
         assert torch.equal(network[1](x), x)
 
 

@@ -35,7 +35,7 @@ def test_training_names_what_another_config_has_mined_otherwise_without_a_second
     backbone = instantiate(cfg.model.backbone)
     styles = instantiate(cfg.styles.augmentation.mixer.styles)  # before the bank is there
     torch.manual_seed(0)
-    instantiate(cfg.styles.mining)
+    instantiate(cfg.styles.mining).run()
     caplog.clear()
     styles.prepare(backbone)
     assert len(styles.bank)

@@ -49,6 +49,7 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
         ("train.seed", 2, "train.seed 1 -> 2"),
         ("train.output_dir", "b", ""),
         ("evaluation.domains", ["b"], ""),
+        ("styles.mining.num_workers", 2, ""),
         ("train.new_option", 0, "train.new_option None -> 0"),
         ("dataloader.train.dataset.new_option", 0, "dataloader.train.dataset.new_option None -> 0"),
         ("dataloader.train.dataset.names", ["gta5"], ""),

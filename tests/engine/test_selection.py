@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from langdg_d2.engine import (
+    RunSettings,
     SegmentationTrainer,
     StrictCheckpointer,
     polynomial_lr,
@@ -45,6 +46,7 @@ def train(tmp_path):
                 period=2,
                 model=model,
                 output_dir=str(tmp_path),
+                settings=RunSettings({"model": {"stride": 16}}),
             ),
             eval_period=0,
             log_period=1,
@@ -72,6 +74,7 @@ def test_the_best_weights_are_kept_and_never_resumed(train, tmp_path):
         "iteration": 3,
     }
     assert "trainer" not in kept
+    assert kept["settings"]["model.stride"] == 16
     assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
 
 

@@ -18,6 +18,7 @@ class Segmentor(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = nn.Identity()
+        self.backbone.restyle_activation = torch.relu
         self.weight = nn.Parameter(torch.ones(1))
         self.feature_augmentation = Identity()
         self.seen: list = []
@@ -116,7 +117,7 @@ def test_resuming_with_other_styles_warns(caplog):
     resume({"total": state["total"]})  # of an earlier version
     assert caplog.text == ""
     resume(state | {"styles": {"source": "gta5"}})
-    assert "the run began with other styles than it goes on with" in caplog.text
+    assert "the resumed run uses other styles than it began with" in caplog.text
 
 
 def test_probability_rises_linearly_over_the_warm_up_and_is_logged():

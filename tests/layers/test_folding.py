@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from langdg_d2.layers import folding
-from langdg_d2.layers.folding import fold, folded
+from langdg_d2.layers.folding import fold
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -59,7 +59,7 @@ def plain(network):
 def test_only_between_its_points_is_a_model_folded(network, fused):
     expected = network(images())
     assert not fused
-    with folded(network):
+    with fold(network):
         for _ in range(3):
             torch.testing.assert_close(network(images()), expected, **CLOSE)
         assert fused == [network[0].weight, network[2][0].weight]
@@ -92,7 +92,7 @@ OPTIMIZERS = {
 def test_every_evaluation_sees_the_optimizers_last_step(network, optimizer, frozen_from):
     network[:frozen_from].requires_grad_(False)
     step = OPTIMIZERS[optimizer]([p for p in network.parameters() if p.requires_grad])
-    with folded(network, frozen_only=True):
+    with fold(network, frozen_only=True):
         for _ in range(3):
             step.zero_grad()
             network(images()).square().mean().backward()
@@ -106,7 +106,7 @@ def _evaluated(network):
     """As an evaluation gives it, and as a hook of the trainer does; both are right."""
     expected = plain(network)
     torch.testing.assert_close(network(images()), expected, **CLOSE)
-    with folded(network):
+    with fold(network):
         torch.testing.assert_close(network(images()), expected, **CLOSE)
     return expected
 
@@ -133,10 +133,10 @@ def test_after_training_in_a_fold_weights_are_fused_anew(network, otherwise):
 @torch.no_grad()
 def test_weights_written_through_data_show_after_an_evaluation(network):
     network.requires_grad_(False)
-    with folded(network, frozen_only=True):
+    with fold(network, frozen_only=True):
         first = network(images())
         network[0].weight.data.mul_(2)
-        with folded(network):
+        with fold(network):
             torch.testing.assert_close(network(images()), plain(network), **CLOSE)
         torch.testing.assert_close(network(images()), plain(network), **CLOSE)
     assert not torch.allclose(network(images()), first)
@@ -159,13 +159,25 @@ def test_loaded_weights_are_those_of_the_next_call(network, part, assign):
 def test_a_checkpoint_saved_while_folded_has_the_plain_weights(network):
     before = deepcopy(network.state_dict())
     file = io.BytesIO()
-    with folded(network):
+    with fold(network):
         network(images())
         torch.save(network.state_dict(), file)
     file.seek(0)
     saved = torch.load(file)
     assert list(saved) == list(before)
     torch.testing.assert_close(saved, before, rtol=0, atol=0)
+
+
+def test_folding_anew_takes_the_place_of_the_first(network):
+    fold(network)
+    hooks = [len(module._load_state_dict_post_hooks) for module in network.modules()]
+    with torch.no_grad():
+        first = network(images())
+        network[0].weight *= 2
+        fold(network)
+        assert not torch.allclose(network(images()), first)
+        torch.testing.assert_close(network(images()), plain(network), **CLOSE)
+    assert [len(module._load_state_dict_post_hooks) for module in network.modules()] == hooks
 
 
 @pytest.mark.parametrize("trains", ["statistics", "weights", "dropout"])
@@ -264,9 +276,9 @@ def test_modules_whose_order_is_not_known_are_left_alone(fused):
 
     odd = Odd().eval().requires_grad_(False)
     expected = odd(images())
-    with folded(odd):
+    with fold(odd):
         assert torch.equal(odd(images()), expected)
-    with folded(lambda x: x):  # a model need not be a module
+    with fold(lambda x: x):  # a model need not be a module
         assert not fused
 
 

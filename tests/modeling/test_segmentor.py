@@ -8,7 +8,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 
 from langdg_d2.benchmarking import PATHS, without
-from langdg_d2.layers import fold, folded
+from langdg_d2.layers import fold
 from langdg_d2.modeling import (
     ClipResNet,
     DeepLabV3PlusHead,
@@ -257,7 +257,7 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
     model.train(training).double()
     results, gradients = [], []
     for paths in ((), PATHS):
-        with without(paths), folded(model, frozen_only=training):
+        with without(paths), fold(model, frozen_only=training):
             found = model(batch)
             results.append(found["loss_sem_seg"] if training else found[0]["sem_seg"])
             if training:

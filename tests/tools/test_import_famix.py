@@ -149,7 +149,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
     for options, message in cases.items():
         output = run(*options, "--output", "out", refused=True)
         assert message in output
-        assert output.startswith("import_famix: ")
+        assert output.startswith("error: ")
         assert not (tmp_path / "out").exists()
     assert "classifier.classifier.3.bias: missing" in run(
         "--checkpoint", "other.pth", "--output", "out", refused=True
@@ -158,8 +158,8 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
 
 def test_misspelt_changes_of_the_config_are_told_in_a_line(run, checkpoint):
     for change, message in {
-        "model.backbne.x=1": "import_famix: override 'model.backbne.x=1': the config has no key",
-        "model": "import_famix: ",
+        "model.backbne.x=1": "error: override 'model.backbne.x=1': the config has no key",
+        "model": "error: ",
     }.items():
         output = run("--checkpoint", checkpoint, "--output", "out", opts=[change], refused=True)
         assert output.startswith(message)
@@ -190,6 +190,6 @@ def test_command_line_succeeds_quietly_and_fails_with_one_line(
     assert (tmp_path / "from_best.pth").exists()
     # Python prints a text that it exits with, and its exit code is 1.
     bad = run("--checkpoint", "missing.pth", "--output", "from_missing.pth", refused=True)
-    assert bad.startswith("import_famix: there is no file 'missing.pth'")
+    assert bad.startswith("error: there is no file 'missing.pth'")
     assert len(bad.splitlines()) == 1
     assert capsys.readouterr() == ("", "")

@@ -32,7 +32,7 @@ def overrides(datasets, tiny_model, tmp_path, monkeypatch):
 @pytest.fixture
 def bank(overrides, tmp_path):
     """File of a mined bank."""
-    instantiate(apply_overrides(LazyConfig.load(CONFIG), overrides).styles.mining)
+    instantiate(apply_overrides(LazyConfig.load(CONFIG), overrides).styles.mining).run()
     return tmp_path / "style_bank.safetensors"
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_shown_is_told_in_a_line_and_leaves_no_file(run, bank, ov
     ]
     for path, options, message in cases:
         output = run(path, *options)
-        assert output.startswith("show_styles: ")
+        assert output.startswith("error: ")
         assert message in output
         assert not (tmp_path / "shown").exists()
 

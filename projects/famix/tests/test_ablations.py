@@ -78,7 +78,7 @@ def main_config():
 
 
 def mine(cfg) -> StyleBank:
-    instantiate(cfg.styles.mining)
+    instantiate(cfg.styles.mining).run()
     return StyleBank.load(cfg.styles.bank)
 
 

@@ -21,7 +21,7 @@ _KEEP_MEMORY = {
 }
 
 
-class JobFailed(RuntimeError):
+class JobFailed(LangDGError):
     """A command failed; the message has the end of its output."""
 
 

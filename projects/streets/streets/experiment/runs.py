@@ -19,6 +19,7 @@ import torch
 
 from langdg_d2.evaluation.benchmark import RECORD
 from langdg_d2.evaluation.config_difference import config_difference
+from langdg_d2.utils.errors import LangDGError
 from langdg_d2.utils.file_io import write_atomically
 from streets.experiment.averaging import AVERAGED, average_checkpoints, periodic_checkpoints
 from streets.experiment.cells import Cell
@@ -35,7 +36,7 @@ _SCORED_IMAGE = 0.35
 _START = 8.0
 
 
-class OtherSettings(ValueError):
+class OtherSettings(LangDGError):
     """A run was made with other settings than are wanted now."""
 
 

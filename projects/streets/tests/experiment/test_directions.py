@@ -104,7 +104,7 @@ def test_command_writes_a_row_for_each_style_prompt_and_a_column_for_each_look(
     monkeypatch.setenv("DETECTRON2_DATASETS", str(data))
     options = [*tiny, "train.device=cpu", f"styles.bank={bank}", "styles.mining.miner.pin.steps=2"]
     cfg = apply_overrides(LazyConfig.load(str(CONFIG)), options)
-    instantiate(cfg.styles.mining)
+    instantiate(cfg.styles.mining).run()
     main = runpy.run_path(str(PROJECT / "style_directions.py"))["main"]
     main([str(bank), "--data", str(data), "--output", str(tmp_path / "out"), "--opts", *options])
 
