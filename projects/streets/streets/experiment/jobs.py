@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from langdg_d2.utils.errors import LangDGError
+
 _POLL = 0.5  # seconds
 _LAST_LINES = 15  # of the output of a command that failed
 # Memory that was used once is kept: asking the system for it anew takes much of a training step.
