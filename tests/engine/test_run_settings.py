@@ -49,7 +49,6 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
         ("train.seed", 2, "train.seed 1 -> 2"),
         ("train.output_dir", "b", ""),
         ("evaluation.domains", ["b"], ""),
-        ("styles.mining.num_workers", 2, ""),
         ("train.new_option", 0, "train.new_option None -> 0"),
         ("dataloader.train.dataset.new_option", 0, "dataloader.train.dataset.new_option None -> 0"),
         ("dataloader.train.dataset.names", ["gta5"], ""),
@@ -61,6 +60,13 @@ def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
     go_on(changed(key, value))
     expected = [f"Changed against the earlier run: {said}"] if said else []
     assert [record.getMessage() for record in caplog.records] == expected
+
+
+def test_settings_of_mining_do_not_change_a_run(caplog):
+    caplog.set_level(logging.INFO)
+    fewer, more = ({**SETTINGS, "styles": {"mining": {"num_workers": n}}} for n in (2, 4))
+    go_on(more, iteration=4, earlier=fewer)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
