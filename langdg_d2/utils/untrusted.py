@@ -14,12 +14,13 @@ _REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a place
 _ZIP = b"PK\x03\x04"  # begins files of torch's newer format
 _HEADER_SIZE = 8  # bytes, which begin a safetensors file; JSON follows
 _LARGEST_HEADER = 100_000_000  # that safetensors allows
+# How files begin that a download or a copy leaves in the place of another, in small letters.
+LFS_POINTER = b"version https://git-lfs"
+WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _WEB_PAGE = "it is a web page; the address leads to a page about the file, not to the file"
-# How files begin that a download or a copy leaves in the place of another.
 _OTHERS = {
-    b"version https://git-lfs": "it is a pointer of Git LFS; `git lfs pull` gets the file itself",
-    b"<!doctype": _WEB_PAGE,
-    b"<html": _WEB_PAGE,
+    LFS_POINTER: "it is a pointer of Git LFS; `git lfs pull` gets the file itself",
+    **dict.fromkeys(WEB_PAGES, _WEB_PAGE),
     b"\x1f\x8b": "it is compressed by gzip; unpack it first",
     b"BZh": "it is compressed by bzip2; unpack it first",
     b"\xfd7zXZ": "it is compressed by xz; unpack it first",
