@@ -18,6 +18,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ..structures import CITYSCAPES_19, LabelEncoding
+from ..utils.untrusted import LFS_POINTER, WEB_PAGES
 from . import findings
 from .datasets.family import DatasetFamily
 from .datasets.pairing import DatasetError, UnpairedFilesError
@@ -48,8 +49,6 @@ _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
 # Fewer labels than this share may well look like train ids, such as those of tunnels.
 _RARE = 0.05
 _LOOKED_AT = 1024  # bytes at the start of a file
-_LFS = b"version https://git-lfs"
-_WEB_PAGE = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 _ALPHA_MODES = ("RGBA", "LA", "PA")
 _FINDINGS = {
@@ -378,9 +377,9 @@ def _read_header(path: str) -> _Header | Problem:
             start = file.read(_LOOKED_AT)
             if not start:
                 return Problem(findings.EMPTY, path)
-            if start.startswith(_LFS):
+            if start.startswith(LFS_POINTER):
                 return Problem(findings.LFS_POINTER, path)
-            if start.lstrip().lower().startswith(_WEB_PAGE):
+            if start.lstrip().lower().startswith(WEB_PAGES):
                 return Problem(findings.WEB_PAGE, path)
             png = png_header(file)
             with open_image(file) as image:

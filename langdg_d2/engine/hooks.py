@@ -20,7 +20,7 @@ from torch import nn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..modeling import Identity, LangDGSegmentor
+from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import read_checkpoint
 from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
@@ -134,7 +134,7 @@ class StyleAugmentationHook(HookBase):
             self._log()
 
     def after_train(self) -> None:
-        self._model.feature_augmentation = Identity()
+        self._model.feature_augmentation = None
 
     def state_dict(self) -> dict[str, Any]:
         self._collect()

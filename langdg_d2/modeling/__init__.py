@@ -9,7 +9,7 @@ from .backbone import (
     load_image_tower,
 )
 from .criterion import PixelCrossEntropy
-from .feature_augmentation import FeatureAugmentation, Identity
+from .feature_augmentation import FeatureAugmentation
 from .meta_arch import LangDGSegmentor
 from .pixel_normalization import PixelNormalization
 from .sem_seg_head import DeepLabV3PlusHead
@@ -22,7 +22,6 @@ __all__ = [
     "ClipWeightsError",
     "DeepLabV3PlusHead",
     "FeatureAugmentation",
-    "Identity",
     "LangDGSegmentor",
     "PixelCrossEntropy",
     "PixelNormalization",

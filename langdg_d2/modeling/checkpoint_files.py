@@ -141,7 +141,13 @@ def _read(path: str | Path) -> Any:
 
 
 def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
-    _require_entry(path, content, entry)
+    if not isinstance(content, dict) or entry not in content:
+        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
+        raise CheckpointError(
+            f"'{path}' has no entry '{entry}' with the weights: checkpoints of langdg_d2 have "
+            "'model', those of the official release 'model_state'; tools/import_famix.py makes the "
+            f"one from the other. It holds {shortened(held)}"
+        )
     weights = content[entry]
     if not isinstance(weights, dict):
         raise CheckpointError(f"'{path}': '{entry}' is a {type(weights).__name__}, expected a dict")
@@ -152,16 +158,6 @@ def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
                 "with tensors"
             )
     return dict(weights)
-
-
-def _require_entry(path: str | Path, content: Any, entry: str) -> None:
-    if not isinstance(content, dict) or entry not in content:
-        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
-        raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights: checkpoints of langdg_d2 have "
-            "'model', those of the official release 'model_state'; tools/import_famix.py makes the "
-            f"one from the other. It holds {shortened(held)}"
-        )
 
 
 def _refused_names(path: Path) -> list[str]:

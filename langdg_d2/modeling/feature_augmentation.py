@@ -8,8 +8,8 @@ from torch import Tensor
 class FeatureAugmentation(ABC):
     """Something that restyles the low-level features of a training batch.
 
-    It is an object beside the model's modules: it has no part in the state dict, and a trainer
-    hook may put another one in place. Evaluation never calls it.
+    It is not a module and has no part in the model's state dict. A trainer hook sets and removes
+    it; evaluation never calls it.
     """
 
     @abstractmethod
@@ -24,10 +24,3 @@ class FeatureAugmentation(ABC):
         Returns:
             (N, C, H, W).
         """
-
-
-class Identity(FeatureAugmentation):
-    """Leaves the features as they are."""
-
-    def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        return features

@@ -13,7 +13,7 @@ from torch import Tensor
 
 _DEPTH = 2  # of nested dicts
 _SHOWN = 3  # names in messages
-_COUNTER = "num_batches_tracked"  # of BatchNorm: no output depends on it, older files lack it
+BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
 
 class Weights(NamedTuple):
@@ -94,12 +94,14 @@ def _weights(
     known = {name: own[name] for name in state if name in own}
     parts = {name.partition(".")[0] for name in state}
     faults = [
-        f"{name} is missing" for name in state if name not in own and not name.endswith(_COUNTER)
+        f"{name} is missing"
+        for name in state
+        if name not in own and not name.endswith(BATCH_COUNTER)
     ]
     faults += [
         f"{name} is {_describe(value)} instead of {_describe(state[name])}"
         for name, value in known.items()
-        if _describe(value) != _describe(state[name]) and not name.endswith(_COUNTER)
+        if _describe(value) != _describe(state[name]) and not name.endswith(BATCH_COUNTER)
     ]
     faults += [
         f"{name} is unknown"

@@ -1,6 +1,6 @@
 """Text side of CLIP: prompts become the unit vectors that styles are mined for (section 4.2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import open_clip
 import torch
@@ -18,8 +18,8 @@ _SENTENCES_AT_ONCE = 320
 class TextEncoder:
     """Encodes prompts with CLIP's text tower, each prompt only once.
 
-    A prompt is put into every sentence template, such as "a photo of a {}."; its vector is the
-    mean of the sentences' embeddings, divided by its length.
+    A prompt is put into each of CLIP's 80 sentence templates for ImageNet, such as "a photo of a
+    {}."; its vector is the mean of the sentences' embeddings, divided by its length.
 
     NOTE: the embeddings are averaged as they are, as in the official code. CLIP's own zero-shot
     classifier gives each of them unit length first, which leads to other vectors.
@@ -30,27 +30,15 @@ class TextEncoder:
     Args:
         clip: the model that `load_clip` returns.
         name: the name or JSON path that `load_clip` was given; decides the tokenizer.
-        templates: functions from prompt to sentence, CLIP's 80 for ImageNet if None.
 
     Raises:
         ClipWeightsError: if the name is unknown.
-        LangDGError: if there is no template.
     """
 
-    def __init__(
-        self,
-        *,
-        clip: CLIP,
-        name: str,
-        templates: Sequence[Callable[[str], str]] | None = None,
-    ) -> None:
-        if templates is None:
-            templates = open_clip.OPENAI_IMAGENET_TEMPLATES
-        if not templates:
-            raise LangDGError("templates are empty; pass at least one, or None for CLIP's own")
+    def __init__(self, *, clip: CLIP, name: str) -> None:
         self._clip = clip
         self._tokenizer = load_tokenizer(name=name)
-        self._templates = tuple(templates)
+        self._templates = open_clip.OPENAI_IMAGENET_TEMPLATES
         self._vectors: dict[str, Tensor] = {}  # on the CPU, wherever the CLIP is
 
     # Not inference_mode: mining differentiates through a loss that holds these vectors.

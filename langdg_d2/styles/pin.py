@@ -4,14 +4,12 @@ A patch keeps its content and gets the style of a text: its channel statistics a
 CLIP's embedding of the restyled patch comes close to the embedding of the text.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from ..modeling import TextAlignedBackbone
 from ..structures import ChannelStats, PatchGrid, patch_stats
@@ -27,13 +25,11 @@ class PinResult(NamedTuple):
 
     Attributes:
         stats: mean and std (P, C, 1, 1).
-        losses: (steps,) the loss before each step.
         cosine_before: (P,) similarity of each patch and its text with the patch's own style.
         cosine_after: (P,) the same with the optimised style.
     """
 
     stats: ChannelStats
-    losses: Tensor
     cosine_before: Tensor
     cosine_after: Tensor
 
@@ -119,22 +115,15 @@ class PromptDrivenNormalization:
         with autocast(self._settings.precision, patches.device.type):
             with torch.no_grad():
                 before = self.cosine(content, own, text)
-            losses = self._optimize(optimizer, lambda: self.cosine(content, style, text))
+            for _ in range(self._settings.steps):
+                optimizer.zero_grad()
+                loss = (1 - self.cosine(content, style, text)).mean()
+                loss.backward()
+                optimizer.step()
             with torch.no_grad():
                 after = self.cosine(content, style, text)
         stats = ChannelStats(style.mean.detach(), style.std.detach())
-        return PinResult(stats, losses, before, after)
-
-    def _optimize(self, optimizer: Optimizer, cosine: Callable[[], Tensor]) -> Tensor:
-        """Do the steps; returns the loss before each."""
-        losses: list[Tensor] = []
-        for _ in range(self._settings.steps):
-            optimizer.zero_grad()
-            loss = (1 - cosine()).mean()
-            losses.append(loss.detach())
-            loss.backward()
-            optimizer.step()
-        return torch.stack(losses) if losses else torch.empty(0)
+        return PinResult(stats, before, after)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
         """(P,) similarity to their texts of normalised patches (P, C, h, w) in a style.

@@ -2,8 +2,8 @@
 
 import json
 import string
-from collections.abc import Mapping, Sequence
-from itertools import chain, product
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -123,7 +123,6 @@ class TargetPrompts:
             other part out.
         ignore_prompt: text for the ignore label, to which no style is added; None for the styles
             themselves.
-        synonyms: further names for some classes; every name of a class is as likely.
 
     Attributes:
         styles: the style prompts, none where no text has one.
@@ -132,8 +131,7 @@ class TargetPrompts:
 
     Raises:
         LangDGError: for style prompts that `load_style_prompts` refuses, if the template has
-            neither field or another one, if synonyms are given for what is not a class, or
-            if the ignore label is a class.
+            neither field or another one, or if the ignore label is a class.
     """
 
     def __init__(
@@ -144,14 +142,10 @@ class TargetPrompts:
         ignore_label: int,
         template: str = "{style} {class_name}",
         ignore_prompt: str | None = "photo",
-        synonyms: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        synonyms = synonyms or {}
         styled = "style" in _fields(template)
         needed = styled or ignore_prompt is None
         self.styles = load_style_prompts(style_prompts) if needed else ()
-        if unknown := sorted(set(synonyms) - set(class_names)):
-            raise LangDGError(f"synonyms of {unknown}, expected only of {list(class_names)}")
         if 0 <= ignore_label < len(class_names):
             raise LangDGError(
                 f"ignore_label {ignore_label} is the train id of '{class_names[ignore_label]}'; "
@@ -162,14 +156,13 @@ class TargetPrompts:
         styles = self.styles if styled else ("",)  # without the field there is one way to fill it
         self._texts: dict[int, tuple[str, ...]] = {}
         for train_id, name in enumerate(class_names):
-            both = product(styles, (name, *synonyms.get(name, ())))
             self._texts[train_id] = tuple(
-                template.format(style=style, class_name=alias) for style, alias in both
+                template.format(style=style, class_name=name) for style in styles
             )
         self._texts[ignore_label] = self.styles if ignore_prompt is None else (ignore_prompt,)
 
     def sample(self, class_ids: Sequence[int], *, generator: torch.Generator) -> list[str]:
-        """Draw a text for each class id, styles and names uniformly and independently.
+        """Draw a text for each class id, uniformly and independently.
 
         Args:
             class_ids: train ids or the ignore label.
@@ -179,7 +172,9 @@ class TargetPrompts:
             LangDGError: if an id is neither; names it.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
-            raise LangDGError(f"class id {unknown[0]!r} is none of {list(self._texts)}")
+            raise LangDGError(
+                f"class id {unknown[0]!r} is unknown, expected one of {list(self._texts)}"
+            )
         options = [self._texts[class_id] for class_id in class_ids]
         picks = [int(torch.randint(len(texts), (), generator=generator)) for texts in options]
         return [texts[pick] for texts, pick in zip(options, picks, strict=True)]

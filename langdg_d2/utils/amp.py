@@ -20,10 +20,10 @@ _MEMORY_FORMATS = {
 
 
 def dtype_of(precision: str, device_type: str) -> torch.dtype:
-    """The type that a precision stands for.
+    """The dtype of a precision.
 
     Args:
-        precision: of `PRECISIONS`.
+        precision: one of `PRECISIONS`.
         device_type: such as "cpu" or "cuda".
 
     Raises:
@@ -37,7 +37,7 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
 
 
 def memory_format_of(name: str) -> torch.memory_format:
-    """The layout of weights and features that a name stands for.
+    """The memory format of a name, for weights and features.
 
     Raises:
         LangDGError: for a name other than "channels_last" and "contiguous_format".
@@ -48,9 +48,9 @@ def memory_format_of(name: str) -> torch.memory_format:
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
-    """Context in which convolutions and products compute in a precision; weights keep their type.
+    """Context in which convolutions and matrix products compute in a precision.
 
-    "float32" ends an outer autocast for the time.
+    Weights keep their dtype. "float32" suspends an outer autocast.
 
     Raises:
         LangDGError: as `dtype_of`.
@@ -62,5 +62,5 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Values of half precision as float32, others as they are: for what sums or measures them."""
+    """Half precision as float32, other dtypes unchanged: for sums and distances."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

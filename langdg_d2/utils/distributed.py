@@ -1,4 +1,4 @@
-"""Results and errors that every process hears of, so that none waits for one that has failed."""
+"""Share results and errors between processes, so that none waits for a failed one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @contextmanager
 def shared_errors() -> Iterator[None]:
-    """A block that all processes leave together: if it fails in one, it fails in all.
+    """A block that fails in every process if it fails in one.
 
-    Every process must enter it, and it must not hold collective calls itself.
+    Collective: every process must enter it. The block must not make collective calls itself.
 
     Raises:
-        RuntimeError: in a process that has not failed itself; says which has, and how.
+        RuntimeError: in the processes that did not fail; names the failed one and its error.
     """
     own: Exception | None = None
     try:
@@ -34,10 +34,10 @@ def shared_errors() -> Iterator[None]:
 
 
 def of_main_process(work: Callable[[], T]) -> T:
-    """What a function returns or raises in the main process, in all; every process must call it.
+    """Run a function in the main process; its result or error reaches every process. Collective.
 
     Args:
-        work: its result is pickled; without collective calls.
+        work: the function; makes no collective calls. Its result is pickled.
     """
     result: T | None = None
     error: Exception | None = None
@@ -53,5 +53,5 @@ def of_main_process(work: Callable[[], T]) -> T:
 
 
 def without_ddp(model: nn.Module) -> nn.Module:
-    """The model that `DistributedDataParallel` wraps; one that is not wrapped itself."""
+    """The model inside `DistributedDataParallel`; any other model is returned as it is."""
     return model.module if isinstance(model, DistributedDataParallel) else model

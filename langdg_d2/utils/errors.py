@@ -10,15 +10,15 @@ from typing import Any
 
 
 class LangDGError(Exception):
-    """Base of the errors that a user can mend; the message says what is wrong and the remedy."""
+    """Base of the errors that users can mend; the message names the fault and the remedy."""
 
 
 def require_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
-    """Refuse what is not a whole number in a range.
+    """Check that a value is a whole number in a range.
 
     Args:
-        name: of the setting, for the message.
-        value: what it was set to.
+        name: name of the setting, for the message.
+        value: value of the setting.
         least: smallest value allowed.
         most: largest value allowed; None for no limit.
 
@@ -31,22 +31,22 @@ def require_whole(name: str, value: Any, least: int = 1, most: int | None = None
         raise LangDGError(f"{name} is {value!r}, expected a whole number {bounds}")
 
 
-# What the environment refuses, such as missing files, rights, disk space and packages.
+# Faults of the environment: files, permissions, disk space, packages.
 _ENVIRONMENT = (OSError, ImportError)
 _REPORTED = (LangDGError, *_ENVIRONMENT)
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"
-_LOOP = "detectron2.engine.train_loop"  # logs what ends training, with its traceback
+_LOOP = "detectron2.engine.train_loop"  # logs the error that ends training, with its traceback
 
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """End the process with a line and exit code 1 for a `LangDGError` or one of the environment.
+    """End the process with one line and exit code 1 for errors that users can mend.
 
-    Any other error is a bug and keeps its traceback. The file of the process's log, where there is
-    one, ends with the message and the traceback in either case; Python's development mode,
-    `python -X dev`, shows tracebacks of all. From then on, characters that the terminal's encoding
-    lacks are printed as escapes.
+    These are `LangDGError`, `OSError` and `ImportError`; any other error is a bug and keeps its
+    traceback. A log file gets message and traceback in either case. Python's development mode,
+    `python -X dev`, shows every traceback. Characters that the terminal's encoding lacks are
+    printed as escapes from then on.
     """
     for stream in (sys.stdout, sys.stderr):
         escape_unprintable(stream)
@@ -62,7 +62,7 @@ def report_errors() -> Iterator[None]:
 
 
 def escape_unprintable(stream: object) -> None:
-    """Let a stream of text write what its encoding lacks, such as names in bytes, as escapes."""
+    """Let a text stream write characters that its encoding lacks as escapes."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
@@ -73,7 +73,7 @@ def _is_dev_mode() -> bool:
 
 @contextmanager
 def _without_tracebacks() -> Iterator[None]:
-    """The training loop says that an error of these kinds has ended it, not where it was."""
+    """Log a reported error that ends the training loop without its traceback."""
 
     def shorten(record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], _REPORTED) and not _is_dev_mode():
@@ -89,20 +89,20 @@ def _without_tracebacks() -> Iterator[None]:
 
 
 def _log(message: str, error: Exception) -> None:
-    """Write to the log's files alone: the terminal is told as the process ends."""
+    """Write to the log's files alone: the terminal gets the message on exit."""
     logger = logging.getLogger("langdg_d2")
     origin = (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), origin)
     for handler in logger.handlers:
         stream = getattr(handler, "stream", None)
         if Path(str(getattr(stream, "name", ""))).is_file():
-            with suppress(OSError):  # a full disk may be the error
+            with suppress(OSError):  # the error may be a full disk
                 print(handler.format(record), file=stream, flush=True)
 
 
 def _message(error: Exception) -> str:
     text = str(error)
     _, from_worker, further = text.partition(_WORKER)
-    if from_worker:  # of a loader: the message ends a traceback
+    if from_worker:  # of a data loader: the message follows a traceback
         text = further.rpartition(f"{type(error).__name__}: ")[2]
     return text.strip() or type(error).__name__

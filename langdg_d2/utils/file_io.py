@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic file writes."""
 
 import os
 import re
@@ -11,19 +11,19 @@ from typing import BinaryIO
 
 from .errors import LangDGError
 
-_END = ".tmp"  # of the names of files that are being written
-# What a path makes of the beginning of "s3://bucket"; a letter alone is a drive of Windows.
+_END = ".tmp"  # suffix of files that are being written
+# First part of a path such as "s3://bucket"; a single letter is a Windows drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _REMEDY = "nothing was changed: make room or choose another place to write to"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Create or replace a file such that no reader, nor a power cut, ever meets half of it.
+    """Create or replace a file; readers see the old or the new one, also after a power cut.
 
-    Its folder is made if need be.
+    Creates the folder if needed.
 
     Raises:
-        OSError: if it cannot be written; names it. An earlier file is then left as it was.
+        OSError: if the file cannot be written; names it. An earlier file is kept.
     """
     with replacing(path) as file:
         file.write(data)
@@ -39,9 +39,10 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """As `write_atomically`, for what is written piece by piece into the file given.
+    """As `write_atomically`, for content that is written piece by piece into the open file given.
 
-    An error within leaves an earlier file as it was, too, and one of another file as it is.
+    On an error inside the block an earlier file is kept; errors about other files are raised
+    unchanged.
     """
     if path.is_dir():
         raise IsADirectoryError(f"'{path}' is a folder, expected the name of a file to write")
@@ -56,51 +57,53 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or str(error.filename or temporary) != str(temporary):
             raise
-        # The system does not say which file it had no room for.
+        # The system does not name the file for which it had no room.
         raise OSError(error.errno, f"{error.strerror}; {_REMEDY}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # not every file system can flush a folder, and the file is in place
+    with suppress(OSError):  # not every file system can flush folders; the file is in place
         _flush_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those it lies in, where they are not there.
+    """Create a folder and its missing parents.
 
     Raises:
-        OSError: as `require_writable`, or if it cannot be made.
+        OSError: as `require_writable`, or if the folder cannot be created.
     """
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(folder: Path) -> None:
-    """See that something could be written to a folder that may not be there yet; changes nothing.
+    """Check that a folder, existing or not, could be written to. Changes nothing.
 
     Raises:
-        LangDGError: if it is an address, such as "s3://bucket/run".
+        LangDGError: if the path is an address, such as "s3://bucket/run".
         NotADirectoryError: if a file is in the way; names it.
-        PermissionError: if it, or what it would be made in, may not be written to.
+        PermissionError: if the folder, or its closest existing parent, may not be written to.
     """
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
         raise LangDGError(
-            f"output '{folder}' is an address, expected a local folder: mount what it leads to, "
-            "or copy the output there afterwards"
+            f"output '{folder}' is an address, expected a local folder: mount it, or copy the "
+            "output there afterwards"
         )
     folder = folder.absolute()
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"'{there}' is a file, expected a folder; choose another output")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"'{there}' may not be written to; choose another output")
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(
+            f"'{existing}' is a file, expected a folder; choose another output"
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"'{existing}' may not be written to; choose another output")
 
 
 def remove_unfinished(folder: Path, *patterns: str) -> None:
-    """Remove what processes that were killed have left of files of a folder.
+    """Remove temporary files left by killed processes.
 
     Args:
-        folder: what processes of this machine that still run are writing there is left alone.
-        patterns: of names of files that nobody is writing, whatever runs.
+        folder: files of processes still running on this machine are kept.
+        patterns: names whose temporary files are always removed.
     """
     for temporary in folder.glob(f".*{_END}"):
         found = re.fullmatch(rf"\.(.+)\.(\d+){re.escape(_END)}", temporary.name)
@@ -112,15 +115,15 @@ def remove_unfinished(folder: Path, *patterns: str) -> None:
 
 
 def _runs(process: int) -> bool:
-    if process == os.getpid():  # which had the number of the killed one by chance
+    if process == os.getpid():  # the killed process had the same id
         return False
-    if sys.platform == "win32":  # where the signal 0 is Ctrl-C; it may run
+    if sys.platform == "win32":  # signal 0 is Ctrl-C there; assume that it runs
         return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         pass
     return True
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: the configuration as plain data, the state of the code, versions."""
+"""Origin of results: the configuration as plain data, the state of the code, versions."""
 
 import math
 import platform
@@ -24,8 +24,8 @@ _GIT_SECONDS = 20  # a slow disk must not hold up a benchmark for longer
 def plain_data(value: Any) -> Any:
     """A configuration, or part of one, as data that JSON can hold.
 
-    References are resolved. What is no data is named: classes and functions by their dotted
-    path, other objects by that of their class, numbers that are not finite as text.
+    References are resolved. Numbers that are not finite become text. Other values become names:
+    classes and functions their dotted path, objects the path of their class.
     """
     if OmegaConf.is_config(value):
         value = _container(value)
@@ -47,8 +47,8 @@ def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
     """Commit of the checkout that holds `folder`, and whether tracked files differ from it.
 
     Returns:
-        `{"commit": hash, "dirty": bool}`; None where git or a checkout is missing, or the folder
-        is none of its files, as with an installed package.
+        `{"commit": hash, "dirty": bool}`; None where git or a checkout is missing,
+        or the folder is not tracked, as for an installed package.
     """
     try:
         _git(folder, "ls-files", "--error-unmatch", "__init__.py")
@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """What else the figures were computed with: Python, libraries, system, devices, processes."""
+    """Python, libraries, system, devices and number of processes."""
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
@@ -84,12 +84,12 @@ def _container(config: Any) -> Any:
     try:
         return OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException:
-        # An unused part may refer to what is not there; the record then has references as written.
+        # An unused part may refer to missing keys; the record then keeps references as written.
         return OmegaConf.to_container(config, resolve=False)
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    # Without optional locks, `status` does not write into somebody's checkout.
+    # Without optional locks, `status` does not write into the user's checkout.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     completed = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS

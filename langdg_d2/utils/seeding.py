@@ -1,4 +1,4 @@
-"""Randomness that is derived from numbers such as an iteration's, so that none has to be saved."""
+"""Random seeds derived from numbers such as the iteration's, so that no state has to be saved."""
 
 import random
 from collections.abc import Iterator
@@ -7,20 +7,20 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-SEEDS = 1 << 32  # NumPy takes those below
+SEEDS = 1 << 32  # number of seeds that NumPy takes
 
 
 def derived_seed(*numbers: int, purpose: str = "") -> int:
-    """A seed in 0..2**32-1 that depends on these numbers, none of them negative, and the purpose.
+    """A seed in 0..2**32-1 that depends on numbers, 0 or more each, and the purpose.
 
-    Purposes keep apart what would be drawn alike from the same numbers.
+    Different purposes give independent seeds for the same numbers.
     """
     sequence = np.random.SeedSequence(numbers, spawn_key=tuple(purpose.encode()))
     return int(sequence.generate_state(1)[0])
 
 
 def seed_globally(seed: int) -> None:
-    """Start the global randomness of Python, NumPy and torch, on all devices, from a seed."""
+    """Seed the global generators of Python, NumPy and torch, on all devices."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -28,7 +28,7 @@ def seed_globally(seed: int) -> None:
 
 @contextmanager
 def globally_seeded(seed: int) -> Iterator[None]:
-    """As `seed_globally`, but on the CPU only, and the randomness is put back afterwards."""
+    """As `seed_globally`, but on the CPU only; the generators are restored afterwards."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

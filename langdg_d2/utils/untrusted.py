@@ -6,20 +6,21 @@ from pathlib import Path
 
 from .errors import LangDGError
 
-# Weights hardly shrink, and torch does not even try; code and notes do, but are small.
+# Weights hardly compress, and torch stores them as they are; code and notes do, but are small.
 _LARGEST_FACTOR = 4
 _ALWAYS_ALLOWED = 1 << 26  # bytes
 
-_REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a place
-_ZIP = b"PK\x03\x04"  # begins files of torch's newer format
-_HEADER_SIZE = 8  # bytes, which begin a safetensors file; JSON follows
-_LARGEST_HEADER = 100_000_000  # that safetensors allows
+_REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a memo index
+_ZIP = b"PK\x03\x04"  # start of files of torch's newer format
+_HEADER_SIZE = 8  # bytes at the start of a safetensors file; JSON follows
+_LARGEST_HEADER = 100_000_000  # bytes that safetensors allows
+# Starts, in small letters, of files that a failed download or copy leaves under the real name.
+LFS_POINTER = b"version https://git-lfs"
+WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _WEB_PAGE = "it is a web page; the address leads to a page about the file, not to the file"
-# How files begin that a download or a copy leaves in the place of another.
 _OTHERS = {
-    b"version https://git-lfs": "it is a pointer of Git LFS; `git lfs pull` gets the file itself",
-    b"<!doctype": _WEB_PAGE,
-    b"<html": _WEB_PAGE,
+    LFS_POINTER: "it is a pointer of Git LFS; `git lfs pull` gets the file itself",
+    **dict.fromkeys(WEB_PAGES, _WEB_PAGE),
     b"\x1f\x8b": "it is compressed by gzip; unpack it first",
     b"BZh": "it is compressed by bzip2; unpack it first",
     b"\xfd7zXZ": "it is compressed by xz; unpack it first",
@@ -28,7 +29,7 @@ _OTHERS = {
 
 
 def other_kind(path: Path) -> str:
-    """What a file is instead of a file of weights, for kinds that are known; else ""."""
+    """Why a file cannot hold weights, if it is of a known other kind; else ""."""
     if path.is_dir():
         return "it is a folder; name the file in it"
     with path.open("rb") as file:
@@ -51,10 +52,10 @@ def is_safetensors(path: Path) -> bool:
 def require_no_bomb(path: Path) -> None:
     """Refuse a zip archive that unpacks into far more than its file.
 
-    Whatever is no whole archive passes: that is for others to find.
+    Files that are not complete archives pass; the readers report them.
 
     Raises:
-        LangDGError: then.
+        LangDGError: if it unpacks into too much.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -70,10 +71,10 @@ def require_no_bomb(path: Path) -> None:
 
 
 def damage(path: Path) -> str:
-    """What is wrong with a zip archive by its checksums, which torch does not look at.
+    """Compare the checksums of a zip archive, which torch does not.
 
     Returns:
-        "" for nothing, and for files of torch's older format, which has no checksums.
+        The damage; "" for none, and for files of torch's older format, which has no checksums.
     """
     with path.open("rb") as file:
         if file.read(len(_ZIP)) != _ZIP:
@@ -92,12 +93,13 @@ def damage(path: Path) -> str:
 
 
 def require_small_memo(data: bytes) -> None:
-    """Refuse a pickle of which a few bytes have Python reserve gigabytes for what it remembers.
+    """Refuse a small pickle whose memo indices would make Python reserve gigabytes.
 
     Nothing in it is executed.
 
     Raises:
-        LangDGError: then, and for damage.
+        LangDGError: for such an index.
+        ValueError: for damage.
     """
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in _REMEMBER and (argument or 0) > len(data):

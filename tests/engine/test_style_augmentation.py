@@ -6,7 +6,6 @@ from detectron2.engine import SimpleTrainer
 from torch import nn
 
 from langdg_d2.engine import SeededIterations, StyleAugmentationHook
-from langdg_d2.modeling import Identity
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import BetaWeights, NoiseStyles, PatchStyleMixer
 from langdg_d2.utils.errors import LangDGError
@@ -20,7 +19,7 @@ class Segmentor(nn.Module):
         self.backbone = nn.Identity()
         self.backbone.restyle_activation = torch.relu
         self.weight = nn.Parameter(torch.ones(1))
-        self.feature_augmentation = Identity()
+        self.feature_augmentation = None
         self.seen: list = []
 
     def forward(self, batch):
@@ -68,7 +67,7 @@ def test_mixer_is_there_during_training_only_and_evaluation_does_not_use_it():
     hook.after_step = look
     trainer.train(0, 3)
     assert installed == [True] * 3
-    assert isinstance(trainer.model.feature_augmentation, Identity)
+    assert trainer.model.feature_augmentation is None
     assert not any("augmentation" in name for name in trainer.model.state_dict())
     assert not torch.allclose(trainer.model.seen[0], batch()[0])
 

@@ -17,7 +17,6 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
 
 from ...utils.errors import LangDGError
-from ...utils.untrusted import require_no_bomb
 from ..checkpoint_files import read_content
 from ..state_dicts import Weights, find_weights, shortened
 from .fingerprint import clip_fingerprint
@@ -201,7 +200,6 @@ def read_clip_weights(path: Path) -> Any:
             them (which is refused before it can run).
     """
     try:
-        require_no_bomb(path)
         if _is_torchscript(path):
             return _read_archive(path)
         return read_content(path)

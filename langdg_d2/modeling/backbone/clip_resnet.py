@@ -96,10 +96,9 @@ class ClipResNet(Backbone):
     def _run(
         self, known: Mapping[str, Tensor], x: Tensor, names: Sequence[str]
     ) -> dict[str, Tensor]:
-        tower, features = self.tower, dict(known)
-        layers = (tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4)
+        features = dict(known)
         for name in names:
-            x = layers[FEATURES.index(name)](x)
+            x = getattr(self.tower, LAYERS[FEATURES.index(name)])(x)
             features[name] = x
         return features
 

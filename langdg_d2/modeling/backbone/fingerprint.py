@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..state_dicts import BATCH_COUNTER
+
 _DIGITS = 16  # hexadecimal: 64 bits
-_COUNTER = "num_batches_tracked"  # of BatchNorm: no output depends on it, and archives differ in it
 
 
 def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
@@ -21,7 +22,7 @@ def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
         16 hexadecimal digits of a SHA-256.
     """
     digest = hashlib.sha256()
-    for name in sorted(name for name in state_dict if not name.endswith(_COUNTER)):
+    for name in sorted(name for name in state_dict if not name.endswith(BATCH_COUNTER)):
         tensor = state_dict[name].detach().cpu()
         # repr separates the fields: no two different lists of weights read the same.
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())

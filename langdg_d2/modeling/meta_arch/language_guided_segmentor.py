@@ -13,7 +13,7 @@ from ...structures import LabelSpace
 from ...utils.amp import at_least_single
 from ...utils.errors import LangDGError
 from ..backbone.base import Backbone
-from ..feature_augmentation import FeatureAugmentation, Identity
+from ..feature_augmentation import FeatureAugmentation
 from ..pixel_normalization import PixelNormalization
 
 BatchedInputs = list[dict[str, Any]]
@@ -37,7 +37,8 @@ class LangDGSegmentor(nn.Module):
 
     Attributes:
         classes: as given.
-        feature_augmentation: what training does to the low-level features; hooks replace it.
+        feature_augmentation: restyles the low-level features in training; None leaves them as they
+            are. Hooks set it.
     """
 
     def __init__(
@@ -63,12 +64,7 @@ class LangDGSegmentor(nn.Module):
         self.criterion = criterion
         self.classes = classes
         self.normalize = PixelNormalization(mean=pixel_mean, std=pixel_std)
-        self.feature_augmentation: FeatureAugmentation = Identity()
-
-    @property
-    def ignore_label(self) -> int:
-        """Train id of pixels without a class."""
-        return self.classes.ignore_label
+        self.feature_augmentation: FeatureAugmentation | None = None
 
     @property
     def device(self) -> torch.device:
@@ -153,7 +149,7 @@ class LangDGSegmentor(nn.Module):
     def _targets(self, batched_inputs: BatchedInputs) -> Tensor:
         labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
         divisibility = self.backbone.size_divisibility
-        return ImageList.from_tensors(labels, divisibility, self.ignore_label).tensor.long()
+        return ImageList.from_tensors(labels, divisibility, self.classes.ignore_label).tensor.long()
 
     def _patch_classes(self, batched_inputs: BatchedInputs) -> Tensor | None:
         if "patch_classes" not in batched_inputs[0]:

@@ -35,7 +35,7 @@ class PromptTally(NamedTuple):
 def style_prompts(bank: StyleBank) -> list[str]:
     """The style prompt of each style: its target text without the name of its class.
 
-    Texts from which the name is missing, as synonyms make them, stay whole.
+    Texts without the name stay whole.
     """
     names = {k: name for name, k in bank.header.labels.items()}
     ids = bank.class_id.tolist()
