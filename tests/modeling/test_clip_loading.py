@@ -128,7 +128,8 @@ def test_random_weights_are_always_the_same(tiny_clip):
 
 
 def test_unknown_architecture_lists_the_resnets_there_are(tmp_path):
-    with pytest.raises(ClipWeightsError, match=r"'RN49' is neither an open_clip architecture.*RN50-quickgelu"):
+    message = r"'RN49' is neither an open_clip architecture.*RN50-quickgelu"
+    with pytest.raises(ClipWeightsError, match=message):
         load_clip(name="RN49", weights=None)
     missing = str(tmp_path / "missing.json")
     with pytest.raises(ClipWeightsError, match=re.escape(f"'{missing}' does not exist")):
