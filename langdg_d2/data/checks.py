@@ -1,4 +1,4 @@
-"""Checks of data sets on disk: all that is wrong with a split, with the files and the remedies."""
+"""Checks of data sets on disk: all problems of a split, with files and remedies."""
 
 import os
 import random
@@ -46,7 +46,7 @@ Record = dict[str, Any]
 Counts = npt.NDArray[np.int64]
 
 _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
-# Fewer labels than this share may well look like train ids, such as those of tunnels.
+# Up to this share, labels may look like train ids by chance, such as those of tunnels.
 _RARE = 0.05
 _LOOKED_AT = 1024  # bytes at the start of a file
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
@@ -61,15 +61,15 @@ _FINDINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SplitReport:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
         name: registered name of the split.
         listed: number of image-label pairs that the split names.
         records: dataset dicts of the pairs whose files were looked at.
-        findings: what is wrong; in a good copy nothing but notes.
+        findings: problems and notes; a good copy has only notes.
         pixel_counts: (K + 1,) pixels of each train id in these pairs, the ignored ones last.
-        absent: the data set's folder, if there is none at all.
+        absent: the data set's folder, if it does not exist.
     """
 
     name: str
@@ -85,10 +85,10 @@ class SplitReport:
         return all(finding.is_note for finding in self.findings)
 
     def text(self, *, examples: int = 3) -> str:
-        """Every finding for a terminal: how often, where, and what to do about it.
+        """Every finding for a terminal: number, examples and remedy.
 
         Args:
-            examples: how many files to name of each kind of problem.
+            examples: number of files to name for each kind of problem.
         """
         count = sum(not finding.is_note for finding in self.findings)
         verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
@@ -103,9 +103,9 @@ class CopyCheck:
 
     Args:
         root: folder of the data sets.
-        subset: whether fewer or smaller images than the release has are meant to be there.
-        sample: how many pairs of each split to look at, drawn at random; None for all. The names
-            of all of them are checked in any case.
+        subset: whether fewer or smaller images than in the release are intended.
+        sample: number of pairs of each split to look at, drawn at random; None for all. Names are
+            checked for every pair.
         fast: read headers and ends of the files only, not their pixels.
         seed: of the random draw.
         workers: threads that read files.
@@ -130,7 +130,7 @@ class CopyCheck:
         self._seen: dict[tuple[str, ...], _PairFacts] = {}
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
-        """Look at one split; never raises for what is wrong with the copy."""
+        """Check one split; never raises for problems of the copy."""
         name = family.registered_name(split)
         missing: list[Path] = []
         remedy = None
@@ -166,7 +166,7 @@ class CopyCheck:
         )
 
     def _absent_folder(self, path: Path | None) -> Path | None:
-        """The folder of the whole data set, if a missing path is missing because of it."""
+        """The folder of the whole data set, if it is the reason why a path is missing."""
         if path is None or not path.is_relative_to(self._root):
             return None
         folder = self._root / path.relative_to(self._root).parts[0]
@@ -255,11 +255,11 @@ def _is_resource_fork(path: Path) -> bool:
 def _labels_without_image(
     records: Sequence[Record], *, split: str, missing: Collection[Path]
 ) -> Iterator[Path]:
-    """Label files beside those of a split whose images are not on disk.
+    """Label files, in the folders of a split's labels, whose images do not exist.
 
-    They are found by how the names of the whole pairs go together, in the folders of their labels
-    and, where a split has a folder for each sequence, in those of other sequences. Labels of
-    images that are known to be missing are left out.
+    Names of images follow from those of the complete pairs. If a split has a folder for each
+    sequence, folders of other sequences are searched too. Labels of images that are known to be
+    missing are left out.
     """
     folders: dict[Path, Path] = {}  # of labels, to those of their images
     namings: list[_Naming] = []
@@ -284,7 +284,7 @@ def _labels_without_image(
 
 
 class _Naming(NamedTuple):
-    """What is before and after the part of a name that an image's stem and a label share."""
+    """Text before and after the part that the names of an image and its label share."""
 
     image: tuple[str, str]
     label: tuple[str, str]
@@ -314,7 +314,7 @@ def _names_in(folder: Path) -> frozenset[str]:
 
 
 class _Header(NamedTuple):
-    """What an image file says of itself: (height, width), channels, their bits, format, EXIF."""
+    """Header of an image file: (height, width), mode, bits, format, EXIF orientation."""
 
     size: tuple[int, int]
     mode: str
@@ -327,10 +327,10 @@ class _Header(NamedTuple):
 
 
 class _PairFacts(NamedTuple):
-    """What was found in an image and its label.
+    """Facts about an image and its label.
 
     Attributes:
-        problems: of either, and of both together.
+        problems: problems of the two files, alone and together.
         image_size: (height, width); None where the image has no readable header.
         pixel_counts: (K + 1,) pixels of each train id, the ignored ones last; zeros where the
             label was not or could not be read.
@@ -369,7 +369,7 @@ def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
 
 
 def _read_header(path: str) -> _Header | Problem:
-    """Header of an image file, after a look at the file's end; or what is wrong with it."""
+    """Header of an image file with a complete end; or the problem."""
     if _is_resource_fork(Path(path)):
         return Problem(findings.RESOURCE_FORK, path)
     try:

@@ -137,7 +137,7 @@ class Problem:
 
     Attributes:
         kind: what is wrong.
-        path: file or folder at fault; empty where it is none in particular.
+        path: file or folder at fault; empty if the problem has no single one.
         detail: what was found.
     """
 

@@ -46,7 +46,7 @@ _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 _JPEG2000_BIT_DEPTH = 42  # position after the start of that
 _TAIL = 1024  # bytes at the end of a file
-# What a complete file has near its end; programs may append bytes of their own.
+# Mark near the end of a complete file; programs may append further bytes.
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _UPRIGHT = 1  # EXIF orientation
 
@@ -68,7 +68,7 @@ class ImageFileError(LangDGError):
 
 
 class PngHeader(NamedTuple):
-    """What a PNG file says of its pixels.
+    """Header of a PNG file.
 
     Attributes:
         width: in pixels.
@@ -186,7 +186,7 @@ def lacks_end(file: IO[bytes], file_format: str) -> bool:
 
 
 def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
-    """Compare the checksums of a PNG file, of which Pillow leaves those of the pixels out.
+    """Compare the checksums of a PNG file; Pillow skips those of the pixels.
 
     Args:
         file: of any format; of others than PNG nothing is checked.
@@ -216,7 +216,7 @@ def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
         expected = _unpacked_size(header)
         unpacked = len(zlib.decompressobj().decompress(b"".join(pixels), expected))
         if unpacked < expected:
-            raise OSError(f"its rows take {expected:,} bytes, but it has {unpacked:,} of them")
+            raise OSError(f"its rows take {expected:,} bytes, but it has {unpacked:,}")
 
 
 def _ends_in_zeros(image: Image.Image) -> bool:
@@ -235,7 +235,7 @@ def _unpacked_size(png: PngHeader) -> int:
 
 
 def check_deflated_tiff(file: IO[bytes], image: Image.Image) -> None:
-    """Compare the checksums of a TIFF compressed by deflate, which its decoder leaves out.
+    """Compare the checksums of a TIFF compressed by deflate, which its decoder skips.
 
     Raises:
         OSError: if one is wrong; of other images nothing is checked.

@@ -1,14 +1,14 @@
-"""Reading label files: PNG images of ids, whose values have to mean what their data set says.
+"""Reading label files: PNG images of ids, checked against the encoding of their data set.
 
 Programs that store images without loss sort and shorten palettes, and store grey images of few
-values as palettes, so that the index of a palette image alone says nothing. What holds in spite of
-them:
+values as palettes, so that indices of palette images alone are ambiguous. These rules
+resolve them:
 
-1. Colours of the data set at the ids they belong to: the indices are the ids.
+1. Colours of the data set at their own ids: the indices are the ids.
 2. Grey colours: the grey values are the ids.
-3. Colours of the data set elsewhere, each of one class alone: the colours tell the ids.
+3. Colours of the data set elsewhere, each of one class alone: the colours determine the ids.
 
-Palettes of which none of these holds, or 2 and 3 contradict each other, are refused.
+Palettes that fit no rule, or for which rules 2 and 3 disagree, are refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from ..structures.label_maps import (
 from ..utils.errors import LangDGError
 from .image_io import ImageFileError, PngHeader, check_png, decode_full_depth, opened
 
-# Guesses are about these; nothing is known of encodings of one's own.
+# Encodings that ids are guessed for; encodings of users are not among them.
 RAW_ID_ENCODINGS = (
     *(CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS),
     *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
@@ -59,7 +59,7 @@ def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
     `ignore_label` that `registered_dicts` adds from the metadata, else Cityscapes' train ids.
 
     Raises:
-        LangDGError: if there is no encoding of this name.
+        LangDGError: if the name of the encoding is unknown.
     """
     name = record.get("label_encoding")
     if name is None:
@@ -202,12 +202,12 @@ def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.N
 
 
 def _by_grey(colors: npt.NDArray[np.integer]) -> list[int] | None:
-    """Grey values of colours, None if one of them is not grey."""
+    """Grey values of colours; None if a colour is not grey."""
     return colors[:, 0].tolist() if (colors == colors[:, :1]).all() else None
 
 
 def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[int] | None:
-    """Ids of colours, None if one of them belongs to no id or to ids of several classes."""
+    """Ids of colours; None if a colour is unknown or belongs to ids of several classes."""
     owners = [_owners(color, encoding) for color in colors.tolist()]
     one_class = all(len({encoding.raw_to_train[raw] for raw in ids}) == 1 for ids in owners)
     return [ids[0] for ids in owners] if one_class else None

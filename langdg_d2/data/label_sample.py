@@ -1,4 +1,4 @@
-"""A look at some labels of a set before hours are spent on it: do they hold what they should?"""
+"""Check of a sample of labels before a run: do they hold the expected ids?"""
 
 import logging
 import random
@@ -61,15 +61,15 @@ def check_labels(
 ) -> None:
     """Refuse labels without a class or of other classes, and train ids where raw ids belong.
 
-    The pixels of a sample are looked at, which takes a fraction of a second. What is odd but may
-    be right is logged as a warning, such as images that their EXIF data turn, as labels lie as
-    stored. Files that cannot be read are left to the run.
+    Reads the pixels of a sample, which takes a fraction of a second. Oddities that may be right are
+    logged as warnings, such as images with EXIF rotation, which labels do not have. Unreadable
+    files are left to the run.
 
     Args:
         dataset: dataset dicts; those without `sem_seg_file_name`, or with a `label_encoding` that
-            is not in `structures.ENCODINGS`, are not looked at.
+            is not in `structures.ENCODINGS`, are skipped.
         required: whether images without labels are refused.
-        classes: those of the model, which the labels must have; None if there is no model.
+        classes: classes of the model, which the labels must have; None without a model.
 
     Raises:
         DatasetError: names a file, what it holds, and what to do.
@@ -128,7 +128,7 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
 
 
 def _sample(records: Sequence[Record]) -> list[Record]:
-    """Random records, the same ones for every process."""
+    """Random records, the same in every process."""
     return random.Random(0).sample(records, min(_MOST, len(records)))
 
 
@@ -173,7 +173,7 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 
 
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
-    """What is strange about the labels together, though none of them is by itself."""
+    """What is odd about the labels as a whole."""
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
     pixels = np.sum([label.pixels for label in labels], axis=0)
     between, borders, total = np.sum([label.between for label in labels], axis=0)
@@ -233,5 +233,5 @@ def _is_turned(file: str) -> bool:
     try:
         with open_image(file) as image:
             return orientation(image) != 1
-    except Exception:  # of any kind on broken files, which the run names
+    except Exception:  # broken files raise nearly anything; the run reports them
         return False

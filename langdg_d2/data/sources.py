@@ -1,4 +1,4 @@
-"""Source sets, one or several that are trained on together: names, images, mappers and shares."""
+"""Source sets, one or several for joint training: names, images, mappers and shares."""
 
 import hashlib
 import math
@@ -49,7 +49,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
         Copies, in which `source` is the name of the set.
 
     Raises:
-        LangDGError: if there is no name, or one is there twice; if two sets share an image.
+        LangDGError: if names are missing or repeated, or two sets share an image.
     """
     names = as_names(names)
     if not names or len({*names}) < len(names):
@@ -95,7 +95,7 @@ def registered_dicts(name: str) -> list[Example]:
 
 
 def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
-    """What tells a data set from others, wherever its folders lie.
+    """Identifies a data set by its content, independent of where its folders are.
 
     The number of images and a hash of their file names in order; where there are labels, a hash of
     their names and sizes in bytes. Images' bytes do not count: copies without compression are the
@@ -113,7 +113,7 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
 
 
 def same_images(one: object, other: object) -> bool:
-    """Whether two fingerprints agree; those of earlier versions say nothing of labels."""
+    """Whether two fingerprints agree; those of earlier versions do not cover labels."""
     short, long = sorted((str(one), str(other)), key=len)
     return short == long or long.startswith(f"{short}, labels ")
 
@@ -126,7 +126,7 @@ def _below(files: list[str]) -> list[str]:
 
 
 def _size(file: str) -> int | None:
-    """In bytes; None for a missing file, which is named where it is read."""
+    """Size in bytes; None for a missing file, which raises when it is read."""
     try:
         return os.stat(file).st_size
     except OSError:
@@ -140,7 +140,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 class SourceMapper:
-    """Maps every dataset dict as its source wants it, such as with crops that its images hold.
+    """Maps every dataset dict with the mapper of its source.
 
     Args:
         mappers: as keywords, which are names of sources.

@@ -1,4 +1,4 @@
-"""Checkpoints from elsewhere: read without running what is in them, written whole or not at all."""
+"""Checkpoint files: read without executing their content, written atomically."""
 
 import io
 from collections import OrderedDict
@@ -18,19 +18,19 @@ from .state_dicts import shortened
 
 
 class CheckpointError(LangDGError):
-    """A file is no checkpoint of the expected kind; the message says what it is instead."""
+    """A file is not a checkpoint of the expected kind; the message says what it is instead."""
 
 
 class _LeftOut:
-    """Takes the place of an object that is not a weight; nothing of it is called."""
+    """Stands in for an object that is not a weight; the object is not created."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-# What training scripts keep beside weights: options, paths, dates and numbers. The official release
-# keeps its best score as a NumPy scalar, and NumPy's modules changed their name with version 2.
+# What training scripts save with weights: options, paths, dates and numbers. The official release
+# saves its best score as a NumPy scalar, and NumPy renamed its modules with version 2.
 _OBJECTS = (
     *("argparse.Namespace", "types.SimpleNamespace", "numpy.dtype", "numpy.ndarray", "typing.Any"),
     *(f"numpy.{m}.multiarray.{n}" for m in ("core", "_core") for n in ("scalar", "_reconstruct")),
@@ -60,8 +60,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint of langdg_d2, on the CPU. Nothing in the file is executed.
 
     Raises:
-        CheckpointError: no such file, damage, other content than `read_content` says (which is
-            refused before it can run), or a checkpoint of another kind.
+        CheckpointError: if the file is missing or damaged, has objects that `read_content`
+            refuses, or is a checkpoint of another kind.
     """
     content = _read(path)
     return {**content, "model": _weights(path, content, "model")}
@@ -71,14 +71,13 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
     """The weights in a file of `torch.save`, on the CPU. Nothing in the file is executed.
 
     Args:
-        path: of a dict with tensors; of further values, plain ones and those that training scripts
-            keep there are left out.
-        entry: of that dict, with the weights: `model` in checkpoints of langdg_d2 and Detectron2,
+        path: path of a file with a dict.
+        entry: key of the weights in the dict: `model` in checkpoints of langdg_d2 and Detectron2,
             `model_state` in those of the official release.
 
     Raises:
-        CheckpointError: no such file, damage, content beyond what is said here (which is refused
-            before it can run), or no such weights.
+        CheckpointError: if the file is missing or damaged, has objects that `read_content`
+            refuses, or has no such weights.
     """
     return _weights(path, _read(path), entry)
 
@@ -87,7 +86,7 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str
     """Create or replace a file that `read_weights` and `torch.load` read.
 
     Raises:
-        OSError: if it cannot be written; an earlier file is then left as it was.
+        OSError: if the file cannot be written; an earlier file is kept.
     """
     path = Path(path)
     file = io.BytesIO()
@@ -96,14 +95,14 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str
 
 
 def read_content(path: Path) -> Any:
-    """What a file of weights holds, on the CPU. Nothing in the file is executed.
+    """Content of a file of weights, on the CPU. Nothing in the file is executed.
 
     Args:
-        path: of a file of `torch.save` or of safetensors, with any suffix. Objects that training
-            scripts keep beside weights, such as options, are left out.
+        path: path of a file of `torch.save` or safetensors, with any suffix. Options and other
+            objects that training scripts save with the weights are left out.
 
     Raises:
-        LangDGError: with the reason, for damage and for what is refused.
+        LangDGError: if the file is damaged, or has other objects (refused before they can run).
     """
     if found := other_kind(path):
         raise LangDGError(found)
@@ -119,14 +118,14 @@ def read_content(path: Path) -> Any:
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise nearly anything
-            # torch's own text may advise to load the file without precaution.
+            # torch's own message may advise to load the file without this precaution.
             names = _refused_names(path)
             raise LangDGError(
-                f"it asks for {names}, refused: no part of tensors and plain values. Save the "
+                f"it asks for {names}, refused: not part of tensors or plain values. Save the "
                 "weights alone: torch.save(model.state_dict(), FILE)"
                 if names
-                else "damaged, not written by torch.save, or with more than tensors and plain "
-                "values in it"
+                else "it is damaged, was not written by torch.save, or holds other objects than "
+                "tensors and plain values"
             ) from error
 
 
@@ -161,7 +160,7 @@ def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
 
 
 def _refused_names(path: Path) -> list[str]:
-    """What a file wants called that is not allowed, where that can be told."""
-    with suppress(Exception):  # only the newer of torch's two formats tells
+    """Names that a file would call and that are not allowed; none if torch cannot list them."""
+    with suppress(Exception):  # torch lists them for the newer of its two formats only
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     return []

@@ -12,15 +12,14 @@ from ..utils.amp import at_least_single
 class PixelCrossEntropy(nn.CrossEntropyLoss):
     """Mean cross-entropy of labelled pixels; 0, not NaN, where a batch has none.
 
-    In training, with gradients, the mean is over the batches of all processes, all of which have to
-    call this: averaging their gradients then gives that of one process with all images, however the
-    labelled pixels are spread. Else it is over the batch that is given. Small crops can miss every
-    labelled pixel, and with one image for each process a batch is one crop: torch's own mean would
-    then end the run.
+    In training, with gradients, the mean is over the batches of all processes, and every process
+    has to call this: averaged gradients then equal those of one process with all images, however
+    the labelled pixels are spread. Otherwise the mean is over the given batch. A crop may have no
+    labelled pixel at all, and torch's own mean would then be NaN.
 
     Args:
         ignore_label: train id of pixels that do not count.
-        label_smoothing: share of the target spread evenly over all classes; 0.1 in FAMix.
+        label_smoothing: share of the target that is spread evenly over all classes; 0.1 in FAMix.
     """
 
     def __init__(self, *, ignore_label: int, label_smoothing: float) -> None:
@@ -29,7 +28,7 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of logits (N, K, H, W) and train ids (N, H, W) int64, a scalar.
 
-        It is computed in single precision at least: a sum over pixels needs its digits.
+        Computed in single precision at least, which sums over many pixels need.
         """
         input = at_least_single(input)
         labelled = (target != self.ignore_index).sum().to(input.dtype)
@@ -46,5 +45,5 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
             label_smoothing=self.label_smoothing,
             reduction="none",
         )
-        # Less than one pixel is none at all; the sum above it is then 0.
+        # Without labelled pixels the sum is 0; the clamp avoids 0 / 0.
         return loss.sum() / labelled.clamp(min=1 / shares)

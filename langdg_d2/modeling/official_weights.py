@@ -1,6 +1,6 @@
 """Weights under the names of the official FAMix release, and back.
 
-The two networks are the same; only their parts are called differently.
+Both networks are the same; only the names of their parts differ.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..utils.errors import LangDGError
 from .state_dicts import shortened, without_prefix
 
-# Our parts and the official ones. The pyramid there is one list: local, three rates, image mean.
+# Official prefix by ours. The official pyramid is one list: local, three rates, image mean.
 _PARTS = {
     "backbone.tower.": "backbone.",
     "sem_seg_head.project.": "classifier.project.",
@@ -25,18 +25,18 @@ _PARTS = {
     "sem_seg_head.fuse.1.": "classifier.classifier.1.",
     "sem_seg_head.predict.": "classifier.classifier.3.",
 }
-_ATTENTION_POOL = "attnpool"  # of CLIP; neither network segments with it
+_ATTENTION_POOL = "attnpool"  # CLIP's, which neither network uses
 
 
 class OfficialWeightsError(LangDGError):
-    """Weights do not belong to the network; the message names the first few of them."""
+    """Weights do not fit the network; the message names the first few."""
 
 
 class Converted(NamedTuple):
     """Weights under other names.
 
     Attributes:
-        weights: those of the network, in its order; the same tensors.
+        weights: weights of the network, in its order; the same tensors.
         left_out: old names of CLIP's attention pooling, which segmentation does not use.
     """
 
@@ -49,7 +49,7 @@ def from_official(weights: Mapping[str, Tensor], *, model_state: Mapping[str, Te
 
     Args:
         weights: `model_state` of an official checkpoint, also with a prefix such as `module.`.
-        model_state: of our model, for names and shapes; its values do not matter.
+        model_state: state dict of our model, for names and shapes; its values do not matter.
 
     Raises:
         OfficialWeightsError: weights are missing, unknown or of another shape, or our model is
@@ -67,7 +67,7 @@ def to_official(weights: Mapping[str, Tensor], *, model_state: Mapping[str, Tens
     """Give weights of our model their official names; the inverse of `from_official`.
 
     Args:
-        weights: of our model.
+        weights: state dict of our model.
         model_state: as in `from_official`.
 
     Raises:

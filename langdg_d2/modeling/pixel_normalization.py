@@ -1,4 +1,4 @@
-"""From pixels to what CLIP's image tower was trained on."""
+"""Normalisation of pixels for CLIP's image tower."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class PixelNormalization(nn.Module):
-    """`(pixel - mean) / std` in every channel; has no part in a state dict.
+    """`(pixel - mean) / std` in every channel; not part of state dicts.
 
     Args:
         mean: per channel, RGB, in the range 0..255 of the images.
-        std: likewise.
+        std: per channel, in the same range.
     """
 
     mean: Tensor

@@ -1,8 +1,8 @@
-"""Weights by the names that a model gives them, wherever a file holds them.
+"""Find a model's weights in the content of a file.
 
-Training scripts nest them (`state_dict`, `model_ema`), and wrappers put prefixes before the names
-(`module.`, `clip.`). Nothing here knows such words: what counts is the names of the model, of which
-all have to be found, in one place, once.
+Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes to names
+(`module.`, `clip.`). Neither is listed here: all names of the model have to be found under one key
+and one prefix.
 """
 
 from collections import Counter
@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-_DEPTH = 2  # of nested dicts
+_DEPTH = 2  # levels of nested dicts that are searched
 _SHOWN = 3  # names in messages
 BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
 
 class Weights(NamedTuple):
-    """Weights of a model, and what is wrong with them.
+    """Weights that were found for a model.
 
     Attributes:
-        tensors: by the model's names.
-        faults: one for each weight that is missing, unknown or of another shape, at least.
-        place: what they lie under in the file.
+        tensors: the weights by the model's names.
+        faults: a line for each weight that is missing, unknown or of another shape; empty if all
+            is well.
+        place: keys and prefix of the weights in the file.
     """
 
     tensors: dict[str, Tensor]
@@ -33,12 +34,12 @@ class Weights(NamedTuple):
 def find_weights(content: Any, state: Mapping[str, Tensor]) -> Weights | None:
     """The weights of a model in the content of a file; None if there are none.
 
-    Where several places have all of them it is a fault, too. Further tensors are left alone, unless
-    they belong to parts of the model: a deeper network's weights are not those of a shallower one.
+    Complete weights in several places are a fault. Unknown tensors are ignored, unless they belong
+    to a part of the model, as those of a deeper network do.
 
     Args:
-        content: (nested) dicts with tensors, of any other values besides.
-        state: of the model, for names and shapes.
+        content: nested dicts with tensors and any other values.
+        state: state dict of the model, for names and shapes.
     """
     found = [
         _weights(tensors, prefix, place, state)
@@ -48,19 +49,19 @@ def find_weights(content: Any, state: Mapping[str, Tensor]) -> Weights | None:
     whole = [weights for weights in found if not weights.faults]
     if len(whole) > 1:
         places = shortened(f"'{weights.place}'" for weights in whole)
-        fault = f"{len(whole)} places have all of them ({places}): save one of them alone"
+        fault = f"{len(whole)} places have all weights ({places}): save one of them alone"
         return whole[0]._replace(faults=[fault])
     return whole[0] if whole else max(found, key=lambda w: len(w.tensors), default=None)
 
 
 def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """Weights without the prefix under which most of the names are found."""
+    """Weights without their names' prefix: the one under which most of `names` are found."""
     prefix = max((counts := _prefixes(weights, names)), key=counts.__getitem__, default="")
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
 def shortened(items: Iterable[str]) -> str:
-    """The first few of many, and how many more there are."""
+    """The first few items, and the number of the others."""
     items = list(items)
     more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
     return ", ".join([*items[:_SHOWN], *more])
@@ -77,7 +78,7 @@ def _places(content: Any, place: str, depth: int) -> Iterator[tuple[str, dict[st
 
 
 def _prefixes(weights: Iterable[str], names: Collection[str]) -> Counter[str]:
-    """What the names of weights begin with where they end with a known one, and how often."""
+    """Prefixes of known names in the names of weights, and how often each occurs."""
     counts: Counter[str] = Counter()
     for name in weights:
         parts = name.split(".")

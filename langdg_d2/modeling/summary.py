@@ -1,4 +1,4 @@
-"""What trains and what is frozen, as a table."""
+"""Table of the trainable and the frozen parts of a model."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,8 @@ from .meta_arch import LangDGSegmentor
 def training_summary(model: LangDGSegmentor) -> str:
     """A row for each layer group of the backbone and one for the head.
 
-    Columns: parameters, how many of them train, and the mode of BatchNorm: `eval` normalises with
-    statistics that stay, `train` with those of the batch. The model's mode counts: call this in
-    training mode.
+    Columns: parameters, trainable parameters, and the mode of BatchNorm: `eval` normalises with
+    fixed statistics, `train` with those of the batch. Call it in training mode.
     """
     groups = model.backbone.layer_groups() | {"sem_seg_head": [model.sem_seg_head]}
     rows = [(name, *_row(modules)) for name, modules in groups.items()]

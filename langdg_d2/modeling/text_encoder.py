@@ -1,4 +1,4 @@
-"""Text side of CLIP: prompts become the unit vectors that styles are mined for (section 4.2)."""
+"""CLIP's text tower: unit vectors of the prompts that styles are mined for (section 4.2)."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..utils.errors import LangDGError
 from .backbone.clip_loading import load_tokenizer
 
-# What the text tower reads at once, whole prompts, at least one: memory depends on this alone.
+# Sentences in a batch of the text tower; memory depends on this alone.
 _SENTENCES_AT_ONCE = 320
 
 
@@ -21,11 +21,11 @@ class TextEncoder:
     A prompt is put into each of CLIP's 80 sentence templates for ImageNet, such as "a photo of a
     {}."; its vector is the mean of the sentences' embeddings, divided by its length.
 
-    NOTE: the embeddings are averaged as they are, as in the official code. CLIP's own zero-shot
-    classifier gives each of them unit length first, which leads to other vectors.
+    NOTE: the embeddings are averaged without normalising them first, as in the official code.
+    CLIP's own zero-shot classifier normalises them first, which gives other vectors.
 
-    It is not a module: the text tower has no part in a state dict or in `train()`. Vectors are
-    kept for good, so the CLIP's weights must not change later; it may move to another device.
+    It is not a module: state dicts and `train()` of its owner do not reach the text tower. Vectors
+    are cached, so the CLIP's weights must not change later; it may move to another device.
 
     Args:
         clip: the model that `load_clip` returns.
@@ -39,7 +39,7 @@ class TextEncoder:
         self._clip = clip
         self._tokenizer = load_tokenizer(name=name)
         self._templates = open_clip.OPENAI_IMAGENET_TEMPLATES
-        self._vectors: dict[str, Tensor] = {}  # on the CPU, wherever the CLIP is
+        self._vectors: dict[str, Tensor] = {}  # on the CPU
 
     # Not inference_mode: mining differentiates through a loss that holds these vectors.
     @torch.no_grad()
@@ -82,8 +82,8 @@ class TextEncoder:
     def _tokenize(self, sentences: list[str]) -> Tensor:
         """(S, context length) int64 token ids.
 
-        The tokenizer silently cuts off what is too long, and the class name comes last. With room
-        for one token more, only sentences that were cut look different.
+        The tokenizer silently cuts long sentences, and the class name comes last. Only cut
+        sentences get other tokens if there is room for one more.
         """
         length = self._tokenizer.context_length
         tokens = self._tokenizer(sentences)

@@ -32,7 +32,7 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
 
     Args:
         features: (N, C, H, W).
-        grid: its cells; they need not divide H and W evenly.
+        grid: the patches; they need not divide H and W evenly.
 
     Raises:
         LangDGError: if a patch has fewer than two pixels.
@@ -67,10 +67,10 @@ def restyle(
 
     Args:
         features: (N, C, H, W).
-        own: the statistics to take away, of `features` unless an ablation wants otherwise.
-        target: the statistics to put in their place.
-        grid: whose cells the statistics belong to.
-        activation: that the layer of the features ends with, ReLU in ResNets.
+        own: the statistics to remove, those of `features` except in ablations.
+        target: the new statistics.
+        grid: the grid of the statistics.
+        activation: activation at the end of the layer, ReLU in ResNets.
 
     Returns:
         (N, C, H, W), same type and memory format as `features`.

@@ -12,7 +12,7 @@ from ..utils.errors import LangDGError
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
 NO_COLOR = -1
-_RAW_VALUES = 1 << 8  # no data set has larger ids, in 16-bit files either
+_RAW_VALUES = 1 << 8  # no data set has larger ids, not even in 16-bit files
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class LabelEncoding:
     """How the pixels of one kind of label file become train ids.
 
     Attributes:
-        name: how errors and dataset dicts refer to the encoding.
+        name: name of the encoding in errors and dataset dicts.
         raw_to_train: train id (or the ignore label) of every raw id that may occur.
         channel: which of red, green and blue (0, 1, 2) holds the ids in 16-bit colour files;
             None for 8-bit files of a single channel.
-        raw_names: what the data set itself calls its raw ids, where that is known.
-        colors: RGB in 0..255 that palette files of the data set give the raw ids; without any, a
-            palette with colours says nothing, and its indices are the ids.
-        class_names: of the train ids from 0 on; None where they are not known.
+        raw_names: the data set's own names of its raw ids, where known.
+        colors: RGB in 0..255 of the raw ids in palette files; if empty, palettes are ignored and
+            their indices are the ids.
+        class_names: names of the train ids from 0 on; None if unknown.
     """
 
     name: str
@@ -39,7 +39,7 @@ class LabelEncoding:
 
     @property
     def num_classes(self) -> int:
-        """The highest train id of a class, plus one; 0 if there is no class."""
+        """The highest train id of a class, plus one; 0 without classes."""
         classes = set(self.raw_to_train.values()) - {CITYSCAPES_19.ignore_label}
         return max(classes, default=-1) + 1
 
@@ -53,7 +53,7 @@ class LabelEncoding:
 
     @cached_property
     def color_table(self) -> npt.NDArray[np.int64]:
-        """(256, 3) colours of all values that 8 bits hold, `NO_COLOR` where they have none."""
+        """(256, 3) colour of every 8-bit value, `NO_COLOR` where it has none."""
         table = np.full((_RAW_VALUES, 3), NO_COLOR)
         for raw, color in self.colors.items():
             table[raw] = color
@@ -61,7 +61,7 @@ class LabelEncoding:
 
     @cached_property
     def is_ignored(self) -> npt.NDArray[np.bool_]:
-        """(256,) of all values that 8 bits hold whether they are ids without a class."""
+        """(256,) whether an 8-bit value is an id without a class."""
         train_ids, known = self._table
         return np.asarray(known & (train_ids == CITYSCAPES_19.ignore_label))
 
@@ -113,7 +113,7 @@ _label_id_names = {
     30: "trailer",
 } | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.names, strict=True))
 
-# Those of the classes, and of the ids that are not scored.
+# Colours of the ids without a class, then of the classes.
 _label_id_colors = {
     **dict.fromkeys(range(5), (0, 0, 0)),
     5: (111, 74, 0),
@@ -245,7 +245,7 @@ _MAPILLARY: dict[int, tuple[str, str | None, tuple[int, int, int]]] = {
     64: ("void--ego-vehicle", None, (120, 10, 10)),
     65: ("void--unlabeled", None, (0, 0, 0)),
 }
-# Where map B departs from the above.
+# Where map B differs from map A.
 _MAPILLARY_B: dict[int, str | None] = {
     7: "road",
     8: "road",
@@ -273,7 +273,7 @@ def _by_class_name(
     )
 
 
-# The first channel tells the class, the second tells instances apart.
+# The first channel holds the class, the second the instance.
 SYNTHIA_LABEL_IDS = _by_class_name("SYNTHIA label ids", _SYNTHIA, channel=0)
 # RobustNet, FAMix and most others use map A, Rein and SoMA map B.
 _mapillary_colors = {raw: color for raw, (_, _, color) in _MAPILLARY.items()}
@@ -315,7 +315,7 @@ def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelE
 
     Args:
         class_names: in the order of the train ids.
-        ignore_label: what pixels without a class have, in 0..255.
+        ignore_label: id of pixels without a class, in 0..255.
 
     Raises:
         LangDGError: for an ignore label that 8-bit files cannot hold.

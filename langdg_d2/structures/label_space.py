@@ -12,7 +12,7 @@ import numpy as np
 
 from ..utils.errors import LangDGError
 
-MOST_CLASSES = 255  # that label maps of 8 bits can hold beside the ignore label
+MOST_CLASSES = 255  # of 8-bit label maps, which also hold the ignore label
 _LEVELS = 7  # of red, green and blue in generated colours
 
 
@@ -47,7 +47,7 @@ class LabelSpace:
             ids: one for each class, or None.
 
         Raises:
-            LangDGError: if an argument is not as said here.
+            LangDGError: if an argument is not as described above.
         """
         is_list = not isinstance(names, str) and 1 <= len(names) <= MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and name for name in names):
@@ -96,7 +96,7 @@ def _is_byte(value: object) -> bool:
 
 
 def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
-    """Each as far as can be from those before it, from black and from white."""
+    """Each as far as possible from the earlier ones, from black and from white."""
     levels = np.linspace(0, 255, _LEVELS).round().astype(int)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     distance = np.minimum(*(np.abs(candidates - grey).sum(axis=1) for grey in (0, 255)))
@@ -146,8 +146,8 @@ def _classes_without(*left_out: str) -> tuple[str, ...]:
     return tuple(name for name in CITYSCAPES_19.names if name not in left_out)
 
 
-# Which classes means are taken over: all; those that SYNTHIA has in any number; and those left
-# when the ones that it draws unlike the others are taken away too. Networks always have all 19.
+# Classes that means are taken over: all; those that are frequent in SYNTHIA; and those of them
+# that it draws as other data sets do. Networks always have all 19.
 CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "19": _classes_without(),
     "16": _classes_without("terrain", "truck", "train"),

@@ -1,8 +1,8 @@
-"""The style bank: mined statistics per class, what they belong to, and the file they are kept in.
+"""The style bank: mined statistics per class, their header, and their file.
 
-The file is safetensors, with version and header as JSON in its metadata. Prompts are tensors, too:
-each text once, and for every style the place of its text. As JSON, as version 1 had them, 2.6
-million would be more than safetensors reads.
+The file is safetensors, with version and header as JSON in its metadata. Prompts are tensors: each
+distinct text once, and its index for every style. Version 1 had them as JSON in the metadata, for
+which safetensors has a limit that 2.6 million prompts exceed.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from ..utils.seeding import derived_seed
 
 logger = logging.getLogger(__name__)
 
-IGNORE = "ignore"  # the name of unlabelled patches, beside those of the classes
+IGNORE = "ignore"  # name of the class of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
 
 _HEADER_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -48,7 +48,7 @@ _HEADER_TYPES: dict[str, type | tuple[type, ...]] = {
     "created_by": str,
     "whole_clip_fingerprint": (str, type(None)),
 }
-# What banks need in common to be merged; the rest says where styles come from.
+# Fields that have to agree for banks to be merged; the others describe the origin.
 _MODEL = (
     *("clip_name", "clip_fingerprint", "layer", "channels"),
     *("grid", "class_names", "ignore_label"),
@@ -71,9 +71,9 @@ _REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to 
 
 _FORMAT = "langdg_d2.style_bank"  # the record's key in the metadata
 _VERSION = 2
-_CHECKSUM = "sha256"  # of the rest of the record and the tensors; early banks have none
+_CHECKSUM = "sha256"  # of the rest of the record and the tensors; banks of early versions have none
 _TEXTS = "prompt_texts"  # bytes of a JSON list of distinct texts
-_INDEX = "prompt_index"  # (S,) place of each style's text in it
+_INDEX = "prompt_index"  # (S,) index of each style's text in that list
 
 
 class StyleBankError(LangDGError):
@@ -86,25 +86,25 @@ def _this_version() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BankHeader:
-    """What the styles of a bank belong to, and where they come from.
+    """Model, patches and classes that the styles of a bank belong to, and their origin.
 
     Attributes:
-        clip_name: architecture, as open_clip calls it.
+        clip_name: open_clip's name of the architecture.
         clip_fingerprint: `feature_fingerprint` of the CLIP's image tower.
-        layer: the layer of CLIP's image tower whose output is restyled, "layer1" in the paper.
-        channels: of that output.
+        layer: layer of CLIP's image tower whose output is restyled, "layer1" in the paper.
+        channels: number of channels of that output.
         grid: rows and columns of the patches an image was cut into.
         class_names: class id k is the k-th.
-        ignore_label: class id of unlabelled patches, which no class has; in 0..255.
-        source: set whose images were mined; several, and those of a merged bank, as "a + b".
-        seed: of the mining; None if unknown, or if a merged bank has several.
-        settings: how the styles were mined, for people; JSON types.
+        ignore_label: class id of unlabelled patches, in 0..255; not the id of a class.
+        source: name of the mined set; several sets, also of merged banks, as "a + b".
+        seed: seed of the mining; None if unknown or if merged banks differ in it.
+        settings: how the styles were mined; JSON types.
         created_by: program and version.
-        whole_clip_fingerprint: of all weights that make CLIP's embeddings, text tower included;
-            None where unknown, as in banks of earlier versions.
+        whole_clip_fingerprint: fingerprint of all weights that make CLIP's embeddings, with the
+            text tower; None if unknown, as in banks of earlier versions.
 
     Raises:
-        StyleBankError: if a value is not what is described here.
+        StyleBankError: if a value is not as described above.
     """
 
     clip_name: str
@@ -132,7 +132,7 @@ class BankHeader:
         names = self.class_names
         are_names = all(isinstance(name, str) for name in names)
         are_distinct = are_names and len({IGNORE, *names}) > len(names) > 0
-        self._require(are_distinct, "class_names", f"distinct names, none of them '{IGNORE}'")
+        self._require(are_distinct, "class_names", f"distinct names other than '{IGNORE}'")
         self._require(
             len(names) <= self.ignore_label < NUM_LABELS,
             "ignore_label",
@@ -146,12 +146,12 @@ class BankHeader:
 
     @property
     def parts(self) -> list["BankHeader"]:
-        """Headers of the banks this one was merged of; itself alone if it was not."""
+        """Headers of the banks that this one was merged from; only itself if it was not merged."""
         origins = self.settings.get(_MERGED)
         return [replace(self, **origin) for origin in origins] if origins else [self]
 
     def describe(self) -> str:
-        """A line for people about where styles come from."""
+        """One line about the origin of the styles."""
         prompts = [text for part in self.parts for text in part.settings.get("prompts", ())]
         texts = f", {len({*prompts})} texts such as {prompts[0]!r}" if prompts else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
@@ -161,11 +161,11 @@ class BankHeader:
         )
 
     def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
-        """One line per field or setting that has another value than expected, with both values.
+        """One line for each field or setting that differs from the expected value, with both.
 
         Args:
-            expected: value by field; fields that are None are not compared.
-            other: who expects it.
+            expected: value by field; None is not compared.
+            other: name of the side that expects them, for the lines.
         """
         return [
             f"{name}: the bank has {found}, {other} {wanted}"
@@ -175,11 +175,11 @@ class BankHeader:
         ]
 
     def origin_differences(self, origin: Mapping[str, Any], *, other: str) -> list[str]:
-        """`differences` of source, seed and settings, each once, of all banks this was merged of.
+        """Distinct `differences` of source, seed and settings of all merged banks.
 
         Args:
             origin: these three fields, see `mining_origin`.
-            other: who expects them.
+            other: as in `differences`.
         """
         lines: dict[str, None] = {}
         for part in self.parts:
@@ -198,12 +198,12 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
     """The header of a bank made of several.
 
     Returns:
-        The header they all have, if so. Otherwise one that names all sources, has the seed they
-        share or None, and lists source, seed, settings and program of each under the setting
-        "merged"; headers that are merged already give their list.
+        The common header if all are equal. Otherwise one that names all sources, has the common
+        seed or None, and lists source, seed, settings and program of each under the setting
+        "merged"; lists of merged headers are joined.
 
     Raises:
-        StyleBankError: no header, or headers of different models, layers, grids or classes.
+        StyleBankError: if there is no header, or if models, layers, grids or classes differ.
     """
     if not headers:
         raise StyleBankError("there is no style bank to merge; pass at least one")
@@ -238,20 +238,20 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StyleBank:
-    """S mined styles; style s is row s of every tensor. Tensors are copied in and not to change.
+    """S mined styles; style s is row s of every tensor. Tensors are copied; do not change them.
 
     Attributes:
-        header: what the styles belong to and come from.
+        header: model, patches, classes and origin of the styles.
         mean: (S, C) float32, per channel, finite.
         std: (S, C) float32, finite; may be negative, since PIN optimises it freely.
         class_id: (S,) uint8, a class of the header or its ignore label.
         prompts: S target texts, "" where unknown.
-        cosine_before: (S,) float32, similarity of patch and text before mining, in -1..1, NaN
-            where unknown.
-        cosine_after: the same after mining.
+        cosine_before: (S,) float32, similarity of patch and text before mining, in -1..1; NaN if
+            unknown.
+        cosine_after: (S,) float32, similarity after mining.
 
     Raises:
-        StyleBankError: if a tensor is not what is described here.
+        StyleBankError: if a tensor is not as described above.
     """
 
     header: BankHeader
@@ -265,7 +265,7 @@ class StyleBank:
     def __post_init__(self) -> None:
         vars(self).update(prompts=tuple(self.prompts))
         self._require_shapes()
-        # Own memory: an optimiser may go on changing what it was given.
+        # Copies: an optimiser may go on changing the tensors that it was given.
         for name, tensor in self._tensors().items():
             own = tensor.detach().clone(memory_format=torch.contiguous_format)
             vars(self).update({name: own})
@@ -275,26 +275,26 @@ class StyleBank:
         return len(self.prompts)
 
     def save(self, path: str | Path) -> None:
-        """Create or replace a safetensors file and, if need be, its folder.
+        """Create or replace a safetensors file; creates its folder if needed.
 
         The same bank gives the same bytes.
 
         Raises:
-            OSError: if it cannot be written; an earlier file is then left as it was.
+            OSError: if the file cannot be written; an earlier file is kept.
         """
         tensors = {name: tensor.cpu() for name, tensor in self._tensors().items()}
         tensors |= _pack(self.prompts)
         record = {"version": _VERSION, "header": asdict(self.header)}
-        # One entry, not one per value: safetensors writes several in random order.
+        # A single entry: safetensors writes several in random order.
         metadata = {_FORMAT: json.dumps({**record, _CHECKSUM: _checksum(record, tensors)})}
         write_atomically(Path(path), save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
-        """Read what `save` has written, on the CPU. Nothing in the file is executed.
+        """Read a file of `save`, on the CPU. Nothing in the file is executed.
 
         Raises:
-            StyleBankError: no such file, another kind of file, another version, or damage.
+            StyleBankError: if the file is missing, of another kind or version, or damaged.
         """
         damage = (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError)
         try:
@@ -313,17 +313,17 @@ class StyleBank:
         class_names: Sequence[str] | None = None,
         ignore_label: int | None = None,
     ) -> None:
-        """Check that the bank was mined for a model: its restyled features, patches and classes.
+        """Check that the bank fits a model: its restyled features, patches and classes.
 
-        Weights are compared only while they are CLIP's own, that is frozen; those that made the
-        texts' embeddings only where both the bank and the backbone know them, which a backbone
-        does that CLIP's weights, not a checkpoint's, were loaded into.
+        Weights of the image tower are compared only if they are frozen, and thus CLIP's own. The
+        text tower is compared only if bank and backbone both know its fingerprint; a backbone with
+        weights of a checkpoint does not.
 
         Args:
-            backbone: whose features are to be restyled.
-            grid: patches of training; None where they do not matter.
-            class_names: name of every train id; None where they do not matter.
-            ignore_label: of unlabelled patches; None where it does not matter.
+            backbone: backbone of the model.
+            grid: patches of training; None to skip.
+            class_names: name of every train id; None to skip.
+            ignore_label: train id of unlabelled patches; None to skip.
 
         Raises:
             StyleBankError: lists every difference and what to do.
@@ -333,9 +333,8 @@ class StyleBank:
         if whole is not None and self.header.whole_clip_fingerprint is None:
             whole = None
             logger.info(
-                "the style bank does not say which text tower it was mined with, as those of "
-                "earlier versions and of the official release: whether it is this CLIP's is not "
-                "checked"
+                "the style bank does not say which text tower it was mined with, as banks of "
+                "earlier versions and of the official release: the text tower is not checked"
             )
         expected = {
             "layer": backbone.restyled_layer,
@@ -347,20 +346,22 @@ class StyleBank:
             "ignore_label": ignore_label,
         }
         if found := self.header.differences(expected, other="the model"):
-            raise StyleBankError(f"the style bank is another model's; {_REMEDY}:{bullets(found)}")
+            raise StyleBankError(
+                f"the style bank belongs to another model; {_REMEDY}:{bullets(found)}"
+            )
 
     @classmethod
     def merge(cls, banks: Sequence["StyleBank"]) -> "StyleBank":
-        """One bank of the styles of all, in their order.
+        """One bank with the styles of all banks, in their order.
 
         Where headers differ in source, seed, settings or program, the merged header names the
         sources, and its settings list all four of every bank under "merged".
 
         Args:
-            banks: on one device.
+            banks: banks on one device.
 
         Raises:
-            StyleBankError: no bank, or banks of different models, layers, grids or classes.
+            StyleBankError: if there is no bank, or if models, layers, grids or classes differ.
         """
         header = merge_headers([bank.header for bank in banks])
         return banks[0]._with(
@@ -370,10 +371,10 @@ class StyleBank:
         )
 
     def subset(self, *, classes: Collection[str]) -> "StyleBank":
-        """The styles of some classes, names or "ignore"; there may be none.
+        """The styles of some classes, by name or "ignore"; the result may be empty.
 
         Raises:
-            StyleBankError: a class the header does not have.
+            StyleBankError: if the header does not have a class.
         """
         labels = self.header.labels
         if unknown := [name for name in classes if name not in labels]:
@@ -382,10 +383,9 @@ class StyleBank:
         return self.rows(torch.isin(self.class_id, wanted).nonzero().flatten().tolist())
 
     def sample(self, per_class: int, *, seed: int) -> "StyleBank":
-        """As many styles of each class, unlabelled patches among them, or all where it has fewer.
+        """At most `per_class` styles of each class, "ignore" included.
 
-        They are drawn uniformly without replacement and stay in their order; the seed and the bank
-        decide which.
+        Drawn uniformly without replacement, kept in order; seed and bank determine the draw.
         """
         chosen: list[int] = []
         for k in self.header.labels.values():
@@ -411,7 +411,7 @@ class StyleBank:
         return {name: count[k] for name, k in self.header.labels.items()}
 
     def describe(self) -> str:
-        """Markdown table for people: styles, distinct texts and mean cosines of every class."""
+        """Markdown table of styles, distinct texts and mean cosines by class."""
         parts = {name: self.subset(classes=[name]) for name in self.header.labels}
         rows = [
             (
@@ -435,7 +435,7 @@ class StyleBank:
         return {name: getattr(self, name) for name in _TENSORS}
 
     def _with(self, **changes: object) -> "StyleBank":
-        """With other values, taken as valid: copying and checking millions takes seconds."""
+        """A changed copy, not checked again: that would take seconds for millions of styles."""
         other = copy(self)
         vars(other).update(changes)
         return other
@@ -459,27 +459,27 @@ class StyleBank:
             f"{name} is not finite": ~getattr(self, name).isfinite().all(dim=1)
             for name in _PER_CHANNEL
         }
-        faults[f"class_id is none of {labels}"] = ~torch.isin(self.class_id, known)
+        faults[f"class_id is not one of {labels}"] = ~torch.isin(self.class_id, known)
         for name in ("cosine_before", "cosine_after"):
             faults[f"{name} is not in -1..1"] = getattr(self, name).abs() > 1 + _COSINE_SLACK
         for fault, where in faults.items():
             if rows := where.nonzero().flatten().tolist():
                 raise StyleBankError(
-                    f"style bank: {fault} in {len(rows)} of {len(self)} styles, the first of them "
-                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}'); leave these out"
+                    f"style bank: {fault} in {len(rows)} of {len(self)} styles, first in "
+                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}'); remove these styles"
                 )
 
 
 def feature_fingerprint(backbone: Backbone) -> str:
-    """Fingerprint of the weights that make the restyled features: those up to that layer.
+    """Fingerprint of the weights up to the restyled layer.
 
-    Later layers do not matter to the bank, and training changes some of them.
+    Later layers do not affect the bank, and training changes some.
     """
     return clip_fingerprint(backbone.low_state())
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """Lines as the list that ends a message."""
+    """Lines as a list at the end of a message."""
     return "".join(f"\n- {line}" for line in lines)
 
 
@@ -489,7 +489,7 @@ def _average(values: Tensor) -> str:
 
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
-    """Name and both values of everything that differs, down to the entries of mappings."""
+    """Name and both values of each difference; mappings are compared entry by entry."""
     if first == second or (name == _IMAGES and same_images(first, second)):
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
@@ -502,7 +502,7 @@ def _differences(name: str, first: object, second: object) -> list[tuple[str, st
 
 
 def _in_words(value: object, other: object) -> str:
-    """A value; of long lists the first items that the other has not."""
+    """A value as text; of long lists the first items that the other does not have."""
     if not isinstance(value, list) or len(value) <= _SHOWN:
         return repr(value)
     known = other if isinstance(other, list) else []
@@ -522,14 +522,14 @@ def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_list(value: object) -> list[Any]:
-    """The lists of a LazyConfig are list-like objects of their own."""
+    """Lists of a LazyConfig, which are not Python lists, as lists."""
     if isinstance(value, Sequence):
         return list(value)
     raise TypeError(f"{value!r} is a {type(value).__name__}")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a bank is made of, from its file."""
+    """Arguments of a bank from its file."""
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if _FORMAT not in metadata:
@@ -544,7 +544,7 @@ def _read(path: Path) -> dict[str, Any]:
         tensors = {name: file.get_tensor(name) for name in expected}
     checksum = record.pop(_CHECKSUM, None)
     if checksum is not None and checksum != _checksum(record, tensors):
-        raise StyleBankError("its checksum is another than it was written with: it is damaged")
+        raise StyleBankError("its checksum is wrong: it is damaged")
     prompts = record["prompts"] if version == 1 else _unpack(tensors)
     header = BankHeader(**record["header"])
     return {"header": header, "prompts": prompts, **{name: tensors[name] for name in _TENSORS}}

@@ -45,7 +45,7 @@ _SHOWN = 3  # missing batches in a message
 
 
 class PatchChoice(NamedTuple):
-    """One patch for each class that is the majority of any.
+    """One patch for each class that is the majority class of at least one patch.
 
     Attributes:
         class_ids: ascending.
@@ -105,7 +105,7 @@ class StyleMiner:
         clip_name: the name or JSON path that `load_clip` was given; a bank remembers it.
         restyled_layer: see `ClipResNet`.
         grid: patches that images are cut into.
-        prompts: what patches of a class are mined for; they also tell which classes there are.
+        prompts: target texts of the patches of a class; they also define the classes.
         normalize: of the images, as in training.
         pin: how patches are optimised.
         device: where it runs.
@@ -212,18 +212,17 @@ class StyleMiner:
 class MiningCheckpoint:
     """This process's share of a bank that is being mined.
 
-    What it mines between two savings becomes a file of its own, `<path>.part<first batch>`, which
-    is not touched again until the bank is written.
+    The styles between two savings become a file, `<path>.part<first batch>`, which is kept until
+    the bank is written.
 
     Args:
-        header: of the bank.
-        path: of its file, in a folder that all processes see.
+        header: header of the bank.
+        path: path of the bank, in a folder that all processes can access.
         period: batches between savings.
-        per_class: as many styles of each class are kept in the end, see `StyleBank.sample`; None
-            for all.
+        per_class: most styles of each class in the bank, see `StyleBank.sample`; None for all.
 
     Raises:
-        LangDGError: if one of the two numbers is not positive.
+        LangDGError: if `period` or `per_class` is not positive.
     """
 
     def __init__(
@@ -242,7 +241,7 @@ class MiningCheckpoint:
         self._files: list[Path] = []  # of this process, and in the main one of interrupted runs
 
     def resume(self, batches: int) -> list[int]:
-        """Find what interrupted runs have left of so many batches; returns those still to mine."""
+        """Find the files of interrupted runs; returns the numbers of the batches still to mine."""
         self._batches = batches
         with shared_errors():
             done: set[int] = set()
@@ -266,10 +265,10 @@ class MiningCheckpoint:
             logger.info("%d batches mined, mean cosine %.3f", self._count, mean)
 
     def finish(self) -> None:
-        """Write the bank, of all processes' shares in the order of the batches."""
+        """Write the bank of all processes, in the order of the batches."""
         with shared_errors():
             self._save()
-        # By name: a network's file system may list a folder as it was a minute ago.
+        # By name: network file systems may list a folder with a delay.
         gathered = comm.gather(self._files)
         with shared_errors():
             if comm.is_main_process():
@@ -283,7 +282,7 @@ class MiningCheckpoint:
                     file.unlink(missing_ok=True)
 
     def _save(self) -> None:
-        """Write what has been mined since the last time."""
+        """Write the batches since the last saving."""
         if not self._unsaved:
             return
         sizes = [len(bank) for bank in self._unsaved.values()]
@@ -298,20 +297,20 @@ class MiningCheckpoint:
         banks = {number: bank for file in files for number, bank in self._read(file).items()}
         if missing := [number for number in range(self._batches) if number not in banks]:
             raise StyleBankError(
-                f"{len(missing)} of {self._batches} mined batches are not beside '{self._path}', "
-                f"such as {missing[:_SHOWN]}: styles.bank has to lie where all processes can read "
-                "and write"
+                f"{len(missing)} of {self._batches} mined batches are missing next to "
+                f"'{self._path}', such as {missing[:_SHOWN]}: styles.bank has to be in a folder "
+                "that all processes can read and write"
             )
         return StyleBank.merge([banks[number] for number in range(self._batches)])
 
     def _read(self, file: Path) -> dict[int, StyleBank]:
-        """The batches of a part."""
+        """The batches of a part file, by number."""
         try:
             bank = StyleBank.load(file)
         except StyleBankError as error:
             raise StyleBankError(
-                f"'{file}' is a part of unfinished mining and damaged: delete it, and its batches "
-                f"are mined again ({error.__cause__ or error})"
+                f"'{file}' is a damaged part of unfinished mining: delete it to mine its batches "
+                f"again ({error.__cause__ or error})"
             ) from error
         settings = dict(bank.header.settings)
         numbers, sizes = settings.pop(_DONE, []), settings.pop(_SIZES, [])
@@ -331,19 +330,19 @@ class MiningCheckpoint:
 class SourceMining:
     """Mines a whole source set and writes the bank.
 
-    The bank depends on the seed and the batches alone, not on the number of processes nor on
-    interruptions: what is done is kept in `<path>.part<batch>` and not mined again.
+    The bank depends on the seed and the batches alone, not on the number of processes or on
+    interruptions: finished batches are kept in `<path>.part<batch>`.
 
     Args:
         miner: on this process's device.
         batches: one pass over the source set, or over several together.
-        source: its name, or their names.
-        seed: of the prompts, not negative.
-        settings: remembered in the bank.
-        path: file of the bank.
+        source: name of the set, or names of several.
+        seed: seed of the prompts, not negative.
+        settings: recorded in the bank.
+        path: path of the bank.
         checkpoint_period: batches of a process between savings.
-        num_workers: of the loader.
-        max_styles_per_class: as many of those mined are kept, drawn at random; None for all.
+        num_workers: processes of the loader.
+        max_styles_per_class: most styles of each class, drawn at random; None for all.
 
     Attributes:
         miner: as given.
@@ -382,10 +381,10 @@ class SourceMining:
         self._num_workers = num_workers
 
     def run(self) -> None:
-        """Mine every batch and write the bank; every process must call this.
+        """Mine every batch and write the bank. Collective.
 
         Raises:
-            StyleBankError: for unfinished work of other settings or images, or of unseen processes.
+            StyleBankError: if unfinished work has other settings or images, or files are missing.
             RuntimeError: if another process cannot read or write the files.
         """
         rank, processes = comm.get_rank(), comm.get_world_size()

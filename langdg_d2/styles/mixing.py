@@ -18,7 +18,7 @@ from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError, bullets
 
 logger = logging.getLogger(__name__)
 
-_DRAWS = 1 << 62  # so many that what the remainder favours cannot be seen
+_DRAWS = 1 << 62  # so large that the bias of the remainder is negligible
 
 
 class DrawnStyles(NamedTuple):
@@ -26,7 +26,7 @@ class DrawnStyles(NamedTuple):
 
     Attributes:
         stats: mean and std (N, C, rows, cols).
-        fallback: (N, rows, cols) bool: the patch's class has no style, another's was taken.
+        fallback: (N, rows, cols) bool, whether the class has no style and got one of another.
     """
 
     stats: ChannelStats
@@ -34,12 +34,12 @@ class DrawnStyles(NamedTuple):
 
 
 class TargetStyles(Protocol):
-    """Gives every patch a style to be mixed with its own."""
+    """Source of the styles that patches are mixed with."""
 
     def prepare(self, backbone: Backbone) -> None:
         """Load the styles, check that they fit a backbone, move them to its device.
 
-        Called before training, on every process; a bank that has to be mined is there by then.
+        Called before training, on every process, after mining.
         """
 
     def draw(
@@ -52,11 +52,11 @@ class TargetStyles(Protocol):
         ...
 
     def describe(self) -> str:
-        """What these styles are, in Markdown."""
+        """Description of the styles, in Markdown."""
         ...
 
     def record(self) -> dict[str, Any]:
-        """What these styles are, for the record of a run: JSON types."""
+        """Description of the styles for the record of a run, in JSON types."""
         return {"description": self.describe()}
 
 
@@ -64,16 +64,15 @@ class BankStyles(TargetStyles):
     """A mined style of the patch's own class, drawn uniformly (paper section 4.3).
 
     Args:
-        bank: the mined styles, or the path of their file, which is read by `prepare`.
-        grid: patches of training; those the bank was mined for have to be the same.
-        class_names: name of every train id; the bank's have to be the same.
-        ignore_label: of unlabelled patches; the bank's has to be the same.
-        origin: what mining would write into the bank's header now, see `mining_origin`: a bank
-            that says otherwise is used with a warning, as configs may share one. None if it does
-            not matter.
+        bank: the mined styles, or the path of their file, which `prepare` reads.
+        grid: patches of training, the same as the bank's.
+        class_names: name of every train id, the same as the bank's.
+        ignore_label: train id of unlabelled patches, the same as the bank's.
+        origin: source, seed and settings that this config mines with, see `mining_origin`: a bank
+            with others is used with a warning, as configs may share one. None to skip.
 
     Attributes:
-        bank: the mined styles on the model's device, from `prepare` on.
+        bank: the mined styles on the model's device; set by `prepare`.
     """
 
     bank: StyleBank
@@ -99,7 +98,7 @@ class BankStyles(TargetStyles):
         """See `TargetStyles`.
 
         Raises:
-            StyleBankError: if there is no such file, or the bank was mined for another model, other
+            StyleBankError: if the file is missing, or the bank was mined for another model, other
                 patches or classes; lists the differences.
         """
         bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
@@ -107,8 +106,8 @@ class BankStyles(TargetStyles):
         origin = self._origin
         if origin and (found := bank.header.origin_differences(origin, other="this config")):
             logger.warning(
-                "the style bank '%s' was mined otherwise than this config does; delete it to mine "
-                "anew, unless you share it on purpose:%s",
+                "the style bank '%s' was mined with other settings than this config's; delete it "
+                "to mine again, unless you share it on purpose:%s",
                 self._given,
                 bullets(found),
             )
@@ -122,11 +121,11 @@ class BankStyles(TargetStyles):
         return DrawnStyles(self._rows(index), fallback)
 
     def describe(self) -> str:
-        """Where the bank's styles come from, and its table."""
+        """Origin of the bank's styles, and its table."""
         return f"{self.bank.header.describe()}\n\n{self.bank.describe()}"
 
     def record(self) -> dict[str, Any]:
-        """The bank's own header, not what the config says, and how many styles there are."""
+        """The header of the bank, not of the config, and the number of styles."""
         return {**asdict(self.bank.header), "number_of_styles": len(self.bank)}
 
     def _rows(self, index: Tensor) -> ChannelStats:
@@ -150,7 +149,7 @@ class NoiseStyles(TargetStyles):
     """Ablation: the patch's own statistics under Gaussian noise, without any text.
 
     Args:
-        snr_db: signal-to-noise ratio in decibel, of the vector of means and of that of stds.
+        snr_db: signal-to-noise ratio in decibels, for the vector of means and for that of stds.
     """
 
     def __init__(self, *, snr_db: float) -> None:
@@ -179,13 +178,12 @@ class NoiseStyles(TargetStyles):
 class StyleSampler:
     """Draws a row of a bank for every patch, uniformly among those of its class.
 
-    A class without styles gets one of the unlabelled patches' (FAMix does the same); where the bank
-    has none of these either, any style of the bank. A class that was the majority of no mined patch
-    will hardly be one in training: falling back, which the logged share shows, beats refusing a
-    small source set.
+    A class without styles gets a style of the unlabelled patches, as in FAMix, or, if the bank has
+    none of these, any style. A class that was the majority of no mined patch will hardly be one in
+    training: falling back, which the logged share shows, beats refusing a small source set.
 
     Args:
-        bank: what to draw from; index tables are made on its device.
+        bank: the styles; index tables are made on its device.
 
     Raises:
         StyleBankError: if the bank is empty.
@@ -207,16 +205,16 @@ class StyleSampler:
         self._count[self._fallback] = count
 
     def sample(self, patch_classes: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw for every patch alone, without waiting for the device.
+        """Draw for every patch independently, without synchronising the device.
 
         Args:
             patch_classes: (...) uint8 train ids, on the bank's device.
-            generator: of this device, or of the CPU: then a seed gives the same styles on every
-                device. Advances.
+            generator: of this device, or of the CPU, which gives the same styles on every device.
+                Advances.
 
         Returns:
-            Rows of the bank (...) int64, and whether the patch's class has no style and got
-            another's (...) bool.
+            Rows of the bank (...) int64, and whether the patch's class has no style and got one of
+            another (...) bool.
 
         Raises:
             TypeError: for labels of other types.
@@ -269,11 +267,11 @@ class MixStatistics:
     """Sums over restyled batches.
 
     Attributes:
-        images: all of them.
-        patches: all of them.
-        restyled: patches of the images that were chosen to be restyled.
-        weight: over images, the mean over channels of the weight drawn.
-        fallback: patches whose class has no style; a tensor that has not been waited for.
+        images: number of images.
+        patches: number of patches.
+        restyled: patches of the images that were restyled.
+        weight: sum over images of the mean drawn weight over channels.
+        fallback: patches whose class has no style; a tensor on the device, not yet synchronised.
     """
 
     images: int = 0
@@ -291,7 +289,7 @@ class MixStatistics:
         self.fallback = self.fallback + fallback.sum()
 
     def merge(self, other: "MixStatistics") -> None:
-        """Add the sums of others."""
+        """Add the sums of another one."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
@@ -315,15 +313,15 @@ class PatchStyleMixer(FeatureAugmentation):
     """Restyles every patch with a mixture of its own style and one drawn for its class.
 
     Args:
-        grid: patches; the mapper must have found their classes with the same one.
-        styles: where the other style comes from.
-        weights: share of the own style.
+        grid: patches; the mapper must use the same grid.
+        styles: source of the other style.
+        weights: sampler of the own style's share.
 
     Attributes:
-        probability: that an image is restyled, in 0..1, which `StyleAugmentationHook` sets.
-        activation: of the restyled layer, see `Backbone.restyle_activation`.
-        generator: state of the randomness, a CPU generator.
-        statistics: what has happened since it was last replaced, for logging.
+        probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
+        activation: see `Backbone.restyle_activation`.
+        generator: a CPU generator.
+        statistics: counts since they were last replaced, for logging.
     """
 
     def __init__(
@@ -345,7 +343,7 @@ class PatchStyleMixer(FeatureAugmentation):
         """Restyle a batch.
 
         Raises:
-            LangDGError: if there are no patch classes, or not those of this grid.
+            LangDGError: if patch classes are missing or belong to another grid.
         """
         classes = self._require_classes(features, patch_classes)
         images, channels = features.shape[:2]

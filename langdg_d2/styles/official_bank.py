@@ -1,7 +1,7 @@
-"""The official release's style banks, `saved_params.pkl`: read without running them, and written.
+"""Style banks of the official release, `saved_params.pkl`: read without execution, and written.
 
-Such a file is a pickle: a dict that gives for `<class>_mu` and `<class>_std` the list of a class'
-statistics, (C, 1, 1) tensors, and for `255_mu` and `255_std` those of unlabelled patches.
+The file is a pickle of a dict: `<class>_mu` and `<class>_std` hold the lists of a class's
+statistics, tensors (C, 1, 1); `255_mu` and `255_std` those of unlabelled patches.
 """
 
 import io
@@ -23,7 +23,7 @@ from ..utils.untrusted import require_small_memo
 from .bank import IGNORE, BankHeader, StyleBank, StyleBankError, feature_fingerprint
 
 _MEAN, _STD = "_mu", "_std"
-# What the official code can do, whatever its options say.
+# The only settings that the official code supports.
 _OFFICIAL: Mapping[str, Any] = {
     "layer": "layer1",
     "grid": (3, 3),
@@ -35,13 +35,13 @@ _OFFICIAL: Mapping[str, Any] = {
 def official_header(
     *, backbone: Backbone, clip_name: str, source: str | Sequence[str], imported_from: str
 ) -> BankHeader:
-    """What an official bank does not tell about itself.
+    """Header fields that an official bank file lacks.
 
     Args:
-        backbone: with the weights of the CLIP that the bank was mined with.
+        backbone: backbone with the weights of the CLIP that the bank was mined with.
         clip_name: the name or JSON path of that CLIP, as `load_clip` takes it.
-        source: set whose images were mined, or several.
-        imported_from: name of the file, to be remembered.
+        source: name of the mined set, or names of several.
+        imported_from: name of the file, recorded in the bank.
 
     Raises:
         StyleBankError: if the backbone restyles another layer than the official code.
@@ -68,15 +68,15 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
 
     Args:
         path: of `saved_params.pkl`.
-        header: what the file does not tell, see `official_header`. Its classes and channels are
-            those the file has to have; classes may lack styles.
+        header: fields that the file lacks, see `official_header`. The file has to have its classes
+            and channels; classes may have no styles.
 
     Returns:
         The bank on the CPU, styles in the order of the header's classes, then unlabelled.
 
     Raises:
-        StyleBankError: no such file, damage, content beyond tensors in lists (which is refused
-            before it can run), or other classes or channels than the header's.
+        StyleBankError: if the file is missing or damaged, holds other objects than lists of tensors
+            (refused before they can run), or has other classes or channels than the header.
     """
     path = Path(path)
     try:
@@ -95,11 +95,11 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
 
 
 def write_official_bank(path: str | Path, bank: StyleBank) -> None:
-    """Create or replace a file that the official training reads; prompts and cosines are lost.
+    """Create or replace a file that the official training reads, without prompts and cosines.
 
     Raises:
-        StyleBankError: another layer, grid or classes than the official code is made for.
-        OSError: if it cannot be written; an earlier file is then left as it was.
+        StyleBankError: if layer, grid or classes are not those of the official code.
+        OSError: if the file cannot be written; an earlier file is kept.
     """
     if found := bank.header.differences(_OFFICIAL, other="the official code"):
         raise StyleBankError(
@@ -139,7 +139,7 @@ def _as_bank(content: object, header: BankHeader) -> StyleBank:
         std += stds
         class_id += [k] * len(means)
     if not class_id:
-        raise StyleBankError("it has no style at all")
+        raise StyleBankError("it has no styles")
     unknown_cosine = torch.full((len(class_id),), torch.nan)
     return StyleBank(
         header=header,
@@ -166,12 +166,14 @@ def _statistics(content: Mapping[str, Any], key: str, channels: int) -> list[Ten
 
 
 def _storage(data: bytes) -> Tensor:
-    """What torch saved into a pickle for the memory of a tensor, as a flat tensor."""
+    """The storage of a tensor in a pickle, as a flat tensor."""
     try:
         storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return torch.empty(0, dtype=storage.dtype).set_(storage)
-    except Exception as error:  # whose text may advise to load the file without precaution
-        raise StyleBankError("the memory of a tensor is damaged or no memory, refused") from error
+    except Exception as error:  # whose message may advise to load the file without this precaution
+        raise StyleBankError(
+            "the storage of a tensor is damaged or another object, refused"
+        ) from error
 
 
 def _tensor(
@@ -185,9 +187,9 @@ def _parameter(data: Tensor, *_: object) -> Tensor:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Rebuilds tensors and plain containers; knows no other name a pickle could call."""
+    """Rebuilds tensors and plain containers; refuses every other name."""
 
-    # Own functions, not those named, which would load the bytes of a storage unchecked.
+    # Own functions: those of torch would load the bytes of a storage unchecked.
     _ALLOWED: Mapping[tuple[str, str], Callable[..., object]] = {
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -197,5 +199,5 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         if (module, name) not in self._ALLOWED:
-            raise StyleBankError(f"it asks for '{module}.{name}', refused: no part of a tensor")
+            raise StyleBankError(f"it asks for '{module}.{name}', refused: not part of a tensor")
         return self._ALLOWED[module, name]

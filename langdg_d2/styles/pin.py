@@ -26,7 +26,7 @@ class PinResult(NamedTuple):
     Attributes:
         stats: mean and std (P, C, 1, 1).
         cosine_before: (P,) similarity of each patch and its text with the patch's own style.
-        cosine_after: (P,) the same with the optimised style.
+        cosine_after: (P,) similarity with the optimised style.
     """
 
     stats: ChannelStats
@@ -36,7 +36,7 @@ class PinResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PinSettings:
-    """How statistics are optimised; the defaults are the paper's.
+    """Settings of the optimisation; the defaults are the paper's.
 
     Attributes:
         steps: of SGD; 0 leaves the patches' own statistics.
@@ -47,7 +47,7 @@ class PinSettings:
             float32.
 
     Raises:
-        LangDGError: if one of them is out of range.
+        LangDGError: if a setting is out of range.
     """
 
     steps: int = 100
@@ -67,7 +67,7 @@ class PinSettings:
             raise LangDGError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """What a bank remembers: the precision only where it is not the paper's."""
+        """The settings as recorded in banks; the precision only if it is not the paper's."""
         settings = asdict(self)
         if self.precision == "float32":
             del settings["precision"]
@@ -75,13 +75,13 @@ class PinSettings:
 
 
 class PromptDrivenNormalization:
-    """Optimises the statistics of patches toward texts with SGD; nothing else is changed.
+    """Optimises the statistics of patches toward texts with SGD.
 
     The loss is `1 - cosine`, averaged over the patches given at once.
 
     Args:
         backbone: frozen CLIP at its own stride with attention pooling, in eval mode.
-        settings: of the optimisation.
+        settings: settings of the optimisation.
     """
 
     def __init__(self, *, backbone: TextAlignedBackbone, settings: PinSettings) -> None:
@@ -101,9 +101,9 @@ class PromptDrivenNormalization:
             text: (P, D) unit vectors, one for each patch.
         """
         own = patch_stats(patches, _WHOLE)
-        # NOTE: normalised first, as in the official code. Many features are exactly 0 and lie on
-        # ReLU's kink while the style is the patch's own; which side rounding puts them on decides
-        # whether they have a gradient, so the order of operations is part of the method.
+        # NOTE: normalised first, as in the official code. Features that are exactly 0 lie on ReLU's
+        # kink while the style is the patch's own; rounding decides whether they get a gradient, so
+        # the order of operations is part of the method.
         content = (patches - own.mean) / own.std
         style = ChannelStats(*(nn.Parameter(value.clone()) for value in own))
         optimizer = torch.optim.SGD(
@@ -126,10 +126,10 @@ class PromptDrivenNormalization:
         return PinResult(stats, before, after)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
-        """(P,) similarity to their texts of normalised patches (P, C, h, w) in a style.
+        """(P,) similarity to the texts of normalised patches (P, C, h, w) in a style.
 
-        The rest of CLIP wants an image of its input size: the restyled patch is average-pooled
-        to the size that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
+        CLIP expects its own input size: the restyled patch is average-pooled to the size that such
+        an image has in this layer (64 x 64 to 56 x 56 in FAMix).
         """
         restyled = self._backbone.restyle_activation(content * style.std + style.mean)
         pooled = average_pool(restyled, self._side)
@@ -141,8 +141,8 @@ class PromptDrivenNormalization:
 def average_pool(features: Tensor, side: int) -> Tensor:
     """`adaptive_avg_pool2d` of (N, C, h, w) to (N, C, side, side).
 
-    On GPUs its gradient sums in a random order: where torch computes deterministically it is
-    replaced by products there. On CPUs the order is fixed.
+    On GPUs the gradient of torch's operator sums in random order; with deterministic algorithms
+    switched on, matrix products replace it there. On CPUs the order is fixed.
     """
     if features.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return average_pool_by_products(features, side)
@@ -157,6 +157,6 @@ def average_pool_by_products(features: Tensor, side: int) -> Tensor:
 
 
 def _averages(size: int, side: int, like: Tensor) -> Tensor:
-    """(side, size): row k averages what falls to the k-th of the pooled values."""
+    """(side, size): row k holds the weights of the k-th pooled value."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
     return F.adaptive_avg_pool1d(unit, side).mT

@@ -1,4 +1,4 @@
-"""Target texts of style mining: style prompts, and how they meet class names (section 4.2)."""
+"""Target texts of style mining: style prompts combined with class names (section 4.2)."""
 
 import json
 import string
@@ -18,17 +18,17 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
     """A list of style prompts.
 
     Args:
-        source: the prompts themselves; or the name of a pack that comes with this package (a file
-            in `prompt_packs/`); or the path of a file, UTF-8: a JSON list of texts (`.json`), or
-            a text with a style on each line, where blank lines and comments after a `#` are skipped
-            and runs of white space count as one space.
+        source: a list of prompts; or the name of a pack of this package (a file in
+            `prompt_packs/`); or the path of a UTF-8 file: a JSON list of texts (`.json`), or a
+            style on each line, where blank lines and comments after `#` are skipped and runs of
+            white space count as one space.
 
     Returns:
         The prompts in their order.
 
     Raises:
-        LangDGError: unknown pack, a file that is no such list or not in UTF-8, no prompt, one that
-            is not text, or one that occurs twice.
+        LangDGError: if the pack is unknown, the file is not such a list or not UTF-8, or prompts
+            are missing, repeated or not text.
     """
     if not isinstance(source, str):
         return _distinct(source, "style prompts")
@@ -40,7 +40,7 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
             "of texts is written [driving at night]"
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         raise LangDGError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
     parse = _from_json if path.suffix.lower() == ".json" else _from_lines
@@ -66,16 +66,16 @@ def _from_json(text: str, path: Path) -> list[str]:
         raise LangDGError(f"style prompts '{path}' are not JSON: {error}") from error
     if not isinstance(content, list):
         raise LangDGError(
-            f'style prompts \'{path}\' hold no JSON list, expected one such as ["foggy", "hazy"]'
+            f'style prompts \'{path}\' are not a JSON list, expected one such as ["foggy", "hazy"]'
         )
     return content
 
 
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
-    """The prompts, if each is a text that is there once."""
+    """The prompts, after checking that they are distinct texts."""
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
         raise LangDGError(f"{origin} hold {strange}, expected texts; numbers go in quotation marks")
-    # CLIP reads lower case: a second spelling would only make its style likelier than others.
+    # CLIP reads lower case: a second spelling would make its style likelier than others.
     read = [" ".join(prompt.split()).lower() for prompt in prompts]
     if not all(read) or not read:
         raise LangDGError(f"{origin} are empty, or one of them is; write a style for each")
@@ -88,15 +88,15 @@ def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
 
 
 def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str, ...]:
-    """Meaningless prompts, for the ablation that asks whether a style's words matter.
+    """Meaningless prompts, for the ablation of the styles' words.
 
     Args:
-        count: how many; they are distinct.
+        count: number of distinct prompts.
         length: letters of each prompt, a to z.
-        seed: decides which; torch's global randomness is neither used nor changed.
+        seed: seed of the draw; torch's global generator is neither used nor changed.
 
     Raises:
-        LangDGError: if there are fewer words of this length than asked for.
+        LangDGError: if there are not enough words of this length.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
@@ -112,26 +112,25 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
 
 
 class TargetPrompts:
-    """The texts that the features of a class are mined for: a style prompt and the class's name.
+    """Target texts of each class: a style prompt and the class's name.
 
     Args:
         class_names: name of every train id, in order.
         style_prompts: styles to draw from, as `load_style_prompts` takes them: a list of texts,
             the name of a pack, or a file.
         ignore_label: train id of patches without a class.
-        template: how the parts are put together. `"{class_name}"` or `"{style}"` alone leaves the
-            other part out.
-        ignore_prompt: text for the ignore label, to which no style is added; None for the styles
-            themselves.
+        template: format of a text; `"{class_name}"` or `"{style}"` alone leaves the other part out.
+        ignore_prompt: text for the ignore label, used without style; None for the style prompts
+            alone.
 
     Attributes:
-        styles: the style prompts, none where no text has one.
+        styles: the style prompts; empty if no text has a style.
         class_names: as given.
         ignore_label: as given.
 
     Raises:
-        LangDGError: for style prompts that `load_style_prompts` refuses, if the template has
-            neither field or another one, or if the ignore label is a class.
+        LangDGError: if `load_style_prompts` refuses the style prompts, the template has neither
+            field or an unknown one, or the ignore label is a class.
     """
 
     def __init__(
@@ -169,7 +168,7 @@ class TargetPrompts:
             generator: of the CPU; advances.
 
         Raises:
-            LangDGError: if an id is neither; names it.
+            LangDGError: if an id is unknown; names it.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
             raise LangDGError(

@@ -152,7 +152,7 @@ def test_labels_without_class_list_are_refused(folder, later):
     for config in folder.glob("config*.json"):
         config.unlink()
     with pytest.raises(
-        DatasetError, match=r"has no config.*, which tells the version of the labels"
+        DatasetError, match=r"has no config.*, which names the version of the labels"
     ):
         DatasetCatalog.get("mapillary_sem_seg_val")
 

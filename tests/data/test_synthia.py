@@ -109,7 +109,9 @@ def test_check_looks_through_divided_folders(divided):
 
 def test_two_layouts_at_once_are_named_instead_of_choosing_one(divided):
     (divided / "train.txt").write_text("0000000.png")
-    with pytest.raises(DatasetError, match=r"RGB/train', .*train\.txt' all tell the split 'train'"):
+    with pytest.raises(
+        DatasetError, match=r"RGB/train', .*train\.txt' all define the split 'train'"
+    ):
         DatasetCatalog.get("synthia_sem_seg_train")
     (divided / "RGB/0000009.png").touch()
     for split in ("train", "val", "all"):

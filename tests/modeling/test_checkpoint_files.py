@@ -191,7 +191,7 @@ def test_a_scripts_own_classes_are_refused_by_name(tmp_path):
     torch.save(official(args=Options(a=1)), tmp_path / "best.pth")
     message = refusal(tmp_path / "best.pth")
     assert "it asks for ['" in message
-    assert "Options'], refused: no part of tensors" in message
+    assert "Options'], refused: not part of tensors" in message
     assert message.endswith("torch.save(model.state_dict(), FILE)")
 
 

@@ -69,7 +69,7 @@ def test_other_strides_and_patterns_are_refused(tower):
 
 def test_one_block_layers_have_no_famix_pattern():
     settings = {"layers": [1, 1, 1, 1], "output_dim": 8, "heads": 2, "image_size": 64, "width": 4}
-    with pytest.raises(LangDGError, match=r"'famix' wants layers of 2 blocks .* use 'deeplab'"):
+    with pytest.raises(LangDGError, match=r"'famix' needs layers of 2 blocks .* use 'deeplab'"):
         set_output_stride(ModifiedResNet(**settings), output_stride=16, pattern="famix")
     tower = ModifiedResNet(**settings)
     set_output_stride(tower, output_stride=16, pattern="deeplab")

@@ -194,7 +194,7 @@ def test_tokenizer_is_the_one_of_the_architecture(edited_config):
     tokens = load_tokenizer(name=name)(["foggy road"])
     assert tokens.tolist() == open_clip.SimpleTokenizer()(["foggy road"], 9).tolist()
     assert load_tokenizer(name="RN50-quickgelu").context_length == 77
-    with pytest.raises(ClipWeightsError, match="'RN49' is no CLIP architecture"):
+    with pytest.raises(ClipWeightsError, match="'RN49' is neither an open_clip architecture"):
         load_tokenizer(name="RN49")
 
 

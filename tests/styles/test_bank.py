@@ -29,13 +29,13 @@ TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
         ({"prompts": ("photo", "photo", "photo", "photo", 3)}, "prompts are of type {'int'}"),
         (
             {"mean": torch.tensor([[0, 0], [0, math.inf], [0, 0], [math.nan, 0], [0, 0]])},
-            r"mean is not finite in 2 of 5 styles, the first of them style 1 "
-            r"\(prompt 'Noir style road'\); leave these out",
+            r"mean is not finite in 2 of 5 styles, first in style 1 "
+            r"\(prompt 'Noir style road'\); remove these styles",
         ),
         ({"std": torch.full((5, 2), -math.inf)}, "std is not finite in 5 of 5"),
         (
             {"class_id": torch.tensor([0, 0, 254, 1, 3], dtype=torch.uint8)},
-            "class_id is none of {'road': 0, .*'ignore': 255} in 2 of 5 .* style 2",
+            "class_id is not one of {'road': 0, .*'ignore': 255} in 2 of 5 .* style 2",
         ),
         ({"cosine_before": torch.tensor([0, 0, 0, 0, -1.1])}, "cosine_before is not in -1..1"),
         ({"cosine_after": torch.full((5,), math.inf)}, "cosine_after is not in -1..1 in 5 of 5"),

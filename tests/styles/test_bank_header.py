@@ -31,7 +31,7 @@ MakeBank = Callable[..., StyleBank]
         ({"grid": (3, 0)}, "grid is"),
         ({"class_names": ()}, r"class_names is \(\), expected distinct names"),
         ({"class_names": ("road", "road")}, "distinct"),
-        ({"class_names": ("road", "ignore")}, "none of them 'ignore'"),
+        ({"class_names": ("road", "ignore")}, "distinct names other than 'ignore'"),
         ({"class_names": (1, 2)}, "class_names"),
         ({"ignore_label": 2}, "ignore_label is 2, expected a number from 3, .* to 255"),
         ({"ignore_label": 256}, "ignore_label is 256"),

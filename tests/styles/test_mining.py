@@ -325,7 +325,7 @@ def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, t
     for name, message in (
         (
             "resuming",
-            f"StyleBankError: '{tmp_path}/resuming.part0' is a part of unfinished mining",
+            f"StyleBankError: '{tmp_path}/resuming.part0' is a damaged part of unfinished mining",
         ),
         ("finishing", "IsADirectoryError: "),
     ):

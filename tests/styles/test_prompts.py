@@ -125,8 +125,8 @@ def test_json_file_is_read_as_a_list(tmp_path, suffix):
     ("content", "message"),
     [
         ("foggy", "are not JSON"),
-        ('{"styles": ["foggy"]}', "hold no JSON list"),
-        ('"foggy"', "hold no JSON list"),
+        ('{"styles": ["foggy"]}', "are not a JSON list"),
+        ('"foggy"', "are not a JSON list"),
         ('["foggy", 3]', r"hold \[3\], expected texts"),
         ("[]", "are empty"),
         ("[" * 10**5, "are not JSON"),

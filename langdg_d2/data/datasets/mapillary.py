@@ -78,7 +78,7 @@ def _config_files(folder: Path, *names: str) -> list[Path]:
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise DatasetError(
-            f"{DATASET}: '{folder}' has no {' or '.join(names)}, which tells the version of the "
+            f"{DATASET}: '{folder}' has no {' or '.join(names)}, which names the version of the "
             f"labels. Copy it there from the download ({WEBSITE})",
             path=folder / names[0],
         )

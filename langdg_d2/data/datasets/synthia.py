@@ -46,7 +46,7 @@ def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
         files = folders.require_images(found, pattern=f"{images}/*.png")
     elif images / split in places:
         if list_file.exists():
-            raise _unclear([images / split, list_file], f"tell the split '{split}'")
+            raise _unclear([images / split, list_file], f"define the split '{split}'")
         files = folders.images(images / split)
     else:
         stems = read_split_list(list_file, dataset=DATASET)

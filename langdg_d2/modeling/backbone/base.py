@@ -1,4 +1,4 @@
-"""What the method asks of a backbone, so that any tower can take CLIP's place.
+"""Interface of backbones, so that any tower can replace CLIP's.
 
 Both protocols describe a Detectron2 `Backbone`: features by the names `res2` to `res5`, their
 channels and strides by `output_shape()`.
@@ -16,12 +16,12 @@ class Backbone(Protocol):
 
     Attributes:
         restyled: name of the features in between, one of `output_shape()`.
-        restyled_layer: the tower's own name of the layer that gives them; banks remember it.
-        restyled_channels: their channels.
-        restyle_activation: what restyled features pass through before the tower goes on, as after
-            the layer itself: ReLU in ResNets, the identity where layers end without one.
-        clip_fingerprint: of the whole CLIP whose weights were loaded; None where none were.
-        size_divisibility: of the images' sides, 0 for any.
+        restyled_layer: the tower's own name of the layer that computes them; banks record it.
+        restyled_channels: number of channels of these features.
+        restyle_activation: applied to restyled features, as at the end of the layer itself: ReLU in
+            ResNets, the identity where layers end without activation.
+        clip_fingerprint: fingerprint of the whole CLIP; None if none was loaded.
+        size_divisibility: divisor that the images' sides need, 0 for none.
     """
 
     restyled: str
@@ -47,7 +47,7 @@ class Backbone(Protocol):
         """Channels and stride of all features."""
 
     def low_state(self) -> dict[str, Tensor]:
-        """Parameters and buffers that make the restyled features."""
+        """Parameters and buffers of the layers up to the restyled features."""
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """Partition of the parameters by named layers, from input to output."""

@@ -31,7 +31,7 @@ _NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias")
 
 
 class ClipWeightsError(LangDGError):
-    """CLIP's architecture or weights could not be had; the message says which file to pass."""
+    """CLIP's architecture or weights cannot be loaded; the message says which file to pass."""
 
 
 def load_clip(*, name: str, weights: str | None) -> nn.Module:
@@ -39,27 +39,27 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached), the path of a file (a
-            state dict, nested and prefixed as training scripts do, of `torch.save` or safetensors,
-            or one of OpenAI's TorchScript archives), or None for random weights, always the same
-            ones, so that mining and training agree on them.
+        weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file:
+            a state dict of `torch.save` or safetensors, which may be nested or have prefixes, or
+            one of OpenAI's TorchScript archives; or None for random weights, the same ones at
+            every call.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode. Where all its weights were loaded,
-        its image tower has the attribute `whole_clip_fingerprint`, by which style banks know the
+        The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
+        image tower has the attribute `whole_clip_fingerprint`, by which style banks identify the
         text tower.
 
     Raises:
-        ClipWeightsError: unknown name, or weights that are missing, unreadable or do not fit;
-            a tag whose weights were trained with QuickGELU, where the architecture has none.
+        ClipWeightsError: if the name is unknown; if the weights are missing, unreadable or do not
+            fit; if they were trained with QuickGELU and the architecture has none.
     """
     return _load(name=name, weights=weights, text=True)
 
 
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
-    """The CLIP; without text a file of the image tower alone is enough."""
+    """As `load_clip`; if `text` is False, weights of the image tower are enough."""
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()), _told_later_about_weights():
+    with torch.random.fork_rng(devices=()), _without_weights_warning():
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         try:
             model = open_clip.create_model(name, load_weights=False)
@@ -79,7 +79,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
     """The image tower of `load_clip(name=name, weights=weights)`, without the text tower.
 
-    Of weights, those of an image tower alone are enough.
+    Weights of an image tower are enough.
 
     Raises:
         ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
@@ -103,14 +103,14 @@ def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
 
 
 def _fingerprint(model: nn.Module) -> str:
-    """Of the weights that make embeddings; how steep the softmax over them is makes none."""
+    """Fingerprint of the weights that make embeddings; the logit scale is left out."""
     state = model.state_dict()
     return clip_fingerprint({k: v for k, v in state.items() if k not in _NOT_IN_EMBEDDINGS})
 
 
 @contextmanager
-def _told_later_about_weights() -> Iterator[None]:
-    """Without open_clip's warning that a model was built without weights: they come afterwards."""
+def _without_weights_warning() -> Iterator[None]:
+    """Drop open_clip's warning that a model was built without weights: they are loaded later."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("No pretrained weights loaded")
@@ -133,8 +133,8 @@ def _register_architecture(name: str) -> str:
         name = path.stem
     if name not in open_clip.list_models():
         raise ClipWeightsError(
-            f"'{name}' is no CLIP architecture of open_clip and no .json model config; "
-            f"ResNets there: {[n for n in open_clip.list_models() if n.startswith('RN')]}"
+            f"'{name}' is neither an open_clip architecture nor a .json model config; "
+            f"ResNets of open_clip: {[n for n in open_clip.list_models() if n.startswith('RN')]}"
         )
     return name
 
@@ -144,8 +144,8 @@ def _find_weights(name: str, weights: str) -> Path:
     if Path(weights).is_file():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
             logger.warning(
-                "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text tower "
-                "gives other embeddings than theirs; use '%s' for them",
+                "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text "
+                "embeddings differ from theirs; use '%s' for them",
                 *(name, weights, f"{name}{_QUICK_GELU}"),
             )
         return Path(weights)
@@ -159,7 +159,7 @@ def _find_weights(name: str, weights: str) -> Path:
             ".safetensors file"
         )
     if tag_config.get("quick_gelu") and not open_clip.get_model_config(name).get("quick_gelu"):
-        # open_clip only warns, and gives text embeddings that are not those of the weights.
+        # open_clip only warns, and its text embeddings are then wrong.
         raise ClipWeightsError(
             f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
             f"'{name}{_QUICK_GELU}'"
@@ -168,14 +168,14 @@ def _find_weights(name: str, weights: str) -> Path:
 
 
 def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
-    """Path of a tag's weights, downloaded unless they have been, or downloads are forbidden."""
+    """Path of a tag's weights, downloaded if they are not in the cache."""
     source = tag_config.get("hf_hub") or tag_config.get("url")
     offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
         if offline and not tag_config.get("hf_hub"):
-            raise ConnectionError("only the hub's client knows of HF_HUB_OFFLINE")
+            raise ConnectionError("only the hub's client respects HF_HUB_OFFLINE")
         return Path(open_clip.download_pretrained(tag_config))
-    except Exception as error:  # the hub client raises its own kinds for no network, 404, disk
+    except Exception as error:  # the hub client has its own errors for network, 404 and disk
         failed = (
             f"the '{weights}' weights of '{name}' are not in the hub's cache, and "
             f"HF_HUB_OFFLINE forbids to download them from {source}. Unset it, or"
@@ -190,20 +190,20 @@ def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
 
 
 def read_clip_weights(path: Path) -> Any:
-    """What the file holds by name, on the CPU.
+    """Content of a file of weights, on the CPU.
 
     Nothing in it is executed, except for the archives that OpenAI publishes, which are known by
     their checksums.
 
     Raises:
-        ClipWeightsError: damage, or content beyond tensors and what training scripts keep beside
-            them (which is refused before it can run).
+        ClipWeightsError: if the file is damaged, or has other objects than tensors and the options
+            that training scripts save (refused before they can run).
     """
     try:
         if _is_torchscript(path):
             return _read_archive(path)
         return read_content(path)
-    except Exception as error:  # each reader has its own kinds, for damage and for refusal
+    except Exception as error:  # each reader has its own errors
         kind = "" if isinstance(error, LangDGError) else f"{type(error).__name__}: "
         raise ClipWeightsError(
             f"'{path}' cannot be read as CLIP weights: {kind}{error}. Expected a state dict of "
@@ -220,22 +220,22 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _read_archive(path: Path) -> dict[str, Tensor]:
-    """The weights in OpenAI's own archive: torch runs code of an archive while it opens it."""
+    """The weights in an archive of OpenAI; of others torch could run code as it opens them."""
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     if checksum not in _openai_checksums():
         raise LangDGError(
             f"it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
-            f"{checksum[:12]}... is not of one that OpenAI publishes: download OpenAI's again, or "
+            f"{checksum[:12]}... is not that of an archive of OpenAI: download OpenAI's again, or "
             "save the weights alone, torch.save(model.state_dict(), FILE)"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would rather have other formats
+        warnings.simplefilter("ignore")  # torch deprecates the format
         archive = torch.jit.load(path, map_location="cpu")
     return dict(archive.state_dict())
 
 
 def _openai_checksums() -> set[str]:
-    """The archives' addresses contain them."""
+    """SHA-256 of OpenAI's archives, which their addresses contain."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
@@ -266,4 +266,4 @@ def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
 
 
 def _describe(weights: Weights | None) -> str:
-    return shortened(weights.faults) if weights else "none of them has a name of its own"
+    return shortened(weights.faults) if weights else "no weight name matches"

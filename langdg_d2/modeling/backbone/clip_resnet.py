@@ -24,20 +24,20 @@ from .output_stride import DilationPattern, set_output_stride
 class ClipResNet(Backbone):
     """Image tower of a ResNet CLIP, in three steps: `forward_low`, `forward_high`, `embed`.
 
-    Between the first two lie the features whose style is augmented.
+    The style of the features between the first two is augmented.
 
     Attributes:
-        restyled_layer: whose output that is.
-        restyled: the output's name among the features.
-        restyle_activation: what every layer of a ResNet ends with.
+        restyled_layer: layer whose output is restyled.
+        restyled: name of that output in `output_shape()`.
+        restyle_activation: ReLU, which ends every layer of a ResNet.
 
     Args:
-        tower: as returned by `load_image_tower`; this module takes it over and changes it.
+        tower: as returned by `load_image_tower`; modified in place and owned by this module.
         output_stride: of the high-level features: 8, 16, or 32 (CLIP's own).
         dilation: how strides become dilation, see `set_output_stride`.
         trainable: layer groups that train, see `FrozenLayers`; all others stay frozen, in eval
             mode even after `train()`.
-        restyled_layer: whose output is restyled: `layer1` in FAMix; `stem`, `layer2`, `layer3`.
+        restyled_layer: `layer1` as in FAMix, or `stem`, `layer2`, `layer3`.
         attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
             and saves its parameters.
     """
@@ -88,7 +88,7 @@ class ClipResNet(Backbone):
             low: what `forward_low` gave, its restyled features as they are or restyled.
 
         Returns:
-            `low` and all later features, in training thus in the style that the layers see.
+            `low` and all later features.
         """
         split = FEATURES.index(self.restyled) + 1
         return self._run(low, low[self.restyled], FEATURES[split:])
@@ -146,7 +146,7 @@ class ClipResNet(Backbone):
 
     @property
     def clip_fingerprint(self) -> str | None:
-        """What `load_clip` has noted at the tower; None where it loaded no weights."""
+        """Fingerprint of the whole CLIP, set by `load_clip`; None if it loaded no weights."""
         return getattr(self.tower, "whole_clip_fingerprint", None)
 
     def low_state(self) -> dict[str, Tensor]:

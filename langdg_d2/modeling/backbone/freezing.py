@@ -1,4 +1,4 @@
-"""Freeze (paper section 4.1): which layers of CLIP's image tower train, and which never move.
+"""Freeze (paper section 4.1): which layers of CLIP's image tower train, and which do not.
 
 Frozen means two things: no gradient, and BatchNorm that normalises with CLIP's running statistics
 and does not update them. The second must survive `model.train()`, which Detectron2's trainers
@@ -35,8 +35,8 @@ def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
 class FrozenLayers:
     """The layers of a tower that stay as CLIP left them.
 
-    Creating it sets `requires_grad` of every parameter of the tower, to True or False, so that
-    it may be repeated with another choice.
+    The constructor sets `requires_grad` of every parameter of the tower, True or False; a second
+    call with another choice replaces the first.
 
     Args:
         tower: CLIP's image tower.
@@ -45,7 +45,7 @@ class FrozenLayers:
             blocks; `()` freezes everything. A single name may be given as it is.
 
     Raises:
-        LangDGError: if a name is no group of this tower; lists those there are.
+        LangDGError: if a name is not a group of this tower; lists the groups.
     """
 
     def __init__(self, tower: ModifiedResNet, *, trainable: str | Sequence[str] | None) -> None:
@@ -75,7 +75,7 @@ class FrozenLayers:
 
 
 def _names(group: str, tower: ModifiedResNet) -> set[str]:
-    """All that a group may be called: itself, its layer, its place from the layer's end."""
+    """All names of a group: its own, its layer's, and with its index from the layer's end."""
     layer, _, index = group.partition(".")
     if not index:
         return {group}

@@ -56,7 +56,7 @@ def _dilations(blocks: int, lost_before: int, lost: int, pattern: DilationPatter
     if pattern == "famix":
         if blocks < 2:
             raise LangDGError(
-                "dilation pattern 'famix' wants layers of 2 blocks or more, this tower has one of "
+                "dilation pattern 'famix' needs layers of 2 blocks or more, this tower has one of "
                 "1; use 'deeplab', or output_stride 32"
             )
         return [1, *[lost_before] * (blocks - 2), lost]

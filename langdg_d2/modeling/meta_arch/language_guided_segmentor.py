@@ -28,12 +28,12 @@ class LangDGSegmentor(nn.Module):
             (if it has one) says which features it is built for.
         criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
         pixel_mean: per channel, RGB, in the range 0..255 of the input images.
-        pixel_std: likewise.
+        pixel_std: per channel, in the same range.
         classes: names, colours and numbers of the classes; padding gets their ignore label.
 
     Raises:
-        LangDGError: if the head is built for other features than the backbone gives, or for another
-            number of classes.
+        LangDGError: if the head expects other features than the backbone gives, or another number
+            of classes.
 
     Attributes:
         classes: as given.
@@ -77,7 +77,7 @@ class LangDGSegmentor(nn.Module):
         Args:
             batched_inputs: a dict for each image with `image` (3, H, W), RGB in 0..255, any
                 dtype. In training also `sem_seg` (H, W), integer train ids, and `patch_classes`
-                (rows, cols) if the feature augmentation wants them. In eval mode `height` and
+                (rows, cols) if the feature augmentation needs them. In eval mode `height` and
                 `width`, the output size, if it is not the image's own.
 
         Returns:
@@ -97,7 +97,7 @@ class LangDGSegmentor(nn.Module):
         Args:
             images: as `normalize` gives them.
             augmentation: restyles their low-level features; None leaves these as they are.
-            patch_classes: (N, rows, cols) train ids, if the augmentation wants them.
+            patch_classes: (N, rows, cols) train ids, if the augmentation needs them.
         """
         low = self.backbone.forward_low(images)
         if augmentation is not None:
@@ -108,7 +108,7 @@ class LangDGSegmentor(nn.Module):
     def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
         """Logits (N, classes, *size) of the backbone's features, in single precision at least.
 
-        Else rounding, not the features, would draw the classes' borders.
+        In half precision, rounding would decide where classes meet.
         """
         logits = self.sem_seg_head(features)
         return resize_bilinear(at_least_single(logits), size)
@@ -125,8 +125,7 @@ class LangDGSegmentor(nn.Module):
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
         """Logits at the wanted size; features are never restyled.
 
-        Images of one size pass through the network together. Others do not: they would have to be
-        padded, which changes predictions.
+        Images of one size share a forward pass. Others do not: padding would change predictions.
         """
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, inputs in enumerate(batched_inputs):
@@ -177,7 +176,7 @@ def _require_fit(backbone: Backbone, head: nn.Module) -> None:
 
 
 def _at_size(scores: Tensor, image_size: tuple[int, int], height: int, width: int) -> Tensor:
-    """Detectron2's post-processing, which would also resize to the size that is there already."""
+    """Detectron2's post-processing; skipped where the size is right already."""
     if image_size == (height, width):
         # A copy: a view would keep the whole batch in memory.
         return scores[:, :height, :width].clone()
