@@ -54,7 +54,7 @@ _WHITE = 255
 _SIXTEEN_BIT = 1 << 16
 _TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
 _PHOTOMETRIC = 262  # TIFF tag
-_TIFF_COMPRESSION, _DEFLATE = 259, (8, 32946)
+_TIFF_COMPRESSION, _DEFLATE, _JPEG_IN_TIFF = 259, (8, 32946), (6, 7)
 _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
 _WHITE_IS_ZERO = 0
 _COLOURS = ("LA", "RGB", "RGBA")
@@ -97,6 +97,8 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             into all memory.
     """
     with opened(file_name) as (file, image, png):
+        if image.format == "TIFF":
+            _require_plain_tiff(image)
         if image.format in ("JPEG", "MPO"):
             pixels = _undamaged_jpeg(file, image)
         else:
@@ -116,7 +118,8 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     """
     with opened(file_name) as (file, image, png):
         rgb = to_rgb(_decode(file, image, png))
-        return np.ascontiguousarray(_TURNS[orientation(image)](rgb))
+        turn = _UPRIGHT if image.format == "TIFF" else orientation(image)  # its decoders turn it
+        return np.ascontiguousarray(_TURNS[turn](rgb))
 
 
 def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
@@ -346,6 +349,16 @@ def _decode(file: IO[bytes], image: Image.Image, png: PngHeader | None) -> npt.N
     return pillow_pixels(image)
 
 
+def _require_plain_tiff(image: Image.Image) -> None:
+    """Refuse TIFFs that decoders turn, or whose JPEG data cannot be checked for damage."""
+    if orientation(image) != _UPRIGHT:
+        raise LangDGError(
+            "its orientation tag turns it away from its label: store the pixels upright"
+        )
+    if getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION) in _JPEG_IN_TIFF:
+        raise LangDGError("damage of JPEG data in a TIFF cannot be seen: store it as JPEG or PNG")
+
+
 def _has_deep_colours(image: Image.Image) -> bool:
     """Whether a TIFF or PPM image has colours of 16 bits, which Pillow would cut to 8."""
     tiles = getattr(image, "tile", ())
@@ -369,19 +382,20 @@ def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
-    largest = pixels.max() if pixels.dtype == np.uint16 else _SIXTEEN_BIT
-    if largest < _SIXTEEN_BIT >> 4:
+    largest, full = int(pixels.max()), np.iinfo(pixels.dtype).max
+    if pixels.dtype == np.uint16 and largest <= full >> 4:
         raise LangDGError(
-            f"its 16-bit values reach {largest} alone, expected the range up to "
-            f"{_SIXTEEN_BIT - 1}: it would be all but black, so scale it or store 8 bits"
+            f"its 16-bit values reach {largest} alone, expected the range up to {full}: it would "
+            "be all but black, so scale it or store 8 bits"
         )
-    # Whole images may be this dark at night. One warning a folder, not one an image.
-    if largest < _SIXTEEN_BIT >> 1 and file.parent not in _folders_of_dark:
-        _folders_of_dark.add(file.parent)
+    # Whole images may be dark at night, those of 8 bits more than of 16, which may be 15 or fewer.
+    darkest = full >> 1 if pixels.dtype == np.uint16 else 1
+    if largest <= darkest and file.parent not in _folders_of_dark:
+        _folders_of_dark.add(file.parent)  # one warning a folder, not one an image
         _logger.warning(
-            "the 16-bit values of '%s' reach %d alone; if the images of its folder have no more "
-            "than 15 bits they come out too dark, so scale them to the range up to %d",
-            *(file, largest, _SIXTEEN_BIT - 1),
+            "the values of '%s' reach %d alone; if those of other images in its folder are as "
+            "small, they come out too dark: scale them to the range up to %d",
+            *(file, largest, full),
         )
 
 

@@ -28,6 +28,7 @@ _FEW = 8  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
 _MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
 _MOST_IDS = 8  # in a message
+_OF_SETS = ("source", "stuff_classes", "ignore_label")  # keys that tell sets apart
 _EMPTY = {IdKind.NO_CLASS}
 _TRAIN_IDS = {IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS}
 _INTERPOLATED = 0.1  # share of the pixels at borders
@@ -84,7 +85,7 @@ def check_labels(
     for record in dataset:
         name = record.get("label_encoding")
         if "sem_seg_file_name" in record and (name is None or name in ENCODINGS):
-            group = (name, record.get("stuff_classes"), record.get("ignore_label"))
+            group = tuple(map(record.get, ("label_encoding", *_OF_SETS)))
             groups.setdefault(group, []).append(record)
     for records in groups.values():
         encoding = encoding_of(records[0])

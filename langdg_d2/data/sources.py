@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 
+from ..structures import ENCODINGS
 from ..utils.errors import LangDGError
 from ..utils.seeding import derived_seed
 
@@ -98,8 +99,8 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
     """Identifies a data set by its content, independent of where its folders are.
 
     The number of images and a hash of their file names in order; where there are labels, a hash of
-    their names and sizes in bytes. Images' bytes do not count: copies without compression are the
-    same images.
+    their names, sizes in bytes and meaning. Images' bytes do not count: copies without compression
+    are the same images.
 
     Args:
         dataset: dataset dicts with `file_name`, and `sem_seg_file_name` where there are labels.
@@ -109,7 +110,9 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
     if not labels:
         return found
     sizes = map(_size, labels)
-    return f"{found}, labels {_digest(map('{} {}'.format, _below(labels), sizes))}"
+    tables = sorted({_table(x) for x in dataset if "sem_seg_file_name" in x})
+    lines = [*map("{} {}".format, _below(labels), sizes), *tables]
+    return f"{found}, labels {_digest(lines)}"
 
 
 def same_images(one: object, other: object) -> bool:
@@ -123,6 +126,13 @@ def _below(files: list[str]) -> list[str]:
     paths = [Path(file).absolute() for file in files]
     folder = os.path.commonpath([path.parent for path in paths])
     return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _table(record: Mapping[str, Any]) -> str:
+    """Which class each id of a label stands for."""
+    if (encoding := ENCODINGS.get(record.get("label_encoding", ""))) is not None:
+        return str(sorted(encoding.raw_to_train.items()))
+    return str([record.get(key) for key in ("label_encoding", "stuff_classes", "ignore_label")])
 
 
 def _size(file: str) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..evaluation.image_scores import require_finite
 from ..evaluation.markdown import MISSING, markdown_table
 from ..layers import resize_bilinear
 from ..modeling import LangDGSegmentor
@@ -112,6 +113,7 @@ def random_images(count: int, size: tuple[int, int]) -> Tensor:
 
 def _compare(logits: Tensor, given: Tensor) -> tuple[float | None, float]:
     """Relative difference of logits, if they are given, and the share of equal classes."""
+    require_finite(logits)
     classes = logits.argmax(dim=1)
     if given.shape == logits.shape and given.is_floating_point():
         difference = ((given - logits).abs().max() / logits.abs().max()).item()

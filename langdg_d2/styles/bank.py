@@ -336,6 +336,8 @@ class StyleBank:
                 "the style bank does not say which text tower it was mined with, as banks of "
                 "earlier versions and of the official release: the text tower is not checked"
             )
+        if backbone.clip_fingerprint is None:
+            logger.info("the text tower of the style bank is not checked: no CLIP was loaded")
         expected = {
             "layer": backbone.restyled_layer,
             "channels": backbone.restyled_channels,

@@ -462,3 +462,30 @@ def test_damaged_parts_of_deflated_tiffs_are_named(tmp_path, compression):
     path.write_bytes(data)
     with pytest.raises(ImageFileError, match=r"a\.tif' cannot be read as an image"):
         read_rgb(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", ["tif", "tiff"])
+def test_tiffs_that_decoders_turn_are_refused_in_data_sets(tmp_path, dtype, suffix):
+    pixels = np.arange(24).reshape(4, 6).astype(dtype) * (np.iinfo(dtype).max // 24)
+    upright, path = tmp_path / f"upright.{suffix}", tmp_path / f"turned.{suffix}"
+    Image.fromarray(pixels).save(upright)
+    Image.fromarray(pixels).save(path, tiffinfo={274: 3})
+    with pytest.raises(ImageFileError, match="orientation tag turns it"):
+        read_rgb(path)
+    np.testing.assert_array_equal(read_image(path), read_rgb(upright)[::-1, ::-1])
+
+
+def test_jpeg_data_in_tiffs_is_refused_in_data_sets(tmp_path):
+    Image.new("RGB", (32, 32), (9, 99, 199)).save(tmp_path / "a.tif", compression="jpeg")
+    assert read_image(tmp_path / "a.tif").shape == (32, 32, 3)
+    with pytest.raises(ImageFileError, match="store it as JPEG or PNG"):
+        read_rgb(tmp_path / "a.tif")
+
+
+def test_images_of_zeros_and_ones_are_warned_of_once_a_folder(tmp_path, caplog):
+    for name, value in (("a", 1), ("b", 1), ("c", 2)):
+        Image.new("RGB", (4, 4), (value, 0, 0)).save(tmp_path / f"{name}.png")
+        read_rgb(tmp_path / f"{name}.png")
+    (message,) = caplog.messages
+    assert "a.png' reach 1 alone" in message

@@ -292,3 +292,10 @@ def test_dicts_of_other_kinds_are_not_looked_at(caplog):
     check_labels([{"id": 3}, {"file_name": "a.png"}], required=True)
     check_labels([{"sem_seg_file_name": "a.png", "label_encoding": "own"}], required=True)
     assert not caplog.messages
+
+
+def test_each_of_several_sources_is_looked_at_alone(labels_of):
+    records = labels_of(*60 * [STREET], *6 * [AS_TRAIN_IDS])
+    named = [x | {"source": "a" if k < 60 else "b"} for k, x in enumerate(records)]
+    with pytest.raises(DatasetError, match="train ids where raw ids belong"):
+        check_labels(named, required=True)

@@ -9,6 +9,7 @@ import pytest
 from langdg_d2.data import SeededBatches, copy_uncompressed
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.sources import images_fingerprint, same_images
+from langdg_d2.structures import ENCODINGS, LabelEncoding
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -75,6 +76,20 @@ def test_limit_leaves_the_first_batches():
     assert len(build(max_batches=7)) == 3
     with pytest.raises(LangDGError, match="max_batches is 0, expected .* 1 or more"):
         build(max_batches=0)
+
+
+def test_fingerprint_tells_what_the_ids_of_labels_mean(monkeypatch):
+    record = {"file_name": "/a/1.png", "sem_seg_file_name": "/a/1_labels.png"}
+
+    def own(table):
+        monkeypatch.setitem(ENCODINGS, "own", LabelEncoding("own", table))
+        return images_fingerprint([record | {"label_encoding": "own"}])
+
+    first = own({0: 0, 1: 255})
+    assert own({0: 0, 1: 255}) == first
+    assert not same_images(own({0: 1, 1: 255}), first)
+    standard = [record | {"stuff_classes": classes} for classes in (("a", "b"), ("b", "a"))]
+    assert not same_images(*(images_fingerprint([one]) for one in standard))
 
 
 def test_fingerprint_takes_names_of_any_bytes_and_relative_ones(tmp_path, monkeypatch):
