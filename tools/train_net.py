@@ -69,21 +69,28 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
     model = evaluation.build_inference(model, **settings.inference)
 
-    def evaluate(
-        config: DictConfig, weights: str | None, styles: engine.StyleAugmentationHook | None
-    ) -> dict[str, dict[str, float]]:
-        return benchmark.run(
-            model,
-            cfg.train.output_dir,
-            sets=evaluation.trained_earlier(names, trained.earlier_sources, sets),
-            config=config,
-            weights=weights,
-            seed=None if weights else config.train.seed,
-            styles=styles.record() if styles else None,
-            sections={"Styles": styles.report()} if styles else {},
-        )
+    def score(**how: Any) -> dict[str, dict[str, float]]:
+        known = evaluation.trained_earlier(names, trained.earlier_sources, sets)
+        return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
 
-    return evaluate
+    return score
+
+
+def evaluate(
+    cfg: DictConfig,
+    score: Callable[..., dict],
+    *,
+    weights: str | None,
+    styles: engine.StyleAugmentationHook | None,
+) -> dict[str, dict[str, float]]:
+    """Score the model, write the benchmark tables, return the main figures."""
+    return score(
+        config=cfg,
+        weights=weights,
+        seed=None if weights else cfg.train.seed,
+        styles=styles.record() if styles else None,
+        sections={"Styles": styles.report()} if styles else {},
+    )
 
 
 def compose_selection(
@@ -122,7 +129,7 @@ def compose_selection(
 def compose_training(
     cfg: DictConfig,
     model: nn.Module,
-    evaluate: Callable[..., dict],
+    score: Callable[..., dict],
     start: engine.Beginning,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
@@ -148,7 +155,7 @@ def compose_training(
             scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, weights=None, styles=styles),
+            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=cfg.train.max_iter,
@@ -189,19 +196,19 @@ def main(args: Namespace) -> None:
         settings=settings,
     )
     model = engine.build_model(cfg, with_clip=not start.checkpoint)
-    evaluate = compose_evaluation(cfg, args.config_file, model, dataset, settings)
+    score = compose_evaluation(cfg, args.config_file, model, dataset, settings)
     if args.eval_only:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        evaluate(cfg, weights=start.checkpoint, styles=None)
+        evaluate(cfg, score, weights=start.checkpoint, styles=None)
     else:
         if cfg.styles.augmentation:
             engine.require_patches(cfg, model.backbone)
         logger.info("What trains:\n%s", training_summary(model.train()))
         mining = compose_mining(cfg)
-        trainer = compose_training(cfg, model, evaluate, start, settings)
+        trainer = compose_training(cfg, model, score, start, settings)
         engine.start_run(cfg, args)
         if mining:
             mining.run()

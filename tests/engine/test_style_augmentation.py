@@ -114,7 +114,7 @@ def test_resuming_with_other_styles_warns(caplog):
     assert hook.record() == {"description": "Gaussian noise at 3.0 dB in place of mined styles."}
     resume(state)
     resume({"total": state["total"]})  # of an earlier version
-    assert caplog.text == ""
+    assert "other styles" not in caplog.text
     resume(state | {"styles": {"source": "gta5"}})
     assert "the resumed run uses other styles than it began with" in caplog.text
 
