@@ -89,7 +89,7 @@ def training_loader(
 class TrainingStream(Dataset[Example]):
     """Epoch after epoch of a data set, each in a random order of its own.
 
-    What lies at a position depends on the seed and the position alone, whoever asks for it.
+    What lies at a position depends on the seed and the position alone, in every process.
 
     Args:
         dataset: dataset dicts.

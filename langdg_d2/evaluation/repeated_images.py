@@ -1,4 +1,4 @@
-"""Images that are scored twice, or that a model was trained on, told by what is in the files."""
+"""Images that are scored twice, or that a model was trained on, by the content of the files."""
 
 import os
 from collections import defaultdict
