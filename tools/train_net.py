@@ -65,12 +65,13 @@ def compose_evaluation(
     chosen_on = as_names(settings.source or ()) if cfg.train.best_period else []
     domains = [*settings.domains, *chosen_on]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
+    targets = {d: name for d, name in names.items() if d not in as_names(settings.source or ())}
     sources = sorted({x["source"] for x in dataset if "source" in x})
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
     model = evaluation.build_inference(model, **settings.inference)
 
     def score(**how: Any) -> dict[str, dict[str, float]]:
-        known = evaluation.trained_earlier(names, trained.earlier_sources, sets)
+        known = evaluation.seen_in_training(targets, trained.sources, sets)
         return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
 
     return score

@@ -178,13 +178,15 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
     pixels = np.sum([label.pixels for label in labels], axis=0)
     between, borders, total = np.sum([label.between for label in labels], axis=0)
+    of_cityscapes = encoding.class_names == CITYSCAPES_19.names  # with another ignore label
+    has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
     lacking = [CITYSCAPES_19.names[k] for k in _COMMON if not pixels[k]]
-    if lacking and len(labels) >= _FEW and encoding in (*RAW_ID_ENCODINGS, *TRAIN_ID_ENCODINGS):
+    if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
-    if encoding in TRAIN_ID_ENCODINGS and _is_one_based(pixels):
+    if has_train_ids and _is_one_based(pixels):
         yield (
             f"ids one too high, with 0 for no class, may be in {named} as they have more sidewalk "
             "than road, more wall than building and the like"

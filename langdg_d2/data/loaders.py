@@ -65,6 +65,7 @@ def training_loader(
             f"dataloader.train.total_batch_size is {total_batch_size}, expected a multiple of the "
             f"{processes} processes that share it (--num-gpus)"
         )
+    require_same_images(dataset)
     check_labels(dataset, required=True, classes=classes)
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
@@ -84,6 +85,22 @@ def training_loader(
         generator=torch.Generator(),
         **options,
     )
+
+
+def require_same_images(dataset: Sequence[Example]) -> None:
+    """Refuse processes that find other images; every process must call this.
+
+    Raises:
+        LangDGError: in every process, with what each of them finds.
+    """
+    if comm.get_world_size() == 1:
+        return
+    found = comm.all_gather(images_fingerprint(dataset) if dataset else "no images")
+    if len({*found}) > 1:
+        raise LangDGError(
+            f"the processes find different images ({'; '.join(found)}): let all of them read the "
+            "same copy of the data sets (DETECTRON2_DATASETS)"
+        )
 
 
 class TrainingStream(Dataset[Example]):
@@ -232,6 +249,7 @@ def evaluation_loader(
     Raises:
         DatasetError: if the labels seem wrong, see `check_labels`.
     """
+    require_same_images(dataset)
     check_labels(dataset, required=False, classes=classes)
     loader = build_detection_test_loader(dataset=dataset, **options)
     loader.worker_init_fn = leave_signals_to_training

@@ -43,6 +43,10 @@ _FREE = (
 _FIXED = ("optimizer._target_", _TRAINABLE, "dataloader.train.dataset")
 # Settings that the figures of an evaluation depend on.
 _OF_RESULTS = ("model", _NAMES)
+_OF_SCORES = (
+    *("dataloader.test", "evaluation.classes", "evaluation.corruption"),
+    *("evaluation.inference", "evaluation.protocol"),
+)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
@@ -212,9 +216,17 @@ class RunSettings:
         self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
 
     @property
-    def earlier_sources(self) -> list[str]:
-        """Registered names of the sets that only earlier runs were trained on."""
-        return self._settings.get(_EARLIER, [])
+    def sources(self) -> list[str]:
+        """Registered names of the sets that the run and earlier ones were trained on."""
+        return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
+
+    def scores_as(self, earlier: Mapping[str, Any]) -> bool:
+        """Whether scores of a run with earlier settings compare with those of this one."""
+        one, other = (
+            {key: value for key, value in settings.items() if _is_one_of(key, _OF_SCORES)}
+            for settings in (earlier, self._settings)
+        )
+        return one == other
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """See that a run with these settings can go on with a checkpoint, and log what is new.

@@ -399,6 +399,9 @@ class _BestWeights(StrictCheckpointer):
         content = read_checkpoint(file) if file.is_file() else {}
         if content.get("metric") != self._metric:
             return None
+        if not self.checkpointables["settings"].scores_as(content.get("settings", {})):
+            logger.warning("'%s' was chosen by scores of other settings: it is replaced", file)
+            return None
         logger.info("Best so far: %s %.2f", self._metric, content["score"])
         return content["score"], content["iteration"]
 

@@ -2,7 +2,7 @@
 
 from ..utils.provenance import plain_data
 from .benchmark import Benchmark, run_benchmark, write_benchmark
-from .completeness import incomplete_sets, trained_earlier
+from .completeness import incomplete_sets, seen_in_training
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
 from .evaluator import StreamingSemSegEvaluator
@@ -50,10 +50,10 @@ __all__ = [
     "read_details",
     "read_images",
     "run_benchmark",
+    "seen_in_training",
     "summarize_runs",
     "summary_csv",
     "summary_markdown",
-    "trained_earlier",
     "unwrapped",
     "write_benchmark",
 ]

@@ -68,24 +68,30 @@ def incomplete_sets(
     return {domain: "; ".join(parts) for domain, parts in texts.items() if parts}
 
 
-def trained_earlier(
-    names: Mapping[str, str | None], earlier: Iterable[str], sets: Mapping[str, str]
+def seen_in_training(
+    names: Mapping[str, str | None], trained: Iterable[str], sets: Mapping[str, str]
 ) -> dict[str, str]:
     """Remarks of `incomplete_sets` and on domains that are not unseen; these are logged.
 
     Args:
-        names: as for `incomplete_sets`.
-        earlier: registered names of sets that the initial weights were trained on.
+        names: as for `incomplete_sets`, without the source.
+        trained: registered names of sets that the model was trained on, now or before.
         sets: of `incomplete_sets`.
     """
-    seen = {name.partition(_SPLIT)[0] for name in earlier}
-    found = {d: name for d, name in names.items() if name and name.partition(_SPLIT)[0] in seen}
+    seen = {_release(name) for name in trained}
+    found = [domain for domain, name in names.items() if name and _release(name) in seen]
     for domain in found:
         logging.getLogger(__name__).warning(
-            "%s is not unseen: the initial weights were trained on a split of it", domain
+            "%s is not unseen: the model was trained on another split or part of it", domain
         )
-    remarks = {d: "; ".join(filter(None, [sets.get(d), "trained on earlier"])) for d in found}
-    return {**sets, **remarks}
+    remark = "trained on another part"
+    return {**sets, **{d: "; ".join(filter(None, [sets.get(d), remark])) for d in found}}
+
+
+def _release(name: str) -> str:
+    """What holds the images of a registered set: "acdc" of "acdc_fog_sem_seg_val"."""
+    family = name.partition(_SPLIT)[0]
+    return family.partition("_")[0] if family in FAMILIES else family
 
 
 def departure(name: str, domain: str) -> str:

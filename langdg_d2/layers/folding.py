@@ -35,34 +35,41 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
         Context manager that ends it, for `with fold(model):`; otherwise the model stays folded.
     """
     undo = ExitStack()
-    for conv, norm in _pairs(model):
+    for parent, conv, norm in _pairs(model):
         earlier = getattr(conv.__dict__.get("forward"), "__self__", None)
-        if isinstance(earlier, _FoldedPair) and earlier.frozen_only == frozen_only:
+        if isinstance(earlier, _FoldedPair) and earlier.covers(norm, frozen_only):
             earlier.forget()
         else:
-            _FoldedPair(conv, norm, frozen_only).install(undo)
+            _FoldedPair(parent, conv, norm, frozen_only).install(undo)
     return undo
 
 
-def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
-    """Where one is certain to be called with the other's output."""
+def _pairs(model: object) -> Iterator[tuple[nn.Module, nn.Conv2d, _BatchNorm]]:
+    """Modules, their convolutions, and BatchNorms that are certain to be called behind these."""
     for parent in model.modules() if isinstance(model, nn.Module) else ():
         in_order = type(parent).forward is nn.Sequential.forward
         if in_order or isinstance(parent, ModifiedResNet | Bottleneck):
             for conv, norm in pairwise(parent.children()):
                 is_usual = type(conv).forward is nn.Conv2d.forward and type(norm) in _NORMS
                 if is_usual and norm.running_mean is not None:
-                    yield cast("nn.Conv2d", conv), cast("_BatchNorm", norm)
+                    yield parent, cast("nn.Conv2d", conv), cast("_BatchNorm", norm)
 
 
 class _FoldedPair:
     """Takes the place of both modules' `forward`."""
 
-    def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, frozen_only: bool) -> None:
+    def __init__(
+        self, parent: nn.Module, conv: nn.Conv2d, norm: _BatchNorm, frozen_only: bool
+    ) -> None:
+        self._parent = parent
         self._conv = conv
         self._norm = norm
-        self.frozen_only = frozen_only
+        self._frozen_only = frozen_only
         self._fused: tuple[Tensor, Tensor] | None = None
+
+    def covers(self, norm: _BatchNorm, frozen_only: bool) -> bool:
+        """Whether this folds a BatchNorm in the same way."""
+        return self._norm is norm and self._frozen_only == frozen_only
 
     def install(self, undo: ExitStack) -> None:
         for module, forward in ((self._conv, self.convolve), (self._norm, self.normalize)):
@@ -93,11 +100,12 @@ class _FoldedPair:
 
     def _is_fixed(self) -> bool:
         pair = (self._conv, self._norm)
-        may_train = self.frozen_only or torch.is_grad_enabled()
+        may_train = self._frozen_only or torch.is_grad_enabled()
         trains = may_train and any(p.requires_grad for m in pair for p in m.parameters())
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        return not (self._norm.training or trains or watched or traced)
+        replaced = all(m is not self._norm for m in self._parent._modules.values())
+        return not (self._norm.training or trains or watched or traced or replaced)
 
     def _fuse(self) -> tuple[Tensor, Tensor]:
         conv, norm = self._conv, self._norm

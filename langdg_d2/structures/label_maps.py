@@ -315,17 +315,18 @@ def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelE
 
     Args:
         class_names: in the order of the train ids.
-        ignore_label: id of pixels without a class, in 0..255.
+        ignore_label: id of pixels without a class, in 0..255, above those of the classes.
 
     Raises:
-        LangDGError: for an ignore label that 8-bit files cannot hold.
+        LangDGError: for an ignore label that 8-bit files cannot hold, or that is a class.
     """
     if class_names == CITYSCAPES_19.names and ignore_label == _IGNORE:
         return TRAIN_IDS
-    if not 0 <= ignore_label < _RAW_VALUES:
+    if not len(class_names) <= ignore_label < _RAW_VALUES:
         raise LangDGError(
-            f"metadata 'ignore_label' is {ignore_label}, expected a value of 8-bit label files, "
-            f"0 to {_RAW_VALUES - 1}"
+            f"metadata 'ignore_label' is {ignore_label}, expected a value of 8-bit label files "
+            f"that is not one of the {len(class_names)} classes, {len(class_names)} to "
+            f"{_RAW_VALUES - 1}: ids that begin with 1 need a LabelEncoding"
         )
     train_ids = {k: k for k in range(len(class_names))} | {ignore_label: _IGNORE}
     return LabelEncoding("train ids", train_ids, class_names=class_names)

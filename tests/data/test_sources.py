@@ -1,8 +1,9 @@
 """Several source sets as one: their dataset dicts, and a mapper for each."""
 
 import pytest
+from detectron2.utils import comm
 
-from langdg_d2.data import SourceMapper, source_dataset
+from langdg_d2.data import SourceMapper, evaluation_loader, source_dataset
 from langdg_d2.utils.errors import LangDGError
 
 GTA5, SYNTHIA = "gta5_sem_seg_train", "synthia_sem_seg_train"
@@ -42,3 +43,17 @@ def test_each_source_has_a_mapper_of_its_own():
         LangDGError, match=r"source 'c' has no mapper, expected one of \['a', 'b'\]"
     ):
         mapper({"source": "c"})
+
+
+def refuse_other_images(args):
+    own = [{"file_name": f"/data/{k}.png"} for k in range(2 + comm.get_rank() * args.more)]
+    if not args.more:
+        evaluation_loader(dataset=own, mapper=dict)
+        return
+    with pytest.raises(LangDGError, match=r"find different images \(2 images, .*; 3 images, "):
+        evaluation_loader(dataset=own, mapper=dict)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_processes_with_other_images_are_refused(in_two_processes, more):
+    in_two_processes(refuse_other_images, more=more)

@@ -118,7 +118,7 @@ def test_classes_other_than_the_models_are_refused(register):
 
 def test_ignore_labels_that_no_file_holds_are_refused(register):
     register([0, 1, 2], stuff_classes=list(THREE.names), ignore_label=-1)
-    with pytest.raises(LangDGError, match="'ignore_label' is -1, expected .* 0 to 255"):
+    with pytest.raises(LangDGError, match="'ignore_label' is -1, expected .* 3 to 255"):
         batches_of(THREE)
 
 

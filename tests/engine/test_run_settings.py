@@ -310,15 +310,15 @@ def test_sources_of_the_weights_are_remembered_along_a_chain():
     first = RunSettings(changed("dataloader.train.dataset.names", ["a", "b"]))
     second = RunSettings(changed("dataloader.train.dataset.names", "b"))
     second.begin_with({"settings": first.state_dict()})
-    assert second.earlier_sources == ["a"]
+    assert second.sources == ["b", "a"]
     third = RunSettings(changed("dataloader.train.dataset.names", "c"))
     third.begin_with({"settings": second.state_dict()})
-    assert third.earlier_sources == ["a", "b"]
+    assert third.sources == ["c", "a", "b"]
     resumed = RunSettings(changed("dataloader.train.dataset.names", "c"))
     resumed.require_continuation(
         "c.pth", {"trainer": {"iteration": 4}, "settings": third.state_dict()}
     )
     resumed.load_state_dict(third.state_dict())
-    assert resumed.earlier_sources == ["a", "b"]
+    assert resumed.sources == ["c", "a", "b"]
     third.begin_with({})  # weights alone do not say
-    assert third.earlier_sources == []
+    assert third.sources == ["c"]

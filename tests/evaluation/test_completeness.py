@@ -16,7 +16,7 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
-from langdg_d2.evaluation import incomplete_sets, trained_earlier
+from langdg_d2.evaluation import incomplete_sets, seen_in_training
 from langdg_d2.evaluation.completeness import departure
 
 NAME = "little_sem_seg_val"
@@ -93,10 +93,24 @@ def test_a_source_that_is_not_whole_marks_every_domain(
 def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture) -> None:
     names = {"a": "little_sem_seg_val", "b": "other_sem_seg_val", "c": None}
     sets = {"a": "3 images", "b": "4 images"}
-    found = trained_earlier(names, ["little_sem_seg_train"], sets)
-    assert found == {"a": "3 images; trained on earlier", "b": "4 images"}
+    found = seen_in_training(names, ["little_sem_seg_train"], sets)
+    assert found == {"a": "3 images; trained on another part", "b": "4 images"}
     assert "a is not unseen" in caplog.text
-    assert trained_earlier(names, [], sets) == sets
+    assert seen_in_training(names, [], sets) == sets
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored", "seen"),
+    [
+        ("acdc_sem_seg_train", "acdc_fog_sem_seg_val", True),
+        ("acdc_fog_sem_seg_train", "acdc_sem_seg_val", True),
+        ("mapillary_b_sem_seg_train", "mapillary_sem_seg_val", True),
+        ("cityscapes_sem_seg_train", "dark_zurich_sem_seg_val", False),
+        ("my_city_sem_seg_train", "my_town_sem_seg_val", False),
+    ],
+)
+def test_parts_of_one_release_are_not_unseen(trained: str, scored: str, seen: bool) -> None:
+    assert ("a" in seen_in_training({"a": scored}, [trained], {})) is seen
 
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:

@@ -180,6 +180,17 @@ def test_folding_anew_takes_the_place_of_the_first(network):
     assert [len(module._load_state_dict_post_hooks) for module in network.modules()] == hooks
 
 
+@torch.no_grad()
+def test_a_norm_that_is_replaced_is_not_applied_twice(network):
+    expected = plain(network)
+    fold(network)
+    network(images())
+    shared = nn.SyncBatchNorm.convert_sync_batchnorm(network).eval()
+    torch.testing.assert_close(shared(images()), expected, **CLOSE)
+    fold(shared)
+    torch.testing.assert_close(shared(images()), expected, **CLOSE)
+
+
 @pytest.mark.parametrize("trains", ["statistics", "weights", "dropout"])
 def test_what_trains_is_computed_plainly(network, trains):
     network.append(nn.Dropout(0.5)).eval()
