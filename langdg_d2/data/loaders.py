@@ -14,6 +14,7 @@ from os import _exit, getppid
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from detectron2.data import DatasetFromList, build_detection_test_loader
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -93,9 +94,10 @@ def require_same_images(dataset: Sequence[Example]) -> None:
     Raises:
         LangDGError: in every process, with what each of them finds.
     """
-    if comm.get_world_size() == 1:
+    if not dist.is_initialized():
         return
-    found = comm.all_gather(images_fingerprint(dataset) if dataset else "no images")
+    files = [record for record in dataset if "file_name" in record]
+    found = comm.all_gather(images_fingerprint(files) if files else f"{len(dataset)} images")
     if len({*found}) > 1:
         raise LangDGError(
             f"the processes find different images ({'; '.join(found)}): let all of them read the "
