@@ -62,16 +62,16 @@ def compose_evaluation(
             for part, key in parts.items()
         },
     )
-    chosen_on = as_names(settings.source or ()) if cfg.train.best_period else []
-    domains = [*settings.domains, *chosen_on]
+    source = as_names(settings.source or ())
+    domains = [*settings.domains, *(source if cfg.train.best_period else ())]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
-    targets = {d: name for d, name in names.items() if d not in as_names(settings.source or ())}
-    sources = sorted({x["source"] for x in dataset if "source" in x})
-    sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset], sources)
+    sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
     model = evaluation.build_inference(model, **settings.inference)
 
     def score(**how: Any) -> dict[str, dict[str, float]]:
-        known = evaluation.seen_in_training(targets, trained.sources, sets)
+        known = evaluation.with_training(
+            sets, names, trained.sources, trained.incomplete, source=source
+        )
         return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
 
     return score
@@ -189,7 +189,9 @@ def main(args: Namespace) -> None:
     """What every process runs."""
     cfg = engine.setup(args)
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
-    settings = engine.RunSettings(evaluation.plain_data(cfg), dataset)
+    sources = sorted({x["source"] for x in dataset if "source" in x})
+    incomplete = evaluation.incomplete_sources(sources)
+    settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
     start = engine.starting_checkpoint(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,

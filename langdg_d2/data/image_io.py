@@ -57,6 +57,7 @@ _PHOTOMETRIC = 262  # TIFF tag
 _TIFF_COMPRESSION, _DEFLATE, _JPEG_IN_TIFF = 259, (8, 32946), (6, 7)
 _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
 _WHITE_IS_ZERO = 0
+_BRIGHT = 0.999  # quantile that stands for the brightest value; single pixels may be broken
 _COLOURS = ("LA", "RGB", "RGBA")
 
 _logger = logging.getLogger(__name__)
@@ -128,15 +129,20 @@ def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         ImageFileError: if the file is missing, not an image, or of too many pixels.
     """
+    return read_format(file_name)[1]
+
+
+def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[int, int]]:
+    """Format of an image, one of `FORMATS`, and its size; see `read_size`."""
     with reading(file_name):
         # Pillow takes ten times as long, which counts where whole data sets are looked at.
         with open(file_name, "rb", buffering=0) as file:
             png = png_header(file)
         if png is not None:
             _check_size(png.width, png.height)
-            return png.height, png.width
+            return "PNG", (png.height, png.width)
         with open_image(file_name) as image:
-            return image.height, image.width
+            return image.format, (image.height, image.width)
 
 
 @contextmanager
@@ -389,6 +395,8 @@ def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
             "be all but black, so scale it or store 8 bits"
         )
     # Whole images may be dark at night, those of 8 bits more than of 16, which may be 15 or fewer.
+    if pixels.dtype == np.uint16:
+        largest = int(np.quantile(pixels, _BRIGHT))
     darkest = full >> 1 if pixels.dtype == np.uint16 else 1
     if largest <= darkest and file.parent not in _folders_of_dark:
         _folders_of_dark.add(file.parent)  # one warning a folder, not one an image

@@ -11,12 +11,14 @@ resolve them:
 Palettes that fit no rule, or for which rules 2 and 3 disagree, are refused.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from detectron2.utils.logger import log_first_n
 from PIL.Image import Image
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
@@ -41,6 +43,8 @@ RAW_ID_ENCODINGS = (
 )
 TRAIN_ID_ENCODINGS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
 _LARGE = 0.5  # share of pixels without a class; train ids read as raw ids leave about as many
+
+_STEP = 8  # of the rows and columns that every label is looked at in for train ids
 
 _INDICES = 1 << 8
 # Greys of ids without a class, unless a class of the data set has them.
@@ -86,12 +90,27 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
             the encoding does not know.
     """
     raw = read_raw_ids(file_name, encoding)
+    if encoding in RAW_ID_ENCODINGS:
+        _warn_of_train_ids(raw[::_STEP, ::_STEP], file_name, encoding)
     try:
         return encoding.decode(raw)
     except LangDGError as error:
         kind = kind_of_ids(*count_pixels(raw, encoding), encoding)
         hint = "" if kind is IdKind.UNKNOWN else f"; it seems to hold {kind.value}"
         raise ImageFileError(f"label file '{file_name}': {error}{hint}") from error
+
+
+def _warn_of_train_ids(
+    raw: npt.NDArray[np.unsignedinteger], file_name: str, encoding: LabelEncoding
+) -> None:
+    kind = kind_of_ids(*count_pixels(raw, encoding), encoding)
+    if kind is IdKind.PERHAPS_TRAIN_IDS:
+        log_first_n(
+            logging.WARNING,
+            f"'{file_name}' holds {kind.value}, to be read as {encoding.name}; check_dataset.py "
+            "looks at all labels",
+            key="message",
+        )
 
 
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:

@@ -33,8 +33,9 @@ _EMPTY = {IdKind.NO_CLASS}
 _TRAIN_IDS = {IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS}
 _INTERPOLATED = 0.1  # share of the pixels at borders
 # Road, building, vegetation, sky and car: some labels of streets have pixels of each, and more than
-# of the class whose id follows, but for one of the five now and then.
+# of the classes whose ids are next to it, but for one of the five now and then.
 _COMMON = (0, 2, 8, 10, 13)
+_RARE = 2  # of the five, from which on ids of another kind are likely
 
 _logger = logging.getLogger(__name__)
 
@@ -186,10 +187,13 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
-    if has_train_ids and _is_one_based(pixels):
+    rarer = [(k, other) for k in _COMMON for other in (k - 1, k + 1) if _is_rarer(pixels, k, other)]
+    if has_train_ids and len({k for k, _ in rarer}) >= _RARE:
+        names = CITYSCAPES_19.names
+        found = ", ".join(f"{names[other]} than {names[k]}" for k, other in rarer)
         yield (
-            f"ids one too high, with 0 for no class, may be in {named} as they have more sidewalk "
-            "than road, more wall than building and the like"
+            f"ids of other classes, or one too high or too low, may be in {named} as they have "
+            f"more {found}"
         )
     # Means of ids are 12 to 50 % of the pixels at borders; poles and the like are up to 3 %, and
     # 5 % in images 150 pixels wide. Where most pixels are at borders nothing can be said.
@@ -201,13 +205,9 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
         )
 
 
-def _is_one_based(pixels: npt.NDArray[np.int64]) -> bool:
-    """Whether many labels seem to hold train ids plus one, by the pixels of each train id.
-
-    Their road is then read as sidewalk and what has no class as road, without an unknown id.
-    """
-    rarer = sum(2 * pixels[k] < pixels[k + 1] for k in _COMMON)
-    return bool(rarer >= len(_COMMON) - 1)
+def _is_rarer(pixels: npt.NDArray[np.int64], common: int, other: int) -> bool:
+    """Whether a common class is there, but has less than half the pixels of another one."""
+    return other >= 0 and bool(0 < 2 * pixels[common] < pixels[other])
 
 
 def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:

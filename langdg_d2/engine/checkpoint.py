@@ -31,13 +31,14 @@ _IMAGES = "dataloader.train.dataset.images"  # the same config may find other on
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
 _EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
+_INCOMPLETE = "train.incomplete_sources"  # of this run and of those
 _TRAINABLE = "model.backbone.trainable"
 # Settings that do not affect training. A key stands for all keys below it, too.
 _FREE = (
     *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
-    *("model.backbone.tower.weights", _EARLIER),
+    *("model.backbone.tower.weights", _EARLIER, _INCOMPLETE),
 )
 # Settings without which a checkpoint's state has no meaning.
 _FIXED = ("optimizer._target_", _TRAINABLE, "dataloader.train.dataset")
@@ -189,12 +190,16 @@ class RunSettings:
         settings: the config as nested plain data, as the command was given it.
         dataset: dataset dicts of training, whose images and order a resumed run must have;
             None where they do not matter.
+        incomplete: in what sources differ from their releases, by name.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], dataset: Sequence[dict[str, Any]] | None = None
+        self,
+        settings: Mapping[str, Any],
+        dataset: Sequence[dict[str, Any]] | None = None,
+        incomplete: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = dict(_leaves(settings))
+        self._settings = dict(_leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
         if dataset:
             self._settings[_IMAGES] = images_fingerprint(dataset)
 
@@ -204,6 +209,7 @@ class RunSettings:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the earlier sources of a run; it has the settings it was given."""
         self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
+        self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
 
     def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
         """Remember the sources that the weights of a checkpoint were trained on.
@@ -214,11 +220,17 @@ class RunSettings:
         earlier = checkpoint.get("settings", {})
         known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
         self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
+        self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
 
     @property
     def sources(self) -> list[str]:
         """Registered names of the sets that the run and earlier ones were trained on."""
         return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
+
+    @property
+    def incomplete(self) -> dict[str, str]:
+        """In what these differed from their releases, by name."""
+        return self._settings[_INCOMPLETE]
 
     def scores_as(self, earlier: Mapping[str, Any]) -> bool:
         """Whether scores of a run with earlier settings compare with those of this one."""

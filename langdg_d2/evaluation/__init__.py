@@ -2,7 +2,7 @@
 
 from ..utils.provenance import plain_data
 from .benchmark import Benchmark, run_benchmark, write_benchmark
-from .completeness import incomplete_sets, seen_in_training
+from .completeness import incomplete_sets, incomplete_sources, with_training
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
 from .evaluator import StreamingSemSegEvaluator
@@ -38,6 +38,7 @@ __all__ = [
     "evaluate_domains",
     "headline_figures",
     "incomplete_sets",
+    "incomplete_sources",
     "inference_name",
     "plain_data",
     "predicted_classes",
@@ -50,7 +51,7 @@ __all__ = [
     "read_details",
     "read_images",
     "run_benchmark",
-    "seen_in_training",
+    "with_training",
     "summarize_runs",
     "summary_csv",
     "summary_markdown",

@@ -8,7 +8,7 @@ from detectron2.data import DatasetCatalog
 
 from ..data.datasets.builtin import FAMILIES
 from ..data.datasets.family import DatasetFamily
-from ..data.image_io import read_size
+from ..data.image_io import read_format
 from ..data.sources import as_names
 from ..utils.distributed import of_main_process
 from .repeated_images import repeated_images
@@ -16,19 +16,16 @@ from .repeated_images import repeated_images
 _SPLIT = "_sem_seg_"  # between the names of a set and its split, in registered names
 
 
-def incomplete_sets(
-    names: Mapping[str, str | None], trained: Iterable[str] = (), sources: Iterable[str] = ()
-) -> dict[str, str]:
+def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()) -> dict[str, str]:
     """Those domains whose data sets are not what was published, and in what; each is logged.
 
-    So are those with images that were trained on, or that are there twice, and all where a source
-    is not what was published. Images are counted as the data set has them, before a test protocol
-    leaves some out, and measured as they are stored, from the files' headers.
+    So are those with images that were trained on, or that are there twice. Images are counted as
+    the data set has them, before a test protocol leaves some out, and measured as they are stored,
+    from the files' headers.
 
     Args:
         names: registered name of each domain's data set; None where it is not registered.
         trained: image files of training, if they are known.
-        sources: registered names of the sets trained on, if they are known.
 
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048"; whole sets, and
@@ -38,10 +35,9 @@ def incomplete_sets(
         ImageFileError: if a file is not an image.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    departures, of_sources, repeated = of_main_process(
+    departures, repeated = of_main_process(
         lambda: (
             {domain: departure(name, domain) for domain, name in named.items()},
-            _of_sources(list(sources)),
             repeated_images({d: _files(name) for d, name in named.items()}, trained),
         )
     )
@@ -54,38 +50,76 @@ def incomplete_sets(
             )
         for remark, example in repeated[domain].items():
             logger.warning("%s: %s, such as '%s'", domain, remark, example)
-    of_training = [f"trained on {text}" for text in of_sources.values() if text]
-    for name, text in of_sources.items():
-        if text:
-            logger.warning(
-                "%s: %s, so figures compare with none of models that were trained on the published "
-                "set",
-                *(name, text),
-            )
-    texts = {
-        d: [*filter(None, [text]), *repeated[d], *of_training] for d, text in departures.items()
-    }
+    texts = {d: [*filter(None, [text]), *repeated[d]] for d, text in departures.items()}
     return {domain: "; ".join(parts) for domain, parts in texts.items() if parts}
 
 
-def seen_in_training(
-    names: Mapping[str, str | None], trained: Iterable[str], sets: Mapping[str, str]
-) -> dict[str, str]:
-    """Remarks of `incomplete_sets` and on domains that are not unseen; these are logged.
+def incomplete_sources(names: Sequence[str]) -> dict[str, str]:
+    """Those sets to train on that are not what was published, and in what; each is logged.
+
+    So are those that repeat images.
 
     Args:
-        names: as for `incomplete_sets`, without the source.
-        trained: registered names of sets that the model was trained on, now or before.
-        sets: of `incomplete_sets`.
+        names: as registered.
+
+    Returns:
+        Text by name, as `incomplete_sets`. The main process reads the files, for all.
+
+    Raises:
+        ImageFileError: if a file is not an image.
     """
+
+    def remarks() -> dict[str, str]:
+        repeated = repeated_images({name: _files(name) for name in names})
+        return {
+            name: "; ".join(filter(None, [departure(name, name), *repeated[name]]))
+            for name in names
+        }
+
+    found = {name: text for name, text in of_main_process(remarks).items() if text}
+    _warn_of_sources(found)
+    return found
+
+
+def with_training(
+    sets: Mapping[str, str],
+    names: Mapping[str, str | None],
+    trained: Iterable[str],
+    incomplete: Mapping[str, str],
+    source: Sequence[str] = (),
+) -> dict[str, str]:
+    """Remarks of `incomplete_sets` and on what the model was trained on; these are logged.
+
+    A source that is not what was published concerns every domain, a domain that is not unseen
+    itself alone.
+
+    Args:
+        sets: of `incomplete_sets`.
+        names: as for `incomplete_sets`.
+        trained: registered names of sets that the model was trained on, now or before.
+        incomplete: of `incomplete_sources`, of these.
+        source: domains that need not be unseen.
+    """
+    _warn_of_sources(incomplete)
     seen = {_release(name) for name in trained}
-    found = [domain for domain, name in names.items() if name and _release(name) in seen]
-    for domain in found:
+    remarks = {domain: [sets[domain]] if domain in sets else [] for domain in names | sets}
+    for domain, found in remarks.items():
+        name = None if domain in source else names.get(domain)
+        if name and _release(name) in seen:
+            logging.getLogger(__name__).warning(
+                "%s is not unseen: the model was trained on another split or part of it", domain
+            )
+            found.append("trained on another part")
+        found += [f"trained on {source}: {text}" for source, text in incomplete.items()]
+    return {domain: "; ".join(found) for domain, found in remarks.items() if found}
+
+
+def _warn_of_sources(incomplete: Mapping[str, str]) -> None:
+    for name, text in incomplete.items():
         logging.getLogger(__name__).warning(
-            "%s is not unseen: the model was trained on another split or part of it", domain
+            "%s: %s, so figures compare with none of models that were trained on the published set",
+            *(name, text),
         )
-    remark = "trained on another part"
-    return {**sets, **{d: "; ".join(filter(None, [sets.get(d), remark])) for d in found}}
 
 
 def _release(name: str) -> str:
@@ -117,14 +151,6 @@ def departure(name: str, domain: str) -> str:
     return ""
 
 
-def _of_sources(names: Sequence[str]) -> dict[str, str]:
-    """How sets that are trained on differ from their releases and repeat images, by name."""
-    repeated = repeated_images({name: _files(name) for name in names})
-    return {
-        name: "; ".join(filter(None, [departure(name, name), *repeated[name]])) for name in names
-    }
-
-
 def _files(names: str | Sequence[str]) -> list[str]:
     known = [name for name in as_names(names) if name in DatasetCatalog.list()]
     return [record["file_name"] for name in known for record in DatasetCatalog.get(name)]
@@ -134,17 +160,24 @@ def _departure(files: list[str], family: DatasetFamily, split: str) -> str:
     published = family.splits[split]
     count = f"{len(files)} images"
     remarks = []
+    found = [read_format(file) for file in files]
+    sizes = [size for _, size in found]
     if family.sizes is not None:
-        others = [size for size in map(read_size, files) if size not in family.sizes]
-        if found := sorted(set(others)):
-            which = _size(found[0]) if len(found) == 1 else f"sizes such as {_size(found[0])}"
+        others = [size for size in sizes if size not in family.sizes]
+        if different := sorted(set(others)):
             some = "" if len(others) == len(files) else f"{len(others)} of them "
+            several = "" if len(different) == 1 else "sizes such as "
             expected = " or ".join(map(_size, sorted(family.sizes)))
-            remarks.append(f"{some}{which} instead of {expected}")
+            remarks.append(f"{some}{several}{_size(different[0])} instead of {expected}")
+    elif family.has_many_sizes and len(files) > 1 and len(set(sizes)) == 1:
+        remarks.append(f"all {_size(sizes[0])} instead of various sizes")
     if least := family.least_pixels:
-        small = [height * width < least for height, width in map(read_size, files)]
+        small = [height * width < least for height, width in sizes]
         if sum(small) > len(small) / 2:  # a few may be
             remarks.append(f"{sum(small)} of them below {least} pixels")
+    formats = {name for name, _ in found} - {family.image_format}
+    if family.image_format and formats:
+        remarks.append(f"{formats.pop()} files instead of {family.image_format}")
     if split in family.folders:
         places = {Path(file).parent.name for file in files} - family.folders[split]
         remarks += [f"some in '{place}'" for place in sorted(places)[:1]]

@@ -396,6 +396,14 @@ def test_16_bit_images_that_may_have_fewer_bits_are_warned_of_once_a_folder(
     assert f"1{suffix}' reach 32767 alone" in message
 
 
+def test_single_bright_pixels_do_not_hide_fewer_bits(tmp_path, caplog):
+    pixels = np.full((40, 50, 3), (1 << 12) - 1, np.uint16)
+    pixels[3, 4, 1] = (1 << 16) - 1
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    read_rgb(tmp_path / "a.png")
+    assert "a.png' reach 4095 alone" in caplog.text
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("depth", [16, 12])
 def test_deep_jpeg2000_is_scaled_up_to_its_brightest(tmp_path, depth, channels):

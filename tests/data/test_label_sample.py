@@ -117,19 +117,48 @@ def write_labels(records, labels):
     return records
 
 
+ONE_TOO_HIGH = np.arange(1, 257).astype(np.uint8)
+ONE_TOO_LOW = np.uint8([255, *range(18), *[255] * 237])  # as by reduce_zero_label
+OF_16_CLASSES = np.full(256, 255, np.uint8)  # SYNTHIA's usual ones: no terrain, truck and train
+OF_16_CLASSES[[k for k in range(19) if k not in (9, 14, 16)]] = range(16)
+
+
 @pytest.mark.parametrize("encoding", [TRAIN_IDS, URBANSYN_TRAIN_IDS], ids=lambda one: one.name)
-def test_train_ids_that_begin_with_one_are_warned_of(labels_of, caplog, encoding):
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        (ONE_TOO_HIGH, ["sidewalk than road", "wall than building", "truck than car"]),
+        (ONE_TOO_LOW, ["sidewalk than road", "terrain than sky", "rider than car"]),
+        (OF_16_CLASSES, ["terrain than sky", "rider than car"]),
+    ],
+    ids=["high", "low", "16"],
+)
+def test_train_ids_of_other_classes_are_warned_of(labels_of, caplog, encoding, ids, found):
     labels = [street(shift) for shift in range(0, 90, 10)]
+    for label in labels:
+        label[80:84, :12], label[84:86, :4], label[86:88, :4], label[88:90, :4] = 11, 12, 14, 15
     records = labels_of(*9 * [[0]], encoding=encoding)
     check_labels(write_labels(records, labels), required=True)
     assert not caplog.messages
-    check_labels(write_labels(records, [label + np.uint8(1) for label in labels]), required=True)
-    message = caplog.messages[-1]
-    assert "ids one too high, with 0 for no class, may be in 8 labels" in message
-    caplog.clear()
+    check_labels(write_labels(records, [ids[label] for label in labels]), required=True)
+    assert "ids of other classes, or one too high or too low, may be in 8 labels" in caplog.text
+    assert all(pair in caplog.text for pair in found)
+
+
+def test_classes_of_like_size_are_not_warned_of(labels_of, caplog):
+    records = labels_of(*9 * [[0]], encoding=TRAIN_IDS)
     rising = np.repeat(np.arange(19), np.arange(50, 69)).astype(np.uint8)
     check_labels(write_labels(records, 9 * [rising[None]]), required=True)
     assert not caplog.messages
+
+
+def test_every_label_of_train_ids_under_another_name_is_named(labels_of, caplog):
+    first, second = write_labels(labels_of([0], [0]), 2 * [street()])
+    for record in (first, first, second):
+        read_train_ids(record["sem_seg_file_name"], CITYSCAPES_LABEL_IDS)
+    assert len(caplog.messages) == 2
+    assert first["sem_seg_file_name"] in caplog.messages[0]
+    assert "may be train ids where raw ids belong" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("height", [60, 80, 90, 180], ids=lambda height: f"{height}_of_120")

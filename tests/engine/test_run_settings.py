@@ -322,3 +322,16 @@ def test_sources_of_the_weights_are_remembered_along_a_chain():
     assert resumed.sources == ["c", "a", "b"]
     third.begin_with({})  # weights alone do not say
     assert third.sources == ["c"]
+
+
+def test_what_sources_lack_is_remembered_along_a_chain():
+    first = RunSettings(SETTINGS, incomplete={"a": "3 of 10 images"})
+    second = RunSettings(SETTINGS, incomplete={"b": "4 of 10 images"})
+    second.begin_with({"settings": first.state_dict()})
+    assert second.incomplete == {"a": "3 of 10 images", "b": "4 of 10 images"}
+    evaluated = RunSettings(SETTINGS)
+    evaluated.begin_with({"settings": second.state_dict()})
+    assert evaluated.incomplete == second.incomplete
+    resumed = RunSettings(SETTINGS, incomplete={"b": "5 of 10 images"})
+    resumed.load_state_dict(second.state_dict())
+    assert resumed.incomplete == {"a": "3 of 10 images", "b": "5 of 10 images"}

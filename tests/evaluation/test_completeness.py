@@ -16,7 +16,7 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
-from langdg_d2.evaluation import incomplete_sets, seen_in_training
+from langdg_d2.evaluation import incomplete_sets, incomplete_sources, with_training
 from langdg_d2.evaluation.completeness import departure
 
 NAME = "little_sem_seg_val"
@@ -81,22 +81,25 @@ def test_a_source_that_is_not_whole_marks_every_domain(
     little: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
-    sources = ["little_sem_seg_train", "little"]  # nothing is known of the second
-    found = incomplete_sets({"a": "little", "b": "little"}, sources=sources)
-    assert all("trained on 3 images, 1 of them 2x3 instead of 4x6" in found[d] for d in "ab")
-    assert (
-        "little_sem_seg_train: 3 images, 1 of them 2x3 instead of 4x6; 3 of 3 images also in"
-        in (caplog.text)
-    )
+    incomplete = incomplete_sources(["little_sem_seg_train", "little"])
+    text = "3 images, 1 of them 2x3 instead of 4x6; 3 of 3 images also in little"
+    assert incomplete["little_sem_seg_train"] == text
+    assert f"little_sem_seg_train: {text}" in caplog.text
+    caplog.clear()
+    found = with_training({"a": "4 images"}, {"a": NAME, "b": None}, [], incomplete)
+    assert found["a"].startswith("4 images; trained on little_sem_seg_train: 3 images")
+    assert found["b"].startswith("trained on little_sem_seg_train: 3 images")
+    assert f"little_sem_seg_train: {text}" in caplog.text
 
 
 def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture) -> None:
     names = {"a": "little_sem_seg_val", "b": "other_sem_seg_val", "c": None}
     sets = {"a": "3 images", "b": "4 images"}
-    found = seen_in_training(names, ["little_sem_seg_train"], sets)
+    found = with_training(sets, names, ["little_sem_seg_train"], {})
     assert found == {"a": "3 images; trained on another part", "b": "4 images"}
     assert "a is not unseen" in caplog.text
-    assert seen_in_training(names, [], sets) == sets
+    assert with_training(sets, names, [], {}) == sets
+    assert with_training(sets, names, ["little_sem_seg_train"], {}, source=["a"]) == sets
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture
     ],
 )
 def test_parts_of_one_release_are_not_unseen(trained: str, scored: str, seen: bool) -> None:
-    assert ("a" in seen_in_training({"a": scored}, [trained], {})) is seen
+    assert ("a" in with_training({}, {"a": scored}, [trained], {})) is seen
 
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
@@ -122,6 +125,15 @@ def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> Non
         departure(NAME, "a") == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
     )
     assert departure("little_sem_seg_train", "a").startswith("4 images, 2 of them")
+
+
+def test_images_of_another_format_are_named(
+    little: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAMILIES, "little", replace(FAMILIES["little"], image_format="PNG"))
+    assert departure(NAME, "a") == ""
+    Image.open(little[1]).save(little[1], "JPEG")  # whatever its suffix
+    assert departure(NAME, "a") == "3 images, JPEG files instead of PNG"
 
 
 def test_whole_sets_of_other_images_are_named(
@@ -157,7 +169,7 @@ def test_whole_sets_of_other_images_are_named(
         "acdc_fog": "4 of 4 images also in acdc_rain",
         "acdc_rain": "4 of 4 images also in acdc_fog",
         "cityscapes": "4 images, some in 'bonn'",
-        "mapillary": "4 images, 4 of them below 2867 pixels",
+        "mapillary": "4 images, all 20x20 instead of various sizes, 4 of them below 2867 pixels",
         "gta5": "1 of 1 images trained on",
     }
     assert f"gta5: 1 of 1 images trained on, such as '{trained[1]}'" in caplog.messages

@@ -87,6 +87,7 @@ _BY_CONDITION = tuple(
         splits=_NIGHT_SPLITS if condition == "night" else _SPLITS,
         condition=condition,
         sizes=_SIZES,
+        image_format="PNG",
         unlabeled=_UNLABELED,
     )
     for condition in CONDITIONS
@@ -101,6 +102,7 @@ FAMILIES = (
         splits={"train": 4 * 400, "val": 3 * 100 + 106, "test": 4 * 500},
         condition="all",
         sizes=_SIZES,
+        image_format="PNG",
         unlabeled=_UNLABELED,
     ),
 )

@@ -84,6 +84,7 @@ FAMILIES = (
         splits={"train": 7000, "val": 1000, "test": 2000},
         condition="all",
         sizes=frozenset({(720, 1280)}),
+        image_format="JPEG",
         unlabeled=_UNLABELED,
     ),
 )

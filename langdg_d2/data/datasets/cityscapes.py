@@ -58,6 +58,7 @@ FAMILIES = (
         splits={"train": 2975, "val": 500, "test": 1525},
         condition="clear",
         sizes=frozenset({(1024, 2048)}),
+        image_format="PNG",
         unlabeled=_UNLABELED,
         # No city is in two splits.
         folders={"val": frozenset({"frankfurt", "lindau", "munster"})},

@@ -46,5 +46,6 @@ FAMILIES = (
         splits={"val": 50},
         condition="night",
         sizes=frozenset({(1080, 1920)}),
+        image_format="PNG",
     ),
 )

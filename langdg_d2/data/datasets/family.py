@@ -23,6 +23,8 @@ class DatasetFamily:
             the authors' server.
         same_images_as: name of a family with the same images and other labels, None for none.
         least_pixels: what most images have at least, where `sizes` vary.
+        has_many_sizes: whether the images of a whole split are of several sizes.
+        image_format: of its images, as Pillow calls it; None where it is not known.
         folders: names of the folders that the images of a split lie in, where they are known.
     """
 
@@ -36,6 +38,8 @@ class DatasetFamily:
     unlabeled: frozenset[str] = frozenset()
     same_images_as: str | None = None
     least_pixels: int | None = None
+    has_many_sizes: bool = False
+    image_format: str | None = None
     folders: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def registered_name(self, split: str) -> str:

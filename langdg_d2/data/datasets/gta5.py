@@ -137,5 +137,6 @@ FAMILIES = (
         splits={"train": None, "val": None, "all": 24_966 - len(MISMATCHED)},
         condition="clear",
         sizes=frozenset({(1052, 1914), (1046, 1914)}),
+        image_format="PNG",
     ),
 )

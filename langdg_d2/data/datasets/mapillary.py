@@ -120,8 +120,10 @@ FAMILIES = tuple(
         splits={"train": 18_000, "val": 2000},
         condition="all",
         sizes=None,
+        image_format="JPEG",
         # Full HD at least, says the paper; a few images of the release are smaller.
         least_pixels=768 * 1024,
+        has_many_sizes=True,
         same_images_as=None if name == "mapillary" else "mapillary",
     )
     for name, title, encoding in (

@@ -75,5 +75,6 @@ FAMILIES = (
         splits={"train": None, "val": None, "all": 9400},
         condition="clear",
         sizes=frozenset({(760, 1280)}),
+        image_format="PNG",
     ),
 )

@@ -46,5 +46,6 @@ FAMILIES = (
         splits={"all": 7539},
         condition="clear",
         sizes=frozenset({(1024, 2048)}),
+        image_format="PNG",
     ),
 )
