@@ -51,10 +51,10 @@ __all__ = [
     "read_details",
     "read_images",
     "run_benchmark",
-    "with_training",
     "summarize_runs",
     "summary_csv",
     "summary_markdown",
     "unwrapped",
+    "with_training",
     "write_benchmark",
 ]
