@@ -102,7 +102,7 @@ def with_training(
     """
     _warn_of_sources(incomplete)
     seen = {_release(name) for name in trained}
-    remarks = {domain: [sets[domain]] if domain in sets else [] for domain in names | sets}
+    remarks = {domain: [sets[domain]] if domain in sets else [] for domain in {**names, **sets}}
     for domain, found in remarks.items():
         name = None if domain in source else names.get(domain)
         if name and _release(name) in seen:
