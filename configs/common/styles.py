@@ -70,8 +70,8 @@ styles = dict(
             ),
             device="${train.device}",
         ),
-        source="${dataloader.train.dataset.names}",
-        seed="${styles.seed}",
+        source="${styles.mining.batches.dataset.names}",
+        seed="${styles.mining.batches.seed}",
         # Remembered in the bank.
         settings=dict(
             crop_size="${dataloader.crop_size}",

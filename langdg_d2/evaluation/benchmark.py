@@ -37,6 +37,7 @@ from .results import (
     source_domains,
     source_name,
     union,
+    with_means,
 )
 
 RECORD = "benchmark.json"
@@ -180,6 +181,7 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
     domains = ordered_domains(results, run.source)
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}
     metrics = [key for key in union(tables.values()) if not key.startswith(CLASS_ACCURACY)]
+    remarks = with_means(run.sets, results, source=run.source, groups=run.groups)
     header = ["domain", "source", "protocol", "inference", "scored_classes", "data_set", *metrics]
     return csv_text(
         header,
@@ -190,7 +192,7 @@ def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
                 run.protocol,
                 run.inference,
                 scored_classes(table),
-                run.sets.get(domain, ""),
+                remarks.get(domain, ""),
                 *(csv_number(table.get(metric)) for metric in metrics),
             ]
             for domain, table in tables.items()

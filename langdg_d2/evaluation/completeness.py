@@ -148,7 +148,7 @@ def departure(name: str, domain: str) -> str:
                 if domain in FAMILIES and (family.name, split) != (domain, validates):
                     return f"{name} in its place"
                 return _departure(_files(name), family, split)
-    return ""
+    return f"{name} in its place" if domain in FAMILIES and name != domain else ""
 
 
 def _files(names: str | Sequence[str]) -> list[str]:

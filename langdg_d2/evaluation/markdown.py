@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ..utils.provenance import versions
 from .published import PublishedFigures, published_figures
-from .record import BenchmarkRun
+from .record import BenchmarkRun, tower_name
 from .results import (
     CLASS_IOU,
     CONVENTIONS,
@@ -23,6 +23,7 @@ from .results import (
     subset_headlines,
     union,
     unseen_targets,
+    with_means,
 )
 
 MISSING = "\u2013"  # en dash
@@ -59,10 +60,9 @@ def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
     """
     domains = ordered_domains(results, run.source)
     tables = {domain: results[domain].get(TASK, {}) for domain in domains}
-    labels = {domain: row_label(domain, run.source) for domain in domains}
-
-    whole_labels = {domain: row_label(domain, run.source, run.sets) for domain in domains}
-    overview = _rows(whole_labels, run.protocol)
+    remarks = with_means(run.sets, results, source=run.source, groups=run.groups)
+    labels = {domain: row_label(domain, run.source, remarks) for domain in domains}
+    overview = _rows(labels, run.protocol)
     overview["classes"] = [class_cell(scored_classes(table)) for table in tables.values()]
     overview |= _figures(tables, HEADLINES)
     if any(NUM_IMAGES in table for table in tables.values()):
@@ -79,9 +79,12 @@ def benchmark_sections(results: Results, run: BenchmarkRun) -> dict[str, str]:
             protocol=run.protocol,
             inference=run.inference,
             source=run.source,
+            tower=tower_name(run.config),
             sets=run.sets,
         )
-    sections[PER_CLASS] = _per_class(tables, labels, run.protocol)
+    short = dict.fromkeys(remarks, "see its remark above")  # of a column's heading
+    headings = {domain: row_label(domain, run.source, short) for domain in domains}
+    sections[PER_CLASS] = _per_class(tables, headings, run.protocol)
     return sections
 
 
@@ -92,6 +95,7 @@ def published_section(
     protocol: str,
     inference: str,
     source: str | None,
+    tower: str | None,
     sets: Mapping[str, str],
 ) -> str:
     """Our mean IoU (authors' convention) beside published figures, and what differs between them.
@@ -122,9 +126,12 @@ def published_section(
         protocol=plain_markdown(protocol),
         inference=plain_markdown(inference),
         source=source and plain_markdown(source),
+        tower=tower and plain_markdown(tower),
     )
     warnings += [
-        f"{plain_markdown(d)} is not the published set: {sets[d]}." for d in rows if d in sets
+        f"{plain_markdown(d)} does not compare with published figures: {sets[d]}."
+        for d in rows
+        if d in sets
     ]
     if missing := [d for d in published.targets if d not in results]:
         warnings.append(f"Published but not evaluated here: {', '.join(missing)}.")

@@ -24,6 +24,7 @@ class PublishedFigures:
         source: domain the model was trained on.
         protocol: test protocol, by the name of ours that is the same.
         inference: how images were put through the model, in the words of `BenchmarkRun`.
+        tower: open_clip's name of the CLIP.
         classes: name of the class subset that was averaged over.
         targets: domains that the published mean is over.
         figures: percent by domain; empty where only the mean was published.
@@ -36,6 +37,7 @@ class PublishedFigures:
     source: str
     protocol: str
     inference: str
+    tower: str
     classes: str
     targets: tuple[str, ...]
     figures: Mapping[str, float]
@@ -46,7 +48,9 @@ class PublishedFigures:
         same = scored_classes == self.classes
         return MEAN_IOU if same else subset_metric(MEAN_IOU, self.classes)
 
-    def differences(self, *, protocol: str, inference: str, source: str | None) -> list[str]:
+    def differences(
+        self, *, protocol: str, inference: str, source: str | None, tower: str | None
+    ) -> list[str]:
         """A sentence for each way in which a run of ours was not measured like these."""
         sentences = []
         if protocol != self.protocol:
@@ -62,6 +66,8 @@ class PublishedFigures:
             )
         if source is not None and source != self.source:
             sentences.append(f"Sources differ: ours {source}, published {self.source}.")
+        if tower is not None and tower != self.tower:
+            sentences.append(f"Models differ: ours of CLIP {tower}, published of {self.tower}.")
         return sentences
 
 

@@ -65,6 +65,13 @@ class BenchmarkRun:
             published_figures(self.published)
 
 
+def tower_name(config: object) -> str | None:
+    """The CLIP that a config or its plain data names; None for other data."""
+    for key in ("model", "backbone", "tower", "name"):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config if isinstance(config, str) else None
+
+
 def benchmark_record(results: Results, run: BenchmarkRun) -> dict[str, Any]:
     """The results unrounded with all they were made with; JSON types only, NaN as None.
 

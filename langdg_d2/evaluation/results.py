@@ -154,11 +154,34 @@ def row_label(domain: str, source: str | None = None, sets: Mapping[str, str] | 
         source: domain that the model was trained on.
         sets: in what data sets differ from their releases, by domain: "fog (3 of 100 images)".
     """
-    if domain == MEAN:
-        return "mean of unseen targets"
+    name = "mean of unseen targets" if domain == MEAN else domain
     remarks = ["source"] if domain in source_domains(source) else []
     remarks += [sets[domain]] if sets and domain in sets else []
-    return f"{domain} ({'; '.join(remarks)})" if remarks else domain
+    return f"{name} ({'; '.join(remarks)})" if remarks else name
+
+
+def with_means(
+    sets: Mapping[str, str],
+    results: Results,
+    *,
+    source: str | None,
+    groups: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    """Remarks on domains, and on the means over some of them.
+
+    Args:
+        sets: in what data sets differ from their releases, by domain.
+        results: with their means.
+        source: domain that the model was trained on.
+        groups: domains by the name of a group.
+    """
+    means = {MEAN: unseen_targets(results, source)}
+    means |= {group_mean(group): list(members) for group, members in groups.items()}
+    remarks = dict(sets)
+    for mean, members in means.items():
+        if found := [domain for domain in members if domain in sets]:
+            remarks[mean] = f"with {', '.join(found)}"
+    return remarks
 
 
 def union(mappings: Iterable[Mapping[str, object]]) -> list[str]:

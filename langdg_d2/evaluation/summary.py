@@ -23,7 +23,7 @@ from .markdown import (
     published_section,
 )
 from .published import published_figures
-from .record import FORMAT
+from .record import FORMAT, tower_name
 from .results import (
     CLASS_ACCURACY,
     CONVENTIONS,
@@ -33,6 +33,7 @@ from .results import (
     row_label,
     subset_headlines,
     union,
+    with_means,
 )
 
 _Tables = dict[str, dict[str, float]]
@@ -47,7 +48,7 @@ _SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "published figures": lambda record: record["published"],
     "domains and scored classes": lambda record: record["scored_classes"],
     "number of images": lambda record: _column(record, NUM_IMAGES),
-    "data sets": lambda record: record.get("sets", {}),  # older records do not say
+    "remarks on data sets and training": lambda record: record.get("sets", {}),  # older records do not say
 }
 
 
@@ -143,11 +144,13 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
 def summary_markdown(summary: RunSummary) -> str:
     """Mean ± standard deviation by domain, beside published figures where the runs name them."""
     facts, count = summary.facts, len(summary.records)
+    results = {domain: {TASK: table} for domain, table in summary.means.items()}
     sets = facts.get("sets", {})
+    remarks = _remarks(facts)
     seeds = ", ".join(str(record["seed"]) for record in summary.records.values())
     spread = "mean ± sample standard deviation over the runs" if count > 1 else "a single run"
     columns = {
-        "domain": [row_label(domain, facts["source"], sets) for domain in summary.means],
+        "domain": [row_label(domain, facts["source"], remarks) for domain in summary.means],
         "protocol": [facts["protocol"]] * len(summary.means),
         "classes": [class_cell(facts["scored_classes"][domain]) for domain in summary.means],
         "runs": [str(count)] * len(summary.means),
@@ -166,11 +169,12 @@ def summary_markdown(summary: RunSummary) -> str:
     ]
     if facts["published"]:
         section = published_section(
-            {domain: {TASK: table} for domain, table in summary.means.items()},
+            results,
             published=published_figures(facts["published"]),
             protocol=facts["protocol"],
             inference=facts["inference"],
             source=facts["source"],
+            tower=tower_name(facts["config"]),
             sets=sets,
         )
         parts.append(f"## {PUBLISHED}\n\n{section}")
@@ -190,13 +194,23 @@ def summary_csv(summary: RunSummary) -> str:
     lines = []
     for domain, table in summary.means.items():
         line = [row_label(domain), facts["source"] or "", facts["protocol"], facts["inference"]]
-        line += [facts["scored_classes"][domain], facts.get("sets", {}).get(domain, "")]
+        line += [facts["scored_classes"][domain], _remarks(facts).get(domain, "")]
         line.append(str(len(summary.records)))
         for metric in metrics:
             line.append(csv_number(table.get(metric)))
             line.append(csv_number(summary.deviations[domain].get(metric)))
         lines.append(line)
     return csv_text(header, lines)
+
+
+def _remarks(facts: dict[str, Any]) -> dict[str, str]:
+    """Remarks on domains and means; older records have none."""
+    return with_means(
+        facts.get("sets", {}),
+        facts["results"],
+        source=facts["source"],
+        groups=facts.get("groups", {}),
+    )
 
 
 def _config_name(record: dict[str, Any]) -> str | None:

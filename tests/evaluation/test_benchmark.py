@@ -75,6 +75,24 @@ def test_class_table_has_a_column_per_domain_and_dashes_for_missing_classes(scor
     ]
 
 
+def test_remarks_are_in_every_table_and_means_name_their_domains(scores: dict) -> None:
+    run = replace(RUN, sets={"fog": "3 of 100 images"}, groups={"dark": ["night"], "all": ["fog"]})
+    results = scores | {"mean of dark": scores["night"], "mean of all": scores["fog"]}
+    text = benchmark_markdown(results, run)
+    assert [row[0] for row in rows(text, "domain")[2:]] == [
+        "fog (3 of 100 images)",
+        "night",
+        "mean of dark",
+        "mean of all (with fog)",
+        "mean of unseen targets (with fog)",
+    ]
+    assert rows(text, "class")[0][3] == "fog (see its remark above)"
+    lines = csv.DictReader(benchmark_csv(results, run).splitlines())
+    remarks = {line["domain"]: line["data_set"] for line in lines}
+    assert remarks["mean of unseen targets"] == "with fog"
+    assert not remarks["night"]
+
+
 def test_every_table_row_names_the_protocol() -> None:
     scores = {"sem_seg": {"mIoU": 1.0, "mIoU_16": 2.0, "IoU-road": 3.0}}
     run = BenchmarkRun(protocol="famix", published="famix_rn50_gta5")

@@ -75,6 +75,8 @@ def test_sets_in_the_place_of_others_are_named(little: list[Path]) -> None:
     assert departure(NAME, "little") == ""
     assert departure("little_sem_seg_train", "little") == "little_sem_seg_train in its place"
     assert departure(NAME, "cityscapes") == "little_sem_seg_val in its place"
+    assert departure("my_own_val", "cityscapes") == "my_own_val in its place"
+    assert departure("my_own_val", "my_city") == ""
 
 
 def test_a_source_that_is_not_whole_marks_every_domain(

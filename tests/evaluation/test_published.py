@@ -118,6 +118,18 @@ def test_sentences_tell_when_protocol_inference_or_source_differ() -> None:
     assert "Sources differ: ours synthia, published gta5" in compared(results, source="synthia")
 
 
+@pytest.mark.parametrize("release", ["rn50", "rn101"])
+def test_another_tower_is_named(release: str) -> None:
+    results = {"cityscapes": scores(50.0)}
+    for name in ("RN50-quickgelu", "RN101-quickgelu"):
+        config = {"model": {"backbone": {"tower": {"name": name}}}}
+        published = f"famix_release_{release}_gta5_scale_1"
+        section = compared(results, config=config, published=published)
+        text = f"Models differ: ours of CLIP {name}, published of"
+        assert (text in section) is not name.startswith(f"{release.upper()}-")
+    assert "Models differ" not in compared(results)
+
+
 def test_a_row_of_a_mean_alone_is_compared_when_all_its_targets_are_there() -> None:
     name = f"{MAIN}_source_and_mined_styles"
     targets = published_figures(name).targets
@@ -168,7 +180,7 @@ def test_sets_that_are_not_the_published_ones_have_no_difference() -> None:
         ["acdc_fog", "-0.25"],
         ["mean of these 2", "not comparable"],
     ]
-    assert "cityscapes is not the published set: 3 of 500 images." in section
+    assert "cityscapes does not compare with published figures: 3 of 500 images." in section
     targets = published_figures(MAIN).targets
     everything = {target: scores(30.0) for target in targets}
     section = compared(everything, sets={"synthia": "2 of 9 images"})

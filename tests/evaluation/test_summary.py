@@ -201,5 +201,5 @@ def test_sets_that_are_not_whole_are_named_and_must_be_alike(tmp_path: Path) -> 
     assert (
         list(csv.DictReader(summary_csv(summary).splitlines()))[1]["data_set"] == sets["acdc_fog"]
     )
-    with pytest.raises(BenchmarkFileError, match="differ in their data sets"):
+    with pytest.raises(BenchmarkFileError, match="differ in their remarks on data sets"):
         summarize(runs[0], run_files(tmp_path, 3, published="famix_rn50_gta5"))
