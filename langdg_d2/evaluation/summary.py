@@ -48,7 +48,9 @@ _SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "published figures": lambda record: record["published"],
     "domains and scored classes": lambda record: record["scored_classes"],
     "number of images": lambda record: _column(record, NUM_IMAGES),
-    "remarks on data sets and training": lambda record: record.get("sets", {}),  # older records do not say
+    "remarks on data sets and training": lambda record: record.get(
+        "sets", {}
+    ),  # older records do not say
 }
 
 
