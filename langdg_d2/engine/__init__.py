@@ -1,6 +1,6 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoint import Beginning, RunSettings, StrictCheckpointer, starting_checkpoint
+from .checkpoint import Beginning, StrictCheckpointer, starting_checkpoint
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
 from .hooks import (
@@ -12,6 +12,7 @@ from .hooks import (
 )
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
+from .run_settings import RunSettings
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [

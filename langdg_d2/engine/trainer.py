@@ -1,6 +1,5 @@
 """The trainer: mixed precision, accumulated gradients, several processes, the hooks' order."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, hooks
+from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, default_writers, hooks
 from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import Tensor, nn
@@ -23,10 +22,9 @@ from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from .checkpoint import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, PeriodicWriter, ProgressBar, StopOnSignal
+from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
 from .optimization import resumed_state
 
-_CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
 # Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
 # gradients overflow though they are made a thousand times smaller than they are.
 _SMALLEST_SCALE = 2.0**-10
@@ -227,31 +225,17 @@ class SegmentationTrainer(SimpleTrainer):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Also names of what is trained, and the scaler's state where there is one."""
+        """Also the scaler's state where there is one."""
         scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
-        return {**super().state_dict(), "trained": self._trained(), **scaler}
+        return {**super().state_dict(), **scaler}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a state, with the optimizer's settings as they are, see `resumed_state`.
-
-        Raises:
-            LangDGError: if the state is one of other parameters or of another optimizer.
-        """
-        trained = self._trained()
-        if other := sorted({*trained} ^ {*state_dict.get("trained", trained)}):
-            raise LangDGError(
-                f"the earlier run and this one do not train the same: {other[:3]} in only one of "
-                "them. Let the same layers learn (model.backbone.trainable)"
-            )
+        """Go on from a state, with the optimizer's settings as they are."""
         optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
         super().load_state_dict({**state_dict, "optimizer": optimizer})
         # A run in another precision has left none.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
-
-    def _trained(self) -> list[str]:
-        parameters = without_ddp(self.model).named_parameters()
-        return [name for name, parameter in parameters if parameter.requires_grad]
 
     def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
         """Processes exchange them once, with the last batch of a step."""
@@ -332,14 +316,13 @@ def training_hooks(
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
     if not comm.is_main_process():
         return [*everywhere, stop, *evaluation]
-    loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]
     return [
         *everywhere,
         PeriodicCheckpointer(checkpointer, **checkpointer_options),
         stop,
         *evaluation,
-        PeriodicWriter(folder=checkpointer.save_dir, max_iter=max_iter, period=log_period),
-        ProgressBar(loggers=loggers, period=log_period),
+        hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), log_period),
+        ProgressBar(),
     ]
 
 

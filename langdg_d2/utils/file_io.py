@@ -2,10 +2,8 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,36 +94,6 @@ def require_writable(folder: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(f"'{existing}' may not be written to; choose another output")
-
-
-def remove_unfinished(folder: Path, *patterns: str) -> None:
-    """Remove temporary files left by killed processes.
-
-    Args:
-        folder: files of processes still running on this machine are kept.
-        patterns: names whose temporary files are always removed.
-    """
-    for temporary in folder.glob(f".*{_END}"):
-        found = re.fullmatch(rf"\.(.+)\.(\d+){re.escape(_END)}", temporary.name)
-        if found is None:
-            continue
-        unowned = any(fnmatchcase(found[1], pattern) for pattern in patterns)
-        if unowned or not _runs(int(found[2])):
-            temporary.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    if process == os.getpid():  # the killed process had the same id
-        return False
-    if sys.platform == "win32":  # signal 0 is Ctrl-C there; assume that it runs
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's process
-        pass
-    return True
 
 
 def _flush_folder(folder: Path) -> None:
