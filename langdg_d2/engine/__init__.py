@@ -2,7 +2,7 @@
 
 from .checkpoint import Beginning, StrictCheckpointer, starting_checkpoint
 from .config import apply_overrides, compose, load_config
-from .defaults import build_model, require_patches, setup, start_run
+from .defaults import build_model, setup, start_run
 from .hooks import (
     SeededIterations,
     StopOnSignal,
@@ -33,7 +33,6 @@ __all__ = [
     "load_config",
     "parameter_groups",
     "polynomial_lr",
-    "require_patches",
     "selection_hooks",
     "setup",
     "start_run",
