@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -84,9 +83,6 @@ class StyleAugmentationHook(HookBase):
         log_period: iterations between entries in the event storage: `style/restyled_share` of
             patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
             class has no style, `style/probability`.
-
-    Raises:
-        LangDGError: if one of the three numbers is out of range.
     """
 
     def __init__(
@@ -95,7 +91,6 @@ class StyleAugmentationHook(HookBase):
         if not 0 <= probability <= 1:
             raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         require_whole("warmup_iters", warmup_iters, 0)
-        require_whole("log_period", log_period)
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters
@@ -104,11 +99,7 @@ class StyleAugmentationHook(HookBase):
         self._resumed_styles: dict[str, Any] | None = None
 
     def before_train(self) -> None:
-        """Load the styles, check them against the model, install the mixer.
-
-        Raises:
-            StyleBankError: if there is no bank, or it was mined for another model.
-        """
+        """Load the styles, check them against the model, install the mixer."""
         self._mixer.styles.prepare(self._model.backbone)
         self._mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
@@ -224,20 +215,14 @@ class StopOnSignal(HookBase):
 
     def before_train(self) -> None:
         self._process = os.getpid()
-        if threading.current_thread() is threading.main_thread():  # others cannot
-            self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def after_train(self) -> None:
         while self._earlier:
             signal.signal(*self._earlier.popitem())
 
     def after_step(self) -> None:
-        """Stop, if it was asked for.
-
-        Raises:
-            TrainingStopped: then.
-            LangDGError: if a loss that has not been logged yet is not finite.
-        """
+        """Raise `TrainingStopped` if it was asked for."""
         number = self._agreed()
         if not number:
             return
@@ -304,9 +289,6 @@ def selection_hooks(
         model: whose weights are kept.
         output_dir: where the file goes.
         settings: of the run, which are kept with the weights.
-
-    Raises:
-        LangDGError: if the period is not positive.
     """
     require_whole("train.best_period", period)
     evaluation = EvalHook(period, evaluate)

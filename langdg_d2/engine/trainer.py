@@ -78,9 +78,6 @@ class SegmentationTrainer(SimpleTrainer):
         log_period: iterations whose losses are put into the event storage together.
         checkpoint_period: iterations between checkpoints, before which losses are logged as well: a
             run whose loss or weights are not finite ends before its weights are saved.
-
-    Raises:
-        LangDGError: for a precision that the device does not have; if a number is not positive.
     """
 
     def __init__(
@@ -99,8 +96,7 @@ class SegmentationTrainer(SimpleTrainer):
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
-        self._dtype = dtype_of(precision, self._device_type)
-        scaled = self._dtype is torch.float16
+        scaled = dtype_of(precision, self._device_type) is torch.float16
         self._scaler = torch.amp.GradScaler(self._device_type, enabled=scaled)
         self._accumulate = accumulate
         self._log_periods = (log_period, checkpoint_period or log_period)
@@ -128,20 +124,16 @@ class SegmentationTrainer(SimpleTrainer):
             data_seconds += time.perf_counter() - begin
             files.append(_file_names(batch))
             with self._exchange_gradients(part == self._accumulate):
-                losses.append(self.add_gradients(batch))
+                with autocast(self._precision, self._device_type):
+                    found: dict[str, Tensor] = self.model(batch)
+                self.backward(sum(found.values()) / self._accumulate)
+            losses.append({name: loss.detach() for name, loss in found.items()})
         self.after_backward()
         self.update()
         self._unlogged.append(_Iteration(losses, files, data_seconds))
         done = self.iter + 1
         if done == self.max_iter or any(done % period == 0 for period in self._log_periods):
             self.log_losses()
-
-    def add_gradients(self, batch: Any) -> dict[str, Tensor]:
-        """Forward and backward pass of a batch; returns its losses, detached."""
-        with autocast(self._precision, self._device_type):
-            losses: dict[str, Tensor] = self.model(batch)
-        self.backward(sum(losses.values()) / self._accumulate)
-        return {name: loss.detach() for name, loss in losses.items()}
 
     def backward(self, loss: Any) -> None:
         """Backward pass."""
@@ -153,11 +145,7 @@ class SegmentationTrainer(SimpleTrainer):
         self._scaler.update()
 
     def log_losses(self) -> None:
-        """Put what has not been logged yet into the event storage; every process must call this.
-
-        Raises:
-            LangDGError: see `run_step`.
-        """
+        """Put what has not been logged yet into the event storage; every process must call this."""
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
             return
@@ -193,12 +181,7 @@ class SegmentationTrainer(SimpleTrainer):
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
     ) -> NonFiniteReport | None:
-        """What is not finite in this process.
-
-        Args:
-            iterations: since the last entry in the event storage.
-            losses: (iterations, batches, names).
-        """
+        """What is not finite in this process; losses are (iterations, batches, names)."""
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
         iteration, in_weights = self.iter, True
@@ -255,9 +238,6 @@ def distribute(
 
     Returns:
         The model itself where there is one process.
-
-    Raises:
-        LangDGError: if the head normalises over batches of a single image.
     """
     head = getattr(model, "sem_seg_head", nn.Identity())
     if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
@@ -303,9 +283,6 @@ def training_hooks(
 
     Returns:
         Hooks for this process; those that write are left to the main process.
-
-    Raises:
-        LangDGError: if a period is not a whole number.
     """
     require_whole("train.eval_period", eval_period, 0)
     require_whole("train.checkpointer.period", checkpointer_options["period"])

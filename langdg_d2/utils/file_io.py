@@ -64,23 +64,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents.
-
-    Raises:
-        OSError: as `require_writable`, or if the folder cannot be created.
-    """
+    """Create a folder and its missing parents, if it could be written to."""
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(folder: Path) -> None:
-    """Check that a folder, existing or not, could be written to. Changes nothing.
-
-    Raises:
-        LangDGError: if the path is an address, such as "s3://bucket/run".
-        NotADirectoryError: if a file is in the way; names it.
-        PermissionError: if the folder, or its closest existing parent, may not be written to.
-    """
+    """Check that a folder, existing or not, could be written to. Changes nothing."""
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
         raise LangDGError(
             f"output '{folder}' is an address, expected a local folder: mount it, or copy the "
