@@ -3,13 +3,7 @@
 from .checkpoint import Beginning, StrictCheckpointer, starting_checkpoint
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, setup, start_run
-from .hooks import (
-    SeededIterations,
-    StopOnSignal,
-    StyleAugmentationHook,
-    TrainingStopped,
-    selection_hooks,
-)
+from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
 from .run_settings import RunSettings
@@ -23,7 +17,6 @@ __all__ = [
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
-    "TrainingStopped",
     "apply_overrides",
     "argument_parser",
     "build_model",

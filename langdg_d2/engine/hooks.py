@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -215,7 +216,8 @@ class StopOnSignal(HookBase):
 
     def before_train(self) -> None:
         self._process = os.getpid()
-        self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # others cannot
+            self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def after_train(self) -> None:
         while self._earlier:

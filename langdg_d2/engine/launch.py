@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -82,8 +83,14 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
 @contextmanager
 def _signals_passed_on() -> Iterator[list[int]]:
-    """Processes started within get the signals, too; gives those that there have been."""
+    """Processes started within get the signals, too; gives those that there have been.
+
+    Python hands signals to the main thread alone: called in another, this does nothing.
+    """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def pass_on(number: int, _: Any) -> None:
         received.append(number)
