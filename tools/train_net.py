@@ -207,8 +207,6 @@ def main(args: Namespace) -> None:
         settings.begin_with(content)
         evaluate(cfg, score, weights=start.checkpoint, styles=None)
     else:
-        if cfg.styles.augmentation:
-            engine.require_patches(cfg, model.backbone)
         logger.info("What trains:\n%s", training_summary(model.train()))
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)

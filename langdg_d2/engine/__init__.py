@@ -1,17 +1,12 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoint import Beginning, RunSettings, StrictCheckpointer, starting_checkpoint
+from .checkpoint import Beginning, StrictCheckpointer, starting_checkpoint
 from .config import apply_overrides, compose, load_config
-from .defaults import build_model, require_patches, setup, start_run
-from .hooks import (
-    SeededIterations,
-    StopOnSignal,
-    StyleAugmentationHook,
-    TrainingStopped,
-    selection_hooks,
-)
+from .defaults import build_model, setup, start_run
+from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
+from .run_settings import RunSettings
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
@@ -22,7 +17,6 @@ __all__ = [
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
-    "TrainingStopped",
     "apply_overrides",
     "argument_parser",
     "build_model",
@@ -32,7 +26,6 @@ __all__ = [
     "load_config",
     "parameter_groups",
     "polynomial_lr",
-    "require_patches",
     "selection_hooks",
     "setup",
     "start_run",

@@ -1,17 +1,14 @@
 """From a config file and its overrides to built objects, with errors that name file and key."""
 
-import math
 import os
 import re
 import shlex
-import traceback
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import detectron2.config
 from detectron2.config import LazyConfig, instantiate
 from detectron2.utils.file_io import PathManager
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,20 +17,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import langdg_d2
-
 from ..utils.errors import LangDGError
 
 _SUFFIXES = (".py", ".yaml", ".yml")
 _SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
 
-_TEXT, _NUMBER, _LIST, _GROUP = "text", "a number", "a list", "a group"
+_TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: dict[str, tuple[type, ...]] = {
     _TEXT: (str,),
     "true or false": (bool,),  # before the numbers, which a bool is as well
     _NUMBER: (int, float),
     _LIST: (list, ListConfig),
-    _GROUP: (dict, DictConfig),
+    "a group": (dict, DictConfig),
 }
 
 
@@ -43,29 +38,13 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
     Args:
         config_file: LazyConfig file. It is Python code: use only those you trust.
         overrides: changes of the config.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        LangDGError: if no file is named, it is of another kind, or its code fails; names file and
-            line. For an override that does not fit.
     """
-    if not config_file:
-        raise LangDGError("there is no config: pass --config-file, such as configs/langdg_gta5.py")
-    if not PathManager.exists(config_file):
-        raise FileNotFoundError(
-            f"config file '{config_file}' does not exist; there are some in configs/"
-        )
     if not PathManager.isfile(config_file) or Path(config_file).suffix not in _SUFFIXES:
         raise LangDGError(
-            f"'{config_file}' is not a config file, expected one that ends in "
-            f"{', '.join(_SUFFIXES)}"
+            f"there is no config file '{config_file}': pass --config-file with a file that ends in "
+            f"{', '.join(_SUFFIXES)}, such as configs/langdg_gta5.py"
         )
-    try:
-        cfg = LazyConfig.load(config_file)
-    except Exception as error:  # the file is code, which can raise anything
-        raise LangDGError(
-            f"config file '{config_file}' cannot be read: {_describe(error)}"
-        ) from error
+    cfg = LazyConfig.load(config_file)
     if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
         raise LangDGError(
             f"config file '{config_file}' has no {', '.join(missing)}: it is a part of configs, "
@@ -74,38 +53,15 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
     return apply_overrides(cfg, overrides)
 
 
-def _describe(error: Exception) -> str:
-    """File and line of the config's code that failed, and the error, in one line."""
-    cause = error.__cause__ if isinstance(error.__cause__, SyntaxError) else ""
-    text = " ".join(f"{error} {cause}".split())
-    if isinstance(error, SyntaxError):  # its text has file and line
-        return text
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if _is_config(Path(frame.filename))
-    ]
-    place = f"'{frames[-1].filename}' line {frames[-1].lineno}: " if frames else ""
-    return f"{place}{type(error).__name__}: {text}" if frames else text
-
-
-def _is_config(file: Path) -> bool:
-    """Whether a file is neither of the packages that configs use nor of the config reader."""
-    packages = {Path(str(package.__file__)).parent for package in (langdg_d2, detectron2.config)}
-    installed = {"site-packages", "dist-packages"} & {*file.parts}
-    return file.is_file() and not installed and not packages & {*file.parents}
-
-
 def compose(cfg: DictConfig, key: str) -> Any:
     """Build what a key of a config describes; None where it is null.
 
-    Raises:
-        LangDGError: for values that a constructor refuses. Those of torch and Detectron2 raise
-            `ValueError` and `TypeError`, to which the key is added.
+    The `ValueError` of a constructor, such as torch's for a value that it refuses, becomes a
+    `LangDGError` that names the key.
     """
     try:
         return instantiate(OmegaConf.select(cfg, key))
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise LangDGError(f"{key}: {' '.join(str(error).split())}") from error
 
 
@@ -117,16 +73,7 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
             config leaves at its default. Hydra's grammar. Where the config has a text, a number
             becomes one, and so does what the grammar cannot read, such as `runs/exp #2 (1)`; `~`
-            at the beginning of a text is the home folder. `null` is allowed everywhere but in
-            place of a group of keys.
-
-    Returns:
-        The changed config.
-
-    Raises:
-        LangDGError: for a key that does not exist, or a place to add one; suggests the nearest.
-            For text that is not an override, a value of another kind than the config's, or a
-            reference to a key that does not exist.
+            at the beginning of a text is the home folder. `null` is allowed everywhere.
     """
     cfg = deepcopy(cfg)
     for text in overrides:
@@ -155,8 +102,6 @@ def _parse(cfg: DictConfig, text: str) -> Override:
     hint = f", and one text {shlex.quote(one_text)}" if equals and key else ""
     try:
         override = parser.parse_override(text)
-        if not override.key_or_group:
-            raise HydraException("there is no KEY")
     except HydraException as error:
         # The shell removes quotation marks, and a text without them may not be Hydra's grammar.
         # Brackets and further marks at its beginning show that something else was meant.
@@ -168,10 +113,11 @@ def _parse(cfg: DictConfig, text: str) -> Override:
         raise LangDGError(
             f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2]{hint}"
         ) from error
-    if override.is_delete():
-        raise LangDGError(f"override '{text}': no key can be deleted; set it to null")
-    if override.is_sweep_override():
-        raise LangDGError(f"override '{text}' has several values; a list is written [1,2]{hint}")
+    if override.is_delete() or override.is_sweep_override():
+        raise LangDGError(
+            f"override '{text}' deletes a key or has several values: null stands for nothing, and "
+            f"a list is written [1,2]{hint}"
+        )
     return override
 
 
@@ -189,19 +135,17 @@ def _quoted(text: str) -> str:
 
 
 def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
-    """Refuse a key that does not exist, or for one to add, a parent that cannot have it."""
+    """Refuse a key that does not exist, or for one to add, its parent."""
     key, text = override.key_or_group, override.input_line
     place = key.rpartition(".")[0] if adds else key
     keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
-    if place and place not in keys:
+    is_top = adds and not place
+    if place not in keys and not is_top:
         raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: "
             f"{get_close_matches(place, keys, cutoff=0.0)}"
             + ("" if adds else f". Write '+{text}' to add it")
         )
-    parent = _select(cfg, place) if place and adds else None
-    if not isinstance(parent, DictConfig | ListConfig | None):
-        raise LangDGError(f"override '{text}': {place} is {parent!r}, to which no key can be added")
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -223,29 +167,18 @@ def _select(cfg: DictConfig, key: str) -> Any:
 
 def _fitting(old: Any, override: Override) -> Any:
     """The new value of a key, a number as text where the config has a text."""
-    new: Any = override.value()
-    text = override.input_line
+    new, text = override.value(), str(override.input_line)
     found, expected = _kind(new), _kind(old)
     if (expected, found) == (_TEXT, _NUMBER):
-        return str(text).partition("=")[2]
-    if isinstance(new, float) and not math.isfinite(new):
-        raise LangDGError(f"override '{text}': expected a finite number")
-    if expected == _LIST and found == _LIST and old and {*map(_kind, old)} == {_NUMBER}:
-        expected = "a list of numbers"
-        fits = {*map(_kind, new)} <= {_NUMBER, None}
-    elif expected == _GROUP and found is None:
-        fits = "_target_" in old  # a part of the run that can be left out
-    elif (expected, found) in ((_TEXT, _LIST), (_LIST, _TEXT)):  # names of data sets
-        fits = found == _LIST or {*map(_kind, old)} == {_TEXT}
-    else:
-        fits = found == expected or None in (found, expected)
-    if fits:
-        return new
-    shown = "a group of keys" if expected == _GROUP else repr(old)
-    raise LangDGError(
-        f"override '{text}': {override.key_or_group} is {shown}, expected {expected}, not "
-        f"{found or 'null'}"
-    )
+        return text.partition("=")[2]
+    names = {expected, found} == {_TEXT, _LIST}  # such as those of data sets
+    if found != expected and None not in (found, expected) and not names:
+        shown = expected if isinstance(old, DictConfig) else repr(old)
+        raise LangDGError(
+            f"override '{text}': {override.key_or_group} is {shown}, expected {expected}, not "
+            f"{found}"
+        )
+    return new
 
 
 def _kind(value: object) -> str | None:

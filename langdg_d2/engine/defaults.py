@@ -11,11 +11,10 @@ import torch
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from ..data.sources import as_names
-from ..modeling import ClipResNet, LangDGSegmentor
-from ..structures import patch_stats
+from ..modeling import LangDGSegmentor
 from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable, require_whole
 from ..utils.file_io import require_writable
@@ -35,12 +34,6 @@ def setup(args: Namespace) -> DictConfig:
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
             CPU.
-
-    Raises:
-        FileNotFoundError: if there is no such config file.
-        LangDGError: for overrides that do not fit; for a device, seed or output that cannot be
-            used; for deterministic computing from a seed that is drawn.
-        OSError: if the output folder or the bank could not be written.
     """
     cfg = load_config(args.config_file, args.opts)
     if args.num_gpus == 0:
@@ -48,9 +41,6 @@ def setup(args: Namespace) -> DictConfig:
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
     require_whole("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
-    for name in ("deterministic", "cudnn_benchmark"):
-        if not isinstance(cfg.train[name], bool):
-            raise LangDGError(f"train.{name} is {cfg.train[name]!r}, expected True or False")
     # Before loaders start: OpenCV would start as many threads as cores in every worker, and a
     # forked worker waits forever for threads that its parent had.
     cv2.setNumThreads(1)
@@ -102,46 +92,11 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     return model.to(device=cfg.train.device, memory_format=memory_format)
 
 
-def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
-    """See that the features of a training crop can be cut into the patches of `styles.grid`.
-
-    Args:
-        cfg: of `setup`; a config without `dataloader.crop_size` passes.
-        backbone: that will compute them; put in eval mode, and run once on a black crop.
-
-    Raises:
-        LangDGError: if the crop size is not one, or too small for the patches.
-    """
-    crop = OmegaConf.select(cfg, "dataloader.crop_size")
-    if crop is None:
-        return
-    is_size = isinstance(crop, ListConfig) and len(crop) == 2
-    if not is_size or any(type(side) is not int or side < 1 for side in crop):
-        raise LangDGError(
-            f"dataloader.crop_size is {crop!r}, expected height and width in pixels as [768,768]"
-        )
-    parameter = next(backbone.parameters())
-    with torch.no_grad():
-        low = backbone.eval().forward_low(parameter.new_zeros(1, 3, *crop))  # 1 x 3 x H x W
-    try:
-        patch_stats(low[backbone.restyled], compose(cfg, "styles.grid"))
-    except LangDGError as error:
-        raise LangDGError(
-            f"dataloader.crop_size is {list(crop)}, too small for the patches of styles.grid after "
-            f"'{backbone.restyled_layer}': {error}"
-        ) from error
-
-
 def compute_deterministically(cfg: DictConfig) -> None:
     """Let torch use only operations that give the same bits every time, in all of this process.
 
-    An operation that cannot is an error from then on, which names it.
-
-    Args:
-        cfg: cuDNN's choice by speed is turned off in it.
-
-    Raises:
-        LangDGError: if the config's seed is negative, which draws one.
+    An operation that cannot is an error from then on, which names it. cuDNN's choice by speed is
+    turned off in the config.
     """
     if cfg.train.seed < 0:
         raise LangDGError(
@@ -156,7 +111,6 @@ def compute_deterministically(cfg: DictConfig) -> None:
 
 
 def _require_outputs(folder: Any, bank: str | None) -> None:
-    """Refuse places that could not be written to."""
     if not isinstance(folder, str) or not folder:
         raise LangDGError(f"train.output_dir is {folder!r}, expected the name of a folder")
     require_writable(Path(folder))

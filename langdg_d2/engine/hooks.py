@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, default_writers, hooks
+from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
@@ -26,7 +26,8 @@ from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from ..utils.seeding import derived_seed, seed_globally
-from .checkpoint import RunSettings, StrictCheckpointer
+from .checkpoint import StrictCheckpointer
+from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +69,6 @@ class SeededIterations(HookBase):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self._drawn:
             self.seed = state_dict["seed"]
-        elif self.seed != state_dict["seed"]:
-            logger.warning(
-                "the run began with train.seed=%d and goes on with train.seed=%d",
-                state_dict["seed"],
-                self.seed,
-            )
 
 
 class StyleAugmentationHook(HookBase):
@@ -89,9 +84,6 @@ class StyleAugmentationHook(HookBase):
         log_period: iterations between entries in the event storage: `style/restyled_share` of
             patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
             class has no style, `style/probability`.
-
-    Raises:
-        LangDGError: if one of the three numbers is out of range.
     """
 
     def __init__(
@@ -100,7 +92,6 @@ class StyleAugmentationHook(HookBase):
         if not 0 <= probability <= 1:
             raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         require_whole("warmup_iters", warmup_iters, 0)
-        require_whole("log_period", log_period)
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters
@@ -109,11 +100,7 @@ class StyleAugmentationHook(HookBase):
         self._resumed_styles: dict[str, Any] | None = None
 
     def before_train(self) -> None:
-        """Load the styles, check them against the model, install the mixer.
-
-        Raises:
-            StyleBankError: if there is no bank, or it was mined for another model.
-        """
+        """Load the styles, check them against the model, install the mixer."""
         self._mixer.styles.prepare(self._model.backbone)
         self._mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
@@ -190,25 +177,15 @@ class LRScheduler(hooks.LRScheduler):
     Schedules of torch follow from their settings and the number of steps, which are taken anew.
     """
 
-    _steps = 0
-
     def before_train(self) -> None:
         super().before_train()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of schedules that step before their optimizer
-            for _ in range(self.trainer.start_iter - self._steps):  # after an earlier train()
+            for _ in range(self.trainer.start_iter - self.scheduler.last_epoch):
                 self.scheduler.step()
-        self._steps = self.trainer.start_iter
-
-    def after_step(self) -> None:
-        super().after_step()
-        self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
         return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing: an earlier schedule's rates do not count."""
 
 
 class TrainingStopped(SystemExit):
@@ -247,12 +224,7 @@ class StopOnSignal(HookBase):
             signal.signal(*self._earlier.popitem())
 
     def after_step(self) -> None:
-        """Stop, if it was asked for.
-
-        Raises:
-            TrainingStopped: then.
-            LangDGError: if a loss that has not been logged yet is not finite.
-        """
+        """Raise `TrainingStopped` if it was asked for."""
         number = self._agreed()
         if not number:
             return
@@ -294,47 +266,13 @@ class StopOnSignal(HookBase):
 class EvalHook(hooks.EvalHook):
     """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
 
-    Where a signal or an error in one process ends it, the others may be anywhere. Nor is one that
-    another hook has refused before it began.
+    Where a signal or an error in one process ends it, the others may be anywhere.
     """
-
-    _begun = False
-
-    def before_train(self) -> None:
-        super().before_train()
-        self._begun = True
 
     def after_train(self) -> None:
         # The iteration is counted when the last one is done.
-        if self._begun and self.trainer.iter >= self.trainer.max_iter:
+        if self.trainer.iter >= self.trainer.max_iter:
             super().after_train()
-
-
-class PeriodicWriter(HookBase):
-    """Detectron2's hook, whose writers open their files when training begins.
-
-    Args:
-        folder: of the files.
-        max_iter: last iteration, for the remaining time.
-        period: iterations between entries.
-    """
-
-    def __init__(self, *, folder: str, max_iter: int, period: int) -> None:
-        self._folder = folder
-        self._max_iter = max_iter
-        self._period = period
-        self._hook: HookBase = HookBase()
-
-    def before_train(self) -> None:
-        writers = default_writers(self._folder, self._max_iter)
-        self._hook = hooks.PeriodicWriter(writers, period=self._period)
-        self._hook.trainer = self.trainer
-
-    def after_step(self) -> None:
-        self._hook.after_step()
-
-    def after_train(self) -> None:
-        self._hook.after_train()
 
 
 def selection_hooks(
@@ -353,91 +291,55 @@ def selection_hooks(
         model: whose weights are kept.
         output_dir: where the file goes.
         settings: of the run, which are kept with the weights.
-
-    Raises:
-        LangDGError: if the period is not positive.
     """
     require_whole("train.best_period", period)
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]
-    weights = _BestWeights(model, output_dir, metric=_METRIC, settings=settings)
-    return [evaluation, BestCheckpointer(weights, period, _METRIC)]
+    weights = _BestWeights(model, output_dir, settings=settings)
+    return [evaluation, BestCheckpointer(period, weights, _METRIC)]
 
 
 class BestCheckpointer(hooks.BestCheckpointer):
     """Detectron2's hook, but a resumed run replaces only what is worse than its own weights."""
 
-    def __init__(self, weights: "_BestWeights", period: int, metric: str) -> None:
+    def __init__(self, period: int, weights: "_BestWeights", metric: str) -> None:
         super().__init__(period, weights, metric)
-        self._weights = weights
+        self._file = Path(weights.save_dir, "model_best.pth")
 
     def before_train(self) -> None:
-        if self.trainer.start_iter and (kept := self._weights.kept()):
-            self.best_metric, self.best_iter = kept
+        if self.trainer.start_iter and self._file.is_file():
+            content = read_checkpoint(self._file)
+            self.best_metric, self.best_iter = content["score"], content["iteration"]
+            logger.info("Best so far: %s %.2f", _METRIC, self.best_metric)
 
 
 class _BestWeights(StrictCheckpointer):
     """Weights with their score and settings; never the checkpoint that a run is resumed from."""
 
-    def __init__(
-        self, model: nn.Module, output_dir: str, *, metric: str, settings: RunSettings
-    ) -> None:
-        super().__init__(model, output_dir, settings=settings)
-        self._metric = metric
-
     def save(self, name: str, **kwargs: Any) -> None:
-        score, _ = get_event_storage().latest()[self._metric]
-        super().save(name, metric=self._metric, score=score, **kwargs)
+        score, _ = get_event_storage().latest()[_METRIC]
+        super().save(name, metric=_METRIC, score=score, **kwargs)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Nothing is tagged."""
 
-    def kept(self) -> tuple[float, int] | None:
-        """Score and iteration of the file that is there, if it was chosen by the same metric."""
-        file = Path(self.save_dir, "model_best.pth")
-        content = read_checkpoint(file) if file.is_file() else {}
-        if content.get("metric") != self._metric:
-            return None
-        if not self.checkpointables["settings"].scores_as(content.get("settings", {})):
-            logger.warning("'%s' was chosen by scores of other settings: it is replaced", file)
-            return None
-        logger.info("Best so far: %s %.2f", self._metric, content["score"])
-        return content["score"], content["iteration"]
-
 
 class ProgressBar(HookBase):
-    """A bar with rate, remaining time and loss; only on a terminal, log lines pass above it.
+    """A bar with rate and remaining time; only on a terminal, log lines pass above it."""
 
-    Args:
-        loggers: loggers whose console output goes through the bar while it runs.
-        period: iterations between updates of the loss shown.
-    """
-
-    def __init__(self, *, loggers: list, period: int) -> None:
-        self._loggers = loggers
-        self._period = period
+    def __init__(self) -> None:
         self._cleanup = ExitStack()
 
     def before_train(self) -> None:
-        self._cleanup.enter_context(logging_redirect_tqdm(self._loggers))
-        self._bar = self._cleanup.enter_context(
-            tqdm(
-                total=self.trainer.max_iter,
-                initial=self.trainer.start_iter,
-                desc="training",
-                unit="it",
-                disable=None,
-                dynamic_ncols=True,
-            )
-        )
+        loggers = [logging.getLogger(name) for name in ("detectron2", "langdg_d2")]
+        self._cleanup.enter_context(logging_redirect_tqdm(loggers))
+        iterations = {"initial": self.trainer.start_iter, "total": self.trainer.max_iter}
+        bar = tqdm(**iterations, desc="training", unit="it", disable=None, dynamic_ncols=True)
+        self._bar = self._cleanup.enter_context(bar)
 
     def after_step(self) -> None:
         self._bar.update()
-        if self.trainer.iter % self._period == 0 and not self._bar.disable:
-            loss = self.trainer.storage.latest().get("total_loss")
-            if loss is not None:
-                self._bar.set_postfix(loss=f"{loss[0]:.3f}", refresh=False)
 
     def after_train(self) -> None:
         self._cleanup.close()

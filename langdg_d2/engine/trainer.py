@@ -1,6 +1,5 @@
 """The trainer: mixed precision, accumulated gradients, several processes, the hooks' order."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, hooks
+from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, default_writers, hooks
 from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import Tensor, nn
@@ -23,10 +22,9 @@ from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from .checkpoint import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, PeriodicWriter, ProgressBar, StopOnSignal
+from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
 from .optimization import resumed_state
 
-_CONSOLE_LOGGERS = ("detectron2", "langdg_d2")
 # Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
 # gradients overflow though they are made a thousand times smaller than they are.
 _SMALLEST_SCALE = 2.0**-10
@@ -80,9 +78,6 @@ class SegmentationTrainer(SimpleTrainer):
         log_period: iterations whose losses are put into the event storage together.
         checkpoint_period: iterations between checkpoints, before which losses are logged as well: a
             run whose loss or weights are not finite ends before its weights are saved.
-
-    Raises:
-        LangDGError: for a precision that the device does not have; if a number is not positive.
     """
 
     def __init__(
@@ -101,8 +96,7 @@ class SegmentationTrainer(SimpleTrainer):
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
-        self._dtype = dtype_of(precision, self._device_type)
-        scaled = self._dtype is torch.float16
+        scaled = dtype_of(precision, self._device_type) is torch.float16
         self._scaler = torch.amp.GradScaler(self._device_type, enabled=scaled)
         self._accumulate = accumulate
         self._log_periods = (log_period, checkpoint_period or log_period)
@@ -130,20 +124,16 @@ class SegmentationTrainer(SimpleTrainer):
             data_seconds += time.perf_counter() - begin
             files.append(_file_names(batch))
             with self._exchange_gradients(part == self._accumulate):
-                losses.append(self.add_gradients(batch))
+                with autocast(self._precision, self._device_type):
+                    found: dict[str, Tensor] = self.model(batch)
+                self.backward(sum(found.values()) / self._accumulate)
+            losses.append({name: loss.detach() for name, loss in found.items()})
         self.after_backward()
         self.update()
         self._unlogged.append(_Iteration(losses, files, data_seconds))
         done = self.iter + 1
         if done == self.max_iter or any(done % period == 0 for period in self._log_periods):
             self.log_losses()
-
-    def add_gradients(self, batch: Any) -> dict[str, Tensor]:
-        """Forward and backward pass of a batch; returns its losses, detached."""
-        with autocast(self._precision, self._device_type):
-            losses: dict[str, Tensor] = self.model(batch)
-        self.backward(sum(losses.values()) / self._accumulate)
-        return {name: loss.detach() for name, loss in losses.items()}
 
     def backward(self, loss: Any) -> None:
         """Backward pass."""
@@ -155,11 +145,7 @@ class SegmentationTrainer(SimpleTrainer):
         self._scaler.update()
 
     def log_losses(self) -> None:
-        """Put what has not been logged yet into the event storage; every process must call this.
-
-        Raises:
-            LangDGError: see `run_step`.
-        """
+        """Put what has not been logged yet into the event storage; every process must call this."""
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
             return
@@ -195,12 +181,7 @@ class SegmentationTrainer(SimpleTrainer):
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
     ) -> NonFiniteReport | None:
-        """What is not finite in this process.
-
-        Args:
-            iterations: since the last entry in the event storage.
-            losses: (iterations, batches, names).
-        """
+        """What is not finite in this process; losses are (iterations, batches, names)."""
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
         iteration, in_weights = self.iter, True
@@ -227,31 +208,17 @@ class SegmentationTrainer(SimpleTrainer):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Also names of what is trained, and the scaler's state where there is one."""
+        """Also the scaler's state where there is one."""
         scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
-        return {**super().state_dict(), "trained": self._trained(), **scaler}
+        return {**super().state_dict(), **scaler}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a state, with the optimizer's settings as they are, see `resumed_state`.
-
-        Raises:
-            LangDGError: if the state is one of other parameters or of another optimizer.
-        """
-        trained = self._trained()
-        if other := sorted({*trained} ^ {*state_dict.get("trained", trained)}):
-            raise LangDGError(
-                f"the earlier run and this one do not train the same: {other[:3]} in only one of "
-                "them. Let the same layers learn (model.backbone.trainable)"
-            )
+        """Go on from a state, with the optimizer's settings as they are."""
         optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
         super().load_state_dict({**state_dict, "optimizer": optimizer})
         # A run in another precision has left none.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
-
-    def _trained(self) -> list[str]:
-        parameters = without_ddp(self.model).named_parameters()
-        return [name for name, parameter in parameters if parameter.requires_grad]
 
     def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
         """Processes exchange them once, with the last batch of a step."""
@@ -271,9 +238,6 @@ def distribute(
 
     Returns:
         The model itself where there is one process.
-
-    Raises:
-        LangDGError: if the head normalises over batches of a single image.
     """
     head = getattr(model, "sem_seg_head", nn.Identity())
     if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
@@ -319,9 +283,6 @@ def training_hooks(
 
     Returns:
         Hooks for this process; those that write are left to the main process.
-
-    Raises:
-        LangDGError: if a period is not a whole number.
     """
     require_whole("train.eval_period", eval_period, 0)
     require_whole("train.checkpointer.period", checkpointer_options["period"])
@@ -332,14 +293,13 @@ def training_hooks(
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
     if not comm.is_main_process():
         return [*everywhere, stop, *evaluation]
-    loggers = [logging.getLogger(name) for name in _CONSOLE_LOGGERS]
     return [
         *everywhere,
         PeriodicCheckpointer(checkpointer, **checkpointer_options),
         stop,
         *evaluation,
-        PeriodicWriter(folder=checkpointer.save_dir, max_iter=max_iter, period=log_period),
-        ProgressBar(loggers=loggers, period=log_period),
+        hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), log_period),
+        ProgressBar(),
     ]
 
 

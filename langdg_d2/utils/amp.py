@@ -13,22 +13,11 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_MEMORY_FORMATS = {
-    "channels_last": torch.channels_last,
-    "contiguous_format": torch.contiguous_format,
-}
+_MEMORY_FORMATS = ("channels_last", "contiguous_format")
 
 
 def dtype_of(precision: str, device_type: str) -> torch.dtype:
-    """The dtype of a precision.
-
-    Args:
-        precision: one of `PRECISIONS`.
-        device_type: such as "cpu" or "cuda".
-
-    Raises:
-        LangDGError: for another precision, and for "float16" on the CPU.
-    """
+    """The dtype of one of `PRECISIONS` on a type of device, such as "cuda"."""
     if precision not in PRECISIONS:
         raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "float16" and device_type == "cpu":
@@ -37,28 +26,19 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
 
 
 def memory_format_of(name: str) -> torch.memory_format:
-    """The memory format of a name, for weights and features.
-
-    Raises:
-        LangDGError: for a name other than "channels_last" and "contiguous_format".
-    """
+    """The memory format of a name, for weights and features."""
     if name not in _MEMORY_FORMATS:
         raise LangDGError(f"memory format '{name}' must be one of {list(_MEMORY_FORMATS)}")
-    return _MEMORY_FORMATS[name]
+    return getattr(torch, name)
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
     """Context in which convolutions and matrix products compute in a precision.
 
     Weights keep their dtype. "float32" suspends an outer autocast.
-
-    Raises:
-        LangDGError: as `dtype_of`.
     """
     dtype = dtype_of(precision, device_type)
-    if dtype is torch.float32:
-        return torch.autocast(device_type, enabled=False)
-    return torch.autocast(device_type, dtype=dtype)
+    return torch.autocast(device_type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
 def at_least_single(values: Tensor) -> Tensor:

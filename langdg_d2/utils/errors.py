@@ -21,9 +21,6 @@ def require_whole(name: str, value: Any, least: int = 1, most: int | None = None
         value: value of the setting.
         least: smallest value allowed.
         most: largest value allowed; None for no limit.
-
-    Raises:
-        LangDGError: names the setting, its value and the range.
     """
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < least or (most is not None and value > most):

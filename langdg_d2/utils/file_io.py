@@ -2,10 +2,8 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,23 +64,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents.
-
-    Raises:
-        OSError: as `require_writable`, or if the folder cannot be created.
-    """
+    """Create a folder and its missing parents, if it could be written to."""
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(folder: Path) -> None:
-    """Check that a folder, existing or not, could be written to. Changes nothing.
-
-    Raises:
-        LangDGError: if the path is an address, such as "s3://bucket/run".
-        NotADirectoryError: if a file is in the way; names it.
-        PermissionError: if the folder, or its closest existing parent, may not be written to.
-    """
+    """Check that a folder, existing or not, could be written to. Changes nothing."""
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
         raise LangDGError(
             f"output '{folder}' is an address, expected a local folder: mount it, or copy the "
@@ -96,36 +84,6 @@ def require_writable(folder: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(f"'{existing}' may not be written to; choose another output")
-
-
-def remove_unfinished(folder: Path, *patterns: str) -> None:
-    """Remove temporary files left by killed processes.
-
-    Args:
-        folder: files of processes still running on this machine are kept.
-        patterns: names whose temporary files are always removed.
-    """
-    for temporary in folder.glob(f".*{_END}"):
-        found = re.fullmatch(rf"\.(.+)\.(\d+){re.escape(_END)}", temporary.name)
-        if found is None:
-            continue
-        unowned = any(fnmatchcase(found[1], pattern) for pattern in patterns)
-        if unowned or not _runs(int(found[2])):
-            temporary.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    if process == os.getpid():  # the killed process had the same id
-        return False
-    if sys.platform == "win32":  # signal 0 is Ctrl-C there; assume that it runs
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's process
-        pass
-    return True
 
 
 def _flush_folder(folder: Path) -> None:

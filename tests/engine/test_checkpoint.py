@@ -181,7 +181,7 @@ def test_the_latest_whole_checkpoint_is_resumed_and_the_others_are_named(saved, 
     assert "no file" in caplog.text
     assert "model_0000003.pth' cannot be read as a checkpoint: it is damaged" in caplog.text
     first.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"no checkpoint in '.*5\.pth.*3\.pth.*1\.pth.*anew"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in '.*5\.pth.*1\.pth.*3\.pth.*anew"):
         resume(saved)
 
 
@@ -231,36 +231,27 @@ def test_a_full_disk_is_one_error_and_leaves_what_there_was(saved, monkeypatch, 
 
 
 def test_what_a_killed_process_was_writing_is_removed(saved):
-    runs, ended = os.getppid(), 2**31 - 1
-    torn = [
-        f".model_0000007.pth.{runs}.tmp",
-        f".last_checkpoint.{runs}.tmp",
-        f".style_bank.pt.{ended}.tmp",
-        f".benchmark.json.{ended}.tmp",
-    ]
-    others = {f".benchmark.md.{runs}.tmp", ".notes.tmp", "benchmark.json.1.tmp"}
-    for name in (*torn, *others):
+    for name in (".model_0000007.pth.1.tmp", ".last_checkpoint.1.tmp", ".benchmark.md.1.tmp"):
         (saved / name).write_bytes(b"half")
     model = torch.nn.Linear(300, 3)
     StrictCheckpointer(model, str(saved)).start(resume(saved), resume=False)
-    assert {path.name for path in saved.glob("*.tmp")} == others
+    assert [path.name for path in saved.glob(".*.tmp")] == [".benchmark.md.1.tmp"]
     assert model.weight[0, 0].item() == 5
 
 
 def test_checkpoints_from_before_a_resumption_are_counted_and_removed(saved):
-    for start, expected in ((0, "1 3 5 7 9"), (6, "7 9")):
-        trainer = TrainerBase()
-        trainer.run_step = lambda: None
-        checkpointer = StrictCheckpointer(torch.nn.Linear(1, 1), str(saved), trainer=trainer)
-        hook = PeriodicCheckpointer(checkpointer, period=2, max_to_keep=2)
-        trainer.register_hooks([hook])
-        for iteration in (1, 3, 5):
-            checkpointer.save(f"model_{iteration:07d}")
-        if not start:  # nothing of a run that this one does not go on with
-            hook.max_to_keep = 5
+    trainer = TrainerBase()
+    trainer.run_step = lambda: None
+    checkpointer = StrictCheckpointer(torch.nn.Linear(1, 1), str(saved), trainer=trainer)
+    trainer.register_hooks([PeriodicCheckpointer(checkpointer, period=2, max_to_keep=3)])
+
+    def train(start):
         trainer.train(start, 10)
-        left = sorted(int(path.stem[6:]) for path in saved.glob("model_0*.pth"))
-        assert " ".join(map(str, left)) == expected
+        return sorted(int(path.stem[6:]) for path in saved.glob("model_0*.pth"))
+
+    assert train(6) == [5, 7, 9]
+    checkpointer.save("model_0000002")
+    assert train(0) == [2, 5, 7, 9]  # nothing counts of a run that this one does not go on with
 
 
 def test_resuming_without_the_name_of_the_last_checkpoint_does_not_start_over(saved):
@@ -314,11 +305,8 @@ def test_classes_are_kept_and_others_refused_by_name(tmp_path, caplog):
     StrictCheckpointer(other, same_classes=False).load(path)
 
 
-def test_older_checkpoints_do_not_tell_their_classes(tmp_path):
+def test_weights_alone_do_not_tell_their_classes(tmp_path):
     torch.save({"model": OfClasses("a").state_dict()}, tmp_path / "old.pth")
     checkpointer = StrictCheckpointer(OfClasses("b"))
     checkpointer.load(str(tmp_path / "old.pth"))
     assert checkpointer.classes is None
-    torch.save({"model": OfClasses("a").state_dict(), "classes": ["a"]}, tmp_path / "odd.pth")
-    with pytest.raises(CheckpointError, match=r"odd\.pth': its classes cannot be read"):
-        checkpointer.load(str(tmp_path / "odd.pth"))

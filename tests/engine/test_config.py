@@ -7,53 +7,42 @@ import pytest
 from langdg_d2.engine import load_config
 from langdg_d2.utils.errors import LangDGError
 
+SECTIONS = "has no train, model, dataloader, evaluation, styles, optimizer"
 # name, content -> what the error says beside the name
 BAD = {
-    "text.txt": ("a = 1", "is not a config file, expected one that ends in .py"),
-    "empty.py": ("", "has no train, model, dataloader, evaluation, styles, optimizer"),
-    "empty.yaml": ("", "has no train, model, dataloader, evaluation, styles, optimizer"),
-    "list.yaml": ("- 1", "has no train, model, dataloader, evaluation, styles, optimizer"),
+    "text.txt": ("a = 1", "with a file that ends in .py, .yaml"),
+    "empty.py": ("", SECTIONS),
+    "empty.yaml": ("", SECTIONS),
+    "list.yaml": ("- 1", SECTIONS),
     "part.py": ("train = dict(seed=1)", "has no model, dataloader"),
-    "cut.py": ("train = dict(\n", "'(' was never closed ("),
-    "name.py": ("a = 1\nb = c\n", "name.py' line 2: NameError: name 'c' is not defined"),
-    "module.py": ("import nowhere\n", "line 1: ModuleNotFoundError: No module named 'nowhere'"),
-    "relative.py": ("\nfrom .absent import x\n", "relative.py' line 2: "),
-    "deep.py": ("from .name import a\n", "name.py' line 2: NameError: name 'c' is not defined"),
-    "cut.yaml": ("train: [1", "cannot be read: while parsing a flow sequence"),
-    "zero.py": ("a = 1 / 0\n", "line 1: ZeroDivisionError: division by zero"),
-    "bytes.py": ("a = '\0'", "cannot be read: "),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_file_that_is_no_config_is_refused_by_name(name, tmp_path):
-    for each, (text, _) in BAD.items():
-        (tmp_path / each).write_text(text)
-    with pytest.raises(LangDGError, match=name.replace(".", "[.]")) as caught:
+    content, words = BAD[name]
+    (tmp_path / name).write_text(content)
+    with pytest.raises(LangDGError) as caught:
         load_config(str(tmp_path / name))
     message = str(caught.value)
     assert str(tmp_path / name) in message
-    assert BAD[name][1] in message
+    assert words in message
     assert "\n" not in message
 
 
 def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no\.py' does not exist; .* in configs/"):
-        load_config(str(tmp_path / "no.py"))
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(LangDGError, match=r"folder\.py' is not a config file"):
-        load_config(str(tmp_path / "folder.py"))
-    with pytest.raises(LangDGError, match="there is no config: pass --config-file"):
-        load_config("")
+    for name in (str(tmp_path / "no.py"), str(tmp_path / "folder.py"), ""):
+        with pytest.raises(LangDGError, match=f"there is no config file '{name}': pass --config"):
+            load_config(name)
 
 
-def test_code_that_fails_in_a_library_is_told_with_the_line_of_the_config(tmp_path):
+def test_code_that_fails_keeps_its_traceback(tmp_path):
     file = tmp_path / "wrong.py"
-    file.write_text("from langdg_d2.structures import PatchGrid\n\ngrid = PatchGrid(0, 1)\n")
-    with pytest.raises(
-        LangDGError, match=rf"'{file}' line 3: LangDGError: PatchGrid\(0, 1\) needs"
-    ):
+    file.write_text("a = 1\nb = c\n")
+    with pytest.raises(NameError, match="'c' is not defined") as caught:
         load_config(str(file))
+    assert str(caught.traceback[-1].path) == str(file)
 
 
 def test_a_config_is_loaded_with_its_overrides():

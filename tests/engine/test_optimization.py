@@ -74,16 +74,14 @@ def test_schedule_continues_from_its_state():
 
 
 @pytest.mark.parametrize(
-    ("lr", "change", "message"),
+    ("change", "message"),
     [
-        (0.1, {"max_iter": 0}, "max_iter 0 .* must be positive"),
-        (0.1, {"power": -0.9}, r"power -0\.9 and min_lr 1e-06 .* must not be negative"),
-        (0.1, {"min_lr": -1.0}, r"min_lr -1\.0 of the decay must not be negative"),
-        (0.0, {}, r"learning rates \[0\.0\] cannot decay"),
+        ({"power": -0.9}, r"power -0\.9 and min_lr 1e-06 .* must not be negative"),
+        ({"min_lr": -1.0}, r"min_lr -1\.0 of the decay must not be negative"),
     ],
 )
-def test_schedule_out_of_range_is_refused(lr, change, message):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+def test_schedule_out_of_range_is_refused(change, message):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     with pytest.raises(LangDGError, match=message):
         polynomial_lr(optimizer, **{"max_iter": 10, "power": 0.9, "min_lr": 1e-6} | change)
 

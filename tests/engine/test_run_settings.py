@@ -50,8 +50,6 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
         ("train.output_dir", "b", ""),
         ("evaluation.domains", ["b"], ""),
         ("train.new_option", 0, "train.new_option None -> 0"),
-        ("dataloader.train.dataset.new_option", 0, "dataloader.train.dataset.new_option None -> 0"),
-        ("dataloader.train.dataset.names", ["gta5"], ""),
         ("optimizer._target_", "torch.optim.SGD", ""),  # as a config in YAML has it
     ],
 )
@@ -73,18 +71,13 @@ def test_settings_of_mining_do_not_change_a_run(caplog):
     ("key", "value", "said"),
     [
         (
-            "optimizer._target_",
-            "torch.optim.adamw.AdamW",
-            "optimizer._target_ was 'torch.optim.sgd",
-        ),
-        (
             "model.backbone.trainable",
             ["layer4.2", "layer3"],
             r"trainable\.1 was None and is 'layer3",
         ),
-        ("dataloader.train.dataset.names", ["gta5", "synthia"], r"names\.1 was None and is 'synth"),
+        ("dataloader.train.dataset.names", ["gta5", "synthia"], "names was 'gta5' and is None"),
         ("model.backbone.trainable", ["layer4"], r"trainable\.0 was 'layer4\.2' and is 'layer4'"),
-        ("dataloader.train.dataset.names", "synthia", r"names\.0 was 'gta5' and is 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", "names was 'gta5' and is 'synthia'"),
         ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
         ("train.max_iter", 4, "5 iterations behind it, and train.max_iter is 4"),
     ],
@@ -103,7 +96,6 @@ def test_other_images_under_the_same_name_are_refused():
         run.require_continuation("a.pth", checkpoint)
 
     resume(settings("a", "b"), settings("a", "b"))
-    resume(settings("a", "b"), RunSettings(SETTINGS))
     for others in (("a",), ("b", "a"), ("a", "c")):
         with pytest.raises(
             LangDGError, match=r"dataset.images was '2 images, \w+' and is '\d images, "
@@ -125,10 +117,6 @@ def test_other_labels_of_the_same_images_are_refused(datasets, tmp_path):
         LangDGError, match=r"images was '4 images, \w+, labels \w+' and is '4 images"
     ):
         settings().require_continuation("a.pth", checkpoint)
-    # Earlier versions recorded no labels.
-    key = "dataloader.train.dataset.images"
-    checkpoint["settings"] = earlier | {key: earlier[key].partition(", labels ")[0]}
-    settings().require_continuation("a.pth", checkpoint)
 
 
 def test_smaller_batches_of_the_same_product_are_resumed():
@@ -152,10 +140,10 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("model.dilation", 2, None),  # an option that the earlier code did not have
+        ("model.dilation", 2, "model.dilation None -> 2"),
         ("model.backbone.trainable", [], None),  # nothing trains in an evaluation
         ("optimizer.lr", 3.0, None),
-        ("dataloader.train.dataset.names", "synthia", "names.0 'gta5' -> 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", "names 'gta5' -> 'synthia'"),
         ("dataloader.train.dataset.names", ["gta5", "synthia"], "names.1 None -> 'synthia'"),
         ("model.stride", 8, "model.stride 16 -> 8"),
     ],
@@ -187,12 +175,6 @@ def test_a_tower_is_known_by_its_name_wherever_its_file_lies(caplog):
     assert "tower.name 'RN50' -> '/b/small.json'" in caplog.text
 
 
-def test_options_of_other_code_leave_a_finished_run_resumable():
-    newer = changed("train.new_option", 0)
-    go_on(newer, iteration=9)
-    go_on(SETTINGS, iteration=9, earlier=newer)
-
-
 def test_weights_alone_are_no_run_to_go_on_with():
     with pytest.raises(
         LangDGError, match=r"'a\.pth' has weights only and cannot be.*train\.init_checkpoint"
@@ -200,24 +182,16 @@ def test_weights_alone_are_no_run_to_go_on_with():
         RunSettings(SETTINGS).require_continuation("a.pth", {"model": {}})
 
 
-class Model(nn.Module):
-    def __init__(self, frozen=()):
-        super().__init__()
-        self.a, self.b = nn.Linear(1, 1), nn.Linear(1, 1)
-        for name in frozen:
-            getattr(self, name).requires_grad_(False)
-
+class Model(nn.Linear):
     def forward(self, batch):
-        return {"loss": (self.b(self.a(batch)) - 1).square().mean()}
+        return {"loss": (super().forward(batch) - 1).square().mean()}
 
 
-def trainer(make=torch.optim.SGD, frozen=(), **settings):
+def trainer(**settings):
     torch.manual_seed(0)
-    model = Model(frozen)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    found = SegmentationTrainer(
-        model=model, loader=[torch.ones(1, 1)] * 9, optimizer=make(trained, lr=0.1, **settings)
-    )
+    model = Model(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, **settings)
+    found = SegmentationTrainer(model=model, loader=[torch.ones(1, 1)] * 9, optimizer=optimizer)
     schedule = torch.optim.lr_scheduler.StepLR(found.optimizer, step_size=2, gamma=0.5)
     found.register_hooks([LRScheduler(found.optimizer, schedule)])
     return found
@@ -254,56 +228,26 @@ def test_a_second_training_goes_on_with_the_schedule():
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later", "missing"),
+    ("key", "value"),
     [
-        (
-            {"momentum": 0.9},
-            {"make": torch.optim.AdamW},
-            r"not \['exp_avg', 'exp_avg_sq', 'step'\]",
-        ),
-        ({"make": torch.optim.Adam}, {"make": torch.optim.Adam, "amsgrad": True}, "max_exp_avg_sq"),
-        (
-            {"make": torch.optim.RMSprop},
-            {"make": torch.optim.RMSprop, "centered": True},
-            "grad_avg",
-        ),
+        ("optimizer._target_", "torch.optim.adamw.AdamW"),
+        ("optimizer.amsgrad", True),
+        ("optimizer.centered", True),
     ],
 )
-def test_an_optimizer_that_needs_other_state_is_refused(earlier, later, missing):
-    first = trainer(**earlier)
-    first.train(0, 1)
-    with pytest.raises(LangDGError, match=f"state holds .*{missing}.* needs with these settings"):
-        trainer(**later).load_state_dict(first.state_dict())
-
-
-@pytest.mark.parametrize("name", ["Muon", "LBFGS", "SparseAdam"])
-def test_optimizers_with_needs_of_their_own_are_resumed(name):
-    if not hasattr(torch.optim, name):
-        pytest.skip(f"this torch has no {name}")
-    optimizer = getattr(torch.optim, name)([nn.Parameter(torch.zeros(3, 2))], lr=0.1)
-    state = {0: {"momentum_buffer": torch.ones(3, 2)}}
-    saved = {**optimizer.state_dict(), "state": state}
-    assert resumed_state(optimizer, saved)["state"] is state
-
-
-@pytest.mark.parametrize("frozen", [("a",), ("b",)])
-def test_other_trained_layers_are_refused(frozen):
-    first = trainer(frozen=("a",), momentum=0.9)
-    first.train(0, 1)
-    second = trainer(frozen=frozen, momentum=0.9)
-    if frozen == ("a",):
-        second.load_state_dict(first.state_dict())
-    else:  # tensors of the same sizes
-        with pytest.raises(LangDGError, match=r"do not train the same: \['a.bias', 'a.weight', 'b"):
-            second.load_state_dict(first.state_dict())
+def test_an_optimizer_that_needs_other_state_is_refused(key, value):
+    with pytest.raises(LangDGError, match=f"--resume: {key} was .* and is {value!r}, which the st"):
+        go_on(changed(key, value))
 
 
 def test_other_parameter_groups_are_refused():
     weights = [nn.Parameter(torch.zeros(1)) for _ in range(3)]
     two = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:]}], lr=0.1)
-    one = torch.optim.SGD(weights, lr=0.1)
-    with pytest.raises(LangDGError, match=r"trained \[1, 2\] tensors .* this one trains \[3\]"):
-        resumed_state(one, two.state_dict())
+    other = torch.optim.SGD([{"params": weights[:2]}, {"params": weights[2:]}], lr=0.1)
+    with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
+        other.load_state_dict(resumed_state(other, two.state_dict()))
+    with pytest.raises(ValueError, match="zip"):
+        resumed_state(torch.optim.SGD(weights, lr=0.1), two.state_dict())
 
 
 def test_sources_of_the_weights_are_remembered_along_a_chain():

@@ -9,7 +9,6 @@ import signal
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.engine import HookBase
 from torch import nn
 
 from langdg_d2.engine import SegmentationTrainer, polynomial_lr, training_hooks
@@ -25,7 +24,7 @@ class Model(nn.Module):
         return {"loss_sem_seg": (self.weight * batch[0]).square().sum()}
 
 
-def build(output_dir, events, max_iter=6, log_period=1, extra=()):
+def build(output_dir, events, max_iter=6, log_period=1):
     model = Model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loader = [[0.5]] * 100
@@ -47,7 +46,6 @@ def build(output_dir, events, max_iter=6, log_period=1, extra=()):
         eval_period=4,
         log_period=log_period,
         max_iter=max_iter,
-        extra=extra,
     )
     trainer.register_hooks(hooks)
     return trainer, checkpointer
@@ -124,19 +122,6 @@ def test_a_run_that_ends_in_its_last_iteration_is_not_evaluated(tmp_path, last, 
     with pytest.raises(expected):
         trainer.train(0, 3)
     assert events == []
-
-
-def test_a_run_that_a_hook_refuses_is_not_evaluated(tmp_path):
-    class Refusing(HookBase):
-        def before_train(self):
-            raise LangDGError("no bank")
-
-    events: list = []
-    trainer, _ = build(tmp_path, events, extra=[Refusing()])
-    with pytest.raises(LangDGError, match="no bank"):
-        trainer.train(6, 6)
-    assert events == []
-    assert not (tmp_path / "metrics.json").exists()
 
 
 def test_a_run_resumed_at_its_end_is_evaluated(tmp_path):

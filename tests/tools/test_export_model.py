@@ -197,7 +197,7 @@ def test_a_file_out_of_bounds_is_an_error_and_keeps_a_name_that_says_so(
     ("options", "opts", "says"),
     [
         (["--checkpoint", "nothing.pth"], (), "error: checkpoint 'nothing.pth' does not exist"),
-        (["--config-file", "nothing.py"], (), "error: config file 'nothing.py' does not exist"),
+        (["--config-file", "nothing.py"], (), "error: there is no config file 'nothing.py'"),
         (["--sizes", "64x63"], (), "error: images of 64x63 pixels: .* takes 64 pixels a side"),
         ([], ("train.max_iters=1",), r"error: .* no key 'train\.max_iters'"),
         ([], ("evaluation.inference.flip=True",), "expected whole images seen once"),

@@ -1,9 +1,9 @@
-"""Precisions by name."""
+"""Precisions and memory formats by name."""
 
 import pytest
 import torch
 
-from langdg_d2.utils.amp import at_least_single, autocast, dtype_of
+from langdg_d2.utils.amp import at_least_single, autocast, dtype_of, memory_format_of
 from langdg_d2.utils.errors import LangDGError
 
 A = torch.ones(2, 2)
@@ -34,3 +34,14 @@ def test_only_half_precision_is_raised():
     types = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
     found = [at_least_single(torch.ones(1, dtype=dtype)).dtype for dtype in types]
     assert found == [torch.float32] * 3 + [torch.float64]
+
+
+@pytest.mark.parametrize("name", ["channels_last", "contiguous_format"])
+def test_a_name_stands_for_torchs_own_format(name):
+    assert memory_format_of(name) is getattr(torch, name)
+
+
+@pytest.mark.parametrize("name", ["channels_first", "nn", ""])
+def test_other_formats_are_refused_with_those_there_are(name):
+    with pytest.raises(LangDGError, match=rf"'{name}' must be one of \['channels_last', 'contig"):
+        memory_format_of(name)

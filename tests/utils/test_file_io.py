@@ -3,13 +3,11 @@
 import errno
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from langdg_d2.utils import file_io as files
 from langdg_d2.utils.errors import LangDGError
-from langdg_d2.utils.file_io import remove_unfinished, replacing, require_writable, write_atomically
+from langdg_d2.utils.file_io import replacing, require_writable, write_atomically
 
 
 def test_a_file_is_created_and_then_replaced(tmp_path: Path) -> None:
@@ -100,14 +98,3 @@ def test_an_address_is_no_place_to_write_to(address, tmp_path, monkeypatch) -> N
     assert not list(tmp_path.iterdir())
     require_writable(tmp_path / "run:")
     require_writable(Path("run:1/seed:2"))
-
-
-def test_without_signals_to_ask_by_a_process_may_run(tmp_path, monkeypatch) -> None:
-    temporary = tmp_path / ".a.json.2147483647.tmp"
-    temporary.touch()
-    monkeypatch.setattr(files, "sys", SimpleNamespace(platform="win32"))
-    monkeypatch.setattr(os, "kill", None)
-    remove_unfinished(tmp_path)
-    assert temporary.exists()
-    remove_unfinished(tmp_path, "*.json")
-    assert not temporary.exists()

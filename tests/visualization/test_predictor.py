@@ -220,7 +220,7 @@ def test_what_cannot_be_built_is_named(
     for nothing in ("nothing.pth", ""):
         with pytest.raises(FileNotFoundError, match=f"checkpoint '{nothing}' does not exist"):
             Predictor.from_config(CONFIG, nothing, overrides)
-    with pytest.raises(FileNotFoundError, match=r"config file 'nothing\.py' does not exist"):
+    with pytest.raises(LangDGError, match=r"there is no config file 'nothing\.py'"):
         Predictor.from_config("nothing.py", trained[1])
     with pytest.raises(LangDGError, match=r"no key 'evaluation\.inference\.flips'"):
         Predictor.from_config(CONFIG, trained[1], ["evaluation.inference.flips=True"])

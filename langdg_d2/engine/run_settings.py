@@ -1,0 +1,184 @@
+"""Settings of runs: with which ones a checkpoint can be resumed, and what they record."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.sources import images_fingerprint
+from ..utils.errors import LangDGError
+
+logger = logging.getLogger(__name__)
+
+_NAMES = "dataloader.train.dataset.names"
+_IMAGES = "dataloader.train.dataset.images"  # the same config may find other ones
+_BATCH = "dataloader.train.total_batch_size"
+_PARTS = "train.accumulate"
+_EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
+_INCOMPLETE = "train.incomplete_sources"  # of this run and of those
+_TRAINABLE = "model.backbone.trainable"
+# Settings that do not affect training. A key stands for all keys below it, too.
+_FREE = (
+    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
+    *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
+    *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
+    *("model.backbone.tower.weights", _EARLIER, _INCOMPLETE),
+)
+# Settings without which a checkpoint's state has no meaning: those of the optimizer say of which
+# tensors there is a state, and what it holds.
+_FIXED = (
+    *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
+    *(_TRAINABLE, "dataloader.train.dataset"),
+)
+
+_Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key, None where it is missing
+
+
+class RunSettings:
+    """The settings of a run as a part of its checkpoints, for the runs that go on with them.
+
+    Args:
+        settings: the config as nested plain data, as the command was given it.
+        dataset: dataset dicts of training, whose images and order a resumed run must have.
+        incomplete: in what sources differ from their releases, by name.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        dataset: Sequence[dict[str, Any]] = (),
+        incomplete: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = dict(_leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
+        if dataset:
+            self._settings[_IMAGES] = images_fingerprint(dataset)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._settings
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the earlier sources of a run; it has the settings it was given."""
+        self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
+        self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
+
+    def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
+        """Remember the sources that the weights of a checkpoint were trained on."""
+        earlier = checkpoint.get("settings", {})
+        known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
+        self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
+        self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
+
+    @property
+    def sources(self) -> list[str]:
+        """Registered names of the sets that the run and earlier ones were trained on."""
+        return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
+
+    @property
+    def incomplete(self) -> dict[str, str]:
+        """In what these differed from their releases, by name."""
+        return self._settings[_INCOMPLETE]
+
+    def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """Check that a run with these settings can go on with a checkpoint, and log changes.
+
+        Raises:
+            LangDGError: if the checkpoint has weights only, if its state does not fit the settings,
+                or if some have changed and no iteration is left to use them.
+        """
+        if "trainer" not in checkpoint:
+            raise LangDGError(
+                f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
+                "train.init_checkpoint, and leave out --resume"
+            )
+        earlier = checkpoint.get("settings", {})
+        changes = self._changes(earlier)
+        new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
+        for key, (old, new) in changes.items():
+            if _is_one_of(key, _FIXED):
+                raise LangDGError(
+                    f"--resume: {key} was {old!r} and is {new!r}, which the state of '{path}' does "
+                    f"not fit: leave it as it was, or {new_run}"
+                )
+        took, takes = _images(earlier), _images(self._settings)
+        if took != takes:
+            raise LangDGError(
+                f"--resume: an iteration took {took} images ({_BATCH} times {_PARTS}) and would "
+                f"take {takes}, but the images seen follow from the iteration: keep their "
+                f"product, or {new_run}"
+            )
+        done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
+        if changes and done >= wanted:
+            raise LangDGError(
+                f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
+                f"{wanted}: none is left to use these changes: {_listed(changes)}. Raise "
+                "train.max_iter, or evaluate with --eval-only"
+            )
+        if done == wanted:
+            logger.info("All %d iterations are done: nothing is left to train", wanted)
+        if changes:
+            logger.info("Changed against the earlier run: %s", _listed(changes))
+
+    def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
+        """Warn where a checkpoint to use was trained with another model or other sources.
+
+        Weights can fit a model that computes something else, such as other dilations.
+        """
+        if not (earlier := checkpoint.get("settings")):
+            return
+        changes = {
+            key: change
+            for key, change in self._changes(earlier).items()
+            if key in self._settings
+            and _is_one_of(key, ("model", _NAMES))
+            and not _is_one_of(key, (_TRAINABLE,))
+        }
+        if changes:
+            logger.warning(
+                "'%s' was trained with other settings than it is used with: %s. Predictions may be "
+                "wrong, and tables name the wrong source: use the config of its run",
+                *(path, _listed(changes)),
+            )
+
+    def _changes(self, earlier: Mapping[str, Any]) -> _Changes:
+        """Changes of the settings that affect training."""
+        pairs = {
+            key: (earlier.get(key), self._settings.get(key))
+            for key in {**earlier, **self._settings}
+            if not _is_one_of(key, _FREE)
+        }
+        return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; positions in lists are keys too, empty containers values."""
+    if not isinstance(node, dict | list) or not node:
+        yield key, node
+        return
+    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _leaves(child, f"{key}.{name}" if key else str(name))
+
+
+def _listed(changes: _Changes) -> str:
+    return ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
+
+
+def _same(key: str, one: Any, other: Any) -> bool:
+    if key == "model.backbone.tower.name":  # may be a file, which has the same name elsewhere
+        return Path(str(one)).name == Path(str(other)).name
+    if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
+        # A class may have moved in its package, and a config in YAML has its shortest path.
+        return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
+    return bool(one == other)
+
+
+def _sources(settings: Mapping[str, Any]) -> list[str]:
+    return [name for key, name in settings.items() if _is_one_of(key, (_NAMES,))]
+
+
+def _images(settings: Mapping[str, Any]) -> int:
+    """Number of images that an iteration takes; 1 for loaders that do not say."""
+    return settings.get(_BATCH, 1) * settings.get(_PARTS, 1)
+
+
+def _is_one_of(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
