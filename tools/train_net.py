@@ -68,9 +68,14 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
     model = evaluation.build_inference(model, **settings.inference)
 
-    def score(**how: Any) -> dict[str, dict[str, float]]:
+    def score(*, progress: tuple[int, int] | None, **how: Any) -> dict[str, dict[str, float]]:
         known = evaluation.with_training(
-            sets, names, trained.sources, trained.incomplete, source=source
+            sets,
+            names,
+            trained.sources,
+            trained.incomplete,
+            source=source,
+            progress=progress,
         )
         return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
 
@@ -83,9 +88,11 @@ def evaluate(
     *,
     weights: str | None,
     styles: engine.StyleAugmentationHook | None,
+    progress: Callable[[], tuple[int, int] | None],
 ) -> dict[str, dict[str, float]]:
     """Score the model, write the benchmark tables, return the main figures."""
     return score(
+        progress=progress(),
         config=cfg,
         weights=weights,
         seed=None if weights else cfg.train.seed,
@@ -149,6 +156,11 @@ def compose_training(
     )
     seeds = engine.SeededIterations(cfg.train.seed)
     styles = compose(cfg, "styles.augmentation")
+    length = cfg.train.max_iter
+
+    def progress() -> tuple[int, int]:
+        return min(trainer.iter + 1, length), length  # after training, all are counted
+
     parts = {"settings": settings, "trainer": trainer}
     checkpointer = engine.StrictCheckpointer(distributed, cfg.train.output_dir, **parts)
     trainer.register_hooks(
@@ -156,10 +168,10 @@ def compose_training(
             scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles),
+            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles, progress=progress),
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
-            max_iter=cfg.train.max_iter,
+            max_iter=length,
             extra=[seeds, styles] if styles else [seeds],
             selection=compose_selection(cfg, model, settings),
         )
@@ -205,7 +217,8 @@ def main(args: Namespace) -> None:
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        evaluate(cfg, score, weights=start.checkpoint, styles=None)
+        progress = engine.training_progress(content)
+        evaluate(cfg, score, weights=start.checkpoint, styles=None, progress=lambda: progress)
     else:
         logger.info("What trains:\n%s", training_summary(model.train()))
         mining = compose_mining(cfg)

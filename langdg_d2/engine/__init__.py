@@ -6,7 +6,7 @@ from .defaults import build_model, setup, start_run
 from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
-from .run_settings import RunSettings
+from .run_settings import RunSettings, training_progress
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "start_run",
     "starting_checkpoint",
     "training_hooks",
+    "training_progress",
 ]

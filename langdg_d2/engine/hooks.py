@@ -306,10 +306,17 @@ class BestCheckpointer(hooks.BestCheckpointer):
     def __init__(self, period: int, weights: "_BestWeights", metric: str) -> None:
         super().__init__(period, weights, metric)
         self._file = Path(weights.save_dir, "model_best.pth")
+        self._settings: RunSettings = weights.checkpointables["settings"]
 
     def before_train(self) -> None:
-        if self.trainer.start_iter and self._file.is_file():
-            content = read_checkpoint(self._file)
+        if not (self.trainer.start_iter and self._file.is_file()):
+            return
+        content = read_checkpoint(self._file)
+        if not self._settings.scores_as(content["settings"]):
+            logger.warning(
+                "'%s' was chosen by scores of other settings: it is replaced", self._file
+            )
+        else:
             self.best_metric, self.best_iter = content["score"], content["iteration"]
             logger.info("Best so far: %s %.2f", _METRIC, self.best_metric)
 

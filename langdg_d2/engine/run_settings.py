@@ -31,6 +31,12 @@ _FIXED = (
     *(_TRAINABLE, "dataloader.train.dataset"),
 )
 
+# Settings that the figures of an evaluation depend on.
+_OF_SCORES = (
+    *("dataloader.test", "evaluation.classes", "evaluation.corruption"),
+    *("evaluation.inference", "evaluation.protocol"),
+)
+
 _Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key, None where it is missing
 
 
@@ -50,6 +56,8 @@ class RunSettings:
         incomplete: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = dict(_leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
+        if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
+            self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
             self._settings[_IMAGES] = images_fingerprint(dataset)
 
@@ -77,6 +85,14 @@ class RunSettings:
     def incomplete(self) -> dict[str, str]:
         """In what these differed from their releases, by name."""
         return self._settings[_INCOMPLETE]
+
+    def scores_as(self, earlier: Mapping[str, Any]) -> bool:
+        """Whether scores of a run with earlier settings compare with those of this one."""
+        one, other = (
+            {key: value for key, value in settings.items() if _is_one_of(key, _OF_SCORES)}
+            for settings in (earlier, self._settings)
+        )
+        return one == other
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """Check that a run with these settings can go on with a checkpoint, and log changes.
@@ -128,9 +144,12 @@ class RunSettings:
         changes = {
             key: change
             for key, change in self._changes(earlier).items()
-            if key in self._settings
-            and _is_one_of(key, ("model", _NAMES))
-            and not _is_one_of(key, (_TRAINABLE,))
+            if _is_one_of(key, (_NAMES,))
+            or (
+                _is_one_of(key, ("model",))
+                and key in self._settings
+                and not _is_one_of(key, (_TRAINABLE,))
+            )
         }
         if changes:
             logger.warning(
@@ -147,6 +166,14 @@ class RunSettings:
             if not _is_one_of(key, _FREE)
         }
         return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
+
+
+def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Iterations behind a checkpoint, and those of its whole training; None if it does not say."""
+    length = checkpoint.get("settings", {}).get("train.max_iter")
+    if length is None or "trainer" not in checkpoint:
+        return None
+    return checkpoint["trainer"]["iteration"] + 1, length
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

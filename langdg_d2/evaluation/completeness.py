@@ -87,11 +87,12 @@ def with_training(
     trained: Iterable[str],
     incomplete: Mapping[str, str],
     source: Sequence[str] = (),
+    progress: tuple[int, int] | None = None,
 ) -> dict[str, str]:
-    """Remarks of `incomplete_sets` and on what the model was trained on; these are logged.
+    """Remarks of `incomplete_sets` and on the model's training; these are logged.
 
-    A source that is not what was published concerns every domain, a domain that is not unseen
-    itself alone.
+    A source that is not what was published and a training that has not ended concern every domain,
+    one that is not unseen concerns itself alone.
 
     Args:
         sets: of `incomplete_sets`.
@@ -99,9 +100,14 @@ def with_training(
         trained: registered names of sets that the model was trained on, now or before.
         incomplete: of `incomplete_sources`, of these.
         source: domains that need not be unseen.
+        progress: iterations behind the weights, and those of the whole training, if known.
     """
     _warn_of_sources(incomplete)
     seen = {_release(name) for name in trained}
+    of_all = [f"trained on {name}: {text}" for name, text in incomplete.items()]
+    if progress and progress[0] < progress[1]:
+        of_all.append(f"after {progress[0]} of {progress[1]} iterations")
+        logging.getLogger(__name__).warning("These are scores %s", of_all[-1])
     remarks = {domain: [sets[domain]] if domain in sets else [] for domain in {**names, **sets}}
     for domain, found in remarks.items():
         name = None if domain in source else names.get(domain)
@@ -110,7 +116,7 @@ def with_training(
                 "%s is not unseen: the model was trained on another split or part of it", domain
             )
             found.append("trained on another part")
-        found += [f"trained on {source}: {text}" for source, text in incomplete.items()]
+        found += of_all
     return {domain: "; ".join(found) for domain, found in remarks.items() if found}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.engine import RunSettings, SegmentationTrainer
+from langdg_d2.engine import RunSettings, SegmentationTrainer, training_progress
 from langdg_d2.engine.hooks import LRScheduler
 from langdg_d2.engine.optimization import resumed_state
 from langdg_d2.utils.errors import LangDGError
@@ -75,9 +75,13 @@ def test_settings_of_mining_do_not_change_a_run(caplog):
             ["layer4.2", "layer3"],
             r"trainable\.1 was None and is 'layer3",
         ),
-        ("dataloader.train.dataset.names", ["gta5", "synthia"], "names was 'gta5' and is None"),
+        (
+            "dataloader.train.dataset.names",
+            ["gta5", "synthia"],
+            r"names\.1 was None and is 'synthia'",
+        ),
         ("model.backbone.trainable", ["layer4"], r"trainable\.0 was 'layer4\.2' and is 'layer4'"),
-        ("dataloader.train.dataset.names", "synthia", "names was 'gta5' and is 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", r"names\.0 was 'gta5' and is 'synthia'"),
         ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
         ("train.max_iter", 4, "5 iterations behind it, and train.max_iter is 4"),
     ],
@@ -143,7 +147,8 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
         ("model.dilation", 2, "model.dilation None -> 2"),
         ("model.backbone.trainable", [], None),  # nothing trains in an evaluation
         ("optimizer.lr", 3.0, None),
-        ("dataloader.train.dataset.names", "synthia", "names 'gta5' -> 'synthia'"),
+        ("dataloader.train.dataset.names", "synthia", "names.0 'gta5' -> 'synthia'"),
+        ("dataloader.train.dataset.names", ["gta5"], None),
         ("dataloader.train.dataset.names", ["gta5", "synthia"], "names.1 None -> 'synthia'"),
         ("model.stride", 8, "model.stride 16 -> 8"),
     ],
@@ -279,3 +284,11 @@ def test_what_sources_lack_is_remembered_along_a_chain():
     resumed = RunSettings(SETTINGS, incomplete={"b": "5 of 10 images"})
     resumed.load_state_dict(second.state_dict())
     assert resumed.incomplete == {"a": "3 of 10 images", "b": "5 of 10 images"}
+
+
+def test_a_checkpoint_tells_how_far_its_training_was():
+    settings = RunSettings({"train": {"max_iter": 6}}).state_dict()
+    content = {"trainer": {"iteration": 1}, "settings": settings}
+    assert training_progress(content) == (2, 6)
+    assert training_progress({"model": {}, "settings": settings}) is None  # of weights alone
+    assert training_progress({"trainer": {"iteration": 1}}) is None

@@ -104,6 +104,16 @@ def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture
     assert with_training(sets, names, ["little_sem_seg_train"], {}, source=["a"]) == sets
 
 
+def test_scores_of_a_training_that_has_not_ended_are_marked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = {"a": None, "b": "other_sem_seg_val"}
+    found = with_training({"b": "4 images"}, names, [], {}, progress=(2, 6))
+    assert found == {"a": "after 2 of 6 iterations", "b": "4 images; after 2 of 6 iterations"}
+    assert "after 2 of 6 iterations" in caplog.text
+    assert with_training({}, names, [], {}, progress=(6, 6)) == {}
+
+
 @pytest.mark.parametrize(
     ("trained", "scored", "seen"),
     [
