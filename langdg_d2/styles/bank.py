@@ -350,8 +350,7 @@ class StyleBank:
 
     def counts(self) -> dict[str, int]:
         """Number of styles by class name, zero included, "ignore" last."""
-        count = torch.bincount(self.class_id.long(), minlength=NUM_LABELS).tolist()
-        return {name: count[k] for name, k in self.header.labels.items()}
+        return {name: int((self.class_id == k).sum()) for name, k in self.header.labels.items()}
 
     def describe(self) -> str:
         """Markdown table of styles, distinct texts and mean cosines by class."""
