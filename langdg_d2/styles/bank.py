@@ -226,11 +226,11 @@ class StyleBank:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
+                if _FORMAT not in metadata:
+                    raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
                 # Copies: the file is mapped, and may be replaced while the bank is in use.
                 names = file.keys()
                 tensors = {name: file.get_tensor(name).clone() for name in names}
-            if _FORMAT not in metadata:
-                raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
             record = json.loads(metadata[_FORMAT])
             if record["version"] != _VERSION:
                 raise StyleBankError(f"version {record['version']}, expected {_VERSION}")

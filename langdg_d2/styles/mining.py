@@ -211,7 +211,7 @@ class SourceMining:
         seed: seed of the prompts, not negative.
         settings: recorded in the bank.
         path: path of the bank, in a folder that all processes can access.
-        checkpoint_period: batches of a file, which one process mines.
+        checkpoint_period: batches that a process mines and saves together.
         num_workers: processes of the loader.
         max_styles_per_class: most styles of each class, drawn at random; None for all.
 
