@@ -6,6 +6,7 @@ statistics, tensors (C, 1, 1); `255_mu` and `255_std` those of unlabelled patche
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,8 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
             (refused before they can run), or has other classes or channels than the header.
     """
     try:
+        if zipfile.is_zipfile(path):
+            raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
         data = Path(path).read_bytes()
         require_small_memo(data)
         content = _TensorUnpickler(io.BytesIO(data)).load()
