@@ -82,7 +82,7 @@ styles = dict(
             pixel_std="${model.pixel_std}",
         ),
         path="${styles.bank}",
-        # Batches of a process between savings of unfinished work.
+        # Batches that a process mines and saves together.
         checkpoint_period=10,
         num_workers=4,
         # Of those mined so many are kept, drawn at random; null for all.

@@ -76,7 +76,7 @@ def mine(cfg: DictConfig, timer: PhaseTimer) -> Workload:
     labels = random_labels(count, size, cfg.model.sem_seg_head.num_classes)
     header = miner.header(source="random numbers", seed=0, settings={})
     grid: PatchGrid = instantiate(cfg.styles.grid)
-    styles = len(choose_patches(grid.majority(labels)).class_ids)
+    styles = len(choose_patches(grid.majority(labels)))
 
     def step() -> None:
         generator = torch.Generator().manual_seed(0)

@@ -1,15 +1,9 @@
-"""The style bank: mined statistics per class, their header, and their file.
-
-The file is safetensors, with version and header as JSON in its metadata. Prompts are tensors: each
-distinct text once, and its index for every style. Version 1 had them as JSON in the metadata, for
-which safetensors has a limit that 2.6 million prompts exceed.
-"""
+"""The style bank: mined statistics of every class, their origin, and their file."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -21,9 +15,8 @@ from safetensors.torch import save
 from tabulate import tabulate
 from torch import Tensor
 
-import langdg_d2
-
-from ..data.sources import joined_names, same_images
+from .. import __version__
+from ..data.sources import joined_names
 from ..modeling import Backbone
 from ..modeling.backbone.fingerprint import clip_fingerprint
 from ..structures import PatchGrid
@@ -36,18 +29,6 @@ logger = logging.getLogger(__name__)
 IGNORE = "ignore"  # name of the class of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
 
-_HEADER_TYPES: dict[str, type | tuple[type, ...]] = {
-    "clip_name": str,
-    "clip_fingerprint": str,
-    "layer": str,
-    "channels": int,
-    "ignore_label": int,
-    "source": str,
-    "seed": (int, type(None)),
-    "settings": Mapping,
-    "created_by": str,
-    "whole_clip_fingerprint": (str, type(None)),
-}
 # Fields that have to agree for banks to be merged; the others describe the origin.
 _MODEL = (
     *("clip_name", "clip_fingerprint", "layer", "channels"),
@@ -55,33 +36,21 @@ _MODEL = (
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
-_IMAGES = "settings.images"  # a fingerprint
 _SHOWN = 3  # items of a long list in a message
 
-_TENSORS = {
-    "mean": torch.float32,
-    "std": torch.float32,
-    "class_id": torch.uint8,
-    "cosine_before": torch.float32,
-    "cosine_after": torch.float32,
-}
-_PER_CHANNEL = ("mean", "std")
-_COSINE_SLACK = 1e-3  # low precision may push a cosine over 1
+_TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
 _REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to this model"
 
-_FORMAT = "langdg_d2.style_bank"  # the record's key in the metadata
+_FORMAT = "langdg_d2.style_bank"  # key of the record in the metadata of the file
 _VERSION = 2
-_CHECKSUM = "sha256"  # of the rest of the record and the tensors; banks of early versions have none
+_CHECKSUM = "sha256"  # of the rest of the record and the tensors
+# Safetensors limits the metadata to what 2.6 million prompts fill: they are tensors, too.
 _TEXTS = "prompt_texts"  # bytes of a JSON list of distinct texts
 _INDEX = "prompt_index"  # (S,) index of each style's text in that list
 
 
 class StyleBankError(LangDGError):
     """A style bank is damaged or does not fit; the message says where and what to do."""
-
-
-def _this_version() -> str:
-    return f"langdg_d2 {langdg_d2.__version__}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +70,10 @@ class BankHeader:
         settings: how the styles were mined; JSON types.
         created_by: program and version.
         whole_clip_fingerprint: fingerprint of all weights that make CLIP's embeddings, with the
-            text tower; None if unknown, as in banks of earlier versions.
+            text tower; None if unknown, as in banks of the official release.
 
     Raises:
-        StyleBankError: if a value is not as described above.
+        StyleBankError: if a class is named "ignore" or the ignore label is out of range.
     """
 
     clip_name: str
@@ -117,27 +86,17 @@ class BankHeader:
     source: str
     seed: int | None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    created_by: str = field(default_factory=_this_version)
+    created_by: str = f"langdg_d2 {__version__}"
     whole_clip_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in _HEADER_TYPES.items():
-            self._require(isinstance(getattr(self, name), kind), name, kind)
-        # As a file gives them back: a bank equals itself after saving and loading.
-        lists = {"grid": tuple(self.grid), "class_names": tuple(self.class_names)}
-        vars(self).update(lists, settings=_as_json(self.settings))
-        self._require(self.channels > 0, "channels", "a positive number")
-        is_grid = len(self.grid) == 2 and all(isinstance(n, int) and n > 0 for n in self.grid)
-        self._require(is_grid, "grid", "rows and columns, both positive")
-        names = self.class_names
-        are_names = all(isinstance(name, str) for name in names)
-        are_distinct = are_names and len({IGNORE, *names}) > len(names) > 0
-        self._require(are_distinct, "class_names", f"distinct names other than '{IGNORE}'")
-        self._require(
-            len(names) <= self.ignore_label < NUM_LABELS,
-            "ignore_label",
-            f"a number from {len(names)}, the count of classes, to {NUM_LABELS - 1}",
-        )
+        least = len(self.class_names)
+        if IGNORE in self.class_names or not least <= self.ignore_label < NUM_LABELS:
+            raise StyleBankError(
+                f"style bank of the classes {self.class_names} and ignore label "
+                f"{self.ignore_label}: expected an ignore label in {least}..{NUM_LABELS - 1}, and "
+                f"no class named '{IGNORE}'"
+            )
 
     @property
     def labels(self) -> dict[str, int]:
@@ -160,38 +119,20 @@ class BankHeader:
             f"{texts}; {self.created_by}."
         )
 
-    def differences(self, expected: Mapping[str, object], *, other: str) -> list[str]:
-        """One line for each field or setting that differs from the expected value, with both.
+    def differences(self, expected: Mapping[str, Any], *, other: str) -> list[str]:
+        """One line for each field or setting that is not the expected one, with both values.
 
         Args:
-            expected: value by field; None is not compared.
+            expected: value by field. A field that is None here or in the header is unknown and
+                not compared.
             other: name of the side that expects them, for the lines.
         """
         return [
             f"{name}: the bank has {found}, {other} {wanted}"
             for key, value in expected.items()
-            if value is not None
+            if value is not None and getattr(self, key) is not None
             for name, found, wanted in _differences(key, getattr(self, key), value)
         ]
-
-    def origin_differences(self, origin: Mapping[str, Any], *, other: str) -> list[str]:
-        """Distinct `differences` of source, seed and settings of all merged banks.
-
-        Args:
-            origin: these three fields, see `mining_origin`.
-            other: as in `differences`.
-        """
-        lines: dict[str, None] = {}
-        for part in self.parts:
-            wanted = vars(replace(part, **origin))
-            lines |= dict.fromkeys(part.differences(wanted, other=other))
-        return list(lines)
-
-    def _require(self, fits: bool, name: str, expected: object) -> None:
-        if not fits:
-            raise StyleBankError(
-                f"style bank header: {name} is {getattr(self, name)!r}, expected {expected}"
-            )
 
 
 def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
@@ -203,17 +144,13 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         "merged"; lists of merged headers are joined.
 
     Raises:
-        StyleBankError: if there is no header, or if models, layers, grids or classes differ.
+        StyleBankError: if models, layers, grids or classes differ.
     """
-    if not headers:
-        raise StyleBankError("there is no style bank to merge; pass at least one")
     first = headers[0]
     common = {name: getattr(first, name) for name in _MODEL}
-    clips = [h.whole_clip_fingerprint for h in headers if h.whole_clip_fingerprint]
-    for place, header in enumerate(headers[1:], start=2):
-        expected = dict(common)
-        if clips and header.whole_clip_fingerprint:
-            expected["whole_clip_fingerprint"] = clips[0]
+    clips = [header.whole_clip_fingerprint for header in headers]
+    expected = common | {"whole_clip_fingerprint": next(filter(None, clips), None)}
+    for place, header in enumerate(headers, start=1):
         if found := header.differences(expected, other="the first"):
             raise StyleBankError(
                 f"style bank {place} of {len(headers)} cannot be merged with the first; merge "
@@ -232,26 +169,22 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         source=joined_names(list(dict.fromkeys(origin["source"] for origin in origins))),
         seed=seeds.pop() if len(seeds) == 1 else None,
         settings={_MERGED: origins},
-        whole_clip_fingerprint=clips[0] if len(clips) == len(headers) else None,
+        whole_clip_fingerprint=None if None in clips else clips[0],
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StyleBank:
-    """S mined styles; style s is row s of every tensor. Tensors are copied; do not change them.
+    """S mined styles; style s is row s of every tensor. Do not change the tensors.
 
     Attributes:
         header: model, patches, classes and origin of the styles.
-        mean: (S, C) float32, per channel, finite.
-        std: (S, C) float32, finite; may be negative, since PIN optimises it freely.
+        mean: (S, C) float32, per channel.
+        std: (S, C) float32; may be negative, since PIN optimises it freely.
         class_id: (S,) uint8, a class of the header or its ignore label.
         prompts: S target texts, "" where unknown.
-        cosine_before: (S,) float32, similarity of patch and text before mining, in -1..1; NaN if
-            unknown.
+        cosine_before: (S,) float32, similarity of patch and text before mining; NaN if unknown.
         cosine_after: (S,) float32, similarity after mining.
-
-    Raises:
-        StyleBankError: if a tensor is not as described above.
     """
 
     header: BankHeader
@@ -261,15 +194,6 @@ class StyleBank:
     prompts: Sequence[str]
     cosine_before: Tensor
     cosine_after: Tensor
-
-    def __post_init__(self) -> None:
-        vars(self).update(prompts=tuple(self.prompts))
-        self._require_shapes()
-        # Copies: an optimiser may go on changing the tensors that it was given.
-        for name, tensor in self._tensors().items():
-            own = tensor.detach().clone(memory_format=torch.contiguous_format)
-            vars(self).update({name: own})
-        self._require_values()
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -282,8 +206,11 @@ class StyleBank:
         Raises:
             OSError: if the file cannot be written; an earlier file is kept.
         """
+        places = {text: place for place, text in enumerate(dict.fromkeys(self.prompts))}
+        texts = json.dumps(list(places)).encode()
         tensors = {name: tensor.cpu() for name, tensor in self._tensors().items()}
-        tensors |= _pack(self.prompts)
+        tensors[_TEXTS] = torch.frombuffer(bytearray(texts), dtype=torch.uint8)
+        tensors[_INDEX] = torch.tensor([places[text] for text in self.prompts], dtype=torch.int32)
         record = {"version": _VERSION, "header": asdict(self.header)}
         # A single entry: safetensors writes several in random order.
         metadata = {_FORMAT: json.dumps({**record, _CHECKSUM: _checksum(record, tensors)})}
@@ -296,10 +223,25 @@ class StyleBank:
         Raises:
             StyleBankError: if the file is missing, of another kind or version, or damaged.
         """
-        damage = (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError)
         try:
-            return cls(**_read(Path(path)))
-        except (*damage, LangDGError) as error:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if _FORMAT not in metadata:
+                    raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
+                # Copies: the file is mapped, and may be replaced while the bank is in use.
+                names = file.keys()
+                tensors = {name: file.get_tensor(name).clone() for name in names}
+            record = json.loads(metadata[_FORMAT])
+            if record["version"] != _VERSION:
+                raise StyleBankError(f"version {record['version']}, expected {_VERSION}")
+            if record.pop(_CHECKSUM) != _checksum(record, tensors):
+                raise StyleBankError("its checksum is wrong: it is damaged")
+            fields = record["header"]
+            lists = {name: tuple(fields[name]) for name in ("grid", "class_names")}
+            texts = json.loads(tensors.pop(_TEXTS).numpy().tobytes())
+            prompts = tuple(texts[place] for place in tensors.pop(_INDEX).tolist())
+            return cls(header=BankHeader(**fields | lists), prompts=prompts, **tensors)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, LangDGError) as error:
             raise StyleBankError(
                 f"'{path}' cannot be read as a style bank ({type(error).__name__}: {error}); "
                 f"{_REMEDY}"
@@ -328,60 +270,57 @@ class StyleBank:
         Raises:
             StyleBankError: lists every difference and what to do.
         """
-        frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
-        whole = backbone.clip_fingerprint
-        if whole is not None and self.header.whole_clip_fingerprint is None:
-            whole = None
+        if None in (self.header.whole_clip_fingerprint, backbone.clip_fingerprint):
             logger.info(
-                "the style bank does not say which text tower it was mined with, as banks of "
-                "earlier versions and of the official release: the text tower is not checked"
+                "the text tower is not compared: the style bank or the model lacks its fingerprint"
             )
-        if backbone.clip_fingerprint is None:
-            logger.info("the text tower of the style bank is not checked: no CLIP was loaded")
+        frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
         expected = {
             "layer": backbone.restyled_layer,
             "channels": backbone.restyled_channels,
             "clip_fingerprint": feature_fingerprint(backbone) if frozen else None,
-            "whole_clip_fingerprint": whole,
+            "whole_clip_fingerprint": backbone.clip_fingerprint,
             "grid": None if grid is None else (grid.rows, grid.cols),
             "class_names": None if class_names is None else tuple(class_names),
             "ignore_label": ignore_label,
         }
         if found := self.header.differences(expected, other="the model"):
-            raise StyleBankError(
-                f"the style bank belongs to another model; {_REMEDY}:{bullets(found)}"
-            )
+            lines = "\n- ".join(found)
+            raise StyleBankError(f"the style bank belongs to another model; {_REMEDY}:\n- {lines}")
+
+    def require_finite(self) -> None:
+        """Check the mined statistics.
+
+        Raises:
+            StyleBankError: if a mean or std is NaN or infinite.
+        """
+        for name in ("mean", "std"):
+            strange = ~getattr(self, name).isfinite().all(dim=1)
+            if rows := strange.nonzero().flatten().tolist():
+                raise StyleBankError(
+                    f"style bank: {name} is not finite in {len(rows)} of {len(self)} styles, first "
+                    f"in style {rows[0]} (prompt '{self.prompts[rows[0]]}')"
+                )
 
     @classmethod
     def merge(cls, banks: Sequence["StyleBank"]) -> "StyleBank":
-        """One bank with the styles of all banks, in their order.
-
-        Where headers differ in source, seed, settings or program, the merged header names the
-        sources, and its settings list all four of every bank under "merged".
+        """One bank with the styles of all banks, in their order; see `merge_headers`.
 
         Args:
-            banks: banks on one device.
+            banks: one or more, on one device.
 
         Raises:
-            StyleBankError: if there is no bank, or if models, layers, grids or classes differ.
+            StyleBankError: if models, layers, grids or classes differ.
         """
-        header = merge_headers([bank.header for bank in banks])
-        return banks[0]._with(
-            header=header,
+        return cls(
+            header=merge_headers([bank.header for bank in banks]),
             prompts=tuple(prompt for bank in banks for prompt in bank.prompts),
             **{name: torch.cat([getattr(bank, name) for bank in banks]) for name in _TENSORS},
         )
 
     def subset(self, *, classes: Collection[str]) -> "StyleBank":
-        """The styles of some classes, by name or "ignore"; the result may be empty.
-
-        Raises:
-            StyleBankError: if the header does not have a class.
-        """
-        labels = self.header.labels
-        if unknown := [name for name in classes if name not in labels]:
-            raise StyleBankError(f"the style bank has no class {unknown}; it has {sorted(labels)}")
-        wanted = self.class_id.new_tensor([labels[name] for name in classes])
+        """The styles of some classes, by name or "ignore"; the result may be empty."""
+        wanted = self.class_id.new_tensor([self.header.labels[name] for name in classes])
         return self.rows(torch.isin(self.class_id, wanted).nonzero().flatten().tolist())
 
     def sample(self, per_class: int, *, seed: int) -> "StyleBank":
@@ -398,19 +337,20 @@ class StyleBank:
 
     def rows(self, index: Sequence[int]) -> "StyleBank":
         """The styles of these rows, in this order."""
-        return self._with(
+        return replace(
+            self,
             prompts=tuple(self.prompts[row] for row in index),
             **{name: tensor[list(index)] for name, tensor in self._tensors().items()},
         )
 
     def to(self, device: torch.device | str) -> "StyleBank":
         """The bank with its tensors on a device."""
-        return self._with(**{name: tensor.to(device) for name, tensor in self._tensors().items()})
+        tensors = {name: tensor.to(device) for name, tensor in self._tensors().items()}
+        return replace(self, **tensors)
 
     def counts(self) -> dict[str, int]:
         """Number of styles by class name, zero included, "ignore" last."""
-        count = torch.bincount(self.class_id.long(), minlength=NUM_LABELS).tolist()
-        return {name: count[k] for name, k in self.header.labels.items()}
+        return {name: int((self.class_id == k).sum()) for name, k in self.header.labels.items()}
 
     def describe(self) -> str:
         """Markdown table of styles, distinct texts and mean cosines by class."""
@@ -433,43 +373,8 @@ class StyleBank:
             colalign=("left", "right", "right", "right", "right"),
         )
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def _tensors(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _TENSORS}
-
-    def _with(self, **changes: object) -> "StyleBank":
-        """A changed copy, not checked again: that would take seconds for millions of styles."""
-        other = copy(self)
-        vars(other).update(changes)
-        return other
-
-    def _require_shapes(self) -> None:
-        for name, dtype in _TENSORS.items():
-            tensor = getattr(self, name)
-            shape = (len(self), self.header.channels) if name in _PER_CHANNEL else (len(self),)
-            if tensor.shape != shape or tensor.dtype != dtype:
-                raise StyleBankError(
-                    f"style bank: {name} is {tuple(tensor.shape)} {tensor.dtype}, expected "
-                    f"{shape} {dtype}, for {len(self)} prompts and {self.header.channels} channels"
-                )
-
-    def _require_values(self) -> None:
-        if strange := {type(prompt).__name__ for prompt in self.prompts} - {"str"}:
-            raise StyleBankError(f"style bank: prompts are of type {strange}, expected strings")
-        labels = self.header.labels
-        known = self.class_id.new_tensor(list(labels.values()))
-        faults = {
-            f"{name} is not finite": ~getattr(self, name).isfinite().all(dim=1)
-            for name in _PER_CHANNEL
-        }
-        faults[f"class_id is not one of {labels}"] = ~torch.isin(self.class_id, known)
-        for name in ("cosine_before", "cosine_after"):
-            faults[f"{name} is not in -1..1"] = getattr(self, name).abs() > 1 + _COSINE_SLACK
-        for fault, where in faults.items():
-            if rows := where.nonzero().flatten().tolist():
-                raise StyleBankError(
-                    f"style bank: {fault} in {len(rows)} of {len(self)} styles, first in "
-                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}'); remove these styles"
-                )
 
 
 def feature_fingerprint(backbone: Backbone) -> str:
@@ -480,11 +385,6 @@ def feature_fingerprint(backbone: Backbone) -> str:
     return clip_fingerprint(backbone.low_state())
 
 
-def bullets(lines: Iterable[str]) -> str:
-    """Lines as a list at the end of a message."""
-    return "".join(f"\n- {line}" for line in lines)
-
-
 def _average(values: Tensor) -> str:
     known = values[~values.isnan()]
     return f"{known.mean():.3f}" if len(known) else "\u2013"
@@ -492,7 +392,7 @@ def _average(values: Tensor) -> str:
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
     """Name and both values of each difference; mappings are compared entry by entry."""
-    if first == second or (name == _IMAGES and same_images(first, second)):
+    if first == second:
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         return [
@@ -504,7 +404,7 @@ def _differences(name: str, first: object, second: object) -> list[tuple[str, st
 
 
 def _in_words(value: object, other: object) -> str:
-    """A value as text; of long lists the first items that the other does not have."""
+    """A value as text; of long lists, such as prompts, the first items that the other lacks."""
     if not isinstance(value, list) or len(value) <= _SHOWN:
         return repr(value)
     known = other if isinstance(other, list) else []
@@ -513,66 +413,11 @@ def _in_words(value: object, other: object) -> str:
     return f"{len(value)} items such as {', '.join(map(repr, own[:_SHOWN]))}{more}"
 
 
-def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return json.loads(json.dumps(dict(settings), allow_nan=False, default=_as_list))
-    except (TypeError, ValueError) as error:
-        raise StyleBankError(
-            f"style bank header: settings cannot be written as JSON ({error}); use dicts, lists, "
-            "strings, finite numbers, booleans and None"
-        ) from error
-
-
-def _as_list(value: object) -> list[Any]:
-    """Lists of a LazyConfig, which are not Python lists, as lists."""
-    if isinstance(value, Sequence):
-        return list(value)
-    raise TypeError(f"{value!r} is a {type(value).__name__}")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Arguments of a bank from its file."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if _FORMAT not in metadata:
-            raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
-        record = json.loads(metadata[_FORMAT])
-        version = record["version"]
-        if version not in (1, _VERSION):
-            raise StyleBankError(f"version {version}, this program reads versions 1 and {_VERSION}")
-        expected = {*_TENSORS} if version == 1 else {*_TENSORS, _TEXTS, _INDEX}
-        if set(file.keys()) != expected:
-            raise StyleBankError(f"it holds {sorted(file.keys())}, expected {sorted(expected)}")
-        tensors = {name: file.get_tensor(name) for name in expected}
-    checksum = record.pop(_CHECKSUM, None)
-    if checksum is not None and checksum != _checksum(record, tensors):
-        raise StyleBankError("its checksum is wrong: it is damaged")
-    prompts = record["prompts"] if version == 1 else _unpack(tensors)
-    header = BankHeader(**record["header"])
-    return {"header": header, "prompts": prompts, **{name: tensors[name] for name in _TENSORS}}
-
-
-def _pack(prompts: Sequence[str]) -> dict[str, Tensor]:
-    places = {text: place for place, text in enumerate(dict.fromkeys(prompts))}
-    texts = json.dumps(list(places)).encode()
-    return {
-        _TEXTS: torch.frombuffer(bytearray(texts), dtype=torch.uint8),
-        _INDEX: torch.tensor([places[text] for text in prompts], dtype=torch.int32),
-    }
-
-
-def _unpack(tensors: Mapping[str, Tensor]) -> list[str]:
-    texts, index = json.loads(tensors[_TEXTS].numpy().tobytes()), tensors[_INDEX]
-    if not isinstance(texts, list) or ((index < 0) | (index >= len(texts))).any():
-        raise StyleBankError("its prompts are damaged")
-    return [texts[place] for place in index.tolist()]
-
-
 def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of a record of JSON types and of tensors on the CPU, in hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(record).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        digest.update(tensor.flatten().numpy().data)
     return digest.hexdigest()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,23 +14,11 @@ from torch import Tensor
 from ..modeling import Backbone, FeatureAugmentation
 from ..structures import ChannelStats, PatchGrid, mix, patch_stats, restyle
 from ..utils.errors import LangDGError
-from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError, bullets
+from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError
 
 logger = logging.getLogger(__name__)
 
 _DRAWS = 1 << 62  # so large that the bias of the remainder is negligible
-
-
-class DrawnStyles(NamedTuple):
-    """Styles for the patches of a batch.
-
-    Attributes:
-        stats: mean and std (N, C, rows, cols).
-        fallback: (N, rows, cols) bool, whether the class has no style and got one of another.
-    """
-
-    stats: ChannelStats
-    fallback: Tensor
 
 
 class TargetStyles(Protocol):
@@ -44,10 +32,17 @@ class TargetStyles(Protocol):
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
-    ) -> DrawnStyles:
-        """Styles for patches of given statistics (N, C, rows, cols) and classes (N, rows, cols).
+    ) -> tuple[ChannelStats, Tensor]:
+        """Draw styles for the patches of a batch.
 
-        Randomness: a CPU generator, which advances.
+        Args:
+            own: the patches' statistics, (N, C, rows, cols).
+            patch_classes: (N, rows, cols) uint8 train ids.
+            generator: of the CPU; advances.
+
+        Returns:
+            Statistics (N, C, rows, cols), and whether the class of each patch has no style and got
+            one of another, (N, rows, cols) bool.
         """
         ...
 
@@ -92,7 +87,7 @@ class BankStyles(TargetStyles):
             "class_names": class_names,
             "ignore_label": ignore_label,
         }
-        self._origin = origin
+        self._origin = origin or {}
 
     def prepare(self, backbone: Backbone) -> None:
         """See `TargetStyles`.
@@ -103,22 +98,26 @@ class BankStyles(TargetStyles):
         """
         bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
         bank.check(backbone, **self._expected)
-        origin = self._origin
-        if origin and (found := bank.header.origin_differences(origin, other="this config")):
+        lines = [
+            line
+            for part in bank.header.parts
+            for line in part.differences(self._origin, other="this config")
+        ]
+        if lines:
             logger.warning(
                 "the style bank '%s' was mined with other settings than this config's; delete it "
-                "to mine again, unless you share it on purpose:%s",
+                "to mine again, unless you share it on purpose:\n- %s",
                 self._given,
-                bullets(found),
+                "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may differ alike
             )
         self.bank = bank.to(next(iter(backbone.low_state().values())).device)
         self._sampler = StyleSampler(bank=self.bank)
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
-    ) -> DrawnStyles:
+    ) -> tuple[ChannelStats, Tensor]:
         index, fallback = self._sampler.sample(patch_classes, generator=generator)
-        return DrawnStyles(self._rows(index), fallback)
+        return self._rows(index), fallback
 
     def describe(self) -> str:
         """Origin of the bank's styles, and its table."""
@@ -139,10 +138,10 @@ class PooledBankStyles(BankStyles):
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
-    ) -> DrawnStyles:
+    ) -> tuple[ChannelStats, Tensor]:
         index = torch.randint(len(self.bank), patch_classes.shape, generator=generator)
         index = index.to(patch_classes.device, non_blocking=True)
-        return DrawnStyles(self._rows(index), torch.zeros_like(patch_classes, dtype=torch.bool))
+        return self._rows(index), torch.zeros_like(patch_classes, dtype=torch.bool)
 
 
 class NoiseStyles(TargetStyles):
@@ -161,9 +160,9 @@ class NoiseStyles(TargetStyles):
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
-    ) -> DrawnStyles:
+    ) -> tuple[ChannelStats, Tensor]:
         stats = ChannelStats(*(self._perturb(value, generator) for value in own))
-        return DrawnStyles(stats, torch.zeros_like(patch_classes, dtype=torch.bool))
+        return stats, torch.zeros_like(patch_classes, dtype=torch.bool)
 
     def describe(self) -> str:
         """One sentence."""
@@ -215,12 +214,7 @@ class StyleSampler:
         Returns:
             Rows of the bank (...) int64, and whether the patch's class has no style and got one of
             another (...) bool.
-
-        Raises:
-            TypeError: for labels of other types.
         """
-        if patch_classes.dtype != torch.uint8:
-            raise TypeError(f"patch classes are {patch_classes.dtype}, expected uint8 train ids")
         device = patch_classes.device
         label = patch_classes.long()
         numbers = torch.randint(_DRAWS, label.shape, generator=generator, device=generator.device)
@@ -345,12 +339,18 @@ class PatchStyleMixer(FeatureAugmentation):
         Raises:
             LangDGError: if patch classes are missing or belong to another grid.
         """
-        classes = self._require_classes(features, patch_classes)
         images, channels = features.shape[:2]
+        expected = (images, self._grid.rows, self._grid.cols)
+        if patch_classes is None or patch_classes.shape != expected:
+            found = None if patch_classes is None else tuple(patch_classes.shape)
+            raise LangDGError(
+                f"patch classes are {found}, expected {expected}: give the training mapper the "
+                "same patch grid"
+            )
         chosen = torch.rand(images, generator=self.generator) < self.probability
         weight = self._weights(images, channels, self.generator)
         own = patch_stats(features, self._grid)
-        target, fallback = self.styles.draw(own, classes, generator=self.generator)
+        target, fallback = self.styles.draw(own, patch_classes, generator=self.generator)
         self.statistics.add(chosen, weight, fallback)
 
         # An image that is not restyled keeps its own style in every channel.
@@ -363,13 +363,3 @@ class PatchStyleMixer(FeatureAugmentation):
             grid=self._grid,
             activation=self.activation,
         )
-
-    def _require_classes(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        expected = (len(features), self._grid.rows, self._grid.cols)
-        if patch_classes is None or tuple(patch_classes.shape) != expected:
-            found = None if patch_classes is None else tuple(patch_classes.shape)
-            raise LangDGError(
-                f"patch classes are {found}, expected {expected}: give the training mapper the "
-                "same patch grid"
-            )
-        return patch_classes

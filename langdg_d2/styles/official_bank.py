@@ -78,11 +78,10 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
         StyleBankError: if the file is missing or damaged, holds other objects than lists of tensors
             (refused before they can run), or has other classes or channels than the header.
     """
-    path = Path(path)
     try:
         if zipfile.is_zipfile(path):
             raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
         require_small_memo(data)
         content = _TensorUnpickler(io.BytesIO(data)).load()
         return _as_bank(content, header)
@@ -111,8 +110,7 @@ def write_official_bank(path: str | Path, bank: StyleBank) -> None:
         for end, table in ((_MEAN, bank.mean), (_STD, bank.std))
         for key, k in _keys(bank.header).items()
     }
-    path = Path(path)
-    write_atomically(path, pickle.dumps(content))
+    write_atomically(Path(path), pickle.dumps(content))
 
 
 def _keys(header: BankHeader) -> dict[str, int]:
@@ -120,9 +118,7 @@ def _keys(header: BankHeader) -> dict[str, int]:
     return {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
 
 
-def _as_bank(content: object, header: BankHeader) -> StyleBank:
-    if not isinstance(content, dict):
-        raise StyleBankError(f"it holds a {type(content).__name__}, expected a dict")
+def _as_bank(content: Mapping[str, Any], header: BankHeader) -> StyleBank:
     keys = _keys(header)
     known = {key + end for key in keys for end in (_MEAN, _STD)}
     if unknown := sorted(map(str, set(content) - known)):
@@ -140,16 +136,17 @@ def _as_bank(content: object, header: BankHeader) -> StyleBank:
         class_id += [k] * len(means)
     if not class_id:
         raise StyleBankError("it has no styles")
-    unknown_cosine = torch.full((len(class_id),), torch.nan)
-    return StyleBank(
+    bank = StyleBank(
         header=header,
         mean=torch.stack(mean),
         std=torch.stack(std),
         class_id=torch.tensor(class_id, dtype=torch.uint8),
-        prompts=[""] * len(class_id),
-        cosine_before=unknown_cosine,
-        cosine_after=unknown_cosine,
+        prompts=("",) * len(class_id),
+        cosine_before=torch.full((len(class_id),), torch.nan),
+        cosine_after=torch.full((len(class_id),), torch.nan),
     )
+    bank.require_finite()
+    return bank
 
 
 def _statistics(content: Mapping[str, Any], key: str, channels: int) -> list[Tensor]:

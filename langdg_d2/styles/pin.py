@@ -57,14 +57,14 @@ class PinSettings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.weight_decay) < 0 or self.lr <= 0:
+        in_range = (
+            self.steps >= 0 and self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
+        )
+        if not in_range or self.precision not in _PRECISIONS:
             raise LangDGError(
-                f"{self}: steps and weight_decay must not be negative, lr must be positive"
+                f"{self}: steps and weight_decay must not be negative, lr must be positive, "
+                f"momentum must be in 0..1 without 1, precision must be one of {_PRECISIONS}"
             )
-        if not 0 <= self.momentum < 1:
-            raise LangDGError(f"{self}: momentum must be in 0..1 without 1")
-        if self.precision not in _PRECISIONS:
-            raise LangDGError(f"{self}: precision must be one of {', '.join(_PRECISIONS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as recorded in banks; the precision only if it is not the paper's."""

@@ -129,8 +129,8 @@ class TargetPrompts:
         ignore_label: as given.
 
     Raises:
-        LangDGError: if `load_style_prompts` refuses the style prompts, the template has neither
-            field or an unknown one, or the ignore label is a class.
+        LangDGError: if `load_style_prompts` refuses the style prompts, or the template has neither
+            field or an unknown one.
     """
 
     def __init__(
@@ -145,11 +145,6 @@ class TargetPrompts:
         styled = "style" in _fields(template)
         needed = styled or ignore_prompt is None
         self.styles = load_style_prompts(style_prompts) if needed else ()
-        if 0 <= ignore_label < len(class_names):
-            raise LangDGError(
-                f"ignore_label {ignore_label} is the train id of '{class_names[ignore_label]}'; "
-                f"choose one outside 0..{len(class_names) - 1}"
-            )
         self.class_names = tuple(class_names)
         self.ignore_label = ignore_label
         styles = self.styles if styled else ("",)  # without the field there is one way to fill it

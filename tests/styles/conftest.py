@@ -1,15 +1,11 @@
 """A small style bank, and what tests need to look into any."""
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from langdg_d2.styles.bank import BankHeader, StyleBank
 
@@ -82,16 +78,3 @@ def rows_of() -> Callable[[StyleBank], list[tuple[object, ...]]]:
         return list(zip(one.prompts, *columns, strict=True))
 
     return of
-
-
-@pytest.fixture(scope="session")
-def write(arguments: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Function that writes the small bank's file with other entries in its record."""
-
-    def to(path: Path, **changes: Any) -> None:
-        made_of = arguments()
-        record = {"version": 1, "header": asdict(made_of["header"]), "prompts": PROMPTS} | changes
-        tensors = {name: made_of[name] for name in TENSORS}
-        save_file(tensors, path, metadata={"langdg_d2.style_bank": json.dumps(record)})
-
-    return to

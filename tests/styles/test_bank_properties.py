@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langdg_d2.styles.bank import BankHeader, StyleBank, StyleBankError
+from langdg_d2.styles.bank import BankHeader, StyleBank
 
 Content = Callable[[StyleBank], tuple[object, ...]]
 Rows = Callable[[StyleBank], list[tuple[object, ...]]]
@@ -75,7 +74,7 @@ def banks(draw: st.DrawFn, header: BankHeader | None = None) -> StyleBank:
         mean=statistics(),
         std=statistics(),
         class_id=torch.from_numpy(ids.astype(np.uint8)),
-        prompts=draw(st.lists(st.text(max_size=4), min_size=count, max_size=count)),
+        prompts=tuple(draw(st.lists(st.text(max_size=4), min_size=count, max_size=count))),
         cosine_before=torch.from_numpy(column(COSINE).astype(np.float32)),
         cosine_after=torch.from_numpy(column(COSINE).astype(np.float32)),
     )
@@ -89,24 +88,6 @@ def test_saved_bank_loads_equal_to_the_last_bit(
     path = tmp_path_factory.mktemp("bank") / "styles.safetensors"
     original.save(path)
     assert content(StyleBank.load(path)) == content(original)
-
-
-@settings(max_examples=100, deadline=None)
-@given(name=st.sampled_from(["prompts", "version", *asdict(HEADER)]), value=JSON)
-def test_strange_records_are_refused_or_read_but_never_crash(
-    name: str, value: Any, tmp_path_factory: pytest.TempPathFactory, write: Callable[..., None]
-) -> None:
-    path = tmp_path_factory.mktemp("bank") / "styles"
-    if name in ("prompts", "version"):
-        write(path, **{name: value})
-    else:
-        write(path, header=asdict(HEADER) | {name: value})
-    complaint = ""
-    try:
-        StyleBank.load(path)
-    except StyleBankError as error:
-        complaint = str(error)
-    assert complaint == "" or str(path) in complaint
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,8 +8,8 @@ from langdg_d2.styles.mining import choose_patches
 def test_first_patch_of_each_class_is_chosen_cell_by_cell_over_the_images():
     classes = torch.randint(0, 4, (5, 3, 2), dtype=torch.uint8)
     choice = choose_patches(classes)
-    assert choice.class_ids == sorted(set(classes.flatten().tolist()))
-    for class_id, place in zip(choice.class_ids, choice.places, strict=True):
+    assert list(choice) == sorted(set(classes.flatten().tolist()))
+    for class_id, place in choice.items():
         slow = next(
             (image, row, col)
             for row in range(3)

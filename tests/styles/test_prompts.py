@@ -278,7 +278,6 @@ def test_unknown_class_id_is_named(class_id):
         ({"style_prompts": ["foggy", 1980]}, r"style prompts hold \[1980\], expected texts"),
         ({"style_prompts": ["foggy", "Foggy"]}, r"style prompts hold \['Foggy'\] more than once"),
         ({"style_prompts": "no_pack"}, r"'no_pack': neither.* is written \[driving at night\]"),
-        ({"ignore_label": 1}, "ignore_label 1 is the train id of 'traffic light'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, message):

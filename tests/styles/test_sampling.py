@@ -130,8 +130,3 @@ def test_without_unlabelled_styles_a_lacking_class_gets_any(ids: tuple[int, ...]
         assert fallbacks.all()
     drawn, _ = sampler.sample(labels(*[1] * 50), generator=seeded())
     assert {ids[row] for row in drawn.tolist()} == {1}
-
-
-def test_labels_have_to_be_train_ids_of_8_bit() -> None:
-    with pytest.raises(TypeError, match=r"torch.int64, expected uint8"):
-        StyleSampler(bank=bank(IGNORE)).sample(torch.tensor([0]), generator=seeded())

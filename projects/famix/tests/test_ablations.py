@@ -244,8 +244,8 @@ def test_class_agnostic_bank_gives_a_class_the_styles_of_others(small):
     styles = instantiate(cfg.styles.augmentation.mixer.styles)
     styles.prepare(instantiate(cfg.model).backbone)
     one_class = torch.full((40, 3, 3), int(bank.class_id[0]), dtype=torch.uint8)
-    drawn = styles.draw(None, one_class, generator=torch.Generator().manual_seed(0)).stats.mean
-    distance = torch.cdist(drawn.permute(0, 2, 3, 1).flatten(0, 2), bank.mean)
+    drawn, _ = styles.draw(None, one_class, generator=torch.Generator().manual_seed(0))
+    distance = torch.cdist(drawn.mean.permute(0, 2, 3, 1).flatten(0, 2), bank.mean)
     assert set(bank.class_id[distance.argmin(1)].tolist()) == set(bank.class_id.tolist())
 
 
