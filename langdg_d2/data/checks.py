@@ -1,13 +1,10 @@
 """Checks of data sets on disk: all problems of a split, with files and remedies."""
 
-import os
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +18,9 @@ from ..structures import CITYSCAPES_19, LabelEncoding
 from ..utils.untrusted import LFS_POINTER, WEB_PAGES
 from . import findings
 from .datasets.family import DatasetFamily
-from .datasets.pairing import DatasetError, UnpairedFilesError
+from .datasets.folders import DatasetError
 from .findings import Finding, Problem, group
 from .image_io import (
-    IMAGE_SUFFIXES,
     ImageFileError,
     lacks_end,
     open_image,
@@ -131,46 +127,33 @@ class CopyCheck:
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
         """Check one split; never raises for problems of the copy."""
-        name = family.registered_name(split)
-        missing: list[Path] = []
-        remedy = None
+        name, folder = family.registered_name(split), self._root / family.folder
         try:
-            records = family.load(self._root, split)
-            listed = len(records)
-        except UnpairedFilesError as error:
-            records, listed = error.records, error.listed
-            missing, remedy = error.missing, error.remedy
+            records, missing, listed = family.find(self._root, split)
+            lone = list(family.lone_labels(self._root, split))
         except (DatasetError, OSError, UnicodeError) as error:
-            path = error.path if isinstance(error, DatasetError) else None
-            problem = Problem(findings.UNLISTABLE, str(path or ""), str(error))
+            problem = Problem(findings.UNLISTABLE, "", str(error))
             return SplitReport(
                 name=name,
                 listed=0,
                 records=(),
                 findings=group([problem], family.website),
                 pixel_counts=_no_pixels(),
-                absent=self._absent_folder(path),
+                absent=None if folder.exists() else folder,
             )
         chosen = self._choose(records)
         facts = self._inspect(chosen, name)
-        problems = [*_name_problems(records, missing, split), *_file_problems(facts)]
+        problems = [*_name_problems(records, missing, lone), *_file_problems(facts)]
         if not self._subset:
-            problems += _release_problems(family, split, listed, records, missing)
+            problems += _release_problems(family, split, listed, folder)
             problems += _size_problems(family, chosen, facts)
         return SplitReport(
             name=name,
             listed=listed,
             records=chosen,
-            findings=group(problems, family.website, missing_remedy=remedy),
+            findings=group(problems, family.website, missing_remedy=family.remedy(self._root)),
             pixel_counts=sum((fact.pixel_counts for fact in facts), _no_pixels()),
         )
-
-    def _absent_folder(self, path: Path | None) -> Path | None:
-        """The folder of the whole data set, if it is the reason why a path is missing."""
-        if path is None or not path.is_relative_to(self._root):
-            return None
-        folder = self._root / path.relative_to(self._root).parts[0]
-        return None if folder.exists() else folder
 
     def _choose(self, records: list[Record]) -> list[Record]:
         if self._sample is None or self._sample >= len(records):
@@ -220,26 +203,25 @@ def shares_table(reports: Sequence[SplitReport]) -> str:
 
 
 def _release_problems(
-    family: DatasetFamily, split: str, listed: int, records: list[Record], missing: list[Path]
+    family: DatasetFamily, split: str, listed: int, folder: Path
 ) -> Iterator[Problem]:
     """A number of pairs that is not the release's."""
     released = family.splits[split]
     if released is not None and listed != released:
         kind = findings.TOO_FEW if listed < released else findings.TOO_MANY
-        files = [record["file_name"] for record in records] or [str(path) for path in missing]
-        folder = os.path.commonpath([os.path.dirname(file) for file in files])
-        yield Problem(kind, folder, f"{listed:,}, the release has {released:,}")
+        yield Problem(kind, str(folder), f"{listed:,}, the release has {released:,}")
 
 
-def _name_problems(records: list[Record], missing: list[Path], split: str) -> Iterator[Problem]:
+def _name_problems(
+    records: list[Record], missing: list[Path], lone: list[tuple[Path, Path]]
+) -> Iterator[Problem]:
     """Missing, surplus and repeated files."""
-    lone = [(findings.MISSING_FILE, path) for path in missing]
-    labelled = [record for record in records if "sem_seg_file_name" in record]
-    for label in _labels_without_image(labelled, split=split, missing=missing):
-        lone.append((findings.LABEL_WITHOUT_IMAGE, label))
-    for kind, path in lone:
-        # Resource forks come without a partner, which none should go looking for.
-        yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
+    absent = {path.with_suffix("") for path in missing}
+    surplus = [label for label, image in lone if image not in absent]
+    for kind, paths in ((findings.MISSING_FILE, missing), (findings.LABEL_WITHOUT_IMAGE, surplus)):
+        for path in paths:
+            # Resource forks come without a partner, which none should go looking for.
+            yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
     times = Counter(record["image_id"] for record in records)
     for record in records:
         if (count := times[record["image_id"]]) > 1:
@@ -250,67 +232,6 @@ def _name_problems(records: list[Record], missing: list[Path], split: str) -> It
 def _is_resource_fork(path: Path) -> bool:
     """Whether a name is that of the file in which macOS keeps what it knows about another."""
     return path.name.startswith("._")
-
-
-def _labels_without_image(
-    records: Sequence[Record], *, split: str, missing: Collection[Path]
-) -> Iterator[Path]:
-    """Label files, in the folders of a split's labels, whose images do not exist.
-
-    Names of images follow from those of the complete pairs. If a split has a folder for each
-    sequence, folders of other sequences are searched too. Labels of images that are known to be
-    missing are left out.
-    """
-    folders: dict[Path, Path] = {}  # of labels, to those of their images
-    namings: list[_Naming] = []
-    for record in records:
-        image, label = Path(record["file_name"]), Path(record["sem_seg_file_name"])
-        folders[label.parent] = image.parent
-        if not any(image.stem in naming.image_stems(label.name) for naming in namings):
-            namings.append(_Naming.of(image, label))
-    for labels, images in list(folders.items()):
-        if labels.name == images.name != split:  # a folder for each sequence
-            siblings = (folder for folder in labels.parent.iterdir() if folder.is_dir())
-            folders |= {folder: images.parent / folder.name for folder in siblings}
-    names_in = cache(_names_in)
-    absent = {path.with_suffix("") for path in missing}
-    for labels, images in sorted(folders.items()):
-        files = (os.path.splitext(name) for name in names_in(images))
-        there = {stem for stem, suffix in files if suffix.lower() in IMAGE_SUFFIXES}
-        for name in sorted(names_in(labels)):
-            expected = {stem for naming in namings for stem in naming.image_stems(name)}
-            if expected and not expected & there and not absent & {images / k for k in expected}:
-                yield labels / name
-
-
-class _Naming(NamedTuple):
-    """Text before and after the part that the names of an image and its label share."""
-
-    image: tuple[str, str]
-    label: tuple[str, str]
-
-    @classmethod
-    def of(cls, image: Path, label: Path) -> "_Naming":
-        """The naming of a pair."""
-        match = SequenceMatcher(a=image.stem, b=label.stem, autojunk=False).find_longest_match()
-        return cls(
-            image=(image.stem[: match.a], image.stem[match.a + match.size :]),
-            label=(label.name[: match.b], label.name[match.b + match.size :]),
-        )
-
-    def image_stems(self, label: str) -> list[str]:
-        """Stems that the image of a label may have: none if the label is not named this way."""
-        before, after = self.label
-        if not (label.startswith(before) and label.endswith(after)):
-            return []
-        # Next to `a.png` there may be another rendering `a_color.png` of the same label.
-        parts = label[len(before) : len(label) - len(after)].split("_")
-        shared = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
-        return [self.image[0] + key + self.image[1] for key in shared]
-
-
-def _names_in(folder: Path) -> frozenset[str]:
-    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
 
 
 class _Header(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from .datasets.pairing import DatasetError
+from .datasets.folders import DatasetError
 from .image_io import ImageFileError, open_image, orientation
 from .label_io import (
     RAW_ID_ENCODINGS,

@@ -122,7 +122,7 @@ def test_short_class_list_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     config["labels"] = config["labels"][:65]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DatasetError, match=r"lists 65 .* id 65 is no class, expected 'void--un"):
+    with pytest.raises(DatasetError, match=r"lists 65 .* id 65 is 'no class', expected 'void--un"):
         DatasetCatalog.get("mapillary_sem_seg_val")
 
 
@@ -131,7 +131,7 @@ def test_longer_class_list_is_refused(folder):
     config["labels"].append({"name": "void--static"})
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(
-        DatasetError, match=r"lists 67 .* id 66 is 'void--static', expected no class"
+        DatasetError, match=r"lists 67 .* id 66 is 'void--static', expected 'no class'"
     ):
         DatasetCatalog.get("mapillary_sem_seg_val")
 
