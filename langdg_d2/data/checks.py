@@ -1,6 +1,7 @@
 """Checks of data sets on disk: all problems of a split, with files and remedies."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from .image_io import (
     lacks_end,
     open_image,
     orientation,
-    png_header,
+    raw_mode,
     read_rgb,
 )
 from .label_io import (
@@ -235,13 +236,21 @@ def _is_resource_fork(path: Path) -> bool:
 
 
 class _Header(NamedTuple):
-    """Header of an image file: (height, width), mode, bits, format, EXIF orientation."""
+    """Header of an image file: (height, width), mode, raw mode, format, EXIF orientation."""
 
     size: tuple[int, int]
     mode: str
-    bits: int
+    raw_mode: str
     format: str
     orientation: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of a channel, which Pillow's mode does not tell."""
+        if self.mode == "1":
+            return 1
+        bits = re.search(r";(\d+)", self.raw_mode)
+        return int(bits[1]) if bits else 8
 
     def __str__(self) -> str:
         return f"{self.bits}-bit {_MODE_NAMES.get(self.mode, self.mode)} {self.format}"
@@ -302,12 +311,15 @@ def _read_header(path: str) -> _Header | Problem:
                 return Problem(findings.LFS_POINTER, path)
             if start.lstrip().lower().startswith(WEB_PAGES):
                 return Problem(findings.WEB_PAGE, path)
-            png = png_header(file)
             with open_image(file) as image:
-                # Pillow calls 16-bit colour images RGB too.
-                bits = 8 if png is None else png.bits
-                size, kind = (image.height, image.width), image.format or ""
-                header = _Header(size, image.mode, bits, kind, orientation(image))
+                header = _Header(
+                    (image.height, image.width),
+                    image.mode,
+                    raw_mode(image),
+                    image.format or "",
+                    orientation(image),
+                )
+            kind = header.format
             if lacks_end(file, kind):
                 detail = f"the end of the {kind} data is missing"
                 return Problem(findings.UNREADABLE, path, detail)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from detectron2.utils.logger import log_first_n
-from PIL.Image import Image
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
 from ..structures.label_maps import (
@@ -34,7 +33,7 @@ from ..structures.label_maps import (
     train_id_encoding,
 )
 from ..utils.errors import LangDGError
-from .image_io import ImageFileError, PngHeader, check_png, decode_full_depth, opened
+from .image_io import ImageFileError, check_png, decode_full_depth, opened, raw_mode
 
 # Encodings that ids are guessed for; encodings of users are not among them.
 RAW_ID_ENCODINGS = (
@@ -115,12 +114,14 @@ def _warn_of_train_ids(
 
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
     """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
-    with opened(file_name) as (file, image, png):
+    with opened(file_name) as (file, image):
+        stored = f"{raw_mode(image)} {image.format}"
         wide = encoding.channel is not None
         raw = decode_full_depth(file) if wide else np.array(image)
-        check_png(file, None if wide else image)
+        if image.format == "PNG":
+            check_png(file, image)
         palette = image.getpalette("RGB") if image.mode == "P" else None
-    if fault := _format_fault(raw, image, png, encoding):
+    if fault := _format_fault(raw, stored, encoding):
         raise LabelFormatError(f"label file '{file_name}' {fault}")
     if encoding.channel is not None:
         return np.ascontiguousarray(raw[..., encoding.channel])
@@ -133,10 +134,7 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
 
 
 def _format_fault(
-    raw: npt.NDArray[np.unsignedinteger],
-    image: Image,
-    png: PngHeader | None,
-    encoding: LabelEncoding,
+    raw: npt.NDArray[np.unsignedinteger], stored: str, encoding: LabelEncoding
 ) -> str | None:
     """What is wrong with the format of a label file, with the remedy; None if nothing is."""
     found = f"has shape {raw.shape} and type {raw.dtype}"
@@ -147,22 +145,17 @@ def _format_fault(
             f"{found}, expected a 16-bit RGB image; is it a colour rendering, or was it "
             "converted? Use the original"
         )
-    if png is None:
+    if not stored.endswith(" PNG"):
         return (
-            f"is of the format {image.format}, expected PNG: compression with losses makes up "
-            "ids, so use the original file and not a conversion"
+            f"is of the format {stored.split()[-1]}, expected PNG: compression with losses makes "
+            "up ids, so use the original file and not a conversion"
         )
     # Pillow stretches grey values of fewer bits to 0..255, but not palette indices. Whether the
     # stretched values are the ids or the stored ones depends on the program that wrote them.
-    if image.mode == "L" and png.bits < 8:
+    if stored in ("L;2 PNG", "L;4 PNG") or raw.ndim != 2 or raw.dtype != np.uint8:
         return (
-            f"has {png.bits}-bit grey values, expected an 8-bit image; use the original file and "
-            "not a conversion"
-        )
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        return (
-            f"{found}, expected an 8-bit image with one channel of label ids; is it a colour "
-            "rendering of the labels?"
+            f"{found}, stored as {stored}, expected an 8-bit image with one channel of label ids; "
+            "is it a colour rendering or a conversion?"
         )
     return None
 

@@ -381,7 +381,7 @@ def test_pngs_that_lack_rows_are_named_and_whole_ones_that_end_in_zeros_are_not(
     assert (read() == expected).all()
     for lacking in (1, 2):
         write_rows(path, stored, lacking=lacking, interlaced=interlaced, darkest=darkest)
-        with pytest.raises(ImageFileError, match=r"a\.png' cannot be .* its rows take .* bytes"):
+        with pytest.raises(ImageFileError, match=r"a\.png' cannot be .* decoded"):
             read()
 
 
