@@ -32,9 +32,8 @@ from .image_io import (
 from .label_io import (
     IdKind,
     LabelFormatError,
-    count_pixels,
+    content_of,
     encoding_of,
-    kind_of_ids,
     read_raw_ids,
 )
 from .label_sample import ids_text
@@ -365,8 +364,7 @@ def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) 
     except ImageFileError as error:
         problems.append(_unreadable(path, error))
         return _no_pixels()
-    present, counts = count_pixels(raw, encoding)
-    kind = kind_of_ids(present, counts, encoding)
+    present, counts, kind = content_of(raw, encoding)
     if kind is IdKind.UNKNOWN:
         unknown = sorted(set(present) - set(encoding.raw_to_train))
         detail = f"holds {ids_text(unknown)}, which {encoding.name} do not have"
