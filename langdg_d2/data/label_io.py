@@ -21,7 +21,7 @@ import numpy.typing as npt
 from detectron2.utils.logger import log_first_n
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
-from ..structures.label_maps import (
+from ..structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,

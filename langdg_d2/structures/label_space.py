@@ -1,6 +1,6 @@
 """Classes of a label space; the 19 Cityscapes train classes with their names, colours and ids.
 
-This is the only class table of the project; `label_maps` says how data sets encode them.
+This is the only class table of the project; `label_encoding` says how data sets encode them.
 Class list, colours and ids: the Cityscapes benchmark (Cordts et al., CVPR 2016).
 """
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.image_io import read_image, read_rgb, read_size
 from langdg_d2.data.label_io import read_train_ids
-from langdg_d2.structures.label_maps import SYNTHIA_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_encoding import SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures import ENCODINGS, LabelEncoding
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,

@@ -19,7 +19,7 @@ from langdg_d2.data import (
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.data.label_sample import check_labels
 from langdg_d2.structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_B,

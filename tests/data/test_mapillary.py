@@ -8,7 +8,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, ImageFileError, TestMapper
-from langdg_d2.structures.label_maps import MAPILLARY_A
+from langdg_d2.structures.label_encoding import MAPILLARY_A
 
 A = {
     0: [13, 24, 41], 1: [2, 15], 2: [17], 3: [6], 4: [3], 5: [45, 47], 6: [48], 7: [50], 8: [30],

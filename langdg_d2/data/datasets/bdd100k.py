@@ -8,7 +8,7 @@ Its downloads changed over the years. Images are found in `seg/images/<split>` (
 `labels/<split>`, called `<image>_train_id.png` or `<image>.png`. Both hold train ids.
 """
 
-from ...structures.label_maps import TRAIN_IDS
+from ...structures.label_encoding import TRAIN_IDS
 from .family import DatasetFamily, Layout
 from .folders import DatasetError, Folders
 

@@ -7,7 +7,7 @@ downloaded or train ids as made by the data set's own scripts.
 """
 
 from ...structures import LabelEncoding
-from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from ...structures.label_encoding import CITYSCAPES_LABEL_IDS, TRAIN_IDS
 from .family import DatasetFamily, Layout
 from .folders import Folders
 

@@ -4,7 +4,7 @@ Layout: `rgb_anon/val/night/<sequence>/*_rgb_anon.png` and
 `gt/val/night/<sequence>/*_gt_labelTrainIds.png`. Only this part has public labels.
 """
 
-from ...structures.label_maps import TRAIN_IDS
+from ...structures.label_encoding import TRAIN_IDS
 from .family import DatasetFamily, Layout
 from .folders import Folders
 

@@ -8,7 +8,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from ...structures.label_maps import GTA5_LABEL_IDS
+from ...structures.label_encoding import GTA5_LABEL_IDS
 from ..image_io import ImageFileError, read_size
 from .family import DatasetFamily, FoundFiles, Layout
 from .folders import DatasetError, Folders

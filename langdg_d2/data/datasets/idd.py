@@ -8,7 +8,7 @@ and trains with caravans and trailers; its Cityscapes ids changed between versio
 part II are JPEG files, which are passed over.
 """
 
-from ...structures.label_maps import TRAIN_IDS
+from ...structures.label_encoding import TRAIN_IDS
 from .family import DatasetFamily, Layout
 from .folders import Folders
 

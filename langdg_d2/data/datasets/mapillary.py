@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ...structures import LabelEncoding
-from ...structures.label_maps import MAPILLARY_A, MAPILLARY_B
+from ...structures.label_encoding import MAPILLARY_A, MAPILLARY_B
 from .family import DatasetFamily, Layout
 from .folders import DatasetError, Folders
 from .split_lists import read_text

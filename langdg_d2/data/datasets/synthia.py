@@ -9,7 +9,7 @@ have them; then there are no lists.
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...structures.label_maps import SYNTHIA_LABEL_IDS
+from ...structures.label_encoding import SYNTHIA_LABEL_IDS
 from .family import DatasetFamily, Layout
 from .folders import DatasetError, Folders
 from .split_lists import read_split_list

@@ -4,7 +4,7 @@ Layout: `rgb/rgb_0001.png` and `ss/ss_0001.png` (grey images of train ids, 19 wh
 labelled). The data set has no splits.
 """
 
-from ...structures.label_maps import URBANSYN_TRAIN_IDS
+from ...structures.label_encoding import URBANSYN_TRAIN_IDS
 from .family import DatasetFamily, Layout
 from .folders import Folders
 
