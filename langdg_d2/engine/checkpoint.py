@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
-from ..data.sources import images_fingerprint, same_images
+from ..data.sources import images_fingerprint
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint
 from ..modeling.state_dicts import shortened, without_prefix
 from ..structures import LabelSpace
@@ -507,8 +507,6 @@ def _is_added(key: str, lacking: Mapping[str, Any]) -> bool:
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
-    if key == _IMAGES:
-        return same_images(one, other)
     if key == "model.backbone.tower.name":  # may be a file, which has the same name elsewhere
         return Path(str(one)).name == Path(str(other)).name
     if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):

@@ -23,7 +23,7 @@ from torch import Tensor
 
 import langdg_d2
 
-from ..data.sources import joined_names, same_images
+from ..data.sources import joined_names
 from ..modeling import Backbone
 from ..modeling.backbone.fingerprint import clip_fingerprint
 from ..structures import PatchGrid
@@ -55,7 +55,6 @@ _MODEL = (
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
-_IMAGES = "settings.images"  # a fingerprint
 _SHOWN = 3  # items of a long list in a message
 
 _TENSORS = {
@@ -492,7 +491,7 @@ def _average(values: Tensor) -> str:
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
     """Name and both values of each difference; mappings are compared entry by entry."""
-    if first == second or (name == _IMAGES and same_images(first, second)):
+    if first == second:
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         return [
