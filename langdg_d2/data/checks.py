@@ -1,7 +1,6 @@
 """Checks of data sets on disk: all problems of a split, with files and remedies."""
 
 import random
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +25,15 @@ from .image_io import (
     lacks_end,
     open_image,
     orientation,
-    raw_mode,
     read_rgb,
+    stored_as,
 )
 from .label_io import (
     IdKind,
     LabelFormatError,
     content_of,
     encoding_of,
+    format_fault,
     read_raw_ids,
 )
 from .label_sample import ids_text
@@ -45,7 +45,6 @@ _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
 # Up to this share, labels may look like train ids by chance, such as those of tunnels.
 _RARE = 0.05
 _LOOKED_AT = 1024  # bytes at the start of a file
-_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 _ALPHA_MODES = ("RGBA", "LA", "PA")
 _FINDINGS = {
     IdKind.NO_CLASS: findings.ALL_IGNORED,
@@ -80,18 +79,14 @@ class SplitReport:
         """Whether nothing is wrong."""
         return all(finding.is_note for finding in self.findings)
 
-    def text(self, *, examples: int = 3) -> str:
-        """Every finding for a terminal: number, examples and remedy.
-
-        Args:
-            examples: number of files to name for each kind of problem.
-        """
+    def text(self) -> str:
+        """Every finding for a terminal: number, examples and remedy."""
         count = sum(not finding.is_note for finding in self.findings)
         verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
         labelled = all("sem_seg_file_name" in record for record in self.records)
         listed = f"{self.listed:,} {'pairs' if labelled else 'images'}"
         head = f"{self.name}: {listed}, {len(self.records):,} looked at: {verdict}"
-        return "\n".join([head, *(finding.text(examples=examples) for finding in self.findings)])
+        return "\n".join([head, *(finding.text() for finding in self.findings)])
 
 
 class CopyCheck:
@@ -235,24 +230,12 @@ def _is_resource_fork(path: Path) -> bool:
 
 
 class _Header(NamedTuple):
-    """Header of an image file: (height, width), mode, raw mode, format, EXIF orientation."""
+    """Header of an image file: (height, width), mode, `stored_as`, EXIF orientation."""
 
     size: tuple[int, int]
     mode: str
-    raw_mode: str
-    format: str
+    stored: str
     orientation: int
-
-    @property
-    def bits(self) -> int:
-        """Bits of a channel, which Pillow's mode does not tell."""
-        if self.mode == "1":
-            return 1
-        bits = re.search(r";(\d+)", self.raw_mode)
-        return int(bits[1]) if bits else 8
-
-    def __str__(self) -> str:
-        return f"{self.bits}-bit {_MODE_NAMES.get(self.mode, self.mode)} {self.format}"
 
 
 class _PairFacts(NamedTuple):
@@ -286,9 +269,8 @@ def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
         problems += _image_problems(image, image_header, fast=fast)
     if label is not None and isinstance(label_header, _Header):
         encoding = encoding_of(record)
-        wrong_mode = _label_mode_problem(label, label_header, encoding)
-        if wrong_mode is not None:
-            problems.append(wrong_mode)
+        if fault := format_fault(label_header.stored, encoding):
+            problems.append(Problem(findings.LABEL_MODE, label, fault))
         elif not fast:
             counts = _count_classes(label, encoding, problems)
         if size is not None and size != label_header.size:
@@ -311,14 +293,8 @@ def _read_header(path: str) -> _Header | Problem:
             if start.lstrip().lower().startswith(WEB_PAGES):
                 return Problem(findings.WEB_PAGE, path)
             with open_image(file) as image:
-                header = _Header(
-                    (image.height, image.width),
-                    image.mode,
-                    raw_mode(image),
-                    image.format or "",
-                    orientation(image),
-                )
-            kind = header.format
+                size, kind = (image.height, image.width), image.format or ""
+                header = _Header(size, image.mode, stored_as(image), orientation(image))
             if lacks_end(file, kind):
                 detail = f"the end of the {kind} data is missing"
                 return Problem(findings.UNREADABLE, path, detail)
@@ -331,9 +307,9 @@ def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Probl
     if header.orientation != 1:
         yield Problem(findings.TURNED, path, f"EXIF orientation {header.orientation}")
     if header.mode in _ALPHA_MODES:
-        yield Problem(findings.ALPHA, path, str(header))
-    elif header.mode != "RGB" or header.bits != 8:
-        yield Problem(findings.IMAGE_MODE, path, str(header))
+        yield Problem(findings.ALPHA, path, header.stored)
+    elif not header.stored.startswith("8-bit RGB "):
+        yield Problem(findings.IMAGE_MODE, path, header.stored)
     if fast:
         return
     try:
@@ -343,19 +319,6 @@ def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Probl
         return
     if (pixels == pixels[:1, :1]).all():
         yield Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}")
-
-
-def _label_mode_problem(path: str, header: _Header, encoding: LabelEncoding) -> Problem | None:
-    if encoding.channel is not None:
-        expected = "16-bit RGB PNG"
-        fits = header.mode == "RGB" and header.bits == 16
-    else:
-        expected = "8-bit grey or palette PNG"
-        # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
-        fits = header.mode == "P" or (header.mode == "L" and header.bits == 8)
-    if fits and header.format == "PNG":  # the compression of others may make up ids
-        return None
-    return Problem(findings.LABEL_MODE, path, f"{header}, expected {expected}")
 
 
 def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) -> Counts:

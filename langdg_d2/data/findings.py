@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+_SHOWN = 3  # cases in a text
+
 
 class Severity(Enum):
     """How much a problem matters."""
@@ -168,13 +170,13 @@ class Finding:
         """Whether nothing is wrong."""
         return self.kind.severity is Severity.NOTE
 
-    def text(self, *, examples: int) -> str:
-        """The finding for a terminal, with the first so many cases."""
+    def text(self) -> str:
+        """The finding for a terminal, with the first few cases."""
         count = len(self.problems)
         lines = [f"  {self.kind.severity.value.upper()}  {count:,} x {self.kind.title}"]
-        lines += [f"    {problem}" for problem in self.problems[:examples]]
-        if count > examples:
-            lines.append(f"    ... and {count - examples:,} more")
+        lines += [f"    {problem}" for problem in self.problems[:_SHOWN]]
+        if count > _SHOWN:
+            lines.append(f"    ... and {count - _SHOWN:,} more")
         return "\n".join([*lines, f"    Remedy: {self.remedy}"])
 
 

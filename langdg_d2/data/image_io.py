@@ -53,6 +53,7 @@ _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes 
 _WHITE_IS_ZERO = 0
 _BRIGHT = 0.999  # quantile that stands for the brightest value; single pixels may be broken
 _COLOURS = ("LA", "RGB", "RGBA")
+_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 _logger = logging.getLogger(__name__)
 _folders_of_dark: set[Path] = set()  # that a warning has named
@@ -137,6 +138,13 @@ def raw_mode(image: Image.Image) -> str:
     if image.format == "PPM" and arguments[1:2] == (_SIXTEEN_BIT - 1,):
         return f"{arguments[0]};16B"
     return arguments if isinstance(arguments, str) else str(arguments[0])
+
+
+def stored_as(image: Image.Image) -> str:
+    """Depth, colours and format of an opened image, such as "8-bit grey PNG"."""
+    bits = re.search(r";(\d+)", raw_mode(image))
+    depth = bits[1] if bits else "1" if image.mode == "1" else "8"
+    return f"{depth}-bit {_MODE_NAMES.get(image.mode, image.mode)} {image.format}"
 
 
 def orientation(image: Image.Image) -> int:

@@ -33,7 +33,7 @@ from ..structures.label_encoding import (
     train_id_encoding,
 )
 from ..utils.errors import LangDGError
-from .image_io import ImageFileError, check_png, decode_full_depth, opened, raw_mode
+from .image_io import ImageFileError, check_png, decode_full_depth, opened, stored_as
 
 # Encodings that ids are guessed for; encodings of users are not among them.
 RAW_ID_ENCODINGS = (
@@ -109,14 +109,15 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
     """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
     with opened(file_name) as (file, image):
-        stored = f"{raw_mode(image)} {image.format}"
+        if fault := format_fault(stored_as(image), encoding):
+            raise LabelFormatError(
+                f"label file '{file_name}' is {fault}: use the original file, not a colour "
+                "rendering or a conversion"
+            )
         wide = encoding.channel is not None
         raw = decode_full_depth(file) if wide else np.array(image)
-        if image.format == "PNG":
-            check_png(file, image)
+        check_png(file, image)
         palette = image.getpalette("RGB") if image.mode == "P" else None
-    if fault := _format_fault(raw, stored, encoding):
-        raise LabelFormatError(f"label file '{file_name}' {fault}")
     if encoding.channel is not None:
         return np.ascontiguousarray(raw[..., encoding.channel])
     if palette is None:
@@ -127,31 +128,19 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         raise LabelFormatError(f"label file '{file_name}': {error}") from error
 
 
-def _format_fault(
-    raw: npt.NDArray[np.unsignedinteger], stored: str, encoding: LabelEncoding
-) -> str | None:
-    """What is wrong with the format of a label file, with the remedy; None if nothing is."""
-    found = f"has shape {raw.shape} and type {raw.dtype}"
+def format_fault(stored: str, encoding: LabelEncoding) -> str | None:
+    """What a label file is and should be, from `stored_as`; None if it is that.
+
+    Grey values of fewer than 8 bits are refused, as programs differ in whether they stretch them;
+    so are other formats, whose compression may make up ids.
+    """
     if encoding.channel is not None:
-        if raw.dtype == np.uint16 and raw.ndim == 3 and raw.shape[2] == 3:
-            return None
-        return (
-            f"{found}, expected a 16-bit RGB image; is it a colour rendering, or was it "
-            "converted? Use the original"
-        )
-    if not stored.endswith(" PNG"):
-        return (
-            f"is of the format {stored.split()[-1]}, expected PNG: compression with losses makes "
-            "up ids, so use the original file and not a conversion"
-        )
-    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices. Whether the
-    # stretched values are the ids or the stored ones depends on the program that wrote them.
-    if stored in ("L;2 PNG", "L;4 PNG") or raw.ndim != 2 or raw.dtype != np.uint8:
-        return (
-            f"{found}, stored as {stored}, expected an 8-bit image with one channel of label ids; "
-            "is it a colour rendering or a conversion?"
-        )
-    return None
+        expected = "16-bit RGB PNG"
+        fits = stored == expected
+    else:
+        expected = "8-bit grey or palette PNG"
+        fits = stored == "8-bit grey PNG" or stored.endswith(" palette PNG")
+    return None if fits else f"{stored}, expected {expected}"
 
 
 def ids_of_indices(
