@@ -222,21 +222,18 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     Raises:
         LangDGError: for another shape or type.
     """
+    shape = getattr(pixels, "shape", type(pixels).__name__)
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
-        shape = pixels.shape if isinstance(pixels, np.ndarray) else type(pixels).__name__
         raise LangDGError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
     if pixels.dtype == np.uint16:
         pixels = _TO_EIGHT_BIT[pixels]
-    if pixels.dtype != np.uint8:
-        raise LangDGError(
-            f"image of type {pixels.dtype}, expected uint8 or uint16; scale it to 0..255 first"
-        )
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     channels = pixels.shape[2]
-    if channels > 4:
+    if pixels.dtype != np.uint8 or channels > 4:
         raise LangDGError(
-            f"image {pixels.shape} with {channels} channels, expected 1 to 4, the last axis"
+            f"image {shape} of type {pixels.dtype}, expected uint8 or uint16 with 1 to 4 channels, "
+            "the last axis; scale floats to 0..255 first"
         )
     if channels in (2, 4):
         pixels = _on_white(pixels)
@@ -271,10 +268,10 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise ImageFileError(f"'{name}' does not exist") from error
-    except IsADirectoryError as error:
-        raise ImageFileError(f"'{name}' is a folder, expected an image file") from error
-    except PermissionError as error:
-        raise ImageFileError(f"'{name}' may not be read; check its permissions") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ImageFileError(
+            f"'{name}' cannot be read ({error.strerror}), expected an image file"
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise ImageFileError(
             f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; if "
@@ -314,16 +311,15 @@ def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
-    largest, full = int(pixels.max()), np.iinfo(pixels.dtype).max
-    if pixels.dtype == np.uint16 and largest <= full >> 4:
-        raise LangDGError(
-            f"its 16-bit values reach {largest} alone, expected the range up to {full}: it would "
-            "be all but black, so scale it or store 8 bits"
-        )
-    # Whole images may be dark at night, those of 8 bits more than of 16, which may be 15 or fewer.
+    largest, full = int(pixels.max()), int(np.iinfo(pixels.dtype).max)
+    darkest = 1  # images of 8 bits may be dark at night
     if pixels.dtype == np.uint16:
-        largest = int(np.quantile(pixels, _BRIGHT))
-    darkest = full >> 1 if pixels.dtype == np.uint16 else 1
+        if largest <= full >> 4:
+            raise LangDGError(
+                f"its 16-bit values reach {largest} alone, expected the range up to {full}: it "
+                "would be all but black, so scale it or store 8 bits"
+            )
+        largest, darkest = int(np.quantile(pixels, _BRIGHT)), full >> 1
     if largest <= darkest and file.parent not in _folders_of_dark:
         _folders_of_dark.add(file.parent)  # one warning a folder, not one an image
         _logger.warning(
@@ -387,12 +383,9 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
 
 def _on_white(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Colours (H, W, C) of pixels (H, W, C + 1) whose last channel is the opacity."""
-    alpha = pixels[..., -1].astype(np.uint16)
-    white = (_WHITE - alpha) * _WHITE
-    rgb = np.empty((*alpha.shape, pixels.shape[2] - 1), np.uint8)
-    for channel in range(rgb.shape[2]):  # the sum of the two products fits into 16 bits
-        rgb[..., channel] = (pixels[..., channel] * alpha + white + _WHITE // 2) // _WHITE
-    return rgb
+    alpha = pixels[..., -1:].astype(np.uint16)
+    sums = pixels[..., :-1] * alpha + (_WHITE - alpha) * _WHITE  # fit into 16 bits
+    return ((sums + _WHITE // 2) // _WHITE).astype(np.uint8)
 
 
 def _check_size(width: int, height: int) -> None:

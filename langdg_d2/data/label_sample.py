@@ -103,7 +103,7 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
             f"model.classes.ignore_label is {classes.ignore_label}, but labels are read with "
             f"{ignored} where there is no class: set it to {ignored}"
         )
-    names = classes.names if encoding.class_names is None else encoding.class_names
+    names = encoding.class_names
     for k, (theirs, ours) in enumerate(zip_longest(names, classes.names)):
         if theirs != ours:
             raise DatasetError(
