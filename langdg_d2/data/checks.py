@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,10 +89,11 @@ class SplitReport:
         return "\n".join([head, *(finding.text() for finding in self.findings)])
 
 
+@dataclass(kw_only=True)
 class CopyCheck:
     """Checks splits of data sets; a pair that several splits share is looked at once.
 
-    Args:
+    Attributes:
         root: folder of the data sets.
         subset: whether fewer or smaller images than in the release are intended.
         sample: number of pairs of each split to look at, drawn at random; None for all. Names are
@@ -102,30 +103,20 @@ class CopyCheck:
         workers: threads that read files.
     """
 
-    def __init__(
-        self,
-        *,
-        root: Path,
-        subset: bool = False,
-        sample: int | None = None,
-        fast: bool = False,
-        seed: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self._root = root
-        self._subset = subset
-        self._sample = sample
-        self._fast = fast
-        self._seed = seed
-        self._workers = workers
-        self._seen: dict[tuple[str, ...], _PairFacts] = {}
+    root: Path
+    subset: bool = False
+    sample: int | None = None
+    fast: bool = False
+    seed: int = 0
+    workers: int = 1
+    _seen: dict[tuple[str, ...], "_PairFacts"] = field(default_factory=dict, init=False)
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
         """Check one split; never raises for problems of the copy."""
-        name, folder = family.registered_name(split), self._root / family.folder
+        name, folder = family.registered_name(split), self.root / family.folder
         try:
-            records, missing, listed = family.find(self._root, split)
-            lone = list(family.lone_labels(self._root, split))
+            records, missing, listed = family.find(self.root, split)
+            lone = list(family.lone_labels(self.root, split))
         except (DatasetError, OSError, UnicodeError) as error:
             problem = Problem(findings.UNLISTABLE, "", str(error))
             return SplitReport(
@@ -139,25 +130,25 @@ class CopyCheck:
         chosen = self._choose(records)
         facts = self._inspect(chosen, name)
         problems = [*_name_problems(records, missing, lone), *_file_problems(facts)]
-        if not self._subset:
+        if not self.subset:
             problems += _release_problems(family, split, listed, folder)
             problems += _size_problems(family, chosen, facts)
         return SplitReport(
             name=name,
             listed=listed,
             records=chosen,
-            findings=group(problems, family.website, missing_remedy=family.remedy(self._root)),
+            findings=group(problems, family.website, missing_remedy=family.remedy(self.root)),
             pixel_counts=sum((fact.pixel_counts for fact in facts), _no_pixels()),
         )
 
     def _choose(self, records: list[Record]) -> list[Record]:
-        if self._sample is None or self._sample >= len(records):
+        if self.sample is None or self.sample >= len(records):
             return records
-        chosen = random.Random(self._seed).sample(range(len(records)), self._sample)
+        chosen = random.Random(self.seed).sample(range(len(records)), self.sample)
         return [records[k] for k in sorted(chosen)]
 
     def _inspect(self, records: list[Record], name: str) -> list["_PairFacts"]:
-        executor = ThreadPoolExecutor(self._workers)
+        executor = ThreadPoolExecutor(self.workers)
         try:
             facts = executor.map(self._inspect_once, records)
             # No bar where standard error is not a terminal.
@@ -168,7 +159,7 @@ class CopyCheck:
     def _inspect_once(self, record: Record) -> "_PairFacts":
         key = tuple(str(record.get(name)) for name in _FILES)
         if key not in self._seen:
-            self._seen[key] = _inspect_pair(record, fast=self._fast)
+            self._seen[key] = _inspect_pair(record, fast=self.fast)
         return self._seen[key]
 
 

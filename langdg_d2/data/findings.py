@@ -10,9 +10,9 @@ _SHOWN = 3  # cases in a text
 class Severity(Enum):
     """How much a problem matters."""
 
-    ERROR = "error"  # loading fails, or figures are wrong
-    WARNING = "warning"  # worth a look
-    NOTE = "note"  # harmless
+    ERROR = 0  # loading fails, or figures are wrong
+    WARNING = 1  # worth a look
+    NOTE = 2  # harmless
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Finding:
     def text(self) -> str:
         """The finding for a terminal, with the first few cases."""
         count = len(self.problems)
-        lines = [f"  {self.kind.severity.value.upper()}  {count:,} x {self.kind.title}"]
+        lines = [f"  {self.kind.severity.name}  {count:,} x {self.kind.title}"]
         lines += [f"    {problem}" for problem in self.problems[:_SHOWN]]
         if count > _SHOWN:
             lines.append(f"    ... and {count - _SHOWN:,} more")
@@ -193,9 +193,8 @@ def group(
     by_kind: dict[Kind, dict[Problem, None]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, {})[problem] = None
-    severities = list(Severity)
     findings = []
-    for kind in sorted(by_kind, key=lambda kind: severities.index(kind.severity)):
+    for kind in sorted(by_kind, key=lambda kind: kind.severity.value):
         remedy = kind.remedy.format(website=website)
         if kind is MISSING_FILE and missing_remedy:
             remedy = missing_remedy

@@ -319,7 +319,7 @@ def test_break_is_named_with_its_file_and_remedy_and_nothing_else_is(copy, case)
     text = report.text()
     for said in (case.kind.title, problem.path, problem.detail, finding.remedy):
         assert said in text
-    assert case.kind.severity.value.upper() in text
+    assert case.kind.severity.name in text
     if "{website}" in case.kind.remedy:
         assert family.website in finding.remedy
 
