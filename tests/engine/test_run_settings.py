@@ -125,10 +125,6 @@ def test_other_labels_of_the_same_images_are_refused(datasets, tmp_path):
         LangDGError, match=r"images was '4 images, \w+, labels \w+' and is '4 images"
     ):
         settings().require_continuation("a.pth", checkpoint)
-    # Earlier versions recorded no labels.
-    key = "dataloader.train.dataset.images"
-    checkpoint["settings"] = earlier | {key: earlier[key].partition(", labels ")[0]}
-    settings().require_continuation("a.pth", checkpoint)
 
 
 def test_smaller_batches_of_the_same_product_are_resumed():

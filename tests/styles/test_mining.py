@@ -192,13 +192,6 @@ def test_unfinished_work_of_other_labels_is_refused(tiny_clip, tmp_path):
         file.write(b"!")
     with pytest.raises(StyleBankError, match=r"settings\.images: the bank has .*, labels "):
         mine(tiny_clip, path, build_batches(dataset=labelled))
-    # Earlier versions recorded images alone.
-    for part in tmp_path.glob("*.part*"):
-        part.unlink()
-    with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, build_batches(Interrupted))
-    batches = build_batches(dataset=labelled)
-    assert mine(tiny_clip, path, batches).header.settings["images"] == batches.fingerprint
 
 
 def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, monkeypatch):
