@@ -21,7 +21,7 @@ from PIL import Image
 from langdg_d2.engine import apply_overrides, launch
 from langdg_d2.modeling import LangDGSegmentor, load_image_tower
 from langdg_d2.structures import LabelEncoding
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,

@@ -17,7 +17,6 @@ from pathlib import Path
 from langdg_d2.data.checks import CopyCheck, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.data.datasets.family import DatasetFamily
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 from langdg_d2.visualization import write_label_overlays
@@ -64,11 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return check_copies(args)
 
 
-def unlabeled_names(family: DatasetFamily) -> set[str]:
-    """Registered names of the splits without public labels."""
-    return {family.registered_name(split) for split in family.unlabeled}
-
-
 def check_copies(args: argparse.Namespace) -> int:
     """What the command does; returns the exit code."""
     check = CopyCheck(
@@ -84,7 +78,10 @@ def check_copies(args: argparse.Namespace) -> int:
         splits = [split for split in family.splits if args.split is None or split in args.split]
         reports = [check.check(family, split) for split in splits]
         if args.split is None:  # many leave out the images that have no labels
-            reports = [r for r in reports if r.listed or r.name not in unlabeled_names(family)]
+            unlabeled = {family.registered_name(split) for split in family.unlabeled}
+            reports = [
+                report for report in reports if report.listed or report.name not in unlabeled
+            ]
         if args.name == ALL and reports and all(report.absent for report in reports):
             absent.append(
                 f"  {family.name}: no {reports[0].absent}; it comes from {family.website}"

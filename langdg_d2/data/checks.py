@@ -1,13 +1,10 @@
 """Checks of data sets on disk: all problems of a split, with files and remedies."""
 
-import os
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,23 +18,22 @@ from ..structures import CITYSCAPES_19, LabelEncoding
 from ..utils.untrusted import LFS_POINTER, WEB_PAGES
 from . import findings
 from .datasets.family import DatasetFamily
-from .datasets.pairing import DatasetError, UnpairedFilesError
+from .datasets.folders import DatasetError
 from .findings import Finding, Problem, group
 from .image_io import (
-    IMAGE_SUFFIXES,
     ImageFileError,
     lacks_end,
     open_image,
     orientation,
-    png_header,
     read_rgb,
+    stored_as,
 )
 from .label_io import (
     IdKind,
     LabelFormatError,
-    count_pixels,
+    content_of,
     encoding_of,
-    kind_of_ids,
+    format_fault,
     read_raw_ids,
 )
 from .label_sample import ids_text
@@ -49,7 +45,6 @@ _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
 # Up to this share, labels may look like train ids by chance, such as those of tunnels.
 _RARE = 0.05
 _LOOKED_AT = 1024  # bytes at the start of a file
-_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 _ALPHA_MODES = ("RGBA", "LA", "PA")
 _FINDINGS = {
     IdKind.NO_CLASS: findings.ALL_IGNORED,
@@ -84,24 +79,21 @@ class SplitReport:
         """Whether nothing is wrong."""
         return all(finding.is_note for finding in self.findings)
 
-    def text(self, *, examples: int = 3) -> str:
-        """Every finding for a terminal: number, examples and remedy.
-
-        Args:
-            examples: number of files to name for each kind of problem.
-        """
+    def text(self) -> str:
+        """Every finding for a terminal: number, examples and remedy."""
         count = sum(not finding.is_note for finding in self.findings)
         verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
         labelled = all("sem_seg_file_name" in record for record in self.records)
         listed = f"{self.listed:,} {'pairs' if labelled else 'images'}"
         head = f"{self.name}: {listed}, {len(self.records):,} looked at: {verdict}"
-        return "\n".join([head, *(finding.text(examples=examples) for finding in self.findings)])
+        return "\n".join([head, *(finding.text() for finding in self.findings)])
 
 
+@dataclass(kw_only=True)
 class CopyCheck:
     """Checks splits of data sets; a pair that several splits share is looked at once.
 
-    Args:
+    Attributes:
         root: folder of the data sets.
         subset: whether fewer or smaller images than in the release are intended.
         sample: number of pairs of each split to look at, drawn at random; None for all. Names are
@@ -111,75 +103,52 @@ class CopyCheck:
         workers: threads that read files.
     """
 
-    def __init__(
-        self,
-        *,
-        root: Path,
-        subset: bool = False,
-        sample: int | None = None,
-        fast: bool = False,
-        seed: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self._root = root
-        self._subset = subset
-        self._sample = sample
-        self._fast = fast
-        self._seed = seed
-        self._workers = workers
-        self._seen: dict[tuple[str, ...], _PairFacts] = {}
+    root: Path
+    subset: bool = False
+    sample: int | None = None
+    fast: bool = False
+    seed: int = 0
+    workers: int = 1
+    _seen: dict[tuple[str, ...], "_PairFacts"] = field(default_factory=dict, init=False)
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
         """Check one split; never raises for problems of the copy."""
-        name = family.registered_name(split)
-        missing: list[Path] = []
-        remedy = None
+        name, folder = family.registered_name(split), self.root / family.folder
         try:
-            records = family.load(self._root, split)
-            listed = len(records)
-        except UnpairedFilesError as error:
-            records, listed = error.records, error.listed
-            missing, remedy = error.missing, error.remedy
+            records, missing, listed = family.find(self.root, split)
+            lone = list(family.lone_labels(self.root, split))
         except (DatasetError, OSError, UnicodeError) as error:
-            path = error.path if isinstance(error, DatasetError) else None
-            problem = Problem(findings.UNLISTABLE, str(path or ""), str(error))
+            problem = Problem(findings.UNLISTABLE, "", str(error))
             return SplitReport(
                 name=name,
                 listed=0,
                 records=(),
                 findings=group([problem], family.website),
                 pixel_counts=_no_pixels(),
-                absent=self._absent_folder(path),
+                absent=None if folder.exists() else folder,
             )
         chosen = self._choose(records)
         facts = self._inspect(chosen, name)
-        problems = [*_name_problems(records, missing, split), *_file_problems(facts)]
-        if not self._subset:
-            problems += _release_problems(family, split, listed, records, missing)
+        problems = [*_name_problems(records, missing, lone), *_file_problems(facts)]
+        if not self.subset:
+            problems += _release_problems(family, split, listed, folder)
             problems += _size_problems(family, chosen, facts)
         return SplitReport(
             name=name,
             listed=listed,
             records=chosen,
-            findings=group(problems, family.website, missing_remedy=remedy),
+            findings=group(problems, family.website, missing_remedy=family.remedy(self.root)),
             pixel_counts=sum((fact.pixel_counts for fact in facts), _no_pixels()),
         )
 
-    def _absent_folder(self, path: Path | None) -> Path | None:
-        """The folder of the whole data set, if it is the reason why a path is missing."""
-        if path is None or not path.is_relative_to(self._root):
-            return None
-        folder = self._root / path.relative_to(self._root).parts[0]
-        return None if folder.exists() else folder
-
     def _choose(self, records: list[Record]) -> list[Record]:
-        if self._sample is None or self._sample >= len(records):
+        if self.sample is None or self.sample >= len(records):
             return records
-        chosen = random.Random(self._seed).sample(range(len(records)), self._sample)
+        chosen = random.Random(self.seed).sample(range(len(records)), self.sample)
         return [records[k] for k in sorted(chosen)]
 
     def _inspect(self, records: list[Record], name: str) -> list["_PairFacts"]:
-        executor = ThreadPoolExecutor(self._workers)
+        executor = ThreadPoolExecutor(self.workers)
         try:
             facts = executor.map(self._inspect_once, records)
             # No bar where standard error is not a terminal.
@@ -190,7 +159,7 @@ class CopyCheck:
     def _inspect_once(self, record: Record) -> "_PairFacts":
         key = tuple(str(record.get(name)) for name in _FILES)
         if key not in self._seen:
-            self._seen[key] = _inspect_pair(record, fast=self._fast)
+            self._seen[key] = _inspect_pair(record, fast=self.fast)
         return self._seen[key]
 
 
@@ -220,26 +189,25 @@ def shares_table(reports: Sequence[SplitReport]) -> str:
 
 
 def _release_problems(
-    family: DatasetFamily, split: str, listed: int, records: list[Record], missing: list[Path]
+    family: DatasetFamily, split: str, listed: int, folder: Path
 ) -> Iterator[Problem]:
     """A number of pairs that is not the release's."""
     released = family.splits[split]
     if released is not None and listed != released:
         kind = findings.TOO_FEW if listed < released else findings.TOO_MANY
-        files = [record["file_name"] for record in records] or [str(path) for path in missing]
-        folder = os.path.commonpath([os.path.dirname(file) for file in files])
-        yield Problem(kind, folder, f"{listed:,}, the release has {released:,}")
+        yield Problem(kind, str(folder), f"{listed:,}, the release has {released:,}")
 
 
-def _name_problems(records: list[Record], missing: list[Path], split: str) -> Iterator[Problem]:
+def _name_problems(
+    records: list[Record], missing: list[Path], lone: list[tuple[Path, Path]]
+) -> Iterator[Problem]:
     """Missing, surplus and repeated files."""
-    lone = [(findings.MISSING_FILE, path) for path in missing]
-    labelled = [record for record in records if "sem_seg_file_name" in record]
-    for label in _labels_without_image(labelled, split=split, missing=missing):
-        lone.append((findings.LABEL_WITHOUT_IMAGE, label))
-    for kind, path in lone:
-        # Resource forks come without a partner, which none should go looking for.
-        yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
+    absent = {path.with_suffix("") for path in missing}
+    surplus = [label for label, image in lone if image not in absent]
+    for kind, paths in ((findings.MISSING_FILE, missing), (findings.LABEL_WITHOUT_IMAGE, surplus)):
+        for path in paths:
+            # Resource forks come without a partner, which none should go looking for.
+            yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
     times = Counter(record["image_id"] for record in records)
     for record in records:
         if (count := times[record["image_id"]]) > 1:
@@ -252,78 +220,13 @@ def _is_resource_fork(path: Path) -> bool:
     return path.name.startswith("._")
 
 
-def _labels_without_image(
-    records: Sequence[Record], *, split: str, missing: Collection[Path]
-) -> Iterator[Path]:
-    """Label files, in the folders of a split's labels, whose images do not exist.
-
-    Names of images follow from those of the complete pairs. If a split has a folder for each
-    sequence, folders of other sequences are searched too. Labels of images that are known to be
-    missing are left out.
-    """
-    folders: dict[Path, Path] = {}  # of labels, to those of their images
-    namings: list[_Naming] = []
-    for record in records:
-        image, label = Path(record["file_name"]), Path(record["sem_seg_file_name"])
-        folders[label.parent] = image.parent
-        if not any(image.stem in naming.image_stems(label.name) for naming in namings):
-            namings.append(_Naming.of(image, label))
-    for labels, images in list(folders.items()):
-        if labels.name == images.name != split:  # a folder for each sequence
-            siblings = (folder for folder in labels.parent.iterdir() if folder.is_dir())
-            folders |= {folder: images.parent / folder.name for folder in siblings}
-    names_in = cache(_names_in)
-    absent = {path.with_suffix("") for path in missing}
-    for labels, images in sorted(folders.items()):
-        files = (os.path.splitext(name) for name in names_in(images))
-        there = {stem for stem, suffix in files if suffix.lower() in IMAGE_SUFFIXES}
-        for name in sorted(names_in(labels)):
-            expected = {stem for naming in namings for stem in naming.image_stems(name)}
-            if expected and not expected & there and not absent & {images / k for k in expected}:
-                yield labels / name
-
-
-class _Naming(NamedTuple):
-    """Text before and after the part that the names of an image and its label share."""
-
-    image: tuple[str, str]
-    label: tuple[str, str]
-
-    @classmethod
-    def of(cls, image: Path, label: Path) -> "_Naming":
-        """The naming of a pair."""
-        match = SequenceMatcher(a=image.stem, b=label.stem, autojunk=False).find_longest_match()
-        return cls(
-            image=(image.stem[: match.a], image.stem[match.a + match.size :]),
-            label=(label.name[: match.b], label.name[match.b + match.size :]),
-        )
-
-    def image_stems(self, label: str) -> list[str]:
-        """Stems that the image of a label may have: none if the label is not named this way."""
-        before, after = self.label
-        if not (label.startswith(before) and label.endswith(after)):
-            return []
-        # Next to `a.png` there may be another rendering `a_color.png` of the same label.
-        parts = label[len(before) : len(label) - len(after)].split("_")
-        shared = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
-        return [self.image[0] + key + self.image[1] for key in shared]
-
-
-def _names_in(folder: Path) -> frozenset[str]:
-    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
-
-
 class _Header(NamedTuple):
-    """Header of an image file: (height, width), mode, bits, format, EXIF orientation."""
+    """Header of an image file: (height, width), mode, `stored_as`, EXIF orientation."""
 
     size: tuple[int, int]
     mode: str
-    bits: int
-    format: str
+    stored: str
     orientation: int
-
-    def __str__(self) -> str:
-        return f"{self.bits}-bit {_MODE_NAMES.get(self.mode, self.mode)} {self.format}"
 
 
 class _PairFacts(NamedTuple):
@@ -357,9 +260,8 @@ def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
         problems += _image_problems(image, image_header, fast=fast)
     if label is not None and isinstance(label_header, _Header):
         encoding = encoding_of(record)
-        wrong_mode = _label_mode_problem(label, label_header, encoding)
-        if wrong_mode is not None:
-            problems.append(wrong_mode)
+        if fault := format_fault(label_header.stored, encoding):
+            problems.append(Problem(findings.LABEL_MODE, label, fault))
         elif not fast:
             counts = _count_classes(label, encoding, problems)
         if size is not None and size != label_header.size:
@@ -381,12 +283,9 @@ def _read_header(path: str) -> _Header | Problem:
                 return Problem(findings.LFS_POINTER, path)
             if start.lstrip().lower().startswith(WEB_PAGES):
                 return Problem(findings.WEB_PAGE, path)
-            png = png_header(file)
             with open_image(file) as image:
-                # Pillow calls 16-bit colour images RGB too.
-                bits = 8 if png is None else png.bits
                 size, kind = (image.height, image.width), image.format or ""
-                header = _Header(size, image.mode, bits, kind, orientation(image))
+                header = _Header(size, image.mode, stored_as(image), orientation(image))
             if lacks_end(file, kind):
                 detail = f"the end of the {kind} data is missing"
                 return Problem(findings.UNREADABLE, path, detail)
@@ -399,9 +298,9 @@ def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Probl
     if header.orientation != 1:
         yield Problem(findings.TURNED, path, f"EXIF orientation {header.orientation}")
     if header.mode in _ALPHA_MODES:
-        yield Problem(findings.ALPHA, path, str(header))
-    elif header.mode != "RGB" or header.bits != 8:
-        yield Problem(findings.IMAGE_MODE, path, str(header))
+        yield Problem(findings.ALPHA, path, header.stored)
+    elif not header.stored.startswith("8-bit RGB "):
+        yield Problem(findings.IMAGE_MODE, path, header.stored)
     if fast:
         return
     try:
@@ -413,27 +312,13 @@ def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Probl
         yield Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}")
 
 
-def _label_mode_problem(path: str, header: _Header, encoding: LabelEncoding) -> Problem | None:
-    if encoding.channel is not None:
-        expected = "16-bit RGB PNG"
-        fits = header.mode == "RGB" and header.bits == 16
-    else:
-        expected = "8-bit grey or palette PNG"
-        # Pillow stretches grey values of fewer bits to 0..255, but not palette indices.
-        fits = header.mode == "P" or (header.mode == "L" and header.bits == 8)
-    if fits and header.format == "PNG":  # the compression of others may make up ids
-        return None
-    return Problem(findings.LABEL_MODE, path, f"{header}, expected {expected}")
-
-
 def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) -> Counts:
     try:
         raw = read_raw_ids(path, encoding)
     except ImageFileError as error:
         problems.append(_unreadable(path, error))
         return _no_pixels()
-    present, counts = count_pixels(raw, encoding)
-    kind = kind_of_ids(present, counts, encoding)
+    present, counts, kind = content_of(raw, encoding)
     if kind is IdKind.UNKNOWN:
         unknown = sorted(set(present) - set(encoding.raw_to_train))
         detail = f"holds {ids_text(unknown)}, which {encoding.name} do not have"

@@ -193,35 +193,21 @@ class Corruption(T.Augmentation):
             raise LangDGError(
                 f"corruption '{name}' is unknown; choose one of {sorted(CORRUPTIONS)}"
             )
-        severities = range(1, len(CORRUPTIONS[name].parameters) + 1)
-        if severity not in severities:
+        kind = CORRUPTIONS[name]
+        if severity not in range(1, len(kind.parameters) + 1):
             raise LangDGError(
-                f"severity {severity!r} of corruption '{name}'; expected one of {list(severities)}"
+                f"severity {severity!r} of corruption '{name}', expected 1 to "
+                f"{len(kind.parameters)}"
             )
         self.name = name
         self.severity = severity
 
-    def get_transform(self, image: Image) -> "CorruptionTransform":
+    def get_transform(self, image: Image) -> PixelTransform:
         """The corruption of this image; changes no random state."""
-        seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
-        return CorruptionTransform(name=self.name, severity=self.severity, seed=seed)
-
-
-class CorruptionTransform(PixelTransform):
-    """Corrupt (H, W, 3) uint8 RGB images.
-
-    Args:
-        name: a key of `CORRUPTIONS`.
-        severity: 1 to 5.
-        seed: whole numbers that seed the noise.
-    """
-
-    def __init__(self, *, name: str, severity: int, seed: list[int]) -> None:
-        super().__init__()
-        self.name = name
-        self.severity = severity
-        self.seed = seed
-
-    def apply_image(self, img: Image) -> Image:
         function, parameters = CORRUPTIONS[self.name]
-        return function(img, np.random.default_rng(self.seed), parameters[self.severity - 1])
+        seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
+
+        def corrupt(img: Image) -> Image:
+            return function(img, np.random.default_rng(seed), parameters[self.severity - 1])
+
+        return PixelTransform(corrupt)

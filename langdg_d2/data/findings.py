@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+_SHOWN = 3  # cases in a text
+
 
 class Severity(Enum):
     """How much a problem matters."""
 
-    ERROR = "error"  # loading fails, or figures are wrong
-    WARNING = "warning"  # worth a look
-    NOTE = "note"  # harmless
+    ERROR = 0  # loading fails, or figures are wrong
+    WARNING = 1  # worth a look
+    NOTE = 2  # harmless
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,13 @@ class Finding:
         """Whether nothing is wrong."""
         return self.kind.severity is Severity.NOTE
 
-    def text(self, *, examples: int) -> str:
-        """The finding for a terminal, with the first so many cases."""
+    def text(self) -> str:
+        """The finding for a terminal, with the first few cases."""
         count = len(self.problems)
-        lines = [f"  {self.kind.severity.value.upper()}  {count:,} x {self.kind.title}"]
-        lines += [f"    {problem}" for problem in self.problems[:examples]]
-        if count > examples:
-            lines.append(f"    ... and {count - examples:,} more")
+        lines = [f"  {self.kind.severity.name}  {count:,} x {self.kind.title}"]
+        lines += [f"    {problem}" for problem in self.problems[:_SHOWN]]
+        if count > _SHOWN:
+            lines.append(f"    ... and {count - _SHOWN:,} more")
         return "\n".join([*lines, f"    Remedy: {self.remedy}"])
 
 
@@ -191,9 +193,8 @@ def group(
     by_kind: dict[Kind, dict[Problem, None]] = {}
     for problem in problems:
         by_kind.setdefault(problem.kind, {})[problem] = None
-    severities = list(Severity)
     findings = []
-    for kind in sorted(by_kind, key=lambda kind: severities.index(kind.severity)):
+    for kind in sorted(by_kind, key=lambda kind: kind.severity.value):
         remedy = kind.remedy.format(website=website)
         if kind is MISSING_FILE and missing_remedy:
             remedy = missing_remedy

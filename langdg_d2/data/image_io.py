@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -33,14 +33,8 @@ IMAGE_SUFFIXES = frozenset(
     | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
+_PNG_START = struct.Struct(">8s8xII")  # signature, width, height
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER = struct.Struct(">8s8xIIBB2xB")  # signature, width, height, bits, colours, interlaced
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-_ONE_PASS = ((0, 0, 1, 1),)  # left, top, and steps to the right and down
-_ADAM7 = (
-    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8)),
-    *((2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
-)
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a scan nor filling
 _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
@@ -59,6 +53,7 @@ _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes 
 _WHITE_IS_ZERO = 0
 _BRIGHT = 0.999  # quantile that stands for the brightest value; single pixels may be broken
 _COLOURS = ("LA", "RGB", "RGBA")
+_MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 _logger = logging.getLogger(__name__)
 _folders_of_dark: set[Path] = set()  # that a warning has named
@@ -66,24 +61,6 @@ _folders_of_dark: set[Path] = set()  # that a warning has named
 
 class ImageFileError(LangDGError):
     """A file of a data set is missing, unreadable, or not what its data set promises."""
-
-
-class PngHeader(NamedTuple):
-    """Header of a PNG file.
-
-    Attributes:
-        width: in pixels.
-        height: in pixels.
-        bits: of a channel, or of a palette index.
-        color_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
-        interlaced: 1 if the pixels are stored in seven passes, else 0.
-    """
-
-    width: int
-    height: int
-    bits: int
-    color_type: int
-    interlaced: int
 
 
 def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
@@ -97,15 +74,15 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             floats or integers of 32 bits, or larger than Pillow's limit against files that unpack
             into all memory.
     """
-    with opened(file_name) as (file, image, png):
+    with opened(file_name) as (file, image):
         if image.format == "TIFF":
-            _require_plain_tiff(image)
+            _check_tiff(file, image)
         if image.format in ("JPEG", "MPO"):
             pixels = _undamaged_jpeg(file, image)
         else:
-            pixels = _decode(file, image, png)
-        check_png(file, image if pixels.dtype == np.uint8 else None)
-        check_deflated_tiff(file, image)
+            pixels = _decode(file, image)
+        if image.format == "PNG":
+            check_png(file, image)
         _check_range(pixels, Path(file_name))
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             pixels = pixels[..., :-1]  # the colours without their opacity
@@ -117,8 +94,8 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Parts of a JPEG that are damaged come as libjpeg fills them.
     """
-    with opened(file_name) as (file, image, png):
-        rgb = to_rgb(_decode(file, image, png))
+    with opened(file_name) as (file, image):
+        rgb = to_rgb(_decode(file, image))
         turn = _UPRIGHT if image.format == "TIFF" else orientation(image)  # its decoders turn it
         return np.ascontiguousarray(_TURNS[turn](rgb))
 
@@ -137,33 +114,37 @@ def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[in
     with reading(file_name):
         # Pillow takes ten times as long, which counts where whole data sets are looked at.
         with open(file_name, "rb", buffering=0) as file:
-            png = png_header(file)
-        if png is not None:
-            _check_size(png.width, png.height)
-            return "PNG", (png.height, png.width)
+            start = file.read(_PNG_START.size)
+        if start.startswith(_PNG_SIGNATURE) and len(start) == _PNG_START.size:
+            _, width, height = _PNG_START.unpack(start)
+            _check_size(width, height)
+            return "PNG", (height, width)
         with open_image(file_name) as image:
             return image.format, (image.height, image.width)
 
 
 @contextmanager
-def opened(
-    file_name: str | os.PathLike[str],
-) -> Iterator[tuple[IO[bytes], Image.Image, PngHeader | None]]:
-    """An image file, Pillow's image of it, and its header if it is a PNG; errors as `reading`."""
-    with reading(file_name), Path(file_name).open("rb") as file:
-        png = png_header(file)
-        with open_image(file) as image:
-            yield file, image, png
+def opened(file_name: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], Image.Image]]:
+    """An image file and Pillow's image of it; errors as `reading`."""
+    with reading(file_name), open(file_name, "rb") as file, open_image(file) as image:
+        yield file, image
 
 
-def png_header(file: IO[bytes]) -> PngHeader | None:
-    """The header of a file that begins as a PNG, None for others; leaves the file at its start."""
-    file.seek(0)
-    start = file.read(_PNG_HEADER.size)
-    file.seek(0)
-    if not start.startswith(_PNG_SIGNATURE) or len(start) < _PNG_HEADER.size:
-        return None
-    return PngHeader(*_PNG_HEADER.unpack(start)[1:])
+def raw_mode(image: Image.Image) -> str:
+    """How an opened image is stored, such as "RGB;16B"; "" for some formats and once decoded."""
+    if not (tiles := getattr(image, "tile", ())):
+        return ""
+    arguments = tiles[0].args
+    if image.format == "PPM" and arguments[1:2] == (_SIXTEEN_BIT - 1,):
+        return f"{arguments[0]};16B"
+    return arguments if isinstance(arguments, str) else str(arguments[0])
+
+
+def stored_as(image: Image.Image) -> str:
+    """Depth, colours and format of an opened image, such as "8-bit grey PNG"."""
+    bits = re.search(r";(\d+)", raw_mode(image))
+    depth = bits[1] if bits else "1" if image.mode == "1" else "8"
+    return f"{depth}-bit {_MODE_NAMES.get(image.mode, image.mode)} {image.format}"
 
 
 def orientation(image: Image.Image) -> int:
@@ -194,71 +175,38 @@ def lacks_end(file: IO[bytes], file_format: str) -> bool:
     return _END_MARKS.get(file_format, b"") not in file.read()
 
 
-def check_png(file: IO[bytes], decoded: Image.Image | None = None) -> None:
-    """Compare the checksums of a PNG file; Pillow skips those of the pixels.
+def check_png(file: IO[bytes], decoded: Image.Image) -> None:
+    """Refuse damage that Pillow's decoder passes over: wrong checksums and missing rows.
 
-    Args:
-        file: of any format; of others than PNG nothing is checked.
-        decoded: Pillow's image of it, if its rows have to be all there. Pillow fills missing ones
-            with 0, and says nothing where the compressed data end as they should. Unpacking them
-            again takes half as long as reading, so that is done where the last row is 0 alone.
+    Pillow fills missing rows with 0. Decoding again takes as long as reading, so that is done where
+    the last row is 0 alone.
 
     Raises:
-        OSError: if a checksum is wrong, the file stops early, or rows are missing.
+        OSError: if the file stops early or rows are missing.
+        SyntaxError: if a checksum is wrong.
     """
-    header = png_header(file)
-    if header is None:
-        return
-    file.seek(len(_PNG_SIGNATURE))
-    kind, pixels = b"", []
-    while kind != b"IEND":
-        head = file.read(8)
-        length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
-        data = file.read(length + 4)  # with the checksum
-        if not kind or len(data) < length + 4:
-            raise OSError("the end of the PNG data is missing")
-        if zlib.crc32(data[:-4], zlib.crc32(kind)) != int.from_bytes(data[-4:], "big"):
-            raise OSError(f"the checksum of its chunk {kind!r} is wrong")
-        if kind == b"IDAT":
-            pixels.append(data[:-4])
-    if decoded is not None and _ends_in_zeros(decoded):
-        expected = _unpacked_size(header)
-        unpacked = len(zlib.decompressobj().decompress(b"".join(pixels), expected))
-        if unpacked < expected:
-            raise OSError(f"its rows take {expected:,} bytes, but it has {unpacked:,}")
+    file.seek(0)
+    with open_image(file) as image:
+        image.verify()
+    last = decoded.crop((0, decoded.height - 1, decoded.width, decoded.height))
+    if decoded.info.get("interlace") or not np.array(last).any():
+        decode_full_depth(file)
 
 
-def _ends_in_zeros(image: Image.Image) -> bool:
-    last = image.crop((0, image.height - 1, image.width, image.height))
-    return bool(image.info.get("interlace")) or not np.array(last).any()
-
-
-def _unpacked_size(png: PngHeader) -> int:
-    """Bytes of the pixels of a PNG with their filters."""
-    size = 0
-    for left, top, right, down in _ADAM7 if png.interlaced else _ONE_PASS:
-        columns, rows = len(range(left, png.width, right)), len(range(top, png.height, down))
-        row = 1 + -(-columns * png.bits * _PNG_CHANNELS[png.color_type] // 8)
-        size += rows * row if columns else 0
-    return size
-
-
-def check_deflated_tiff(file: IO[bytes], image: Image.Image) -> None:
-    """Compare the checksums of a TIFF compressed by deflate, which its decoder skips.
-
-    Raises:
-        OSError: if one is wrong; of other images nothing is checked.
-    """
+def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
+    """Refuse what decoders turn, and damage that they cannot see or pass over."""
     tags = getattr(image, "tag_v2", {})
-    if tags.get(_TIFF_COMPRESSION) not in _DEFLATE:
-        return
-    for offsets, sizes in (_TIFF_STRIPS, _TIFF_TILES):
-        for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
-            file.seek(offset)
-            try:
+    if orientation(image) != _UPRIGHT:
+        raise LangDGError(
+            "its orientation tag turns it away from its label: store the pixels upright"
+        )
+    if tags.get(_TIFF_COMPRESSION) in _JPEG_IN_TIFF:
+        raise LangDGError("damage of JPEG data in a TIFF cannot be seen: store it as JPEG or PNG")
+    if tags.get(_TIFF_COMPRESSION) in _DEFLATE:  # whose checksums are skipped
+        for offsets, sizes in (_TIFF_STRIPS, _TIFF_TILES):
+            for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
+                file.seek(offset)
                 zlib.decompress(file.read(size))
-            except zlib.error as error:
-                raise OSError(f"a part of its pixels is damaged ({error})") from error
 
 
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -274,21 +222,18 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     Raises:
         LangDGError: for another shape or type.
     """
+    shape = getattr(pixels, "shape", type(pixels).__name__)
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
-        shape = pixels.shape if isinstance(pixels, np.ndarray) else type(pixels).__name__
         raise LangDGError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
     if pixels.dtype == np.uint16:
         pixels = _TO_EIGHT_BIT[pixels]
-    if pixels.dtype != np.uint8:
-        raise LangDGError(
-            f"image of type {pixels.dtype}, expected uint8 or uint16; scale it to 0..255 first"
-        )
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     channels = pixels.shape[2]
-    if channels > 4:
+    if pixels.dtype != np.uint8 or channels > 4:
         raise LangDGError(
-            f"image {pixels.shape} with {channels} channels, expected 1 to 4, the last axis"
+            f"image {shape} of type {pixels.dtype}, expected uint8 or uint16 with 1 to 4 channels, "
+            "the last axis; scale floats to 0..255 first"
         )
     if channels in (2, 4):
         pixels = _on_white(pixels)
@@ -323,10 +268,10 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise ImageFileError(f"'{name}' does not exist") from error
-    except IsADirectoryError as error:
-        raise ImageFileError(f"'{name}' is a folder, expected an image file") from error
-    except PermissionError as error:
-        raise ImageFileError(f"'{name}' may not be read; check its permissions") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ImageFileError(
+            f"'{name}' cannot be read ({error.strerror}), expected an image file"
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise ImageFileError(
             f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; if "
@@ -345,36 +290,14 @@ def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def _decode(file: IO[bytes], image: Image.Image, png: PngHeader | None) -> npt.NDArray[Any]:
+def _decode(file: IO[bytes], image: Image.Image) -> npt.NDArray[Any]:
     """The pixels as stored, of a kind that `to_rgb` takes; 16 bits where the file has as many."""
-    if (png is not None and png.bits == 16) or _has_deep_colours(image):
-        return decode_full_depth(file)
+    if image.mode in _COLOURS and ";16" in raw_mode(image):
+        return decode_full_depth(file)  # Pillow would cut it to 8
     if image.mode in _COLOURS and (depth := _jpeg2000_depth(image, file)) > 8:
         # Pillow rounds the brightest ones up to 256, which becomes 0.
         return decode_full_depth(file) << (16 - depth)
     return pillow_pixels(image)
-
-
-def _require_plain_tiff(image: Image.Image) -> None:
-    """Refuse TIFFs that decoders turn, or whose JPEG data cannot be checked for damage."""
-    if orientation(image) != _UPRIGHT:
-        raise LangDGError(
-            "its orientation tag turns it away from its label: store the pixels upright"
-        )
-    if getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION) in _JPEG_IN_TIFF:
-        raise LangDGError("damage of JPEG data in a TIFF cannot be seen: store it as JPEG or PNG")
-
-
-def _has_deep_colours(image: Image.Image) -> bool:
-    """Whether a TIFF or PPM image has colours of 16 bits, which Pillow would cut to 8."""
-    tiles = getattr(image, "tile", ())
-    deep = image.format in ("TIFF", "PPM") and image.mode in ("RGB", "RGBA")
-    if not (deep and tiles):
-        return False
-    kind, *options = tiles[0].args  # of the decoder
-    if image.format == "PPM":
-        return options[:1] == [_SIXTEEN_BIT - 1]
-    return ";16" in kind
 
 
 def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
@@ -388,16 +311,15 @@ def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
-    largest, full = int(pixels.max()), np.iinfo(pixels.dtype).max
-    if pixels.dtype == np.uint16 and largest <= full >> 4:
-        raise LangDGError(
-            f"its 16-bit values reach {largest} alone, expected the range up to {full}: it would "
-            "be all but black, so scale it or store 8 bits"
-        )
-    # Whole images may be dark at night, those of 8 bits more than of 16, which may be 15 or fewer.
+    largest, full = int(pixels.max()), int(np.iinfo(pixels.dtype).max)
+    darkest = 1  # images of 8 bits may be dark at night
     if pixels.dtype == np.uint16:
-        largest = int(np.quantile(pixels, _BRIGHT))
-    darkest = full >> 1 if pixels.dtype == np.uint16 else 1
+        if largest <= full >> 4:
+            raise LangDGError(
+                f"its 16-bit values reach {largest} alone, expected the range up to {full}: it "
+                "would be all but black, so scale it or store 8 bits"
+            )
+        largest, darkest = int(np.quantile(pixels, _BRIGHT)), full >> 1
     if largest <= darkest and file.parent not in _folders_of_dark:
         _folders_of_dark.add(file.parent)  # one warning a folder, not one an image
         _logger.warning(
@@ -461,12 +383,9 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
 
 def _on_white(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Colours (H, W, C) of pixels (H, W, C + 1) whose last channel is the opacity."""
-    alpha = pixels[..., -1].astype(np.uint16)
-    white = (_WHITE - alpha) * _WHITE
-    rgb = np.empty((*alpha.shape, pixels.shape[2] - 1), np.uint8)
-    for channel in range(rgb.shape[2]):  # the sum of the two products fits into 16 bits
-        rgb[..., channel] = (pixels[..., channel] * alpha + white + _WHITE // 2) // _WHITE
-    return rgb
+    alpha = pixels[..., -1:].astype(np.uint16)
+    sums = pixels[..., :-1] * alpha + (_WHITE - alpha) * _WHITE  # fit into 16 bits
+    return ((sums + _WHITE // 2) // _WHITE).astype(np.uint8)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -12,17 +12,16 @@ Palettes that fit no rule, or for which rules 2 and 3 disagree, are refused.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from detectron2.utils.logger import log_first_n
-from PIL.Image import Image
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding
-from ..structures.label_maps import (
+from ..structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,
@@ -34,7 +33,7 @@ from ..structures.label_maps import (
     train_id_encoding,
 )
 from ..utils.errors import LangDGError
-from .image_io import ImageFileError, PngHeader, check_png, decode_full_depth, opened
+from .image_io import ImageFileError, check_png, decode_full_depth, opened, stored_as
 
 # Encodings that ids are guessed for; encodings of users are not among them.
 RAW_ID_ENCODINGS = (
@@ -91,37 +90,34 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
     """
     raw = read_raw_ids(file_name, encoding)
     if encoding in RAW_ID_ENCODINGS:
-        _warn_of_train_ids(raw[::_STEP, ::_STEP], file_name, encoding)
+        kind = content_of(raw[::_STEP, ::_STEP], encoding).kind
+        if kind is IdKind.PERHAPS_TRAIN_IDS:
+            log_first_n(
+                logging.WARNING,
+                f"'{file_name}' holds {kind.value}, to be read as {encoding.name}; "
+                "check_dataset.py looks at all labels",
+                key="message",
+            )
     try:
         return encoding.decode(raw)
     except LangDGError as error:
-        kind = kind_of_ids(*count_pixels(raw, encoding), encoding)
+        kind = content_of(raw, encoding).kind
         hint = "" if kind is IdKind.UNKNOWN else f"; it seems to hold {kind.value}"
         raise ImageFileError(f"label file '{file_name}': {error}{hint}") from error
 
 
-def _warn_of_train_ids(
-    raw: npt.NDArray[np.unsignedinteger], file_name: str, encoding: LabelEncoding
-) -> None:
-    kind = kind_of_ids(*count_pixels(raw, encoding), encoding)
-    if kind is IdKind.PERHAPS_TRAIN_IDS:
-        log_first_n(
-            logging.WARNING,
-            f"'{file_name}' holds {kind.value}, to be read as {encoding.name}; check_dataset.py "
-            "looks at all labels",
-            key="message",
-        )
-
-
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
     """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
-    with opened(file_name) as (file, image, png):
+    with opened(file_name) as (file, image):
+        if fault := format_fault(stored_as(image), encoding):
+            raise LabelFormatError(
+                f"label file '{file_name}' is {fault}: use the original file, not a colour "
+                "rendering or a conversion"
+            )
         wide = encoding.channel is not None
         raw = decode_full_depth(file) if wide else np.array(image)
-        check_png(file, None if wide else image)
+        check_png(file, image)
         palette = image.getpalette("RGB") if image.mode == "P" else None
-    if fault := _format_fault(raw, image, png, encoding):
-        raise LabelFormatError(f"label file '{file_name}' {fault}")
     if encoding.channel is not None:
         return np.ascontiguousarray(raw[..., encoding.channel])
     if palette is None:
@@ -132,39 +128,19 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
         raise LabelFormatError(f"label file '{file_name}': {error}") from error
 
 
-def _format_fault(
-    raw: npt.NDArray[np.unsignedinteger],
-    image: Image,
-    png: PngHeader | None,
-    encoding: LabelEncoding,
-) -> str | None:
-    """What is wrong with the format of a label file, with the remedy; None if nothing is."""
-    found = f"has shape {raw.shape} and type {raw.dtype}"
+def format_fault(stored: str, encoding: LabelEncoding) -> str | None:
+    """What a label file is and should be, from `stored_as`; None if it is that.
+
+    Grey values of fewer than 8 bits are refused, as programs differ in whether they stretch them;
+    so are other formats, whose compression may make up ids.
+    """
     if encoding.channel is not None:
-        if raw.dtype == np.uint16 and raw.ndim == 3 and raw.shape[2] == 3:
-            return None
-        return (
-            f"{found}, expected a 16-bit RGB image; is it a colour rendering, or was it "
-            "converted? Use the original"
-        )
-    if png is None:
-        return (
-            f"is of the format {image.format}, expected PNG: compression with losses makes up "
-            "ids, so use the original file and not a conversion"
-        )
-    # Pillow stretches grey values of fewer bits to 0..255, but not palette indices. Whether the
-    # stretched values are the ids or the stored ones depends on the program that wrote them.
-    if image.mode == "L" and png.bits < 8:
-        return (
-            f"has {png.bits}-bit grey values, expected an 8-bit image; use the original file and "
-            "not a conversion"
-        )
-    if raw.ndim != 2 or raw.dtype != np.uint8:
-        return (
-            f"{found}, expected an 8-bit image with one channel of label ids; is it a colour "
-            "rendering of the labels?"
-        )
-    return None
+        expected = "16-bit RGB PNG"
+        fits = stored == expected
+    else:
+        expected = "8-bit grey or palette PNG"
+        fits = stored == "8-bit grey PNG" or stored.endswith(" palette PNG")
+    return None if fits else f"{stored}, expected {expected}"
 
 
 def ids_of_indices(
@@ -192,15 +168,25 @@ def ids_of_indices(
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=_INDICES))
     if encoding.colors and usual[used].all():
         return indices
-    readings = [_by_grey(colors[used])]
+    readings = [] if (colors[used] != colors[used, :1]).any() else [colors[used, 0].tolist()]
     if encoding.colors:
-        readings.append(_by_color(colors[used], encoding))
-    elif readings == [None]:
+        readings.append([_id_of_color(color, encoding) for color in colors[used]])
+    elif not readings:
         return indices
-    known = [ids for ids in readings if ids is not None and set(ids) <= set(encoding.raw_to_train)]
+    known = [ids for ids in readings if set(ids) <= set(encoding.raw_to_train)]
     meanings = {tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}
     if len(meanings) != 1:
-        raise LangDGError(_unclear(used.tolist(), colors[used].tolist(), encoding))
+        index = next((k for k in used if _id_of_color(colors[k], encoding) == NO_COLOR), used[0])
+        color = (
+            "no colour"
+            if NO_COLOR in colors[index]
+            else f"the colour {tuple(colors[index].tolist())}"
+        )
+        raise LangDGError(
+            f"its palette is not that of {encoding.name}, and its index {index} has {color}: "
+            "nothing says which id is meant. Use the original file; if the indices are the ids, "
+            "store them as a grey image"
+        )
     table = np.zeros(_INDICES, np.uint8)
     table[used] = known[0]
     return table[indices]
@@ -220,35 +206,11 @@ def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.N
     return np.asarray(usual & there)
 
 
-def _by_grey(colors: npt.NDArray[np.integer]) -> list[int] | None:
-    """Grey values of colours; None if a colour is not grey."""
-    return colors[:, 0].tolist() if (colors == colors[:, :1]).all() else None
-
-
-def _by_color(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> list[int] | None:
-    """Ids of colours; None if a colour is unknown or belongs to ids of several classes."""
-    owners = [_owners(color, encoding) for color in colors.tolist()]
-    one_class = all(len({encoding.raw_to_train[raw] for raw in ids}) == 1 for ids in owners)
-    return [ids[0] for ids in owners] if one_class else None
-
-
-def _owners(color: list[int], encoding: LabelEncoding) -> list[int]:
-    """The ids that have a colour in the data set."""
-    if NO_COLOR in color:
-        return []
-    return np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
-
-
-def _unclear(used: list[int], colors: list[list[int]], encoding: LabelEncoding) -> str:
-    cases = [(k, color, _owners(color, encoding)) for k, color in zip(used, colors, strict=True)]
-    index, color, ids = next((case for case in cases if len(case[2]) != 1), cases[0])
-    owner = f"that of the ids {ids}" if ids else "that of no id"
-    what = f"has the colour {tuple(color)}, {owner}" if NO_COLOR not in color else "has no colour"
-    return (
-        f"its palette is not that of {encoding.name}, and its index {index} {what}: nothing says "
-        "which id is meant. Use the original file; if the indices are the ids, store them as a "
-        "grey image"
-    )
+def _id_of_color(color: npt.NDArray[np.integer], encoding: LabelEncoding) -> int:
+    """An id with this colour; `NO_COLOR` if there is none, or if it is of several classes."""
+    ids = np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
+    is_clear = NO_COLOR not in color and len({encoding.raw_to_train[raw] for raw in ids}) == 1
+    return ids[0] if is_clear else NO_COLOR
 
 
 class IdKind(Enum):
@@ -262,31 +224,34 @@ class IdKind(Enum):
     RAW_IDS = "Cityscapes' raw ids where train ids belong"
 
 
-def count_pixels(
-    raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding
-) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """Raw ids that occur in a label (H, W), and the pixels of each train id.
+class LabelContent(NamedTuple):
+    """What a label holds.
 
-    Returns:
-        The ids, and counts (K + 1,): pixels of the classes, then of what is ignored or unknown. K
-        is 19, or more where the encoding has more classes.
+    Attributes:
+        present: raw ids that occur.
+        pixels: (K + 1,) pixels of each class, then of what is ignored or unknown. K is 19, or more
+            where the encoding has more classes.
+        kind: of its ids.
     """
+
+    present: list[int]
+    pixels: npt.NDArray[np.int64]
+    kind: IdKind
+
+
+def content_of(raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding) -> LabelContent:
+    """What the raw ids of a label (H, W) are, read with an encoding."""
     by_raw_id = np.bincount(raw.ravel())
     present: list[int] = np.flatnonzero(by_raw_id).tolist()
     ignored = CITYSCAPES_19.ignore_label
-    classes = max(len(CITYSCAPES_19), encoding.num_classes)
-    pixels = np.zeros(classes + 1, dtype=np.int64)
+    pixels = np.zeros(max(len(CITYSCAPES_19), encoding.num_classes) + 1, dtype=np.int64)
     for raw_id in present:
         train_id = encoding.raw_to_train.get(raw_id, ignored)
         pixels[-1 if train_id == ignored else train_id] += by_raw_id[raw_id]
-    return present, pixels
+    return LabelContent(present, pixels, _kind(set(present), pixels, encoding))
 
 
-def kind_of_ids(
-    present: Sequence[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding
-) -> IdKind:
-    """What a label holds, from `count_pixels`."""
-    ids = set(present)
+def _kind(ids: set[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding) -> IdKind:
     like_train_ids = encoding in RAW_ID_ENCODINGS and ids <= set(TRAIN_IDS.raw_to_train)
     if not ids <= set(encoding.raw_to_train):
         if encoding in TRAIN_ID_ENCODINGS and ids <= set(CITYSCAPES_LABEL_IDS.raw_to_train):

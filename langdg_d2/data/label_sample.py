@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
-from .datasets.pairing import DatasetError
+from .datasets.folders import DatasetError
 from .image_io import ImageFileError, open_image, orientation
 from .label_io import (
     RAW_ID_ENCODINGS,
     TRAIN_ID_ENCODINGS,
     IdKind,
-    count_pixels,
+    LabelContent,
+    content_of,
     encoding_of,
-    kind_of_ids,
     read_raw_ids,
 )
 
@@ -41,20 +41,10 @@ _logger = logging.getLogger(__name__)
 
 
 class _Label(NamedTuple):
-    """What was found in a label file.
-
-    Attributes:
-        file: its name.
-        kind: what it holds.
-        present: the raw ids in it.
-        pixels: counts of `count_pixels`.
-        between: counts of `_count_between`.
-    """
+    """A label file of the sample, what it holds, and the counts of `_count_between`."""
 
     file: str
-    kind: IdKind
-    present: list[int]
-    pixels: npt.NDArray[np.int64]
+    content: LabelContent
     between: npt.NDArray[np.int64]
 
 
@@ -113,7 +103,7 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
             f"model.classes.ignore_label is {classes.ignore_label}, but labels are read with "
             f"{ignored} where there is no class: set it to {ignored}"
         )
-    names = classes.names if encoding.class_names is None else encoding.class_names
+    names = encoding.class_names
     for k, (theirs, ours) in enumerate(zip_longest(names, classes.names)):
         if theirs != ours:
             raise DatasetError(
@@ -137,8 +127,8 @@ def _sample(records: Sequence[Record]) -> list[Record]:
 def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_Label]:
     labels: list[_Label] = []
     for record in _sample(records):
-        empty = sum(label.kind in _EMPTY for label in labels)
-        strange = empty + sum(label.kind in _TRAIN_IDS for label in labels)
+        empty = sum(label.content.kind in _EMPTY for label in labels)
+        strange = empty + sum(label.content.kind in _TRAIN_IDS for label in labels)
         if (len(labels) >= _FEW and not strange) or (len(labels) >= _MANY and empty < len(labels)):
             break
         file = record["sem_seg_file_name"]
@@ -146,20 +136,19 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
             raw = read_raw_ids(file, encoding)
         except ImageFileError:
             continue
-        present, pixels = count_pixels(raw, encoding)
-        kind = kind_of_ids(present, pixels, encoding)
-        labels.append(_Label(file, kind, present, pixels, _count_between(raw)))
+        labels.append(_Label(file, content_of(raw, encoding), _count_between(raw)))
     return labels
 
 
 def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
     for kinds, share in ((_EMPTY, 1), (_TRAIN_IDS, 1 / 2)):
-        cases = [label for label in labels if label.kind in kinds]
+        cases = [label for label in labels if label.content.kind in kinds]
         if not cases:
             continue
+        example = cases[0].content
         found = (
-            f"{len(cases)} of {len(labels)} labels looked at hold {cases[0].kind.value}, such as "
-            f"'{cases[0].file}' with the ids {ids_text(cases[0].present)}, to be read as "
+            f"{len(cases)} of {len(labels)} labels looked at hold {example.kind.value}, such as "
+            f"'{cases[0].file}' with the ids {ids_text(example.present)}, to be read as "
             f"{encoding.name}"
         )
         if len(cases) >= share * len(labels):
@@ -177,7 +166,7 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
     """What is odd about the labels as a whole."""
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
-    pixels = np.sum([label.pixels for label in labels], axis=0)
+    pixels = np.sum([label.content.pixels for label in labels], axis=0)
     between, borders, total = np.sum([label.between for label in labels], axis=0)
     of_cityscapes = encoding.class_names == CITYSCAPES_19.names  # with another ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS

@@ -106,19 +106,13 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
         dataset: dataset dicts with `file_name`, and `sem_seg_file_name` where there are labels.
     """
     found = f"{len(dataset)} images, {_digest(_below([x['file_name'] for x in dataset]))}"
-    labels = [x["sem_seg_file_name"] for x in dataset if "sem_seg_file_name" in x]
-    if not labels:
+    labelled = [x for x in dataset if "sem_seg_file_name" in x]
+    if not labelled:
         return found
-    sizes = map(_size, labels)
-    tables = sorted({_table(x) for x in dataset if "sem_seg_file_name" in x})
-    lines = [*map("{} {}".format, _below(labels), sizes), *tables]
+    labels = [x["sem_seg_file_name"] for x in labelled]
+    tables = sorted({_table(x) for x in labelled})
+    lines = [*map("{} {}".format, _below(labels), map(_size, labels)), *tables]
     return f"{found}, labels {_digest(lines)}"
-
-
-def same_images(one: object, other: object) -> bool:
-    """Whether two fingerprints agree; those of earlier versions do not cover labels."""
-    short, long = sorted((str(one), str(other)), key=len)
-    return short == long or long.startswith(f"{short}, labels ")
 
 
 def _below(files: list[str]) -> list[str]:

@@ -5,8 +5,8 @@ Detectron2 seeds in every worker. A centred frame of a fixed size, as some test 
 is `PadToSize` followed by `CenterCrop`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -94,14 +94,6 @@ class RandomCrop(T.RandomCrop):
         return height, width
 
 
-class ColorFactors(NamedTuple):
-    """Factors of a colour change; 1 changes nothing, 0 gives black, uniform grey, or grey."""
-
-    brightness: float
-    contrast: float
-    saturation: float
-
-
 class ColorJitter(T.Augmentation):
     """Random brightness, contrast and saturation, applied in random order.
 
@@ -117,21 +109,33 @@ class ColorJitter(T.Augmentation):
 
     def __init__(self, *, brightness: float, contrast: float, saturation: float) -> None:
         super().__init__()
-        deviations = ColorFactors(brightness, contrast, saturation)
-        if negative := [d for d in deviations if d < 0]:
+        self.deviations = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        if negative := [d for d in self.deviations.values() if d < 0]:
             raise LangDGError(f"ColorJitter deviations {negative} must not be negative")
-        self.brightness, self.contrast, self.saturation = deviations
-        self._deviations = np.array(deviations)
 
-    def get_transform(self, image: Image) -> "ColorTransform":
-        lowest = np.maximum(0.0, 1.0 - self._deviations)
-        factors = np.random.uniform(lowest, 1.0 + self._deviations)
-        order = np.random.permutation(ColorFactors._fields).tolist()
-        return ColorTransform(ColorFactors(*factors.tolist()), order)
+    def get_transform(self, image: Image) -> "PixelTransform":
+        deviations = np.array([*self.deviations.values()])
+        drawn = np.random.uniform(np.maximum(0.0, 1.0 - deviations), 1.0 + deviations).tolist()
+        factors = dict(zip(self.deviations, drawn, strict=True))
+        order = np.random.permutation([*factors]).tolist()
+        return PixelTransform(
+            partial(change_colors, factors={name: factors[name] for name in order})
+        )
 
 
 class PixelTransform(T.Transform):
-    """Base of what changes the values of pixels; labels and coordinates stay."""
+    """Change the values of pixels; labels and coordinates stay.
+
+    Args:
+        change: gives the new image for an image (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, change: Callable[[Image], Image]) -> None:
+        super().__init__()
+        self.change = change
+
+    def apply_image(self, img: Image) -> Image:
+        return self.change(img)
 
     def apply_segmentation(self, segmentation: Image) -> Image:
         return segmentation
@@ -140,32 +144,21 @@ class PixelTransform(T.Transform):
         return coords
 
 
-class ColorTransform(PixelTransform):
-    """Change brightness, contrast and saturation of (H, W, 3) uint8 RGB images.
+def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
+    """Change brightness, contrast and saturation, in the order of the factors.
 
     Each mixes the image with another, `factor * image + (1 - factor) * other`, clipped to 0..255;
     the other one is black, the image's mean grey, or its greyscale version. Results are those of
     torchvision on Pillow's images, which the official code uses: cut to whole levels, not rounded.
-
-    Args:
-        factors: how much to change.
-        order: names of the factors in the order of application.
     """
-
-    def __init__(self, factors: ColorFactors, order: Sequence[str]) -> None:
-        super().__init__()
-        self.factors = factors
-        self.order = tuple(order)
-
-    def apply_image(self, img: Image) -> Image:
-        changes = {
-            "brightness": change_brightness,
-            "contrast": change_contrast,
-            "saturation": change_saturation,
-        }
-        for name in self.order:
-            img = changes[name](img, getattr(self.factors, name))
-        return img
+    changes = {
+        "brightness": change_brightness,
+        "contrast": change_contrast,
+        "saturation": change_saturation,
+    }
+    for name, factor in factors.items():
+        image = changes[name](image, factor)
+    return image
 
 
 def change_brightness(image: Image, factor: float) -> Image:

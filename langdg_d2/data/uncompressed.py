@@ -2,18 +2,19 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from ..utils.errors import LangDGError
 from ..utils.file_io import replacing
-from .image_io import png_header, read_rgb
+from .image_io import open_image, raw_mode, read_rgb
 
-_RGB = 2  # PNG colour type
 _PIECE = 1 << 20  # bytes
 # Undoing filters would take readers more than half of their time.
 _AS_THEY_ARE = (
@@ -37,9 +38,9 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
         OSError: if a file cannot be copied.
         LangDGError: if the copy reads otherwise than the source.
     """
-    with source.open("rb") as opened:
-        png = png_header(opened)
-    is_rgb = png is not None and (png.bits, png.color_type) == (8, _RGB)
+    is_rgb = False
+    with suppress(OSError, Image.DecompressionBombError), open_image(source) as image:
+        is_rgb = (image.format, raw_mode(image)) == ("PNG", "RGB")
     pixels = read_rgb(source) if is_rgb else None
     with replacing(target) as file:
         if pixels is not None:

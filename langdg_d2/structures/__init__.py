@@ -1,7 +1,7 @@
 """Plain data structures: label space, patch grid, channel statistics."""
 
 from .channel_stats import ChannelStats, mix, patch_stats, restyle
-from .label_maps import ENCODINGS, LabelEncoding
+from .label_encoding import ENCODINGS, LabelEncoding
 from .label_space import (
     CITYSCAPES_19,
     CLASS_SUBSETS,

@@ -1,9 +1,10 @@
 """Classes of a label space; the 19 Cityscapes train classes with their names, colours and ids.
 
-This is the only class table of the project; `label_maps` says how data sets encode them.
+This is the only class table of the project; `label_encoding` says how data sets encode them.
 Class list, colours and ids: the Cityscapes benchmark (Cordts et al., CVPR 2016).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,7 @@ class LabelSpace:
         is_list = not isinstance(names, str) and 1 <= len(names) <= MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and name for name in names):
             raise LangDGError(f"names of classes {names!r}, expected 1 to {MOST_CLASSES} texts")
-        if len(set(names)) < len(names):
-            twice = sorted({name for name in names if list(names).count(name) > 1})
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise LangDGError(f"several classes have the names {twice}; give each its own")
         if colors is None:
             colors = _distinct_colors(len(names))
@@ -63,7 +63,8 @@ class LabelSpace:
                     f"{len(names)} names of classes and {len(entries)} {what}, expected one of "
                     f"these for each class"
                 )
-        if not all(len(color) == 3 and all(_is_byte(part) for part in color) for color in colors):
+        parts = [part for color in colors for part in color]
+        if {*map(len, colors)} != {3} or not all(type(k) is int and 0 <= k <= 255 for k in parts):
             raise LangDGError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
         if ids is not None and not all(type(one) is int and one >= 0 for one in ids):
             raise LangDGError(f"ids of classes {ids}, expected whole numbers from 0 on")
@@ -89,10 +90,6 @@ class LabelSpace:
             "ignore_label": self.ignore_label,
             "ids": None if self.ids is None else list(self.ids),
         }
-
-
-def _is_byte(value: object) -> bool:
-    return type(value) is int and 0 <= value <= 255
 
 
 def _distinct_colors(count: int) -> list[tuple[int, int, int]]:

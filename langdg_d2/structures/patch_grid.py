@@ -40,20 +40,13 @@ class PatchGrid:
             LangDGError: if the map has fewer rows or columns than the grid.
         """
         height, width = self._require_size(maps)
-        tops, lefts = _boundaries(height, self.rows), _boundaries(width, self.cols)
+        tops = [k * height // self.rows for k in range(self.rows + 1)]
+        lefts = [k * width // self.cols for k in range(self.cols + 1)]
         return [
             maps[..., top:bottom, left:right]
             for top, bottom in pairwise(tops)
             for left, right in pairwise(lefts)
         ]
-
-    def merge(self, cells: list[Tensor]) -> Tensor:
-        """Put cells together again: `merge(split(x))` equals `x`."""
-        strips = [
-            torch.cat(cells[row * self.cols : (row + 1) * self.cols], dim=-1)
-            for row in range(self.rows)
-        ]
-        return torch.cat(strips, dim=-2)
 
     def majority(self, labels: Tensor) -> Tensor:
         """The most frequent label of every cell; of equally frequent ones the smallest.
@@ -65,11 +58,8 @@ class PatchGrid:
             (..., rows, cols) uint8.
 
         Raises:
-            TypeError: for other types.
             LangDGError: if the map has fewer rows or columns than the grid.
         """
-        if labels.dtype != torch.uint8:
-            raise TypeError(f"labels are {labels.dtype}, expected uint8 train ids")
         height, width = self._require_size(labels)
         values = torch.iinfo(labels.dtype).max + 1
         flat = labels.reshape(-1, height, width)
@@ -111,10 +101,6 @@ class PatchGrid:
                 f"PatchGrid({self.rows}, {self.cols}) cannot split a {height}x{width} map"
             )
         return height, width
-
-
-def _boundaries(size: int, cells: int) -> list[int]:
-    return [k * size // cells for k in range(cells + 1)]
 
 
 def _cell_index(size: int, cells: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.image_io import read_image, read_rgb, read_size
 from langdg_d2.data.label_io import read_train_ids
-from langdg_d2.structures.label_maps import SYNTHIA_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_encoding import SYNTHIA_LABEL_IDS, TRAIN_IDS
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):
@@ -46,7 +46,7 @@ def test_truncated_file_is_named(tmp_path, kept):
 )
 def test_label_of_another_format_is_refused(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "label.png")
-    with pytest.raises(ImageFileError, match=r"label\.png' has shape .* expected an 8-bit image"):
+    with pytest.raises(ImageFileError, match=r"label\.png' is .*-bit .* PNG, expected 8-bit grey"):
         read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
 
 
@@ -73,7 +73,7 @@ def test_palette_indices_of_few_bits_are_ids_and_grey_values_are_refused(tmp_pat
     write_png(tmp_path / "palette.png", depth, 3, ids)
     assert read_train_ids(str(tmp_path / "palette.png"), TRAIN_IDS).tolist() == ids
     write_png(tmp_path / "grey.png", depth, 0, ids)
-    with pytest.raises(ImageFileError, match=r"grey\.png' has .* expected an 8-bit image"):
+    with pytest.raises(ImageFileError, match=r"grey\.png' is .* PNG, expected 8-bit grey or"):
         read_train_ids(str(tmp_path / "grey.png"), TRAIN_IDS)
     write_png(tmp_path / "grey.png", 8, 0, ids)
     assert read_train_ids(str(tmp_path / "grey.png"), TRAIN_IDS).tolist() == ids
@@ -81,7 +81,7 @@ def test_palette_indices_of_few_bits_are_ids_and_grey_values_are_refused(tmp_pat
 
 def test_label_compressed_with_losses_is_refused(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "label.png", format="JPEG")
-    with pytest.raises(ImageFileError, match=r"label\.png' is of the format JPEG, expected PNG"):
+    with pytest.raises(ImageFileError, match=r"label\.png' is 8-bit grey JPEG, expected .* PNG"):
         read_train_ids(str(tmp_path / "label.png"), TRAIN_IDS)
 
 
@@ -157,7 +157,7 @@ def test_damage_within_a_16_bit_file_is_named(wide):
 )
 def test_what_is_no_16_bit_colour_image_is_refused_for_data_sets_that_have_those(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "label.png")
-    with pytest.raises(ImageFileError, match=r"label\.png' has shape .* expected a 16-bit RGB"):
+    with pytest.raises(ImageFileError, match=r"label\.png' is .* PNG, expected 16-bit RGB PNG"):
         read_train_ids(str(tmp_path / "label.png"), SYNTHIA_LABEL_IDS)
 
 
@@ -381,7 +381,7 @@ def test_pngs_that_lack_rows_are_named_and_whole_ones_that_end_in_zeros_are_not(
     assert (read() == expected).all()
     for lacking in (1, 2):
         write_rows(path, stored, lacking=lacking, interlaced=interlaced, darkest=darkest)
-        with pytest.raises(ImageFileError, match=r"a\.png' cannot be .* its rows take .* bytes"):
+        with pytest.raises(ImageFileError, match=r"a\.png' cannot be .* decoded"):
             read()
 
 

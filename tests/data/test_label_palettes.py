@@ -7,7 +7,7 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures import ENCODINGS, LabelEncoding
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,
@@ -90,9 +90,9 @@ def test_grey_palettes_give_ids_by_value(tmp_path, encoding, values, order):
 @pytest.mark.parametrize(
     ("indices", "colors", "says"),
     [
-        ([[0, 1]], [(0, 0, 142), (128, 64, 128)], r"\(0, 0, 142\), that of the ids \[26, 34\]"),
+        ([[0, 1]], [(0, 0, 142), (128, 64, 128)], r"index 0 has the colour \(0, 0, 142\)"),
         ([[0, 20]], 17 * [(128, 64, 128)], r"index 20 has no colour"),
-        ([[0, 1]], [(128, 64, 128), (1, 2, 3)], r"index 1 has the colour \(1, 2, 3\), that of no"),
+        ([[0, 1]], [(128, 64, 128), (1, 2, 3)], r"index 1 has the colour \(1, 2, 3\)"),
         # Unlabeled and static by colour, unlabeled and traffic sign by grey value.
         ([[5, 6]], 5 * [(9, 9, 9)] + [(0, 0, 0), (20, 20, 20)], r"index 5 .* nothing says which"),
     ],

@@ -8,7 +8,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from langdg_d2.data import DatasetError, ImageFileError, TestMapper
-from langdg_d2.structures.label_maps import MAPILLARY_A
+from langdg_d2.structures.label_encoding import MAPILLARY_A
 
 A = {
     0: [13, 24, 41], 1: [2, 15], 2: [17], 3: [6], 4: [3], 5: [45, 47], 6: [48], 7: [50], 8: [30],
@@ -122,7 +122,7 @@ def test_short_class_list_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     config["labels"] = config["labels"][:65]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DatasetError, match=r"lists 65 .* id 65 is no class, expected 'void--un"):
+    with pytest.raises(DatasetError, match=r"lists 65 .* id 65 is 'no class', expected 'void--un"):
         DatasetCatalog.get("mapillary_sem_seg_val")
 
 
@@ -131,7 +131,7 @@ def test_longer_class_list_is_refused(folder):
     config["labels"].append({"name": "void--static"})
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(
-        DatasetError, match=r"lists 67 .* id 66 is 'void--static', expected no class"
+        DatasetError, match=r"lists 67 .* id 66 is 'void--static', expected 'no class'"
     ):
         DatasetCatalog.get("mapillary_sem_seg_val")
 

@@ -124,7 +124,7 @@ def test_images_above_pillows_limit_are_refused_with_the_remedy(
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(ImageFileError, match=r"nothing\.png' does not exist"):
         read_image(tmp_path / "nothing.png")
-    with pytest.raises(ImageFileError, match="is a folder, expected an image file"):
+    with pytest.raises(ImageFileError, match=r"\(Is a directory\), expected an image file"):
         read_image(tmp_path)
 
 
@@ -166,8 +166,11 @@ def test_rgb_arrays_are_taken_as_they_are_and_others_converted() -> None:
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (np.zeros((4, 5, 3), np.float32), "type float32, expected uint8 or uint16; scale it"),
-        (np.zeros((4, 5, 5), np.uint8), "with 5 channels, expected 1 to 4"),
+        (np.zeros((4, 5, 3), np.float32), "type float32, expected uint8 or uint16 .* scale floats"),
+        (
+            np.zeros((4, 5, 5), np.uint8),
+            r"\(4, 5, 5\) of type uint8, expected .* with 1 to 4 channels",
+        ),
         (np.zeros((2, 4, 5, 3), np.uint8), r"\(2, 4, 5, 3\) is not an image"),
         (np.zeros((0, 5, 3), np.uint8), r"\(0, 5, 3\) is not an image"),
         ([[1, 2]], "list is not an image"),

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, rec
 from langdg_d2.data import TestMapper
 from langdg_d2.evaluation import StreamingSemSegEvaluator
 from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS
-from langdg_d2.structures.label_maps import TRAIN_IDS
+from langdg_d2.structures.label_encoding import TRAIN_IDS
 
 DATASET = "test_crosscheck"
 SIZE = (37, 53)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from langdg_d2.evaluation import PredictionWriter
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
-from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS
+from langdg_d2.structures.label_encoding import CITYSCAPES_LABEL_IDS
 from langdg_d2.utils.errors import LangDGError
 
 DATASET = "test_prediction_writer"

@@ -11,7 +11,7 @@ from langdg_d2.structures import (
     class_subsets,
     classes_named,
 )
-from langdg_d2.structures.label_maps import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
+from langdg_d2.structures.label_encoding import CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, TRAIN_IDS
 from langdg_d2.utils.errors import LangDGError
 
 # Label id of train id 0..18, as the Cityscapes benchmark publishes them.

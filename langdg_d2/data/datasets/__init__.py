@@ -1,8 +1,7 @@
 """The field's data sets; importing this package registers them."""
 
 from .builtin import datasets_root, register_all
-from .folders import image_folder
-from .pairing import DatasetError
+from .folders import DatasetError, image_folder
 
 register_all()
 

@@ -5,7 +5,9 @@ used, not when it is registered.
 """
 
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -17,15 +19,8 @@ from .family import DatasetFamily
 FAMILIES: dict[str, DatasetFamily] = {
     family.name: family
     for module in (
-        gta5,
-        synthia,
-        cityscapes,
-        bdd100k,
-        mapillary,
-        acdc,
-        urbansyn,
-        idd,
-        dark_zurich,
+        *(gta5, synthia, cityscapes, bdd100k, mapillary),
+        *(acdc, urbansyn, idd, dark_zurich),
     )
     for family in module.FAMILIES
 }
@@ -40,17 +35,17 @@ def register_all() -> None:
     """Put every data set and split into DatasetCatalog and MetadataCatalog."""
     for family in FAMILIES.values():
         for split in family.splits:
-            _register(family, split)
+            name = family.registered_name(split)
+            DatasetCatalog.register(name, partial(_load, family, split))
+            MetadataCatalog.get(name).set(
+                stuff_classes=list(CITYSCAPES_19.names),
+                stuff_colors=[list(color) for color in CITYSCAPES_19.colors],
+                ignore_label=CITYSCAPES_19.ignore_label,
+                evaluator_type="sem_seg",
+                domain=family.name,
+                condition=family.condition,
+            )
 
 
-def _register(family: DatasetFamily, split: str) -> None:
-    name = family.registered_name(split)
-    DatasetCatalog.register(name, lambda: family.load(datasets_root(), split))
-    MetadataCatalog.get(name).set(
-        stuff_classes=list(CITYSCAPES_19.names),
-        stuff_colors=[list(color) for color in CITYSCAPES_19.colors],
-        ignore_label=CITYSCAPES_19.ignore_label,
-        evaluator_type="sem_seg",
-        domain=family.name,
-        condition=family.condition,
-    )
+def _load(family: DatasetFamily, split: str) -> list[dict[str, Any]]:
+    return family.load(datasets_root(), split)

@@ -6,60 +6,35 @@ Layout: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city
 downloaded or train ids as made by the data set's own scripts.
 """
 
-from pathlib import Path
-from typing import Any
-
 from ...structures import LabelEncoding
-from ...structures.label_maps import CITYSCAPES_LABEL_IDS, TRAIN_IDS
-from .family import DatasetFamily
+from ...structures.label_encoding import CITYSCAPES_LABEL_IDS, TRAIN_IDS
+from .family import DatasetFamily, Layout
 from .folders import Folders
-from .pairing import image_records, pair_files
-
-DATASET = "Cityscapes"
-WEBSITE = "https://www.cityscapes-dataset.com"
-_UNLABELED = frozenset({"test"})
-_END = "_leftImg8bit"
 
 
-def load_cityscapes(root: Path, split: str) -> list[dict[str, Any]]:
-    """Dataset dicts of Cityscapes below `root/cityscapes`.
-
-    Raises:
-        DatasetError: for missing folders or files.
-    """
-    folder = root / "cityscapes"
-    folders = Folders(dataset=DATASET, website=WEBSITE)
-    images = folders.require(folder / "leftImg8bit" / split)
-    files = folders.images_below(images, end=_END)
-    if split in _UNLABELED:
-        return image_records(files)
-    labels = folders.require(folder / "gtFine" / split)
-
-    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = f"{image.stem.removesuffix(_END)}_gtFine"
-        return ids_or_train_ids(folders, labels / image.parent.name, stem)
-
-    return pair_files(files, find_label, dataset=DATASET)
+def ids_or_train_ids(start: str) -> list[tuple[str, LabelEncoding]]:
+    """Patterns of labels: ids, or train ids where those are missing."""
+    ids = (f"{start}_labelIds", CITYSCAPES_LABEL_IDS)
+    return [ids, (f"{start}_labelTrainIds", TRAIN_IDS), ids]
 
 
-def ids_or_train_ids(folders: Folders, folder: Path, stem: str) -> tuple[Path, LabelEncoding]:
-    """The label file `<stem>_labelIds.png`, or `<stem>_labelTrainIds.png` where that is missing."""
-    ids, train_ids = f"{stem}_labelIds", f"{stem}_labelTrainIds"
-    label = folders.label(folder, ids, train_ids, ids)
-    return label, TRAIN_IDS if label.stem == train_ids else CITYSCAPES_LABEL_IDS
+def _layouts(folders: Folders, split: str) -> list[Layout]:
+    images = f"leftImg8bit/{split}/*/*_leftImg8bit"
+    return [Layout(images, ids_or_train_ids(f"gtFine/{split}/*/*_gtFine"))]
 
 
 FAMILIES = (
     DatasetFamily(
         name="cityscapes",
-        title=DATASET,
-        website=WEBSITE,
-        load=load_cityscapes,
+        title="Cityscapes",
+        website="https://www.cityscapes-dataset.com",
+        folder="cityscapes",
+        layouts=_layouts,
         splits={"train": 2975, "val": 500, "test": 1525},
         condition="clear",
         sizes=frozenset({(1024, 2048)}),
         image_format="PNG",
-        unlabeled=_UNLABELED,
+        unlabeled=frozenset({"test"}),
         # No city is in two splits.
         folders={"val": frozenset({"frankfurt", "lindau", "munster"})},
     ),

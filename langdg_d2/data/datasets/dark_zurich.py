@@ -4,45 +4,23 @@ Layout: `rgb_anon/val/night/<sequence>/*_rgb_anon.png` and
 `gt/val/night/<sequence>/*_gt_labelTrainIds.png`. Only this part has public labels.
 """
 
-from pathlib import Path
-from typing import Any
-
-from ...structures import LabelEncoding
-from ...structures.label_maps import TRAIN_IDS
-from .family import DatasetFamily
+from ...structures.label_encoding import TRAIN_IDS
+from .family import DatasetFamily, Layout
 from .folders import Folders
-from .pairing import pair_files
-
-DATASET = "Dark Zurich"
-_END = "_rgb_anon"
-WEBSITE = "https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/"
 
 
-def load_dark_zurich(root: Path, split: str) -> list[dict[str, Any]]:
-    """Dataset dicts of the night images of Dark Zurich below `root/dark_zurich`.
-
-    Raises:
-        DatasetError: for missing folders or files.
-    """
-    folder, place = root / "dark_zurich", f"{split}/night"
-    folders = Folders(dataset=DATASET, website=WEBSITE)
-    images = folders.require(folder / "rgb_anon" / place)
-    labels = folders.require(folder / "gt" / place)
-    files = folders.images_below(images, end=_END)
-
-    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        stem = f"{image.stem.removesuffix(_END)}_gt_labelTrainIds"
-        return folders.label(labels / image.parent.name, stem), TRAIN_IDS
-
-    return pair_files(files, find_label, dataset=DATASET)
+def _layouts(folders: Folders, split: str) -> list[Layout]:
+    labels = f"gt/{split}/night/*/*_gt_labelTrainIds"
+    return [Layout(f"rgb_anon/{split}/night/*/*_rgb_anon", [(labels, TRAIN_IDS)])]
 
 
 FAMILIES = (
     DatasetFamily(
         name="dark_zurich",
-        title=DATASET,
-        website=WEBSITE,
-        load=load_dark_zurich,
+        title="Dark Zurich",
+        website="https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/",
+        folder="dark_zurich",
+        layouts=_layouts,
         splits={"val": 50},
         condition="night",
         sizes=frozenset({(1080, 1920)}),

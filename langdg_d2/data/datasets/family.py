@@ -1,9 +1,39 @@
-"""What the project knows of a data set before looking at a copy on disk."""
+"""What the project knows of a data set, and how its files are found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from ...structures import LabelEncoding
+from ..image_io import IMAGE_SUFFIXES
+from .folders import LABEL_SUFFIXES, DatasetError, Folders
+
+_SHOWN = 3  # examples in a message
+
+
+class Layout(NamedTuple):
+    """Where images of a split and their labels lie: patterns of `Folders`.
+
+    Attributes:
+        images: of the images.
+        labels: of their labels, with the same stars, and how each kind is encoded. The first that
+            is there counts; the last is named where none is.
+        stems: what the star stands for in a split that is a list; None for all images there are.
+    """
+
+    images: str
+    labels: Sequence[tuple[str, LabelEncoding]] = ()
+    stems: Sequence[str] | None = None
+
+
+class FoundFiles(NamedTuple):
+    """Files of a split: dataset dicts of the complete pairs, and the files that are not there."""
+
+    records: list[dict[str, Any]]
+    missing: list[Path]
+    listed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +44,18 @@ class DatasetFamily:
         name: as in registered names, `<name>_sem_seg_<split>`, and in result tables.
         title: as its authors call it.
         website: where it comes from.
-        load: dataset dicts of a split below the folder of the data sets.
+        folder: its folder, below that of the data sets.
+        layouts: where the files of a split lie, one or several places.
         splits: number of images that each split of the published release gives; None where
             that is decided by a list of the user's.
         condition: weather or light: "clear", "fog", "night", "rain", "snow" or "all".
         sizes: (height, width) in pixels that its images may have; None where they vary.
         unlabeled: splits whose labels are not public: images for predictions, to be scored by
             the authors' server.
+        image_id: name of an image, unlike that of any other in the split.
+        image_suffixes: of images, in small letters.
+        missing_remedy: what to do about missing files, where it is special to the data set;
+            `{folder}` stands for its folder.
         same_images_as: name of a family with the same images and other labels, None for none.
         least_pixels: what most images have at least, where `sizes` vary.
         has_many_sizes: whether the images of a whole split are of several sizes.
@@ -31,11 +66,15 @@ class DatasetFamily:
     name: str
     title: str
     website: str
-    load: Callable[[Path, str], list[dict[str, Any]]]
+    folder: str
+    layouts: Callable[[Folders, str], Sequence[Layout]]
     splits: Mapping[str, int | None]
     condition: str
     sizes: frozenset[tuple[int, int]] | None
     unlabeled: frozenset[str] = frozenset()
+    image_id: Callable[[Path], str] = attrgetter("stem")
+    image_suffixes: Collection[str] = IMAGE_SUFFIXES
+    missing_remedy: str | None = None
     same_images_as: str | None = None
     least_pixels: int | None = None
     has_many_sizes: bool = False
@@ -45,3 +84,99 @@ class DatasetFamily:
     def registered_name(self, split: str) -> str:
         """Name of a split in Detectron2's catalogs."""
         return f"{self.name}_sem_seg_{split}"
+
+    def remedy(self, root: Path) -> str | None:
+        """`missing_remedy` of a copy below the folder of the data sets."""
+        return self.missing_remedy and self.missing_remedy.format(folder=root / self.folder)
+
+    def load(self, root: Path, split: str) -> list[dict[str, Any]]:
+        """Dataset dicts of a split below the folder of the data sets.
+
+        Returns:
+            For each image `file_name` and `image_id`; where the split has labels, also
+            `sem_seg_file_name` and `label_encoding`.
+
+        Raises:
+            DatasetError: for missing folders or files, and places that leave open what counts.
+        """
+        records, missing, listed = self.find(root, split)
+        if missing:
+            examples = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
+            incomplete = "the download or its unpacking is incomplete: get the rest of it"
+            raise DatasetError(
+                f"{self.title}: {listed - len(records)} of {listed} image-label pairs lack a file, "
+                f"such as {examples}; {self.remedy(root) or incomplete}"
+            )
+        return records
+
+    def find(self, root: Path, split: str) -> FoundFiles:
+        """As `load`, but missing files are no error."""
+        folders, layouts = self._open(root, split)
+        records: list[dict[str, Any]] = []
+        missing: list[Path] = []
+        listed = 0
+        for layout in layouts:
+            for key, image in self._images(folders, layout):
+                listed += 1
+                record = {"file_name": str(image), "image_id": self.image_id(image)}
+                absent = [] if image.is_file() else [image]
+                if layout.labels:
+                    label, encoding = _label(folders, layout, key)
+                    record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
+                    absent += [] if label.is_file() else [label]
+                missing += absent
+                if not absent:
+                    records.append(record)
+        if not listed:
+            patterns = " or ".join(f"'{root / self.folder / x.images}.png'" for x in layouts)
+            raise DatasetError(
+                f"{self.title}: no image matches {patterns}; is the download unpacked?"
+            )
+        return FoundFiles(records, missing, listed)
+
+    def lone_labels(self, root: Path, split: str) -> Iterator[tuple[Path, Path]]:
+        """Labels without an image, and where that is expected, without suffix."""
+        folders, layouts = self._open(root, split)
+        for layout in layouts:
+            lone: dict[tuple[str, ...], Path] = {}
+            for pattern, _ in layout.labels:
+                for key, label in folders.matching(pattern, LABEL_SUFFIXES):
+                    # Next to `a.png` there may be another rendering `a_color.png` of the label.
+                    *folder, name = key
+                    parts = name.split("_")
+                    names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
+                    images = [folders.find(layout.images, (*folder, name)) for name in names]
+                    if label not in lone.values() and not any(images):
+                        lone.setdefault(key, label)
+            for key, label in lone.items():
+                yield label, folders.path(layout.images, key)
+
+    def _open(self, root: Path, split: str) -> tuple[Folders, list[Layout]]:
+        folders = Folders(root / self.folder, dataset=self.title, website=self.website)
+        layouts = list(self.layouts(folders, split))
+        if split in self.unlabeled:
+            layouts = [layout._replace(labels=()) for layout in layouts]
+        for layout in layouts:
+            for pattern in (layout.images, *(labels for labels, _ in layout.labels)):
+                folders.require(pattern.partition("*")[0].rpartition("/")[0])
+        return folders, layouts
+
+    def _images(self, folders: Folders, layout: Layout) -> list[tuple[tuple[str, ...], Path]]:
+        if layout.stems is None:
+            return folders.matching(layout.images, self.image_suffixes)
+        keys = [(stem,) for stem in layout.stems]
+        return [
+            (k, folders.find(layout.images, k) or _png(folders, layout.images, k)) for k in keys
+        ]
+
+
+def _label(folders: Folders, layout: Layout, key: Sequence[str]) -> tuple[Path, LabelEncoding]:
+    for pattern, encoding in layout.labels:
+        if label := folders.find(pattern, key, LABEL_SUFFIXES):
+            return label, encoding
+    return _png(folders, pattern, key), encoding
+
+
+def _png(folders: Folders, pattern: str, key: Sequence[str]) -> Path:
+    path = folders.path(pattern, key)
+    return path.with_name(f"{path.name}.png")

@@ -1,104 +1,97 @@
 """Finding files in the folders of data sets by what precedes their suffix."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...utils.errors import LangDGError
 from ..image_io import IMAGE_SUFFIXES
-from .pairing import DatasetError, image_records
 
 LABEL_SUFFIXES = frozenset({".png"})
 
 
+class DatasetError(LangDGError):
+    """A data set on disk is missing or incomplete; the message says where and what to do."""
+
+
 class Folders:
-    """Images and labels, with suffixes in any case; every folder is listed once.
+    """Images and labels of a data set, with suffixes in any case; every folder is listed once.
+
+    Patterns are paths below the root without suffix. A `*` stands for a part of the file name, or
+    as the last folder for any folder; the texts it stands for are the key of a file.
 
     Args:
+        root: the data set's folder.
         dataset: name for messages.
         website: where the data set comes from.
-        image_suffixes: of images, in small letters.
     """
 
-    def __init__(
-        self, *, dataset: str, website: str, image_suffixes: Collection[str] = IMAGE_SUFFIXES
-    ) -> None:
+    def __init__(self, root: Path, *, dataset: str, website: str) -> None:
+        self.root = root
         self._dataset = dataset
         self._website = website
-        self._suffixes = frozenset(image_suffixes)
         self._listed: dict[Path, dict[str, list[str]]] = {}
 
-    def require(self, folder: Path) -> Path:
-        """Return a folder that exists.
+    def require(self, folder: str = "") -> Path:
+        """Return a folder below the root that exists.
 
         Raises:
             DatasetError: names the folder, the environment variable that moves it and the source.
         """
-        if not folder.is_dir():
+        path = self.root / folder
+        if not path.is_dir():
             raise DatasetError(
-                f"{self._dataset}: folder '{folder}' does not exist. Set DETECTRON2_DATASETS to "
-                f"the folder that holds your data sets; {self._dataset} comes from "
-                f"{self._website}",
-                path=folder,
+                f"{self._dataset}: folder '{path}' does not exist. Set DETECTRON2_DATASETS to the "
+                f"folder that holds your data sets; {self._dataset} comes from {self._website}"
             )
-        return folder
+        return path
 
-    def require_images(self, images: list[Path], *, pattern: str) -> list[Path]:
-        """Return images, of which there are some.
-
-        Raises:
-            DatasetError: if there are none; names the pattern that found nothing.
-        """
-        if not images:
-            raise DatasetError(
-                f"{self._dataset}: no image matches '{pattern}'; is the download unpacked?"
-            )
-        return images
-
-    def images(self, folder: Path, *, start: str = "", end: str = "") -> list[Path]:
-        """Images in a folder whose stems start and end so, sorted; empty if it does not exist.
+    def matching(
+        self, pattern: str, suffixes: Collection[str] = IMAGE_SUFFIXES
+    ) -> list[tuple[tuple[str, ...], Path]]:
+        """Keys and files of a pattern, sorted by folder, then by name.
 
         Raises:
-            DatasetError: if two of them differ in the suffix alone.
+            DatasetError: if two files differ in the suffix alone.
         """
-        stems = (s for s in self._stems(folder) if s.startswith(start) and s.endswith(end))
-        names = (self._name(folder, stem, self._suffixes) for stem in stems)
-        return [folder / name for name in sorted(name for name in names if name)]
+        place, _, name = pattern.rpartition("/")
+        start, end = name.split("*")
+        folders = [self.root / place]
+        if any_folder := place.endswith("*"):
+            folders = sorted(path for path in folders[0].parent.iterdir() if path.is_dir())
+        found: list[tuple[tuple[str, ...], Path]] = []
+        for folder in folders:
+            stems = [s for s in self._stems(folder) if s.startswith(start) and s.endswith(end)]
+            files = {stem: self._file(folder, stem, suffixes) for stem in stems}
+            there = sorted((file.name, stem, file) for stem, file in files.items() if file)
+            for _, stem, file in there:
+                part = stem[len(start) : len(stem) - len(end)]
+                found.append(((folder.name, part) if any_folder else (part,), file))
+        return found
 
-    def images_below(self, folder: Path, *, end: str) -> list[Path]:
-        """`images` of all folders in a folder, such as those of cities or drives, sorted.
+    def find(
+        self, pattern: str, key: Sequence[str], suffixes: Collection[str] = IMAGE_SUFFIXES
+    ) -> Path | None:
+        """The file of a key, None if there is none; errors of `matching`."""
+        path = self.path(pattern, key)
+        return self._file(path.parent, path.name, suffixes)
 
-        Raises:
-            DatasetError: if there are none.
-        """
-        below = sorted(path for path in folder.iterdir() if path.is_dir())
-        images = [path for one in below for path in self.images(one, end=end)]
-        return self.require_images(images, pattern=f"{folder}/*/*{end}.png")
+    def path(self, pattern: str, key: Sequence[str]) -> Path:
+        """The path of a key, without suffix."""
+        first, *others = pattern.split("*")
+        rest = (text + part for text, part in zip(key, others, strict=True))
+        return self.root / "".join([first, *rest])
 
-    def image(self, folder: Path, stem: str) -> Path:
-        """The image of a stem, or the PNG that is missing; errors of `images`."""
-        return folder / (self._name(folder, stem, self._suffixes) or f"{stem}.png")
-
-    def label(self, folder: Path, *stems: str) -> Path:
-        """The label of the first stem that has one, or the PNG of the last that is missing.
-
-        Raises:
-            DatasetError: if two files of a stem differ in the suffix alone.
-        """
-        names = (self._name(folder, stem, LABEL_SUFFIXES) for stem in stems)
-        return folder / next((name for name in names if name), f"{stems[-1]}.png")
-
-    def _name(self, folder: Path, stem: str, suffixes: Collection[str]) -> str:
-        """The file of a stem with one of the suffixes, "" if there is none."""
+    def _file(self, folder: Path, stem: str, suffixes: Collection[str]) -> Path | None:
         ends = self._stems(folder).get(stem, ())
         found = [stem + end for end in ends if end.lower() in suffixes]
         if len(found) > 1:
             raise DatasetError(
                 f"{self._dataset}: '{folder}' holds {', '.join(sorted(found))}: nothing says "
-                "which counts. Keep one of them and move the others away",
-                path=folder / found[0],
+                "which counts. Keep one of them and move the others away"
             )
-        return found[0] if found else ""
+        return folder / found[0] if found else None
 
     def _stems(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
@@ -126,19 +119,24 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
     if folder is None:
         raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, it is null")
     root = Path(folder).expanduser()
-    folders = Folders(dataset="images", website="")
-    files = [path for below in folders_below(root) for path in folders.images(below)]
+    files = [
+        file
+        for below in folders_below(root)
+        for _, file in Folders(below, dataset="images", website="").matching("*")
+    ]
     if not files:
         problem = "holds no image" if root.is_dir() else "is not a folder"
         raise DatasetError(
-            f"'{root}' {problem}; expected files that end in {', '.join(sorted(IMAGE_SUFFIXES))}",
-            path=root,
+            f"'{root}' {problem}; expected files that end in {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
-
-    def image_id(image: Path) -> str:
-        return image.relative_to(root).with_suffix("").as_posix()
-
-    return [record | {"as_viewed": True} for record in image_records(files, image_id=image_id)]
+    return [
+        {
+            "file_name": str(file),
+            "image_id": file.relative_to(root).with_suffix("").as_posix(),
+            "as_viewed": True,
+        }
+        for file in files
+    ]
 
 
 def folders_below(root: Path, _above: frozenset[Path] = frozenset()) -> Iterator[Path]:

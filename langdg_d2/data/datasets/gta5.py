@@ -7,20 +7,16 @@ splits a list `train.txt` / `val.txt` of file names, or the authors' `split.mat`
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from ...structures import LabelEncoding
-from ...structures.label_maps import GTA5_LABEL_IDS
+from ...structures.label_encoding import GTA5_LABEL_IDS
 from ..image_io import ImageFileError, read_size
-from .family import DatasetFamily
-from .folders import Folders
-from .pairing import DatasetError, pair_files
+from .family import DatasetFamily, FoundFiles, Layout
+from .folders import DatasetError, Folders
 from .split_lists import read_split_list
 
 _logger = logging.getLogger(__name__)
 
-DATASET = "GTA5"
-WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
+_WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
 # Frames of the release whose image and label differ in size.
 MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
@@ -28,112 +24,94 @@ _SHARE = 0.01  # of the frames may differ in size beside those; more are of anot
 _SHOWN = 8  # frames in a message
 
 
-def load_gta5(root: Path, split: str) -> list[dict[str, Any]]:
-    """Dataset dicts of GTA5 below `root/gta5`, but for frames whose image and label differ in size.
+class _GTA5(DatasetFamily):
+    def find(self, root: Path, split: str) -> FoundFiles:
+        """As of any family, without frames whose image and label differ in size.
 
-    Those known of the release are left out, and a few others that the files' headers show, 1 % at
-    most; the log names them once.
+        Those known of the release are left out, and a few others that the files' headers show, 1 %
+        at most; the log names them once.
 
-    Args:
-        root: folder of the data sets.
-        split: `all`, or `train` / `val` as a list file or `split.mat` says.
-
-    Raises:
-        DatasetError: for missing folders, lists or files, or more frames of unequal sizes.
-    """
-    folder = root / "gta5"
-    folders = Folders(dataset=DATASET, website=WEBSITE)
-    images = folders.require(folder / "images")
-    labels = folders.require(folder / "labels")
-    if split == "all":
-        files = folders.require_images(folders.images(images), pattern=f"{images}/*.png")
-    else:
-        files = [folders.image(images, stem) for stem in _split_stems(folder, split)]
-
-    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        return folders.label(labels, image.stem), GTA5_LABEL_IDS
-
-    known = [file for file in files if file.stem not in MISMATCHED]
-    usable = [file for file in known if not _differ(file, find_label(file)[0])]
-    if len(known) - len(usable) > max(1, _SHARE * len(known)):
-        raise DatasetError(
-            f"{DATASET}: {len(known) - len(usable)} of {len(known)} images are not of the size of "
-            f"their labels: '{images}' and '{labels}' seem not to be of one copy. Use both as "
-            "downloaded",
-            path=labels,
-        )
-    if not usable:
-        raise DatasetError(
-            f"{DATASET}: all {len(files)} frames of the split '{split}' are left out, as image and "
-            f"label differ in size: see that '{folder}' holds the whole data set, and the split "
-            "the authors' frames",
-            path=images,
-        )
-    if left_out := sorted({file.stem for file in files} - {file.stem for file in usable}):
-        _warn_once(folder, split, tuple(left_out))
-    return pair_files(usable, find_label, dataset=DATASET)
+        Raises:
+            DatasetError: also for more frames of unequal sizes, or if no frame is left.
+        """
+        found = super().find(root, split)
+        records = [x for x in found.records if x["image_id"] not in MISMATCHED]
+        missing = [path for path in found.missing if path.stem not in MISMATCHED]
+        usable = [x for x in records if not _differ(x["file_name"], x["sem_seg_file_name"])]
+        if len(records) - len(usable) > max(1, _SHARE * len(records)):
+            raise DatasetError(
+                f"GTA5: {len(records) - len(usable)} of {len(records)} images are not of the size "
+                f"of their labels: images and labels in '{root / self.folder}' seem not to be of "
+                "one copy. Use both as downloaded"
+            )
+        kept = {x["image_id"] for x in usable} | {path.stem for path in missing}
+        if not kept:
+            raise DatasetError(
+                f"GTA5: all {found.listed} frames of the split '{split}' are left out, as image "
+                f"and label differ in size: see that '{root / self.folder}' holds the whole data "
+                "set, and the split the authors' frames"
+            )
+        listed = {x["image_id"] for x in found.records} | {path.stem for path in found.missing}
+        if left_out := tuple(sorted(listed - kept)):
+            _warn_once(root, split, left_out)
+        return FoundFiles(usable, missing, found.listed - len(left_out))
 
 
 @cache
-def _warn_once(folder: Path, split: str, left_out: tuple[str, ...]) -> None:
+def _warn_once(root: Path, split: str, left_out: tuple[str, ...]) -> None:
     more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
     _logger.warning(
-        "%s: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
-        *(DATASET, len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
+        "GTA5: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
+        *(len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
     )
 
 
 @cache  # a run loads its data sets several times
-def _differ(image: Path, label: Path) -> bool:
+def _differ(image: str, label: str) -> bool:
     try:
         return read_size(image) != read_size(label)
     except ImageFileError:  # which is named when the pair is read
         return False
 
 
+def _layouts(folders: Folders, split: str) -> list[Layout]:
+    stems = None if split == "all" else _split_stems(folders.require(), split)
+    return [Layout("images/*", [("labels/*", GTA5_LABEL_IDS)], stems)]
+
+
 def _split_stems(folder: Path, split: str) -> list[str]:
     list_file, matlab_file = folder / f"{split}.txt", folder / "split.mat"
     if list_file.is_file():
-        return read_split_list(list_file, dataset=DATASET)
-    if matlab_file.is_file():
-        return [f"{number:05d}" for number in _matlab_split(matlab_file, split)]
-    raise DatasetError(
-        f"{DATASET}: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' "
-        f"split.mat there, or a text file with one file name a line, or use the split 'all'"
-    )
-
-
-def _matlab_split(matlab_file: Path, split: str) -> list[int]:
+        return read_split_list(list_file, dataset="GTA5")
+    if not matlab_file.is_file():
+        raise DatasetError(
+            f"GTA5: neither '{list_file}' nor '{matlab_file}' exists. Put the authors' split.mat "
+            "there, or a text file with one file name a line, or use the split 'all'"
+        )
     try:
         from scipy.io import loadmat  # only the authors' file needs it
     except ImportError as error:
         raise DatasetError(
-            f"{DATASET}: reading '{matlab_file}' needs SciPy: pip install scipy, or write the "
-            f"'{split}' split to '{matlab_file.with_name(split + '.txt')}', a file name a line"
+            f"GTA5: reading '{matlab_file}' needs SciPy: pip install scipy, or write the "
+            f"'{split}' split to '{list_file}', a file name a line"
         ) from error
     try:
-        numbers = loadmat(matlab_file).get(f"{split}Ids")
+        numbers = loadmat(matlab_file)[f"{split}Ids"].ravel()
     except Exception as error:  # SciPy raises errors of many kinds on damaged files
         raise DatasetError(
-            f"{DATASET}: '{matlab_file}' cannot be read as a MATLAB file ({error}). Copy it again "
-            f"from {WEBSITE}",
-            path=matlab_file,
+            f"GTA5: '{matlab_file}' cannot be read as a MATLAB file with '{split}Ids' ({error}). "
+            f"Copy it again from {_WEBSITE}"
         ) from error
-    if numbers is None or not numbers.size:
-        raise DatasetError(
-            f"{DATASET}: '{matlab_file}' has no frames under '{split}Ids', expected the authors' "
-            "split.mat with their numbers. Copy it again from " + WEBSITE,
-            path=matlab_file,
-        )
-    return [int(number) for number in numbers.ravel()]
+    return [f"{number:05d}" for number in numbers.tolist()]
 
 
 FAMILIES = (
-    DatasetFamily(
+    _GTA5(
         name="gta5",
-        title=DATASET,
-        website=WEBSITE,
-        load=load_gta5,
+        title="GTA5",
+        website=_WEBSITE,
+        folder="gta5",
+        layouts=_layouts,
         splits={"train": None, "val": None, "all": 24_966 - len(MISMATCHED)},
         condition="clear",
         sizes=frozenset({(1052, 1914), (1046, 1914)}),

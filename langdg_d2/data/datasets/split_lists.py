@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from ..image_io import IMAGE_SUFFIXES
-from .pairing import DatasetError
+from .folders import DatasetError
 
 # Marks at the start of text files, the longer ones first: UTF-32's begins with that of UTF-16.
 _MARKS = {
@@ -51,43 +51,38 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
         DatasetError: if the file is missing, is not text, or has a line that names no image or one
             named before; names the line.
     """
-    if not list_file.is_file():
-        raise DatasetError(
-            f"{dataset}: '{list_file}' does not exist. Put a text file there that names one image "
-            "a line, or use the split 'all'",
-            path=list_file,
-        )
     try:
         text = read_text(list_file)
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{dataset}: '{list_file}' does not exist. Put a text file there that names one image "
+            "a line, or use the split 'all'"
+        ) from error
     except ValueError as error:
         raise DatasetError(
             f"{dataset}: '{list_file}' is not text of the encoding that its first bytes name "
-            f"({error}). Save it as UTF-8",
-            path=list_file,
+            f"({error}). Save it as UTF-8"
         ) from error
-    stems: list[str] = []
     lines: dict[str, int] = {}  # where each stem was found
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
-        if line.strip():
-            stems.append(_stem(line.strip()))
-            if not stems[-1] or "\0" in stems[-1]:
-                raise DatasetError(
-                    f"{dataset}: '{list_file}', line {number}: {line[:80]!r} names no image, "
-                    "expected a file name in UTF-8",
-                    path=list_file,
-                )
-            if (first := lines.setdefault(stems[-1], number)) != number:
-                raise DatasetError(
-                    f"{dataset}: '{list_file}' names '{stems[-1]}' in the lines {first} and "
-                    f"{number}, expected every image once: delete one of them",
-                    path=list_file,
-                )
-    if not stems:
+        if not line.strip():
+            continue
+        stem = _stem(line.strip())
+        if not stem or "\0" in stem:
+            raise DatasetError(
+                f"{dataset}: '{list_file}', line {number}: {line[:80]!r} names no image, expected "
+                "a file name in UTF-8"
+            )
+        if (first := lines.setdefault(stem, number)) != number:
+            raise DatasetError(
+                f"{dataset}: '{list_file}' names '{stem}' in the lines {first} and {number}, "
+                "expected every image once: delete one of them"
+            )
+    if not lines:
         raise DatasetError(
-            f"{dataset}: '{list_file}' is empty, expected the name of an image on every line",
-            path=list_file,
+            f"{dataset}: '{list_file}' is empty, expected the name of an image on every line"
         )
-    return stems
+    return list(lines)
 
 
 def _stem(line: str) -> str:

@@ -6,72 +6,49 @@ the ids), and for the splits lists `train.txt` / `val.txt` of file names; in com
 have them; then there are no lists.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ...structures import LabelEncoding
-from ...structures.label_maps import SYNTHIA_LABEL_IDS
-from .family import DatasetFamily
-from .folders import Folders
-from .pairing import DatasetError, pair_files
+from ...structures.label_encoding import SYNTHIA_LABEL_IDS
+from .family import DatasetFamily, Layout
+from .folders import DatasetError, Folders
 from .split_lists import read_split_list
 
-DATASET = "SYNTHIA"
-WEBSITE = "https://synthia-dataset.net"
-
-_DIVIDED = ("train", "val")
+_DIVIDED = ("train/", "val/")
 
 
-def load_synthia(root: Path, split: str) -> list[dict[str, Any]]:
-    """Dataset dicts of SYNTHIA-RAND-CITYSCAPES below `root/synthia`.
-
-    Args:
-        root: folder of the data sets.
-        split: `all`, or `train` / `val` as a folder or a list file says.
-
-    Raises:
-        DatasetError: for missing folders, lists or files, and where several places leave open
-            which images count.
-    """
-    folder = root / "synthia"
-    folders = Folders(dataset=DATASET, website=WEBSITE)
-    images = folders.require(folder / "RGB")
-    labels = folders.require(folder / "GT" / "LABELS")
-    places = [p for p in (images, *(images / s for s in _DIVIDED)) if folders.images(p)]
-    if images in places and len(places) > 1:
-        raise _unclear(places, "hold images")
-    list_file = folder / f"{split}.txt"
+def _layouts(folders: Folders, split: str) -> list[Layout]:
+    images = folders.require("RGB")
+    list_file = folders.root / f"{split}.txt"
+    places = [place for place in ("", *_DIVIDED) if folders.matching(f"RGB/{place}*")]
+    if "" in places and len(places) > 1:
+        raise _unclear([images / place for place in places], "hold images")
     if split == "all":
-        found = sorted(file for place in places for file in folders.images(place))
-        files = folders.require_images(found, pattern=f"{images}/*.png")
-    elif images / split in places:
+        divided = [place for place in _DIVIDED if (images / place).is_dir()]
+        return [_layout(place) for place in ([""] if "" in places else divided or [""])]
+    if f"{split}/" in places:
         if list_file.exists():
             raise _unclear([images / split, list_file], f"define the split '{split}'")
-        files = folders.images(images / split)
-    else:
-        stems = read_split_list(list_file, dataset=DATASET)
-        files = [folders.image(images, stem) for stem in stems]
+        return [_layout(f"{split}/")]
+    return [_layout("", read_split_list(list_file, dataset="SYNTHIA"))]
 
-    def find_label(image: Path) -> tuple[Path, LabelEncoding]:
-        folder = labels / image.parent.relative_to(images)
-        return folders.label(folder, image.stem), SYNTHIA_LABEL_IDS
 
-    return pair_files(files, find_label, dataset=DATASET)
+def _layout(place: str, stems: Sequence[str] | None = None) -> Layout:
+    return Layout(f"RGB/{place}*", [(f"GT/LABELS/{place}*", SYNTHIA_LABEL_IDS)], stems)
 
 
 def _unclear(places: list[Path], do_what: str) -> DatasetError:
     listed = ", ".join(f"'{place}'" for place in places)
-    return DatasetError(
-        f"{DATASET}: {listed} all {do_what}. Keep one layout and move the rest away"
-    )
+    return DatasetError(f"SYNTHIA: {listed} all {do_what}. Keep one layout and move the rest away")
 
 
 FAMILIES = (
     DatasetFamily(
         name="synthia",
         title="SYNTHIA-RAND-CITYSCAPES",
-        website=WEBSITE,
-        load=load_synthia,
+        website="https://synthia-dataset.net",
+        folder="synthia",
+        layouts=_layouts,
         splits={"train": None, "val": None, "all": 9400},
         condition="clear",
         sizes=frozenset({(760, 1280)}),

@@ -7,7 +7,7 @@ different ids in the files though both train as "ignore". Train ids follow by a 
 import numpy as np
 
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import GTA5_LABEL_IDS
+from langdg_d2.structures.label_encoding import GTA5_LABEL_IDS
 
 IGNORE = CITYSCAPES_19.ignore_label
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from langdg_d2.structures import CITYSCAPES_19, LabelEncoding
-from langdg_d2.structures.label_maps import GTA5_LABEL_IDS, MAPILLARY_A
+from langdg_d2.structures.label_encoding import GTA5_LABEL_IDS, MAPILLARY_A
 from streets.classes import IGNORE, LABEL_ID, to_train_ids
 
 _IDS = np.arange(max(LABEL_ID.values()) + 1, dtype=np.uint8)

@@ -12,7 +12,7 @@ from streets.clip.crops import Pool, PoolSettings, draw_pool, open_pool, scene_l
 from streets.sample import draw_sample
 
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import GTA5_LABEL_IDS
+from langdg_d2.structures.label_encoding import GTA5_LABEL_IDS
 from langdg_d2.utils.errors import LangDGError
 
 CLIP = str(Path(__file__).parents[1] / "configs/small_clip.json")

@@ -14,7 +14,7 @@ from streets.render import Rendering
 from streets.sample import draw_sample
 
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     GTA5_LABEL_IDS,
     MAPILLARY_A,

@@ -27,7 +27,7 @@ class LabelEncoding:
         raw_names: the data set's own names of its raw ids, where known.
         colors: RGB in 0..255 of the raw ids in palette files; if empty, palettes are ignored and
             their indices are the ids.
-        class_names: names of the train ids from 0 on; None if unknown.
+        class_names: names of the train ids from 0 on.
     """
 
     name: str
@@ -35,7 +35,7 @@ class LabelEncoding:
     channel: int | None = None
     raw_names: Mapping[int, str] = field(default_factory=dict)
     colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
-    class_names: tuple[str, ...] | None = CITYSCAPES_19.names
+    class_names: tuple[str, ...] = CITYSCAPES_19.names
 
     @property
     def num_classes(self) -> int:

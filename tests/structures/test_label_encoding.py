@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from langdg_d2.structures import CITYSCAPES_19, CLASS_SUBSETS, LabelEncoding
-from langdg_d2.structures.label_maps import (
+from langdg_d2.structures.label_encoding import (
     CITYSCAPES_LABEL_IDS,
     MAPILLARY_A,
     MAPILLARY_B,
