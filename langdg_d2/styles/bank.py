@@ -25,7 +25,7 @@ import langdg_d2
 
 from ..data.sources import joined_names, same_images
 from ..modeling import Backbone
-from ..modeling.backbone.fingerprint import clip_fingerprint
+from ..modeling.checkpoint_files import clip_fingerprint
 from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically

@@ -138,9 +138,9 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
         ([1], "makes the one from the other. It holds list"),
         ({"model": {}, "iteration": 3}, "no entry 'model_state' with the weights: checkpoints of"),
         (dict.fromkeys("abcdefg", 1), "It holds 'a', 'b', 'c', 4 more"),
-        ({"model_state": 3}, "'model_state' is a int, expected a dict"),
-        ({"model_state": {"weight": [0.0]}}, "'model_state' gives a list for 'weight'"),
-        ({"model_state": {3: torch.zeros(1)}}, "gives a Tensor for 3, expected names"),
+        ({"model_state": 3}, "'model_state' is not a dict of tensors by their names"),
+        ({"model_state": {"weight": [0.0]}}, "is not a dict of tensors"),
+        ({"model_state": {3: torch.zeros(1)}}, "is not a dict of tensors"),
     ],
 )
 def test_files_without_weights_are_refused_by_what_they_hold(content, message, tmp_path):
