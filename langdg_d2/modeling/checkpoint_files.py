@@ -115,8 +115,8 @@ def read_content(path: Path) -> Any:
     """
     if found := other_kind(path):
         raise LangDGError(found)
-    require_no_bomb(path)
     try:
+        require_no_bomb(path)
         if _is_torchscript(path):
             return _read_archive(path)
         if found := damage(path):

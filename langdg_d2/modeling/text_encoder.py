@@ -30,9 +30,6 @@ class TextEncoder:
     Args:
         clip: the model that `load_clip` returns.
         name: the name or JSON path that `load_clip` was given; decides the tokenizer.
-
-    Raises:
-        ClipWeightsError: if the name is unknown.
     """
 
     def __init__(self, *, clip: CLIP, name: str) -> None:
@@ -54,11 +51,8 @@ class TextEncoder:
             CLIP's image and text towers share. Without gradient.
 
         Raises:
-            RuntimeError: if the CLIP is in training mode and a prompt is new.
-            LangDGError: if there is no prompt, or one is too long for the text tower.
+            LangDGError: if a prompt is too long for the text tower.
         """
-        if not prompts or isinstance(prompts, str):
-            raise LangDGError(f"prompts are {prompts!r}, expected a list of at least one text")
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
         for start in range(0, len(new), at_once):
@@ -71,8 +65,6 @@ class TextEncoder:
         return next(self._clip.parameters()).device
 
     def _run(self, prompts: Sequence[str]) -> Tensor:
-        if self._clip.training:
-            raise RuntimeError("the CLIP is in training mode; call its eval() before encoding")
         sentences = [template(prompt) for prompt in prompts for template in self._templates]
         tokens = self._tokenize(sentences).to(self._device)
         embeddings = self._clip.encode_text(tokens).float()  # (P * templates, D)

@@ -143,7 +143,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
         ("--checkpoint", "half.pth"): "'half.pth' cannot be read as a checkpoint: it is damaged",
         ("--checkpoint", saved_params): "not written by torch.save",
         ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' with the weights",
-        ("--checkpoint", "other.pth"): "backbone.layer9.weight: unknown",
+        ("--checkpoint", "other.pth"): "backbone.layer9.weight is unknown",
         ("--style-bank", checkpoint, "--clip-from", checkpoint): "as checkpoints (.pth) are",
     }
     for options, message in cases.items():
@@ -151,7 +151,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
         assert message in output
         assert output.startswith("error: ")
         assert not (tmp_path / "out").exists()
-    assert "classifier.classifier.3.bias: missing" in run(
+    assert "classifier.classifier.3.bias is missing" in run(
         "--checkpoint", "other.pth", "--output", "out", refused=True
     )
 

@@ -1,6 +1,6 @@
 """The network of the paper: CLIP backbone, feature augmentation seam, DeepLabV3+ head."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -92,7 +92,7 @@ class LangDGSegmentor(nn.Module):
         augmentation: FeatureAugmentation | None = None,
         patch_classes: Tensor | None = None,
     ) -> Tensor:
-        """Logits (N, classes, H, W) of normalised images (N, 3, H, W).
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32 at least.
 
         Args:
             images: as `normalize` gives them.
@@ -103,15 +103,9 @@ class LangDGSegmentor(nn.Module):
         if augmentation is not None:
             restyled = self.backbone.restyled
             low[restyled] = augmentation(low[restyled], patch_classes)
-        return self.score(self.backbone.forward_high(low), images.shape[-2:])
-
-    def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
-        """Logits (N, classes, *size) of the backbone's features, in single precision at least.
-
-        In half precision, rounding would decide where classes meet.
-        """
-        logits = self.sem_seg_head(features)
-        return resize_bilinear(at_least_single(logits), size)
+        logits = self.sem_seg_head(self.backbone.forward_high(low))
+        # In half precision, rounding would decide where classes meet.
+        return resize_bilinear(at_least_single(logits), images.shape[-2:])
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
@@ -159,19 +153,17 @@ class LangDGSegmentor(nn.Module):
 
 def _require_fit(backbone: Backbone, head: nn.Module) -> None:
     given = backbone.output_shape()
-    wrong, remedies = [], []
+    wrong = []
     for name, wanted in getattr(head, "input_shape", {}).items():
         if name not in given:
             raise LangDGError(f"the head reads '{name}', the backbone gives {list(given)}")
         for what in ("channels", "stride"):
-            value = getattr(given[name], what)
-            if getattr(wanted, what) not in (None, value):
-                wrong.append(f"'{name}' with {what} {getattr(wanted, what)} instead of {value}")
-                remedies.append(f"model.sem_seg_head.input_shape.{name}.{what}={value}")
+            old, new = getattr(wanted, what), getattr(given[name], what)
+            if old not in (None, new):
+                wrong.append(f"model.sem_seg_head.input_shape.{name}.{what}={new} (not {old})")
     if wrong:
         raise LangDGError(
-            f"the head is built for {' and '.join(wrong)}, which the backbone gives; set "
-            f"{' '.join(remedies)}"
+            f"the head is built for other features than the backbone gives; set {', '.join(wrong)}"
         )
 
 
