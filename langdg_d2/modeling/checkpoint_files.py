@@ -129,13 +129,13 @@ def read_content(path: Path) -> Any:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         # torch's own message may advise to load the file without this precaution.
-        names = _refused_names(path)
+        reason = "it is damaged, was not written by torch.save, or holds other objects"
+        with suppress(Exception):  # torch lists them for the newer of its two formats only
+            if names := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)):
+                reason = f"it asks for {names}, refused"
         raise LangDGError(
-            f"it asks for {names}, refused: not part of tensors or plain values. Save the "
-            "weights alone: torch.save(model.state_dict(), FILE)"
-            if names
-            else "it is damaged, was not written by torch.save or safetensors, or holds other "
-            "objects than tensors and plain values"
+            f"{reason} than tensors and plain values. Save the weights alone: "
+            "torch.save(model.state_dict(), FILE)"
         ) from error
 
 
@@ -152,9 +152,8 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     if checksum not in _openai_checksums():
         raise LangDGError(
-            f"it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
-            f"{checksum[:12]}... is not that of an archive of OpenAI: download OpenAI's again, or "
-            "save the weights alone, torch.save(model.state_dict(), FILE)"
+            "it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
+            f"{checksum[:12]}... is not that of an archive of OpenAI"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates the format
@@ -166,13 +165,6 @@ def _openai_checksums() -> set[str]:
     """SHA-256 of OpenAI's archives, which their addresses contain."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
-
-
-def _refused_names(path: Path) -> list[str]:
-    """Names that a file would call and that are not allowed; none if torch cannot list them."""
-    with suppress(Exception):  # torch lists them for the newer of its two formats only
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    return []
 
 
 def _read(path: str | Path) -> Any:
@@ -189,9 +181,8 @@ def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
     if not isinstance(content, dict) or entry not in content:
         held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
         raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights: checkpoints of langdg_d2 have "
-            "'model', those of the official release 'model_state'; tools/import_famix.py makes the "
-            f"one from the other. It holds {shortened(held)}"
+            f"'{path}' has no entry '{entry}' with the weights but {shortened(held)}; "
+            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
         )
     weights = content[entry]
     if not isinstance(weights, dict) or not all(

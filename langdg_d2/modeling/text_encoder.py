@@ -58,15 +58,12 @@ class TextEncoder:
         for start in range(0, len(new), at_once):
             batch = new[start : start + at_once]
             self._vectors.update(zip(batch, self._run(batch), strict=True))
-        return torch.stack([self._vectors[prompt] for prompt in prompts]).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._clip.parameters()).device
+        vectors = torch.stack([self._vectors[prompt] for prompt in prompts])
+        return vectors.to(self._clip.logit_scale.device)
 
     def _run(self, prompts: Sequence[str]) -> Tensor:
         sentences = [template(prompt) for prompt in prompts for template in self._templates]
-        tokens = self._tokenize(sentences).to(self._device)
+        tokens = self._tokenize(sentences).to(self._clip.logit_scale.device)
         embeddings = self._clip.encode_text(tokens).float()  # (P * templates, D)
         mean = embeddings.unflatten(0, (len(prompts), len(self._templates))).mean(dim=1)
         return F.normalize(mean, dim=1).cpu()

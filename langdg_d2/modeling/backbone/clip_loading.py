@@ -34,7 +34,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
         weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file
-            that `read_clip_weights` reads, whose state dict may be nested or have prefixes; or
+            that `read_content` reads, whose state dict may be nested or have prefixes; or
             None for random weights, the same ones at every call.
 
     Returns:
@@ -58,8 +58,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
             raise ClipWeightsError(
-                f"open_clip cannot build '{name}': {error}; expected the keys of its own model "
-                "configs, such as those of RN50"
+                f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
             ) from error
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
@@ -69,9 +68,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip(name=name, weights=weights)`, without the text tower.
-
-    Weights of an image tower are enough.
+    """The image tower of `load_clip`, for which weights of an image tower are enough.
 
     Raises:
         ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
@@ -79,18 +76,14 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
-            f"the image tower of '{name}' is a {type(tower).__name__}, expected CLIP's "
-            "ModifiedResNet: choose an 'RN*' model"
+            f"the image tower of '{name}' is a {type(tower).__name__}, expected a ModifiedResNet: "
+            "choose an 'RN*' model"
         )
     return tower
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
-    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`.
-
-    Raises:
-        ClipWeightsError: unknown name.
-    """
+    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
 
 
@@ -158,24 +151,11 @@ def _find_weights(name: str, weights: str) -> Path:
         ) from error
 
 
-def read_clip_weights(path: Path) -> Any:
-    """As `read_content`.
-
-    Raises:
-        ClipWeightsError: if the file is damaged, or has other objects than tensors and the options
-            that training scripts save.
-    """
-    try:
-        return read_content(path)
-    except LangDGError as error:
-        raise ClipWeightsError(
-            f"'{path}' cannot be read as CLIP weights: {error}. Expected a state dict of "
-            "torch.save or safetensors, or a TorchScript archive of OpenAI's"
-        ) from error
-
-
 def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
-    content = read_clip_weights(path)
+    try:
+        content = read_content(path)
+    except LangDGError as error:
+        raise ClipWeightsError(f"'{path}' cannot be read as CLIP weights: {error}") from error
     visual: Any = model.visual
     whole = find_weights(content, model.state_dict())
     if not whole.faults:

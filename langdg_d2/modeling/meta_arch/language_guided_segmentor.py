@@ -36,7 +36,6 @@ class LangDGSegmentor(nn.Module):
             of classes.
 
     Attributes:
-        classes: as given.
         feature_augmentation: restyles the low-level features in training; None leaves them as they
             are. Hooks set it.
     """
@@ -119,7 +118,7 @@ class LangDGSegmentor(nn.Module):
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
         """Logits at the wanted size; features are never restyled.
 
-        Images of one size share a forward pass. Others do not: padding would change predictions.
+        Only images of one size share a forward pass: padding would change predictions.
         """
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, inputs in enumerate(batched_inputs):
