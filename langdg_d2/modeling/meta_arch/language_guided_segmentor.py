@@ -1,6 +1,6 @@
 """The network of the paper: CLIP backbone, feature augmentation seam, DeepLabV3+ head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,7 +91,7 @@ class LangDGSegmentor(nn.Module):
         augmentation: FeatureAugmentation | None = None,
         patch_classes: Tensor | None = None,
     ) -> Tensor:
-        """Logits (N, classes, H, W) of normalised images (N, 3, H, W), float32 at least.
+        """Logits (N, classes, H, W) of normalised images (N, 3, H, W).
 
         Args:
             images: as `normalize` gives them.
@@ -102,9 +102,15 @@ class LangDGSegmentor(nn.Module):
         if augmentation is not None:
             restyled = self.backbone.restyled
             low[restyled] = augmentation(low[restyled], patch_classes)
-        logits = self.sem_seg_head(self.backbone.forward_high(low))
-        # In half precision, rounding would decide where classes meet.
-        return resize_bilinear(at_least_single(logits), images.shape[-2:])
+        return self.score(self.backbone.forward_high(low), images.shape[-2:])
+
+    def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
+        """Logits (N, classes, *size) of the backbone's features, in single precision at least.
+
+        In half precision, rounding would decide where classes meet.
+        """
+        logits = self.sem_seg_head(features)
+        return resize_bilinear(at_least_single(logits), size)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, its features restyled."""
