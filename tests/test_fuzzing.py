@@ -3,7 +3,7 @@
 What            | is read by                      | refused with
 bank            | StyleBank.load                  | StyleBankError
 official bank   | read_official_bank              | StyleBankError
-CLIP weights    | read_clip_weights | ClipWeightsError
+CLIP weights    | read_content                    | LangDGError
 checkpoint      | read_checkpoint, both of torch's formats | CheckpointError
 official weights| read_weights                    | CheckpointError
 prompt pack     | load_style_prompts              | LangDGError
@@ -32,9 +32,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import BenchmarkFileError, BenchmarkRun, read_benchmark, write_benchmark
-from langdg_d2.modeling import ClipWeightsError
-from langdg_d2.modeling.backbone.clip_loading import read_clip_weights
-from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint, read_weights
+from langdg_d2.modeling.checkpoint_files import (
+    CheckpointError,
+    read_checkpoint,
+    read_content,
+    read_weights,
+)
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError, load_style_prompts
 from langdg_d2.styles.official_bank import read_official_bank
@@ -116,7 +119,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Excep
         lambda path: read_official_bank(path, header=HEADER),
         StyleBankError,
     ),
-    "CLIP weights": (lambda path: torch.save(STATE, path), read_clip_weights, ClipWeightsError),
+    "CLIP weights": (lambda path: torch.save(STATE, path), read_content, LangDGError),
     "checkpoint": (write_checkpoint, read_checkpoint, CheckpointError),
     "legacy checkpoint": (write_legacy_checkpoint, read_checkpoint, CheckpointError),
     "official weights": (

@@ -51,10 +51,8 @@ def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
     old, new = (OURS, THEIRS) if args.reverse else (THEIRS, OURS)
     weights = read_weights(args.checkpoint, entry=old)
     converted = convert(weights, model_state=build_without_weights(cfg).state_dict())
-    write_weights(args.output, converted.weights, entry=new)
-    for name in converted.left_out:
-        print(f"left out, segmentation does not use it: {name}")
-    print(f"{len(converted.weights)} weights of '{args.checkpoint}' are in '{args.output}'")
+    write_weights(args.output, converted, entry=new)
+    print(f"{len(converted)} weights of '{args.checkpoint}' are in '{args.output}'")
 
 
 def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
@@ -80,7 +78,7 @@ def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
         return instantiate(cfg.model)
     model = build_without_weights(cfg)
     weights = read_weights(checkpoint, entry=THEIRS)
-    model.load_state_dict(from_official(weights, model_state=model.state_dict()).weights)
+    model.load_state_dict(from_official(weights, model_state=model.state_dict()))
     return model
 
 

@@ -23,7 +23,6 @@ from torch import nn
 from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.data.sources import as_names
 from langdg_d2.engine import compose
-from langdg_d2.modeling import training_summary
 from langdg_d2.styles import SourceMining
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
@@ -146,7 +145,7 @@ def compose_training(
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
     batch = OmegaConf.select(cfg, "dataloader.train.total_batch_size")
-    distributed = engine.distribute(model, total_batch_size=batch, **cfg.train.ddp)
+    distributed = engine.distribute(model.train(), total_batch_size=batch, **cfg.train.ddp)
     trainer = engine.SegmentationTrainer(
         model=distributed,
         loader=(),
@@ -220,7 +219,6 @@ def main(args: Namespace) -> None:
         progress = engine.training_progress(content)
         evaluate(cfg, score, weights=start.checkpoint, styles=None, progress=lambda: progress)
     else:
-        logger.info("What trains:\n%s", training_summary(model.train()))
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)
         engine.start_run(cfg, args)

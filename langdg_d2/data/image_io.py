@@ -39,6 +39,7 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a sc
 _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 _JPEG2000_BIT_DEPTH = 42  # position after the start of that
+_WITHOUT_CHECKSUMS, _ZEROS = ("AVIF", "JPEG2000", "WEBP"), 16
 _TAIL = 1024  # bytes at the end of a file
 # Mark near the end of a complete file; programs may append further bytes.
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
@@ -83,6 +84,8 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             pixels = _decode(file, image)
         if image.format == "PNG":
             check_png(file, image)
+        if image.format in _WITHOUT_CHECKSUMS:
+            _check_end(file)
         _check_range(pixels, Path(file_name))
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             pixels = pixels[..., :-1]  # the colours without their opacity
@@ -191,6 +194,13 @@ def check_png(file: IO[bytes], decoded: Image.Image) -> None:
     last = decoded.crop((0, decoded.height - 1, decoded.width, decoded.height))
     if decoded.info.get("interlace") or not np.array(last).any():
         decode_full_depth(file)
+
+
+def _check_end(file: IO[bytes]) -> None:
+    """Refuse compressed data that end in zeros, as files of interrupted copies do."""
+    file.seek(-_ZEROS, os.SEEK_END)
+    if not any(file.read()):
+        raise OSError("its data end in zeros")
 
 
 def _check_tiff(file: IO[bytes], image: Image.Image) -> None:

@@ -32,7 +32,8 @@ class AttentionPool(nn.Module):
         pixels = x.flatten(2).mT
         tokens = torch.cat([pixels.mean(dim=1, keepdim=True), pixels], dim=1)
         tokens = tokens + self.positional_embedding.to(tokens.dtype)  # (N, T, C)
-        query = self._per_head(self.q_proj(tokens[:, 0]))  # (heads, N, C / heads)
+        query = self.q_proj(tokens[:, 0]).unflatten(1, (self.num_heads, -1))
+        query = query.transpose(0, 1)  # (heads, N, C / heads)
         keys, values = (
             projection.weight.unflatten(0, (self.num_heads, -1))
             for projection in (self.k_proj, self.v_proj)
@@ -42,7 +43,3 @@ class AttentionPool(nn.Module):
         weights = scores.softmax(dim=1)  # (N, T, heads)
         found = (weights.mT @ tokens).transpose(0, 1) @ values.mT  # (heads, N, C / heads)
         return self.c_proj(found.transpose(0, 1).flatten(1) + self.v_proj.bias)
-
-    def _per_head(self, vectors: Tensor) -> Tensor:
-        """(N, C) to (heads, N, C / heads)."""
-        return vectors.unflatten(1, (self.num_heads, -1)).transpose(0, 1)

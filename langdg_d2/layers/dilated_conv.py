@@ -6,7 +6,7 @@ for the same product of matrices. The backward pass gains most.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,31 +17,16 @@ from torch.nn.grad import conv2d_weight
 from .dispatch import own_operator_pays
 
 
-class _Tap(NamedTuple):
-    """Position in the kernel, rectangle of the output, and of the input that it is made of."""
-
-    row: int
-    col: int
-    to: tuple[slice, slice]
-    of: tuple[slice, slice]
-
-
 class DilatedConv2d(nn.Conv2d):
-    """`nn.Conv2d` that trains faster on CPUs, if it pads to keep the size and has no bias."""
+    """`nn.Conv2d` that trains faster on CPUs if it has no bias.
+
+    Of odd kernels and stride 1, without groups; pads with zeros to keep the size.
+    """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        trains = torch.is_grad_enabled() and own_operator_pays(input)
-        if trains and bias is None and self._keeps_the_size:
+        if bias is None and torch.is_grad_enabled() and own_operator_pays(input):
             return dilated_conv(input, weight, self.dilation[0])
         return super()._conv_forward(input, weight, bias)
-
-    @property
-    def _keeps_the_size(self) -> bool:
-        dilation = self.dilation[0]
-        margins = tuple(dilation * (side // 2) for side in self.kernel_size)
-        odd = all(side % 2 for side in self.kernel_size)
-        kept = (self.stride, self.padding, self.dilation) == ((1, 1), margins, (dilation, dilation))
-        return odd and kept and (self.groups, self.padding_mode) == (1, "zeros")
 
 
 def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
@@ -60,6 +45,11 @@ def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     return _DilatedConv.apply(x, weight, dilation)
 
 
+# Row and column in the kernel, the rectangle of the output that it reaches, and the
+# rectangle of the input that this is made of.
+_Tap = tuple[int, int, tuple[Any, ...], tuple[Any, ...]]
+
+
 class _DilatedConv(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
@@ -67,8 +57,8 @@ class _DilatedConv(Function):
         ctx.dilation = dilation
         kernels = _kernels(weight)
         y = _zeros((len(x), len(weight), *x.shape[2:]), x)
-        for tap in _taps(x, weight, dilation):
-            _at(y, tap.to).add_(F.conv2d(_at(x, tap.of), kernels[tap.row, tap.col]))
+        for row, col, to, of in _taps(x, weight, dilation):
+            y[to].add_(F.conv2d(x[of], kernels[row, col]))
         return y.to(x.dtype)
 
     @staticmethod
@@ -87,16 +77,16 @@ class _DilatedConv(Function):
 def _input_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -> Tensor:
     kernels = _kernels(weight.transpose(0, 1))
     found = _zeros(x.shape, x)
-    for tap in taps:
-        _at(found, tap.of).add_(F.conv2d(_at(grad, tap.to), kernels[tap.row, tap.col]))
+    for row, col, to, of in taps:
+        found[of].add_(F.conv2d(grad[to], kernels[row, col]))
     return found.to(x.dtype)
 
 
 def _weight_gradient(grad: Tensor, weight: Tensor, x: Tensor, taps: list[_Tap]) -> Tensor:
     found = torch.zeros_like(weight)
-    for tap in taps:
-        of_tap = found[:, :, tap.row, tap.col, None, None]
-        of_tap.copy_(conv2d_weight(_at(x, tap.of), of_tap.shape, _at(grad, tap.to)))
+    for row, col, to, of in taps:
+        of_tap = found[:, :, row, col, None, None]
+        of_tap.copy_(conv2d_weight(x[of], of_tap.shape, grad[to]))
     return found
 
 
@@ -106,15 +96,9 @@ def _kernels(weight: Tensor) -> Tensor:
 
 
 def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
-    """To add up in: single precision at least, as convolutions do."""
+    """Zeros to add to, in single precision at least, as in convolutions."""
     dtype = torch.promote_types(like.dtype, torch.float32)
-    empty = torch.empty(shape, dtype=dtype, device=like.device, memory_format=torch.channels_last)
-    return empty.zero_()
-
-
-def _at(values: Tensor, where: tuple[slice, slice]) -> Tensor:
-    """A rectangle of (N, C, H, W) as a view."""
-    return values[(..., *where)]
+    return like.new_zeros(shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[_Tap]:
@@ -126,7 +110,7 @@ def _taps(x: Tensor, weight: Tensor, dilation: int) -> Iterator[_Tap]:
             down, right = (row - rows // 2) * dilation, (col - cols // 2) * dilation
             if abs(down) < height and abs(right) < width:
                 vertical, horizontal = _overlap(height, down), _overlap(width, right)
-                yield _Tap(row, col, *zip(vertical, horizontal, strict=True))
+                yield row, col, (..., vertical[0], horizontal[0]), (..., vertical[1], horizontal[1])
 
 
 def _overlap(size: int, shift: int) -> tuple[slice, slice]:

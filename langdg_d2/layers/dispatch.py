@@ -4,7 +4,11 @@ import torch
 from torch import Tensor
 
 
+def is_traced() -> bool:
+    """Whether a trace is made, which has to show the layers as torch has them."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def own_operator_pays(x: Tensor) -> bool:
-    """On CPUs, for which ours were timed; a trace has to show the layer that they replace."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return x.device.type == "cpu" and not traced
+    """Whether a tensor is on a CPU, for which our operators were timed, and no trace is made."""
+    return x.device.type == "cpu" and not is_traced()

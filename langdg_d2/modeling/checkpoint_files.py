@@ -1,12 +1,20 @@
-"""Checkpoint files: read without executing their content, written atomically."""
+"""Files of weights: read without executing their content, written atomically.
 
+Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes to names
+(`module.`, `clip.`). Neither is listed here: a model's weights are where its names are found.
+"""
+
+import hashlib
 import io
-from collections import OrderedDict
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import open_clip
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -14,7 +22,11 @@ from torch import Tensor
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
-from .state_dicts import shortened
+
+_DEPTH = 2  # levels of nested dicts that are searched
+_SHOWN = 3  # names in messages
+_DIGITS = 16  # of fingerprints, hexadecimal: 64 bits
+_BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
 
 class CheckpointError(LangDGError):
@@ -68,7 +80,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
-    """The weights in a file of `torch.save`, on the CPU. Nothing in the file is executed.
+    """The weights in a checkpoint, on the CPU. Nothing in the file is executed.
 
     Args:
         path: path of a file with a dict.
@@ -76,57 +88,83 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
             `model_state` in those of the official release.
 
     Raises:
-        CheckpointError: if the file is missing or damaged, has objects that `read_content`
-            refuses, or has no such weights.
+        CheckpointError: as `read_checkpoint`.
     """
     return _weights(path, _read(path), entry)
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
-    """Create or replace a file that `read_weights` and `torch.load` read.
-
-    Raises:
-        OSError: if the file cannot be written; an earlier file is kept.
-    """
-    path = Path(path)
+    """Create or replace a file that `read_weights` and `torch.load` read."""
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
-    write_atomically(path, file.getvalue())
+    write_atomically(Path(path), file.getvalue())
 
 
 def read_content(path: Path) -> Any:
-    """Content of a file of weights, on the CPU. Nothing in the file is executed.
+    """Content of a file of weights, on the CPU.
+
+    Nothing in it is executed, except for the TorchScript archives that OpenAI publishes, which are
+    known by their checksums.
 
     Args:
-        path: path of a file of `torch.save` or safetensors, with any suffix. Options and other
-            objects that training scripts save with the weights are left out.
+        path: path of a file of `torch.save` or safetensors, with any suffix, or of such an archive.
+            Options and other objects that training scripts save with the weights are left out.
 
     Raises:
         LangDGError: if the file is damaged, or has other objects (refused before they can run).
     """
     if found := other_kind(path):
         raise LangDGError(found)
-    require_no_bomb(path)
-    if found := damage(path):
-        raise LangDGError(f"it is damaged, {found}")
-    if is_safetensors(path):
-        try:
+    try:
+        require_no_bomb(path)
+        if _is_torchscript(path):
+            return _read_archive(path)
+        if found := damage(path):
+            raise LangDGError(f"it is damaged, {found}")
+        if is_safetensors(path):
             return load_file(path)
-        except Exception as error:
-            raise LangDGError(f"damaged safetensors: {error}") from error
-    with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
-        try:
+        with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file can raise nearly anything
-            # torch's own message may advise to load the file without this precaution.
-            names = _refused_names(path)
-            raise LangDGError(
-                f"it asks for {names}, refused: not part of tensors or plain values. Save the "
-                "weights alone: torch.save(model.state_dict(), FILE)"
-                if names
-                else "it is damaged, was not written by torch.save, or holds other objects than "
-                "tensors and plain values"
-            ) from error
+    except LangDGError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        # torch's own message may advise to load the file without this precaution.
+        reason = "it is damaged, was not written by torch.save, or holds other objects"
+        with suppress(Exception):  # torch lists them for the newer of its two formats only
+            if names := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)):
+                reason = f"it asks for {names}, refused"
+        raise LangDGError(
+            f"{reason} than tensors and plain values. Save the weights alone: "
+            "torch.save(model.state_dict(), FILE)"
+        ) from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is an archive with code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.endswith("constants.pkl") for entry in archive.namelist())
+
+
+def _read_archive(path: Path) -> dict[str, Tensor]:
+    """The weights in an archive of OpenAI; of others torch could run code as it opens them."""
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    if checksum not in _openai_checksums():
+        raise LangDGError(
+            "it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
+            f"{checksum[:12]}... is not that of an archive of OpenAI"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates the format
+        archive = torch.jit.load(path, map_location="cpu")
+    return dict(archive.state_dict())
+
+
+def _openai_checksums() -> set[str]:
+    """SHA-256 of OpenAI's archives, which their addresses contain."""
+    names = open_clip.list_pretrained_models_by_tag("openai")
+    return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
 
 def _read(path: str | Path) -> Any:
@@ -143,24 +181,134 @@ def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
     if not isinstance(content, dict) or entry not in content:
         held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
         raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights: checkpoints of langdg_d2 have "
-            "'model', those of the official release 'model_state'; tools/import_famix.py makes the "
-            f"one from the other. It holds {shortened(held)}"
+            f"'{path}' has no entry '{entry}' with the weights but {shortened(held)}; "
+            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
         )
     weights = content[entry]
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"'{path}': '{entry}' is a {type(weights).__name__}, expected a dict")
-    for name, value in weights.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"'{path}': '{entry}' gives a {type(value).__name__} for {name!r}, expected names "
-                "with tensors"
-            )
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise CheckpointError(f"'{path}': '{entry}' is not a dict of tensors by their names")
     return dict(weights)
 
 
-def _refused_names(path: Path) -> list[str]:
-    """Names that a file would call and that are not allowed; none if torch cannot list them."""
-    with suppress(Exception):  # torch lists them for the newer of its two formats only
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    return []
+class FoundWeights(NamedTuple):
+    """Weights that were found for a model.
+
+    Attributes:
+        prefix: what precedes the model's names in the file: keys of nested dicts, and prefixes.
+        tensors: the weights by the model's names.
+        faults: why they do not fit, a line each; empty if all is well.
+    """
+
+    prefix: str
+    tensors: dict[str, Tensor]
+    faults: list[str]
+
+
+def find_weights(content: Any, state: Mapping[str, Tensor]) -> FoundWeights:
+    """The weights of a model in the content of a file.
+
+    Complete weights in several places are a fault.
+
+    Args:
+        content: nested dicts with tensors and any other values.
+        state: state dict of the model, for names and shapes.
+    """
+    tensors = dict(_flat(content, _DEPTH))
+    found = []
+    for prefix in _prefixes(tensors, state):
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        known = {name: own[name] for name in state if name in own}
+        found.append(FoundWeights(prefix, known, misfits(own, state)))
+    whole = [weights for weights in found if not weights.faults]
+    if len(whole) > 1:
+        places = shortened(f"'{weights.prefix}'" for weights in whole)
+        fault = f"{len(whole)} places have all weights ({places}): save one of them alone"
+        return whole[0]._replace(faults=[fault])
+    nothing = FoundWeights("", {}, ["no weight name matches"])
+    return whole[0] if whole else max(found, key=lambda w: len(w.tensors), default=nothing)
+
+
+def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """A line for each weight that is missing, of another shape, or unknown.
+
+    Unknown weights count only in parts of the model, as those of a deeper network are.
+
+    Args:
+        weights: weights to load.
+        state: state dict of the model.
+    """
+    parts = {name.partition(".")[0] for name in state}
+    counted = [name for name in state if not name.endswith(_BATCH_COUNTER)]
+    return [
+        *(f"{name} is missing" for name in counted if name not in weights),
+        *(
+            f"{name} is {_describe(weights[name])} instead of {_describe(state[name])}"
+            for name in counted
+            if name in weights and _describe(weights[name]) != _describe(state[name])
+        ),
+        *(
+            f"{name} is unknown"
+            for name in weights
+            if name not in state and name.partition(".")[0] in parts
+        ),
+    ]
+
+
+def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    """Weights without their names' prefix: the one under which most of `names` are found."""
+    prefix = max((counts := _prefixes(weights, names)), key=counts.__getitem__, default="")
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
+
+
+def shortened(items: Iterable[str]) -> str:
+    """The first few items, and the number of the others."""
+    items = list(items)
+    more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
+    return ", ".join([*items[:_SHOWN], *more])
+
+
+def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
+    """Hash names, shapes, types and values of weights, without BatchNorm's counters.
+
+    Args:
+        state_dict: the weights, on any device and in any order or memory layout; none of the
+            three changes the fingerprint.
+
+    Returns:
+        16 hexadecimal digits of a SHA-256, by which style banks remember their CLIP.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(name for name in state_dict if not name.endswith(_BATCH_COUNTER)):
+        tensor = state_dict[name].detach().cpu()
+        # repr separates the fields: no two different lists of weights read the same.
+        digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
+        # NumPy has no bfloat16, and a scalar cannot be viewed as bytes.
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _flat(content: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
+    """Tensors in nested dicts, by their keys joined with dots."""
+    for name, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            yield name, value
+        elif isinstance(name, str) and depth:
+            yield from ((f"{name}.{inner}", tensor) for inner, tensor in _flat(value, depth - 1))
+
+
+def _prefixes(weights: Iterable[str], names: Collection[str]) -> Counter[str]:
+    """Prefixes of known names in the names of weights, and how often each occurs."""
+    counts: Counter[str] = Counter()
+    for name in weights:
+        parts = name.split(".")
+        for k in range(len(parts)):
+            if ".".join(parts[k:]) in names:
+                counts["".join(f"{part}." for part in parts[:k])] += 1
+    return counts
+
+
+def _describe(weight: Tensor) -> str:
+    kind = "" if weight.is_floating_point() else "whole numbers of shape "
+    return f"{kind}{tuple(weight.shape)}"

@@ -19,13 +19,9 @@ class PixelNormalization(nn.Module):
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("mean", _per_channel(mean), persistent=False)
-        self.register_buffer("std", _per_channel(std), persistent=False)
+        self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (..., 3, H, W) of any dtype and device, normalised, float on this module's."""
         return (images.to(self.mean.device, non_blocking=True) - self.mean) / self.std
-
-
-def _per_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor(list(values)).view(-1, 1, 1)  # (C, 1, 1)

@@ -30,9 +30,6 @@ class TextEncoder:
     Args:
         clip: the model that `load_clip` returns.
         name: the name or JSON path that `load_clip` was given; decides the tokenizer.
-
-    Raises:
-        ClipWeightsError: if the name is unknown.
     """
 
     def __init__(self, *, clip: CLIP, name: str) -> None:
@@ -54,27 +51,19 @@ class TextEncoder:
             CLIP's image and text towers share. Without gradient.
 
         Raises:
-            RuntimeError: if the CLIP is in training mode and a prompt is new.
-            LangDGError: if there is no prompt, or one is too long for the text tower.
+            LangDGError: if a prompt is too long for the text tower.
         """
-        if not prompts or isinstance(prompts, str):
-            raise LangDGError(f"prompts are {prompts!r}, expected a list of at least one text")
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
         for start in range(0, len(new), at_once):
             batch = new[start : start + at_once]
             self._vectors.update(zip(batch, self._run(batch), strict=True))
-        return torch.stack([self._vectors[prompt] for prompt in prompts]).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._clip.parameters()).device
+        vectors = torch.stack([self._vectors[prompt] for prompt in prompts])
+        return vectors.to(self._clip.logit_scale.device)
 
     def _run(self, prompts: Sequence[str]) -> Tensor:
-        if self._clip.training:
-            raise RuntimeError("the CLIP is in training mode; call its eval() before encoding")
         sentences = [template(prompt) for prompt in prompts for template in self._templates]
-        tokens = self._tokenize(sentences).to(self._device)
+        tokens = self._tokenize(sentences).to(self._clip.logit_scale.device)
         embeddings = self._clip.encode_text(tokens).float()  # (P * templates, D)
         mean = embeddings.unflatten(0, (len(prompts), len(self._templates))).mean(dim=1)
         return F.normalize(mean, dim=1).cpu()

@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import __version__
 from ..data.sources import joined_names
 from ..modeling import Backbone
-from ..modeling.backbone.fingerprint import clip_fingerprint
+from ..modeling.checkpoint_files import clip_fingerprint
 from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically

@@ -35,20 +35,9 @@ def test_sums_are_in_single_precision_under_autocast():
     assert errors[0] < 1.5 * errors[1]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"padding": 2, "dilation": 2},
-        {"padding": 2, "dilation": 2, "bias": True},
-        {"padding": 1, "dilation": 2},
-        {"padding": 1, "stride": 2},
-        {"padding": (2, 3), "dilation": (2, 3)},
-        {"padding": 1, "groups": 2},
-        {"padding": 1, "padding_mode": "circular"},
-    ],
-)
-def test_the_layer_is_torchs_own_whatever_its_settings(settings):
-    settings = {"bias": False} | settings
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_layer_is_torchs_own(bias):
+    settings = {"padding": 2, "dilation": 2, "bias": bias}
     ours, theirs = DilatedConv2d(4, 6, 3, **settings), torch.nn.Conv2d(4, 6, 3, **settings)
     theirs.load_state_dict(ours.state_dict())
     x = random(2, 4, 9, 11)

@@ -52,9 +52,6 @@ class LinearTower(Detectron2Backbone):
     def low_state(self):
         return self.patchify.state_dict(keep_vars=True)
 
-    def layer_groups(self):
-        return {"patchify": [self.patchify], "down": [self.down]}
-
 
 @pytest.fixture
 def tower() -> TextAlignedBackbone:

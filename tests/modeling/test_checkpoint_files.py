@@ -135,12 +135,12 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], "makes the one from the other. It holds list"),
-        ({"model": {}, "iteration": 3}, "no entry 'model_state' with the weights: checkpoints of"),
-        (dict.fromkeys("abcdefg", 1), "It holds 'a', 'b', 'c', 4 more"),
-        ({"model_state": 3}, "'model_state' is a int, expected a dict"),
-        ({"model_state": {"weight": [0.0]}}, "'model_state' gives a list for 'weight'"),
-        ({"model_state": {3: torch.zeros(1)}}, "gives a Tensor for 3, expected names"),
+        ([1], "no entry 'model_state' with the weights but list; tools/import_famix.py makes"),
+        ({"model": {}, "iteration": 3}, "with the weights but 'model', 'iteration'"),
+        (dict.fromkeys("abcdefg", 1), "but 'a', 'b', 'c', 4 more"),
+        ({"model_state": 3}, "'model_state' is not a dict of tensors by their names"),
+        ({"model_state": {"weight": [0.0]}}, "is not a dict of tensors"),
+        ({"model_state": {3: torch.zeros(1)}}, "is not a dict of tensors"),
     ],
 )
 def test_files_without_weights_are_refused_by_what_they_hold(content, message, tmp_path):
@@ -191,7 +191,7 @@ def test_a_scripts_own_classes_are_refused_by_name(tmp_path):
     torch.save(official(args=Options(a=1)), tmp_path / "best.pth")
     message = refusal(tmp_path / "best.pth")
     assert "it asks for ['" in message
-    assert "Options'], refused: not part of tensors" in message
+    assert "Options'], refused" in message
     assert message.endswith("torch.save(model.state_dict(), FILE)")
 
 

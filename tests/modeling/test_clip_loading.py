@@ -15,8 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from langdg_d2.modeling import ClipWeightsError, load_clip, load_image_tower
-from langdg_d2.modeling.backbone import clip_loading
+from langdg_d2.modeling import ClipWeightsError, checkpoint_files, load_clip, load_image_tower
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 
 
@@ -31,7 +30,7 @@ def publish(monkeypatch):
 
     def published(path):
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-        monkeypatch.setattr(clip_loading, "_openai_checksums", lambda: {checksum})
+        monkeypatch.setattr(checkpoint_files, "_openai_checksums", lambda: {checksum})
 
     return published
 
@@ -139,7 +138,9 @@ def test_unknown_architecture_lists_the_resnets_there_are(tmp_path):
 def test_unknown_keys_of_a_model_config_are_named(tmp_path):
     path = tmp_path / "odd-for-tests.json"
     path.write_text(json.dumps(open_clip.get_model_config("RN50") | {"preprocess_cfg": {}}))
-    with pytest.raises(ClipWeightsError, match=r"'odd-for-tests': .*preprocess_cfg.* as those of"):
+    with pytest.raises(
+        ClipWeightsError, match=r"'odd-for-tests': .*preprocess_cfg.* as those of RN50"
+    ):
         load_clip(name=str(path), weights=None)
 
 
@@ -170,23 +171,15 @@ def test_failed_download_says_which_file_to_pass(monkeypatch):
         load_clip(name="RN50-quickgelu", weights="openai")
 
 
-@pytest.mark.parametrize("tag", ["openai", "elsewhere"])
-def test_without_permission_nothing_is_downloaded_and_the_switch_is_named(
-    monkeypatch, tmp_path, tag
-):
-    tags = {"quick_gelu": True, "url": "https://example.org/elsewhere.pt"}
-    if tag == "elsewhere":
-        monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tags)
+def test_without_permission_nothing_is_downloaded_and_the_switch_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     asked = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: asked.append(args))
     monkeypatch.setattr(socket.socket, "connect", lambda *args: asked.append(args))
-    message = (
-        rf"the '{tag}' weights .* HF_HUB_OFFLINE forbids .* as model\.backbone\.tower\.weights"
-    )
+    message = r"the 'openai' weights .* HF_HUB_OFFLINE .* as model\.backbone\.tower\.weights"
     with pytest.raises(ClipWeightsError, match=message):
-        load_clip(name="RN50-quickgelu", weights=tag)
+        load_clip(name="RN50-quickgelu", weights="openai")
     assert not asked
 
 
@@ -225,7 +218,7 @@ def test_an_archive_with_one_wrong_bit_in_its_table_is_named(clip, tiny_clip, tm
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02")] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ClipWeightsError, match=r"flipped\.pt' cannot be read .*BadZipFile"):
+    with pytest.raises(ClipWeightsError, match=r"flipped\.pt' cannot be read .*damaged"):
         load_clip(name=tiny_clip, weights=str(path))
 
 
@@ -381,7 +374,7 @@ def test_weights_that_are_there_twice_are_refused(clip, tiny_clip, tmp_path):
 
 
 def test_a_folder_is_no_file_of_weights(tiny_clip, tmp_path):
-    with pytest.raises(ClipWeightsError, match="are a folder; name the file in it"):
+    with pytest.raises(ClipWeightsError, match="it is a folder; name the file in it"):
         load_clip(name=tiny_clip, weights=str(tmp_path))
 
 
@@ -418,6 +411,6 @@ def test_of_many_faults_the_first_few_are_named(clip, tiny_clip, tmp_path):
 
 
 def test_the_published_checksums_are_those_in_the_addresses():
-    checksums = clip_loading._openai_checksums()
+    checksums = checkpoint_files._openai_checksums()
     assert {len(bytes.fromhex(checksum)) for checksum in checksums} == {32}
     assert any(checksum.startswith("afeb0e10f9e5a86d") for checksum in checksums)  # RN50

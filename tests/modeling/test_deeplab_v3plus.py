@@ -108,8 +108,3 @@ def test_image_pooling_is_not_lost_in_groups():
 def test_other_norms_are_refused_by_name(norm):
     with pytest.raises(LangDGError, match=rf"norm {norm!r} of the head, expected 'BN', 'SyncBN', "):
         build(norm=norm)
-
-
-def test_one_channel_cannot_be_grouped():
-    with pytest.raises(LangDGError, match="'GN' of 1 channel, expected a width of 2 or more"):
-        build(norm="GN", project=1)

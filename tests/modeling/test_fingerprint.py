@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from langdg_d2.modeling.backbone.fingerprint import clip_fingerprint
+from langdg_d2.modeling.checkpoint_files import clip_fingerprint
 
 WEIGHTS = {
     "conv.weight": torch.arange(24, dtype=torch.float32).reshape(2, 3, 4),

@@ -65,12 +65,3 @@ def test_other_strides_and_patterns_are_refused(tower):
         set_output_stride(tower, output_stride=4, pattern="famix")
     with pytest.raises(LangDGError, match="dilation pattern 'usual' must be one of"):
         set_output_stride(tower, output_stride=16, pattern="usual")
-
-
-def test_one_block_layers_have_no_famix_pattern():
-    settings = {"layers": [1, 1, 1, 1], "output_dim": 8, "heads": 2, "image_size": 64, "width": 4}
-    with pytest.raises(LangDGError, match=r"'famix' needs layers of 2 blocks .* use 'deeplab'"):
-        set_output_stride(ModifiedResNet(**settings), output_stride=16, pattern="famix")
-    tower = ModifiedResNet(**settings)
-    set_output_stride(tower, output_stride=16, pattern="deeplab")
-    assert dilations(tower, "layer4") == [1]

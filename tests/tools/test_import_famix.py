@@ -59,7 +59,7 @@ def checkpoint(model, tmp_path):
     state = model.state_dict()
     content = {
         "cur_itrs": 750,
-        "model_state": to_official(state, model_state=state).weights,
+        "model_state": to_official(state, model_state=state),
         "optimizer_state": {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": []},
         "scheduler_state": {"last_epoch": 750, "base_lrs": [0.01, 0.1], "power": 0.9},
         "best_score": np.float64(0.48),
@@ -98,7 +98,7 @@ def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
     run("--checkpoint", "ours.pth", "--reverse", "--output", "back.pth")
     back = torch.load(tmp_path / "back.pth", weights_only=True)["model_state"]
     state = model.state_dict()
-    expected = to_official(state, model_state=state).weights
+    expected = to_official(state, model_state=state)
     assert list(back) == list(expected)
     assert all(torch.equal(back[name], value) for name, value in expected.items())
 
@@ -143,7 +143,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
         ("--checkpoint", "half.pth"): "'half.pth' cannot be read as a checkpoint: it is damaged",
         ("--checkpoint", saved_params): "not written by torch.save",
         ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' with the weights",
-        ("--checkpoint", "other.pth"): "backbone.layer9.weight: unknown",
+        ("--checkpoint", "other.pth"): "backbone.layer9.weight is unknown",
         ("--style-bank", checkpoint, "--clip-from", checkpoint): "as checkpoints (.pth) are",
     }
     for options, message in cases.items():
@@ -151,7 +151,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
         assert message in output
         assert output.startswith("error: ")
         assert not (tmp_path / "out").exists()
-    assert "classifier.classifier.3.bias: missing" in run(
+    assert "classifier.classifier.3.bias is missing" in run(
         "--checkpoint", "other.pth", "--output", "out", refused=True
     )
 

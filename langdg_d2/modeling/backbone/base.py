@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from detectron2.layers import ShapeSpec
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Backbone(Protocol):
@@ -48,9 +48,6 @@ class Backbone(Protocol):
 
     def low_state(self) -> dict[str, Tensor]:
         """Parameters and buffers of the layers up to the restyled features."""
-
-    def layer_groups(self) -> dict[str, list[nn.Module]]:
-        """Partition of the parameters by named layers, from input to output."""
 
 
 class TextAlignedBackbone(Backbone, Protocol):

@@ -1,25 +1,19 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
-import hashlib
 import logging
-import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from ...utils.errors import LangDGError
-from ..checkpoint_files import read_content
-from ..state_dicts import Weights, find_weights, shortened
-from .fingerprint import clip_fingerprint
+from ..checkpoint_files import clip_fingerprint, find_weights, read_content, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +33,9 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file:
-            a state dict of `torch.save` or safetensors, which may be nested or have prefixes, or
-            one of OpenAI's TorchScript archives; or None for random weights, the same ones at
-            every call.
+        weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file
+            that `read_content` reads, whose state dict may be nested or have prefixes; or
+            None for random weights, the same ones at every call.
 
     Returns:
         The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
@@ -65,21 +58,17 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
             raise ClipWeightsError(
-                f"open_clip cannot build '{name}': {error}; expected the keys of its own model "
-                "configs, such as those of RN50"
+                f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
             ) from error
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
-        path = _find_weights(name, weights)
-        _fill(model, path, name, text)
+        _fill(model, _find_weights(name, weights), name, text)
     return model.eval()
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip(name=name, weights=weights)`, without the text tower.
-
-    Weights of an image tower are enough.
+    """The image tower of `load_clip`, for which weights of an image tower are enough.
 
     Raises:
         ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
@@ -87,25 +76,15 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
-            f"the image tower of '{name}' is a {type(tower).__name__}, expected CLIP's "
-            "ModifiedResNet: choose an 'RN*' model"
+            f"the image tower of '{name}' is a {type(tower).__name__}, expected a ModifiedResNet: "
+            "choose an 'RN*' model"
         )
     return tower
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
-    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`.
-
-    Raises:
-        ClipWeightsError: unknown name.
-    """
+    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
-
-
-def _fingerprint(model: nn.Module) -> str:
-    """Fingerprint of the weights that make embeddings; the logit scale is left out."""
-    state = model.state_dict()
-    return clip_fingerprint({k: v for k, v in state.items() if k not in _NOT_IN_EMBEDDINGS})
 
 
 @contextmanager
@@ -115,12 +94,11 @@ def _without_weights_warning() -> Iterator[None]:
     def is_other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("No pretrained weights loaded")
 
-    root = logging.getLogger()
-    root.addFilter(is_other)
+    logging.root.addFilter(is_other)
     try:
         yield
     finally:
-        root.removeFilter(is_other)
+        logging.root.removeFilter(is_other)
 
 
 def _register_architecture(name: str) -> str:
@@ -141,7 +119,7 @@ def _register_architecture(name: str) -> str:
 
 def _find_weights(name: str, weights: str) -> Path:
     """Path of the weights file behind a tag (downloading it if needed) or a path."""
-    if Path(weights).is_file():
+    if Path(weights).exists():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
             logger.warning(
                 "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text "
@@ -149,8 +127,6 @@ def _find_weights(name: str, weights: str) -> Path:
                 *(name, weights, f"{name}{_QUICK_GELU}"),
             )
         return Path(weights)
-    if Path(weights).is_dir():
-        raise ClipWeightsError(f"CLIP weights '{weights}' are a folder; name the file in it")
     tag_config = open_clip.get_pretrained_cfg(name, weights)
     if not tag_config:
         raise ClipWeightsError(
@@ -164,106 +140,42 @@ def _find_weights(name: str, weights: str) -> Path:
             f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
             f"'{name}{_QUICK_GELU}'"
         )
-    return _download(name, weights, tag_config)
-
-
-def _download(name: str, weights: str, tag_config: dict[str, Any]) -> Path:
-    """Path of a tag's weights, downloaded if they are not in the cache."""
-    source = tag_config.get("hf_hub") or tag_config.get("url")
-    offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
-        if offline and not tag_config.get("hf_hub"):
-            raise ConnectionError("only the hub's client respects HF_HUB_OFFLINE")
         return Path(open_clip.download_pretrained(tag_config))
     except Exception as error:  # the hub client has its own errors for network, 404 and disk
-        failed = (
-            f"the '{weights}' weights of '{name}' are not in the hub's cache, and "
-            f"HF_HUB_OFFLINE forbids to download them from {source}. Unset it, or"
-            if offline
-            else f"could not download the '{weights}' weights of '{name}' from {source} "
-            f"({type(error).__name__}). Without network,"
-        )
         raise ClipWeightsError(
-            f"{failed} download open_clip_model.safetensors of that repository (or OpenAI's .pt) "
-            "elsewhere and pass its path as model.backbone.tower.weights"
+            f"could not download the '{weights}' weights of '{name}' from {tag_config['hf_hub']} "
+            f"({type(error).__name__}). Without network, or where HF_HUB_OFFLINE forbids it, "
+            "download open_clip_model.safetensors of that repository (or OpenAI's .pt) elsewhere "
+            "and pass its path as model.backbone.tower.weights"
         ) from error
-
-
-def read_clip_weights(path: Path) -> Any:
-    """Content of a file of weights, on the CPU.
-
-    Nothing in it is executed, except for the archives that OpenAI publishes, which are known by
-    their checksums.
-
-    Raises:
-        ClipWeightsError: if the file is damaged, or has other objects than tensors and the options
-            that training scripts save (refused before they can run).
-    """
-    try:
-        if _is_torchscript(path):
-            return _read_archive(path)
-        return read_content(path)
-    except Exception as error:  # each reader has its own errors
-        kind = "" if isinstance(error, LangDGError) else f"{type(error).__name__}: "
-        raise ClipWeightsError(
-            f"'{path}' cannot be read as CLIP weights: {kind}{error}. Expected a state dict of "
-            "torch.save or safetensors, or a TorchScript archive of OpenAI's"
-        ) from error
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Whether a file is an archive with code."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(entry.endswith("constants.pkl") for entry in archive.namelist())
-
-
-def _read_archive(path: Path) -> dict[str, Tensor]:
-    """The weights in an archive of OpenAI; of others torch could run code as it opens them."""
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    if checksum not in _openai_checksums():
-        raise LangDGError(
-            f"it is a TorchScript archive, which can run code when it is opened, and its SHA-256 "
-            f"{checksum[:12]}... is not that of an archive of OpenAI: download OpenAI's again, or "
-            "save the weights alone, torch.save(model.state_dict(), FILE)"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates the format
-        archive = torch.jit.load(path, map_location="cpu")
-    return dict(archive.state_dict())
-
-
-def _openai_checksums() -> set[str]:
-    """SHA-256 of OpenAI's archives, which their addresses contain."""
-    names = open_clip.list_pretrained_models_by_tag("openai")
-    return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
 
 def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
-    content = read_clip_weights(path)
+    try:
+        content = read_content(path)
+    except LangDGError as error:
+        raise ClipWeightsError(f"'{path}' cannot be read as CLIP weights: {error}") from error
     visual: Any = model.visual
     whole = find_weights(content, model.state_dict())
-    if whole and not whole.faults:
+    if not whole.faults:
         model.load_state_dict(whole.tensors, strict=False)
-        visual.whole_clip_fingerprint = _fingerprint(model)
+        state = model.state_dict()
+        visual.whole_clip_fingerprint = clip_fingerprint(
+            {name: value for name, value in state.items() if name not in _NOT_IN_EMBEDDINGS}
+        )
         return
     tower = find_weights(content, visual.state_dict())
-    if tower and not tower.faults:
-        if text:
-            raise ClipWeightsError(
-                f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
-                f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
-                f"({_describe(whole)})"
-            )
-        visual.load_state_dict(tower.tensors, strict=False)
-        return
-    best = max((whole, tower), key=lambda weights: len(weights.tensors) if weights else 0)
-    raise ClipWeightsError(
-        f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the weights "
-        f"in '{path}' do not fit '{name}': {_describe(best)}"
-    )
-
-
-def _describe(weights: Weights | None) -> str:
-    return shortened(weights.faults) if weights else "no weight name matches"
+    if tower.faults:
+        best = max(whole, tower, key=lambda found: len(found.tensors))
+        raise ClipWeightsError(
+            f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the "
+            f"weights in '{path}' do not fit '{name}': {shortened(best.faults)}"
+        )
+    if text:
+        raise ClipWeightsError(
+            f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
+            f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
+            f"({shortened(whole.faults)})"
+        )
+    visual.load_state_dict(tower.tensors, strict=False)

@@ -32,7 +32,7 @@ def set_output_stride(
         output_stride: 8, 16 or 32; stride of `layer4`'s output.
 
     Raises:
-        LangDGError: on any other output stride or pattern; on `famix` for a layer of one block.
+        LangDGError: on any other output stride or pattern.
     """
     if output_stride not in _OUTPUT_STRIDES:
         raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
@@ -54,11 +54,6 @@ def set_output_stride(
 
 def _dilations(blocks: int, lost_before: int, lost: int, pattern: DilationPattern) -> list[int]:
     if pattern == "famix":
-        if blocks < 2:
-            raise LangDGError(
-                "dilation pattern 'famix' needs layers of 2 blocks or more, this tower has one of "
-                "1; use 'deeplab', or output_stride 32"
-            )
         return [1, *[lost_before] * (blocks - 2), lost]
     return [lost_before, *[lost] * (blocks - 1)]
 

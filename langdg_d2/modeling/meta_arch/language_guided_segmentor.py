@@ -36,7 +36,6 @@ class LangDGSegmentor(nn.Module):
             of classes.
 
     Attributes:
-        classes: as given.
         feature_augmentation: restyles the low-level features in training; None leaves them as they
             are. Hooks set it.
     """
@@ -125,7 +124,7 @@ class LangDGSegmentor(nn.Module):
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
         """Logits at the wanted size; features are never restyled.
 
-        Images of one size share a forward pass. Others do not: padding would change predictions.
+        Only images of one size share a forward pass: padding would change predictions.
         """
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, inputs in enumerate(batched_inputs):
@@ -159,19 +158,17 @@ class LangDGSegmentor(nn.Module):
 
 def _require_fit(backbone: Backbone, head: nn.Module) -> None:
     given = backbone.output_shape()
-    wrong, remedies = [], []
+    wrong = []
     for name, wanted in getattr(head, "input_shape", {}).items():
         if name not in given:
             raise LangDGError(f"the head reads '{name}', the backbone gives {list(given)}")
         for what in ("channels", "stride"):
-            value = getattr(given[name], what)
-            if getattr(wanted, what) not in (None, value):
-                wrong.append(f"'{name}' with {what} {getattr(wanted, what)} instead of {value}")
-                remedies.append(f"model.sem_seg_head.input_shape.{name}.{what}={value}")
+            old, new = getattr(wanted, what), getattr(given[name], what)
+            if old not in (None, new):
+                wrong.append(f"model.sem_seg_head.input_shape.{name}.{what}={new} (not {old})")
     if wrong:
         raise LangDGError(
-            f"the head is built for {' and '.join(wrong)}, which the backbone gives; set "
-            f"{' '.join(remedies)}"
+            f"the head is built for other features than the backbone gives; set {', '.join(wrong)}"
         )
 
 

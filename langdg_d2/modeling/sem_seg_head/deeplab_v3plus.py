@@ -32,7 +32,7 @@ class DeepLabV3PlusHead(nn.Module):
             train, they share statistics), `GN` for groups of channels, or "" for none.
 
     Raises:
-        LangDGError: for another norm, or a width that the norm cannot have.
+        LangDGError: for another norm.
     """
 
     def __init__(
@@ -139,8 +139,6 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     if name == "GN":
         # Of one channel a group, nothing would be left of the image's mean.
         groups = [n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0 and channels > n]
-        if not groups:
-            raise LangDGError(f"norm 'GN' of {channels} channel, expected a width of 2 or more")
         return [nn.GroupNorm(groups[-1], channels)]
     if name == "":
         return []
