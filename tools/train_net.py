@@ -23,6 +23,7 @@ from torch import nn
 from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.data.sources import as_names
 from langdg_d2.engine import compose
+from langdg_d2.modeling import training_summary
 from langdg_d2.styles import SourceMining
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
@@ -145,7 +146,8 @@ def compose_training(
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
     batch = OmegaConf.select(cfg, "dataloader.train.total_batch_size")
-    distributed = engine.distribute(model.train(), total_batch_size=batch, **cfg.train.ddp)
+    logger.info("What trains:\n%s", training_summary(model.train()))
+    distributed = engine.distribute(model, total_batch_size=batch, **cfg.train.ddp)
     trainer = engine.SegmentationTrainer(
         model=distributed,
         loader=(),

@@ -71,7 +71,6 @@ styles = dict(
             device="${train.device}",
         ),
         source="${styles.mining.batches.dataset.names}",
-        seed="${styles.mining.batches.seed}",
         # Remembered in the bank.
         settings=dict(
             crop_size="${dataloader.crop_size}",
@@ -101,7 +100,7 @@ styles = dict(
                 # A bank that was not mined like this is used with a warning.
                 origin=L(mining_origin)(
                     source="${styles.mining.source}",
-                    seed="${styles.mining.seed}",
+                    seed="${styles.mining.batches.seed}",
                     settings="${styles.mining.settings}",
                     prompts="${styles.mining.miner.prompts}",
                     pin="${styles.mining.miner.pin}",

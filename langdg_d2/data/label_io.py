@@ -41,8 +41,8 @@ RAW_ID_ENCODINGS = (
     *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
 )
 TRAIN_ID_ENCODINGS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
-# Share of pixels without a class, from which on ids below 19 alone, without vegetation, sky and car of
-# raw ids, are likely to be train ids.
+# Share of pixels without a class from which on a label with no id above 18, as raw vegetation, sky
+# and car have, is likely to hold train ids.
 _LARGE = 0.25
 
 _STEP = 8  # of the rows and columns that every label is looked at in for train ids

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.folders import DatasetError
-from .image_io import ImageFileError, open_image, orientation
+from .image_io import ImageFileError, open_image, orientation, read_rgb
 from .label_io import (
     RAW_ID_ENCODINGS,
     TRAIN_ID_ENCODINGS,
@@ -27,6 +27,7 @@ Record = Mapping[str, Any]
 _FEW = 8  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
 _MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
+_DECODED = 4  # images whose pixels are looked at
 _MOST_IDS = 8  # in a message
 _OF_SETS = ("source", "stuff_classes", "ignore_label")  # keys that tell sets apart
 _EMPTY = {IdKind.NO_CLASS}
@@ -41,10 +42,11 @@ _logger = logging.getLogger(__name__)
 
 
 class _Label(NamedTuple):
-    """A label file of the sample, what it holds, and the counts of `_count_between`."""
+    """A label file of the sample, what it holds, its ids, and the counts of `_count_between`."""
 
     file: str
     content: LabelContent
+    raw: bytes
     between: npt.NDArray[np.int64]
 
 
@@ -83,7 +85,7 @@ def check_labels(
         if classes is not None:
             _check_classes(encoding, classes)
         _check_sample(_read_sample(records, encoding), encoding)
-        _warn_of_turned(records)
+        _warn_of_images(records)
 
 
 def ids_text(ids: Sequence[int]) -> str:
@@ -136,7 +138,7 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
             raw = read_raw_ids(file, encoding)
         except ImageFileError:
             continue
-        labels.append(_Label(file, content_of(raw, encoding), _count_between(raw)))
+        labels.append(_Label(file, content_of(raw, encoding), raw.tobytes(), _count_between(raw)))
     return labels
 
 
@@ -173,6 +175,8 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     lacking = [CITYSCAPES_19.names[k] for k in _COMMON if not pixels[k]]
     if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
+    if len(labels) >= _FEW and 2 * len({label.raw for label in labels}) <= len(labels):
+        yield f"labels repeat others among the {named}"
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
@@ -211,13 +215,19 @@ def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64
     return np.array([between.sum(), (left != right).sum(), between.size])
 
 
-def _warn_of_turned(records: Sequence[Record]) -> None:
+def _warn_of_images(records: Sequence[Record]) -> None:
     sample = [record["file_name"] for record in _sample(records)]
     if turned := [file for file in sample if _is_turned(file)]:
         _logger.warning(
             "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
             "read as stored, as their labels have to lie; check_dataset.py names all of them",
             *(len(turned), len(sample), turned[0]),
+        )
+    if grey := [file for file in sample[:_DECODED] if _is_grey(file)]:
+        _logger.warning(
+            "%d of %d images looked at have no colours, such as '%s'; check_dataset.py names those "
+            "that are stored as grey or hold a single value",
+            *(len(grey), len(sample[:_DECODED]), grey[0]),
         )
 
 
@@ -227,3 +237,11 @@ def _is_turned(file: str) -> bool:
             return orientation(image) != 1
     except Exception:  # broken files raise nearly anything; the run reports them
         return False
+
+
+def _is_grey(file: str) -> bool:
+    try:
+        pixels = read_rgb(file)
+    except ImageFileError:  # which the run reports
+        return False
+    return bool((pixels == pixels[..., :1]).all())

@@ -185,10 +185,13 @@ class SeededBatches(Dataset[list[Example]]):
         dataset: dataset dicts.
         mapper: its randomness must be global, as in Detectron2's augmentations.
         batch_size: images in a batch.
-        seed: of the order and of the mapper's randomness.
+        seed: of the order and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
         classes: of the model; see `check_labels`.
         max_batches: the first so many are made; None for all that the data set fills.
+
+    Attributes:
+        seed: as given.
 
     Raises:
         LangDGError: if the data set does not fill one batch, or a limit makes no sense.
@@ -211,6 +214,7 @@ class SeededBatches(Dataset[list[Example]]):
                 f"{len(dataset)} images make no batch of {batch_size}: set "
                 f"styles.mining.batches.batch_size to 1..{len(dataset)}"
             )
+        require_whole("styles.seed", seed, 0)
         if max_batches is not None:
             require_whole("styles.mining.batches.max_batches", max_batches)
         check_labels(dataset, required=True, classes=classes)
@@ -218,7 +222,7 @@ class SeededBatches(Dataset[list[Example]]):
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
         self._batch_size = batch_size
         self._max_batches = max_batches
-        self._seed = seed
+        self.seed = seed
         generator = torch.Generator().manual_seed(seed)
         self._order = torch.randperm(len(dataset), generator=generator).tolist()
 
@@ -234,7 +238,7 @@ class SeededBatches(Dataset[list[Example]]):
     def __getitem__(self, number: int) -> list[Example]:
         start = number * self._batch_size
         chosen = self._order[start : start + self._batch_size]
-        with globally_seeded(derived_seed(self._seed, number)):
+        with globally_seeded(derived_seed(self.seed, number)):
             return [self._readable[index] for index in chosen]
 
 

@@ -13,6 +13,7 @@ from .feature_augmentation import FeatureAugmentation
 from .meta_arch import LangDGSegmentor
 from .pixel_normalization import PixelNormalization
 from .sem_seg_head import DeepLabV3PlusHead
+from .summary import training_summary
 from .text_encoder import TextEncoder
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "TextEncoder",
     "load_clip",
     "load_image_tower",
+    "training_summary",
 ]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..utils.errors import LangDGError
+
 
 class PixelNormalization(nn.Module):
     """`(pixel - mean) / std` in every channel; not part of state dicts.
@@ -12,6 +14,9 @@ class PixelNormalization(nn.Module):
     Args:
         mean: per channel, RGB, in the range 0..255 of the images.
         std: per channel, in the same range.
+
+    Raises:
+        LangDGError: for statistics of images in 0..1.
     """
 
     mean: Tensor
@@ -19,6 +24,11 @@ class PixelNormalization(nn.Module):
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        if max(*mean, *std) <= 1:
+            raise LangDGError(
+                f"mean {list(mean)} and std {list(std)} are of pixels in 0..1, expected 0..255: "
+                "multiply both by 255"
+            )
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
 

@@ -206,9 +206,9 @@ class SourceMining:
 
     Args:
         miner: on this process's device.
-        batches: one pass over the source set, or over several together.
+        batches: one pass over the source set, or over several together; prompts follow from their
+            seed, too.
         source: name of the set, or names of several.
-        seed: seed of the prompts, not negative.
         settings: recorded in the bank.
         path: path of the bank, in a folder that all processes can access.
         checkpoint_period: batches that a process mines and saves together.
@@ -228,26 +228,24 @@ class SourceMining:
         miner: StyleMiner,
         batches: SeededBatches,
         source: str | Sequence[str],
-        seed: int,
         settings: Mapping[str, Any],
         path: str,
         checkpoint_period: int,
         num_workers: int,
         max_styles_per_class: int | None = None,
     ) -> None:
-        require_whole("styles.seed", seed, 0)
         require_whole("styles.mining.checkpoint_period", checkpoint_period)
         require_whole("styles.mining.num_workers", num_workers, 0)
         if max_styles_per_class is not None:
             require_whole("styles.mining.max_styles_per_class", max_styles_per_class)
         self.miner = miner
         self._batches = batches
-        self._seed = seed
+        self._seed = batches.seed
         self._path = Path(path)
         self._num_workers = num_workers
         self._per_class = max_styles_per_class
         self._header = miner.header(
-            source=source, seed=seed, settings=settings, images=batches.fingerprint
+            source=source, seed=batches.seed, settings=settings, images=batches.fingerprint
         )
         period = {"checkpoint_period": checkpoint_period}  # decides which batches a part has
         self._part_header = replace(self._header, settings={**self._header.settings, **period})
@@ -273,7 +271,12 @@ class SourceMining:
         # Listed: looked up by name, a network file system may remember that a file is missing.
         present = [file for file in self._path.parent.glob("*.part*") if file in self._parts]
         for file in present:
-            found = vars(StyleBank.load(file).header)
+            try:
+                found = vars(StyleBank.load(file).header)
+            except StyleBankError as error:
+                raise StyleBankError(
+                    f"delete this damaged part of unfinished mining: {error}"
+                ) from error
             if differences := self._part_header.differences(found, other="the unfinished work"):
                 lines = "\n- ".join(differences)
                 raise StyleBankError(

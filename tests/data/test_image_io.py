@@ -340,6 +340,18 @@ def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest,
     assert read_image(path).max() == round(largest / 257)
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".avif", ".jp2"])
+def test_compressed_data_that_end_in_zeros_are_refused(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    read_rgb(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    with pytest.raises(ImageFileError, match=suffix):
+        read_rgb(path)
+
+
 ADAM7 = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8)),
     *((2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),

@@ -15,6 +15,8 @@ from langdg_d2.modeling import (
     FeatureAugmentation,
     LangDGSegmentor,
     PixelCrossEntropy,
+    PixelNormalization,
+    training_summary,
 )
 from langdg_d2.structures import LabelSpace
 from langdg_d2.utils.errors import LangDGError
@@ -250,9 +252,31 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
         torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
 
 
+def test_summary_counts_what_trains_and_tells_the_batch_norm_mode(model):
+    rows = {
+        cells[0]: cells[1:]
+        for line in training_summary(model.train()).splitlines()[2:]
+        for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
+    }
+    assert next(iter(rows)) == "stem"
+    assert list(rows)[-2:] == ["layer4.2", "sem_seg_head"]
+    for name, (parameters, trainable, mode) in rows.items():
+        trains = name in ("layer4.2", "sem_seg_head")
+        assert trainable == (parameters if trains else "0")
+        assert mode == ("train" if trains else "eval")
+    total = sum(int(parameters.replace(",", "")) for parameters, _, _ in rows.values())
+    assert total == sum(p.numel() for p in model.parameters())
+
+
 def test_fast_paths_leave_no_trace_in_the_state_dict(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fold(model.eval())
     model([example()])
     assert list(model.state_dict()) == list(before)
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+
+
+def test_statistics_of_pixels_from_0_to_1_are_refused():
+    with pytest.raises(LangDGError, match=r"pixels in 0..1, expected 0..255"):
+        PixelNormalization(mean=[0.48, 0.46, 0.41], std=[0.23, 0.22, 0.23])
+    PixelNormalization(mean=[103.5, 116.3, 123.7], std=[1.0, 1.0, 1.0])

@@ -4,7 +4,6 @@ Frozen means two things: no gradient, and BatchNorm that normalises with CLIP's 
 and does not update them.
 """
 
-import logging
 from collections.abc import Sequence
 
 from open_clip.modified_resnet import ModifiedResNet
@@ -12,8 +11,6 @@ from torch import nn
 
 from ...utils.errors import LangDGError
 from .layers import BLOCK_LAYERS
-
-logger = logging.getLogger(__name__)
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
 
@@ -58,7 +55,6 @@ def freeze(tower: ModifiedResNet, *, trainable: Sequence[str]) -> list[nn.Module
             "block of one"
         )
     chosen = [group for group in groups if names[group].intersection(trainable)]
-    logger.info("Layers of CLIP's image tower that train: %s", ", ".join(chosen) or "none")
     tower.requires_grad_(True)
     frozen = [m for group, modules in groups.items() if group not in chosen for m in modules]
     for module in frozen:

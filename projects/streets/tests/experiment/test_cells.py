@@ -157,7 +157,7 @@ def test_the_config_scores_the_source_and_all_targets(experiment: Experiment) ->
 
 def test_seeds_reach_weights_and_styles(experiment: Experiment) -> None:
     cfg = experiment.cell_config(CELLS["full"], 5)
-    assert (cfg.train.seed, cfg.styles.seed, cfg.styles.mining.seed) == (5, 5, 5)
+    assert (cfg.train.seed, cfg.styles.seed, cfg.styles.mining.batches.seed) == (5, 5, 5)
 
 
 def test_cells_are_chosen_by_name_and_a_misspelt_one_is_refused() -> None:
