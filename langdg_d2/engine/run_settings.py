@@ -141,15 +141,13 @@ class RunSettings:
         """
         if not (earlier := checkpoint.get("settings")):
             return
+        of_model = [key for key in self._settings if _is_one_of(key, ("model",))]
+        of_sources = [*earlier, *self._settings] if _sources(self._settings) else []
+        compared = {*of_model, *(key for key in of_sources if _is_one_of(key, (_NAMES,)))}
         changes = {
             key: change
             for key, change in self._changes(earlier).items()
-            if _is_one_of(key, (_NAMES,))
-            or (
-                _is_one_of(key, ("model",))
-                and key in self._settings
-                and not _is_one_of(key, (_TRAINABLE,))
-            )
+            if key in compared and not _is_one_of(key, (_TRAINABLE,))
         }
         if changes:
             logger.warning(

@@ -68,8 +68,8 @@ def train(model: nn.Module, loader: list[list[dict]], steps: int) -> nn.Module:
 
 def _half(args: Namespace) -> None:
     rank = comm.get_rank()
-    model = with_norm()
-    own = gradients(distribute(model, broadcast_buffers=False), batch().chunk(2)[rank])
+    model = with_norm().double()
+    own = gradients(distribute(model, broadcast_buffers=False), batch().double().chunk(2)[rank])
     loader = [records[2 * rank : 2 * rank + 2] for records in batches(8)]
     trained = train(distribute(Regression()), loader, 4)
     norm = distribute(nn.Sequential(nn.BatchNorm2d(2)))
@@ -93,13 +93,13 @@ def folder(in_two_processes: Callable[..., None], tmp_path: Path) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 def test_gradients_and_means_of_two_processes_are_those_of_one(folder: Path) -> None:
-    model = with_norm()
-    expected = gradients(model, batch())
+    model = with_norm().double()
+    expected = gradients(model, batch().double())
     for rank in (0, 1):
         found, state, *_ = torch.load(folder / f"{rank}.pth")
         for ours, reference in zip(found, expected, strict=True):
-            assert torch.allclose(ours, reference, rtol=1e-4, atol=1e-6)
-        assert torch.allclose(state["1.running_mean"], model[1].running_mean, atol=1e-6)
+            assert torch.allclose(ours, reference, rtol=1e-10, atol=1e-12)
+        assert torch.allclose(state["1.running_mean"], model[1].running_mean, atol=1e-12)
 
 
 def test_variance_of_low_precision_values_far_from_zero_is_that_of_one(folder: Path) -> None:
