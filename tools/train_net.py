@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
-from langdg_d2.data.sources import as_names
+from langdg_d2.data.sources import as_names, images_fingerprint
 from langdg_d2.engine import compose
 from langdg_d2.modeling import training_summary
 from langdg_d2.styles import SourceMining
@@ -125,12 +125,14 @@ def compose_selection(
         results = evaluation.evaluate_domains(inference, loaders, {source: scores}, source=source)
         return {"source": results[source].get("sem_seg", {})}
 
+    images = compose(cfg, f"dataloader.test.{source}.dataset")
     return engine.selection_hooks(
         evaluate=score,
         period=cfg.train.best_period,
         model=model,
         output_dir=cfg.train.output_dir,
         settings=settings,
+        validated_on=f"{source}: {images_fingerprint(images)}",
     )
 
 

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ from .label_io import (
     format_fault,
     read_raw_ids,
 )
-from .label_sample import ids_text
+from .label_sample import ids_text, label_oddities
 
 Record = dict[str, Any]
 Counts = npt.NDArray[np.int64]
@@ -133,6 +133,9 @@ class CopyCheck:
         if not self.subset:
             problems += _release_problems(family, split, listed, folder)
             problems += _size_problems(family, chosen, facts)
+            problems += _format_problems(family, split, chosen, facts)
+            odd = () if self.fast else label_oddities(chosen)
+            problems += [Problem(findings.ODD_LABELS, str(folder), text) for text in odd]
         return SplitReport(
             name=name,
             listed=listed,
@@ -235,12 +238,14 @@ class _PairFacts(NamedTuple):
     Attributes:
         problems: problems of the two files, alone and together.
         image_size: (height, width); None where the image has no readable header.
+        image_format: as Pillow calls it.
         pixel_counts: (K + 1,) pixels of each train id, the ignored ones last; zeros where the
             label was not or could not be read.
     """
 
     problems: tuple[Problem, ...]
     image_size: tuple[int, int] | None
+    image_format: str | None
     pixel_counts: Counts
 
 
@@ -253,10 +258,10 @@ def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
     image, label = record["file_name"], record.get("sem_seg_file_name")
     headers = {path: _read_header(path) for path in (image, label) if path}
     problems = [header for header in headers.values() if isinstance(header, Problem)]
-    counts, size = _no_pixels(), None
+    counts, size, kind = _no_pixels(), None, None
     image_header, label_header = headers[image], headers.get(label)
     if isinstance(image_header, _Header):
-        size = image_header.size
+        size, kind = image_header.size, image_header.stored.rpartition(" ")[2]
         problems += _image_problems(image, image_header, fast=fast)
     if label is not None and isinstance(label_header, _Header):
         encoding = encoding_of(record)
@@ -267,7 +272,7 @@ def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
         if size is not None and size != label_header.size:
             sizes = f"{_size(label_header.size)}, but '{image}' is {_size(size)}"
             problems.append(Problem(findings.SIZE_MISMATCH, label, sizes))
-    return _PairFacts(tuple(problems), size, counts)
+    return _PairFacts(tuple(problems), size, kind, counts)
 
 
 def _read_header(path: str) -> _Header | Problem:
@@ -351,6 +356,19 @@ def _size_problems(
         if family.sizes and fact.image_size is not None and fact.image_size not in family.sizes:
             detail = f"{_size(fact.image_size)}, the release has {released}"
             yield Problem(findings.FOREIGN_SIZE, record["file_name"], detail)
+
+
+def _format_problems(
+    family: DatasetFamily, split: str, records: Sequence[Record], facts: Sequence[_PairFacts]
+) -> Iterator[Problem]:
+    """Deviations from the release in what single images do not show."""
+    images = [
+        (record["file_name"], fact.image_format, fact.image_size)
+        for record, fact in zip(records, facts, strict=True)
+        if fact.image_size is not None
+    ]
+    for text in replace(family, sizes=None).deviations(split, images):
+        yield Problem(findings.OTHER_RELEASE, str(records[0]["file_name"]), text)
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -107,6 +107,16 @@ FOREIGN_SIZE = Kind(
     "figures of resized images cannot be compared: use the originals of {website}, and resize in "
     "the configuration; for a resized copy on purpose, pass --subset",
 )
+OTHER_RELEASE = Kind(
+    "deviation from the release",
+    "figures of converted, shrunk or other images cannot be compared: use the originals of "
+    "{website}; for another copy on purpose, pass --subset",
+)
+ODD_LABELS = Kind(
+    "oddity of a sample of the labels",
+    "look at them with --overlays; the originals come from {website}",
+    Severity.WARNING,
+)
 UNKNOWN_IDS = Kind(
     "label with ids that are not in the data set's map",
     "use the label files of the right version, as downloaded from {website}",

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ _FEW = 8  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
 _MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
 _DECODED = 4  # images whose pixels are looked at
+_DARK = 64  # what the brightest pixel of an image reaches, even at night
 _MOST_IDS = 8  # in a message
 _OF_SETS = ("source", "stuff_classes", "ignore_label")  # keys that tell sets apart
 _EMPTY = {IdKind.NO_CLASS}
@@ -74,18 +75,32 @@ def check_labels(
             f"images such as '{unlabeled['file_name']}' have no labels: their split is for "
             "predictions, so train on another one"
         )
+    for records in _groups(dataset):
+        encoding = encoding_of(records[0])
+        if classes is not None:
+            _check_classes(encoding, classes)
+        _check_sample(_read_sample(records, encoding), encoding)
+        _warn_of_images(records)
+
+
+def label_oddities(dataset: Sequence[Record]) -> Iterator[str]:
+    """What `check_labels` warns of, of samples of at least eight labels."""
+    for records in _groups(dataset):
+        encoding = encoding_of(records[0])
+        labels = _read_sample(records, encoding)
+        if len(labels) >= _FEW:
+            yield from _oddities(labels, encoding)
+
+
+def _groups(dataset: Sequence[Record]) -> Iterable[list[Record]]:
+    """Dataset dicts with labels, those of one set and encoding together."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in dataset:
         name = record.get("label_encoding")
         if "sem_seg_file_name" in record and (name is None or name in ENCODINGS):
             group = tuple(map(record.get, ("label_encoding", *_OF_SETS)))
             groups.setdefault(group, []).append(record)
-    for records in groups.values():
-        encoding = encoding_of(records[0])
-        if classes is not None:
-            _check_classes(encoding, classes)
-        _check_sample(_read_sample(records, encoding), encoding)
-        _warn_of_images(records)
+    return groups.values()
 
 
 def ids_text(ids: Sequence[int]) -> str:
@@ -169,7 +184,7 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     """What is odd about the labels as a whole."""
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
     pixels = np.sum([label.content.pixels for label in labels], axis=0)
-    between, borders, total = np.sum([label.between for label in labels], axis=0)
+    by_direction = np.sum([label.between for label in labels], axis=0)
     of_cityscapes = encoding.class_names == CITYSCAPES_19.names  # with another ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
     lacking = [CITYSCAPES_19.names[k] for k in _COMMON if not pixels[k]]
@@ -190,12 +205,14 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
         )
     # Means of ids are 12 to 50 % of the pixels at borders; poles and the like are up to 3 %, and
     # 5 % in images 150 pixels wide. Where most pixels are at borders nothing can be said.
-    if between > _INTERPOLATED * borders and borders < total / 2:
-        yield (
-            f"ids made up by a resize that interpolates may be in {named} as "
-            f"{100 * between / borders:.0f} % of the pixels at borders lie between the ids beside "
-            "them"
-        )
+    for between, borders, total in by_direction:
+        if between > _INTERPOLATED * borders and borders < total / 2:
+            yield (
+                f"ids made up by a resize that interpolates may be in {named} as "
+                f"{100 * between / borders:.0f} % of the pixels at borders lie between the ids "
+                "beside them"
+            )
+            return
 
 
 def _is_rarer(pixels: npt.NDArray[np.int64], common: int, other: int) -> bool:
@@ -207,12 +224,15 @@ def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64
     """Pixels of a label that a resize by weighted means of ids may have made up.
 
     Returns:
-        (3,): pixels whose id lies between those to their left and right, those whose neighbours
-        differ, all that have two neighbours.
+        (2, 3): along rows and along columns, pixels whose id lies between those of both
+        neighbours, those whose neighbours differ, all that have two.
     """
-    left, middle, right = raw[:, :-2], raw[:, 1:-1], raw[:, 2:]
-    between = ((left < middle) & (middle < right)) | ((left > middle) & (middle > right))
-    return np.array([between.sum(), (left != right).sum(), between.size])
+    counts = []
+    for ids in (raw, raw.T):
+        left, middle, right = ids[:, :-2], ids[:, 1:-1], ids[:, 2:]
+        between = ((left < middle) & (middle < right)) | ((left > middle) & (middle > right))
+        counts.append([between.sum(), (left != right).sum(), between.size])
+    return np.array(counts)
 
 
 def _warn_of_images(records: Sequence[Record]) -> None:
@@ -223,11 +243,12 @@ def _warn_of_images(records: Sequence[Record]) -> None:
             "read as stored, as their labels have to lie; check_dataset.py names all of them",
             *(len(turned), len(sample), turned[0]),
         )
-    if grey := [file for file in sample[:_DECODED] if _is_grey(file)]:
+    decoded = {file: found for file in sample[:_DECODED] if (found := _oddity(file))}
+    for file, found in list(decoded.items())[:1]:
         _logger.warning(
-            "%d of %d images looked at have no colours, such as '%s'; check_dataset.py names those "
-            "that are stored as grey or hold a single value",
-            *(len(grey), len(sample[:_DECODED]), grey[0]),
+            "%d of %d images looked at have no colours, are dark or palette images, such as '%s', "
+            "which %s; check_dataset.py looks at all of them",
+            *(len(decoded), len(sample[:_DECODED]), file, found),
         )
 
 
@@ -239,9 +260,16 @@ def _is_turned(file: str) -> bool:
         return False
 
 
-def _is_grey(file: str) -> bool:
+def _oddity(file: str) -> str:
+    """What is odd about an image; "" if nothing is, or if it is broken, which the run reports."""
     try:
+        with open_image(file) as image:
+            is_palette = image.mode == "P"
         pixels = read_rgb(file)
-    except ImageFileError:  # which the run reports
-        return False
-    return bool((pixels == pixels[..., :1]).all())
+    except (ImageFileError, OSError, SyntaxError, ValueError):
+        return ""
+    if is_palette:
+        return "has a palette, as label files have"
+    if (pixels == pixels[..., :1]).all():
+        return "has no colours"
+    return f"reaches {pixels.max()} of 255" if pixels.max() < _DARK else ""

@@ -18,6 +18,7 @@ from ..modeling import LangDGSegmentor
 from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable, require_whole
 from ..utils.file_io import require_writable
+from ..utils.provenance import leaves, plain_data
 from ..utils.seeding import SEEDS, derived_seed, seed_globally
 from .config import compose, load_config
 
@@ -38,6 +39,7 @@ def setup(args: Namespace) -> DictConfig:
     cfg = load_config(args.config_file, args.opts)
     if args.num_gpus == 0:
         cfg.train.device = "cpu"
+    _require_same_command(cfg, args)
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
     require_whole("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
@@ -48,6 +50,19 @@ def setup(args: Namespace) -> DictConfig:
         compute_deterministically(cfg)
     _begin_log(cfg.train.output_dir)
     return cfg
+
+
+def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
+    """Refuse processes, as of several machines, that were started with other settings."""
+    options = {name: vars(args).get(name) for name in ("resume", "eval_only")}
+    first, *others = comm.all_gather({**options, **dict(leaves(plain_data(cfg)))})
+    for rank, other in enumerate(others, start=1):
+        for key in {**first, **other}:
+            if first.get(key) != other.get(key):
+                raise LangDGError(
+                    f"process 0 was started with {key}={first.get(key)!r}, process {rank} with "
+                    f"{other.get(key)!r}: start the same command on every machine"
+                )
 
 
 def start_run(cfg: DictConfig, args: Namespace) -> None:

@@ -282,6 +282,7 @@ def selection_hooks(
     model: nn.Module,
     output_dir: str,
     settings: RunSettings,
+    validated_on: str = "",
 ) -> list[HookBase]:
     """Hooks that evaluate every `period` iterations and keep the best weights as `model_best.pth`.
 
@@ -291,12 +292,13 @@ def selection_hooks(
         model: whose weights are kept.
         output_dir: where the file goes.
         settings: of the run, which are kept with the weights.
+        validated_on: what identifies the images; scores on others are not compared.
     """
     require_whole("train.best_period", period)
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]
-    weights = _BestWeights(model, output_dir, settings=settings)
+    weights = _BestWeights(model, output_dir, validated_on, settings=settings)
     return [evaluation, BestCheckpointer(period, weights, _METRIC)]
 
 
@@ -306,15 +308,15 @@ class BestCheckpointer(hooks.BestCheckpointer):
     def __init__(self, period: int, weights: "_BestWeights", metric: str) -> None:
         super().__init__(period, weights, metric)
         self._file = Path(weights.save_dir, "model_best.pth")
-        self._settings: RunSettings = weights.checkpointables["settings"]
+        self._weights = weights
 
     def before_train(self) -> None:
         if not (self.trainer.start_iter and self._file.is_file()):
             return
         content = read_checkpoint(self._file)
-        if not self._settings.scores_as(content["settings"]):
+        if not self._weights.compares_with(content):
             logger.warning(
-                "'%s' was chosen by scores of other settings: it is replaced", self._file
+                "'%s' was chosen by scores of other settings or images: it is replaced", self._file
             )
         else:
             self.best_metric, self.best_iter = content["score"], content["iteration"]
@@ -324,9 +326,22 @@ class BestCheckpointer(hooks.BestCheckpointer):
 class _BestWeights(StrictCheckpointer):
     """Weights with their score and settings; never the checkpoint that a run is resumed from."""
 
+    def __init__(
+        self, model: nn.Module, output_dir: str, validated_on: str, *, settings: RunSettings
+    ) -> None:
+        super().__init__(model, output_dir, settings=settings)
+        self._validated_on = validated_on
+        self._settings = settings
+
+    def compares_with(self, earlier: Mapping[str, Any]) -> bool:
+        """Whether the score of earlier best weights compares with those of this run."""
+        same_images = earlier.get("validated_on") == self._validated_on
+        return same_images and self._settings.scores_as(earlier["settings"])
+
     def save(self, name: str, **kwargs: Any) -> None:
         score, _ = get_event_storage().latest()[_METRIC]
-        super().save(name, metric=_METRIC, score=score, **kwargs)
+        found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}
+        super().save(name, **found, **kwargs)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Nothing is tagged."""

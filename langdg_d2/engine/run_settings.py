@@ -1,16 +1,18 @@
 """Settings of runs: with which ones a checkpoint can be resumed, and what they record."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.sources import images_fingerprint
 from ..utils.errors import LangDGError
+from ..utils.provenance import leaves
 
 logger = logging.getLogger(__name__)
 
 _NAMES = "dataloader.train.dataset.names"
+_MINED = "styles.mining.batches.dataset.names"
 _IMAGES = "dataloader.train.dataset.images"  # the same config may find other ones
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
@@ -55,7 +57,7 @@ class RunSettings:
         dataset: Sequence[dict[str, Any]] = (),
         incomplete: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = dict(_leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
+        self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
         if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
@@ -78,7 +80,7 @@ class RunSettings:
 
     @property
     def sources(self) -> list[str]:
-        """Registered names of the sets that the run and earlier ones were trained on."""
+        """Registered names of the sets that this run and earlier ones learn or mine styles from."""
         return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
 
     @property
@@ -174,15 +176,6 @@ def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     return checkpoint["trainer"]["iteration"] + 1, length
 
 
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; positions in lists are keys too, empty containers values."""
-    if not isinstance(node, dict | list) or not node:
-        yield key, node
-        return
-    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from _leaves(child, f"{key}.{name}" if key else str(name))
-
-
 def _listed(changes: _Changes) -> str:
     return ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
 
@@ -197,7 +190,8 @@ def _same(key: str, one: Any, other: Any) -> bool:
 
 
 def _sources(settings: Mapping[str, Any]) -> list[str]:
-    return [name for key, name in settings.items() if _is_one_of(key, (_NAMES,))]
+    names = [name for key, name in settings.items() if _is_one_of(key, (_NAMES, _MINED))]
+    return list(dict.fromkeys(names))
 
 
 def _images(settings: Mapping[str, Any]) -> int:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from detectron2.data import DatasetCatalog
 
@@ -164,36 +163,11 @@ def _files(names: str | Sequence[str]) -> list[str]:
 
 def _departure(files: list[str], family: DatasetFamily, split: str) -> str:
     published = family.splits[split]
+    deviations = family.deviations(split, [(file, *read_format(file)) for file in files])
     count = f"{len(files)} images"
-    remarks = []
-    found = [read_format(file) for file in files]
-    sizes = [size for _, size in found]
-    if family.sizes is not None:
-        others = [size for size in sizes if size not in family.sizes]
-        if different := sorted(set(others)):
-            some = "" if len(others) == len(files) else f"{len(others)} of them "
-            several = "" if len(different) == 1 else "sizes such as "
-            expected = " or ".join(map(_size, sorted(family.sizes)))
-            remarks.append(f"{some}{several}{_size(different[0])} instead of {expected}")
-    elif family.has_many_sizes and len(files) > 1 and len(set(sizes)) == 1:
-        remarks.append(f"all {_size(sizes[0])} instead of various sizes")
-    if least := family.least_pixels:
-        small = [height * width < least for height, width in sizes]
-        if sum(small) > len(small) / 2:  # a few may be
-            remarks.append(f"{sum(small)} of them below {least} pixels")
-    formats = {name for name, _ in found} - {family.image_format}
-    if family.image_format and formats:
-        remarks.append(f"{formats.pop()} files instead of {family.image_format}")
-    if split in family.folders:
-        places = {Path(file).parent.name for file in files} - family.folders[split]
-        remarks += [f"some in '{place}'" for place in sorted(places)[:1]]
     if published is not None and len(files) != published:
         fewer = len(files) < published
         count = f"{len(files)} {'of' if fewer else 'instead of'} {published} images"
-    elif not remarks:
+    elif not deviations:
         return ""
-    return ", ".join([count, *remarks])
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    return ", ".join([count, *deviations])

@@ -271,21 +271,26 @@ class SourceMining:
         # Listed: looked up by name, a network file system may remember that a file is missing.
         present = [file for file in self._path.parent.glob("*.part*") if file in self._parts]
         for file in present:
-            try:
-                found = vars(StyleBank.load(file).header)
-            except StyleBankError as error:
-                raise StyleBankError(
-                    f"delete this damaged part of unfinished mining: {error}"
-                ) from error
-            if differences := self._part_header.differences(found, other="the unfinished work"):
-                lines = "\n- ".join(differences)
-                raise StyleBankError(
-                    f"'{file}' is unfinished mining with other settings; delete it, or choose "
-                    f"another path for the bank:\n- {lines}"
-                )
+            self._load_part(file)
         if done := sum(len(self._parts[file]) for file in present):
             logger.info("%d of %d batches are mined already", done, len(self._batches))
         return [file for file in self._parts if file not in present]
+
+    def _load_part(self, file: Path) -> StyleBank:
+        try:
+            part = StyleBank.load(file)
+        except StyleBankError as error:
+            raise StyleBankError(
+                f"delete this damaged part of unfinished mining: {error}"
+            ) from error
+        # Of an earlier run, or of a machine with other files of prompts or weights.
+        if differences := part.header.differences(vars(self._part_header), other="this run"):
+            lines = "\n- ".join(differences)
+            raise StyleBankError(
+                f"'{file}' was mined with other settings; delete it, or choose another path for "
+                f"the bank:\n- {lines}"
+            )
+        return part
 
     def _mine(self, files: list[Path]) -> None:
         """Mine the batches of some parts and write each part."""
@@ -319,7 +324,7 @@ class SourceMining:
                 f"'{missing[0]}': styles.bank has to be in a folder that all processes can read "
                 "and write"
             )
-        bank = StyleBank.merge([StyleBank.load(file) for file in self._parts])
+        bank = StyleBank.merge([self._load_part(file) for file in self._parts])
         bank = replace(bank, header=self._header)
         if self._per_class is not None:
             bank = bank.sample(self._per_class, seed=self._seed)

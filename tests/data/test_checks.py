@@ -47,6 +47,27 @@ def test_transparency_is_noted_and_nothing_is_wrong(copy):
     assert "1 kind of problem" in report.text()
 
 
+def test_images_that_are_not_the_releases_are_named(copy):
+    family = replace(FAMILIES["cityscapes"], splits={"val": 4}, sizes=frozenset({(48, 64)}))
+    (finding,) = CopyCheck(root=copy).check(family, "val").findings
+    assert finding.kind is findings.OTHER_RELEASE
+    assert "some in 'ulm'" in finding.text()
+    for file in copy.glob("cityscapes/leftImg8bit/val/*/*.png"):
+        with Image.open(file) as image:
+            image.convert("RGB").save(file, "JPEG")
+    (finding,) = CopyCheck(root=copy).check(family, "val").findings
+    assert "JPEG files instead of PNG" in finding.text()
+
+
+def test_oddities_of_a_sample_of_labels_are_named(copy):
+    label, *others = sorted(copy.glob("acdc/gt/*/train/*/*_gt_labelIds.png"))
+    for other in others:
+        shutil.copy(label, other)
+    report = CopyCheck(root=copy).check(FAMILIES["acdc"], "train")
+    (finding,) = [found for found in report.findings if found.kind is findings.ODD_LABELS]
+    assert "labels repeat others among the 8 labels looked at" in finding.text()
+
+
 def test_cases_are_counted_and_only_some_named(copy):
     for k in range(1, 5):
         (copy / f"gta5/labels/0000{k}.png").write_bytes(b"")
@@ -71,7 +92,7 @@ def test_cases_are_counted_and_only_some_named(copy):
 def test_numbers_and_sizes_are_those_of_the_release_unless_it_is_a_subset(
     datasets, released, kinds
 ):
-    family = replace(FAMILIES["cityscapes"], **released)
+    family = replace(FAMILIES["cityscapes"], **released, folders={})
     report = CopyCheck(root=datasets).check(family, "val")
     assert [finding.kind for finding in report.findings] == kinds
     assert CopyCheck(root=datasets, subset=True).check(family, "val").findings == ()
@@ -87,7 +108,7 @@ def test_broken_condition_does_not_hide_the_others(copy):
         Path(str(path).format("labelTrainIds")).unlink()
     family = replace(FAMILIES["acdc"], splits={"val": 16}, sizes=None)
     report = CopyCheck(root=copy).check(family, "val")
-    assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
+    assert report.findings[0].kind is findings.MISSING_FILE
     named = [problem.path for problem in report.findings[0].problems]
     assert named == [str(path).format("labelIds") for path in paths]
     assert (report.listed, len(report.records)) == (16, 14)
@@ -95,7 +116,7 @@ def test_broken_condition_does_not_hide_the_others(copy):
 
 def test_missing_label_does_not_count_as_a_missing_image(copy):
     (copy / CITY_LABEL).unlink()
-    family = replace(FAMILIES["cityscapes"], splits={"val": 4}, sizes=None)
+    family = replace(FAMILIES["cityscapes"], splits={"val": 4}, sizes=None, folders={})
     report = CopyCheck(root=copy).check(family, "val")
     assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
 

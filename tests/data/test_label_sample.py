@@ -41,7 +41,7 @@ def labels_of(tmp_path):
         records = []
         for k, ids in enumerate(kinds):
             image, label = tmp_path / f"{k:03d}.png", tmp_path / f"{k:03d}_labels.png"
-            Image.new("RGB", (12, 8), (k % 256, 9, 8)).save(image)
+            Image.new("RGB", (12, 8), (k % 256, 99, 88)).save(image)
             Image.fromarray(np.resize(np.roll(np.uint8(ids), k), (8, 12))).save(label)
             record = {"file_name": str(image), "image_id": f"{k}"}
             record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
@@ -162,14 +162,18 @@ def test_every_label_of_train_ids_under_another_name_is_named(labels_of, caplog)
     assert "may be train ids where raw ids belong" in caplog.messages[0]
 
 
-@pytest.mark.parametrize("height", [60, 80, 90, 180], ids=lambda height: f"{height}_of_120")
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(120, 60), (160, 80), (180, 90), (360, 180), (240, 90), (180, 120)],
+    ids=lambda side: f"{side}",
+)
 @pytest.mark.parametrize("of_pillow", [False, True], ids=["OpenCV", "Pillow"])
-def test_labels_resized_by_interpolation_are_warned_of(labels_of, caplog, height, of_pillow):
+def test_labels_resized_by_interpolation_are_warned_of(labels_of, caplog, width, height, of_pillow):
     raw = {train: raw for raw, train in GTA5_LABEL_IDS.raw_to_train.items() if train != 255}
     table = np.uint8([raw.get(train, 0) for train in range(256)])
     labels = [table[street(shift)] for shift in range(0, 99, 11)]
     records = labels_of(*9 * [[0]], encoding=GTA5_LABEL_IDS)
-    size = (2 * height, height)
+    size = (width, height)
 
     def resize(label, *, interpolate):
         if of_pillow:
@@ -298,7 +302,7 @@ def test_images_that_exif_data_turn_are_named_once(labels_of, caplog):
     exif = Image.Exif()
     exif[0x0112] = 3
     for record in records[2:5]:
-        Image.new("RGB", (12, 8), (8, 9, 7)).save(record["file_name"], exif=exif)
+        Image.new("RGB", (12, 8), (8, 99, 7)).save(record["file_name"], exif=exif)
     with caplog.at_level(logging.WARNING):
         check_labels(records, required=True)
     (message,) = caplog.messages
@@ -316,7 +320,23 @@ def test_labels_and_images_that_are_copies_or_grey_are_named(labels_of, caplog):
         Image.new("RGB", (12, 8), (7, 7, 7)).save(record["file_name"])
     check_labels(records, required=True)
     assert "labels repeat others among the 8 labels looked at" in caplog.messages[0]
-    assert "4 of 4 images looked at have no colours" in caplog.messages[1]
+    assert "4 of 4 images looked at" in caplog.messages[1]
+    assert "which has no colours" in caplog.messages[1]
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (Image.fromarray(np.uint8([[[9, 15, 3]]])), "which reaches 15 of 255"),
+        (Image.new("RGB", (12, 8), (90, 9, 3)).quantize(4), "which has a palette"),
+    ],
+)
+def test_dark_and_palette_images_are_named(labels_of, caplog, image, said):
+    records = labels_of(*9 * [STREET])
+    for record in records:
+        image.resize((12, 8)).save(record["file_name"])
+    check_labels(records, required=True)
+    assert said in caplog.text
 
 
 def test_every_data_set_of_the_tests_passes(datasets, monkeypatch, caplog):

@@ -10,7 +10,7 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer, distribute, starting_checkpoint
+from langdg_d2.engine import SegmentationTrainer, distribute, setup, starting_checkpoint
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.utils.errors import LangDGError
 
@@ -169,3 +169,24 @@ def test_processes_begin_with_one_checkpoint_or_none(in_two_processes, tmp_path)
         said = [(tmp_path / f"{case}/{rank}/said.txt").read_text() for rank in (0, 1)]
         assert said[0] == said[1], BEGINNINGS[case]
         assert said[0].startswith(expected), BEGINNINGS[case]
+
+
+def _start(args: Namespace) -> None:
+    rank = comm.get_rank()
+    started = vars(args) | {"opts": [*args.opts, f"optimizer.params.base_lr={0.1 * (1 + rank)}"]}
+    try:
+        setup(Namespace(**started))
+    except LangDGError as error:
+        Path(args.folder, f"{rank}.txt").write_text(str(error))
+
+
+def test_processes_with_other_settings_are_refused(in_two_processes, tmp_path) -> None:
+    config = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+    opts = [f"train.output_dir={tmp_path}/out", "train.device=cpu"]
+    in_two_processes(_start, config_file=config, opts=opts, folder=str(tmp_path))
+    for rank in (0, 1):
+        message = (tmp_path / f"{rank}.txt").read_text()
+        assert message.startswith(
+            "process 0 was started with optimizer.params.base_lr=0.1, process 1 with 0.2"
+        )
+    assert not (tmp_path / "out").exists()

@@ -31,7 +31,7 @@ def test_small_copies_of_real_sets_are_named(
         found = incomplete_sets(names)
     assert found == {
         "city": "4 of 500 images, 48x64 instead of 1024x2048, some in 'ulm'",
-        "vistas": "4 of 2000 images, 4 of them below 786432 pixels",
+        "vistas": "4 of 2000 images, 4 of them below 4000000 pixels",
     }
     assert caplog.messages[0] == (
         "city is not the published set, so its figures compare with no others: " + found["city"]

@@ -151,6 +151,41 @@ class DatasetFamily:
             for key, label in lone.items():
                 yield label, folders.path(layout.images, key)
 
+    def deviations(
+        self, split: str, images: Sequence[tuple[str, str | None, tuple[int, int]]]
+    ) -> list[str]:
+        """In what images of a split differ from the release's, but for their number.
+
+        Args:
+            split: name of the split.
+            images: file name, format as Pillow calls it, and (height, width) of each.
+
+        Returns:
+            Phrases such as "3 of them 128x256 instead of 1024x2048", "JPEG files instead of PNG".
+        """
+        found = []
+        sizes = [size for _, _, size in images]
+        if self.sizes is not None:
+            others = [size for size in sizes if size not in self.sizes]
+            if different := sorted(set(others)):
+                some = "" if len(others) == len(images) else f"{len(others)} of them "
+                several = "" if len(different) == 1 else "sizes such as "
+                expected = " or ".join(map(_size_text, sorted(self.sizes)))
+                found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
+        elif self.has_many_sizes and len(images) > 1 and len(set(sizes)) == 1:
+            found.append(f"all {_size_text(sizes[0])} instead of various sizes")
+        if least := self.least_pixels:
+            small = sum(height * width < least for height, width in sizes)
+            if small > len(images) / 2:  # a few may be
+                found.append(f"{small} of them below {least} pixels")
+        formats = sorted({str(kind) for _, kind, _ in images} - {self.image_format})
+        if self.image_format and formats:
+            found.append(f"{formats[0]} files instead of {self.image_format}")
+        if split in self.folders:
+            places = {Path(file).parent.name for file, _, _ in images} - self.folders[split]
+            found += [f"some in '{place}'" for place in sorted(places)[:1]]
+        return found
+
     def _open(self, root: Path, split: str) -> tuple[Folders, list[Layout]]:
         folders = Folders(root / self.folder, dataset=self.title, website=self.website)
         layouts = list(self.layouts(folders, split))
@@ -168,6 +203,10 @@ class DatasetFamily:
         return [
             (k, folders.find(layout.images, k) or _png(folders, layout.images, k)) for k in keys
         ]
+
+
+def _size_text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _label(folders: Folders, layout: Layout, key: Sequence[str]) -> tuple[Path, LabelEncoding]:

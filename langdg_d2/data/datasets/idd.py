@@ -33,7 +33,7 @@ FAMILIES = (
         missing_remedy="the download holds polygons: draw the labels with the authors' tool "
         "(https://github.com/AutoNUE/public-code), "
         "python preperation/createLabels.py --datadir {folder} --id-type csTrainId",
-        # 1080p, says the paper, and some images of 720p.
-        least_pixels=720 * 1280,
+        # Most are 1080p, says the paper, and some 720p.
+        least_pixels=1080 * 1920,
     ),
 )

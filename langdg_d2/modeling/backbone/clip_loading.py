@@ -10,6 +10,7 @@ import open_clip
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from open_clip.transformer import QuickGELU
 from torch import nn
 
 from ...utils.errors import LangDGError
@@ -160,10 +161,10 @@ def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
     whole = find_weights(content, model.state_dict())
     if not whole.faults:
         model.load_state_dict(whole.tensors, strict=False)
-        state = model.state_dict()
-        visual.whole_clip_fingerprint = clip_fingerprint(
-            {name: value for name, value in state.items() if name not in _NOT_IN_EMBEDDINGS}
-        )
+        state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
+        # The same weights give other embeddings with another activation.
+        state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
+        visual.whole_clip_fingerprint = clip_fingerprint(state)
         return
     tower = find_weights(content, visual.state_dict())
     if tower.faults:
