@@ -138,14 +138,32 @@ def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
     """Refuse a key that does not exist, or for one to add, its parent."""
     key, text = override.key_or_group, override.input_line
     place = key.rpartition(".")[0] if adds else key
+    if (adds and not place) or _leads_somewhere(cfg, place):
+        return
     keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
-    is_top = adds and not place
-    if place not in keys and not is_top:
+    if place not in keys:
         raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: "
             f"{get_close_matches(place, keys, cutoff=0.0)}"
             + ("" if adds else f". Write '+{text}' to add it")
         )
+
+
+def _leads_somewhere(cfg: DictConfig, place: str) -> bool:
+    """Whether a way of plain keys, none of which refers to another, leads to a place.
+
+    Most do, and a list of all keys takes much longer.
+    """
+    node: Any = cfg
+    for name in place.split("."):
+        if isinstance(node, ListConfig):
+            keys: Any = {str(index): index for index in range(len(node))}
+        else:
+            keys = {str(key): key for key in node} if isinstance(node, DictConfig) else {}
+        if name not in keys or OmegaConf.is_interpolation(node, keys[name]):
+            return False
+        node = None if OmegaConf.is_missing(node, keys[name]) else node[keys[name]]
+    return True
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -133,7 +133,7 @@ def test_no_impossible_run_begins(compose, override, says, tmp_path):
     Path("out").mkdir()
     Path("out/config.yaml").write_text("of an earlier run")
     with pytest.raises((LangDGError, OSError)) as caught:
-        compose(override)
+        compose("evaluation.domains=[cityscapes]", override)  # of all others, one is enough
     message = str(caught.value)
     assert says in message
     assert "\n" not in message

@@ -1,8 +1,7 @@
 """Files of the official release, converted as users do it, and used."""
 
-import os
 import pickle
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -173,23 +172,19 @@ def test_an_existing_file_is_not_replaced(run, checkpoint):
 
 
 def test_command_line_succeeds_quietly_and_fails_with_one_line(
-    arguments, run, checkpoint, tmp_path, capsys
+    arguments, load_tool, checkpoint, tmp_path, monkeypatch, capfd
 ):
-    good = subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", str(TOOL)),
-            *arguments("--checkpoint", checkpoint, "--output", "from_best.pth"),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-    )
-    assert (good.returncode, good.stderr) == (0, "")
+    monkeypatch.chdir(tmp_path)
+    options = arguments("--checkpoint", checkpoint, "--output", "from_best.pth")
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *options])
+    runpy.run_path(str(TOOL), run_name="__main__")
+    assert capfd.readouterr().err == ""
     assert (tmp_path / "from_best.pth").exists()
     # Python prints a text that it exits with, and its exit code is 1.
-    bad = run("--checkpoint", "missing.pth", "--output", "from_missing.pth", refused=True)
+    options = arguments("--checkpoint", "missing.pth", "--output", "from_missing.pth")
+    with pytest.raises(SystemExit) as caught:
+        load_tool("import_famix").main(options)
+    bad = caught.value.code
     assert bad.startswith("error: there is no file 'missing.pth'")
     assert len(bad.splitlines()) == 1
-    assert capsys.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "")

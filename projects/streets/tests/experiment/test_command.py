@@ -59,7 +59,13 @@ def test_two_cells_from_nothing_to_pictures_and_nothing_is_done_twice(
     [
         (["--cells", "nothing"], "no cell is called"),
         (["--set", "train.max_iters=3"], "no key 'train.max_iters'"),
-        (["--train", "-1", "--set", "model.backbone.tower.weights=null"], "train is -1"),
+        (
+            [
+                *("--train", "-1", "--seeds", "1", "--cells", "freeze_nothing_no_restyling"),
+                *("--set", "model.backbone.tower.weights=null"),
+            ],
+            "train is -1",
+        ),
     ],
 )
 def test_wrong_usage_is_explained(
