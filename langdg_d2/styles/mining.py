@@ -20,7 +20,7 @@ from ..layers import fold
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layers import STRIDES
 from ..structures import PatchGrid
-from ..utils.distributed import of_main_process, shared_errors
+from ..utils.distributed import of_main_process
 from ..utils.errors import require_whole
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
@@ -259,11 +259,9 @@ class SourceMining:
 
         Raises:
             StyleBankError: if unfinished work has other settings or images, or files are missing.
-            RuntimeError: if another process fails.
         """
         unfinished = of_main_process(self._unfinished)
-        with shared_errors():
-            self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
+        self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
         of_main_process(self._join)
 
     def _unfinished(self) -> list[Path]:
