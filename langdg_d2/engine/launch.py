@@ -59,7 +59,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     if use_gpu and getattr(args, "config_file", ""):
         with report_errors():
             device = load_config(args.config_file, args.opts).train.device
-        use_gpu = torch.device(device).type != "cpu"
+        use_gpu = not str(device).startswith("cpu")  # `setup` refuses unknown names
     if under_torchrun:
         _join_torchrun(use_gpu=use_gpu)
         with _report_once():
