@@ -125,7 +125,7 @@ def read_content(path: Path) -> Any:
             return load_file(path)
         with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
-    except LangDGError:
+    except (LangDGError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         # torch's own message may advise to load the file without this precaution.

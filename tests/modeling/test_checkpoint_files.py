@@ -57,6 +57,17 @@ def test_official_weights_are_read_whatever_number_the_score_is(score, zipped, t
     assert all(torch.equal(weights[name], content["model_state"][name]) for name in weights)
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_memory_that_does_not_suffice_is_no_damage(error, tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise error("too little")
+
+    torch.save(official(), tmp_path / "best.pth")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(error, match="too little"):
+        read_weights(tmp_path / "best.pth", entry="model_state")
+
+
 @pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
 def test_scores_of_numpy_1_and_2_are_accepted(module, tmp_path):
     torch.save(official(), tmp_path / "best.pth")
