@@ -96,7 +96,8 @@ class BankStyles(TargetStyles):
             StyleBankError: if the file is missing, or the bank was mined for another model, other
                 patches or classes; lists the differences.
         """
-        bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
+        given = self._given
+        bank = given if isinstance(given, StyleBank) else StyleBank.load(given)
         bank.check(backbone, **self._expected)
         lines = [
             line
@@ -107,7 +108,7 @@ class BankStyles(TargetStyles):
             logger.warning(
                 "the style bank '%s' was mined with other settings than this config's; delete it "
                 "to mine again, unless you share it on purpose:\n- %s",
-                self._given,
+                bank.header.source if bank is given else given,
                 "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may differ alike
             )
         self.bank = bank.to(next(iter(backbone.low_state().values())).device)
