@@ -95,12 +95,7 @@ class RunSettings:
         return one == other
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Check that a run with these settings can go on with a checkpoint, and log changes.
-
-        Raises:
-            LangDGError: if the checkpoint has weights only, if its state does not fit the settings,
-                or if some have changed and no iteration is left to use them.
-        """
+        """Check that a run with these settings can go on with a checkpoint, and log changes."""
         if "trainer" not in checkpoint:
             raise LangDGError(
                 f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "

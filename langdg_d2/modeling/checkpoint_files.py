@@ -86,9 +86,6 @@ def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
         path: path of a file with a dict.
         entry: key of the weights in the dict: `model` in checkpoints of langdg_d2 and Detectron2,
             `model_state` in those of the official release.
-
-    Raises:
-        CheckpointError: as `read_checkpoint`.
     """
     return _weights(path, _read(path), entry)
 

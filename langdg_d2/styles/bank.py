@@ -71,9 +71,6 @@ class BankHeader:
         created_by: program and version.
         whole_clip_fingerprint: fingerprint of all weights that make CLIP's embeddings, with the
             text tower; None if unknown, as in banks of the official release.
-
-    Raises:
-        StyleBankError: if a class is named "ignore" or the ignore label is out of range.
     """
 
     clip_name: str
@@ -142,9 +139,6 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         The common header if all are equal. Otherwise one that names all sources, has the common
         seed or None, and lists source, seed, settings and program of each under the setting
         "merged"; lists of merged headers are joined.
-
-    Raises:
-        StyleBankError: if models, layers, grids or classes differ.
     """
     first = headers[0]
     common = {name: getattr(first, name) for name in _MODEL}
@@ -266,9 +260,6 @@ class StyleBank:
             grid: patches of training; None to skip.
             class_names: name of every train id; None to skip.
             ignore_label: train id of unlabelled patches; None to skip.
-
-        Raises:
-            StyleBankError: lists every difference and what to do.
         """
         if None in (self.header.whole_clip_fingerprint, backbone.clip_fingerprint):
             logger.info(
@@ -289,11 +280,7 @@ class StyleBank:
             raise StyleBankError(f"the style bank belongs to another model; {_REMEDY}:\n- {lines}")
 
     def require_finite(self) -> None:
-        """Check the mined statistics.
-
-        Raises:
-            StyleBankError: if a mean or std is NaN or infinite.
-        """
+        """Check that the mined statistics are finite."""
         for name in ("mean", "std"):
             strange = ~getattr(self, name).isfinite().all(dim=1)
             if rows := strange.nonzero().flatten().tolist():
@@ -308,9 +295,6 @@ class StyleBank:
 
         Args:
             banks: one or more, on one device.
-
-        Raises:
-            StyleBankError: if models, layers, grids or classes differ.
         """
         return cls(
             header=merge_headers([bank.header for bank in banks]),

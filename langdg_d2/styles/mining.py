@@ -163,9 +163,6 @@ class StyleMiner:
 
         Returns:
             A bank of as many styles as there are classes, ascending, on the CPU.
-
-        Raises:
-            StyleBankError: if the optimisation diverged.
         """
         places = choose_patches(self._grid.majority(labels))
         prompts = self._prompts.sample(list(places), generator=generator)
@@ -217,9 +214,6 @@ class SourceMining:
 
     Attributes:
         miner: as given.
-
-    Raises:
-        LangDGError: if a number is out of range.
     """
 
     def __init__(
@@ -255,11 +249,7 @@ class SourceMining:
             self._parts[file] = range(len(batches))[first : first + checkpoint_period]
 
     def run(self) -> None:
-        """Mine every batch and write the bank. Collective.
-
-        Raises:
-            StyleBankError: if unfinished work has other settings or images, or files are missing.
-        """
+        """Mine every batch and write the bank. Collective."""
         unfinished = of_main_process(self._unfinished)
         self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
         of_main_process(self._join)

@@ -90,12 +90,7 @@ class BankStyles(TargetStyles):
         self._origin = origin or {}
 
     def prepare(self, backbone: Backbone) -> None:
-        """See `TargetStyles`.
-
-        Raises:
-            StyleBankError: if the file is missing, or the bank was mined for another model, other
-                patches or classes; lists the differences.
-        """
+        """See `TargetStyles`."""
         given = self._given
         bank = given if isinstance(given, StyleBank) else StyleBank.load(given)
         bank.check(backbone, **self._expected)
@@ -184,9 +179,6 @@ class StyleSampler:
 
     Args:
         bank: the styles; index tables are made on its device.
-
-    Raises:
-        StyleBankError: if the bank is empty.
     """
 
     def __init__(self, *, bank: StyleBank) -> None:
@@ -335,11 +327,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self.statistics = MixStatistics()
 
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        """Restyle a batch.
-
-        Raises:
-            LangDGError: if patch classes are missing or belong to another grid.
-        """
+        """Restyle a batch."""
         images, channels = features.shape[:2]
         expected = (images, self._grid.rows, self._grid.cols)
         if patch_classes is None or patch_classes.shape != expected:

@@ -45,9 +45,6 @@ class PinSettings:
         weight_decay: of SGD, on mean and std alike.
         precision: of convolutions and products, "float32" or "bfloat16"; styles and cosines are
             float32.
-
-    Raises:
-        LangDGError: if a setting is out of range.
     """
 
     steps: int = 100

@@ -25,10 +25,6 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
 
     Returns:
         The prompts in their order.
-
-    Raises:
-        LangDGError: if the pack is unknown, the file is not such a list or not UTF-8, or prompts
-            are missing, repeated or not text.
     """
     if not isinstance(source, str):
         return _distinct(source, "style prompts")
@@ -94,9 +90,6 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
         count: number of distinct prompts.
         length: letters of each prompt, a to z.
         seed: seed of the draw; torch's global generator is neither used nor changed.
-
-    Raises:
-        LangDGError: if there are not enough words of this length.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
@@ -127,10 +120,6 @@ class TargetPrompts:
         styles: the style prompts; empty if no text has a style.
         class_names: as given.
         ignore_label: as given.
-
-    Raises:
-        LangDGError: if `load_style_prompts` refuses the style prompts, or the template has neither
-            field or an unknown one.
     """
 
     def __init__(
@@ -161,9 +150,6 @@ class TargetPrompts:
         Args:
             class_ids: train ids or the ignore label.
             generator: of the CPU; advances.
-
-        Raises:
-            LangDGError: if an id is unknown; names it.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
             raise LangDGError(

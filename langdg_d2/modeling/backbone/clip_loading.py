@@ -41,10 +41,6 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
         image tower has the attribute `whole_clip_fingerprint`, by which style banks identify the
         text tower.
-
-    Raises:
-        ClipWeightsError: if the name is unknown; if the weights are missing, unreadable or do not
-            fit; if they were trained with QuickGELU and the architecture has none.
     """
     return _load(name=name, weights=weights, text=True)
 
@@ -68,11 +64,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip`, for which weights of an image tower are enough.
-
-    Raises:
-        ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
-    """
+    """The image tower of `load_clip`, for which weights of an image tower are enough."""
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(

@@ -42,9 +42,6 @@ def freeze(tower: ModifiedResNet, *, trainable: Sequence[str]) -> list[nn.Module
     Returns:
         The frozen modules. Trainers call `model.train()`, after which the owner of the tower has to
         put them back into eval mode.
-
-    Raises:
-        LangDGError: if a name is not a group of this tower; lists the groups.
     """
     groups = layer_groups(tower)
     names = {group: _names(group, tower) for group in groups}

@@ -31,10 +31,6 @@ class LangDGSegmentor(nn.Module):
         pixel_std: per channel, in the same range.
         classes: names, colours and numbers of the classes; padding gets their ignore label.
 
-    Raises:
-        LangDGError: if the head expects other features than the backbone gives, or another number
-            of classes.
-
     Attributes:
         feature_augmentation: restyles the low-level features in training; None leaves them as they
             are. Hooks set it.
