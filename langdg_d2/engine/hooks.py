@@ -6,7 +6,6 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +16,6 @@ from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import read_checkpoint
@@ -330,23 +327,3 @@ class _BestWeights(StrictCheckpointer):
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Nothing is tagged."""
-
-
-class ProgressBar(HookBase):
-    """A bar with rate and remaining time; only on a terminal, log lines pass above it."""
-
-    def __init__(self) -> None:
-        self._cleanup = ExitStack()
-
-    def before_train(self) -> None:
-        loggers = [logging.getLogger(name) for name in ("detectron2", "langdg_d2")]
-        self._cleanup.enter_context(logging_redirect_tqdm(loggers))
-        iterations = {"initial": self.trainer.start_iter, "total": self.trainer.max_iter}
-        bar = tqdm(**iterations, desc="training", unit="it", disable=None, dynamic_ncols=True)
-        self._bar = self._cleanup.enter_context(bar)
-
-    def after_step(self) -> None:
-        self._bar.update()
-
-    def after_train(self) -> None:
-        self._cleanup.close()

@@ -22,7 +22,7 @@ from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_whole
 from .checkpoint import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
+from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
 
 # Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
@@ -299,7 +299,6 @@ def training_hooks(
         stop,
         *evaluation,
         hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), log_period),
-        ProgressBar(),
     ]
 
 
