@@ -53,8 +53,8 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",
-                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a JSON
-                # list; or the texts themselves, [driving at night].
+                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a list
+                # in JSON or YAML; or the texts themselves, [driving at night].
                 style_prompts="art_styles",
                 ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
