@@ -1,8 +1,8 @@
 """Checkpoints: atomic writing, strict loading, and which one a run begins with."""
 
 import hashlib
+import io
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from ..modeling.checkpoint_files import (
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, require_whole
-from ..utils.file_io import replacing, write_atomically
+from ..utils.file_io import write_atomically
 from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -83,20 +83,10 @@ class StrictCheckpointer(DetectionCheckpointer):
         states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
-        try:
-            with replacing(path) as file:
-                torch.save({**states, **kwargs}, file)
-            self.tag_last_checkpoint(path.name)
-        except (OSError, RuntimeError) as error:
-            # torch puts an error of its own in the place of the file's.
-            cause = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(cause, OSError):
-                raise
-            raise OSError(
-                cause.errno,
-                f"the checkpoint '{path}' cannot be written: {cause.strerror}. Earlier ones are "
-                "as they were: make room and go on with --resume",
-            ) from error
+        file = io.BytesIO()  # torch would put an error of its own in the place of a full disk's
+        torch.save({**states, **kwargs}, file)
+        write_atomically(path, file.getvalue())
+        self.tag_last_checkpoint(path.name)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         write_atomically(Path(self.save_dir, "last_checkpoint"), last_filename_basename.encode())
@@ -223,11 +213,8 @@ def _without_earlier_run(
 def _require_same(path: str) -> None:
     """Check that all processes read the same bytes at a path."""
     try:
-        with open(PathManager.get_local_path(path), "rb") as file:
-            digest = hashlib.blake2b(digest_size=8)
-            while block := file.read(1 << 20):
-                digest.update(block)
-            found = f"{os.fstat(file.fileno()).st_size} bytes, {digest.hexdigest()}"
+        data = Path(PathManager.get_local_path(path)).read_bytes()
+        found = f"{len(data)} bytes, {hashlib.blake2b(data, digest_size=8).hexdigest()}"
     except OSError as error:
         found = str(error)
     everyones = comm.all_gather(found)
