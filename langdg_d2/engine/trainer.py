@@ -34,20 +34,6 @@ _REMEDY = (
 )
 
 
-class NonFiniteReport(NamedTuple):
-    """Where the numbers of a process stop being finite; reports order by time.
-
-    Attributes:
-        iteration: the first one.
-        in_weights: weights or gradients are concerned; an iteration's losses come before them.
-        text: for the error.
-    """
-
-    iteration: int
-    in_weights: bool
-    text: str
-
-
 class _Iteration(NamedTuple):
     """An iteration that has not been logged.
 
@@ -161,8 +147,8 @@ class SegmentationTrainer(SimpleTrainer):
             names = list(iterations[0].losses[0])
             self._put(names, np.mean(all_losses, axis=0), np.max(all_seconds, axis=0))
             if reports := [report for report in all_reports if report]:
-                first = min(report[:2] for report in reports)
-                texts = [report.text for report in reports if report[:2] == first]
+                first = min(when for when, _ in reports)
+                texts = [text for when, text in reports if when == first]
                 raise LangDGError("; ".join([*texts, _REMEDY]))
 
     def _put(
@@ -180,8 +166,12 @@ class SegmentationTrainer(SimpleTrainer):
 
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
-    ) -> NonFiniteReport | None:
-        """What is not finite in this process; losses are (iterations, batches, names)."""
+    ) -> tuple[tuple[int, bool], str] | None:
+        """When numbers of this process are first not finite, and a text for the error.
+
+        The time is the iteration, and whether its weights are concerned, which change after its
+        losses. Losses are (iterations, batches, names).
+        """
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
         iteration, in_weights = self.iter, True
@@ -203,9 +193,7 @@ class SegmentationTrainer(SimpleTrainer):
             return None
         process = f"process {comm.get_rank()}: " if comm.get_world_size() > 1 else ""
         scaled = f", losses scaled by {scale:g}" if self._scaler.is_enabled() else ""
-        return NonFiniteReport(
-            iteration, in_weights, f"{process}{text} ({self._precision}{scaled})"
-        )
+        return (iteration, in_weights), f"{process}{text} ({self._precision}{scaled})"
 
     def state_dict(self) -> dict[str, Any]:
         """Also the scaler's state where there is one."""
