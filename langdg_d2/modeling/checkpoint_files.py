@@ -68,30 +68,41 @@ _ALLOWED: list[Any] = [
 ]
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of langdg_d2, on the CPU. Nothing in the file is executed.
+def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, Any]:
+    """The dict in a checkpoint, on the CPU. Nothing in the file is executed.
+
+    Args:
+        path: path of the file.
+        weights: key of the weights in the dict: "model" in checkpoints of langdg_d2 and Detectron2,
+            "model_state" in those of the official release.
 
     Raises:
         CheckpointError: if the file is missing or damaged, has objects that `read_content`
             refuses, or is a checkpoint of another kind.
     """
-    content = _read(path)
-    return {**content, "model": _weights(path, content, "model")}
-
-
-def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
-    """The weights in a checkpoint, on the CPU. Nothing in the file is executed.
-
-    Args:
-        path: path of a file with a dict.
-        entry: key of the weights in the dict: `model` in checkpoints of langdg_d2 and Detectron2,
-            `model_state` in those of the official release.
-    """
-    return _weights(path, _read(path), entry)
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"there is no file '{path}'")
+    try:
+        content = read_content(path)
+    except LangDGError as error:
+        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
+    if not isinstance(content, dict) or weights not in content:
+        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
+        raise CheckpointError(
+            f"'{path}' has no entry '{weights}' with the weights but {shortened(held)}; "
+            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
+        )
+    found = content[weights]
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
+    ):
+        raise CheckpointError(f"'{path}': '{weights}' is not a dict of tensors by their names")
+    return {**content, weights: dict(found)}
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
-    """Create or replace a file that `read_weights` and `torch.load` read."""
+    """Create or replace a file that `read_checkpoint` and `torch.load` read."""
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
     write_atomically(Path(path), file.getvalue())
@@ -162,31 +173,6 @@ def _openai_checksums() -> set[str]:
     """SHA-256 of OpenAI's archives, which their addresses contain."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
-
-
-def _read(path: str | Path) -> Any:
-    path = Path(path)
-    if not path.exists():
-        raise CheckpointError(f"there is no file '{path}'")
-    try:
-        return read_content(path)
-    except LangDGError as error:
-        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
-
-
-def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
-    if not isinstance(content, dict) or entry not in content:
-        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
-        raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights but {shortened(held)}; "
-            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
-        )
-    weights = content[entry]
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
-        raise CheckpointError(f"'{path}': '{entry}' is not a dict of tensors by their names")
-    return dict(weights)
 
 
 class FoundWeights(NamedTuple):
