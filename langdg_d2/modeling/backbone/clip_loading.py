@@ -1,8 +1,6 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +46,17 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     """As `load_clip`; if `text` is False, weights of the image tower are enough."""
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()), _without_weights_warning():
+    with torch.random.fork_rng(devices=()):
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        logging.disable(logging.WARNING)  # open_clip warns of random weights; others follow
         try:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
             raise ClipWeightsError(
                 f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
             ) from error
+        finally:
+            logging.disable(logging.NOTSET)
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
@@ -77,20 +78,6 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
     """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
-
-
-@contextmanager
-def _without_weights_warning() -> Iterator[None]:
-    """Drop open_clip's warning that a model was built without weights: they are loaded later."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No pretrained weights loaded")
-
-    logging.root.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logging.root.removeFilter(is_other)
 
 
 def _register_architecture(name: str) -> str:
