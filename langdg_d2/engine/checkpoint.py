@@ -14,15 +14,10 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
-from ..modeling.checkpoint_files import (
-    CheckpointError,
-    read_checkpoint,
-    shortened,
-    without_prefix,
-)
+from ..modeling.checkpoint_files import CheckpointError, read_checkpoint, without_prefix
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_whole, shortened
 from ..utils.file_io import write_atomically
 from .run_settings import RunSettings
 

@@ -1,12 +1,13 @@
 """Settings of runs: with which ones a checkpoint can be resumed, and what they record."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.sources import images_fingerprint
 from ..utils.errors import LangDGError
+from ..utils.provenance import leaves
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class RunSettings:
         dataset: Sequence[dict[str, Any]] = (),
         incomplete: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = dict(_leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
+        self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
         if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
@@ -167,15 +168,6 @@ def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     if length is None or "trainer" not in checkpoint:
         return None
     return checkpoint["trainer"]["iteration"] + 1, length
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; positions in lists are keys too, empty containers values."""
-    if not isinstance(node, dict | list) or not node:
-        yield key, node
-        return
-    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from _leaves(child, f"{key}.{name}" if key else str(name))
 
 
 def _listed(changes: _Changes) -> str:

@@ -1,7 +1,8 @@
 """Whether runs had one configuration, but for their seeds and the places of their files."""
 
-from collections.abc import Iterator
 from typing import Any
+
+from ..utils.provenance import leaves
 
 # Last parts of keys that tell a seed and what hangs on it, or where files are.
 _FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "path"})
@@ -24,7 +25,7 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
         Dotted key ("" for a whole text) and both values, None for one that is not set; or None
         where nothing differs.
     """
-    first, second = dict(_leaves(one)), dict(_leaves(other))
+    first, second = dict(leaves(one)), dict(leaves(other))
     differing = []
     for key in first | second:
         name = key.rpartition(".")[2]
@@ -34,12 +35,3 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
             differing.append((key, *values))
     # Other keys may refer to it.
     return min(differing, key=lambda found: found[0].count("."), default=None)
-
-
-def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; positions in lists are keys too, empty containers values."""
-    if not isinstance(node, (dict, list)) or not node:
-        yield key, node
-        return
-    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from _leaves(child, f"{key}.{name}" if key else str(name))

@@ -19,12 +19,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 
 _DEPTH = 2  # levels of nested dicts that are searched
-_SHOWN = 3  # names in messages
 _DIGITS = 16  # of fingerprints, hexadecimal: 64 bits
 _BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
@@ -243,13 +242,6 @@ def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dic
     """Weights without their names' prefix: the one under which most of `names` are found."""
     prefix = max((counts := _prefixes(weights, names)), key=counts.__getitem__, default="")
     return {name.removeprefix(prefix): value for name, value in weights.items()}
-
-
-def shortened(items: Iterable[str]) -> str:
-    """The first few items, and the number of the others."""
-    items = list(items)
-    more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
-    return ", ".join([*items[:_SHOWN], *more])
 
 
 def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:

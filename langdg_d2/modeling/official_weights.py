@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .checkpoint_files import CheckpointError, misfits, shortened, without_prefix
+from ..utils.errors import shortened
+from .checkpoint_files import CheckpointError, misfits, without_prefix
 
 # Official prefix by ours. The official pyramid is one list: local, three rates, image mean.
 _PARTS = {

@@ -3,7 +3,7 @@
 import math
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,20 @@ def plain_data(value: Any) -> Any:
         return str(value)
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of plain data; positions in lists are keys, empty containers values.
+
+    Args:
+        data: nested dicts and lists.
+        key: what the keys begin with.
+    """
+    if not isinstance(data, dict | list) or not data:
+        yield key, data
+        return
+    for name, child in data.items() if isinstance(data, dict) else enumerate(data):
+        yield from leaves(child, f"{key}.{name}" if key else str(name))
 
 
 def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:

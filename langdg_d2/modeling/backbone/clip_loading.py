@@ -10,8 +10,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 
-from ...utils.errors import LangDGError
-from ..checkpoint_files import clip_fingerprint, find_weights, read_content, shortened
+from ...utils.errors import LangDGError, shortened
+from ..checkpoint_files import clip_fingerprint, find_weights, read_content
 
 logger = logging.getLogger(__name__)
 
