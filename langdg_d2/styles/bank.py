@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,8 +22,6 @@ from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed
-
-logger = logging.getLogger(__name__)
 
 IGNORE = "ignore"  # name of the class of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
@@ -251,9 +248,7 @@ class StyleBank:
     ) -> None:
         """Check that the bank fits a model: its restyled features, patches and classes.
 
-        Weights of the image tower are compared only if they are frozen, and thus CLIP's own. The
-        text tower is compared only if bank and backbone both know its fingerprint; a backbone with
-        weights of a checkpoint does not.
+        Weights of the image tower are compared only if they are frozen, and thus CLIP's own.
 
         Args:
             backbone: backbone of the model.
@@ -261,10 +256,6 @@ class StyleBank:
             class_names: name of every train id; None to skip.
             ignore_label: train id of unlabelled patches; None to skip.
         """
-        if None in (self.header.whole_clip_fingerprint, backbone.clip_fingerprint):
-            logger.info(
-                "the text tower is not compared: the style bank or the model lacks its fingerprint"
-            )
         frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
         expected = {
             "layer": backbone.restyled_layer,
