@@ -134,7 +134,7 @@ def compose_training(
     cfg: DictConfig,
     model: nn.Module,
     score: Callable[..., dict],
-    start: engine.Beginning,
+    start: engine.StartingPoint,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
     """The trainer, with the weights and states that the run begins with."""
@@ -202,7 +202,7 @@ def main(args: Namespace) -> None:
     sources = sorted({x["source"] for x in dataset if "source" in x})
     incomplete = evaluation.incomplete_sources(sources)
     settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
-    start = engine.starting_checkpoint(
+    start = engine.find_starting_point(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,
         eval_only=args.eval_only,

@@ -48,8 +48,8 @@ class StrictCheckpointer(DetectionCheckpointer):
         """Load what a run begins with; returns its first iteration.
 
         Args:
-            path: from `starting_checkpoint`; "" loads nothing.
-            resume: go on with the run of that file, see `starting_checkpoint`.
+            path: from `find_starting_point`; "" loads nothing.
+            resume: go on with the run of that file, see `find_starting_point`.
         """
         self._same_classes &= resume  # training may go on to other classes
         if path:
@@ -131,7 +131,7 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
         ]
 
 
-class Beginning(NamedTuple):
+class StartingPoint(NamedTuple):
     """What a run begins with.
 
     Attributes:
@@ -143,7 +143,7 @@ class Beginning(NamedTuple):
     resumed: bool
 
 
-def starting_checkpoint(
+def find_starting_point(
     *,
     output_dir: str,
     init_checkpoint: str,
@@ -151,7 +151,7 @@ def starting_checkpoint(
     resume: bool,
     eval_only: bool,
     settings: RunSettings | None = None,
-) -> Beginning:
+) -> StartingPoint:
     """What a run begins with, as the main process decides for all; every process must call this.
 
     Args:
@@ -165,7 +165,7 @@ def starting_checkpoint(
     """
     require_whole("train.max_iter", max_iter)
 
-    def decide() -> Beginning:
+    def decide() -> StartingPoint:
         if init_checkpoint and not PathManager.isfile(init_checkpoint):
             raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
         earlier = DetectionCheckpointer(nn.Module(), output_dir)
@@ -174,18 +174,18 @@ def starting_checkpoint(
             resumed = resume and not eval_only
             if resumed and settings:
                 settings.require_continuation(path, content)
-            return Beginning(path, resumed)
+            return StartingPoint(path, resumed)
         return _without_earlier_run(output_dir, init_checkpoint, resume, eval_only)
 
-    beginning = of_main_process(decide)
-    if beginning.checkpoint and comm.get_world_size() > 1:
-        _require_same(beginning.checkpoint)
-    return beginning
+    start = of_main_process(decide)
+    if start.checkpoint and comm.get_world_size() > 1:
+        _require_same(start.checkpoint)
+    return start
 
 
 def _without_earlier_run(
     output_dir: str, init_checkpoint: str, resume: bool, eval_only: bool
-) -> Beginning:
+) -> StartingPoint:
     if eval_only and not init_checkpoint:
         raise FileNotFoundError(
             f"there is no checkpoint in '{output_dir}' to evaluate: pass "
@@ -202,7 +202,7 @@ def _without_earlier_run(
         logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
     if init_checkpoint:
         read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
-    return Beginning(init_checkpoint, False)
+    return StartingPoint(init_checkpoint, False)
 
 
 def _require_same(path: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import TrainerBase
 
-from langdg_d2.engine import StrictCheckpointer, starting_checkpoint
+from langdg_d2.engine import StrictCheckpointer, find_starting_point
 from langdg_d2.engine.checkpoint import PeriodicCheckpointer
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
 from langdg_d2.structures import LabelSpace
@@ -44,7 +44,7 @@ def test_earlier_run_wins_when_resumed_and_the_named_file_otherwise(
     if named:
         torch.save({"model": {}}, named)
     wanted = {"{named}": named, "{last}": last, "{named or last}": named or last}[expected]
-    found = starting_checkpoint(
+    found = find_starting_point(
         output_dir=str(earlier_run),
         init_checkpoint=named,
         max_iter=10,
@@ -58,9 +58,9 @@ def test_without_an_earlier_run_resuming_starts_from_the_named_file(tmp_path):
     named = str(tmp_path / "a.pth")
     arguments = {"output_dir": str(tmp_path), "init_checkpoint": named, "max_iter": 10}
     with pytest.raises(FileNotFoundError, match=r"a\.pth' does not exist"):
-        starting_checkpoint(**arguments, resume=True, eval_only=False)
+        find_starting_point(**arguments, resume=True, eval_only=False)
     torch.save({"model": {}}, named)
-    assert starting_checkpoint(**arguments, resume=True, eval_only=False) == (named, False)
+    assert find_starting_point(**arguments, resume=True, eval_only=False) == (named, False)
 
 
 def test_checkpoint_that_does_not_fill_the_model_is_refused(tmp_path):
@@ -90,7 +90,7 @@ def test_a_wrappers_prefix_is_taken_off(tmp_path, prefix):
 
 def test_nothing_to_evaluate_is_an_error_that_says_what_to_pass(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train\.init_checkpoint=FILE, or train first"):
-        starting_checkpoint(
+        find_starting_point(
             output_dir=str(tmp_path), init_checkpoint="", max_iter=10, resume=False, eval_only=True
         )
 
@@ -141,7 +141,7 @@ def saved(tmp_path):
 
 
 def resume(folder):
-    return starting_checkpoint(
+    return find_starting_point(
         output_dir=str(folder), init_checkpoint="", max_iter=10, resume=True, eval_only=False
     ).checkpoint
 
@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_that_is_named_is_an_error(saved):
     named = saved / "model_0000003.pth"
     named.write_bytes(named.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"3\.pth' cannot be read .* damaged"):
-        starting_checkpoint(
+        find_starting_point(
             output_dir=str(saved),
             init_checkpoint=str(named),
             max_iter=10,
