@@ -244,7 +244,7 @@ def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dic
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
-def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
+def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     """Hash names, shapes, types and values of weights, without BatchNorm's counters.
 
     Args:

@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import __version__
 from ..data.sources import joined_names
 from ..modeling import Backbone
-from ..modeling.checkpoint_files import clip_fingerprint
+from ..modeling.checkpoint_files import fingerprint
 from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
@@ -261,7 +261,7 @@ class StyleBank:
             "layer": backbone.restyled_layer,
             "channels": backbone.restyled_channels,
             "clip_fingerprint": feature_fingerprint(backbone) if frozen else None,
-            "whole_clip_fingerprint": backbone.clip_fingerprint,
+            "whole_clip_fingerprint": backbone.whole_clip_fingerprint,
             "grid": None if grid is None else (grid.rows, grid.cols),
             "class_names": None if class_names is None else tuple(class_names),
             "ignore_label": ignore_label,
@@ -357,7 +357,7 @@ def feature_fingerprint(backbone: Backbone) -> str:
 
     Later layers do not affect the bank, and training changes some.
     """
-    return clip_fingerprint(backbone.low_state())
+    return fingerprint(backbone.low_state())
 
 
 def _average(values: Tensor) -> str:

@@ -134,7 +134,7 @@ class StyleMiner:
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self.backbone),
-            whole_clip_fingerprint=self.backbone.clip_fingerprint,
+            whole_clip_fingerprint=self.backbone.whole_clip_fingerprint,
             layer=self.backbone.restyled_layer,
             channels=self.backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),

@@ -11,7 +11,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 
 from ...utils.errors import LangDGError, shortened
-from ..checkpoint_files import clip_fingerprint, find_weights, read_content
+from ..checkpoint_files import find_weights, fingerprint, read_content
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
     if not whole.faults:
         model.load_state_dict(whole.tensors, strict=False)
         state = model.state_dict()
-        visual.whole_clip_fingerprint = clip_fingerprint(
+        visual.whole_clip_fingerprint = fingerprint(
             {name: value for name, value in state.items() if name not in _NOT_IN_EMBEDDINGS}
         )
         return
