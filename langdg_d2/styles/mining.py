@@ -18,7 +18,7 @@ from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
 from ..layers import fold
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
-from ..modeling.backbone.layers import STRIDES
+from ..modeling.backbone.layer_names import STRIDES
 from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
 from ..utils.errors import require_whole

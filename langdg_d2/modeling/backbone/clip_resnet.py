@@ -16,7 +16,7 @@ from torch import Tensor
 from ...layers import AttentionPool
 from ...utils.errors import LangDGError
 from .freezing import freeze, layer_groups
-from .layers import BLOCK_LAYERS, FEATURES, LAYERS, STRIDES
+from .layer_names import BLOCK_LAYERS, FEATURES, LAYERS, STRIDES
 from .output_stride import DilationPattern, set_output_stride
 
 

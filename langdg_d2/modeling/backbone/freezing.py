@@ -10,7 +10,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
 
 from ...utils.errors import LangDGError
-from .layers import BLOCK_LAYERS
+from .layer_names import BLOCK_LAYERS
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
 

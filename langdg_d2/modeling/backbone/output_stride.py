@@ -6,7 +6,7 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
 
 from ...utils.errors import LangDGError
-from .layers import BLOCK_LAYERS, STRIDES
+from .layer_names import BLOCK_LAYERS, STRIDES
 
 DilationPattern = Literal["famix", "deeplab"]
 
