@@ -17,7 +17,7 @@ from torch import nn
 from ..modeling.checkpoint_files import CheckpointError, read_checkpoint, without_prefix
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
-from ..utils.errors import LangDGError, require_whole, shortened
+from ..utils.errors import LangDGError, require_int, shortened
 from ..utils.file_io import write_atomically
 from .run_settings import RunSettings
 
@@ -163,7 +163,7 @@ def find_starting_point(
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
         settings: those of the run, which may not be able to go on with the earlier one.
     """
-    require_whole("train.max_iter", max_iter)
+    require_int("train.max_iter", max_iter)
 
     def decide() -> StartingPoint:
         if init_checkpoint and not PathManager.isfile(init_checkpoint):

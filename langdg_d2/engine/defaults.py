@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from ..data.sources import as_names
 from ..modeling import LangDGSegmentor
 from ..utils.amp import memory_format_of
-from ..utils.errors import LangDGError, escape_unprintable, require_whole
+from ..utils.errors import LangDGError, escape_unprintable, require_int
 from ..utils.file_io import require_writable
 from ..utils.seeding import SEEDS, derived_seed, seed_globally
 from .config import compose, load_config
@@ -40,7 +40,7 @@ def setup(args: Namespace) -> DictConfig:
         cfg.train.device = "cpu"
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
-    require_whole("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
+    require_int("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
     # Before loaders start: OpenCV would start as many threads as cores in every worker, and a
     # forked worker waits forever for threads that its parent had.
     cv2.setNumThreads(1)

@@ -21,7 +21,7 @@ from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import read_checkpoint
 from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import derived_seed, seed_globally
 from .checkpoint import StrictCheckpointer
 from .run_settings import RunSettings
@@ -88,7 +88,7 @@ class StyleAugmentationHook(HookBase):
     ) -> None:
         if not 0 <= probability <= 1:
             raise LangDGError(f"probability {probability} of restyling must be in 0..1")
-        require_whole("warmup_iters", warmup_iters, 0)
+        require_int("warmup_iters", warmup_iters, 0)
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters
@@ -289,7 +289,7 @@ def selection_hooks(
         output_dir: where the file goes.
         settings: of the run, which are kept with the weights.
     """
-    require_whole("train.best_period", period)
+    require_int("train.best_period", period)
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]

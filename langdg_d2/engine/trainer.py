@@ -20,7 +20,7 @@ from torch.optim import Optimizer, lr_scheduler
 from ..layers import fold
 from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_int
 from .checkpoint import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
@@ -77,8 +77,8 @@ class SegmentationTrainer(SimpleTrainer):
         log_period: int = 1,
         checkpoint_period: int | None = None,
     ) -> None:
-        require_whole("train.accumulate", accumulate)
-        require_whole("train.log_period", log_period)
+        require_int("train.accumulate", accumulate)
+        require_int("train.log_period", log_period)
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
@@ -272,10 +272,10 @@ def training_hooks(
     Returns:
         Hooks for this process; those that write are left to the main process.
     """
-    require_whole("train.eval_period", eval_period, 0)
-    require_whole("train.checkpointer.period", checkpointer_options["period"])
+    require_int("train.eval_period", eval_period, 0)
+    require_int("train.checkpointer.period", checkpointer_options["period"])
     if (kept := checkpointer_options.get("max_to_keep")) is not None:
-        require_whole("train.checkpointer.max_to_keep", kept)
+        require_int("train.checkpointer.max_to_keep", kept)
     everywhere = [hooks.IterationTimer(), *extra, LRScheduler(scheduler.optimizer, scheduler)]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = [*selection, EvalHook(eval_period, evaluate)]

@@ -21,7 +21,7 @@ from ..modeling import ClipResNet, PixelNormalization, TextEncoder
 from ..modeling.backbone.layer_names import STRIDES
 from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
-from ..utils.errors import require_whole
+from ..utils.errors import require_int
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
@@ -228,10 +228,10 @@ class SourceMining:
         num_workers: int,
         max_styles_per_class: int | None = None,
     ) -> None:
-        require_whole("styles.mining.checkpoint_period", checkpoint_period)
-        require_whole("styles.mining.num_workers", num_workers, 0)
+        require_int("styles.mining.checkpoint_period", checkpoint_period)
+        require_int("styles.mining.num_workers", num_workers, 0)
         if max_styles_per_class is not None:
-            require_whole("styles.mining.max_styles_per_class", max_styles_per_class)
+            require_int("styles.mining.max_styles_per_class", max_styles_per_class)
         self.miner = miner
         self._batches = batches
         self._seed = batches.seed

@@ -15,7 +15,7 @@ class LangDGError(Exception):
     """Base of the errors that users can mend; the message names the fault and the remedy."""
 
 
-def require_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
+def require_int(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Check that a value is a whole number in a range.
 
     Args:
