@@ -29,8 +29,8 @@ from .run_settings import RunSettings
 logger = logging.getLogger(__name__)
 
 # Windows lacks the last.
-_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
-SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_SIGNAL_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+SIGNALS = tuple(getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name))
 _METRIC = "source/mIoU"  # that chooses the best weights
 
 

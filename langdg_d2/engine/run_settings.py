@@ -19,7 +19,7 @@ _EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
 _INCOMPLETE = "train.incomplete_sources"  # of this run and of those
 _TRAINABLE = "model.backbone.trainable"
 # Settings that do not affect training. A key stands for all keys below it, too.
-_FREE = (
+_MAY_CHANGE = (
     *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
@@ -27,7 +27,7 @@ _FREE = (
 )
 # Settings without which a checkpoint's state has no meaning: those of the optimizer say of which
 # tensors there is a state, and what it holds.
-_FIXED = (
+_MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
     *(_TRAINABLE, "dataloader.train.dataset"),
 )
@@ -106,7 +106,7 @@ class RunSettings:
         changes = self._changes(earlier)
         new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
         for key, (old, new) in changes.items():
-            if _is_one_of(key, _FIXED):
+            if _is_one_of(key, _MUST_MATCH):
                 raise LangDGError(
                     f"--resume: {key} was {old!r} and is {new!r}, which the state of '{path}' does "
                     f"not fit: leave it as it was, or {new_run}"
@@ -157,7 +157,7 @@ class RunSettings:
         pairs = {
             key: (earlier.get(key), self._settings.get(key))
             for key in {**earlier, **self._settings}
-            if not _is_one_of(key, _FREE)
+            if not _is_one_of(key, _MAY_CHANGE)
         }
         return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
 

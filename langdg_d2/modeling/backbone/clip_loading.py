@@ -60,7 +60,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
-        _fill(model, _find_weights(name, weights), name, text)
+        _load_weights(model, _weights_path(name, weights), name, text)
     return model.eval()
 
 
@@ -96,7 +96,7 @@ def _register_architecture(name: str) -> str:
     return name
 
 
-def _find_weights(name: str, weights: str) -> Path:
+def _weights_path(name: str, weights: str) -> Path:
     """Path of the weights file behind a tag (downloading it if needed) or a path."""
     if Path(weights).exists():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
@@ -130,7 +130,7 @@ def _find_weights(name: str, weights: str) -> Path:
         ) from error
 
 
-def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
+def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
     try:
         content = read_content(path)
     except LangDGError as error:

@@ -98,9 +98,9 @@ class LangDGSegmentor(nn.Module):
         if augmentation is not None:
             restyled = self.backbone.restyled
             low[restyled] = augmentation(low[restyled], patch_classes)
-        return self.score(self.backbone.forward_high(low), images.shape[-2:])
+        return self.head_logits(self.backbone.forward_high(low), images.shape[-2:])
 
-    def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
+    def head_logits(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
         """Logits (N, classes, *size) of the backbone's features, in single precision at least.
 
         In half precision, rounding would decide where classes meet.
