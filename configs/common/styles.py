@@ -84,7 +84,7 @@ styles = dict(
         # Batches that a process mines and saves together.
         checkpoint_period=10,
         num_workers=4,
-        # Of those mined so many are kept, drawn at random; null for all.
+        # Maximum styles kept per class; null keeps all.
         max_styles_per_class=None,
     ),
     # null trains without restyling.
@@ -110,7 +110,7 @@ styles = dict(
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),
         ),
-        # That an image is restyled, reached after so many iterations.
+        # Probability of restyling an image, and its linear warm-up.
         probability=1.0,
         warmup_iters=0,
         log_period="${train.log_period}",

@@ -49,7 +49,7 @@ class StrictCheckpointer(DetectionCheckpointer):
 
         Args:
             path: from `find_starting_point`; "" loads nothing.
-            resume: go on with the run of that file, see `find_starting_point`.
+            resume: resume the run of that file, see `find_starting_point`.
         """
         self._same_classes &= resume  # training may go on to other classes
         if path:
@@ -136,7 +136,7 @@ class StartingPoint(NamedTuple):
 
     Attributes:
         checkpoint: file whose weights take the place of CLIP's; "" if training starts from CLIP.
-        resumed: whether this run goes on with the run that wrote the file.
+        resumed: whether this run resumes the run that wrote the file.
     """
 
     checkpoint: str
@@ -159,9 +159,9 @@ def find_starting_point(
             the one before where that is damaged.
         init_checkpoint: file named in the config, or "".
         max_iter: of the run; what an earlier, longer one has left there is not used.
-        resume: go on with the earlier run, if there is one.
+        resume: resume the earlier run, if there is one.
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
-        settings: those of the run, which may not be able to go on with the earlier one.
+        settings: those of the run, which may not be able to resume the earlier one.
     """
     require_int("train.max_iter", max_iter)
 
@@ -240,7 +240,7 @@ def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
             logger.warning("%s; the checkpoint before it is used", error)
             faults.append(str(error))
     raise CheckpointError(
-        f"no checkpoint in '{last.parent}' is whole: {'; '.join(faults)}. Train anew without "
+        f"no readable checkpoint in '{last.parent}': {'; '.join(faults)}. Start over without "
         "--resume, or pass train.init_checkpoint=FILE"
     )
 

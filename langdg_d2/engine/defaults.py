@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 def setup(args: Namespace) -> DictConfig:
     """The config a tool was started with, and this process prepared for it.
 
-    Only the log is begun in the output folder: what is refused before `start_run` leaves the
-    `config.yaml` of an earlier run there as it was. From then on OpenCV computes in one thread, and
-    torch computes deterministically if `train.deterministic` is set.
+    Only the log is begun in the output folder: an error before `start_run` leaves an earlier run's
+    `config.yaml` untouched. From then on OpenCV computes in one thread, and torch computes
+    deterministically if `train.deterministic` is set.
 
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the

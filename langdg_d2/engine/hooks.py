@@ -35,10 +35,9 @@ _METRIC = "source/mIoU"  # that chooses the best weights
 
 
 class SeededIterations(HookBase):
-    """Starts global randomness anew for each iteration, from the seed, the rank and its number.
+    """Reseeds the global RNGs every iteration from (seed, rank, iteration).
 
-    A resumed run then draws what an unbroken one draws, and evaluations in between change nothing.
-    The seed is part of the trainer's state.
+    A resumed run thus matches an uninterrupted one. The seed is part of the trainer's state.
 
     Args:
         seed: a negative one stands for that of the run that is resumed, or else for one that is
@@ -232,7 +231,7 @@ class StopOnSignal(HookBase):
             self._checkpointer.save(name, iteration=self.trainer.iter)
         logger.info(
             "Stopped by %s after iteration %d, which '%s.pth' in '%s' holds: start the same "
-            "command with --resume to go on",
+            "command with --resume to resume the run",
             signal.Signals(number).name,
             self.trainer.iter,
             name,

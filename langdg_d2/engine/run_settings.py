@@ -42,7 +42,7 @@ _Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key, None wher
 
 
 class RunSettings:
-    """The settings of a run as a part of its checkpoints, for the runs that go on with them.
+    """The settings of a run as a part of its checkpoints, for the runs that resume from them.
 
     Args:
         settings: the config as nested plain data, as the command was given it.
@@ -96,7 +96,7 @@ class RunSettings:
         return one == other
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Check that a run with these settings can go on with a checkpoint, and log changes."""
+        """Check that a run with these settings can resume from a checkpoint, and log changes."""
         if "trainer" not in checkpoint:
             raise LangDGError(
                 f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
@@ -121,9 +121,8 @@ class RunSettings:
         done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
         if changes and done >= wanted:
             raise LangDGError(
-                f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
-                f"{wanted}: none is left to use these changes: {_listed(changes)}. Raise "
-                "train.max_iter, or evaluate with --eval-only"
+                f"--resume: '{path}' is at iteration {done} of {wanted}; the changes would have "
+                f"no effect: {_listed(changes)}. Raise train.max_iter, or evaluate with --eval-only"
             )
         if done == wanted:
             logger.info("All %d iterations are done: nothing is left to train", wanted)

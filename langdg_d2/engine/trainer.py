@@ -25,8 +25,8 @@ from .checkpoint import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
 
-# Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
-# gradients overflow though they are made a thousand times smaller than they are.
+# The scale of losses begins at 65536, and every step that is left out halves it. Below this,
+# gradients still overflow after scaling the loss down by 2^10.
 _SMALLEST_SCALE = 2.0**-10
 _REMEDY = (
     "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "

@@ -166,7 +166,7 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StyleBank:
-    """S mined styles; style s is row s of every tensor. Do not change the tensors.
+    """S mined styles; style s is row s of every tensor. Treat as immutable.
 
     Attributes:
         header: model, patches, classes and origin of the styles.
@@ -276,8 +276,8 @@ class StyleBank:
             strange = ~getattr(self, name).isfinite().all(dim=1)
             if rows := strange.nonzero().flatten().tolist():
                 raise StyleBankError(
-                    f"style bank: {name} is not finite in {len(rows)} of {len(self)} styles, first "
-                    f"in style {rows[0]} (prompt '{self.prompts[rows[0]]}')"
+                    f"style bank: non-finite {name} in {len(rows)} of {len(self)} styles; first: "
+                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}')"
                 )
 
     @classmethod

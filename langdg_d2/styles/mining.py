@@ -65,7 +65,7 @@ def mining_origin(
     Args:
         source: name of the set that is mined, or of several.
         seed: of crops and prompts.
-        settings: anything else worth remembering, of JSON types or a node of a config.
+        settings: further settings to record, of JSON types or a node of a config.
         prompts: of the miner.
         pin: of the miner.
         images: `images_fingerprint` of the set; None if no set is mined.

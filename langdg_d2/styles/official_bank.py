@@ -184,5 +184,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         if (module, name) not in self._ALLOWED:
-            raise StyleBankError(f"it asks for '{module}.{name}', refused: not part of a tensor")
+            raise StyleBankError(
+                f"refusing to load '{module}.{name}': only tensors and containers are allowed"
+            )
         return self._ALLOWED[module, name]

@@ -12,7 +12,7 @@ _SHOWN = 3  # items in messages
 
 
 class LangDGError(Exception):
-    """Base of the errors that users can mend; the message names the fault and the remedy."""
+    """Base class of user-facing errors; the message states the problem and how to fix it."""
 
 
 def require_int(name: str, value: Any, least: int = 1, most: int | None = None) -> None:

@@ -116,8 +116,8 @@ def _weights_path(name: str, weights: str) -> Path:
     if tag_config.get("quick_gelu") and not open_clip.get_model_config(name).get("quick_gelu"):
         # open_clip only warns, and its text embeddings are then wrong.
         raise ClipWeightsError(
-            f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
-            f"'{name}{_QUICK_GELU}'"
+            f"CLIP weights '{weights}' were trained with QuickGELU, but '{name}' does not use "
+            f"it; use '{name}{_QUICK_GELU}'"
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))
