@@ -231,7 +231,7 @@ class StopOnSignal(HookBase):
             self._checkpointer.save(name, iteration=self.trainer.iter)
         logger.info(
             "Stopped by %s after iteration %d, which '%s.pth' in '%s' holds: start the same "
-            "command with --resume to resume the run",
+            "command with --resume to continue",
             signal.Signals(number).name,
             self.trainer.iter,
             name,

@@ -45,7 +45,8 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
 
 def _parse(text: str, path: Path) -> list[str]:
     try:
-        content = yaml.safe_load(text)  # JSON is YAML, too
+        # JSON is YAML, too, which PyYAML reads unless it is indented by tabs.
+        content = yaml.safe_load(text.replace("\t", " "))
     except (yaml.YAMLError, ValueError, RecursionError):
         content = None  # plain text need not be YAML
     if isinstance(content, list):

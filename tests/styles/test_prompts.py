@@ -119,7 +119,7 @@ def test_file_without_usable_text_is_named(tmp_path, content, message):
     "content",
     [
         '["foggy", "caf\\u00e9 # 3"]',
-        '[\n  "foggy",\n  "caf\\u00e9 # 3"\n]',
+        '[\n\t"foggy",\n\t"caf\\u00e9 # 3"\n]',
         "# styles\n- foggy\n- 'caf\u00e9 # 3'",
     ],
 )
@@ -136,7 +136,7 @@ def test_a_list_in_json_or_yaml_is_read_as_such(tmp_path, name, content):
         ("styles.json", '"foggy"', "are not a list"),
         ("styles.yml", "night: foggy", "are not a list"),
         ("styles.txt", '{"styles": ["foggy"]}', "are not a list"),
-        ("styles.txt", '[\n\t"foggy"', "are not a list"),
+        ("styles.txt", '[\n"foggy"', "are not a list"),
         ("styles.txt", "[" * 10**5, "are not a list"),
         ("styles.txt", "- foggy\nhazy", "are not a list"),
         ("styles.json", '["foggy", 3]', r"hold \[3\], expected texts"),
