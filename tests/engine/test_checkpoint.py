@@ -179,7 +179,9 @@ def test_the_latest_whole_checkpoint_is_resumed_and_the_others_are_named(saved, 
     assert "no file" in caplog.text
     assert "model_0000003.pth' cannot be read as a checkpoint: it is damaged" in caplog.text
     first.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"no checkpoint in '.*5\.pth.*1\.pth.*3\.pth.*anew"):
+    with pytest.raises(
+        CheckpointError, match=r"no readable checkpoint in '.*5\.pth.*1\.pth.*3\.pth.*Start over"
+    ):
         resume(saved)
 
 
