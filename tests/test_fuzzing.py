@@ -5,7 +5,7 @@ bank            | StyleBank.load                  | StyleBankError
 official bank   | read_official_bank              | StyleBankError
 CLIP weights    | read_content                    | LangDGError
 checkpoint      | read_checkpoint, both of torch's formats | CheckpointError
-official weights| read_weights                    | CheckpointError
+official weights| read_checkpoint                 | CheckpointError
 prompt pack     | load_style_prompts              | LangDGError
 benchmark.json  | read_benchmark                  | BenchmarkFileError
 override        | apply_overrides                 | LangDGError
@@ -36,7 +36,6 @@ from langdg_d2.modeling.checkpoint_files import (
     CheckpointError,
     read_checkpoint,
     read_content,
-    read_weights,
 )
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError, load_style_prompts
@@ -124,7 +123,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any], type[Excep
     "legacy checkpoint": (write_legacy_checkpoint, read_checkpoint, CheckpointError),
     "official weights": (
         lambda path: torch.save({"model_state": STATE}, path),
-        lambda path: read_weights(path, entry="model_state"),
+        lambda path: read_checkpoint(path, weights="model_state")["model_state"],
         CheckpointError,
     ),
     "prompt pack": (

@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from langdg_d2.engine import load_config
-from langdg_d2.modeling.checkpoint_files import read_weights, write_weights
+from langdg_d2.modeling.checkpoint_files import read_checkpoint, write_weights
 from langdg_d2.modeling.official_weights import from_official, to_official
 from langdg_d2.styles import StyleBank
 from langdg_d2.styles.official_bank import official_header, read_official_bank, write_official_bank
@@ -49,7 +49,7 @@ def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
     """Give a checkpoint's weights the other names."""
     convert = to_official if args.reverse else from_official
     old, new = (OURS, THEIRS) if args.reverse else (THEIRS, OURS)
-    weights = read_weights(args.checkpoint, entry=old)
+    weights = read_checkpoint(args.checkpoint, weights=old)[old]
     converted = convert(weights, model_state=build_without_weights(cfg).state_dict())
     write_weights(args.output, converted, entry=new)
     print(f"{len(converted)} weights of '{args.checkpoint}' are in '{args.output}'")
@@ -77,7 +77,7 @@ def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
     if checkpoint is None:
         return instantiate(cfg.model)
     model = build_without_weights(cfg)
-    weights = read_weights(checkpoint, entry=THEIRS)
+    weights = read_checkpoint(checkpoint, weights=THEIRS)[THEIRS]
     model.load_state_dict(from_official(weights, model_state=model.state_dict()))
     return model
 

@@ -68,7 +68,13 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
     model = evaluation.build_inference(model, **settings.inference)
 
-    def score(*, progress: tuple[int, int] | None, **how: Any) -> dict[str, dict[str, float]]:
+    def score(
+        *,
+        progress: tuple[int, int] | None,
+        weights: str | None = None,
+        styles: engine.StyleAugmentationHook | None = None,
+        seed: int | None = None,
+    ) -> dict[str, dict[str, float]]:
         known = evaluation.with_training(
             sets,
             names,
@@ -77,28 +83,18 @@ def compose_evaluation(
             source=source,
             progress=progress,
         )
-        return benchmark.run(model, cfg.train.output_dir, sets=known, **how)
+        return benchmark.run(
+            model,
+            cfg.train.output_dir,
+            config=cfg,
+            weights=weights,
+            seed=seed,
+            sets=known,
+            styles=styles.record() if styles else None,
+            sections={"Styles": styles.report()} if styles else {},
+        )
 
     return score
-
-
-def evaluate(
-    cfg: DictConfig,
-    score: Callable[..., dict],
-    *,
-    weights: str | None,
-    styles: engine.StyleAugmentationHook | None,
-    progress: Callable[[], tuple[int, int] | None],
-) -> dict[str, dict[str, float]]:
-    """Score the model, write the benchmark tables, return the main figures."""
-    return score(
-        progress=progress(),
-        config=cfg,
-        weights=weights,
-        seed=None if weights else cfg.train.seed,
-        styles=styles.record() if styles else None,
-        sections={"Styles": styles.report()} if styles else {},
-    )
 
 
 def compose_selection(
@@ -140,11 +136,11 @@ def compose_training(
     cfg: DictConfig,
     model: nn.Module,
     score: Callable[..., dict],
-    start: engine.Beginning,
+    start: engine.StartingPoint,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
     """The trainer, with the weights and states that the run begins with."""
-    cfg = deepcopy(cfg)  # which is recorded as it was given
+    cfg = deepcopy(cfg)  # results record the config as it was given
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
     batch = OmegaConf.select(cfg, "dataloader.train.total_batch_size")
@@ -161,8 +157,9 @@ def compose_training(
     styles = compose(cfg, "styles.augmentation")
     length = cfg.train.max_iter
 
-    def progress() -> tuple[int, int]:
-        return min(trainer.iter + 1, length), length  # after training, all are counted
+    def evaluate() -> dict[str, dict[str, float]]:
+        done = min(trainer.iter + 1, length)  # after training, all are counted
+        return score(progress=(done, length), styles=styles, seed=seeds.seed)
 
     parts = {"settings": settings, "trainer": trainer}
     checkpointer = engine.StrictCheckpointer(distributed, cfg.train.output_dir, **parts)
@@ -171,7 +168,7 @@ def compose_training(
             scheduler=compose(cfg, "lr_scheduler"),
             checkpointer=checkpointer,
             checkpointer_options=dict(cfg.train.checkpointer),
-            evaluate=partial(evaluate, cfg, score, weights=None, styles=styles, progress=progress),
+            evaluate=evaluate,
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=length,
@@ -207,7 +204,7 @@ def main(args: Namespace) -> None:
     sources = sorted({x["source"] for x in dataset if "source" in x})
     incomplete = evaluation.incomplete_sources(sources)
     settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
-    start = engine.starting_checkpoint(
+    start = engine.find_starting_point(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,
         eval_only=args.eval_only,
@@ -220,8 +217,7 @@ def main(args: Namespace) -> None:
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        progress = engine.training_progress(content)
-        evaluate(cfg, score, weights=start.checkpoint, styles=None, progress=lambda: progress)
+        score(progress=engine.training_progress(content), weights=start.checkpoint)
     else:
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)

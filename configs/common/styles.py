@@ -53,8 +53,8 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",
-                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a JSON
-                # list; or the texts themselves, [driving at night].
+                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a list
+                # in JSON or YAML; or the texts themselves, [driving at night].
                 style_prompts="art_styles",
                 ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
@@ -84,7 +84,7 @@ styles = dict(
         # Batches that a process mines and saves together.
         checkpoint_period=10,
         num_workers=4,
-        # Of those mined so many are kept, drawn at random; null for all.
+        # Maximum styles kept per class; null keeps all.
         max_styles_per_class=None,
     ),
     # null trains without restyling.
@@ -110,7 +110,7 @@ styles = dict(
             # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
             weights=L(BetaWeights)(a=0.1, b=0.1),
         ),
-        # That an image is restyled, reached after so many iterations.
+        # Probability of restyling an image, and its linear warm-up.
         probability=1.0,
         warmup_iters=0,
         log_period="${train.log_period}",

@@ -13,8 +13,8 @@ train = dict(
     seed=1,
     # Where the model runs; `--num-gpus 0` makes it "cpu".
     device="cuda" if torch.cuda.is_available() else "cpu",
-    # Layout of weights and features in memory: "channels_last" is much the faster one for
-    # convolutions on CPUs and with mixed precision, "contiguous_format" is torch's default.
+    # "channels_last" is much faster for convolutions on CPUs and with mixed precision;
+    # "contiguous_format" is torch's default.
     memory_format="channels_last",
     # Of convolutions and products: "float32", "bfloat16", or "float16" (with scaled losses) on
     # GPUs. Weights, statistics and losses are float32.
@@ -24,8 +24,7 @@ train = dict(
     # Let cuDNN choose the fastest convolutions; all training crops have one size. Not where
     # computing is to be deterministic, for its choice differs from run to run.
     cudnn_benchmark=True,
-    # The same bits from the same seed, on the same machine with as many processes and threads:
-    # only operations that always compute alike, of which some are slower on GPUs.
+    # Bit-exact reproducibility on one machine; uses deterministic kernels only, some slower.
     deterministic=False,
     # Of torch's DistributedDataParallel. Frozen layers hold no gradient, so none is missing.
     ddp=dict(broadcast_buffers=False, find_unused_parameters=False, fp16_compression=False),

@@ -126,7 +126,7 @@ def _model(cfg: DictConfig) -> LangDGSegmentor:
 def _watch(timer: PhaseTimer, model: LangDGSegmentor) -> None:
     timer.watch(model.backbone, "forward_low", "trunk")
     timer.watch(model.backbone, "forward_high", "trunk")
-    timer.watch(model, "score", "head")
+    timer.watch(model, "head_logits", "head")
 
 
 def _mixer(cfg: DictConfig, model: LangDGSegmentor) -> PatchStyleMixer:

@@ -20,7 +20,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..structures import LabelSpace
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import SEEDS, derived_seed, globally_seeded
 from .image_io import ImageFileError
 from .label_sample import check_labels
@@ -58,9 +58,9 @@ def training_loader(
         LangDGError: if the processes cannot share the batch equally, and as `TrainingStream`.
         DatasetError: if the labels seem wrong, see `check_labels`.
     """
-    require_whole("dataloader.train.total_batch_size", total_batch_size)
-    require_whole("dataloader.train.num_workers", num_workers, 0)
-    require_whole("dataloader.train.seed", seed, -SEEDS, SEEDS - 1)
+    require_int("dataloader.train.total_batch_size", total_batch_size)
+    require_int("dataloader.train.num_workers", num_workers, 0)
+    require_int("dataloader.train.seed", seed, -SEEDS, SEEDS - 1)
     if total_batch_size % (processes := comm.get_world_size()):
         raise LangDGError(
             f"dataloader.train.total_batch_size is {total_batch_size}, expected a multiple of the "
@@ -214,9 +214,9 @@ class SeededBatches(Dataset[list[Example]]):
                 f"{len(dataset)} images make no batch of {batch_size}: set "
                 f"styles.mining.batches.batch_size to 1..{len(dataset)}"
             )
-        require_whole("styles.seed", seed, 0)
+        require_int("styles.seed", seed, 0)
         if max_batches is not None:
-            require_whole("styles.mining.batches.max_batches", max_batches)
+            require_int("styles.mining.batches.max_batches", max_batches)
         check_labels(dataset, required=True, classes=classes)
         self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
@@ -280,7 +280,7 @@ class ReadableImages(Dataset[Example]):
     """
 
     def __init__(self, *, dataset: Sequence[Example], mapper: Mapper, limit: int) -> None:
-        require_whole("unreadable_limit", limit, 0)
+        require_int("unreadable_limit", limit, 0)
         if 0 < len(dataset) <= limit:
             raise LangDGError(
                 f"unreadable_limit {limit} of {len(dataset)} images: choose one from 0, which "

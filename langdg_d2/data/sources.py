@@ -21,7 +21,7 @@ Example = dict[str, Any]
 
 _AND = " + "
 _DIGITS = 16  # hexadecimal: 64 bits
-_BLOCK = 256  # positions or more, over which shares are exact but for rounding
+_BLOCK = 256  # positions or more, over which shares are exact up to rounding
 _LEAST = 1e-4  # share, or blocks would become long
 
 

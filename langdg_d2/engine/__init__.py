@@ -1,6 +1,6 @@
 """Training: optimisation, trainer, hooks, and how a run starts."""
 
-from .checkpoint import Beginning, StrictCheckpointer, starting_checkpoint
+from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, setup, start_run
 from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
@@ -10,10 +10,10 @@ from .run_settings import RunSettings, training_progress
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
-    "Beginning",
     "RunSettings",
     "SeededIterations",
     "SegmentationTrainer",
+    "StartingPoint",
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
@@ -22,6 +22,7 @@ __all__ = [
     "build_model",
     "compose",
     "distribute",
+    "find_starting_point",
     "launch",
     "load_config",
     "parameter_groups",
@@ -29,7 +30,6 @@ __all__ = [
     "selection_hooks",
     "setup",
     "start_run",
-    "starting_checkpoint",
     "training_hooks",
     "training_progress",
 ]

@@ -1,8 +1,8 @@
 """Checkpoints: atomic writing, strict loading, and which one a run begins with."""
 
 import hashlib
+import io
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,16 +14,11 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
-from ..modeling.checkpoint_files import (
-    CheckpointError,
-    read_checkpoint,
-    shortened,
-    without_prefix,
-)
+from ..modeling.checkpoint_files import CheckpointError, read_checkpoint, without_prefix
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
-from ..utils.errors import LangDGError, require_whole
-from ..utils.file_io import replacing, write_atomically
+from ..utils.errors import LangDGError, require_int, shortened
+from ..utils.file_io import write_atomically
 from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -53,8 +48,8 @@ class StrictCheckpointer(DetectionCheckpointer):
         """Load what a run begins with; returns its first iteration.
 
         Args:
-            path: from `starting_checkpoint`; "" loads nothing.
-            resume: go on with the run of that file, see `starting_checkpoint`.
+            path: from `find_starting_point`; "" loads nothing.
+            resume: resume the run of that file, see `find_starting_point`.
         """
         self._same_classes &= resume  # training may go on to other classes
         if path:
@@ -83,20 +78,10 @@ class StrictCheckpointer(DetectionCheckpointer):
         states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
-        try:
-            with replacing(path) as file:
-                torch.save({**states, **kwargs}, file)
-            self.tag_last_checkpoint(path.name)
-        except (OSError, RuntimeError) as error:
-            # torch puts an error of its own in the place of the file's.
-            cause = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(cause, OSError):
-                raise
-            raise OSError(
-                cause.errno,
-                f"the checkpoint '{path}' cannot be written: {cause.strerror}. Earlier ones are "
-                "as they were: make room and go on with --resume",
-            ) from error
+        file = io.BytesIO()  # torch would put an error of its own in the place of a full disk's
+        torch.save({**states, **kwargs}, file)
+        write_atomically(path, file.getvalue())
+        self.tag_last_checkpoint(path.name)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         write_atomically(Path(self.save_dir, "last_checkpoint"), last_filename_basename.encode())
@@ -146,19 +131,19 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
         ]
 
 
-class Beginning(NamedTuple):
+class StartingPoint(NamedTuple):
     """What a run begins with.
 
     Attributes:
         checkpoint: file whose weights take the place of CLIP's; "" if training starts from CLIP.
-        resumed: whether this run goes on with the run that wrote the file.
+        resumed: whether this run resumes the run that wrote the file.
     """
 
     checkpoint: str
     resumed: bool
 
 
-def starting_checkpoint(
+def find_starting_point(
     *,
     output_dir: str,
     init_checkpoint: str,
@@ -166,7 +151,7 @@ def starting_checkpoint(
     resume: bool,
     eval_only: bool,
     settings: RunSettings | None = None,
-) -> Beginning:
+) -> StartingPoint:
     """What a run begins with, as the main process decides for all; every process must call this.
 
     Args:
@@ -174,13 +159,13 @@ def starting_checkpoint(
             the one before where that is damaged.
         init_checkpoint: file named in the config, or "".
         max_iter: of the run; what an earlier, longer one has left there is not used.
-        resume: go on with the earlier run, if there is one.
+        resume: resume the earlier run, if there is one.
         eval_only: evaluate the named file, or else the earlier run's last checkpoint.
-        settings: those of the run, which may not be able to go on with the earlier one.
+        settings: those of the run, which may not be able to resume the earlier one.
     """
-    require_whole("train.max_iter", max_iter)
+    require_int("train.max_iter", max_iter)
 
-    def decide() -> Beginning:
+    def decide() -> StartingPoint:
         if init_checkpoint and not PathManager.isfile(init_checkpoint):
             raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
         earlier = DetectionCheckpointer(nn.Module(), output_dir)
@@ -189,18 +174,18 @@ def starting_checkpoint(
             resumed = resume and not eval_only
             if resumed and settings:
                 settings.require_continuation(path, content)
-            return Beginning(path, resumed)
+            return StartingPoint(path, resumed)
         return _without_earlier_run(output_dir, init_checkpoint, resume, eval_only)
 
-    beginning = of_main_process(decide)
-    if beginning.checkpoint and comm.get_world_size() > 1:
-        _require_same(beginning.checkpoint)
-    return beginning
+    start = of_main_process(decide)
+    if start.checkpoint and comm.get_world_size() > 1:
+        _require_same(start.checkpoint)
+    return start
 
 
 def _without_earlier_run(
     output_dir: str, init_checkpoint: str, resume: bool, eval_only: bool
-) -> Beginning:
+) -> StartingPoint:
     if eval_only and not init_checkpoint:
         raise FileNotFoundError(
             f"there is no checkpoint in '{output_dir}' to evaluate: pass "
@@ -217,17 +202,14 @@ def _without_earlier_run(
         logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
     if init_checkpoint:
         read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
-    return Beginning(init_checkpoint, False)
+    return StartingPoint(init_checkpoint, False)
 
 
 def _require_same(path: str) -> None:
     """Check that all processes read the same bytes at a path."""
     try:
-        with open(PathManager.get_local_path(path), "rb") as file:
-            digest = hashlib.blake2b(digest_size=8)
-            while block := file.read(1 << 20):
-                digest.update(block)
-            found = f"{os.fstat(file.fileno()).st_size} bytes, {digest.hexdigest()}"
+        data = Path(PathManager.get_local_path(path)).read_bytes()
+        found = f"{len(data)} bytes, {hashlib.blake2b(data, digest_size=8).hexdigest()}"
     except OSError as error:
         found = str(error)
     everyones = comm.all_gather(found)
@@ -258,7 +240,7 @@ def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
             logger.warning("%s; the checkpoint before it is used", error)
             faults.append(str(error))
     raise CheckpointError(
-        f"no checkpoint in '{last.parent}' is whole: {'; '.join(faults)}. Train anew without "
+        f"no readable checkpoint in '{last.parent}': {'; '.join(faults)}. Start over without "
         "--resume, or pass train.init_checkpoint=FILE"
     )
 

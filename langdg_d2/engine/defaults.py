@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from ..data.sources import as_names
 from ..modeling import LangDGSegmentor
 from ..utils.amp import memory_format_of
-from ..utils.errors import LangDGError, escape_unprintable, require_whole
+from ..utils.errors import LangDGError, escape_unprintable, require_int
 from ..utils.file_io import require_writable
 from ..utils.provenance import leaves, plain_data
 from ..utils.seeding import SEEDS, derived_seed, seed_globally
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 def setup(args: Namespace) -> DictConfig:
     """The config a tool was started with, and this process prepared for it.
 
-    Only the log is begun in the output folder: what is refused before `start_run` leaves the
-    `config.yaml` of an earlier run there as it was. From then on OpenCV computes in one thread, and
-    torch computes deterministically if `train.deterministic` is set.
+    Only the log is begun in the output folder: an error before `start_run` leaves an earlier run's
+    `config.yaml` untouched. From then on OpenCV computes in one thread, and torch computes
+    deterministically if `train.deterministic` is set.
 
     Args:
         args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
@@ -42,7 +42,7 @@ def setup(args: Namespace) -> DictConfig:
     _require_same_command(cfg, args)
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
-    require_whole("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
+    require_int("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
     # Before loaders start: OpenCV would start as many threads as cores in every worker, and a
     # forked worker waits forever for threads that its parent had.
     cv2.setNumThreads(1)

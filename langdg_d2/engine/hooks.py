@@ -6,7 +6,6 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -17,14 +16,12 @@ from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import read_checkpoint
 from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import derived_seed, seed_globally
 from .checkpoint import StrictCheckpointer
 from .run_settings import RunSettings
@@ -32,16 +29,15 @@ from .run_settings import RunSettings
 logger = logging.getLogger(__name__)
 
 # Windows lacks the last.
-_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
-SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_SIGNAL_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+SIGNALS = tuple(getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name))
 _METRIC = "source/mIoU"  # that chooses the best weights
 
 
 class SeededIterations(HookBase):
-    """Starts global randomness anew for each iteration, from the seed, the rank and its number.
+    """Reseeds the global RNGs every iteration from (seed, rank, iteration).
 
-    A resumed run then draws what an unbroken one draws, and evaluations in between change nothing.
-    The seed is part of the trainer's state.
+    A resumed run thus matches an uninterrupted one. The seed is part of the trainer's state.
 
     Args:
         seed: a negative one stands for that of the run that is resumed, or else for one that is
@@ -91,7 +87,7 @@ class StyleAugmentationHook(HookBase):
     ) -> None:
         if not 0 <= probability <= 1:
             raise LangDGError(f"probability {probability} of restyling must be in 0..1")
-        require_whole("warmup_iters", warmup_iters, 0)
+        require_int("warmup_iters", warmup_iters, 0)
         self._mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters
@@ -235,7 +231,7 @@ class StopOnSignal(HookBase):
             self._checkpointer.save(name, iteration=self.trainer.iter)
         logger.info(
             "Stopped by %s after iteration %d, which '%s.pth' in '%s' holds: start the same "
-            "command with --resume to go on",
+            "command with --resume to continue",
             signal.Signals(number).name,
             self.trainer.iter,
             name,
@@ -294,7 +290,7 @@ def selection_hooks(
         settings: of the run, which are kept with the weights.
         validated_on: what identifies the images; scores on others are not compared.
     """
-    require_whole("train.best_period", period)
+    require_int("train.best_period", period)
     evaluation = EvalHook(period, evaluate)
     if not comm.is_main_process():
         return [evaluation]
@@ -345,23 +341,3 @@ class _BestWeights(StrictCheckpointer):
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Nothing is tagged."""
-
-
-class ProgressBar(HookBase):
-    """A bar with rate and remaining time; only on a terminal, log lines pass above it."""
-
-    def __init__(self) -> None:
-        self._cleanup = ExitStack()
-
-    def before_train(self) -> None:
-        loggers = [logging.getLogger(name) for name in ("detectron2", "langdg_d2")]
-        self._cleanup.enter_context(logging_redirect_tqdm(loggers))
-        iterations = {"initial": self.trainer.start_iter, "total": self.trainer.max_iter}
-        bar = tqdm(**iterations, desc="training", unit="it", disable=None, dynamic_ncols=True)
-        self._bar = self._cleanup.enter_context(bar)
-
-    def after_step(self) -> None:
-        self._bar.update()
-
-    def after_train(self) -> None:
-        self._cleanup.close()

@@ -59,7 +59,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     if use_gpu and getattr(args, "config_file", ""):
         with report_errors():
             device = load_config(args.config_file, args.opts).train.device
-        use_gpu = torch.device(device).type != "cpu"
+        use_gpu = not str(device).startswith("cpu")  # `setup` refuses unknown names
     if under_torchrun:
         _join_torchrun(use_gpu=use_gpu)
         with _report_once():
@@ -120,8 +120,8 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
         sys.exit(1)  # it has reported its error
     how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
     sys.exit(
-        f"error: process {error.error_index} of this machine has ended early ({how}); the others "
-        "were ended. Go on from the last checkpoint with --resume"
+        f"error: process {error.error_index} of this machine exited unexpectedly ({how}); the "
+        "remaining processes were stopped. Resume from the last checkpoint with --resume"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is optimised, and how fast: parameter groups and the learning rate's course."""
+"""Parameter groups and learning-rate schedule."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ def parameter_groups(
     Args:
         model: has a `backbone`; parameters without gradient are left out.
         base_lr: learning rate of everything but the backbone.
-        backbone_lr_factor: what the backbone's learning rate is of `base_lr`; FAMix uses 0.1.
+        backbone_lr_factor: backbone learning rate as a factor of `base_lr`; FAMix uses 0.1.
 
     Returns:
         Groups for a torch optimizer, with `lr`; a group without parameters is left out.

@@ -20,7 +20,7 @@ _EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
 _INCOMPLETE = "train.incomplete_sources"  # of this run and of those
 _TRAINABLE = "model.backbone.trainable"
 # Settings that do not affect training. A key stands for all keys below it, too.
-_FREE = (
+_MAY_CHANGE = (
     *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
@@ -28,7 +28,7 @@ _FREE = (
 )
 # Settings without which a checkpoint's state has no meaning: those of the optimizer say of which
 # tensors there is a state, and what it holds.
-_FIXED = (
+_MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
     *(_TRAINABLE, "dataloader.train.dataset"),
 )
@@ -43,7 +43,7 @@ _Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key, None wher
 
 
 class RunSettings:
-    """The settings of a run as a part of its checkpoints, for the runs that go on with them.
+    """The settings of a run as a part of its checkpoints, for the runs that resume from them.
 
     Args:
         settings: the config as nested plain data, as the command was given it.
@@ -97,12 +97,7 @@ class RunSettings:
         return one == other
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Check that a run with these settings can go on with a checkpoint, and log changes.
-
-        Raises:
-            LangDGError: if the checkpoint has weights only, if its state does not fit the settings,
-                or if some have changed and no iteration is left to use them.
-        """
+        """Check that a run with these settings can resume from a checkpoint, and log changes."""
         if "trainer" not in checkpoint:
             raise LangDGError(
                 f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
@@ -112,7 +107,7 @@ class RunSettings:
         changes = self._changes(earlier)
         new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
         for key, (old, new) in changes.items():
-            if _is_one_of(key, _FIXED):
+            if _is_one_of(key, _MUST_MATCH):
                 raise LangDGError(
                     f"--resume: {key} was {old!r} and is {new!r}, which the state of '{path}' does "
                     f"not fit: leave it as it was, or {new_run}"
@@ -127,9 +122,8 @@ class RunSettings:
         done, wanted = checkpoint["trainer"]["iteration"] + 1, self._settings["train.max_iter"]
         if changes and done >= wanted:
             raise LangDGError(
-                f"--resume: '{path}' has {done} iterations behind it, and train.max_iter is "
-                f"{wanted}: none is left to use these changes: {_listed(changes)}. Raise "
-                "train.max_iter, or evaluate with --eval-only"
+                f"--resume: '{path}' is at iteration {done} of {wanted}; the changes would have "
+                f"no effect: {_listed(changes)}. Raise train.max_iter, or evaluate with --eval-only"
             )
         if done == wanted:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
@@ -163,7 +157,7 @@ class RunSettings:
         pairs = {
             key: (earlier.get(key), self._settings.get(key))
             for key in {**earlier, **self._settings}
-            if not _is_one_of(key, _FREE)
+            if not _is_one_of(key, _MAY_CHANGE)
         }
         return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
 

@@ -20,32 +20,18 @@ from torch.optim import Optimizer, lr_scheduler
 from ..layers import fold
 from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
-from ..utils.errors import LangDGError, require_whole
+from ..utils.errors import LangDGError, require_int
 from .checkpoint import PeriodicCheckpointer
-from .hooks import EvalHook, LRScheduler, ProgressBar, StopOnSignal
+from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
 
-# Scaled losses begin at 65536, and every step that is left out halves the scale. Below this,
-# gradients overflow though they are made a thousand times smaller than they are.
+# The scale of losses begins at 65536, and every step that is left out halves it. Below this,
+# gradients still overflow after scaling the loss down by 2^10.
 _SMALLEST_SCALE = 2.0**-10
 _REMEDY = (
     "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "
     "optimizer.lr or train.precision=float32"
 )
-
-
-class NonFiniteReport(NamedTuple):
-    """Where the numbers of a process stop being finite; reports order by time.
-
-    Attributes:
-        iteration: the first one.
-        in_weights: weights or gradients are concerned; an iteration's losses come before them.
-        text: for the error.
-    """
-
-    iteration: int
-    in_weights: bool
-    text: str
 
 
 class _Iteration(NamedTuple):
@@ -91,8 +77,8 @@ class SegmentationTrainer(SimpleTrainer):
         log_period: int = 1,
         checkpoint_period: int | None = None,
     ) -> None:
-        require_whole("train.accumulate", accumulate)
-        require_whole("train.log_period", log_period)
+        require_int("train.accumulate", accumulate)
+        require_int("train.log_period", log_period)
         super().__init__(model, loader, optimizer)
         self._device_type = next(model.parameters()).device.type
         self._precision = precision
@@ -161,8 +147,8 @@ class SegmentationTrainer(SimpleTrainer):
             names = list(iterations[0].losses[0])
             self._put(names, np.mean(all_losses, axis=0), np.max(all_seconds, axis=0))
             if reports := [report for report in all_reports if report]:
-                first = min(report[:2] for report in reports)
-                texts = [report.text for report in reports if report[:2] == first]
+                first = min(when for when, _ in reports)
+                texts = [text for when, text in reports if when == first]
                 raise LangDGError("; ".join([*texts, _REMEDY]))
 
     def _put(
@@ -180,8 +166,12 @@ class SegmentationTrainer(SimpleTrainer):
 
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
-    ) -> NonFiniteReport | None:
-        """What is not finite in this process; losses are (iterations, batches, names)."""
+    ) -> tuple[tuple[int, bool], str] | None:
+        """When numbers of this process are first not finite, and a text for the error.
+
+        The time is the iteration, and whether its weights are concerned, which change after its
+        losses. Losses are (iterations, batches, names).
+        """
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
         iteration, in_weights = self.iter, True
@@ -203,9 +193,7 @@ class SegmentationTrainer(SimpleTrainer):
             return None
         process = f"process {comm.get_rank()}: " if comm.get_world_size() > 1 else ""
         scaled = f", losses scaled by {scale:g}" if self._scaler.is_enabled() else ""
-        return NonFiniteReport(
-            iteration, in_weights, f"{process}{text} ({self._precision}{scaled})"
-        )
+        return (iteration, in_weights), f"{process}{text} ({self._precision}{scaled})"
 
     def state_dict(self) -> dict[str, Any]:
         """Also the scaler's state where there is one."""
@@ -284,10 +272,10 @@ def training_hooks(
     Returns:
         Hooks for this process; those that write are left to the main process.
     """
-    require_whole("train.eval_period", eval_period, 0)
-    require_whole("train.checkpointer.period", checkpointer_options["period"])
+    require_int("train.eval_period", eval_period, 0)
+    require_int("train.checkpointer.period", checkpointer_options["period"])
     if (kept := checkpointer_options.get("max_to_keep")) is not None:
-        require_whole("train.checkpointer.max_to_keep", kept)
+        require_int("train.checkpointer.max_to_keep", kept)
     everywhere = [hooks.IterationTimer(), *extra, LRScheduler(scheduler.optimizer, scheduler)]
     stop = StopOnSignal(checkpointer=checkpointer, period=log_period)
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
@@ -299,7 +287,6 @@ def training_hooks(
         stop,
         *evaluation,
         hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), log_period),
-        ProgressBar(),
     ]
 
 

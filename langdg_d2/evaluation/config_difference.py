@@ -6,13 +6,8 @@ from ..utils.provenance import leaves
 
 # Last parts of keys that tell a seed and what hangs on it, or where files are.
 _FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "path"})
-# Where the bank is, and what training fills in and an evaluation alone does not.
-_FREE_KEYS = frozenset(
-    {
-        *("styles.bank", "styles.augmentation.mixer.styles.bank"),
-        *("optimizer.params.model", "lr_scheduler.optimizer"),
-    }
-)
+# Where the bank is.
+_FREE_KEYS = frozenset({"styles.bank", "styles.augmentation.mixer.styles.bank"})
 # Not set where a checkpoint holds them.
 _CLIP_WEIGHTS = "weights"
 

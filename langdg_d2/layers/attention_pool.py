@@ -1,9 +1,8 @@
 """CLIP's attention pooling of features, computed for the one token that is kept.
 
-CLIP lets every pixel attend to every other and keeps what the mean of all has found. With one query
-keys and values need not be computed: the query can be brought to the features' side of the keys'
-weights, and features can be averaged before the values' weights. For 7x7 pixels that saves 95 % of
-the multiplications.
+CLIP keeps only the output of the mean token. With a single query, the key projection can be applied
+to the query, and the value projection after averaging. For 7x7 pixels that saves 95 % of the
+multiplications.
 """
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 
 class AttentionPool(nn.Module):
-    """Gives what CLIP's `AttentionPool2d` gives but for rounding.
+    """CLIP's `AttentionPool2d` up to rounding.
 
     Args:
         pool: CLIP's module, whose parameters become this one's, with the same names.

@@ -20,7 +20,7 @@ from .dispatch import own_operator_pays
 class DilatedConv2d(nn.Conv2d):
     """`nn.Conv2d` that trains faster on CPUs if it has no bias.
 
-    Of odd kernels and stride 1, without groups; pads with zeros to keep the size.
+    Supports odd kernels, stride 1 and groups=1; zero-pads to preserve the size.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -30,7 +30,7 @@ class DilatedConv2d(nn.Conv2d):
 
 
 def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """`conv2d(x, weight, padding="same", dilation=dilation)` but for rounding.
+    """`conv2d(x, weight, padding="same", dilation=dilation)` up to rounding.
 
     Args:
         x: (N, C, H, W), best in channels-last layout.

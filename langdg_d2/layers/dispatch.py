@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def is_traced() -> bool:
-    """Whether a trace is made, which has to show the layers as torch has them."""
+    """Whether the model is being traced or compiled; traces must contain plain torch layers."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 

@@ -1,7 +1,7 @@
 """BatchNorm with fixed statistics, folded into the convolution before it.
 
 A BatchNorm that normalises with running statistics is an affine map of each channel, which the
-convolution's weights can hold. Results are equal but for rounding, and a pass over every feature
+convolution's weights can hold. Results are equal up to rounding, and a pass over every feature
 map is saved. Parameters, buffers and state dicts of a folded model are those of the plain one.
 """
 
@@ -25,10 +25,10 @@ _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
     """Compute every convolution and the BatchNorm behind it as one convolution.
 
-    A pair is computed plainly while its BatchNorm is in training mode, its parameters get
-    gradients, it has forward hooks, or a trace is made. The fused weights are made when they are
-    first needed, and anew after such plain computing, after `load_state_dict` and after another
-    `fold`; weights that change otherwise need another `fold`.
+    The unfused path is used while a pair's BatchNorm is in training mode, its parameters get
+    gradients, it has forward hooks, or a trace is made. The fused weights are computed lazily and
+    refreshed after the unfused path ran, after `load_state_dict` and after another `fold`; weights
+    that change otherwise need another `fold`. Modules must not be replaced while folded.
 
     Args:
         model: in any mode; what is not a module, and all other layers, are left alone.

@@ -21,8 +21,8 @@ class UpsampledConv2d(nn.Conv2d):
     """Convolution of a fine and an upsampled coarse feature map together.
 
     Called with a fine map (N, C, H, W) and a coarse one (N, K, h, w), it gives `nn.Conv2d` of
-    `cat([fine, upsampled coarse])`, (N, D, H, W). Of stride 1, without dilation or groups; pads
-    with zeros to keep the size.
+    `cat([fine, upsampled coarse])`, (N, D, H, W). Supports odd kernels, stride 1, dilation 1 and
+    groups=1; zero-pads to preserve the size.
     """
 
     def _conv_forward(  # type: ignore[override]
@@ -44,7 +44,7 @@ def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def conv_of_upsampled(x: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
-    """`conv2d(interpolate(x, size, mode="bilinear"), weight, padding="same")` but for rounding.
+    """`conv2d(interpolate(x, size, mode="bilinear"), weight, padding="same")` up to rounding.
 
     Args:
         x: (N, C, h, w), best in channels-last layout.

@@ -19,12 +19,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 
 _DEPTH = 2  # levels of nested dicts that are searched
-_SHOWN = 3  # names in messages
 _DIGITS = 16  # of fingerprints, hexadecimal: 64 bits
 _BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
@@ -68,33 +67,41 @@ _ALLOWED: list[Any] = [
 ]
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of langdg_d2, on the CPU. Nothing in the file is executed.
+def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, Any]:
+    """The dict in a checkpoint, on the CPU. Nothing in the file is executed.
+
+    Args:
+        path: path of the file.
+        weights: key of the weights in the dict: "model" in checkpoints of langdg_d2 and Detectron2,
+            "model_state" in those of the official release.
 
     Raises:
         CheckpointError: if the file is missing or damaged, has objects that `read_content`
             refuses, or is a checkpoint of another kind.
     """
-    content = _read(path)
-    return {**content, "model": _weights(path, content, "model")}
-
-
-def read_weights(path: str | Path, *, entry: str) -> dict[str, Tensor]:
-    """The weights in a checkpoint, on the CPU. Nothing in the file is executed.
-
-    Args:
-        path: path of a file with a dict.
-        entry: key of the weights in the dict: `model` in checkpoints of langdg_d2 and Detectron2,
-            `model_state` in those of the official release.
-
-    Raises:
-        CheckpointError: as `read_checkpoint`.
-    """
-    return _weights(path, _read(path), entry)
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"there is no file '{path}'")
+    try:
+        content = read_content(path)
+    except LangDGError as error:
+        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
+    if not isinstance(content, dict) or weights not in content:
+        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
+        raise CheckpointError(
+            f"'{path}' has no entry '{weights}' with the weights but {shortened(held)}; "
+            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
+        )
+    found = content[weights]
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
+    ):
+        raise CheckpointError(f"'{path}': '{weights}' is not a dict of tensors by their names")
+    return {**content, weights: dict(found)}
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
-    """Create or replace a file that `read_weights` and `torch.load` read."""
+    """Create or replace a file that `read_checkpoint` and `torch.load` read."""
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
     write_atomically(Path(path), file.getvalue())
@@ -125,7 +132,7 @@ def read_content(path: Path) -> Any:
             return load_file(path)
         with torch.serialization.safe_globals(_ALLOWED), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
-    except LangDGError:
+    except (LangDGError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         # torch's own message may advise to load the file without this precaution.
@@ -165,31 +172,6 @@ def _openai_checksums() -> set[str]:
     """SHA-256 of OpenAI's archives, which their addresses contain."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
-
-
-def _read(path: str | Path) -> Any:
-    path = Path(path)
-    if not path.exists():
-        raise CheckpointError(f"there is no file '{path}'")
-    try:
-        return read_content(path)
-    except LangDGError as error:
-        raise CheckpointError(f"'{path}' cannot be read as a checkpoint: {error}") from error
-
-
-def _weights(path: str | Path, content: Any, entry: str) -> dict[str, Tensor]:
-    if not isinstance(content, dict) or entry not in content:
-        held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
-        raise CheckpointError(
-            f"'{path}' has no entry '{entry}' with the weights but {shortened(held)}; "
-            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
-        )
-    weights = content[entry]
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
-        raise CheckpointError(f"'{path}': '{entry}' is not a dict of tensors by their names")
-    return dict(weights)
 
 
 class FoundWeights(NamedTuple):
@@ -262,14 +244,7 @@ def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dic
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
-def shortened(items: Iterable[str]) -> str:
-    """The first few items, and the number of the others."""
-    items = list(items)
-    more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
-    return ", ".join([*items[:_SHOWN], *more])
-
-
-def clip_fingerprint(state_dict: Mapping[str, Tensor]) -> str:
+def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     """Hash names, shapes, types and values of weights, without BatchNorm's counters.
 
     Args:

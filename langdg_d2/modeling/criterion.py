@@ -36,8 +36,8 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         if shares > 1:
             dist.all_reduce(labelled)
             labelled = labelled / shares
-        # Pixels in rows, as they lie in channels-last layout: CPUs then take less than half the
-        # time. Losses pixel by pixel add up to the same bits every time, also on GPUs.
+        # Flatten to (pixels, classes), which matches channels-last memory; more than twice as fast
+        # on CPUs. Losses pixel by pixel add up to the same bits every time, also on GPUs.
         loss = F.cross_entropy(
             input.movedim(1, -1).flatten(0, -2),
             target.flatten(),

@@ -1,4 +1,4 @@
-"""The seam at which training may change low-level features before the network goes on."""
+"""Interface for augmenting low-level features during training."""
 
 from abc import ABC, abstractmethod
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .checkpoint_files import CheckpointError, misfits, shortened, without_prefix
+from ..utils.errors import shortened
+from .checkpoint_files import CheckpointError, misfits, without_prefix
 
 # Official prefix by ours. The official pyramid is one list: local, three rates, image mean.
 _PARTS = {
@@ -35,10 +36,6 @@ def from_official(
         weights: `model_state` of an official checkpoint, also with a prefix such as `module.`.
             CLIP's attention pooling, which segmentation does not use, is left out.
         model_state: state dict of our model, for names and shapes; its values do not matter.
-
-    Raises:
-        CheckpointError: weights are missing, unknown or of another shape, or our model is not the
-            official network.
     """
     names = _official_names(model_state)
     return _rename(
@@ -51,11 +48,7 @@ def from_official(
 def to_official(
     weights: Mapping[str, Tensor], *, model_state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Weights of our model under their official names; the inverse of `from_official`.
-
-    Raises:
-        CheckpointError: as `from_official`.
-    """
+    """Weights of our model under their official names; the inverse of `from_official`."""
     return _rename(weights, names=_official_names(model_state), expected=model_state)
 
 

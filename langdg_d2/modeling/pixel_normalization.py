@@ -14,9 +14,6 @@ class PixelNormalization(nn.Module):
     Args:
         mean: per channel, RGB, in the range 0..255 of the images.
         std: per channel, in the same range.
-
-    Raises:
-        LangDGError: for statistics of images in 0..1.
     """
 
     mean: Tensor

@@ -49,9 +49,6 @@ class TextEncoder:
         Returns:
             (P, D) float32 on the CLIP's device, every row of length 1; D is the width that the
             CLIP's image and text towers share. Without gradient.
-
-        Raises:
-            LangDGError: if a prompt is too long for the text tower.
         """
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))

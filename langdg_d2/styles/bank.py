@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,13 +17,11 @@ from torch import Tensor
 from .. import __version__
 from ..data.sources import joined_names
 from ..modeling import Backbone
-from ..modeling.checkpoint_files import clip_fingerprint
+from ..modeling.checkpoint_files import fingerprint
 from ..structures import PatchGrid
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed
-
-logger = logging.getLogger(__name__)
 
 IGNORE = "ignore"  # name of the class of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
@@ -71,9 +68,6 @@ class BankHeader:
         created_by: program and version.
         whole_clip_fingerprint: fingerprint of all weights that make CLIP's embeddings, with the
             text tower; None if unknown, as in banks of the official release.
-
-    Raises:
-        StyleBankError: if a class is named "ignore" or the ignore label is out of range.
     """
 
     clip_name: str
@@ -142,9 +136,6 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
         The common header if all are equal. Otherwise one that names all sources, has the common
         seed or None, and lists source, seed, settings and program of each under the setting
         "merged"; lists of merged headers are joined.
-
-    Raises:
-        StyleBankError: if models, layers, grids or classes differ.
     """
     first = headers[0]
     common = {name: getattr(first, name) for name in _MODEL}
@@ -175,7 +166,7 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StyleBank:
-    """S mined styles; style s is row s of every tensor. Do not change the tensors.
+    """S mined styles; style s is row s of every tensor. Treat as immutable.
 
     Attributes:
         header: model, patches, classes and origin of the styles.
@@ -257,29 +248,20 @@ class StyleBank:
     ) -> None:
         """Check that the bank fits a model: its restyled features, patches and classes.
 
-        Weights of the image tower are compared only if they are frozen, and thus CLIP's own. The
-        text tower is compared only if bank and backbone both know its fingerprint; a backbone with
-        weights of a checkpoint does not.
+        Weights of the image tower are compared only if they are frozen, and thus CLIP's own.
 
         Args:
             backbone: backbone of the model.
             grid: patches of training; None to skip.
             class_names: name of every train id; None to skip.
             ignore_label: train id of unlabelled patches; None to skip.
-
-        Raises:
-            StyleBankError: lists every difference and what to do.
         """
-        if None in (self.header.whole_clip_fingerprint, backbone.clip_fingerprint):
-            logger.info(
-                "the text tower is not compared: the style bank or the model lacks its fingerprint"
-            )
         frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
         expected = {
             "layer": backbone.restyled_layer,
             "channels": backbone.restyled_channels,
             "clip_fingerprint": feature_fingerprint(backbone) if frozen else None,
-            "whole_clip_fingerprint": backbone.clip_fingerprint,
+            "whole_clip_fingerprint": backbone.whole_clip_fingerprint,
             "grid": None if grid is None else (grid.rows, grid.cols),
             "class_names": None if class_names is None else tuple(class_names),
             "ignore_label": ignore_label,
@@ -289,17 +271,13 @@ class StyleBank:
             raise StyleBankError(f"the style bank belongs to another model; {_REMEDY}:\n- {lines}")
 
     def require_finite(self) -> None:
-        """Check the mined statistics.
-
-        Raises:
-            StyleBankError: if a mean or std is NaN or infinite.
-        """
+        """Check that the mined statistics are finite."""
         for name in ("mean", "std"):
             strange = ~getattr(self, name).isfinite().all(dim=1)
             if rows := strange.nonzero().flatten().tolist():
                 raise StyleBankError(
-                    f"style bank: {name} is not finite in {len(rows)} of {len(self)} styles, first "
-                    f"in style {rows[0]} (prompt '{self.prompts[rows[0]]}')"
+                    f"style bank: non-finite {name} in {len(rows)} of {len(self)} styles; first: "
+                    f"style {rows[0]} (prompt '{self.prompts[rows[0]]}')"
                 )
 
     @classmethod
@@ -308,9 +286,6 @@ class StyleBank:
 
         Args:
             banks: one or more, on one device.
-
-        Raises:
-            StyleBankError: if models, layers, grids or classes differ.
         """
         return cls(
             header=merge_headers([bank.header for bank in banks]),
@@ -382,7 +357,7 @@ def feature_fingerprint(backbone: Backbone) -> str:
 
     Later layers do not affect the bank, and training changes some.
     """
-    return clip_fingerprint(backbone.low_state())
+    return fingerprint(backbone.low_state())
 
 
 def _average(values: Tensor) -> str:

@@ -18,10 +18,10 @@ from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
 from ..layers import fold
 from ..modeling import ClipResNet, PixelNormalization, TextEncoder
-from ..modeling.backbone.layers import STRIDES
+from ..modeling.backbone.layer_names import STRIDES
 from ..structures import PatchGrid
-from ..utils.distributed import of_main_process, shared_errors
-from ..utils.errors import require_whole
+from ..utils.distributed import of_main_process
+from ..utils.errors import require_int
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
@@ -65,7 +65,7 @@ def mining_origin(
     Args:
         source: name of the set that is mined, or of several.
         seed: of crops and prompts.
-        settings: anything else worth remembering, of JSON types or a node of a config.
+        settings: further settings to record, of JSON types or a node of a config.
         prompts: of the miner.
         pin: of the miner.
         images: `images_fingerprint` of the set; None if no set is mined.
@@ -134,7 +134,7 @@ class StyleMiner:
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self.backbone),
-            whole_clip_fingerprint=self.backbone.clip_fingerprint,
+            whole_clip_fingerprint=self.backbone.whole_clip_fingerprint,
             layer=self.backbone.restyled_layer,
             channels=self.backbone.restyled_channels,
             grid=(self._grid.rows, self._grid.cols),
@@ -163,9 +163,6 @@ class StyleMiner:
 
         Returns:
             A bank of as many styles as there are classes, ascending, on the CPU.
-
-        Raises:
-            StyleBankError: if the optimisation diverged.
         """
         places = choose_patches(self._grid.majority(labels))
         prompts = self._prompts.sample(list(places), generator=generator)
@@ -217,9 +214,6 @@ class SourceMining:
 
     Attributes:
         miner: as given.
-
-    Raises:
-        LangDGError: if a number is out of range.
     """
 
     def __init__(
@@ -234,10 +228,10 @@ class SourceMining:
         num_workers: int,
         max_styles_per_class: int | None = None,
     ) -> None:
-        require_whole("styles.mining.checkpoint_period", checkpoint_period)
-        require_whole("styles.mining.num_workers", num_workers, 0)
+        require_int("styles.mining.checkpoint_period", checkpoint_period)
+        require_int("styles.mining.num_workers", num_workers, 0)
         if max_styles_per_class is not None:
-            require_whole("styles.mining.max_styles_per_class", max_styles_per_class)
+            require_int("styles.mining.max_styles_per_class", max_styles_per_class)
         self.miner = miner
         self._batches = batches
         self._seed = batches.seed
@@ -255,15 +249,9 @@ class SourceMining:
             self._parts[file] = range(len(batches))[first : first + checkpoint_period]
 
     def run(self) -> None:
-        """Mine every batch and write the bank. Collective.
-
-        Raises:
-            StyleBankError: if unfinished work has other settings or images, or files are missing.
-            RuntimeError: if another process fails.
-        """
+        """Mine every batch and write the bank. Collective."""
         unfinished = of_main_process(self._unfinished)
-        with shared_errors():
-            self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
+        self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
         of_main_process(self._join)
 
     def _unfinished(self) -> list[Path]:

@@ -90,13 +90,9 @@ class BankStyles(TargetStyles):
         self._origin = origin or {}
 
     def prepare(self, backbone: Backbone) -> None:
-        """See `TargetStyles`.
-
-        Raises:
-            StyleBankError: if the file is missing, or the bank was mined for another model, other
-                patches or classes; lists the differences.
-        """
-        bank = self._given if isinstance(self._given, StyleBank) else StyleBank.load(self._given)
+        """See `TargetStyles`."""
+        given = self._given
+        bank = given if isinstance(given, StyleBank) else StyleBank.load(given)
         bank.check(backbone, **self._expected)
         lines = [
             line
@@ -107,7 +103,7 @@ class BankStyles(TargetStyles):
             logger.warning(
                 "the style bank '%s' was mined with other settings than this config's; delete it "
                 "to mine again, unless you share it on purpose:\n- %s",
-                self._given,
+                bank.header.source if bank is given else given,
                 "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may differ alike
             )
         self.bank = bank.to(next(iter(backbone.low_state().values())).device)
@@ -183,9 +179,6 @@ class StyleSampler:
 
     Args:
         bank: the styles; index tables are made on its device.
-
-    Raises:
-        StyleBankError: if the bank is empty.
     """
 
     def __init__(self, *, bank: StyleBank) -> None:
@@ -334,11 +327,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self.statistics = MixStatistics()
 
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        """Restyle a batch.
-
-        Raises:
-            LangDGError: if patch classes are missing or belong to another grid.
-        """
+        """Restyle a batch."""
         images, channels = features.shape[:2]
         expected = (images, self._grid.rows, self._grid.cols)
         if patch_classes is None or patch_classes.shape != expected:

@@ -42,9 +42,6 @@ def official_header(
         clip_name: the name or JSON path of that CLIP, as `load_clip` takes it.
         source: name of the mined set, or names of several.
         imported_from: name of the file, recorded in the bank.
-
-    Raises:
-        StyleBankError: if the backbone restyles another layer than the official code.
     """
     if backbone.restyled_layer != _OFFICIAL["layer"]:
         raise StyleBankError(
@@ -73,10 +70,6 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
 
     Returns:
         The bank on the CPU, styles in the order of the header's classes, then unlabelled.
-
-    Raises:
-        StyleBankError: if the file is missing or damaged, holds other objects than lists of tensors
-            (refused before they can run), or has other classes or channels than the header.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -94,12 +87,7 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
 
 
 def write_official_bank(path: str | Path, bank: StyleBank) -> None:
-    """Create or replace a file that the official training reads, without prompts and cosines.
-
-    Raises:
-        StyleBankError: if layer, grid or classes are not those of the official code.
-        OSError: if the file cannot be written; an earlier file is kept.
-    """
+    """Create or replace a file that the official training reads, without prompts and cosines."""
     if found := bank.header.differences(_OFFICIAL, other="the official code"):
         raise StyleBankError(
             f"the official code cannot use the style bank: {'; '.join(found)}. Mine one with "
@@ -196,5 +184,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         if (module, name) not in self._ALLOWED:
-            raise StyleBankError(f"it asks for '{module}.{name}', refused: not part of a tensor")
+            raise StyleBankError(
+                f"refusing to load '{module}.{name}': only tensors and containers are allowed"
+            )
         return self._ALLOWED[module, name]

@@ -45,9 +45,6 @@ class PinSettings:
         weight_decay: of SGD, on mean and std alike.
         precision: of convolutions and products, "float32" or "bfloat16"; styles and cosines are
             float32.
-
-    Raises:
-        LangDGError: if a setting is out of range.
     """
 
     steps: int = 100
@@ -63,7 +60,7 @@ class PinSettings:
         if not in_range or self.precision not in _PRECISIONS:
             raise LangDGError(
                 f"{self}: steps and weight_decay must not be negative, lr must be positive, "
-                f"momentum must be in 0..1 without 1, precision must be one of {_PRECISIONS}"
+                f"momentum must be in [0, 1), precision must be one of {_PRECISIONS}"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,7 +147,7 @@ def average_pool(features: Tensor, side: int) -> Tensor:
 
 
 def average_pool_by_products(features: Tensor, side: int) -> Tensor:
-    """As `adaptive_avg_pool2d` but for rounding, by a matrix product for each dimension."""
+    """As `adaptive_avg_pool2d` up to rounding, by a matrix product for each dimension."""
     height, width = features.shape[-2:]
     with autocast("float32", features.device.type):
         return _averages(height, side, features) @ features @ _averages(width, side, features).mT

@@ -1,17 +1,18 @@
 """Target texts of style mining: style prompts combined with class names (section 4.2)."""
 
-import json
 import string
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 import torch
+import yaml
 
 from ..utils.errors import LangDGError
 
 _PACKS = Path(__file__).parent / "prompt_packs"
 _FIELDS = {"style", "class_name"}
+_DATA = (".json", ".yaml", ".yml")
 
 
 def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
@@ -19,16 +20,12 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
 
     Args:
         source: a list of prompts; or the name of a pack of this package (a file in
-            `prompt_packs/`); or the path of a UTF-8 file: a JSON list of texts (`.json`), or a
+            `prompt_packs/`); or the path of a UTF-8 file: a list of texts in JSON or YAML, or a
             style on each line, where blank lines and comments after `#` are skipped and runs of
             white space count as one space.
 
     Returns:
         The prompts in their order.
-
-    Raises:
-        LangDGError: if the pack is unknown, the file is not such a list or not UTF-8, or prompts
-            are missing, repeated or not text.
     """
     if not isinstance(source, str):
         return _distinct(source, "style prompts")
@@ -43,32 +40,26 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         raise LangDGError(f"style prompts '{path}' are not UTF-8 text: {error}") from error
-    parse = _from_json if path.suffix.lower() == ".json" else _from_lines
-    return _distinct(parse(text, path), f"style prompts '{path}'")
+    return _distinct(_parse(text, path), f"style prompts '{path}'")
 
 
-def _from_lines(text: str, path: Path) -> list[str]:
+def _parse(text: str, path: Path) -> list[str]:
+    try:
+        # JSON is YAML, too, which PyYAML reads unless it is indented by tabs.
+        content = yaml.safe_load(text.replace("\t", " "))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        content = None  # plain text need not be YAML
+    if isinstance(content, list):
+        return content
     tidy = (" ".join(line.partition("#")[0].split()) for line in text.splitlines())
     lines = [line for line in tidy if line]
-    ends = lines[0][0] + lines[-1][-1] if lines else ""
-    if ends in ("[]", "{}") or (lines and all(line.startswith("- ") for line in lines)):
+    is_data = path.suffix.lower() in _DATA or "".join(lines[:1]).startswith(("[", "{", "- "))
+    if lines and is_data:
         raise LangDGError(
-            f"style prompts '{path}' hold JSON or YAML, expected a style on each line; a JSON list "
-            "has to be in a file whose name ends in .json"
+            f"style prompts '{path}' are not a list in JSON or YAML, such as [foggy, hazy], nor a "
+            "style on each line"
         )
     return lines
-
-
-def _from_json(text: str, path: Path) -> list[str]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LangDGError(f"style prompts '{path}' are not JSON: {error}") from error
-    if not isinstance(content, list):
-        raise LangDGError(
-            f'style prompts \'{path}\' are not a JSON list, expected one such as ["foggy", "hazy"]'
-        )
-    return content
 
 
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
@@ -94,9 +85,6 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
         count: number of distinct prompts.
         length: letters of each prompt, a to z.
         seed: seed of the draw; torch's global generator is neither used nor changed.
-
-    Raises:
-        LangDGError: if there are not enough words of this length.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
@@ -127,10 +115,6 @@ class TargetPrompts:
         styles: the style prompts; empty if no text has a style.
         class_names: as given.
         ignore_label: as given.
-
-    Raises:
-        LangDGError: if `load_style_prompts` refuses the style prompts, or the template has neither
-            field or an unknown one.
     """
 
     def __init__(
@@ -161,9 +145,6 @@ class TargetPrompts:
         Args:
             class_ids: train ids or the ignore label.
             generator: of the CPU; advances.
-
-        Raises:
-            LangDGError: if an id is unknown; names it.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
             raise LangDGError(

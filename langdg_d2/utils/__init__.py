@@ -1,1 +1,1 @@
-"""What any part may use: errors, files, seeds, precisions, processes, provenance."""
+"""Utilities shared by all packages."""

@@ -1,4 +1,4 @@
-"""Names of precisions and memory formats, and computing in a precision."""
+"""Mixed precision and memory formats."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -42,5 +42,5 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Half precision as float32, other dtypes unchanged: for sums and distances."""
+    """Upcast half precision to float32; leave other dtypes unchanged."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,7 +1,6 @@
-"""Share results and errors between processes, so that none waits for a failed one."""
+"""Share results and errors between processes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from detectron2.utils import comm
@@ -9,28 +8,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
-
-
-@contextmanager
-def shared_errors() -> Iterator[None]:
-    """A block that fails in every process if it fails in one.
-
-    Collective: every process must enter it. The block must not make collective calls itself.
-
-    Raises:
-        RuntimeError: in the processes that did not fail; names the failed one and its error.
-    """
-    own: Exception | None = None
-    try:
-        yield
-    except Exception as error:
-        own = error
-    failures = comm.all_gather(None if own is None else f"{type(own).__name__}: {own}")
-    if own is not None:
-        raise own
-    for rank, failure in enumerate(failures):
-        if failure:
-            raise RuntimeError(f"process {rank} has failed: {failure}")
 
 
 def of_main_process(work: Callable[[], T]) -> T:

@@ -3,17 +3,19 @@
 import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 3  # items in messages
+
 
 class LangDGError(Exception):
-    """Base of the errors that users can mend; the message names the fault and the remedy."""
+    """Base class of user-facing errors; the message states the problem and how to fix it."""
 
 
-def require_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
+def require_int(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Check that a value is a whole number in a range.
 
     Args:
@@ -26,6 +28,13 @@ def require_whole(name: str, value: Any, least: int = 1, most: int | None = None
     if not is_whole or value < least or (most is not None and value > most):
         bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
         raise LangDGError(f"{name} is {value!r}, expected a whole number {bounds}")
+
+
+def shortened(items: Iterable[str]) -> str:
+    """The first few items, and the number of the others."""
+    items = list(items)
+    more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
+    return ", ".join([*items[:_SHOWN], *more])
 
 
 # Faults of the environment: files, permissions, disk space, packages.

@@ -43,6 +43,20 @@ def plain_data(value: Any) -> Any:
     return f"{named.__module__}.{named.__qualname__}"
 
 
+def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of plain data; positions in lists are keys, empty containers values.
+
+    Args:
+        data: nested dicts and lists.
+        key: what the keys begin with.
+    """
+    if not isinstance(data, dict | list) or not data:
+        yield key, data
+        return
+    for name, child in data.items() if isinstance(data, dict) else enumerate(data):
+        yield from leaves(child, f"{key}.{name}" if key else str(name))
+
+
 def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
     """Commit of the checkout that holds `folder`, and whether tracked files differ from it.
 

@@ -53,9 +53,6 @@ def require_no_bomb(path: Path) -> None:
     """Refuse a zip archive that unpacks into far more than its file.
 
     Files that are not complete archives pass; the readers report them.
-
-    Raises:
-        LangDGError: if it unpacks into too much.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -96,10 +93,6 @@ def require_small_memo(data: bytes) -> None:
     """Refuse a small pickle whose memo indices would make Python reserve gigabytes.
 
     Nothing in it is executed.
-
-    Raises:
-        LangDGError: for such an index.
-        ValueError: for damage.
     """
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in _REMEMBER and (argument or 0) > len(data):

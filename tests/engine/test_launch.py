@@ -64,7 +64,7 @@ def test_an_address_that_is_given_is_used(monkeypatch, machines):
             launch(_fail, argument_parser().parse_args(options))
 
 
-@pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("cuda", "0,1")])
+@pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("cuda", "0,1"), ("gpu", "0,1")])
 def test_the_device_of_the_config_says_how_processes_talk(monkeypatch, tmp_path, device, visible):
     sections = ("model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
     text = "".join(f"{name} = {{}}\n" for name in sections)

@@ -10,7 +10,7 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer, distribute, setup, starting_checkpoint
+from langdg_d2.engine import SegmentationTrainer, distribute, find_starting_point, setup
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.utils.errors import LangDGError
 
@@ -156,7 +156,7 @@ def _begin(args: Namespace) -> None:
             Path("last_checkpoint").write_text("model.pth")
         how = {"init_checkpoint": "", "resume": False, "eval_only": False} | how
         try:
-            found = starting_checkpoint(output_dir=".", max_iter=9, **how)
+            found = find_starting_point(output_dir=".", max_iter=9, **how)
             said = f"{found.checkpoint} {found.resumed}"
         except (CheckpointError, FileNotFoundError) as error:
             said = f"{type(error).__name__}: {error}"

@@ -24,7 +24,7 @@ class LinearTower(Detectron2Backbone):
     restyled_layer = "patchify"
     restyled_channels = 8
     restyle_activation = staticmethod(lambda x: x)
-    clip_fingerprint = None
+    whole_clip_fingerprint = None
     embedding_side = 2
 
     def __init__(self):

@@ -16,7 +16,7 @@ import torch
 from fvcore.common.config import CfgNode
 from omegaconf import OmegaConf
 
-from langdg_d2.modeling.checkpoint_files import CheckpointError, read_weights, write_weights
+from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint, write_weights
 
 
 def official(**changes):
@@ -35,9 +35,13 @@ def official(**changes):
     } | changes
 
 
+def weights_in(path, entry="model_state"):
+    return read_checkpoint(path, weights=entry)[entry]
+
+
 def refusal(path):
     with pytest.raises(CheckpointError) as caught:
-        read_weights(path, entry="model_state")
+        weights_in(path)
     message = str(caught.value)
     assert str(path) in message
     assert "weights_only" not in message  # torch's advice to take no precaution
@@ -52,9 +56,20 @@ def refusal(path):
 def test_official_weights_are_read_whatever_number_the_score_is(score, zipped, tmp_path):
     content = official(best_score=score)
     torch.save(content, tmp_path / "best.pth", _use_new_zipfile_serialization=zipped)
-    weights = read_weights(tmp_path / "best.pth", entry="model_state")
+    weights = weights_in(tmp_path / "best.pth")
     assert list(weights) == ["weight", "bias"]
     assert all(torch.equal(weights[name], content["model_state"][name]) for name in weights)
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_memory_that_does_not_suffice_is_no_damage(error, tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise error("too little")
+
+    torch.save(official(), tmp_path / "best.pth")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(error, match="too little"):
+        weights_in(tmp_path / "best.pth")
 
 
 @pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
@@ -68,13 +83,13 @@ def test_scores_of_numpy_1_and_2_are_accepted(module, tmp_path):
                 data = data.replace(b"c" + known + b"\nscalar\n", b"c" + module + b"\nscalar\n")
             assert not entry.endswith("data.pkl") or module in data
             target.writestr(entry, data)
-    assert list(read_weights(tmp_path / "other.pth", entry="model_state")) == ["weight", "bias"]
+    assert list(weights_in(tmp_path / "other.pth")) == ["weight", "bias"]
 
 
 def test_reading_leaves_torchs_own_list_as_it_was(tmp_path):
     before = set(torch.serialization.get_safe_globals())
     torch.save(official(), tmp_path / "best.pth")
-    read_weights(tmp_path / "best.pth", entry="model_state")
+    weights_in(tmp_path / "best.pth")
     assert set(torch.serialization.get_safe_globals()) == before
 
 
@@ -151,7 +166,7 @@ def test_files_without_weights_are_refused_by_what_they_hold(content, message, t
 def test_what_was_written_is_read_and_a_failure_leaves_the_earlier_file(tmp_path, monkeypatch):
     path = tmp_path / "new folder/ours.pth"
     write_weights(path, {"a": torch.arange(3)}, entry="model")
-    assert torch.equal(read_weights(path, entry="model")["a"], torch.arange(3))
+    assert torch.equal(weights_in(path, "model")["a"], torch.arange(3))
     assert list(torch.load(path, weights_only=True)) == ["model"]
 
     def full(*_):
@@ -160,7 +175,7 @@ def test_what_was_written_is_read_and_a_failure_leaves_the_earlier_file(tmp_path
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="no space"):
         write_weights(path, {"a": torch.zeros(3)}, entry="model")
-    assert torch.equal(read_weights(path, entry="model")["a"], torch.arange(3))
+    assert torch.equal(weights_in(path, "model")["a"], torch.arange(3))
     assert [file.name for file in path.parent.iterdir()] == ["ours.pth"]
 
 
@@ -184,7 +199,7 @@ class Options(argparse.Namespace):
 def test_what_scripts_keep_beside_weights_is_left_out(kept, zipped, tmp_path):
     path = tmp_path / "best.pth"
     torch.save(official(args=kept), path, _use_new_zipfile_serialization=zipped)
-    assert list(read_weights(path, entry="model_state")) == ["weight", "bias"]
+    assert list(weights_in(path)) == ["weight", "bias"]
 
 
 def test_a_scripts_own_classes_are_refused_by_name(tmp_path):

@@ -186,7 +186,9 @@ def test_without_permission_nothing_is_downloaded_and_the_switch_is_named(monkey
 @pytest.mark.parametrize("load", [load_clip, load_image_tower])
 @pytest.mark.parametrize("name", ["RN50", "RN101"])
 def test_openai_weights_without_quick_gelu_are_refused_naming_the_entry_that_has_it(load, name):
-    message = rf"'openai' were trained with QuickGELU, which '{name}' has not; use '{name}-quickg"
+    message = (
+        rf"'openai' were trained with QuickGELU, but '{name}' does not use it; use '{name}-quickg"
+    )
     with pytest.raises(ClipWeightsError, match=message):
         load(name=name, weights="openai")
 

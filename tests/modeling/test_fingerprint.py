@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from langdg_d2.modeling.checkpoint_files import clip_fingerprint
+from langdg_d2.modeling.checkpoint_files import fingerprint
 
 WEIGHTS = {
     "conv.weight": torch.arange(24, dtype=torch.float32).reshape(2, 3, 4),
@@ -24,20 +24,20 @@ def test_fingerprint_is_the_documented_hash() -> None:
     digest.update(b"('b', (), 'torch.int64')")
     digest.update((3).to_bytes(8, "little"))
     weights = {"b": torch.tensor(3), "a": torch.tensor([1.0, 2.0])}
-    assert clip_fingerprint(weights) == digest.hexdigest()[:16]
+    assert fingerprint(weights) == digest.hexdigest()[:16]
 
 
 def test_neither_order_nor_layout_nor_gradients_matter() -> None:
-    expected = clip_fingerprint(WEIGHTS)
+    expected = fingerprint(WEIGHTS)
     assert re.fullmatch("[0-9a-f]{16}", expected)
-    assert clip_fingerprint(dict(reversed(WEIGHTS.items()))) == expected
+    assert fingerprint(dict(reversed(WEIGHTS.items()))) == expected
     strided = WEIGHTS["conv.weight"].permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert not strided.is_contiguous()
     parameter = torch.nn.Parameter(strided)
-    assert clip_fingerprint(WEIGHTS | {"conv.weight": parameter}) == expected
+    assert fingerprint(WEIGHTS | {"conv.weight": parameter}) == expected
     for count in (0, 9):
         counted = WEIGHTS | {"bn1.num_batches_tracked": torch.tensor(count)}
-        assert clip_fingerprint(counted) == expected
+        assert fingerprint(counted) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_neither_order_nor_layout_nor_gradients_matter() -> None:
     ],
 )
 def test_shape_type_value_and_name_matter(changed: dict[str, torch.Tensor]) -> None:
-    assert clip_fingerprint(WEIGHTS | changed) != clip_fingerprint(WEIGHTS)
+    assert fingerprint(WEIGHTS | changed) != fingerprint(WEIGHTS)
 
 
 def test_renamed_weights_are_other_weights() -> None:
     renamed = {f"visual.{name}": weight for name, weight in WEIGHTS.items()}
-    assert clip_fingerprint(renamed) != clip_fingerprint(WEIGHTS)
+    assert fingerprint(renamed) != fingerprint(WEIGHTS)

@@ -21,9 +21,9 @@ Rows = Callable[[StyleBank], list[tuple[object, ...]]]
     [
         (
             {"mean": torch.tensor([[0, 0], [0, math.inf], [0, 0], [math.nan, 0], [0, 0]])},
-            r"mean is not finite in 2 of 5 styles, first in style 1 \(prompt 'Noir style road'\)",
+            r"non-finite mean in 2 of 5 styles; first: style 1 \(prompt 'Noir style road'\)",
         ),
-        ({"std": torch.full((5, 2), -math.inf)}, "std is not finite in 5 of 5"),
+        ({"std": torch.full((5, 2), -math.inf)}, "non-finite std in 5 of 5"),
     ],
 )
 def test_statistics_that_are_not_finite_are_refused(

@@ -275,13 +275,11 @@ def test_bank_of_a_clip_with_other_embeddings_is_refused(tiny_clip, tmp_path, pa
         BankStyles(bank=bank, **EXPECTED).prepare(other)
 
 
-def test_clips_that_are_unknown_are_not_compared(tiny_clip, tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_clips_that_are_unknown_are_not_compared(tiny_clip, tmp_path):
     weights = write_clip(tiny_clip, tmp_path / "w.safetensors", 1, "ln_final.")
     tower = load_image_tower(name=tiny_clip, weights=weights)
     known = ClipResNet(tower=tower, output_stride=16, trainable=())
     BankStyles(bank=make_bank(known), **EXPECTED).prepare(known)
-    assert "the text tower is not compared" in caplog.text
     tower = load_image_tower(name=tiny_clip, weights=None)  # as where a checkpoint is loaded
     unknown = ClipResNet(tower=tower, output_stride=16, trainable=())
     bank = make_bank(unknown, whole_clip_fingerprint="another")

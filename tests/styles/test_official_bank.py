@@ -139,7 +139,7 @@ def test_code_in_a_pickle_never_runs(kind: str, place: str, tmp_path: Path) -> N
         "as a key": {attack: []},
     }[place]
     path = write(tmp_path / "b.pkl", content)
-    assert "refused" in refusal(path)
+    assert "refus" in refusal(path)
     assert not marker.exists()
     with suppress(Exception):
         pickle.loads(path.read_bytes())
@@ -148,7 +148,7 @@ def test_code_in_a_pickle_never_runs(kind: str, place: str, tmp_path: Path) -> N
 
 def test_a_refused_name_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "b.pkl", attacks(str(tmp_path / "ran"))["eval"])
-    assert "asks for 'builtins.eval', refused" in refusal(path)
+    assert "refusing to load 'builtins.eval'" in refusal(path)
 
 
 def test_a_tensor_reaching_beyond_its_storage_is_refused(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_tensor_reaching_beyond_its_storage_is_refused(tmp_path: Path) -> None
         ({7: []}, r"unknown entries \['7'\]"),
         (
             {"255_std": [torch.full((CHANNELS, 1, 1), math.nan)] * 2},
-            "std is not finite in 2 of 8 styles",
+            "non-finite std in 2 of 8 styles",
         ),
     ],
 )

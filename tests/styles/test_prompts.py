@@ -114,39 +114,40 @@ def test_file_without_usable_text_is_named(tmp_path, content, message):
         load_style_prompts(str(path))
 
 
-@pytest.mark.parametrize("suffix", [".json", ".JSON"])
-def test_json_file_is_read_as_a_list(tmp_path, suffix):
-    path = tmp_path / f"styles{suffix}"
-    path.write_text('["foggy", "caf\\u00e9 # 3"]', encoding="utf-8-sig")
+@pytest.mark.parametrize("name", ["styles.json", "styles.yaml", "styles.txt"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["foggy", "caf\\u00e9 # 3"]',
+        '[\n\t"foggy",\n\t"caf\\u00e9 # 3"\n]',
+        "# styles\n- foggy\n- 'caf\u00e9 # 3'",
+    ],
+)
+def test_a_list_in_json_or_yaml_is_read_as_such(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8-sig")
     assert load_style_prompts(str(path)) == ("foggy", "caf\u00e9 # 3")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        ("foggy", "are not JSON"),
-        ('{"styles": ["foggy"]}', "are not a JSON list"),
-        ('"foggy"', "are not a JSON list"),
-        ('["foggy", 3]', r"hold \[3\], expected texts"),
-        ("[]", "are empty"),
-        ("[" * 10**5, "are not JSON"),
+        ("styles.json", "foggy", "are not a list"),
+        ("styles.json", '"foggy"', "are not a list"),
+        ("styles.yml", "night: foggy", "are not a list"),
+        ("styles.txt", '{"styles": ["foggy"]}', "are not a list"),
+        ("styles.txt", '[\n"foggy"', "are not a list"),
+        ("styles.txt", "[" * 10**5, "are not a list"),
+        ("styles.txt", "- foggy\nhazy", "are not a list"),
+        ("styles.json", '["foggy", 3]', r"hold \[3\], expected texts"),
+        ("styles.txt", "- 1920", r"hold \[1920\], expected texts"),
+        ("styles.json", "[]", "are empty"),
     ],
 )
-def test_json_file_without_a_list_of_texts_is_refused(tmp_path, content, message):
-    path = tmp_path / "styles.json"
+def test_what_is_neither_a_list_of_texts_nor_lines_is_refused(tmp_path, name, content, message):
+    path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(LangDGError, match=rf"styles\.json' {message}"):
-        load_style_prompts(str(path))
-
-
-@pytest.mark.parametrize(
-    "content",
-    ['["foggy", "hazy"]', '[\n  "foggy",\n  "hazy"\n]', "['foggy']", '{"a": 1}', "- foggy\n- hazy"],
-)
-def test_lists_of_other_formats_are_no_lines(tmp_path, content):
-    path = tmp_path / "styles.txt"
-    path.write_text(f"# styles\n{content}\n")
-    with pytest.raises(LangDGError, match=r"styles\.txt' hold JSON or YAML, .* ends in \.json"):
+    with pytest.raises(LangDGError, match=rf"{name}' {message}"):
         load_style_prompts(str(path))
 
 

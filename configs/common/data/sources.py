@@ -55,8 +55,7 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         # How often images of each source are seen, such as {gta5_sem_seg_train:1,
         # synthia_sem_seg_train:1} (in quotation marks on command lines); null for one pool of all.
         source_weights=None,
-        # Unreadable images that others stand in for, each with a warning, in mining as well; one
-        # more ends the run, as does the first with 0.
+        # Number of unreadable images to replace by others before failing (also in mining).
         unreadable_limit=0,
         # Images in an iteration, shared by all processes.
         total_batch_size=8,

@@ -2,6 +2,7 @@
 
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from langdg_d2.modeling import (
     ClipResNet,
@@ -11,8 +12,6 @@ from langdg_d2.modeling import (
     load_image_tower,
 )
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
-
-from ..constants import constants
 
 model = L(LangDGSegmentor)(
     backbone=L(ClipResNet)(
@@ -45,8 +44,9 @@ model = L(LangDGSegmentor)(
         norm="BN",
     ),
     criterion=L(PixelCrossEntropy)(ignore_label="${..classes.ignore_label}", label_smoothing=0.1),
-    pixel_mean=constants["pixel_mean"],
-    pixel_std=constants["pixel_std"],
+    # CLIP's statistics are for RGB in 0..1, Detectron2's images are RGB in 0..255.
+    pixel_mean=[255 * mean for mean in OPENAI_DATASET_MEAN],
+    pixel_std=[255 * std for std in OPENAI_DATASET_STD],
     # The classes wherever they are named, drawn or written; `sem_seg_head.num_classes` is their
     # number. For others: `model.classes.update(names=[...], colors=None, ids=None)`. Colours are
     # generated then; ids are the numbers in prediction files of "label_ids". The `LabelEncoding` of

@@ -20,7 +20,7 @@ class Backbone(Protocol):
         restyled_channels: number of channels of these features.
         restyle_activation: applied to restyled features, as at the end of the layer itself: ReLU in
             ResNets, the identity where layers end without activation.
-        clip_fingerprint: fingerprint of the whole CLIP; None if none was loaded.
+        whole_clip_fingerprint: fingerprint of the whole CLIP; None if none was loaded.
         size_divisibility: divisor that the images' sides need, 0 for none.
     """
 
@@ -32,7 +32,7 @@ class Backbone(Protocol):
     def restyled_channels(self) -> int: ...
 
     @property
-    def clip_fingerprint(self) -> str | None: ...
+    def whole_clip_fingerprint(self) -> str | None: ...
 
     @property
     def size_divisibility(self) -> int: ...

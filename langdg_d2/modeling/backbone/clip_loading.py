@@ -1,8 +1,6 @@
 """CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import QuickGELU
 from torch import nn
 
-from ...utils.errors import LangDGError
-from ..checkpoint_files import clip_fingerprint, find_weights, read_content, shortened
+from ...utils.errors import LangDGError, shortened
+from ..checkpoint_files import find_weights, fingerprint, read_content
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +40,6 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
         The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
         image tower has the attribute `whole_clip_fingerprint`, by which style banks identify the
         text tower.
-
-    Raises:
-        ClipWeightsError: if the name is unknown; if the weights are missing, unreadable or do not
-            fit; if they were trained with QuickGELU and the architecture has none.
     """
     return _load(name=name, weights=weights, text=True)
 
@@ -53,27 +47,26 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     """As `load_clip`; if `text` is False, weights of the image tower are enough."""
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()), _without_weights_warning():
+    with torch.random.fork_rng(devices=()):
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        logging.disable(logging.WARNING)  # open_clip warns of random weights; others follow
         try:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
             raise ClipWeightsError(
                 f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
             ) from error
+        finally:
+            logging.disable(logging.NOTSET)
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
-        _fill(model, _find_weights(name, weights), name, text)
+        _load_weights(model, _weights_path(name, weights), name, text)
     return model.eval()
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip`, for which weights of an image tower are enough.
-
-    Raises:
-        ClipWeightsError: as `load_clip`, and if the tower is not a ModifiedResNet (`RN*`).
-    """
+    """The image tower of `load_clip`, for which weights of an image tower are enough."""
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
@@ -86,20 +79,6 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
     """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
-
-
-@contextmanager
-def _without_weights_warning() -> Iterator[None]:
-    """Drop open_clip's warning that a model was built without weights: they are loaded later."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No pretrained weights loaded")
-
-    logging.root.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logging.root.removeFilter(is_other)
 
 
 def _register_architecture(name: str) -> str:
@@ -118,7 +97,7 @@ def _register_architecture(name: str) -> str:
     return name
 
 
-def _find_weights(name: str, weights: str) -> Path:
+def _weights_path(name: str, weights: str) -> Path:
     """Path of the weights file behind a tag (downloading it if needed) or a path."""
     if Path(weights).exists():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
@@ -138,8 +117,8 @@ def _find_weights(name: str, weights: str) -> Path:
     if tag_config.get("quick_gelu") and not open_clip.get_model_config(name).get("quick_gelu"):
         # open_clip only warns, and its text embeddings are then wrong.
         raise ClipWeightsError(
-            f"CLIP weights '{weights}' were trained with QuickGELU, which '{name}' has not; use "
-            f"'{name}{_QUICK_GELU}'"
+            f"CLIP weights '{weights}' were trained with QuickGELU, but '{name}' does not use "
+            f"it; use '{name}{_QUICK_GELU}'"
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))
@@ -152,7 +131,7 @@ def _find_weights(name: str, weights: str) -> Path:
         ) from error
 
 
-def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
+def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
     try:
         content = read_content(path)
     except LangDGError as error:
@@ -164,7 +143,7 @@ def _fill(model: nn.Module, path: Path, name: str, text: bool) -> None:
         state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
         # The same weights give other embeddings with another activation.
         state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
-        visual.whole_clip_fingerprint = clip_fingerprint(state)
+        visual.whole_clip_fingerprint = fingerprint(state)
         return
     tower = find_weights(content, visual.state_dict())
     if tower.faults:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...layers import AttentionPool
 from ...utils.errors import LangDGError
 from .freezing import freeze, layer_groups
-from .layers import BLOCK_LAYERS, FEATURES, LAYERS, STRIDES
+from .layer_names import BLOCK_LAYERS, FEATURES, LAYERS, STRIDES
 from .output_stride import DilationPattern, set_output_stride
 
 
@@ -121,7 +121,7 @@ class ClipResNet(Backbone):
         return int(self._output_shape[self.restyled].channels)
 
     @property
-    def clip_fingerprint(self) -> str | None:
+    def whole_clip_fingerprint(self) -> str | None:
         """Fingerprint of the whole CLIP, set by `load_clip`; None if it loaded no weights."""
         return getattr(self.tower, "whole_clip_fingerprint", None)
 

@@ -10,7 +10,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
 
 from ...utils.errors import LangDGError
-from .layers import BLOCK_LAYERS
+from .layer_names import BLOCK_LAYERS
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
 
@@ -42,9 +42,6 @@ def freeze(tower: ModifiedResNet, *, trainable: Sequence[str]) -> list[nn.Module
     Returns:
         The frozen modules. Trainers call `model.train()`, after which the owner of the tower has to
         put them back into eval mode.
-
-    Raises:
-        LangDGError: if a name is not a group of this tower; lists the groups.
     """
     groups = layer_groups(tower)
     names = {group: _names(group, tower) for group in groups}

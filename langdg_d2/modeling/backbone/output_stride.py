@@ -6,7 +6,7 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
 
 from ...utils.errors import LangDGError
-from .layers import BLOCK_LAYERS, STRIDES
+from .layer_names import BLOCK_LAYERS, STRIDES
 
 DilationPattern = Literal["famix", "deeplab"]
 
@@ -30,9 +30,6 @@ def set_output_stride(
     Args:
         tower: CLIP's image tower at its own stride, 32; its weights are not touched.
         output_stride: 8, 16 or 32; stride of `layer4`'s output.
-
-    Raises:
-        LangDGError: on any other output stride or pattern.
     """
     if output_stride not in _OUTPUT_STRIDES:
         raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")

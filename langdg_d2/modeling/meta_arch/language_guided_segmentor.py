@@ -31,10 +31,6 @@ class LangDGSegmentor(nn.Module):
         pixel_std: per channel, in the same range.
         classes: names, colours and numbers of the classes; padding gets their ignore label.
 
-    Raises:
-        LangDGError: if the head expects other features than the backbone gives, or another number
-            of classes.
-
     Attributes:
         feature_augmentation: restyles the low-level features in training; None leaves them as they
             are. Hooks set it.
@@ -102,9 +98,9 @@ class LangDGSegmentor(nn.Module):
         if augmentation is not None:
             restyled = self.backbone.restyled
             low[restyled] = augmentation(low[restyled], patch_classes)
-        return self.score(self.backbone.forward_high(low), images.shape[-2:])
+        return self.head_logits(self.backbone.forward_high(low), images.shape[-2:])
 
-    def score(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
+    def head_logits(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
         """Logits (N, classes, *size) of the backbone's features, in single precision at least.
 
         In half precision, rounding would decide where classes meet.

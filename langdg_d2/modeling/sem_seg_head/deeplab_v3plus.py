@@ -30,9 +30,6 @@ class DeepLabV3PlusHead(nn.Module):
         dropout: probability of zeroing a value of the pyramid's output in training.
         norm: after convolutions: `BN` or `SyncBN`, which are the same (where several processes
             train, they share statistics), `GN` for groups of channels, or "" for none.
-
-    Raises:
-        LangDGError: for another norm.
     """
 
     def __init__(
