@@ -109,12 +109,3 @@ def _git(folder: Path, *arguments: str) -> str:
         command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS
     )
     return completed.stdout
-
-
-def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; positions in lists are keys too, empty containers values."""
-    if not isinstance(node, dict | list) or not node:
-        yield key, node
-        return
-    for name, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from leaves(child, f"{key}.{name}" if key else str(name))
