@@ -252,6 +252,7 @@ class SourceMining:
         """Mine every batch and write the bank. Collective."""
         unfinished = of_main_process(self._unfinished)
         self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
+        comm.synchronize()  # all parts are there
         of_main_process(self._join)
 
     def _unfinished(self) -> list[Path]:
