@@ -49,7 +49,7 @@ setup(
         "pyyaml>=5.1",
         "hydra-core>=1.1,<1.4",
         "open_clip_torch>=2.30,<4",
-        "opencv-python>=4.8",
+        "opencv-python>=4.12",
         "matplotlib>=3.8",
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
