@@ -9,7 +9,7 @@ After an interruption the same command goes on where it stopped.
 from argparse import Namespace
 from pathlib import Path
 
-from langdg_d2.engine import argument_parser, compose, launch, setup, start_run
+from langdg_d2.engine import argument_parser, compose, launch, require_patches, setup, start_run
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
@@ -33,6 +33,7 @@ def main(args: Namespace) -> None:
             "styles.bank=FILE to mine another"
         )
     mining = compose(cfg, "styles.mining")
+    require_patches(cfg, mining.miner.backbone)
     start_run(cfg, args)
     mining.run()
 

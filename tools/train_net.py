@@ -221,6 +221,8 @@ def main(args: Namespace) -> None:
     else:
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)
+        if cfg.styles.augmentation:
+            engine.require_patches(cfg, model.backbone)
         engine.start_run(cfg, args)
         if mining:
             mining.run()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.folders import DatasetError
-from .image_io import ImageFileError, open_image, orientation, read_rgb
+from .image_io import ImageFileError, open_image, opened, orientation, read_rgb
 from .label_io import (
     RAW_ID_ENCODINGS,
     TRAIN_ID_ENCODINGS,
@@ -244,7 +244,8 @@ def _warn_of_images(records: Sequence[Record]) -> None:
             *(len(turned), len(sample), turned[0]),
         )
     decoded = {file: found for file in sample[:_DECODED] if (found := _oddity(file))}
-    for file, found in list(decoded.items())[:1]:
+    if decoded:
+        file, found = next(iter(decoded.items()))
         _logger.warning(
             "%d of %d images looked at have no colours, are dark or palette images, such as '%s', "
             "which %s; check_dataset.py looks at all of them",
@@ -263,10 +264,10 @@ def _is_turned(file: str) -> bool:
 def _oddity(file: str) -> str:
     """What is odd about an image; "" if nothing is, or if it is broken, which the run reports."""
     try:
-        with open_image(file) as image:
+        with opened(file) as (_, image):
             is_palette = image.mode == "P"
         pixels = read_rgb(file)
-    except (ImageFileError, OSError, SyntaxError, ValueError):
+    except ImageFileError:
         return ""
     if is_palette:
         return "has a palette, as label files have"

@@ -82,6 +82,11 @@ class RandomCrop(T.RandomCrop):
     """
 
     def __init__(self, *, crop_size: Sequence[int]) -> None:
+        if len(crop_size) != 2 or not all(type(side) is int and side > 0 for side in crop_size):
+            raise LangDGError(
+                f"dataloader.crop_size is {list(crop_size)}, expected height and width in pixels "
+                "as [768,768]"
+            )
         super().__init__("absolute", tuple(crop_size))
 
     def get_crop_size(self, image_size: tuple[int, int]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
-from .defaults import build_model, setup, start_run
+from .defaults import build_model, require_patches, setup, start_run
 from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
@@ -27,6 +27,7 @@ __all__ = [
     "load_config",
     "parameter_groups",
     "polynomial_lr",
+    "require_patches",
     "selection_hooks",
     "setup",
     "start_run",

@@ -14,7 +14,8 @@ from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
 from ..data.sources import as_names
-from ..modeling import LangDGSegmentor
+from ..modeling import ClipResNet, LangDGSegmentor
+from ..structures import patch_stats
 from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable, require_int
 from ..utils.file_io import require_writable
@@ -54,6 +55,8 @@ def setup(args: Namespace) -> DictConfig:
 
 def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
     """Refuse processes, as of several machines, that were started with other settings."""
+    if comm.get_world_size() == 1:
+        return
     options = {name: vars(args).get(name) for name in ("resume", "eval_only")}
     first, *others = comm.all_gather({**options, **dict(leaves(plain_data(cfg)))})
     for rank, other in enumerate(others, start=1):
@@ -105,6 +108,30 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         tower.weights = weights  # mining needs CLIP's own
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
+
+
+def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
+    """Refuse crops whose restyled features are too small for the patches of `styles.grid`.
+
+    Args:
+        cfg: of `setup`; a config without `dataloader.crop_size` passes.
+        backbone: that will compute them; run once on a black crop, in eval mode.
+    """
+    crop = OmegaConf.select(cfg, "dataloader.crop_size")
+    if crop is None:
+        return
+    black, was_training = next(backbone.parameters()).new_zeros(1, 3, *crop), backbone.training
+    try:
+        with torch.no_grad():
+            low = backbone.eval().forward_low(black)
+        patch_stats(low[backbone.restyled], compose(cfg, "styles.grid"))
+    except LangDGError as error:
+        raise LangDGError(
+            f"dataloader.crop_size is {list(crop)}, too small for the patches of styles.grid after "
+            f"'{backbone.restyled_layer}': {error}"
+        ) from error
+    finally:
+        backbone.train(was_training)
 
 
 def compute_deterministically(cfg: DictConfig) -> None:

@@ -88,6 +88,7 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("flip=maybe", "flip is False, expected true or false, not text"),
         ("names=1", "names is ['a'], expected a list, not a number"),
         ("train=3", "train is a group, expected a group, not a number"),
+        ("train=null", "train is a group, expected a group, not null"),
         ("call=3", "call is a group, expected a group, not a number"),
         ("text=true", "text is 'word', expected text, not true or false"),
         ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
