@@ -2,7 +2,7 @@
 
 import warnings
 
-# Of fvcore and Detectron2 as they are imported: nothing that users could mend.
+# fvcore and Detectron2 trigger this on import; users cannot act on it.
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 __version__ = "0.1.0"

@@ -218,7 +218,7 @@ def test_a_pickle_that_counts_far_takes_little_memory(tmp_path: Path) -> None:
     reading_is_safe("legacy checkpoint", LARGE_MEMO, tmp_path)  # torch's own reader
     reading_is_safe("official bank", LARGE_MEMO, tmp_path)
     _, read, error = KINDS["official bank"]
-    with pytest.raises(error, match="counts 67108864 objects in 9 bytes"):
+    with pytest.raises(error, match="claims 67108864 objects in 9 bytes"):
         read(tmp_path / "file")
 
 

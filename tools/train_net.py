@@ -122,7 +122,7 @@ def compose_selection(
         return {"source": results[source].get("sem_seg", {})}
 
     images = compose(cfg, f"dataloader.test.{source}.dataset")
-    return engine.selection_hooks(
+    hook = engine.BestWeightsHook(
         evaluate=score,
         period=cfg.train.best_period,
         model=model,
@@ -130,6 +130,7 @@ def compose_selection(
         settings=settings,
         validated_on=f"{source}: {images_fingerprint(images)}",
     )
+    return [hook]
 
 
 def compose_training(

@@ -26,8 +26,6 @@ from .transforms import Image, PixelTransform
 
 # RGB in 0..1, may leave that range.
 Intensities = npt.NDArray[np.float32]
-Parameters = tuple[float, ...]
-Function = Callable[[Image, np.random.Generator, Parameters], Image]
 
 _HIGHEST = np.float32(255)
 # Decimal fractions are not exact: what should be a whole level must not fall below it.
@@ -44,38 +42,33 @@ def _levels(intensities: Intensities) -> Image:
     return (clipped * _HIGHEST + _BELOW_A_LEVEL).astype(np.uint8)
 
 
-def gaussian_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def gaussian_noise(image: Image, rng: np.random.Generator, deviation: float) -> Image:
     """Add normal noise of a standard deviation."""
-    (deviation,) = parameters
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     return _levels(_intensities(image) + deviation * noise)
 
 
-def shot_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def shot_noise(image: Image, rng: np.random.Generator, photons: float) -> Image:
     """Count Poisson-distributed photons, of which a white pixel receives so many on average."""
-    (photons,) = parameters
     counts = rng.poisson(_intensities(image) * photons)
     return _levels((counts / photons).astype(np.float32))
 
 
-def impulse_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def impulse_noise(image: Image, rng: np.random.Generator, share: float) -> Image:
     """Replace a share of all values, channel by channel, by black or white."""
-    (share,) = parameters
     draw = rng.random(image.shape, dtype=np.float32)
     noisy = np.where(draw < share / 2, np.uint8(0), image)
     return np.where(draw > 1 - share / 2, np.uint8(_HIGHEST), noisy)
 
 
-def speckle_noise(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def speckle_noise(image: Image, rng: np.random.Generator, deviation: float) -> Image:
     """Add normal noise in proportion to the intensity."""
-    (deviation,) = parameters
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     return _levels(_intensities(image) * (1 + deviation * noise))
 
 
-def gaussian_blur(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def gaussian_blur(image: Image, rng: np.random.Generator, deviation: float) -> Image:
     """Blur with a Gaussian of a standard deviation in pixels, cut off at four deviations."""
-    (deviation,) = parameters
     size = 2 * round(4 * deviation) + 1
     blurred = cv2.GaussianBlur(
         _intensities(image), (size, size), deviation, borderType=cv2.BORDER_REPLICATE
@@ -83,9 +76,8 @@ def gaussian_blur(image: Image, rng: np.random.Generator, parameters: Parameters
     return _levels(np.asarray(blurred, dtype=np.float32))
 
 
-def defocus_blur(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def defocus_blur(image: Image, rng: np.random.Generator, radius: float, softness: float) -> Image:
     """Blur with a disk of a radius in pixels, its edge softened by a Gaussian."""
-    radius, softness = parameters
     blurred = cv2.filter2D(_intensities(image), -1, disk(radius, softness))
     return _levels(np.asarray(blurred, dtype=np.float32))
 
@@ -105,23 +97,20 @@ def disk(radius: float, softness: float) -> Intensities:
     return np.asarray(softened, dtype=np.float32)
 
 
-def brightness(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def brightness(image: Image, rng: np.random.Generator, rise: float) -> Image:
     """Raise the value of HSV."""
-    (rise,) = parameters
     return _change_hsv(image, channel=2, factor=1, rise=rise)
 
 
-def contrast(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def contrast(image: Image, rng: np.random.Generator, factor: float) -> Image:
     """Scale the distance from every channel's mean."""
-    (factor,) = parameters
     intensities = _intensities(image)
     mean = intensities.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     return _levels((intensities - mean) * np.float32(factor) + mean)
 
 
-def saturate(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def saturate(image: Image, rng: np.random.Generator, factor: float, rise: float) -> Image:
     """Scale and raise the saturation of HSV; grey has the hue of red."""
-    factor, rise = parameters
     return _change_hsv(image, channel=1, factor=factor, rise=rise)
 
 
@@ -131,17 +120,15 @@ def _change_hsv(image: Image, *, channel: int, factor: float, rise: float) -> Im
     return _levels(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)))
 
 
-def jpeg_compression(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def jpeg_compression(image: Image, rng: np.random.Generator, quality: float) -> Image:
     """Write and read as JPEG of a quality."""
-    (quality,) = parameters
     file = BytesIO()
     PILImage.fromarray(image).save(file, "JPEG", quality=int(quality))
     return np.array(PILImage.open(file))
 
 
-def pixelate(image: Image, rng: np.random.Generator, parameters: Parameters) -> Image:
+def pixelate(image: Image, rng: np.random.Generator, factor: float) -> Image:
     """Shrink both sides by a factor, and enlarge again to square blocks."""
-    (factor,) = parameters
     picture = PILImage.fromarray(image)
     small = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
     shrunk = picture.resize(small, PILImage.Resampling.BOX)
@@ -151,8 +138,8 @@ def pixelate(image: Image, rng: np.random.Generator, parameters: Parameters) -> 
 class CorruptionKind(NamedTuple):
     """How to corrupt, and the parameters of severity 1 to 5."""
 
-    function: Function
-    parameters: tuple[Parameters, ...]
+    function: Callable[..., Image]
+    parameters: tuple[tuple[float, ...], ...]
 
 
 CORRUPTIONS = {
@@ -208,6 +195,6 @@ class Corruption(T.Augmentation):
         seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
 
         def corrupt(img: Image) -> Image:
-            return function(img, np.random.default_rng(seed), parameters[self.severity - 1])
+            return function(img, np.random.default_rng(seed), *parameters[self.severity - 1])
 
         return PixelTransform(corrupt)

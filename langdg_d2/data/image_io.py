@@ -67,8 +67,8 @@ class ImageFileError(LangDGError):
 def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     """An image of a data set as (H, W, 3) uint8 RGB, contiguous and writable, as it is stored.
 
-    NOTE: Detectron2's reader turns images as their EXIF data ask. The official code does not, and
-    users of readers that do report images of BDD100K that lie across their labels.
+    NOTE: Detectron2's reader turns images as their EXIF data ask; the official code does not.
+    Readers that apply EXIF are reported to turn some BDD100K images away from their labels.
 
     Raises:
         ImageFileError: if the file is missing, truncated, damaged, not an image of `FORMATS`, of

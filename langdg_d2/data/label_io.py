@@ -197,7 +197,7 @@ def ids_of_indices(
 def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.NDArray[np.bool_]:
     """Of every index whether its colour is one that the id of the same number may have.
 
-    An id without a class may have any colour that no class has, but grey values, which may be ids.
+    An ignored id may have any colour but those of classes and greys, which may themselves be ids.
     """
     there = colors[:, 0] != NO_COLOR
     of_classes = encoding.color_table[~encoding.is_ignored]

@@ -211,7 +211,7 @@ class SeededBatches(Dataset[list[Example]]):
     ) -> None:
         if not 0 < batch_size <= len(dataset):
             raise LangDGError(
-                f"{len(dataset)} images make no batch of {batch_size}: set "
+                f"{len(dataset)} images cannot fill a batch of {batch_size}: set "
                 f"styles.mining.batches.batch_size to 1..{len(dataset)}"
             )
         require_int("styles.seed", seed, 0)

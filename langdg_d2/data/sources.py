@@ -87,12 +87,14 @@ def registered_dicts(name: str) -> list[Example]:
     metadata = MetadataCatalog.get(name)
     known = {key: metadata.get(key, None) for key in ("stuff_classes", "ignore_label")}
     classes = {key: value for key, value in known.items() if value is not None}
-    if "stuff_classes" in classes:
-        classes["stuff_classes"] = tuple(classes["stuff_classes"])
-    return [
+    records = [
         record if "label_encoding" in record else classes | record
         for record in get_detection_dataset_dicts(name, filter_empty=False)
     ]
+    for record in records:
+        if "stuff_classes" in record:
+            record["stuff_classes"] = tuple(record["stuff_classes"])  # hashable
+    return records
 
 
 def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:

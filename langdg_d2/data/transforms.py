@@ -8,7 +8,6 @@ is `PadToSize` followed by `CenterCrop`.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -20,7 +19,11 @@ from ..utils.errors import LangDGError
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 _BICUBIC = PIL.Image.Resampling.BICUBIC
-_LEVELS = np.arange(1 << 8, dtype=np.float32)  # of an 8-bit channel, in Pillow's precision
+_ENHANCERS = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
 
 
 class RandomScale(T.Augmentation):
@@ -156,36 +159,10 @@ def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
     the other one is black, the image's mean grey, or its greyscale version. Results are those of
     torchvision on Pillow's images, which the official code uses: cut to whole levels, not rounded.
     """
-    changes = {
-        "brightness": change_brightness,
-        "contrast": change_contrast,
-        "saturation": change_saturation,
-    }
+    picture = PIL.Image.fromarray(image)
     for name, factor in factors.items():
-        image = changes[name](image, factor)
-    return image
-
-
-def change_brightness(image: Image, factor: float) -> Image:
-    """Mix with black."""
-    return _mix_with_level(image, 0, factor)
-
-
-def change_contrast(image: Image, factor: float) -> Image:
-    """Mix with the mean of the image's greyscale version, rounded to a level."""
-    mean = cv2.mean(np.asarray(PIL.Image.fromarray(image).convert("L")))[0]
-    return _mix_with_level(image, int(mean + 0.5), factor)
-
-
-def change_saturation(image: Image, factor: float) -> Image:
-    """Mix with the image's greyscale version."""
-    return np.asarray(ImageEnhance.Color(PIL.Image.fromarray(image)).enhance(factor))
-
-
-def _mix_with_level(image: Image, level: int, factor: float) -> Image:
-    """What Pillow's `blend` gives with a uniform image, in a third of the time."""
-    values = level + np.float32(factor) * (_LEVELS - level)
-    return np.asarray(cv2.LUT(image, values.clip(0, 255).astype(np.uint8)), dtype=np.uint8)
+        picture = _ENHANCERS[name](picture).enhance(factor)
+    return np.array(picture)  # writable
 
 
 class ResizeToHeight(T.Augmentation):

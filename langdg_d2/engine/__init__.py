@@ -3,13 +3,14 @@
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
-from .hooks import SeededIterations, StopOnSignal, StyleAugmentationHook, selection_hooks
+from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
 from .run_settings import RunSettings, training_progress
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
+    "BestWeightsHook",
     "RunSettings",
     "SeededIterations",
     "SegmentationTrainer",
@@ -28,7 +29,6 @@ __all__ = [
     "parameter_groups",
     "polynomial_lr",
     "require_patches",
-    "selection_hooks",
     "setup",
     "start_run",
     "training_hooks",

@@ -70,18 +70,21 @@ class StrictCheckpointer(DetectionCheckpointer):
         Raises:
             OSError: if it cannot be written; earlier checkpoints are then left as they were.
         """
-        if not self.save_dir or not self.save_to_disk:
-            return
+        if self.save_dir and self.save_to_disk:
+            self.write(name, **kwargs)
+            self.tag_last_checkpoint(f"{name}.pth")
+
+    def write(self, name: str, **kwargs: Any) -> None:
+        """Write a checkpoint that no run is resumed from by itself."""
         states: dict[str, Any] = {"model": self.model.state_dict()}
         if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
             states["classes"] = classes.plain()
         states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
-        file = io.BytesIO()  # torch would put an error of its own in the place of a full disk's
+        file = io.BytesIO()  # torch.save would hide a full disk behind an error of its own
         torch.save({**states, **kwargs}, file)
         write_atomically(path, file.getvalue())
-        self.tag_last_checkpoint(path.name)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         write_atomically(Path(self.save_dir, "last_checkpoint"), last_filename_basename.encode())
@@ -160,7 +163,8 @@ def find_starting_point(
         init_checkpoint: file named in the config, or "".
         max_iter: of the run; what an earlier, longer one has left there is not used.
         resume: resume the earlier run, if there is one.
-        eval_only: evaluate the named file, or else the earlier run's last checkpoint.
+        eval_only: evaluate the named file; without one, or with `resume`, the earlier run's last
+            checkpoint.
         settings: those of the run, which may not be able to resume the earlier one.
     """
     require_int("train.max_iter", max_iter)
@@ -217,8 +221,8 @@ def _require_same(path: str) -> None:
         if theirs != everyones[0]:
             raise CheckpointError(
                 f"processes do not read the same checkpoint '{path}': process 0 finds "
-                f"{everyones[0]}; process {rank}: {theirs}. Let train.output_dir and "
-                "train.init_checkpoint be on a drive that all machines share"
+                f"{everyones[0]}; process {rank}: {theirs}. Put train.output_dir and "
+                "train.init_checkpoint on storage that all machines share"
             )
 
 
@@ -247,6 +251,5 @@ def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
 
 def _numbered(folder: Path) -> dict[int, Path]:
     """Checkpoints of a run by their iteration, in this order."""
-    matches = (re.fullmatch(r"model_(\d+)\.pth", path.name) for path in folder.glob("model_*.pth"))
-    numbers = sorted(int(match[1]) for match in matches if match)
-    return {number: folder / f"model_{number:07d}.pth" for number in numbers}
+    names = ((path, re.fullmatch(r"model_(\d+)\.pth", path.name)) for path in folder.iterdir())
+    return dict(sorted((int(match[1]), path) for path, match in names if match))

@@ -190,7 +190,7 @@ def _fitting(old: Any, override: Override) -> Any:
     if (expected, found) == (_TEXT, _NUMBER):
         return text.partition("=")[2]
     names = {expected, found} == {_TEXT, _LIST}  # such as those of data sets
-    # Only what is built, such as the mixer of styles, can be left out.
+    # Only groups with a `_target_` may be null.
     lacks_group = isinstance(old, DictConfig) and new is None and "_target_" not in old
     if lacks_group or (found != expected and None not in (found, expected) and not names):
         shown = expected if isinstance(old, DictConfig) else repr(old)

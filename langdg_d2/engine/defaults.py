@@ -164,22 +164,18 @@ def _require_outputs(folder: Any, bank: str | None) -> None:
 
 def _require_device(name: Any) -> None:
     try:
-        device = torch.device(name)
-        count = torch.get_device_module(device).device_count()
-    except (RuntimeError, TypeError) as error:
+        torch.empty(0, device=name)
+    except (RuntimeError, TypeError, AssertionError) as error:
         raise LangDGError(
-            f"train.device is {name!r}, expected one such as 'cuda', 'cuda:1' or 'cpu'"
+            f"train.device is {name!r}, which torch cannot use ({str(error).splitlines()[0]}): "
+            "expected one such as 'cuda', 'cuda:1' or 'cpu'; --num-gpus 0 takes the CPU"
         ) from error
-    if (device.index or 0) >= count:
-        raise LangDGError(
-            f"train.device is '{name}', of which there are {count}; --num-gpus 0 takes the CPU"
-        )
 
 
 def _begin_log(output_dir: str) -> None:
     rank = comm.get_rank()
     setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
-    # As `default_setup` calls it: arguments written otherwise would add the same handlers again.
+    # Called as `default_setup` does, or handlers would be added twice.
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
     for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
         escape_unprintable(getattr(handler, "stream", None))  # of the file, which all three share

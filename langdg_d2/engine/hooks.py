@@ -1,6 +1,7 @@
 """Trainer hooks: seeds, style augmentation, schedule, signals, evaluation, best weights."""
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -14,7 +15,6 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage
 from torch import nn
 
 from ..modeling import LangDGSegmentor
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _SIGNAL_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
 SIGNALS = tuple(getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name))
 _METRIC = "source/mIoU"  # that chooses the best weights
+_BEST = "model_best"
 
 
 class SeededIterations(HookBase):
@@ -53,7 +54,7 @@ class SeededIterations(HookBase):
 
     def before_train(self) -> None:
         if self._drawn:
-            logger.info("The seed is %d, drawn as the config wants it", self.seed)
+            logger.info("train.seed is negative: drew %d", self.seed)
 
     def before_step(self) -> None:
         numbers = (self.seed, comm.get_rank(), self.trainer.iter)
@@ -196,7 +197,7 @@ class StopOnSignal(HookBase):
 
     Several processes agree on the iteration, for which they exchange a number every `period`
     iterations and in the last; one process alone stops at once. A second SIGINT ends the process
-    without saving. The signals have their earlier meaning again when training has ended.
+    without saving. Earlier handlers are restored after training.
 
     Args:
         checkpointer: of the run.
@@ -230,8 +231,8 @@ class StopOnSignal(HookBase):
             name = f"model_{self.trainer.iter:07d}"
             self._checkpointer.save(name, iteration=self.trainer.iter)
         logger.info(
-            "Stopped by %s after iteration %d, which '%s.pth' in '%s' holds: start the same "
-            "command with --resume to continue",
+            "Stopped by %s after iteration %d, saved as '%s.pth' in '%s': repeat the command with "
+            "--resume to continue",
             signal.Signals(number).name,
             self.trainer.iter,
             name,
@@ -260,9 +261,9 @@ class StopOnSignal(HookBase):
 
 
 class EvalHook(hooks.EvalHook):
-    """Detectron2's hook, but a run that ends in its last iteration, too, is not evaluated.
+    """Detectron2's hook, but it evaluates only after a complete run.
 
-    Where a signal or an error in one process ends it, the others may be anywhere.
+    After a signal or an error in the last iteration, other processes may be anywhere.
     """
 
     def after_train(self) -> None:
@@ -271,73 +272,59 @@ class EvalHook(hooks.EvalHook):
             super().after_train()
 
 
-def selection_hooks(
-    *,
-    evaluate: Callable[[], Mapping[str, Any]],
-    period: int,
-    model: nn.Module,
-    output_dir: str,
-    settings: RunSettings,
-    validated_on: str = "",
-) -> list[HookBase]:
-    """Hooks that evaluate every `period` iterations and keep the best weights as `model_best.pth`.
+class BestWeightsHook(EvalHook):
+    """Evaluates every `period` iterations and keeps the best weights as `model_best.pth`.
+
+    A resumed run replaces only what is worse than its own weights. The file has the score and the
+    settings of the run beside the weights, and is never the one that a run is resumed from.
 
     Args:
         evaluate: gives `{"source": {"mIoU": ...}}`, on the main process; every process calls it.
         period: iterations between evaluations, positive; there is one after the last iteration.
         model: whose weights are kept.
         output_dir: where the file goes.
-        settings: of the run, which are kept with the weights.
+        settings: of the run.
         validated_on: what identifies the images; scores on others are not compared.
     """
-    require_int("train.best_period", period)
-    evaluation = EvalHook(period, evaluate)
-    if not comm.is_main_process():
-        return [evaluation]
-    weights = _BestWeights(model, output_dir, validated_on, settings=settings)
-    return [evaluation, BestCheckpointer(period, weights, _METRIC)]
-
-
-class BestCheckpointer(hooks.BestCheckpointer):
-    """Detectron2's hook, but a resumed run replaces only what is worse than its own weights."""
-
-    def __init__(self, period: int, weights: "_BestWeights", metric: str) -> None:
-        super().__init__(period, weights, metric)
-        self._file = Path(weights.save_dir, "model_best.pth")
-        self._weights = weights
-
-    def before_train(self) -> None:
-        if not (self.trainer.start_iter and self._file.is_file()):
-            return
-        content = read_checkpoint(self._file)
-        if not self._weights.compares_with(content):
-            logger.warning(
-                "'%s' was chosen by scores of other settings or images: it is replaced", self._file
-            )
-        else:
-            self.best_metric, self.best_iter = content["score"], content["iteration"]
-            logger.info("Best so far: %s %.2f", _METRIC, self.best_metric)
-
-
-class _BestWeights(StrictCheckpointer):
-    """Weights with their score and settings; never the checkpoint that a run is resumed from."""
 
     def __init__(
-        self, model: nn.Module, output_dir: str, validated_on: str, *, settings: RunSettings
+        self,
+        *,
+        evaluate: Callable[[], Mapping[str, Any]],
+        period: int,
+        model: nn.Module,
+        output_dir: str,
+        settings: RunSettings,
+        validated_on: str = "",
     ) -> None:
-        super().__init__(model, output_dir, settings=settings)
-        self._validated_on = validated_on
+        require_int("train.best_period", period)
+        super().__init__(period, self._keep_best)
+        self._evaluate_source = evaluate
+        self._checkpointer = StrictCheckpointer(model, output_dir, settings=settings)
         self._settings = settings
+        self._validated_on = validated_on
+        self._best = -math.inf
 
-    def compares_with(self, earlier: Mapping[str, Any]) -> bool:
-        """Whether the score of earlier best weights compares with those of this run."""
+    def before_train(self) -> None:
+        path = Path(self._checkpointer.save_dir, f"{_BEST}.pth")
+        if not (comm.is_main_process() and self.trainer.start_iter and path.is_file()):
+            return
+        earlier = read_checkpoint(path)
         same_images = earlier.get("validated_on") == self._validated_on
-        return same_images and self._settings.scores_as(earlier["settings"])
+        if same_images and self._settings.scores_as(earlier["settings"]):
+            self._best = earlier["score"]
+            logger.info("Best so far: %s %.2f", _METRIC, self._best)
+        else:
+            logger.warning(
+                "'%s' was chosen by scores of other settings or images: it is replaced", path
+            )
 
-    def save(self, name: str, **kwargs: Any) -> None:
-        score, _ = get_event_storage().latest()[_METRIC]
-        found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}
-        super().save(name, **found, **kwargs)
-
-    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """Nothing is tagged."""
+    def _keep_best(self) -> Mapping[str, Any]:
+        results = self._evaluate_source()
+        score = results["source"].get("mIoU", math.nan)  # on the main process only
+        if score > self._best:
+            self._best = score
+            found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}
+            self._checkpointer.write(_BEST, iteration=self.trainer.iter, **found)
+            logger.info("Best so far: %s %.2f", _METRIC, score)
+        return results

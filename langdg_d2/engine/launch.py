@@ -83,7 +83,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
 @contextmanager
 def _signals_passed_on() -> Iterator[list[int]]:
-    """Processes started within get the signals, too; gives those that there have been.
+    """Pass signals on to the processes started inside; yields the list of those received.
 
     Python hands signals to the main thread alone: called in another, this does nothing.
     """
@@ -111,7 +111,7 @@ def _signals_passed_on() -> Iterator[list[int]]:
 
 
 def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
-    """End as the process that ended first, with a line if nobody has asked for it."""
+    """Exit with the code of the process that ended first, and a line unless a signal caused it."""
     if received:
         sys.exit(128 + received[0])
     if error.exit_code > 128:

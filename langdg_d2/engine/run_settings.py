@@ -26,8 +26,7 @@ _MAY_CHANGE = (
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("model.backbone.tower.weights", _EARLIER, _INCOMPLETE),
 )
-# Settings without which a checkpoint's state has no meaning: those of the optimizer say of which
-# tensors there is a state, and what it holds.
+# Settings that decide the layout of the optimizer's state and the data: they must match.
 _MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
     *(_TRAINABLE, "dataloader.train.dataset"),
@@ -85,7 +84,7 @@ class RunSettings:
 
     @property
     def incomplete(self) -> dict[str, str]:
-        """In what these differed from their releases, by name."""
+        """How these sets differ from their releases, by name."""
         return self._settings[_INCOMPLETE]
 
     def scores_as(self, earlier: Mapping[str, Any]) -> bool:

@@ -154,7 +154,7 @@ class SegmentationTrainer(SimpleTrainer):
     def _put(
         self, names: list[str], losses: npt.NDArray[Any], data_seconds: npt.NDArray[Any]
     ) -> None:
-        """Put finite losses (iterations, names) and seconds (iterations,), the last of this one."""
+        """Store losses (iterations, names) and seconds (iterations,) up to this iteration."""
         first = self.iter + 1 - len(losses)
         for iteration, (row, seconds) in enumerate(zip(losses, data_seconds, strict=True), first):
             if not np.isfinite(row).all():
@@ -267,7 +267,7 @@ def training_hooks(
         log_period: iterations between lines of the log.
         max_iter: last iteration, for the remaining time.
         extra: hooks that act before all but the timer.
-        selection: see `selection_hooks`.
+        selection: such as a `BestWeightsHook`.
 
     Returns:
         Hooks for this process; those that write are left to the main process.

@@ -37,7 +37,7 @@ class AttentionPool(nn.Module):
             projection.weight.unflatten(0, (self.num_heads, -1))
             for projection in (self.k_proj, self.v_proj)
         )  # (heads, C / heads, C)
-        # The keys' bias adds the same to all tokens, which softmax takes out again.
+        # The keys' bias shifts all scores equally and cancels in the softmax.
         scores = tokens @ (query @ keys).permute(1, 2, 0) / query.shape[-1] ** 0.5
         weights = scores.softmax(dim=1)  # (N, T, heads)
         found = (weights.mT @ tokens).transpose(0, 1) @ values.mT  # (heads, N, C / heads)

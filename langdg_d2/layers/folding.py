@@ -35,7 +35,7 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
         frozen_only: leave out pairs with a parameter that requires gradients, for training.
 
     Returns:
-        Context manager that ends it, for `with fold(model):`; otherwise the model stays folded.
+        Context manager that unfolds on exit; without `with`, the model stays folded.
     """
     undo = ExitStack()
     for conv, norm in _pairs(model):
@@ -95,7 +95,7 @@ class _FoldedPair:
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         return not (self._norm.training or trains or watched or is_traced())
 
-    # What inference mode makes could not be used outside of it.
+    # Tensors made in inference mode cannot be used for training.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _fuse(self) -> tuple[Tensor, Tensor]:

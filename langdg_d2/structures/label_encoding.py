@@ -326,7 +326,7 @@ def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelE
         raise LangDGError(
             f"metadata 'ignore_label' is {ignore_label}, expected a value of 8-bit label files "
             f"that is not one of the {len(class_names)} classes, {len(class_names)} to "
-            f"{_RAW_VALUES - 1}: ids that begin with 1 need a LabelEncoding"
+            f"{_RAW_VALUES - 1}; if ids start at 1, define a LabelEncoding"
         )
     train_ids = {k: k for k in range(len(class_names))} | {ignore_label: _IGNORE}
     return LabelEncoding("train ids", train_ids, class_names=class_names)

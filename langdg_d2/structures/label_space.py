@@ -83,7 +83,7 @@ class LabelSpace:
         return len(self.names)
 
     def plain(self) -> dict[str, Any]:
-        """The arguments that make it again, as lists, texts and numbers."""
+        """Constructor arguments as lists, strings and numbers."""
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],

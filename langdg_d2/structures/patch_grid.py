@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_int
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class PatchGrid:
     """A grid of `rows` x `cols` patches over maps of any size.
 
     Cell boundaries lie at floor(k * size / cells), so sizes need not divide evenly: cells then
-    differ by one pixel. A grid cuts an image and its features of any stride alike.
+    differ by one pixel. The same grid applies to an image and to its features at any stride.
     FAMix uses 3 x 3.
 
     NOTE: the official code needs square crops of 768 pixels; this does not.
@@ -24,8 +24,8 @@ class PatchGrid:
     cols: int
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.cols < 1:
-            raise LangDGError(f"PatchGrid({self.rows}, {self.cols}) needs at least one cell")
+        require_int("rows of the patch grid", self.rows)
+        require_int("cols of the patch grid", self.cols)
 
     def split(self, maps: Tensor) -> list[Tensor]:
         """Views of the cells, row by row.

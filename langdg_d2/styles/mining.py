@@ -28,8 +28,8 @@ from .prompts import TargetPrompts
 
 logger = logging.getLogger(__name__)
 
-# Mining compares with text, for which CLIP needs its attention pooling, and that has positions for
-# features of CLIP's own stride alone (paper section 4.2); training has finer ones.
+# Mining needs CLIP's attention pooling, whose positions fit features at CLIP's own stride only
+# (paper section 4.2); training uses a finer stride.
 _CLIP_STRIDE = STRIDES[-1]
 
 

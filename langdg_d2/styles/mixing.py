@@ -174,8 +174,8 @@ class StyleSampler:
     """Draws a row of a bank for every patch, uniformly among those of its class.
 
     A class without styles gets a style of the unlabelled patches, as in FAMix, or, if the bank has
-    none of these, any style. A class that was the majority of no mined patch will hardly be one in
-    training: falling back, which the logged share shows, beats refusing a small source set.
+    none of these, any style. A class that dominates no mined patch rarely dominates one in
+    training, so a fallback is better than an error; its share is logged.
 
     Args:
         bank: the styles; index tables are made on its device.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..modeling import TextAlignedBackbone
 from ..structures import ChannelStats, PatchGrid, patch_stats
 from ..utils.amp import at_least_single, autocast
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_int
 
 _WHOLE = PatchGrid(1, 1)
 _PRECISIONS = ("float32", "bfloat16")  # gradients of float16 would have to be scaled
@@ -54,12 +54,11 @@ class PinSettings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        in_range = (
-            self.steps >= 0 and self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
-        )
+        require_int("pin.steps", self.steps, 0)
+        in_range = self.lr > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0
         if not in_range or self.precision not in _PRECISIONS:
             raise LangDGError(
-                f"{self}: steps and weight_decay must not be negative, lr must be positive, "
+                f"{self}: weight_decay must not be negative, lr must be positive, "
                 f"momentum must be in [0, 1), precision must be one of {_PRECISIONS}"
             )
 

@@ -65,7 +65,7 @@ def _parse(text: str, path: Path) -> list[str]:
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
     """The prompts, after checking that they are distinct texts."""
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
-        raise LangDGError(f"{origin} hold {strange}, expected texts; numbers go in quotation marks")
+        raise LangDGError(f"{origin} contain {strange}, expected strings; put numbers in quotes")
     # CLIP reads lower case: a second spelling would make its style likelier than others.
     read = [" ".join(prompt.split()).lower() for prompt in prompts]
     if not all(read) or not read:

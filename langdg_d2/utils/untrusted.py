@@ -62,7 +62,7 @@ def require_no_bomb(path: Path) -> None:
     size = path.stat().st_size
     if unpacked > max(_ALWAYS_ALLOWED, _LARGEST_FACTOR * size):
         raise LangDGError(
-            f"its {size:,} bytes unpack into {unpacked:,}, which files of weights do not: it may "
+            f"its {size:,} bytes unpack into {unpacked:,}, far more than weights ever do: it may "
             "be made to fill the memory"
         )
 
@@ -96,4 +96,4 @@ def require_small_memo(data: bytes) -> None:
     """
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in _REMEMBER and (argument or 0) > len(data):
-            raise LangDGError(f"it counts {argument} objects in {len(data)} bytes")
+            raise LangDGError(f"it claims {argument} objects in {len(data)} bytes")

@@ -65,7 +65,7 @@ def test_fingerprint_tells_the_files_and_their_order_but_not_where_they_lie():
 
 @pytest.mark.parametrize("batch_size", [0, 11])
 def test_batch_that_the_data_set_cannot_fill_is_refused(batch_size):
-    remedy = rf"10 images make no batch of {batch_size}: set styles\.mining\.batches\.batch_size to"
+    remedy = rf"10 images cannot fill a batch of {batch_size}: set styles\.mining\.batches"
     with pytest.raises(LangDGError, match=remedy):
         build(batch_size=batch_size)
 

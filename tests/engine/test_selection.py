@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from langdg_d2.engine import (
+    BestWeightsHook,
     RunSettings,
     SegmentationTrainer,
     StrictCheckpointer,
     polynomial_lr,
-    selection_hooks,
     training_hooks,
 )
 
@@ -41,14 +41,18 @@ def train(tmp_path):
             checkpointer=checkpointer,
             checkpointer_options={"period": 2},
             evaluate=dict,
-            selection=selection_hooks(
-                evaluate=lambda: {"source": {"mIoU": scores[trainer.iter]}},
-                period=2,
-                model=model,
-                output_dir=str(tmp_path),
-                settings=RunSettings({"model": {"stride": 16}, "evaluation": {"classes": classes}}),
-                validated_on=images,
-            ),
+            selection=[
+                BestWeightsHook(
+                    evaluate=lambda: {"source": {"mIoU": scores[trainer.iter]}},
+                    period=2,
+                    model=model,
+                    output_dir=str(tmp_path),
+                    settings=RunSettings(
+                        {"model": {"stride": 16}, "evaluation": {"classes": classes}}
+                    ),
+                    validated_on=images,
+                )
+            ],
             eval_period=0,
             log_period=1,
             max_iter=end,

@@ -83,5 +83,5 @@ def test_image_and_features_are_cut_at_the_same_places():
 
 
 def test_grid_without_cells_is_refused():
-    with pytest.raises(LangDGError, match=r"PatchGrid\(0, 3\) needs at least one cell"):
+    with pytest.raises(LangDGError, match=r"rows of the patch grid is 0"):
         PatchGrid(0, 3)

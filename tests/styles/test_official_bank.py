@@ -292,6 +292,6 @@ def test_a_few_bytes_cannot_ask_for_gigabytes(tmp_path: Path, header: BankHeader
     path = tmp_path / "saved_params.pkl"
     path.write_bytes(b"\x80\x04}r" + place.to_bytes(4, "little") + b".")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(StyleBankError, match=f"it counts {place} objects in 9 bytes"):
+    with pytest.raises(StyleBankError, match=f"it claims {place} objects in 9 bytes"):
         read_official_bank(path, header=header)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

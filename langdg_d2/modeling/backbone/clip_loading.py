@@ -49,6 +49,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        disabled = logging.root.manager.disable
         logging.disable(logging.WARNING)  # open_clip warns of random weights; others follow
         try:
             model = open_clip.create_model(name, load_weights=False)
@@ -57,7 +58,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
                 f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
             ) from error
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(disabled)
     if weights is None:
         logger.info("CLIP '%s' has random weights", name)
     else:
