@@ -28,5 +28,4 @@ evaluation = evaluation(["gta5", "synthia"], ["cityscapes", "bdd100k", "mapillar
 styles["mining"].batches.mapper = by_source(
     {name: L(TrainMapper)(augmentations=own) for name, own in _crops.items()}
 )
-styles["mining"].settings.scaled_crops = ["synthia_sem_seg_train", 720, 720]
 train.output_dir = "output/langdg_gta5_synthia"

@@ -19,5 +19,4 @@ evaluation = evaluation("synthia", ["cityscapes", "bdd100k", "mapillary", "gta5"
 evaluation["classes"] = "16"
 # SYNTHIA's images are lower than the training crops.
 styles["mining"].batches.mapper.augmentations = scaled_crops([720, 720])
-styles["mining"].settings.scaled_crops = [720, 720]
 train.output_dir = "output/langdg_synthia"

@@ -73,7 +73,7 @@ styles = dict(
         source="${styles.mining.batches.dataset.names}",
         # Remembered in the bank.
         settings=dict(
-            crop_size="${dataloader.crop_size}",
+            mapper="${styles.mining.batches.mapper}",
             batch_size="${styles.mining.batches.batch_size}",
             max_batches="${styles.mining.batches.max_batches}",
             max_styles_per_class="${styles.mining.max_styles_per_class}",

@@ -42,8 +42,6 @@ Record = dict[str, Any]
 Counts = npt.NDArray[np.int64]
 
 _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
-# Up to this share, labels may look like train ids by chance, such as those of tunnels.
-_RARE = 0.05
 _LOOKED_AT = 1024  # bytes at the start of a file
 _ALPHA_MODES = ("RGBA", "LA", "PA")
 _FINDINGS = {
@@ -129,13 +127,14 @@ class CopyCheck:
             )
         chosen = self._choose(records)
         facts = self._inspect(chosen, name)
-        problems = [*_name_problems(records, missing, lone), *_file_problems(facts)]
+        problems = [*_name_problems(records, missing, lone)]
+        problems += [problem for fact in facts for problem in fact.problems]
+        odd = () if self.fast else label_oddities(chosen)
+        problems += [Problem(findings.ODD_LABELS, str(folder), text) for text in odd]
         if not self.subset:
             problems += _release_problems(family, split, listed, folder)
             problems += _size_problems(family, chosen, facts)
             problems += _format_problems(family, split, chosen, facts)
-            odd = () if self.fast else label_oddities(chosen)
-            problems += [Problem(findings.ODD_LABELS, str(folder), text) for text in odd]
         return SplitReport(
             name=name,
             listed=listed,
@@ -337,14 +336,6 @@ def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) 
 def _unreadable(path: str, error: ImageFileError) -> Problem:
     kind = findings.LABEL_MODE if isinstance(error, LabelFormatError) else findings.UNREADABLE
     return Problem(kind, path, str(error.__cause__ or error))
-
-
-def _file_problems(facts: Sequence[_PairFacts]) -> Iterator[Problem]:
-    problems = [problem for fact in facts for problem in fact.problems]
-    suspected = sum(problem.kind is findings.PERHAPS_TRAIN_IDS for problem in problems)
-    for problem in problems:
-        if problem.kind is not findings.PERHAPS_TRAIN_IDS or suspected >= _RARE * len(facts):
-            yield problem
 
 
 def _size_problems(

@@ -254,7 +254,7 @@ def content_of(raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding) ->
 
 
 def _kind(ids: set[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding) -> IdKind:
-    like_train_ids = encoding in RAW_ID_ENCODINGS and ids <= set(TRAIN_IDS.raw_to_train)
+    like_train_ids = encoding in RAW_ID_ENCODINGS and ids <= set(URBANSYN_TRAIN_IDS.raw_to_train)
     if not ids <= set(encoding.raw_to_train):
         if encoding in TRAIN_ID_ENCODINGS and ids <= set(CITYSCAPES_LABEL_IDS.raw_to_train):
             return IdKind.RAW_IDS

@@ -18,18 +18,22 @@ _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
 _EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
 _INCOMPLETE = "train.incomplete_sources"  # of this run and of those
+_CHANGED = "train.changed"  # settings of this run, when it was resumed
 _TRAINABLE = "model.backbone.trainable"
+_WEIGHTS = "model.backbone.tower.weights"
+_FILES = ("model.backbone.tower.name", _WEIGHTS, "train.init_checkpoint")
 # Settings that do not affect training. A key stands for all keys below it, too.
 _MAY_CHANGE = (
-    *("train.output_dir", "train.init_checkpoint", "train.device", "train.checkpointer"),
+    *("train.output_dir", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
-    *("model.backbone.tower.weights", _EARLIER, _INCOMPLETE),
+    *(_EARLIER, _INCOMPLETE, _CHANGED),
 )
-# Settings that decide the layout of the optimizer's state and the data: they must match.
+# Settings that decide the layout of the optimizer's state and the data, and what a run began with:
+# they must match.
 _MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
-    *(_TRAINABLE, "dataloader.train.dataset"),
+    *(_TRAINABLE, "dataloader.train.dataset", *_FILES),
 )
 
 # Settings that the figures of an evaluation depend on.
@@ -57,6 +61,7 @@ class RunSettings:
         incomplete: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
+        self._changed = ""
         if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
@@ -69,6 +74,7 @@ class RunSettings:
         """Go on with the earlier sources of a run; it has the settings it was given."""
         self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
         self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
+        self._settings[_CHANGED] = [*state_dict.get(_CHANGED, []), *filter(None, [self._changed])]
 
     def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
         """Remember the sources that the weights of a checkpoint were trained on."""
@@ -81,6 +87,11 @@ class RunSettings:
     def sources(self) -> list[str]:
         """Registered names of the sets that this run and earlier ones learn or mine styles from."""
         return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
+
+    @property
+    def changed(self) -> list[str]:
+        """What changed on resumption, such as "optimizer.lr 0.1 -> 0.01 after 9 iterations"."""
+        return self._settings.get(_CHANGED, [])
 
     @property
     def incomplete(self) -> dict[str, str]:
@@ -128,6 +139,7 @@ class RunSettings:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
         if changes:
             logger.info("Changed against the earlier run: %s", _listed(changes))
+            self._changed = f"{_listed(changes)} after {done} iterations"
 
     def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """Warn where a checkpoint to use was trained with another model or other sources.
@@ -142,7 +154,7 @@ class RunSettings:
         changes = {
             key: change
             for key, change in self._changes(earlier).items()
-            if key in compared and not _is_one_of(key, (_TRAINABLE,))
+            if key in compared and key != _WEIGHTS and not _is_one_of(key, (_TRAINABLE,))
         }
         if changes:
             logger.warning(
@@ -174,7 +186,7 @@ def _listed(changes: _Changes) -> str:
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
-    if key == "model.backbone.tower.name":  # may be a file, which has the same name elsewhere
+    if key in _FILES:  # which have the same name elsewhere
         return Path(str(one)).name == Path(str(other)).name
     if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
         # A class may have moved in its package, and a config in YAML has its shortest path.

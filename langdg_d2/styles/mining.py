@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.utils import comm
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -22,6 +21,7 @@ from ..modeling.backbone.layer_names import STRIDES
 from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
 from ..utils.errors import require_int
+from ..utils.provenance import plain_data
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
@@ -71,7 +71,7 @@ def mining_origin(
         images: `images_fingerprint` of the set; None if no set is mined.
     """
     # Plain containers, as a bank's file gives them back: lists of configs would not be equal.
-    recorded: Any = OmegaConf.to_container(OmegaConf.create(dict(settings)))
+    recorded: Any = plain_data(settings)
     if images is not None:
         recorded["images"] = images
     recorded |= {"pin": pin.as_dict(), "prompts": prompts.all()}

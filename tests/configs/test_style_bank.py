@@ -48,6 +48,8 @@ def test_training_names_what_another_config_has_mined_otherwise_without_a_second
     (record,) = caplog.records  # loading a CLIP would give another
     assert record.getMessage().splitlines()[1:] == [
         "- seed: the bank has 1, this config 3",
-        "- settings.crop_size: the bank has [40, 60], this config [40, 56]",
+        "- settings.mapper.augmentations: the bank has [{'crop_size': [40, 60], '_target_': "
+        "'langdg_d2.data.transforms.RandomCrop'}], this config [{'crop_size': [40, 56], "
+        "'_target_': 'langdg_d2.data.transforms.RandomCrop'}]",
         "- settings.pin.steps: the bank has 1, this config 2",
     ]

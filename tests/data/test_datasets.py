@@ -133,7 +133,7 @@ def test_acdc_together_is_its_four_conditions_with_ids_that_tell_them_apart(data
 def test_published_sizes_of_the_splits():
     counts = {name: dict(family.splits) for name, family in FAMILIES.items()}
     assert counts["gta5"] == {"train": None, "val": None, "all": 24_904}
-    assert counts["synthia"] == {"train": None, "val": None, "all": 9400}
+    assert counts["synthia"] == {"train": 6580, "val": 2820, "all": 9400}
     assert counts["cityscapes"] == {"train": 2975, "val": 500, "test": 1525}
     assert counts["bdd100k"] == {"train": 7000, "val": 1000, "test": 2000}
     assert counts["mapillary"] == counts["mapillary_b"] == {"train": 18_000, "val": 2000}

@@ -84,11 +84,22 @@ def test_settings_of_mining_do_not_change_a_run(caplog):
         ("dataloader.train.dataset.names", "synthia", r"names\.0 was 'gta5' and is 'synthia'"),
         ("dataloader.train.total_batch_size", 4, "took 8 images .* and would take 4.*product"),
         ("train.max_iter", 4, "is at iteration 5 of 4; the changes would have no effect"),
+        ("train.init_checkpoint", "a.pth", r"init_checkpoint was None and is 'a\.pth'"),
     ],
 )
 def test_what_the_state_does_not_fit_is_refused_by_name(key, value, said):
     with pytest.raises(LangDGError, match=f"--resume: .*{said}"):
         go_on(changed(key, value))
+
+
+def test_what_changed_on_resumption_is_remembered():
+    first = RunSettings(changed("optimizer.lr", 0.1))
+    second = RunSettings(changed("optimizer.lr", 0.01))
+    for earlier, run in ((first, second), (second, RunSettings(changed("optimizer.lr", 0.01)))):
+        checkpoint = {"trainer": {"iteration": 4}, "settings": earlier.state_dict()}
+        run.require_continuation("a.pth", checkpoint)
+        run.load_state_dict(earlier.state_dict())
+        assert run.changed == ["optimizer.lr 0.1 -> 0.01 after 5 iterations"]
 
 
 def test_other_images_under_the_same_name_are_refused():

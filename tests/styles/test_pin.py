@@ -67,7 +67,9 @@ def test_banks_remember_another_precision_than_the_papers():
 )
 def test_settings_out_of_range_are_refused(setting):
     (name,) = setting
-    with pytest.raises(LangDGError, match=rf"{name}(={setting[name]!r}.*must| is {setting[name]!r})"):
+    with pytest.raises(
+        LangDGError, match=rf"{name}(={setting[name]!r}.*must| is {setting[name]!r})"
+    ):
         PinSettings(**setting)
 
 
