@@ -44,6 +44,7 @@ HEADLINES = {
     "mIoU_detectron2": "mIoU (detectron2)",
     "pixel_accuracy": "pixel accuracy",
 }
+MEAN_TITLE = "mean of unseen targets"
 MISSING = "\u2013"  # en dash
 # Headings.
 SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
@@ -211,7 +212,7 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
         shown = data_set if remark is None or not data_set else remark
         notes = ", ".join(filter(None, [SOURCE if role == SOURCE else "", shown]))
-        name = "mean of unseen targets" if domain == MEAN else domain
+        name = MEAN_TITLE if domain == MEAN else domain
         titles.append(f"{name} ({notes})" if notes else name)
     return titles
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.markdown import MISSING
+from ..evaluation.tables import MISSING
 
 # Of Okabe and Ito's palette, which people of any colour vision tell apart; all but the last are
 # dark and bright enough for lines on light and on dark pages.
