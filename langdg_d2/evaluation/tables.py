@@ -74,9 +74,6 @@ class BenchmarkRun:
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to say in the report, Markdown by heading.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
-
-    Raises:
-        LangDGError: for unknown published figures.
     """
 
     protocol: str
@@ -138,9 +135,6 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
         results: of `evaluate_domains`. Scores of other tasks than "sem_seg" are named
             "<task>/<metric>".
         run: what they were made with.
-
-    Raises:
-        LangDGError: if the results hold no scores.
     """
     if not any(results.values()):
         raise LangDGError(
