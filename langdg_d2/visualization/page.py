@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import re
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def shown(value: Any, digits: int = 2) -> Any:
         return MISSING
     if isinstance(value, float):
         return f"{value:.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,}" if isinstance(value, Integral) else value
 
 
 def _adapted(tag: str, prefix: str) -> str:
