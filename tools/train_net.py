@@ -118,8 +118,8 @@ def compose_selection(
     inference = evaluation.build_inference(model, **cfg.evaluation.inference)
 
     def score() -> dict:
-        results = evaluation.evaluate_domains(inference, loaders, {source: scores}, source=source)
-        return {"source": results[source].get("sem_seg", {})}
+        results = evaluation.evaluate_domains(inference, loaders, {source: scores})
+        return {"source": results[source]["sem_seg"]} if results else {}
 
     images = compose(cfg, f"dataloader.test.{source}.dataset")
     return engine.selection_hooks(

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..structures import LabelSpace
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
-from .image_scores import predicted_classes
+from .evaluator import predicted_classes
 
 ENCODINGS = ("train_ids", "label_ids", "color")
 _LARGEST_ID = 255  # of 8 bits

@@ -44,6 +44,7 @@ HEADLINES = {
     "mIoU_detectron2": "mIoU (detectron2)",
     "pixel_accuracy": "pixel accuracy",
 }
+MEAN_TITLE = "mean of unseen targets"
 MISSING = "\u2013"  # en dash
 # Headings.
 SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
@@ -71,7 +72,7 @@ class BenchmarkRun:
         groups: domains by the name of the group whose mean is given.
         sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
-        sections: more to say in the report, Markdown by heading.
+        sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
 
     Raises:
@@ -89,7 +90,7 @@ class BenchmarkRun:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
-    sections: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
     date: str | None = None
 
     def __post_init__(self) -> None:
@@ -211,7 +212,7 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
         shown = data_set if remark is None or not data_set else remark
         notes = ", ".join(filter(None, [SOURCE if role == SOURCE else "", shown]))
-        name = "mean of unseen targets" if domain == MEAN else domain
+        name = MEAN_TITLE if domain == MEAN else domain
         titles.append(f"{name} ({notes})" if notes else name)
     return titles
 
@@ -369,6 +370,16 @@ def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]
         published = published_figures(run.published)
         sections[PUBLISHED] = published_section(rows, published, run.tower)
     return sections | {PER_CLASS: Section(class_table(rows), [])}
+
+
+def given_sections(run: BenchmarkRun) -> dict[str, Section]:
+    """The sections that a run was recorded with; of earlier versions Markdown as a note."""
+    return {
+        heading: Section(DataFrame(), [given])
+        if isinstance(given, str)
+        else Section(DataFrame(given["table"]), given["notes"])
+        for heading, given in run.sections.items()
+    }
 
 
 class Markdown(str):

@@ -20,7 +20,7 @@ from langdg_d2.visualization.sem_seg import encode
 
 HOSTILE = "<script>alert('\"&</td>\ud800"
 ESCAPED = "&lt;script&gt;alert(&#39;&#34;&amp;&lt;/td&gt;\\ud800"
-TEMPLATE = """
+TEMPLATE = """\
 {% extends "page.html.j2" %}
 {% from "parts.html.j2" import drawing, facts, fold, key, picture, section, table with context %}
 {% block main %}

@@ -78,7 +78,9 @@ def write_results(
         "config": {"train": {"max_iter": 60, "seed": 7}, "list": [1, {"a": None}]},
         "seed": 7,
         "date": "2026-05-04T03:02:01+00:00",
-        "sections": {"Styles": {"notes": ["Of road."], "table": {"class": ["road"], "styles": [25]}}},
+        "sections": {
+            "Styles": {"notes": ["Of road."], "table": {"class": ["road"], "styles": [25]}}
+        },
     }
     write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder, details=details)
     write_metrics(folder, [*results, "mean"])
@@ -246,11 +248,11 @@ def test_a_page_elsewhere_has_the_same_bytes(written: Path, page: str, tmp_path:
     assert write_report(written, tmp_path / "pages/new/mine.html").read_text() == page
 
 
-def test_a_section_of_an_earlier_version_is_shown_as_its_markdown(folder: Path) -> None:
+def test_a_section_of_an_earlier_version_is_shown_as_its_text(folder: Path) -> None:
     record = json.loads((folder / "benchmark.json").read_text())
     record["sections"] = {"Styles": "| class |\n|---|\n| <road> |"}
     (folder / "benchmark.json").write_text(json.dumps(record))
-    assert "<pre>| class |\n|---|\n| &lt;road&gt; |</pre>" in section_of(read(folder), "Styles")
+    assert "<p>| class |\n|---|\n| &lt;road&gt; |</p>" in section_of(read(folder), "Styles")
 
 
 def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
