@@ -156,9 +156,12 @@ def compose_training(
     seeds = engine.SeededIterations(cfg.train.seed)
     styles = compose(cfg, "styles.augmentation")
     length = cfg.train.max_iter
+    palette = visualization.palette_named(cfg.evaluation.palette, compose(cfg, "model.classes"))
 
     def evaluate() -> dict[str, dict[str, float]]:
         done = min(trainer.iter + 1, length)  # after training, all are counted
+        if styles:
+            visualization.put_restyling(styles.mixer.last, palette)
         return score(progress=(done, length), styles=styles, seed=seeds.seed)
 
     parts = {"settings": settings, "trainer": trainer}

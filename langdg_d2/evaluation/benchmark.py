@@ -43,6 +43,7 @@ from .tables import (
     Results,
     benchmark_sections,
     code,
+    given_sections,
     headline_figures,
     is_mean,
     metrics,
@@ -218,12 +219,8 @@ def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
     }
     known = {name: value for name, value in facts.items() if value is not None} | versions()
     parts = ["# Benchmark", ", ".join(f"{name} {code(value)}" for name, value in known.items())]
-    sections = {
-        heading: section_markdown(section)
-        for heading, section in benchmark_sections(rows, run).items()
-    }
-    for heading, text in [*sections.items(), *run.sections.items()]:
-        parts.append(f"## {plain_markdown(heading)}\n\n{text}")
+    for heading, section in (benchmark_sections(rows, run) | given_sections(run)).items():
+        parts.append(f"## {plain_markdown(heading)}\n\n{section_markdown(section)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -72,7 +72,7 @@ class BenchmarkRun:
         groups: domains by the name of the group whose mean is given.
         sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
-        sections: more to say in the report, Markdown by heading.
+        sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
     """
 
@@ -87,7 +87,7 @@ class BenchmarkRun:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
-    sections: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
     date: str | None = None
 
     def __post_init__(self) -> None:
@@ -358,6 +358,16 @@ def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]
         published = published_figures(run.published)
         sections[PUBLISHED] = published_section(rows, published, run.tower)
     return sections | {PER_CLASS: Section(class_table(rows), [])}
+
+
+def given_sections(run: BenchmarkRun) -> dict[str, Section]:
+    """The sections that a run was recorded with; of earlier versions Markdown as a note."""
+    return {
+        heading: Section(DataFrame(), [given])
+        if isinstance(given, str)
+        else Section(DataFrame(given["table"]), given["notes"])
+        for heading, given in run.sections.items()
+    }
 
 
 class Markdown(str):
