@@ -419,6 +419,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
     values = [value for table in tables for value in table.values()]
     if not all(value is None or isinstance(value, (int, float)) for value in values):
         raise LangDGError("a score is not a number")
+    given_sections(BenchmarkRun.of_record(record))
     rows = record_rows(record)
     if rows.empty or not all(isinstance(text, str) for text in rows[FACTS].to_numpy().flat):
         raise LangDGError("it has no scores, or a fact about them is not text")

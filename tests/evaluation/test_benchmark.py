@@ -25,6 +25,7 @@ from langdg_d2.evaluation import (
 from langdg_d2.evaluation.benchmark import benchmark_csv, benchmark_markdown, benchmark_record
 from langdg_d2.utils.errors import LangDGError
 
+STYLES = {"notes": ["12 of 20"], "table": {"class": ["road"], "styles": [25]}}
 RUN = BenchmarkRun(
     protocol="full",
     source="gta",
@@ -40,7 +41,7 @@ def markdown(scores: dict, run: BenchmarkRun) -> str:
 
 
 def test_the_report_names_the_run_and_has_tables_under_headings(scores: dict) -> None:
-    text = markdown(scores, replace(RUN, sections={"Styles": "12 of 20"}))
+    text = markdown(scores, replace(RUN, sections={"Styles": STYLES}))
     named = ("`full`", "`configs/langdg_gta5.py`", "seed `7`", "`whole image`", "model_final.pth")
     for part in named:
         assert part in text.split("\n\n")[1]
@@ -51,7 +52,9 @@ def test_the_report_names_the_run_and_has_tables_under_headings(scores: dict) ->
         "## Styles",
     ]
     assert re.search(r"^\| gta \(source\) +\| +full \| road, train \|", text, re.MULTILINE)
-    assert text.endswith("\n\n12 of 20\n")
+    assert re.search(
+        r"## Styles\n\n\| class +\| +styles \|\n.*\n\| road +\| +25 \|\n\n- 12 of 20\n$", text
+    )
     assert "seed" not in markdown(scores, BenchmarkRun(protocol="full"))
 
 
@@ -72,7 +75,7 @@ def test_foreign_names_are_no_markup(scores: dict) -> None:
 
 
 def test_json_reads_back_unrounded(scores: dict, tmp_path: Path) -> None:
-    run = replace(RUN, styles={"source": "gta", "grid": (3, 3)}, sections={"Styles": "12 of 20"})
+    run = replace(RUN, styles={"source": "gta", "grid": (3, 3)}, sections={"Styles": STYLES})
     write_benchmark(scores, run, tmp_path / "new" / "folder")
     record = read_benchmark(tmp_path / "new" / "folder")
     assert list(record["results"]) == ["gta", "fog", "night", "mean"]
@@ -91,7 +94,7 @@ def test_json_reads_back_unrounded(scores: dict, tmp_path: Path) -> None:
         "weights": "output/model_final.pth",
         "seed": 7,
         "styles": {"source": "gta", "grid": [3, 3]},
-        "sections": {"Styles": "12 of 20"},
+        "sections": {"Styles": STYLES},
         "scored_classes": {
             "gta": "road, train",
             "fog": "road",
