@@ -81,10 +81,6 @@ class Benchmark:
     Attributes:
         loaders: of the domains to score.
         evaluators: of the domains to score.
-
-    Raises:
-        LangDGError: if domains, source or groups are unknown, named twice, or of the same images;
-            if a domain would give neither scores nor files, or one without scores needs them.
     """
 
     def __init__(
@@ -191,9 +187,6 @@ def write_benchmark(
 
     Returns:
         The rows, see `score_rows`.
-
-    Raises:
-        LangDGError: if the results hold no scores; nothing is written then.
     """
     rows = score_rows(results, run)
     record = json.dumps(benchmark_record(rows, run), indent=2, allow_nan=False) + "\n"
@@ -277,7 +270,14 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
         raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
     try:
         _check_record(record)
-    except (LangDGError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except (
+        LangDGError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise BenchmarkFileError(
             f"'{path}' is not a complete benchmark record of format {FORMAT} "
             f"({type(error).__name__}: {error}); evaluate the run again"

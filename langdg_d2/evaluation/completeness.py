@@ -35,9 +35,6 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048"; complete sets, and
         those of which nothing is known, are left out. The main process reads the files, for all.
-
-    Raises:
-        ImageFileError: if a file is not an image.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
     found = of_main_process(lambda: _remarks(named, trained))
@@ -114,9 +111,6 @@ def departure(name: str, domain: str) -> str:
 
     Returns:
         "" where it does not differ, or where nothing is known of the data set.
-
-    Raises:
-        ImageFileError: if a file is not an image.
     """
     for family in FAMILIES.values():
         for split in family.splits:

@@ -35,9 +35,6 @@ class ConfusionMatrix:
         Args:
             num_classes: K, at least 1.
             ignore_label: ground-truth value that is not counted; outside 0..K-1.
-
-        Raises:
-            LangDGError: if there is no class, or the ignore label is one of the classes.
         """
         if num_classes < 1:
             raise LangDGError(f"num_classes is {num_classes}; a confusion matrix needs at least 1")
@@ -55,10 +52,6 @@ class ConfusionMatrix:
         Args:
             prediction: integer classes in 0..K-1, any shape.
             target: integer classes in 0..K-1 or the ignore label, same shape, any device.
-
-        Raises:
-            TypeError: if a map does not hold integers.
-            LangDGError: if shapes differ or a map holds other values; names them.
         """
         if prediction.shape != target.shape:
             raise LangDGError(
@@ -77,11 +70,7 @@ class ConfusionMatrix:
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:
-        """Add the counts of `other`, which is left as it is.
-
-        Raises:
-            LangDGError: if the two count other classes or ignore another label.
-        """
+        """Add the counts of `other`, which is left as it is."""
         ours = (self.num_classes, self.ignore_label)
         theirs = (other.num_classes, other.ignore_label)
         if ours != theirs:

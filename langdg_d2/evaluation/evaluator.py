@@ -61,9 +61,6 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
                 `CLASS_SUBSETS`, such as "16" (or 16) for those that SYNTHIA has; all if None.
                 Pixels of the others still count as errors of a scored class that was predicted
                 there, as the field does it.
-
-        Raises:
-            LangDGError: if a scored class or subset is unknown, or a class given twice.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
@@ -94,10 +91,6 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         Args:
             inputs: one dict per image: "sem_seg" (H, W) integer ground truth, "file_name".
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
-
-        Raises:
-            LangDGError: if ground truth is missing, or does not fit the output in size or
-                values, or if logits are not finite; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
             self.score(image, output["sem_seg"])
@@ -182,10 +175,6 @@ def count_image(
         dataset_name: for messages.
         num_classes: K.
         ignore_label: ground-truth value that is not counted.
-
-    Raises:
-        LangDGError: if ground truth is missing, or does not fit the output in size or values;
-            names the file.
     """
     file_name = image.get("file_name", "an image without file_name")
     if "sem_seg" not in image:
@@ -230,9 +219,6 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
 
     Args:
         sem_seg: (K, H, W) logits, or an integer map (H, W), which is returned as it is.
-
-    Raises:
-        LangDGError: for any other number of axes, or if a logit is not finite.
     """
     if sem_seg.ndim == 2:
         return sem_seg
@@ -246,11 +232,7 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
 
 
 def require_finite(logits: Tensor) -> None:
-    """Refuse logits that are not finite: the largest of them would be no prediction.
-
-    Raises:
-        LangDGError: if one is not.
-    """
+    """Refuse logits that are not finite: the largest of them would be no prediction."""
     # Their sum is one number to look at; in half precision the sum itself could overflow.
     total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
     if not total.isfinite():
@@ -270,9 +252,6 @@ def classes_to_score(
         scored_classes: names, or the name of one of their `class_subsets`, such as "16" (or 16);
             all if None.
         class_names: name of every train id, in order.
-
-    Raises:
-        LangDGError: if a class or subset is unknown, or a class given twice.
     """
     if scored_classes is None:
         return list(range(len(class_names)))

@@ -40,9 +40,6 @@ def build_inference(
             to see images whole.
         stride: distance of the windows, vertical and horizontal; None for half a window.
         precision: of convolutions and products, one of `PRECISIONS`.
-
-    Raises:
-        LangDGError: for values that make no sense.
     """
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
@@ -92,9 +89,6 @@ class MultiScaleInference(nn.Module):
         model: to wrap; another variant, too.
         scales: factors of the image's height and width.
         flip: whether every scale is predicted mirrored as well.
-
-    Raises:
-        LangDGError: if there is no scale, or one is not positive.
     """
 
     def __init__(
@@ -139,9 +133,6 @@ class SlidingWindowInference(nn.Module):
         model: to wrap.
         window: height and width in pixels; an image that is smaller on a side has it whole.
         stride: distance of windows in pixels, vertical and horizontal, at most the window.
-
-    Raises:
-        LangDGError: if the stride is not positive, or leaves gaps between the windows.
     """
 
     def __init__(self, *, model: nn.Module, window: Sequence[int], stride: Sequence[int]) -> None:
@@ -190,9 +181,6 @@ class ReducedPrecisionInference(nn.Module):
     Args:
         model: to wrap.
         precision: see `autocast`.
-
-    Raises:
-        LangDGError: if the model's device does not have the precision.
     """
 
     def __init__(self, *, model: nn.Module, precision: str) -> None:

@@ -53,9 +53,6 @@ class PredictionWriter(DatasetEvaluator):
                 (RGB); None saves nothing.
             classes: of the model.
             root: folder that all images lie in; None to find it in the registered data set.
-
-        Raises:
-            LangDGError: for another encoding, or if the classes have no ids of 8 bit.
         """
         self._output_dir = output_dir
         self._dataset_name = dataset_name
@@ -81,10 +78,6 @@ class PredictionWriter(DatasetEvaluator):
         Args:
             inputs: one dict per image: "file_name", as the data set has it.
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
-
-        Raises:
-            LangDGError: if an image is not of the data set, a class is not one of the model's,
-                logits are not finite, or two images would share a file; names the file.
         """
         if self._values is None:
             return
@@ -103,9 +96,6 @@ class PredictionWriter(DatasetEvaluator):
         """Say how many files there are and where; no scores: an empty dict.
 
         Every process must call this.
-
-        Raises:
-            LangDGError: if images of several processes have shared a file; names it.
         """
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:

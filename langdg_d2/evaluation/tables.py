@@ -74,9 +74,6 @@ class BenchmarkRun:
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
-
-    Raises:
-        LangDGError: for unknown published figures.
     """
 
     protocol: str
@@ -138,9 +135,6 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
         results: of `evaluate_domains`. Scores of other tasks than "sem_seg" are named
             "<task>/<metric>".
         run: what they were made with.
-
-    Raises:
-        LangDGError: if the results hold no scores.
     """
     if not any(results.values()):
         raise LangDGError(
@@ -301,7 +295,7 @@ def published_section(
         published: of `published_figures`.
         tower: name of our model's CLIP, if it is known.
     """
-    unseen = rows[rows["role"] == TARGET]
+    unseen, facts = rows[rows["role"] == TARGET], rows.iloc[0]
     ours = {
         domain: row.get(published.metric(row["scored_classes"]), math.nan)
         for domain, row in unseen.iterrows()
@@ -314,34 +308,26 @@ def published_section(
     elif len(shared) > 1:
         theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
         pairs[f"mean of these {len(shared)}"] = shared, theirs
-    remarks = {d: text for d, text in unseen["data_set"].items() if text}
-    means = {
-        name: math.fsum(ours[d] for d in domains) / len(domains)
-        for name, (domains, _) in pairs.items()
-    }
-    table = DataFrame(
-        {
-            "domain": list(pairs),
-            "protocol": [rows["protocol"].iloc[0]] * len(pairs),
-            "ours": [percent(mean) for mean in means.values()],
-            "published": [percent(theirs) for _, theirs in pairs.values()],
-            "difference": [
-                _NOT_COMPARABLE if remarks.keys() & domains else percent(means[name] - theirs, "+")
-                for name, (domains, theirs) in pairs.items()
-            ],
-        },
-        dtype=object,
-    )
+    remarks = {domain: text for domain, text in unseen["data_set"].items() if text}
+    lines = []
+    for name, (domains, theirs) in pairs.items():
+        mean = math.fsum(ours[domain] for domain in domains) / len(domains)
+        lines.append(
+            {
+                "domain": name,
+                "protocol": facts["protocol"],
+                "ours": percent(mean),
+                "published": percent(theirs),
+                "difference": percent(mean - theirs, "+"),
+            }
+        )
+        if remarks.keys() & domains:
+            lines[-1]["difference"] = _NOT_COMPARABLE
     notes = [
         f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
         f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
         f"'{published.protocol}', {published.inference}; {published.reference}.",
-        *published.differences(
-            protocol=rows["protocol"].iloc[0],
-            inference=rows["inference"].iloc[0],
-            source=rows["source"].iloc[0],
-            tower=tower,
-        ),
+        *published.differences(**facts[["protocol", "inference", "source"]], tower=tower),
     ]
     notes += [
         f"{domain} does not compare with published figures: {text}."
@@ -350,9 +336,11 @@ def published_section(
     ]
     if missing := [domain for domain in targets if domain not in rows.index]:
         notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
-    if any(map(math.isnan, means.values())):
+    if any(line["ours"] == MISSING for line in lines):
         notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
-    return Section(table, notes if pairs else [*notes, "No published target was evaluated."])
+    if not lines:
+        notes.append("No published target was evaluated.")
+    return Section(DataFrame(lines, dtype=object), notes)
 
 
 def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:

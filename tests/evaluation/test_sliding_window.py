@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from langdg_d2.evaluation import MultiScaleInference, SlidingWindowInference
-from langdg_d2.evaluation.sliding_window import windows
+from langdg_d2.evaluation.inference import windows
 from langdg_d2.utils.errors import LangDGError
 
 
