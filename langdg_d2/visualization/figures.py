@@ -186,7 +186,7 @@ def condense(values: pd.Series, limit: int = _MOST_POINTS) -> pd.DataFrame:
 
 
 def _curve(axes: Axes, points: pd.DataFrame, label: str, *, strong: bool) -> None:
-    style = {"color": TEXT, "linestyle": "-", "linewidth": 2.2} if strong else {}
+    style: dict[str, Any] = {"color": TEXT, "linestyle": "-", "linewidth": 2.2} if strong else {}
     marker = "." if len(points) < _MOST_POINTS / 4 else ""
     (line,) = axes.plot(points["iteration"], points["mean"], label=label, marker=marker, **style)
     if (points["min"] < points["max"]).any():
@@ -215,8 +215,10 @@ def restyling_figure(
         color = colors.get(name, OTHER)
         before, after = points[..., member == name]
         axes.plot(*np.stack([before, after], axis=1), color=color, linewidth=0.8, alpha=0.5)
-        axes.scatter(*before, s=16, facecolors="none", edgecolors=color)
-        axes.scatter(*after, s=16, color=color, label=f"{before.shape[1]} {plain(name)}")
+        axes.scatter(before[0], before[1], s=16, facecolors="none", edgecolors=color)
+        axes.scatter(
+            after[0], after[1], s=16, color=color, label=f"{before.shape[1]} {plain(name)}"
+        )
     axes.set_title(f"{len(member)} patches: own statistics (rings) and mixed ones (dots)")
     axes.set_xlabel("mean, averaged over channels")
     axes.set_ylabel("standard deviation, averaged over channels")
