@@ -369,8 +369,11 @@ class PatchStyleMixer(FeatureAugmentation):
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
         weight = weight.to(own.mean, non_blocking=True)
         mixed = mix(own, target, weight)
-        detached = (ChannelStats(*map(Tensor.detach, stats)) for stats in (own, mixed))
-        self.last = Restyling(*detached, patch_classes)
+        self.last = Restyling(
+            own=ChannelStats(*map(Tensor.detach, own)),
+            mixed=ChannelStats(*map(Tensor.detach, mixed)),
+            patch_classes=patch_classes,
+        )
         return restyle(
             features,
             own=own,

@@ -23,7 +23,7 @@ OTHER = "#9a9a9a"
 TEXT = "black"  # pages show it in their colour of text
 ON_DARK, ON_BRIGHT = "#f5f5f5", "#111111"  # text on colours, the same on all pages
 FAINT = 0.15  # opacity of grid lines and bands
-SMALL_SHARE = 0.001  # smaller confusions are neither coloured nor listed
+_SMALL_SHARE = 0.001  # smaller confusions are neither coloured nor listed
 _CHARACTER = 0.07  # inches, in a small text
 _LONGEST = 40  # characters of a text in a figure
 _MOST_POINTS = 200  # of a curve; more are averaged
@@ -67,6 +67,27 @@ def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.div(counts.sum(axis=1), axis=0).fillna(0)
 
 
+def largest_confusions(counts: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
+    """The confusions with the largest shares of their true class, the largest first.
+
+    Args:
+        counts: pixels by true class (row) and predicted class (column).
+        limit: how many at most; shares below a per mille are left out.
+    """
+    shares = row_shares(counts).to_numpy().copy()
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:limit]
+    truth, prediction = np.unravel_index(order[shares.flat[order] >= _SMALL_SHARE], shares.shape)
+    return pd.DataFrame(
+        {
+            "true class": counts.index[truth],
+            "predicted as": counts.columns[prediction],
+            "share": [f"{share:.1%}" for share in shares[truth, prediction]],
+            "pixels": counts.to_numpy()[truth, prediction],
+        }
+    )
+
+
 def matrix_figure(counts: pd.DataFrame) -> Figure:
     """A field for each pair of classes, the stronger the larger the share of the true class.
 
@@ -83,7 +104,7 @@ def matrix_figure(counts: pd.DataFrame) -> Figure:
     shares = row_shares(counts).to_numpy()
     right = np.eye(len(names), dtype=bool)
     # Of the root, small shares are seen as well.
-    opacity = np.where(shares >= SMALL_SHARE, np.sqrt(shares), 0)
+    opacity = np.where(shares >= _SMALL_SHARE, np.sqrt(shares), 0)
     colors = np.where(right[..., None], to_rgb(BLUE), to_rgb(ORANGE))
     axes.imshow(np.dstack([colors, opacity]), interpolation="none")
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "x-small"}
@@ -165,7 +186,7 @@ def condense(values: pd.Series, limit: int = _MOST_POINTS) -> pd.DataFrame:
 
 
 def _curve(axes: Axes, points: pd.DataFrame, label: str, *, strong: bool) -> None:
-    style = {"color": TEXT, "linestyle": "-", "linewidth": 2.2} if strong else {}
+    style: dict[str, Any] = {"color": TEXT, "linestyle": "-", "linewidth": 2.2} if strong else {}
     marker = "." if len(points) < _MOST_POINTS / 4 else ""
     (line,) = axes.plot(points["iteration"], points["mean"], label=label, marker=marker, **style)
     if (points["min"] < points["max"]).any():
@@ -194,8 +215,10 @@ def restyling_figure(
         color = colors.get(name, OTHER)
         before, after = points[..., member == name]
         axes.plot(*np.stack([before, after], axis=1), color=color, linewidth=0.8, alpha=0.5)
-        axes.scatter(*before, s=16, facecolors="none", edgecolors=color)
-        axes.scatter(*after, s=16, color=color, label=f"{before.shape[1]} {plain(name)}")
+        axes.scatter(before[0], before[1], s=16, facecolors="none", edgecolors=color)
+        axes.scatter(
+            after[0], after[1], s=16, color=color, label=f"{before.shape[1]} {plain(name)}"
+        )
     axes.set_title(f"{len(member)} patches: own statistics (rings) and mixed ones (dots)")
     axes.set_xlabel("mean, averaged over channels")
     axes.set_ylabel("standard deviation, averaged over channels")

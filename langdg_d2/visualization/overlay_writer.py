@@ -1,6 +1,7 @@
 """Pictures of the images that a model segments best and worst, made while it is evaluated."""
 
 import bisect
+import io
 import logging
 import math
 import re
@@ -16,6 +17,7 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from PIL import Image as pillow
 from torch import Tensor
 
 from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
@@ -192,8 +194,7 @@ class OverlayWriter(DatasetEvaluator):
             for name, (score, data) in pictures.items():
                 file = f"{stem}_{name}.jpg"
                 write_atomically(folder / file, data)
-                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-                put_picture(f"{stem}/{name}", pixels[..., ::-1])
+                put_picture(f"{stem}/{name}", np.asarray(pillow.open(io.BytesIO(data))))
                 kind = name.partition("_")[0]
                 scores = {"mIoU": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
                 self._pictures.append({"file": file, "kind": kind, "image": score.image} | scores)

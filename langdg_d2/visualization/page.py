@@ -102,4 +102,4 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters |= {"svg": svg, "data_uri": data_uri, "shown": shown}
 # Macros `table`, `swatch` and others, which give `Markup`.
-parts = _TEMPLATES.get_template("parts.html.j2").module
+parts: Any = _TEMPLATES.get_template("parts.html.j2").module

@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from matplotlib.figure import Figure
 
 from ..data import ImageFileError, read_image
-from ..evaluation import BenchmarkRun, read_benchmark, read_details, read_images
+from ..evaluation import BenchmarkRun, read_benchmark, read_details, read_images, record_rows
 from ..evaluation.benchmark import RECORD
 from ..evaluation.confusion import MEAN_IOU
 from ..evaluation.tables import (
@@ -27,37 +27,21 @@ from ..evaluation.tables import (
     class_ious,
     given_sections,
     percent,
-    record_rows,
     row_titles,
 )
 from ..utils.file_io import write_atomically
-from .figures import (
-    BLUE,
-    ORANGE,
-    SMALL_SHARE,
-    bars_figure,
-    curves_figure,
-    histogram_figure,
-    matrix_figure,
-    rgb,
-    row_shares,
-)
+from . import figures
 from .page import render
 from .sem_seg import Image, encode
 
 REPORT = "report.html"
 PICTURE_BYTES = 1_600_000  # of all pictures; a third more in the page
 _METRICS, _OVERLAYS = "metrics.json", "overlays"
-_WORDS = ("protocol", "classes")  # columns of tables
-_CONFUSIONS = 8  # listed beside a matrix
-_KINDS = {"Worst": "worst", "Best": "best"}  # of pictures, by heading
 _SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # of pictures
 _QUALITY = 75  # of JPEG
-# Libyaml's, where there is one: several times as fast as the one in Python.
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+Titles = Mapping[str, str]  # of domains and means
 Details = Mapping[str, Mapping[str, Any]]
-Titles = Mapping[str, str]  # how the page calls domains and means
 
 logger = logging.getLogger(__name__)
 
@@ -105,29 +89,30 @@ def report_values(folder: Path) -> dict[str, Any]:
     record = read_benchmark(folder)
     run, rows = BenchmarkRun.of_record(record), record_rows(record)
     titles = dict(zip(rows.index, row_titles(rows, ""), strict=True))
-    trained_in = Path(run.weights).parent if run.weights else folder
     details = read_details(folder)
-    sections = benchmark_sections(rows, run)
-    per_class = sections.pop(PER_CLASS).table
+    trained_in = Path(run.weights).parent if run.weights else folder
+    metrics = [file for file in (folder / _METRICS, trained_in / _METRICS) if file.is_file()]
+    sections = {
+        heading: section._replace(table=_numbers_first(section.table))
+        for heading, section in benchmark_sections(rows, run).items()
+    }
     return {
         "title": _title(run, folder),
         "lead": _lead(rows, run),
-        "means": bars_figure("Mean IoU, %", _mean_ious(rows).rename(titles)),
-        "tables": {
-            heading: section._replace(table=_numbers_first(section.table))
-            for heading, section in sections.items()
-        },
-        "bars": _bars(rows, titles),
-        "per_class": _numbers_first(per_class),
+        "titles": titles,
+        "means": _mean_ious(rows),
+        "ious": class_ious(rows).dropna(axis=1, how="all"),
+        "per_class": sections.pop(PER_CLASS).table,
+        "tables": sections,
         "confusions": _confusions(rows, titles, details),
-        "images": _images(folder, titles, details),
+        "images": dict(list(read_images(folder).groupby("domain")[MEAN_IOU])),
+        "pictures": _pictures(folder, details),
         "class_colors": next(filter(None, (d.get("colors") for d in details.values())), {}),
-        "curves": _curves(folder, trained_in, titles),
-        "sections": given_sections(run),
+        "curves": _curves(read_metrics(metrics[0]), titles) if metrics else {},
+        "given": given_sections(run),
         "conditions": _conditions(run, record),
         "config": config_text(run.config),
-        "blue": rgb(BLUE),
-        "orange": rgb(ORANGE),
+        "figures": figures,
     }
 
 
@@ -157,126 +142,56 @@ def _mean_ious(rows: pd.DataFrame) -> pd.Series:
 
 def _numbers_first(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose words stand behind its numbers, which narrow windows then show."""
-    names = list(table.columns)  # there may be doubles
-    return table.iloc[:, sorted(range(len(names)), key=lambda k: names[k] in _WORDS)]
+    is_word = table.columns.isin(["protocol", "classes"])
+    return table.iloc[:, is_word.argsort(kind="stable")]
 
 
-def _bars(rows: pd.DataFrame, titles: Titles) -> list[dict[str, Any]]:
-    ious, means = class_ious(rows).dropna(axis=1, how="all"), _mean_ious(rows)
-    return [
-        {
-            "title": titles[domain],
-            "figure": bars_figure(
-                titles[domain],
-                ious[domain],
-                mean=means[domain],
-                reference=None if domain == MEAN else ious.get(MEAN),
-            ),
-        }
-        for domain in ious
-    ]
-
-
-def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> list[dict[str, Any]]:
-    """Matrices of the unseen targets together, where there are several, and of every domain."""
+def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> dict[str, pd.DataFrame]:
+    """Confusion matrices by title: of several unseen targets together, and of every domain."""
     counts = {
         domain: pd.DataFrame(found["confusion"], index=found["classes"], columns=found["classes"])
-        for domain in titles
+        for domain in rows.index
         if "confusion" in (found := details.get(domain, {}))
     }
-    targets = [counts[d] for d in rows.index[rows["role"] == TARGET] if d in counts]
-    shown = [(titles[domain], matrix, len(counts) > 1) for domain, matrix in counts.items()]
-    if len(targets) > 1 and all(matrix.columns.equals(targets[0].columns) for matrix in targets):
-        together = sum(targets[1:], targets[0])
-        shown.insert(0, ("All unseen targets together", together, False))
-    return [
-        {
-            "title": title,
-            "matrix": matrix_figure(matrix),
-            "largest": largest_confusions(matrix, _CONFUSIONS),
-            "folded": folded,
-        }
-        for title, matrix, folded in shown
-    ]
+    targets = [counts[domain] for domain in rows.index[rows["role"] == TARGET] if domain in counts]
+    matrices = {titles[domain]: matrix for domain, matrix in counts.items()}
+    if len({tuple(matrix.columns) for matrix in targets}) == 1 < len(targets):
+        return {"All unseen targets together": sum(targets[1:], targets[0])} | matrices
+    return matrices
 
 
-def largest_confusions(counts: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """The confusions with the largest shares of their true class, the largest first.
-
-    Args:
-        counts: pixels by true class (row) and predicted class (column).
-        limit: how many at most; shares below a per mille are left out.
-    """
-    shares = row_shares(counts).to_numpy().copy()
-    np.fill_diagonal(shares, 0)
-    order = np.argsort(-shares, axis=None, kind="stable")[:limit]
-    truth, prediction = np.unravel_index(order[shares.flat[order] >= SMALL_SHARE], shares.shape)
-    return pd.DataFrame(
-        {
-            "true class": counts.index[truth],
-            "predicted as": counts.columns[prediction],
-            "share": [f"{share:.1%}" for share in shares[truth, prediction]],
-            "pixels": counts.to_numpy()[truth, prediction],
-        }
-    )
-
-
-def _images(folder: Path, titles: Titles, details: Details) -> list[dict[str, Any]]:
-    """Of every domain the spread of its images' scores, and its worst and best images."""
-    scores = read_images(folder)
-    pictures = {domain: list(details.get(domain, {}).get("pictures", ())) for domain in titles}
+def _pictures(folder: Path, details: Details) -> dict[str, list[dict[str, Any]]]:
+    """The pictures of every domain whose files are there, with their content as "data"."""
     # The name alone: no record leads to files elsewhere.
-    files = (folder / _OVERLAYS / Path(p["file"]).name for of in pictures.values() for p in of)
-    embedded = embedded_pictures(files, PICTURE_BYTES)
-    found = []
-    for domain, title in titles.items():
-        values = scores.loc[scores["domain"] == domain, MEAN_IOU]
-        shown = [p for p in pictures[domain] if Path(p["file"]).name in embedded]
-        kinds = {
-            heading: [_picture(p, embedded) for p in shown if p["kind"] == kind]
-            for heading, kind in _KINDS.items()
-        }
-        part = {"title": title, "kinds": kinds, "spread": _spread(values), "histogram": None}
-        if len(values):
-            part["histogram"] = histogram_figure(values)
-        if len(values) or shown:
-            found.append(part)
-    return found
-
-
-def _picture(picture: Mapping[str, Any], embedded: Mapping[str, bytes]) -> dict[str, Any]:
-    scores = (percent(picture[key]) for key in ("mIoU", "pixel_accuracy"))
-    return {
-        "data": embedded[Path(picture["file"]).name],
-        "alt": f"{picture['kind']} prediction: {picture['image']}",
-        "caption": "{}: mIoU {}, pixel accuracy {}".format(picture["image"], *scores),
+    found = {
+        domain: [p | {"file": folder / _OVERLAYS / Path(p["file"]).name} for p in one["pictures"]]
+        for domain, one in details.items()
+        if "pictures" in one
     }
+    embedded = embedded_pictures((p["file"] for of in found.values() for p in of), PICTURE_BYTES)
+    shown = {
+        domain: [p | {"data": embedded[p["file"]]} for p in of if p["file"] in embedded]
+        for domain, of in found.items()
+    }
+    return {domain: of for domain, of in shown.items() if of}
 
 
-def _spread(values: pd.Series) -> str:
-    """The spread of the images' mean IoU in words."""
-    if values.isna().all():
-        return f"{len(values)} images, none with a mean IoU."
-    low, median, high = map(percent, (values.min(), values.median(), values.max()))
-    return f"{len(values)} images: median mIoU {median}, lowest {low}, highest {high}."
-
-
-def embedded_pictures(files: Iterable[Path], budget: int) -> dict[str, bytes]:
+def embedded_pictures(files: Iterable[Path], budget: int) -> dict[Path, bytes]:
     """The pictures of some files, all shrunk alike until they fit.
 
     Args:
-        files: of distinct names.
+        files: any images.
         budget: bytes for all together; the smallest scale is taken where none fits.
 
     Returns:
-        JPEG by name of the file; missing files and those that are not images are left out.
+        JPEG by file; missing files and those that are not images are left out.
     """
-    images: dict[str, Image] = {}
+    images: dict[Path, Image] = {}
     for file in files:
         with suppress(ImageFileError):
-            images[file.name] = read_image(file)
+            images[file] = read_image(file)
     for scale in _SCALES:
-        embedded = {name: _shrunk(image, scale) for name, image in images.items()}
+        embedded = {file: _shrunk(image, scale) for file, image in images.items()}
         if sum(map(len, embedded.values())) <= budget:
             break
     return embedded
@@ -288,24 +203,23 @@ def _shrunk(image: Image, scale: float) -> bytes:
     return encode(np.asarray(pixels, np.uint8), quality=_QUALITY)
 
 
-def _curves(folder: Path, trained_in: Path, titles: Titles) -> dict[str, Figure]:
+def _curves(metrics: pd.DataFrame, titles: Titles) -> dict[str, Figure]:
     """Losses, learning rate and mean IoU over the iterations, where training reported them."""
-    places = (folder / _METRICS, trained_in / _METRICS)
-    metrics = next((read_metrics(file) for file in places if file.is_file()), pd.DataFrame())
-    curves = {}
     losses = [name for name in metrics if "loss" in name]
     if len(losses) == 2:  # the only loss, and the same as the total
         losses = ["total_loss"]
-    if losses:
-        curves["Loss"] = curves_figure("Loss", metrics[losses])
-    if "lr" in metrics:
-        curves["Learning rate"] = curves_figure("Learning rate", metrics[["lr"]])
     scores = metrics.rename(columns={f"{d}/{MEAN_IOU}": title for d, title in titles.items()})
     several = [title for title in titles.values() if title in scores and scores[title].count() > 1]
-    if several:
-        options: dict[str, Any] = {"from_zero": False, "emphasized": titles.get(MEAN, "")}
-        curves["Mean IoU, %"] = curves_figure("Mean IoU, %", scores[several], **options)
-    return curves
+    options: dict[str, dict[str, Any]] = {
+        "Loss": {"curves": metrics[losses]},
+        "Learning rate": {"curves": metrics.filter(["lr"])},
+        "Mean IoU, %": {"curves": scores[several], "from_zero": False},
+    }
+    return {
+        title: figures.curves_figure(title, emphasized=titles.get(MEAN, ""), **given)
+        for title, given in options.items()
+        if not given["curves"].empty
+    }
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
@@ -355,8 +269,4 @@ def config_text(config: Mapping[str, Any] | str | None) -> str | None:
     """A configuration as YAML; None if there is none."""
     if config is None or isinstance(config, str):
         return config
-    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
-    try:
-        return str(yaml.dump(config, Dumper=_Dumper, **options))
-    except UnicodeEncodeError:  # libyaml does not write names that were not UTF-8
-        return str(yaml.safe_dump(config, **options))
+    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

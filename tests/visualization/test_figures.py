@@ -16,6 +16,7 @@ from langdg_d2.visualization.figures import (
     condense,
     curves_figure,
     histogram_figure,
+    largest_confusions,
     matrix_figure,
     restyling_figure,
     rgb,
@@ -33,6 +34,27 @@ def test_rows_of_shares_sum_to_one_or_are_zero() -> None:
     shares = row_shares(counts)
     assert shares.sum(axis=1).tolist() == pytest.approx([1, 1, 0, 1])
     assert shares.loc["b", "d"] == counts.loc["b", "d"] / counts.loc["b"].sum()
+
+
+def test_largest_confusions_are_those_of_a_slow_search() -> None:
+    counts = np.random.default_rng(1).integers(0, 1000, (5, 5))
+    counts[3] = 0
+    counts[4] = [0, 0, 0, 1, 10_000]  # below a per mille
+    names = list("abcde")
+    slow = sorted(
+        (
+            (counts[i, j] / counts[i].sum(), names[i], names[j], counts[i, j])
+            for i in (0, 1, 2)
+            for j in range(5)
+            if i != j
+        ),
+        reverse=True,
+    )
+    expected = [(truth, taken, f"{share:.1%}", pixels) for share, truth, taken, pixels in slow]
+    frame = matrix(counts, "abcde")
+    listed = largest_confusions(frame, 4)
+    assert list(listed.itertuples(index=False, name=None)) == expected[:4]
+    assert len(largest_confusions(frame, 100)) == len(expected)
 
 
 def test_fields_of_a_matrix_are_as_strong_as_shares_and_say_them_in_percent() -> None:
