@@ -370,18 +370,10 @@ def given_sections(run: BenchmarkRun) -> dict[str, Section]:
     }
 
 
-class Markdown(str):
-    """A line of Markdown that is complete and safe as it is."""
-
-    __slots__ = ()
-
-
-def plain_markdown(text: object) -> Markdown:
-    """Any text as one line that shows it, also inside a table; Markdown as it is."""
-    if isinstance(text, Markdown):
-        return text
+def plain_markdown(text: object) -> str:
+    """Any text as one line of Markdown that shows it as it is, also inside a table."""
     line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
-    return Markdown(re.sub(r"([\\`*|<>\[\]])", r"\\\1", line))
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
 
 def code(text: object) -> str:

@@ -119,6 +119,15 @@ def test_a_record_gives_the_rows_it_was_made_of(scores: dict) -> None:
     assert BenchmarkRun.of_record(record) == run
 
 
+def test_a_record_of_an_earlier_version_needs_no_newer_keys(scores: dict) -> None:
+    rows = score_rows(scores, RUN)
+    newer = {"groups", "sets", "styles", "sections", "date"}
+    record = {k: v for k, v in benchmark_record(rows, RUN).items() if k not in newer}
+    for tasks in record["results"].values():
+        tasks["sem_seg"] = {k: v for k, v in tasks["sem_seg"].items() if v is not None}
+    assert record_rows(record)[list(rows)].equals(rows)
+
+
 @pytest.mark.parametrize("subset", ["19", "16", "13"])
 def test_scored_classes_are_named_by_their_subset_in_any_order(subset: str) -> None:
     table = {f"IoU-{name}": NAN for name in reversed(CLASS_SUBSETS[subset])}
