@@ -4,7 +4,6 @@ from ..utils.provenance import plain_data
 from .benchmark import (
     Benchmark,
     BenchmarkFileError,
-    evaluate_domains,
     evaluator_if,
     read_benchmark,
     read_details,
@@ -27,6 +26,7 @@ from .inference import (
     MultiScaleInference,
     SlidingWindowInference,
     build_inference,
+    evaluate_domains,
     inference_name,
     unwrapped,
 )

@@ -12,27 +12,22 @@ class (rows, ground truth) as each class (columns, predicted); "pictures" of som
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
-from detectron2.utils import comm
+from detectron2.evaluation import DatasetEvaluator
 from torch import nn
-from tqdm import tqdm
 
 from ..data.datasets.builtin import FAMILIES
-from ..layers import fold
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_text
 from ..utils.provenance import environment, git_state, plain_data, versions
 from .confusion import CLASS_ACCURACY, TASK
-from .inference import inference_name
+from .inference import Evaluators, evaluate_domains, inference_name
 from .predictions import ENCODINGS, PredictionWriter
 from .tables import (
     CONVENTIONS,
@@ -58,7 +53,6 @@ RECORD, DETAILS, IMAGES = "benchmark.json", "details.json", "images.csv"
 FORMAT = 1
 _IMAGE_COLUMNS = ["domain", "image", "mIoU", "pixel_accuracy"]
 
-Evaluators = Mapping[str, DatasetEvaluator | list[DatasetEvaluator]]
 # What evaluators know beside the scores, JSON data by domain and name.
 Details = Mapping[str, Mapping[str, Any]]
 
@@ -149,33 +143,6 @@ def run_benchmark(
     dated = replace(run, date=datetime.now(timezone.utc).isoformat(timespec="seconds"))
     details = {domain: _details(evaluators[domain]) for domain in results}
     return headline_figures(write_benchmark(results, dated, output_dir, details=details))
-
-
-def evaluate_domains(
-    model: Callable[[Any], Any], loaders: Mapping[str, Iterable[Any]], evaluators: Evaluators
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Run inference on every domain in turn; every process must call this.
-
-    cuDNN does not time its convolutions anew for each size of images meanwhile.
-
-    Args:
-        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
-            afterwards, also after an error, every submodule is in the mode it was in.
-        loaders: domain name to test loader, with a length.
-        evaluators: domain name to its evaluator, or a list of them.
-
-    Returns:
-        `{domain: {task: {metric: value}}}` on the main process, in the loaders' order, without
-        domains that have no scores, as of test sets without labels; on the others an empty dict.
-    """
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model), fold(model):
-        for domain, loader in loaders.items():
-            # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
-            disable = None if comm.is_main_process() else True
-            with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
-                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
-    return {domain: tasks for domain, tasks in results.items() if tasks}
 
 
 def write_benchmark(
@@ -325,23 +292,6 @@ def read_images(folder: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         logger.warning("'%s' is damaged and left out: %s", path, error)
     return pd.DataFrame(columns=_IMAGE_COLUMNS)
-
-
-@contextmanager
-def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
-    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them).
-
-    Without cuDNN's benchmark: training's choice by speed pays for crops of one size only.
-    """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = benchmark
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
 
 
 def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) -> None:

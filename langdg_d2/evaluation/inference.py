@@ -1,24 +1,58 @@
-"""How images are put through a model: whole, in windows, at several scales, in less precision.
+"""How images are put through a model, and a model through the images of many domains.
 
-Every variant wraps a model that maps batched inputs to `[{"sem_seg": logits}]` and does the same,
-in eval mode, at the output size and in the model's own convention.
+Images are seen whole, in windows, at several scales or in less precision. Every variant wraps a
+model that maps batched inputs to `[{"sem_seg": logits}]` and does the same, in eval mode, at the
+output size and in the model's own convention.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
 from detectron2.modeling.postprocessing import sem_seg_postprocess
+from detectron2.utils import comm
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from ..layers import fold
 from ..utils.amp import autocast, dtype_of
 from ..utils.errors import LangDGError
 
 BatchedInputs = Sequence[dict[str, Any]]
 Predictions = list[dict[str, Tensor]]
+Evaluators = Mapping[str, DatasetEvaluator | list[DatasetEvaluator]]
+
+
+def evaluate_domains(
+    model: Callable[[Any], Any], loaders: Mapping[str, Iterable[Any]], evaluators: Evaluators
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Run inference on every domain in turn; every process must call this.
+
+    cuDNN does not time its convolutions anew for each size of images meanwhile.
+
+    Args:
+        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
+            afterwards, also after an error, every submodule is in the mode it was in.
+        loaders: domain name to test loader, with a length.
+        evaluators: domain name to its evaluator, or a list of them.
+
+    Returns:
+        `{domain: {task: {metric: value}}}` on the main process, in the loaders' order, without
+        domains that have no scores, as of test sets without labels; on the others an empty dict.
+    """
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    with _modes_restored(model), fold(model):
+        for domain, loader in loaders.items():
+            # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
+            disable = None if comm.is_main_process() else True
+            with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
+                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+    return {domain: tasks for domain, tasks in results.items() if tasks}
 
 
 def build_inference(
@@ -202,6 +236,23 @@ def windows(side: int, window: int, stride: int) -> list[slice]:
     """Windows along one side of an image, in pixels: all of one length, all pixels seen."""
     last = max(0, side - window)
     return [slice(start, min(start + window, side)) for start in (*range(0, last, stride), last)]
+
+
+@contextmanager
+def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them).
+
+    Without cuDNN's benchmark: training's choice by speed pays for crops of one size only.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 def _output_size(inputs: dict[str, Any]) -> tuple[int, int]:

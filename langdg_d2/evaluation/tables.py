@@ -257,13 +257,11 @@ def overview_table(rows: DataFrame) -> DataFrame:
     return table
 
 
-def class_counts(rows: DataFrame) -> list[str]:
+def class_counts(rows: DataFrame) -> Series:
     """The scored classes of every row in short: their number, where there are many names."""
-    numbers = [names.count(", ") + 1 for names in rows["scored_classes"]]
-    return [
-        names if number <= _MOST_NAMES else f"{number} classes"
-        for names, number in zip(rows["scored_classes"], numbers, strict=True)
-    ]
+    names = rows["scored_classes"]
+    numbers = names.str.count(", ") + 1
+    return names.where(numbers <= _MOST_NAMES, numbers.astype(str) + " classes")
 
 
 def class_ious(rows: DataFrame) -> DataFrame:
