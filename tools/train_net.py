@@ -75,14 +75,7 @@ def compose_evaluation(
         styles: engine.StyleAugmentationHook | None = None,
         seed: int | None = None,
     ) -> dict[str, dict[str, float]]:
-        known = evaluation.with_training(
-            sets,
-            names,
-            trained.sources,
-            trained.incomplete,
-            source=source,
-            progress=progress,
-        )
+        known = evaluation.with_training(sets, names, trained, source=source, progress=progress)
         return benchmark.run(
             model,
             cfg.train.output_dir,
@@ -118,8 +111,8 @@ def compose_selection(
     inference = evaluation.build_inference(model, **cfg.evaluation.inference)
 
     def score() -> dict:
-        results = evaluation.evaluate_domains(inference, loaders, {source: scores}, source=source)
-        return {"source": results[source].get("sem_seg", {})}
+        results = evaluation.evaluate_domains(inference, loaders, {source: scores})
+        return {"source": results[source]["sem_seg"]} if results else {}
 
     images = compose(cfg, f"dataloader.test.{source}.dataset")
     hook = engine.BestWeightsHook(
@@ -157,9 +150,12 @@ def compose_training(
     seeds = engine.SeededIterations(cfg.train.seed)
     styles = compose(cfg, "styles.augmentation")
     length = cfg.train.max_iter
+    palette = visualization.palette_named(cfg.evaluation.palette, compose(cfg, "model.classes"))
 
     def evaluate() -> dict[str, dict[str, float]]:
         done = min(trainer.iter + 1, length)  # after training, all are counted
+        if styles:
+            visualization.put_restyling(styles.mixer.last, palette)
         return score(progress=(done, length), styles=styles, seed=seeds.seed)
 
     parts = {"settings": settings, "trainer": trainer}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the report of a results folder: one HTML page that needs no network, and its Markdown.
+"""Write the report of a results folder: one HTML page that needs no network.
 
     python tools/write_report.py output/langdg_gta5
 

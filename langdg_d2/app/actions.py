@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from ..utils.errors import LangDGError
 from ..visualization import (
     Palette,
@@ -18,7 +20,6 @@ from ..visualization import (
     draw_view,
     palette_named,
 )
-from ..visualization.html import Markup
 from . import parts
 from .live_styles import LiveStyles, Restyled
 from .tally import ClassTally

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup, escape
 
 from ..visualization import Predictor, palettes_for
-from ..visualization.html import Markup, markup
 from .actions import Actions, ShownStyles
 from .parts import NOTHING
 from .uploads import Limits
@@ -140,7 +140,7 @@ def _header() -> Markup:
         "Drop a street scene to see what a model makes of it; describe a style to see what its "
         "features make of that."
     )
-    return Markup(f"<header id='lead'><h1>{markup(_TITLE)}</h1><p>{markup(lead)}</p></header>")
+    return Markup(f"<header id='lead'><h1>{escape(_TITLE)}</h1><p>{escape(lead)}</p></header>")
 
 
 def _limits(limits: Limits) -> Markup:
@@ -149,7 +149,7 @@ def _limits(limits: Limits) -> Markup:
         f"clips end after {limits.frames} frames. Files stay on the computer that runs this page "
         "and are deleted when it ends."
     )
-    return Markup(f"<p id='limits'>{markup(text)}</p>")
+    return Markup(f"<p id='limits'>{escape(text)}</p>")
 
 
 def _html(name: str) -> gr.HTML:

@@ -1,15 +1,15 @@
 """Pieces of the page: messages, the legend, the table of mined styles, what has changed.
 
-Texts of users are escaped, as everywhere in `visualization.html`.
+Texts of users are escaped.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
 
 from ..styles import StyleBank
 from ..visualization import Palette, Prediction
-from ..visualization.html import Markup, markup, swatch, table
+from ..visualization.page import parts
 from .tally import ClassTally
 from .uploads import Image
 
@@ -22,20 +22,20 @@ _DOT = "\N{MIDDLE DOT}"
 
 def note(*texts: str) -> Markup:
     """What was done, in a line; texts that are empty are left out."""
-    line = f" {_DOT} ".join(markup(text) for text in texts if text)
+    line = f" {_DOT} ".join(escape(text) for text in texts if text)
     return Markup(f"<p class='note' role='status'>{line}</p>")
 
 
 def problem(text: str) -> Markup:
     """What went wrong."""
-    return Markup(f"<p class='problem' role='alert'>{markup(text)}</p>")
+    return Markup(f"<p class='problem' role='alert'>{escape(text)}</p>")
 
 
 def legend(tally: ClassTally, palette: Palette) -> Markup:
     """Colour, name, share of the pixels and mean confidence of every class that was seen."""
     entries = (
-        f"<li>{swatch(palette.colors[k])}<b>{markup(palette.names[k])}</b>"
-        f"<span>{markup(percent(tally.shares[k]))}</span>"
+        f"<li>{parts.swatch(palette.colors[k])}<b>{escape(palette.names[k])}</b>"
+        f"<span>{escape(percent(tally.shares[k]))}</span>"
         f"<span title='mean confidence'>{tally.confidence[k]:.2f}</span></li>"
         for k in tally.classes
         if k < len(palette.names)
@@ -57,18 +57,18 @@ def style_table(bank: StyleBank, palette: Palette) -> Markup:
     names = [bank.header.class_names[k] for k in bank.class_id.tolist()]
     colors = dict(zip(palette.names, palette.colors, strict=True))
     before, after = bank.cosine_before.tolist(), bank.cosine_after.tolist()
-    return table(
+    swatches = [parts.swatch(colors[name]) if name in colors else "" for name in names]
+    frame = pd.DataFrame(
         {
-            "patch of": [
-                Markup(f"{swatch(colors[name]) if name in colors else ''}{markup(name)}")
-                for name in names
-            ],
+            "patch of": [a + escape(b) for a, b in zip(swatches, names, strict=True)],
             "text": bank.prompts,
-            "cosine before": _decimals(before),
-            "cosine after": _decimals(after),
+            "cosine before": before,
+            "cosine after": after,
             "gain": [f"{b - a:+.3f}" for a, b in zip(before, after, strict=True)],
-        }
+        },
+        dtype=object,  # pandas would take the markup for text
     )
+    return parts.table(frame, digits=3)
 
 
 def draw_difference(before: Prediction, after: Prediction, palette: Palette) -> Image:
@@ -81,7 +81,3 @@ def draw_difference(before: Prediction, after: Prediction, palette: Palette) -> 
 def percent(share: float) -> str:
     """A share in percent, with a decimal; what is there is never rounded to nothing."""
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
-
-
-def _decimals(values: Sequence[float]) -> list[str]:
-    return [f"{value:.3f}" for value in values]

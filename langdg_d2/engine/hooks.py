@@ -81,6 +81,9 @@ class StyleAugmentationHook(HookBase):
         log_period: iterations between entries in the event storage: `style/restyled_share` of
             patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
             class has no style, `style/probability`.
+
+    Attributes:
+        mixer: as it was given.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class StyleAugmentationHook(HookBase):
         if not 0 <= probability <= 1:
             raise LangDGError(f"probability {probability} of restyling must be in 0..1")
         require_int("warmup_iters", warmup_iters, 0)
-        self._mixer = mixer
+        self.mixer = mixer
         self._probability = probability
         self._warmup_iters = warmup_iters
         self._log_period = log_period
@@ -98,20 +101,20 @@ class StyleAugmentationHook(HookBase):
 
     def before_train(self) -> None:
         """Load the styles, check them against the model, install the mixer."""
-        self._mixer.styles.prepare(self._model.backbone)
-        self._mixer.activation = self._model.backbone.restyle_activation
+        self.mixer.styles.prepare(self._model.backbone)
+        self.mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
             logger.warning(
                 "the resumed run uses other styles than it began with, and its results will name "
                 "the new ones only: to avoid this, resume with the original bank"
             )
-        self._model.feature_augmentation = self._mixer
+        self._model.feature_augmentation = self.mixer
 
     def before_step(self) -> None:
         numbers = (torch.initial_seed(), comm.get_rank(), self.trainer.iter)
-        self._mixer.generator.manual_seed(derived_seed(*numbers, purpose="mixing"))
+        self.mixer.generator.manual_seed(derived_seed(*numbers, purpose="mixing"))
         progress = (self.trainer.iter + 1) / self._warmup_iters if self._warmup_iters else 1.0
-        self._mixer.probability = self._probability * min(1.0, progress)
+        self.mixer.probability = self._probability * min(1.0, progress)
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
@@ -132,10 +135,14 @@ class StyleAugmentationHook(HookBase):
 
     def record(self) -> dict[str, Any]:
         """Where the styles come from, plain data: of a bank its own header, not the config's."""
-        return self._mixer.styles.record()
+        return self.mixer.styles.record()
 
-    def report(self) -> str:
-        """Markdown: what was restyled on this process, before a resumption too, and with what."""
+    def report(self) -> dict[str, Any]:
+        """What was restyled on this process, before a resumption too, and with what.
+
+        Returns:
+            "notes", sentences, and "table", values by heading.
+        """
         self._collect()
         total = self._total
         summary = (
@@ -143,7 +150,8 @@ class StyleAugmentationHook(HookBase):
             f"({total.restyled_share:.1%}), keeping {total.mean_weight:.1%} of their own style on "
             f"average; {total.fallback_share:.1%} had no style of their class."
         )
-        return f"{summary}\n\n{self._mixer.styles.describe()}"
+        styles = self.mixer.styles
+        return {"notes": [summary, styles.describe()], "table": styles.table()}
 
     @property
     def _model(self) -> LangDGSegmentor:
@@ -151,7 +159,7 @@ class StyleAugmentationHook(HookBase):
 
     def _collect(self) -> MixStatistics:
         """Statistics since the last call, which become part of the total."""
-        recent, self._mixer.statistics = self._mixer.statistics, MixStatistics()
+        recent, self.mixer.statistics = self.mixer.statistics, MixStatistics()
         self._total.merge(recent)
         return recent
 
@@ -163,7 +171,7 @@ class StyleAugmentationHook(HookBase):
                 "style/restyled_share": recent.restyled_share,
                 "style/mean_weight": recent.mean_weight,
                 "style/fallback_share": recent.fallback_share,
-                "style/probability": self._mixer.probability,
+                "style/probability": self.mixer.probability,
             },
         )
 

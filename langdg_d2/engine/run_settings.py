@@ -81,6 +81,7 @@ class RunSettings:
         earlier = checkpoint.get("settings", {})
         known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
         self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
+        self._settings[_CHANGED] = earlier.get(_CHANGED, [])
         self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
 
     @property

@@ -1,28 +1,40 @@
 """Scores of semantic segmentation, on one data set and over many domains."""
 
 from ..utils.provenance import plain_data
-from .benchmark import Benchmark, run_benchmark, write_benchmark
+from .benchmark import (
+    Benchmark,
+    BenchmarkFileError,
+    evaluator_if,
+    read_benchmark,
+    read_details,
+    read_images,
+    run_benchmark,
+    write_benchmark,
+)
 from .completeness import incomplete_sets, incomplete_sources, with_training
 from .confusion import ConfusionMatrix
-from .details import read_details, read_images
-from .evaluator import StreamingSemSegEvaluator
-from .image_scores import ImageScore, predicted_classes
-from .inference import build_inference, inference_name, unwrapped
-from .multi_domain import evaluate_domains
-from .multi_scale import MultiScaleInference
+from .evaluator import (
+    ImageScore,
+    StreamingSemSegEvaluator,
+    classes_to_score,
+    count_image,
+    predicted_classes,
+    require_finite,
+    score_image,
+)
+from .inference import (
+    MultiScaleInference,
+    SlidingWindowInference,
+    build_inference,
+    evaluate_domains,
+    inference_name,
+    unwrapped,
+)
 from .predictions import PredictionWriter
 from .protocols import protocol_augmentations, protocol_dataset, protocol_name
 from .published import published_figures, published_names
-from .record import BenchmarkRun
-from .results import headline_figures
-from .sliding_window import SlidingWindowInference
-from .summary import (
-    BenchmarkFileError,
-    read_benchmark,
-    summarize_runs,
-    summary_csv,
-    summary_markdown,
-)
+from .summary import config_difference, summarize_runs, summary_csv, summary_markdown
+from .tables import BenchmarkRun, record_rows, score_rows
 
 __all__ = [
     "Benchmark",
@@ -35,8 +47,11 @@ __all__ = [
     "SlidingWindowInference",
     "StreamingSemSegEvaluator",
     "build_inference",
+    "classes_to_score",
+    "config_difference",
+    "count_image",
     "evaluate_domains",
-    "headline_figures",
+    "evaluator_if",
     "incomplete_sets",
     "incomplete_sources",
     "inference_name",
@@ -50,7 +65,11 @@ __all__ = [
     "read_benchmark",
     "read_details",
     "read_images",
+    "record_rows",
+    "require_finite",
     "run_benchmark",
+    "score_image",
+    "score_rows",
     "summarize_runs",
     "summary_csv",
     "summary_markdown",

@@ -1,46 +1,66 @@
-"""Benchmark files: `benchmark.md` for people, `.json` and `.csv` unrounded for programs.
+"""One model scored on many domains, and the files of the scores.
 
-Beside them `images.csv`, the scores of the single images, and `details.json`, see `details`.
+The model is trained on one source; every other domain is an unseen target, and the figure the
+papers compare is the mean over the unseen targets.
+
+`benchmark.md` is for people, `benchmark.csv` and `benchmark.json` are unrounded for programs.
+`images.csv` has the scores of the single images. `details.json` has by domain what else its
+evaluators know: "classes", the names of all classes, and "confusion", the pixel counts of each
+class (rows, ground truth) as each class (columns, predicted); "pictures" of some images.
 """
 
-import csv
-import io
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.utils import comm
 from torch import nn
 
 from ..data.datasets.builtin import FAMILIES
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_text
-from .details import DETAILS, IMAGES, Details, collect_details, details_json
-from .inference import inference_name
-from .markdown import benchmark_markdown
-from .multi_domain import evaluate_domains
+from ..utils.provenance import environment, git_state, plain_data, versions
+from .confusion import CLASS_ACCURACY, TASK
+from .inference import Evaluators, evaluate_domains, inference_name
 from .predictions import ENCODINGS, PredictionWriter
-from .record import BenchmarkRun, benchmark_record
-from .results import (
-    CLASS_ACCURACY,
-    TASK,
+from .tables import (
+    CONVENTIONS,
+    FACTS,
+    MEAN,
+    MEAN_TITLE,
+    BenchmarkRun,
     Results,
+    benchmark_sections,
+    code,
+    given_sections,
     headline_figures,
-    ordered_domains,
-    row_label,
-    scored_classes,
-    source_domains,
-    source_name,
-    union,
-    with_means,
+    is_mean,
+    metrics,
+    plain_markdown,
+    record_rows,
+    score_rows,
+    section_markdown,
 )
 
-RECORD = "benchmark.json"
+RECORD, DETAILS, IMAGES = "benchmark.json", "details.json", "images.csv"
+# Raised when a reader of older records would misunderstand newer ones.
+FORMAT = 1
+_IMAGE_COLUMNS = ["domain", "image", "mIoU", "pixel_accuracy"]
+
+# What evaluators know beside the scores, JSON data by domain and name.
+Details = Mapping[str, Mapping[str, Any]]
+
+logger = logging.getLogger(__name__)
+
+
+class BenchmarkFileError(LangDGError):
+    """Records of runs that cannot be read, or not be averaged; the message names the files."""
 
 
 class Benchmark:
@@ -50,15 +70,12 @@ class Benchmark:
         run: what a model's results will be recorded with.
         domains: names of those to score.
         loaders: function that makes a test loader, by name of every domain there is.
-        evaluators: function that makes the evaluators, by the same names.
+        evaluators: function that makes the evaluators, by the same names; None stands for one that
+            is not wanted.
 
     Attributes:
         loaders: of the domains to score.
         evaluators: of the domains to score.
-
-    Raises:
-        LangDGError: if domains, source or groups are unknown, named twice, or of the same images;
-            if a domain would give neither scores nor files, or one without scores needs them.
     """
 
     def __init__(
@@ -67,17 +84,20 @@ class Benchmark:
         run: BenchmarkRun,
         domains: Sequence[str],
         loaders: Mapping[str, Callable[[], Iterable[Any]]],
-        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator]]],
+        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator | None]]],
     ) -> None:
-        source = source_domains(run.source)
         _check_names("evaluation.domains", domains, known=loaders)
         for group, members in run.groups.items():
             _check_names(f"evaluation.groups.{group}", members, known=loaders)
-        if source:  # a misspelt one would count as an unseen target
-            _check_names("evaluation.source", source, known=loaders)
-        _check_images([*domains, *source])
+            if missing := [d for d in members if d not in domains or d in run.sources]:
+                logger.info("No mean of '%s': %s not scored as unseen targets", group, missing)
+        if run.sources:  # a misspelt one would count as an unseen target
+            _check_names("evaluation.source", run.sources, known=loaders)
+        _check_images([*domains, *run.sources])
         self._run = run
-        self.evaluators = {domain: list(evaluators[domain]()) for domain in domains}
+        self.evaluators = {
+            domain: [one for one in evaluators[domain]() if one is not None] for domain in domains
+        }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
         self.loaders = {domain: loaders[domain]() for domain in domains}
@@ -96,6 +116,184 @@ class Benchmark:
         return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
 
 
+def evaluator_if(wanted: bool, evaluator: DatasetEvaluator) -> DatasetEvaluator | None:
+    """The evaluator, or None where a config switches it off."""
+    return evaluator if wanted else None
+
+
+def run_benchmark(
+    model: Callable[[Any], Any],
+    loaders: Mapping[str, Iterable[Any]],
+    evaluators: Evaluators,
+    run: BenchmarkRun,
+    output_dir: str | Path,
+) -> dict[str, dict[str, float]]:
+    """Score a model on all domains and write the benchmark files; every process must call this.
+
+    Where no domain has scores, as with test sets alone, nothing is written.
+
+    Args: those of `evaluate_domains` and of `write_benchmark`.
+
+    Returns:
+        `headline_figures` on the main process; on the others an empty dict.
+    """
+    results = evaluate_domains(model, loaders, evaluators)
+    if not results:
+        return {}
+    dated = replace(run, date=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    details = {domain: _details(evaluators[domain]) for domain in results}
+    return headline_figures(write_benchmark(results, dated, output_dir, details=details))
+
+
+def write_benchmark(
+    results: Results,
+    run: BenchmarkRun,
+    output_dir: str | Path,
+    *,
+    details: Details | None = None,
+) -> pd.DataFrame:
+    """Write the files, replacing earlier ones; main process only.
+
+    Args:
+        results: of `evaluate_domains`.
+        run: what they were made with.
+        output_dir: where to; made if need be.
+        details: of the evaluators. Without any, files of earlier ones are removed.
+
+    Returns:
+        The rows, see `score_rows`.
+    """
+    rows = score_rows(results, run)
+    record = json.dumps(benchmark_record(rows, run), indent=2, allow_nan=False) + "\n"
+    texts = {
+        "benchmark.md": benchmark_markdown(rows, run),
+        "benchmark.csv": benchmark_csv(rows),
+        DETAILS: _details_json(details) if details else None,
+        IMAGES: _images_csv(details) if details else None,
+        RECORD: record,  # the last: where it is, the others are
+    }
+    directory = Path(output_dir)
+    for name, text in texts.items():
+        if text is not None:
+            write_text(directory / name, text)
+    for name, text in texts.items():
+        if text is None:
+            (directory / name).unlink(missing_ok=True)
+    return rows
+
+
+def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
+    """What was run, then `benchmark_sections` and the sections of `run` under their headings."""
+    facts = {
+        "protocol": run.protocol,
+        "inference": run.inference,
+        "source": run.source,
+        "config": run.config_file,
+        "weights": run.weights,
+        "seed": run.seed,
+    }
+    known = {name: value for name, value in facts.items() if value is not None} | versions()
+    parts = ["# Benchmark", ", ".join(f"{name} {code(value)}" for name, value in known.items())]
+    for heading, section in (benchmark_sections(rows, run) | given_sections(run)).items():
+        parts.append(f"## {plain_markdown(heading)}\n\n{section_markdown(section)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def benchmark_csv(rows: pd.DataFrame) -> str:
+    """A line per domain and mean: what was measured how, then every metric but accuracy by class.
+
+    Figures are percent with all their digits, missing ones empty.
+    """
+    scores = [metric for metric in metrics(rows) if not metric.startswith(CLASS_ACCURACY)]
+    table = rows[[*FACTS, *scores]].rename(index={MEAN: MEAN_TITLE})
+    return str(table.to_csv(lineterminator="\n"))
+
+
+def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
+    """The results unrounded with all they were made with; JSON types only, NaN as None."""
+    scores = rows[metrics(rows)].astype(object)
+    figures = scores.where(scores.notna(), None).to_dict("index")
+    return {
+        "format": FORMAT,
+        **{one.name: plain_data(getattr(run, one.name)) for one in fields(run)},
+        "git": git_state(),
+        "versions": versions(),
+        "environment": environment(),
+        "conventions": CONVENTIONS,
+        "scored_classes": rows["scored_classes"].to_dict(),
+        "results": {domain: {TASK: table} for domain, table in figures.items()},
+    }
+
+
+def read_benchmark(run: str | Path) -> dict[str, Any]:
+    """The record that a run left, see `benchmark_record`.
+
+    Args:
+        run: its output folder, or the record's file.
+
+    Raises:
+        BenchmarkFileError: if the file is missing, damaged or no such record.
+    """
+    path = Path(run) / RECORD if Path(run).is_dir() else Path(run)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchmarkFileError(
+            f"cannot read '{path}': {error.strerror}; `train_net.py --eval-only` writes it"
+        ) from error
+    except ValueError as error:
+        raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
+    try:
+        _check_record(record)
+    except (
+        LangDGError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise BenchmarkFileError(
+            f"'{path}' is not a complete benchmark record of format {FORMAT} "
+            f"({type(error).__name__}: {error}); evaluate the run again"
+        ) from error
+    return record
+
+
+def read_details(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `details.json` in a folder holds; nothing, and a warning, of a damaged file."""
+    path = folder / DETAILS
+    if not path.is_file():
+        return {}
+    try:
+        details: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        for found in details.values():
+            _check_details(found)
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, LangDGError) as error:
+        logger.warning("'%s' is damaged and left out: %s", path, error)
+        return {}
+    return details
+
+
+def read_images(folder: Path) -> pd.DataFrame:
+    """Scores of the single images in a folder's `images.csv`.
+
+    Returns:
+        Columns "domain" and "image", and in percent, NaN where there is none, "mIoU" and
+        "pixel_accuracy". No row where there is no file, or, with a warning, a damaged one.
+    """
+    path, texts = folder / IMAGES, {"domain": object, "image": object}
+    scores = dict.fromkeys(_IMAGE_COLUMNS[2:], float)
+    missing = {"na_values": dict.fromkeys(scores, ""), "keep_default_na": False}
+    try:
+        if path.is_file():
+            table = pd.read_csv(path, usecols=_IMAGE_COLUMNS, dtype=texts | scores, **missing)
+            return table[_IMAGE_COLUMNS]
+    except (OSError, ValueError) as error:
+        logger.warning("'%s' is damaged and left out: %s", path, error)
+    return pd.DataFrame(columns=_IMAGE_COLUMNS)
+
+
 def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) -> None:
     if isinstance(names, str) or not names:
         raise LangDGError(f"{setting} is {names!r}, expected a list with at least one domain")
@@ -103,10 +301,12 @@ def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) ->
         raise LangDGError(f"{setting} has unknown domains {unknown}; known are {sorted(known)}")
     if len(set(names)) < len(names):
         raise LangDGError(f"{setting} names a domain twice: {list(names)}")
+    if reserved := [name for name in names if is_mean(name)]:
+        raise LangDGError(f"{setting} has {reserved}, taken for means over domains; rename them")
 
 
 def _check_images(names: Sequence[str]) -> None:
-    """See that no images count twice, nor as unseen where they are the source's."""
+    """Check that no images count twice, nor as unseen where they are the source's."""
     found: dict[str, str] = {}
     for name in names:
         family = FAMILIES.get(name)
@@ -122,136 +322,74 @@ def _check_images(names: Sequence[str]) -> None:
 def _check_evaluators(
     domain: str, evaluators: Sequence[DatasetEvaluator], run: BenchmarkRun
 ) -> None:
-    """See that a domain gives scores, or where it has no labels and needs no scores, files."""
+    """Check that a domain gives scores, or where it has no labels and needs no scores, files."""
     writers = [one for one in evaluators if isinstance(one, PredictionWriter)]
     if len(writers) < len(evaluators):
         return
     if not any(writer.writes for writer in writers):
         raise LangDGError(
-            f"evaluation.domains has '{domain}', which has no labels: set "
+            f"evaluation.domains has '{domain}', which has no labels, or is not to be scored: set "
             f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
         )
     scored = [f"evaluation.groups.{g}" for g, members in run.groups.items() if domain in members]
-    scored += ["evaluation.source"] if domain in source_domains(run.source) else []
+    scored += ["evaluation.source"] if domain in run.sources else []
     if scored:
         raise LangDGError(
             f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
         )
 
 
-def run_benchmark(
-    model: Callable[[Any], Any],
-    loaders: Mapping[str, Iterable[Any]],
-    evaluators: Mapping[str, DatasetEvaluator | list[DatasetEvaluator]],
-    run: BenchmarkRun,
-    output_dir: str | Path,
-) -> dict[str, dict[str, float]]:
-    """Score a model on all domains and write the benchmark files; every process must call this.
-
-    Where no domain has scores, as with test sets alone, nothing is written.
-
-    Args: those of `evaluate_domains`, which takes source and groups from `run`, and of
-    `write_benchmark`.
-
-    Returns:
-        `headline_figures`.
-    """
-    source = source_name([name for name in source_domains(run.source) if name in loaders]) or None
-    results = evaluate_domains(model, loaders, evaluators, source=source, groups=run.groups)
-    if comm.is_main_process() and results:
-        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        dated = replace(run, date=date)
-        details = {
-            domain: found
-            for domain, found in collect_details(evaluators).items()
-            if domain in results
-        }
-        write_benchmark(results, dated, output_dir, details=details)
-    return headline_figures(results)
+def _details(evaluators: DatasetEvaluator | Iterable[DatasetEvaluator]) -> dict[str, Any]:
+    """What the evaluators of a domain know beside their scores."""
+    several = [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators
+    known: dict[str, Any] = {}
+    for evaluator in several:
+        if hasattr(evaluator, "details"):
+            known |= evaluator.details()
+    return known
 
 
-def benchmark_csv(results: Results, run: BenchmarkRun) -> str:
-    """A line per domain and mean: what was measured how, then every metric but accuracy by class.
-
-    Figures are percent with all their digits, missing ones empty.
-
-    Raises:
-        LangDGError: if the results hold no scores.
-    """
-    domains = ordered_domains(results, run.source)
-    tables = {domain: results[domain].get(TASK, {}) for domain in domains}
-    metrics = [key for key in union(tables.values()) if not key.startswith(CLASS_ACCURACY)]
-    remarks = with_means(run.sets, results, source=run.source, groups=run.groups)
-    header = ["domain", "source", "protocol", "inference", "scored_classes", "data_set", *metrics]
-    return csv_text(
-        header,
-        [
-            [
-                row_label(domain),
-                run.source or "",
-                run.protocol,
-                run.inference,
-                scored_classes(table),
-                remarks.get(domain, ""),
-                *(csv_number(table.get(metric)) for metric in metrics),
-            ]
-            for domain, table in tables.items()
-        ],
-    )
-
-
-def images_csv(details: Details) -> str:
-    """A line per image with its scores in percent, missing ones empty."""
-    lines = [
-        [domain, image, csv_number(mean_iou), csv_number(accuracy)]
+def _details_json(details: Details) -> str:
+    """A line per domain, without the single images."""
+    lines = (
+        f"{json.dumps(domain)}: "
+        + json.dumps({key: value for key, value in found.items() if key != "images"})
         for domain, found in details.items()
-        for image, mean_iou, accuracy in found.get("images", ())
-    ]
-    return csv_text(["domain", "image", "mIoU", "pixel_accuracy"], lines)
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def csv_text(header: list[str], lines: list[list[str]]) -> str:
-    """Comma-separated values."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
-    return text.getvalue()
+def _images_csv(details: Details) -> str:
+    """A line per image with its scores in percent, missing ones empty."""
+    lines = [(d, *score) for d, found in details.items() for score in found.get("images", ())]
+    # Names of files need not be UTF-8, which columns of text would have to be.
+    table = pd.DataFrame(lines, columns=_IMAGE_COLUMNS, dtype=object)
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def csv_number(value: float | None) -> str:
-    """All digits of a number; nothing for NaN and None."""
-    return "" if value is None or math.isnan(value) else repr(value)
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Raise some error unless a record has what its readers use."""
+    if record["format"] != FORMAT:
+        raise LangDGError(f"it is of format {record['format']}")
+    if missing := {"config_file", "seed", "weights"} - record.keys():
+        raise LangDGError(f"{sorted(missing)} are missing")
+    tables = [tasks.get(TASK, {}) for tasks in record["results"].values()]
+    values = [value for table in tables for value in table.values()]
+    if not all(value is None or isinstance(value, (int, float)) for value in values):
+        raise LangDGError("a score is not a number")
+    given_sections(BenchmarkRun.of_record(record))
+    rows = record_rows(record)
+    if rows.empty or not all(isinstance(text, str) for text in rows[FACTS].to_numpy().flat):
+        raise LangDGError("it has no scores, or a fact about them is not text")
 
 
-def write_benchmark(
-    results: Results,
-    run: BenchmarkRun,
-    output_dir: str | Path,
-    *,
-    details: Details | None = None,
-) -> None:
-    """Write the files, replacing earlier ones; main process only.
-
-    Args:
-        results: of `evaluate_domains`.
-        run: what they were made with.
-        output_dir: where to; made if need be.
-        details: of `collect_details`. Without any, files of earlier ones are removed.
-
-    Raises:
-        LangDGError: if the results hold no scores; nothing is written then.
-    """
-    record = json.dumps(benchmark_record(results, run), indent=2, allow_nan=False) + "\n"
-    texts = {
-        "benchmark.md": benchmark_markdown(results, run),
-        "benchmark.csv": benchmark_csv(results, run),
-        DETAILS: details_json(details) if details else None,
-        IMAGES: images_csv(details) if details else None,
-        RECORD: record,  # the last: who finds it finds the others
-    }
-    directory = Path(output_dir)
-    for name, text in texts.items():
-        if text is not None:
-            write_text(directory / name, text)
-    for name, text in texts.items():
-        if text is None:
-            (directory / name).unlink(missing_ok=True)
+def _check_details(found: Mapping[str, Any]) -> None:
+    """Raise some error unless the details of a domain can be shown."""
+    rows, number = found.get("confusion", []), len(found.get("classes", []))
+    if rows and [len([n for n in row if isinstance(n, int)]) for row in rows] != [number] * number:
+        raise LangDGError(f"expected {number} x {number} numbers of pixels, as there are classes")
+    for picture in found.get("pictures", []):
+        if not all(isinstance(picture[key], str) for key in ("file", "kind", "image")):
+            raise LangDGError("a picture lacks a name")
+        if not all(math.isfinite(picture[key]) for key in ("mIoU", "pixel_accuracy")):
+            raise LangDGError("a picture lacks a score")

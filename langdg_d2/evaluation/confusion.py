@@ -13,6 +13,12 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError
 
+# Detectron2's name of the task, and the evaluators' of its scores.
+TASK = "sem_seg"
+NUM_IMAGES = "num_images"
+CLASS_IOU, CLASS_ACCURACY = "IoU-", "ACC-"  # before the name of a class
+MEAN_IOU = "mIoU"
+
 _VALUES_IN_ERROR = 10  # enough to recognise a label encoding, short enough for a log line
 
 
@@ -29,9 +35,6 @@ class ConfusionMatrix:
         Args:
             num_classes: K, at least 1.
             ignore_label: ground-truth value that is not counted; outside 0..K-1.
-
-        Raises:
-            LangDGError: if there is no class, or the ignore label is one of the classes.
         """
         if num_classes < 1:
             raise LangDGError(f"num_classes is {num_classes}; a confusion matrix needs at least 1")
@@ -49,10 +52,6 @@ class ConfusionMatrix:
         Args:
             prediction: integer classes in 0..K-1, any shape.
             target: integer classes in 0..K-1 or the ignore label, same shape, any device.
-
-        Raises:
-            TypeError: if a map does not hold integers.
-            LangDGError: if shapes differ or a map holds other values; names them.
         """
         if prediction.shape != target.shape:
             raise LangDGError(
@@ -66,16 +65,12 @@ class ConfusionMatrix:
         self._require_classes(prediction, "prediction")
         self._require_classes(target[counted], "ground truth")
 
-        cells = target[counted] * self.num_classes + prediction[counted]
-        counts = torch.bincount(cells, minlength=self.num_classes**2)
+        pairs = target[counted] * self.num_classes + prediction[counted]
+        counts = torch.bincount(pairs, minlength=self.num_classes**2)
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:
-        """Add the counts of `other`, which is left as it is.
-
-        Raises:
-            LangDGError: if the two count other classes or ignore another label.
-        """
+        """Add the counts of `other`, which is left as it is."""
         ours = (self.num_classes, self.ignore_label)
         theirs = (other.num_classes, other.ignore_label)
         if ours != theirs:
@@ -105,6 +100,11 @@ class ConfusionMatrix:
                 + (f" or {self.ignore_label} (ignore)" if name == "ground truth" else "")
                 + "; check the label encoding"
             )
+
+
+def subset_metric(metric: str, subset: str) -> str:
+    """Name of a mean IoU over a named class subset, e.g. "mIoU_16_detectron2"."""
+    return metric.replace(MEAN_IOU, f"{MEAN_IOU}_{subset}", 1)
 
 
 def class_iou(matrix: Tensor) -> Tensor:

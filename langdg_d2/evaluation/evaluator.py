@@ -7,23 +7,32 @@ truth is the one the test mapper loaded, so a test protocol's crop or resize app
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import torch
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import Tensor
 
 from ..structures import class_subsets
+from ..utils.errors import LangDGError
 from . import confusion
-from .confusion import ConfusionMatrix
-from .image_scores import (
-    ImageScore,
-    classes_to_score,
-    count_image,
-    gather_image_scores,
-    score_image,
-)
-from .results import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
+from .confusion import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, ConfusionMatrix
+
+
+class ImageScore(NamedTuple):
+    """How well an image was segmented, in percent; NaN where none of its pixels is scored.
+
+    Attributes:
+        image: its name, unlike that of any other in the data set.
+        mean_iou: over the scored classes that the image's ground truth has.
+        pixel_accuracy: of the scored classes.
+    """
+
+    image: str
+    mean_iou: float
+    pixel_accuracy: float
 
 
 class StreamingSemSegEvaluator(DatasetEvaluator):
@@ -52,9 +61,6 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
                 `CLASS_SUBSETS`, such as "16" (or 16) for those that SYNTHIA has; all if None.
                 Pixels of the others still count as errors of a scored class that was predicted
                 there, as the field does it.
-
-        Raises:
-            LangDGError: if a scored class or subset is unknown, or a class given twice.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
@@ -85,16 +91,12 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         Args:
             inputs: one dict per image: "sem_seg" (H, W) integer ground truth, "file_name".
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
-
-        Raises:
-            LangDGError: if ground truth is missing, or does not fit the output in size or
-                values, or if logits are not finite; names the file.
         """
         for image, output in zip(inputs, outputs, strict=True):
             self.score(image, output["sem_seg"])
 
     def score(self, image: Mapping[str, Any], sem_seg: Tensor) -> ImageScore:
-        """Count the pixels of an image, for who wants its own scores too; else as `process`."""
+        """Count the pixels of an image as `process` does; returns the image's own scores."""
         counts = count_image(
             image,
             sem_seg,
@@ -103,9 +105,8 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             ignore_label=self._ignore_label,
         )
         self._local.merge(counts)
-        score = score_image(image, counts, self._scored)
-        self._local_images.append(score)
-        return score
+        self._local_images.append(score_image(image, counts, self._scored))
+        return self._local_images[-1]
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
         """Sum over processes and score; every process must call this.
@@ -118,15 +119,14 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             where undefined; "num_images". On the others an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
-        self.images = gather_image_scores(self._local_images)
-        num_images = len(self.images)
+        self.images = sorted(one for part in comm.gather(self._local_images) for one in part)
         if not comm.is_main_process():
             return OrderedDict()
-        metrics = self._metrics() | {NUM_IMAGES: float(num_images)}
+        metrics = self._metrics() | {NUM_IMAGES: float(len(self.images))}
         logging.getLogger(__name__).info(
             "%s: %d images, mIoU %.2f (authors' convention), %.2f (Detectron2's)",
             self._dataset_name,
-            num_images,
+            len(self.images),
             metrics["mIoU"],
             metrics["mIoU_detectron2"],
         )
@@ -149,14 +149,129 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             "mean_accuracy": confusion.mean_accuracy(matrix, scored),
         }
         for subset, classes in self._subsets.items():
-            means = _mean_ious(matrix, classes)
-            fractions |= {subset_metric(metric, subset): mean for metric, mean in means.items()}
+            for metric, mean in _mean_ious(matrix, classes).items():
+                fractions[confusion.subset_metric(metric, subset)] = mean
         for prefix, per_class in (
             (CLASS_IOU, confusion.class_iou(matrix)),
             (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
         ):
             fractions |= {prefix + self._class_names[k]: float(per_class[k]) for k in scored}
         return {name: 100 * fraction for name, fraction in fractions.items()}
+
+
+def count_image(
+    image: Mapping[str, Any],
+    sem_seg: Tensor,
+    *,
+    dataset_name: str,
+    num_classes: int,
+    ignore_label: int,
+) -> ConfusionMatrix:
+    """Count the pixels of an image.
+
+    Args:
+        image: "sem_seg" (H, W) integer ground truth, "file_name".
+        sem_seg: the model's logits (K, H, W) or classes (H, W).
+        dataset_name: for messages.
+        num_classes: K.
+        ignore_label: ground-truth value that is not counted.
+    """
+    file_name = image.get("file_name", "an image without file_name")
+    if "sem_seg" not in image:
+        raise LangDGError(
+            f"{file_name}: no ground truth 'sem_seg'; "
+            "evaluate with a test mapper that loads the labels"
+        )
+    counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
+    try:
+        if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
+            raise LangDGError(
+                f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
+                "evaluate with the class names of the model"
+            )
+        counts.update(predicted_classes(sem_seg), image["sem_seg"])
+    except LangDGError as error:
+        raise LangDGError(f"{file_name} ({dataset_name}): {error}") from error
+    return counts
+
+
+def score_image(
+    image: Mapping[str, Any], counts: ConfusionMatrix, scored: Sequence[int]
+) -> ImageScore:
+    """Scores of an image.
+
+    Args:
+        image: "image_id", or else "file_name".
+        counts: of its pixels alone.
+        scored: train ids to average over.
+    """
+    name = image.get("image_id") or Path(image.get("file_name", "")).stem
+    matrix = counts.matrix.cpu()
+    return ImageScore(
+        str(name),
+        100 * confusion.mean_iou_detectron2(matrix, scored),
+        100 * confusion.pixel_accuracy(matrix, scored),
+    )
+
+
+def predicted_classes(sem_seg: Tensor) -> Tensor:
+    """The class map (H, W) of a model's output, on its device.
+
+    Args:
+        sem_seg: (K, H, W) logits, or an integer map (H, W), which is returned as it is.
+    """
+    if sem_seg.ndim == 2:
+        return sem_seg
+    if sem_seg.ndim == 3:
+        require_finite(sem_seg)
+        return sem_seg.argmax(dim=0)
+    raise LangDGError(
+        f"output 'sem_seg' has shape {tuple(sem_seg.shape)}, "
+        "expected logits (K, H, W) or classes (H, W)"
+    )
+
+
+def require_finite(logits: Tensor) -> None:
+    """Refuse logits that are not finite: the largest of them would be no prediction."""
+    # Their sum is one number to look at; in half precision the sum itself could overflow.
+    total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
+    if not total.isfinite():
+        raise LangDGError(
+            "the model's logits are not finite: half precision may be too narrow for it, predict "
+            "with precision 'float32' or 'bfloat16' (evaluation.inference.precision); or its "
+            "weights are damaged"
+        )
+
+
+def classes_to_score(
+    scored_classes: str | int | Sequence[str] | None, class_names: Sequence[str]
+) -> list[int]:
+    """Train ids of the classes to score.
+
+    Args:
+        scored_classes: names, or the name of one of their `class_subsets`, such as "16" (or 16);
+            all if None.
+        class_names: name of every train id, in order.
+    """
+    if scored_classes is None:
+        return list(range(len(class_names)))
+    if isinstance(scored_classes, (str, int)):  # on command lines a subset's name is a number
+        subsets = class_subsets(class_names)
+        if str(scored_classes) not in subsets:
+            named = f"one of {list(subsets)}, " if subsets else ""
+            raise LangDGError(
+                f"scored_classes '{scored_classes}' is not a subset of these classes; expected "
+                f"{named}a list of names, or null for all"
+            )
+        scored_classes = subsets[str(scored_classes)]
+    names = list(scored_classes)
+    unknown = [name for name in names if name not in class_names]
+    if unknown or not names or len(set(names)) < len(names):
+        raise LangDGError(
+            f"scored_classes {names}: expected distinct names out of {list(class_names)}"
+            + (f"; {unknown} are not among them" if unknown else "")
+        )
+    return [list(class_names).index(name) for name in names]
 
 
 def _mean_ious(matrix: Tensor, classes: Sequence[int]) -> dict[str, float]:

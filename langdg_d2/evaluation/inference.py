@@ -1,15 +1,58 @@
-"""The inference variants as one choice, and its name for tables."""
+"""How images are put through a model, and a model through the images of many domains.
 
-from collections.abc import Iterator, Sequence
+Images are seen whole, in windows, at several scales or in less precision. Every variant wraps a
+model that maps batched inputs to `[{"sem_seg": logits}]` and does the same, in eval mode, at the
+output size and in the model's own convention.
+"""
 
-from torch import nn
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
 
+import torch
+import torch.nn.functional as F
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset
+from detectron2.modeling.postprocessing import sem_seg_postprocess
+from detectron2.utils import comm
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..layers import fold
+from ..utils.amp import autocast, dtype_of
 from ..utils.errors import LangDGError
-from .multi_scale import MultiScaleInference
-from .reduced_precision import ReducedPrecisionInference
-from .sliding_window import SlidingWindowInference
 
-_WINDOWS = "windows"
+BatchedInputs = Sequence[dict[str, Any]]
+Predictions = list[dict[str, Tensor]]
+Evaluators = Mapping[str, DatasetEvaluator | list[DatasetEvaluator]]
+
+
+def evaluate_domains(
+    model: Callable[[Any], Any], loaders: Mapping[str, Iterable[Any]], evaluators: Evaluators
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Run inference on every domain in turn; every process must call this.
+
+    cuDNN does not time its convolutions anew for each size of images meanwhile.
+
+    Args:
+        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
+            afterwards, also after an error, every submodule is in the mode it was in.
+        loaders: domain name to test loader, with a length.
+        evaluators: domain name to its evaluator, or a list of them.
+
+    Returns:
+        `{domain: {task: {metric: value}}}` on the main process, in the loaders' order, without
+        domains that have no scores, as of test sets without labels; on the others an empty dict.
+    """
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    with _modes_restored(model), fold(model):
+        for domain, loader in loaders.items():
+            # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
+            disable = None if comm.is_main_process() else True
+            with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
+                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+    return {domain: tasks for domain, tasks in results.items() if tasks}
 
 
 def build_inference(
@@ -31,9 +74,6 @@ def build_inference(
             to see images whole.
         stride: distance of the windows, vertical and horizontal; None for half a window.
         precision: of convolutions and products, one of `PRECISIONS`.
-
-    Raises:
-        LangDGError: for values that make no sense.
     """
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
@@ -57,18 +97,190 @@ def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
 
 def inference_name(model: nn.Module) -> str:
     """What `build_inference` made, in words, such as "whole image, scales 1 and 0.5, flip"."""
-    parts = [_describe(part) for part in reversed(list(unwrapped(model)))]
-    windows = [part for part in parts if part.startswith(_WINDOWS)]
-    others = [part for part in parts if part and part not in windows]
-    return ", ".join([*(windows or ["whole image"]), *others])
+    image, others = "whole image", list[str]()
+    for part in unwrapped(model):
+        if isinstance(part, SlidingWindowInference):
+            window, stride = (f"{height}x{width}" for height, width in (part.window, part.stride))
+            image = f"windows {window} every {stride}"
+        elif isinstance(part, MultiScaleInference):
+            *scales, last = (f"{scale:g}" for scale in part.scales)
+            listed = f"scales {', '.join(scales)} and {last}" if scales else f"scale {last}"
+            others.insert(0, listed + ", flip" * part.flip)
+        elif isinstance(part, ReducedPrecisionInference):
+            others.insert(0, part.precision)
+    return ", ".join([image, *others])
 
 
-def _describe(part: nn.Module) -> str:
-    if isinstance(part, SlidingWindowInference):
-        window, stride = (f"{height}x{width}" for height, width in (part.window, part.stride))
-        return f"{_WINDOWS} {window} every {stride}"
-    if isinstance(part, MultiScaleInference):
-        scales = [f"{scale:g}" for scale in part.scales]
-        listed = " and ".join([", ".join(scales[:-1]), scales[-1]] if scales[1:] else scales)
-        return f"scale{'s' * (len(scales) > 1)} {listed}{', flip' * part.flip}"
-    return part.precision if isinstance(part, ReducedPrecisionInference) else ""
+class MultiScaleInference(nn.Module):
+    """Mean of a model's logits over scales and flips.
+
+    Scales 1 and 0.5 without flip are the ensemble of FAMix's official release, and its scale 0.5
+    is that scale alone. As there, images shrink without antialiasing to sides rounded down, and
+    both ways are bilinear with aligned corners. With scale 1 alone and no flip the logits are the
+    model's own, bit by bit.
+
+    Args:
+        model: to wrap; another variant, too.
+        scales: factors of the image's height and width.
+        flip: whether every scale is predicted mirrored as well.
+    """
+
+    def __init__(
+        self, *, model: nn.Module, scales: Sequence[float] = (1.0,), flip: bool = False
+    ) -> None:
+        super().__init__()
+        if not isinstance(scales, Sequence) or not scales or not all(s > 0 for s in scales):
+            raise LangDGError(f"scales {scales}; expected a list of factors above 0, such as [1.0]")
+        self.model = model
+        self.scales = tuple(scales)
+        self.flip = flip
+
+    @torch.no_grad()
+    def forward(self, batched_inputs: BatchedInputs) -> Predictions:
+        """For each image `image` (3, H, W) in 0..255, of any `height` and `width`, its logits."""
+        first, *others = product(self.scales, (False, True) if self.flip else (False,))
+        totals = self._predict(batched_inputs, *first)
+        for view in others:
+            predicted = self._predict(batched_inputs, *view)
+            totals = [total + logits for total, logits in zip(totals, predicted, strict=True)]
+        return [{"sem_seg": total / (1 + len(others))} for total in totals]
+
+    def _predict(self, batched_inputs: BatchedInputs, scale: float, mirrored: bool) -> list[Tensor]:
+        """Logits of every image from one view of it, at the output size and not mirrored."""
+        views = [_view(inputs, scale, mirrored) for inputs in batched_inputs]
+        predictions = []
+        for inputs, prediction in zip(batched_inputs, self.model(views), strict=True):
+            logits = prediction["sem_seg"]
+            logits = logits.flip(-1) if mirrored else logits
+            predictions.append(_resize_aligned(logits, _output_size(inputs)))
+        return predictions
+
+
+class SlidingWindowInference(nn.Module):
+    """Mean of a model's logits over the windows that see a pixel.
+
+    Windows are a stride apart, and the last of a row or column ends with the image. One is
+    predicted at a time: beside the logits of the image, memory holds those of one window. Where
+    the window covers every image the logits are the model's own, bit by bit.
+
+    Args:
+        model: to wrap.
+        window: height and width in pixels; an image that is smaller on a side has it whole.
+        stride: distance of windows in pixels, vertical and horizontal, at most the window.
+    """
+
+    def __init__(self, *, model: nn.Module, window: Sequence[int], stride: Sequence[int]) -> None:
+        super().__init__()
+        self.model = model
+        self.window = _pair("window", window)
+        self.stride = _pair("stride", stride)
+        if any(s > w for s, w in zip(self.stride, self.window, strict=True)):
+            raise LangDGError(
+                f"stride {self.stride} is larger than the window {self.window} (height, width) "
+                "and would leave pixels unseen; use a smaller stride"
+            )
+
+    @torch.no_grad()
+    def forward(self, batched_inputs: BatchedInputs) -> Predictions:
+        """For each image `image` (3, H, W) in 0..255, of any `height` and `width`, its logits."""
+        sizes = [inputs["image"].shape[-2:] for inputs in batched_inputs]
+        if all(height <= self.window[0] and width <= self.window[1] for height, width in sizes):
+            predictions: Predictions = self.model(batched_inputs)
+            return predictions
+        return [{"sem_seg": self._slide(inputs)} for inputs in batched_inputs]
+
+    def _slide(self, inputs: dict[str, Any]) -> Tensor:
+        size = tuple(inputs["image"].shape[-2:])
+        spans = (windows(*sides) for sides in zip(size, self.window, self.stride, strict=True))
+        total: Tensor | None = None
+        for row, column in product(*spans):
+            image = inputs["image"][:, row, column]
+            height, width = image.shape[-2:]
+            view = inputs | {"image": image, "height": height, "width": width}
+            logits = self.model([view])[0]["sem_seg"]
+            if total is None:
+                total = logits.new_zeros(len(logits), *size)
+                times = logits.new_zeros(size)
+            total[:, row, column] += logits
+            times[row, column] += 1
+        assert total is not None  # there is always a window
+        total /= times
+        wanted = _output_size(inputs)
+        return total if wanted == size else sem_seg_postprocess(total, size, *wanted)
+
+
+class ReducedPrecisionInference(nn.Module):
+    """A model's predictions under autocast; its weights and logits stay float32.
+
+    Args:
+        model: to wrap.
+        precision: see `autocast`.
+    """
+
+    def __init__(self, *, model: nn.Module, precision: str) -> None:
+        super().__init__()
+        dtype_of(precision, next(model.parameters()).device.type)
+        self.model = model
+        self.precision = precision
+
+    @torch.no_grad()
+    def forward(self, batched_inputs: BatchedInputs) -> Predictions:
+        """As the model's."""
+        device = next(self.model.parameters()).device
+        with autocast(self.precision, device.type):
+            predictions: Predictions = self.model(batched_inputs)
+        return predictions
+
+
+def windows(side: int, window: int, stride: int) -> list[slice]:
+    """Windows along one side of an image, in pixels: all of one length, all pixels seen."""
+    last = max(0, side - window)
+    return [slice(start, min(start + window, side)) for start in (*range(0, last, stride), last)]
+
+
+@contextmanager
+def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them).
+
+    Without cuDNN's benchmark: training's choice by speed pays for crops of one size only.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def _output_size(inputs: dict[str, Any]) -> tuple[int, int]:
+    """Height and width of the logits wanted for an image: its own unless it says otherwise."""
+    height, width = inputs["image"].shape[-2:]
+    return inputs.get("height", height), inputs.get("width", width)
+
+
+def _resize_aligned(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, H, W) to (C, *size), bilinear with aligned corners; the same tensor at the same size."""
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x[None], size=size, mode="bilinear", align_corners=True)[0]
+
+
+def _view(inputs: dict[str, Any], scale: float, mirrored: bool) -> dict[str, Any]:
+    """The inputs with their image scaled and mirrored, predicted at the size of that image."""
+    view = dict(inputs)
+    if scale != 1:
+        height, width = (max(1, math.floor(side * scale)) for side in inputs["image"].shape[-2:])
+        view["image"] = _resize_aligned(inputs["image"].float(), (height, width))
+        view |= {"height": height, "width": width}
+    if mirrored:
+        view["image"] = view["image"].flip(-1)
+    return view
+
+
+def _pair(name: str, values: Sequence[int]) -> tuple[int, int]:
+    if not isinstance(values, Sequence) or len(values) != 2 or min(values) < 1:
+        raise LangDGError(f"{name} {values}; expected height and width in pixels, as [768, 768]")
+    return values[0], values[1]

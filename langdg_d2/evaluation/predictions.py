@@ -20,7 +20,7 @@ from torch import Tensor
 from ..structures import LabelSpace
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
-from .image_scores import predicted_classes
+from .evaluator import predicted_classes
 
 ENCODINGS = ("train_ids", "label_ids", "color")
 _LARGEST_ID = 255  # of 8 bits
@@ -53,9 +53,6 @@ class PredictionWriter(DatasetEvaluator):
                 (RGB); None saves nothing.
             classes: of the model.
             root: folder that all images lie in; None to find it in the registered data set.
-
-        Raises:
-            LangDGError: for another encoding, or if the classes have no ids of 8 bit.
         """
         self._output_dir = output_dir
         self._dataset_name = dataset_name
@@ -76,36 +73,31 @@ class PredictionWriter(DatasetEvaluator):
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
     ) -> None:
-        """Save one file per image; a file is whole or not there, and replaces an earlier one.
+        """Write one file per image, atomically; it replaces an earlier one.
 
         Args:
             inputs: one dict per image: "file_name", as the data set has it.
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
-
-        Raises:
-            LangDGError: if an image is not of the data set, a class is not one of the model's,
-                logits are not finite, or two images would share a file; names the file.
         """
         if self._values is None:
             return
         for image, output in zip(inputs, outputs, strict=True):
             file_name = str(image["file_name"])
-            pixels = _encode(output["sem_seg"], self._values, file_name)
             target = self._target(file_name)
             if self._written.setdefault(target, file_name) != file_name:
                 raise LangDGError(
                     f"'{file_name}' and '{self._written[target]}' would share the prediction file "
                     f"'{target}': give one of them another name"
                 )
-            _save(pixels, target)
+            png = io.BytesIO()
+            pixels = _encode(output["sem_seg"], self._values, file_name)
+            Image.fromarray(pixels).save(png, format="PNG")
+            write_atomically(Path(target), png.getvalue())
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Say how many files there are and where; no scores: an empty dict.
+        """Log how many files there are and where; no scores: an empty dict.
 
         Every process must call this.
-
-        Raises:
-            LangDGError: if images of several processes have shared a file; names it.
         """
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:
@@ -177,9 +169,3 @@ def _encode(
         )
     encoded: npt.NDArray[np.uint8] = values[classes]
     return encoded
-
-
-def _save(pixels: npt.NDArray[np.uint8], target: str) -> None:
-    png = io.BytesIO()
-    Image.fromarray(pixels).save(png, format="PNG")
-    write_atomically(Path(target), png.getvalue())

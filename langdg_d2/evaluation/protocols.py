@@ -96,9 +96,6 @@ def protocol_augmentations(
         domain: family of the data set; one that the preset does not mention stays whole.
         corruption: key of `CORRUPTIONS`, done to the image as it is on disk; None for none.
         severity: of the corruption, 1 to 5.
-
-    Raises:
-        LangDGError: for an unknown preset or corruption; lists them.
     """
     corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
     return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
@@ -118,10 +115,6 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
         names: registered name of the data set.
         protocol: name of a preset.
         domain: family of the data set.
-
-    Raises:
-        LangDGError: for an unknown preset or data set, or if no image is left.
-        ImageFileError: if a file is not an image.
     """
     kept_size = _domain_protocol(protocol, domain).kept_size
     records = registered_dicts(names)

@@ -1,113 +1,64 @@
 """Several runs of one configuration as one: mean and sample standard deviation over seeds."""
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-from ..utils.errors import LangDGError
-from .benchmark import RECORD, csv_number, csv_text
-from .config_difference import config_difference
-from .markdown import (
-    MISSING,
+import pandas as pd
+
+from ..utils.provenance import leaves
+from .benchmark import BenchmarkFileError
+from .confusion import CLASS_ACCURACY, NUM_IMAGES
+from .published import published_figures
+from .tables import (
+    CONVENTIONS,
+    FACTS,
+    HEADLINES,
+    MEAN,
+    MEAN_TITLE,
     PUBLISHED,
-    class_cell,
+    BenchmarkRun,
+    Section,
+    class_counts,
     code,
-    markdown_table,
-    percent,
+    metrics,
     plain_markdown,
     published_section,
-)
-from .published import published_figures
-from .record import FORMAT, tower_name
-from .results import (
-    CLASS_ACCURACY,
-    CONVENTIONS,
-    HEADLINES,
-    NUM_IMAGES,
-    TASK,
-    row_label,
+    record_rows,
+    score_table,
+    section_markdown,
     subset_headlines,
-    union,
-    with_means,
 )
 
-_Tables = dict[str, dict[str, float]]
-
-# What runs must share to be averaged.
-_SHARED: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "protocol": lambda record: record["protocol"],
-    "inference": lambda record: record["inference"],
-    "source": lambda record: record["source"],
-    # Of records without the config itself. Runs may have been started from different folders.
-    "config file": lambda record: _config_name(record) if record["config"] is None else None,
-    "published figures": lambda record: record["published"],
-    "domains and scored classes": lambda record: record["scored_classes"],
-    "number of images": lambda record: _column(record, NUM_IMAGES),
-    "remarks on data sets and training": lambda record: record.get(
-        "sets", {}
-    ),  # older records do not say
-}
-
-
-class BenchmarkFileError(LangDGError):
-    """Records of runs that cannot be read, or not be averaged; the message names the files."""
+# Last parts of keys that hold a seed and what depends on it, or where files are.
+_FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "path"})
+# Where the bank is.
+_FREE_KEYS = frozenset({"styles.bank", "styles.augmentation.mixer.styles.bank"})
+# Not set where a checkpoint holds them.
+_CLIP_WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """Scores over several runs, in percent, as `{domain: {metric: value}}`.
+    """Scores over several runs, in percent.
 
     Attributes:
         records: what `read_benchmark` gave, by the name of the run.
-        means: mean over the runs; NaN where one of them has no value.
-        deviations: sample standard deviation over the runs; NaN for a single run as well.
+        rows: as `score_rows`, means over the runs; NaN where one of them has no value.
+        deviations: sample standard deviations over the runs, of the same rows and metrics; NaN
+            for a single run as well.
     """
 
     records: Mapping[str, dict[str, Any]]
-    means: _Tables
-    deviations: _Tables
+    rows: pd.DataFrame
+    deviations: pd.DataFrame
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """The record of the first run, for what all runs share."""
-        return next(iter(self.records.values()))
-
-
-def read_benchmark(run: str | Path) -> dict[str, Any]:
-    """The record that a run left.
-
-    Args:
-        run: its output folder, or the record's file.
-
-    Raises:
-        BenchmarkFileError: if the file is missing, damaged or no such record.
-    """
-    path = Path(run) / RECORD if Path(run).is_dir() else Path(run)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchmarkFileError(
-            f"cannot read '{path}': {error.strerror}; `train_net.py --eval-only` writes it"
-        ) from error
-    except ValueError as error:
-        raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
-    try:
-        complete = _is_complete(record)
-    except (KeyError, TypeError, AttributeError, ValueError, LangDGError) as error:
-        raise BenchmarkFileError(
-            f"'{path}' is no benchmark record ({type(error).__name__}: {error}); "
-            "evaluate the run again"
-        ) from error
-    if not complete:
-        raise BenchmarkFileError(
-            f"'{path}' is incomplete, or not of format {FORMAT}; evaluate the run again"
-        )
-    return record
+    def run(self) -> BenchmarkRun:
+        """The first run, for what all runs share."""
+        return BenchmarkRun.of_record(next(iter(self.records.values())))
 
 
 def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
@@ -136,111 +87,111 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
                 f"'{earlier}' and '{name}' have the same {shared}: one run given twice would hide "
                 "how much runs vary"
             )
+    rows = {name: record_rows(record) for name, record in records.items()}
+    facts = next(iter(rows.values()))[FACTS]
+    scores = pd.concat([table.drop(columns=FACTS) for table in rows.values()])
+    by_domain = scores.groupby(level="domain", sort=False)
     return RunSummary(
         records=records,
-        means=_over_runs(records, fmean),
-        deviations=_over_runs(records, lambda v: stdev(v) if len(v) > 1 else math.nan),
+        rows=facts.join(by_domain.agg(pd.Series.mean, skipna=False)),
+        deviations=by_domain.agg(pd.Series.std, skipna=False),
     )
 
 
 def summary_markdown(summary: RunSummary) -> str:
     """Mean ± standard deviation by domain, beside published figures where the runs name them."""
-    facts, count = summary.facts, len(summary.records)
-    results = {domain: {TASK: table} for domain, table in summary.means.items()}
-    sets = facts.get("sets", {})
-    remarks = _remarks(facts)
-    seeds = ", ".join(str(record["seed"]) for record in summary.records.values())
+    run, rows, count = summary.run, summary.rows, len(summary.records)
+    seeds = {name: record["seed"] for name, record in summary.records.items()}
     spread = "mean ± sample standard deviation over the runs" if count > 1 else "a single run"
-    columns = {
-        "domain": [row_label(domain, facts["source"], remarks) for domain in summary.means],
-        "protocol": [facts["protocol"]] * len(summary.means),
-        "classes": [class_cell(facts["scored_classes"][domain]) for domain in summary.means],
-        "runs": [str(count)] * len(summary.means),
-    }
-    titles = HEADLINES | subset_headlines(union(summary.means.values()))
-    for metric, title in titles.items():
-        columns[title] = [_spread(summary, domain, metric) for domain in summary.means]
-    runs = "\n".join(f"- {code(name)}, seed {r['seed']}" for name, r in summary.records.items())
-    notes = "\n".join(f"- `{key}` {text}." for key, text in CONVENTIONS.items())
+    table = score_table(rows, HEADLINES | subset_headlines(rows), summary.deviations)
+    table.insert(2, "classes", class_counts(rows))
+    table.insert(3, "runs", count)
+    notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
     parts = [
         f"# Benchmark over {count} {'runs' if count > 1 else 'run'}",
-        f"Config {code(facts['config_file'])}, source {code(facts['source'])}, protocol "
-        f"{code(facts['protocol'])}, {plain_markdown(facts['inference'])}, seeds {seeds}.",
-        markdown_table(columns),
-        f"Figures in percent, {spread}.\n\n{notes}",
+        f"Config {code(run.config_file)}, source {code(run.source)}, protocol "
+        f"{code(run.protocol)}, {plain_markdown(run.inference)}, seeds "
+        f"{', '.join(map(str, seeds.values()))}.",
+        section_markdown(Section(table, [f"Figures in percent, {spread}.", *notes])),
     ]
-    if facts["published"]:
-        section = published_section(
-            results,
-            published=published_figures(facts["published"]),
-            protocol=facts["protocol"],
-            inference=facts["inference"],
-            source=facts["source"],
-            tower=tower_name(facts["config"]),
-            sets=sets,
-        )
-        parts.append(f"## {PUBLISHED}\n\n{section}")
-    return "\n\n".join([*parts, f"## Runs\n\n{runs}"]) + "\n"
+    if run.published:
+        section = published_section(rows, published_figures(run.published), run.tower)
+        parts += [f"## {PUBLISHED}", section_markdown(section)]
+    runs = "\n".join(f"- {code(name)}, seed {seed}" for name, seed in seeds.items())
+    return "\n\n".join([*parts, "## Runs", runs]) + "\n"
 
 
 def summary_csv(summary: RunSummary) -> str:
     """A line per domain, mean and deviation of every metric but accuracy by class, unrounded."""
-    facts = summary.facts
-    metrics = [
-        metric
-        for metric in union(summary.means.values())
-        if metric != NUM_IMAGES and not metric.startswith(CLASS_ACCURACY)
-    ]
-    header = ["domain", "source", "protocol", "inference", "scored_classes", "data_set", "runs"]
-    header += [f"{metric}{suffix}" for metric in metrics for suffix in ("", "_std")]
-    lines = []
-    for domain, table in summary.means.items():
-        line = [row_label(domain), facts["source"] or "", facts["protocol"], facts["inference"]]
-        line += [facts["scored_classes"][domain], _remarks(facts).get(domain, "")]
-        line.append(str(len(summary.records)))
-        for metric in metrics:
-            line.append(csv_number(table.get(metric)))
-            line.append(csv_number(summary.deviations[domain].get(metric)))
-        lines.append(line)
-    return csv_text(header, lines)
+    table = summary.rows[FACTS].assign(runs=len(summary.records))
+    for metric in metrics(summary.rows):
+        if metric != NUM_IMAGES and not metric.startswith(CLASS_ACCURACY):
+            table[metric] = summary.rows[metric]
+            table[f"{metric}_std"] = summary.deviations[metric]
+    return str(table.rename(index={MEAN: MEAN_TITLE}).to_csv(lineterminator="\n"))
 
 
-def _remarks(facts: dict[str, Any]) -> dict[str, str]:
-    """Remarks on domains and means; older records have none."""
-    return with_means(
-        facts.get("sets", {}),
-        facts["results"],
-        source=facts["source"],
-        groups=facts.get("groups", {}),
-    )
+def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
+    """The key in which two recorded configurations differ, of several the outermost.
+
+    Seeds and places of files do not count, nor whether CLIP's weights were read anew.
+
+    Args:
+        one: configuration as in a benchmark record: plain data, text or None.
+        other: the one to compare with it.
+
+    Returns:
+        Dotted key ("" for a whole text) and both values, None for one that is not set; or None
+        where nothing differs.
+    """
+    first, second = dict(leaves(one)), dict(leaves(other))
+    differing = []
+    for key in first | second:
+        name = key.rpartition(".")[2]
+        values = first.get(key), second.get(key)
+        free = name in _FREE or key in _FREE_KEYS or (name == _CLIP_WEIGHTS and None in values)
+        if not free and values[0] != values[1]:
+            differing.append((key, *values))
+    # Other keys may refer to it.
+    return min(differing, key=lambda found: found[0].count("."), default=None)
 
 
-def _config_name(record: dict[str, Any]) -> str | None:
-    return record["config_file"] and Path(record["config_file"]).name
-
-
-def _shared(record: dict[str, Any]) -> dict[str, Any]:
-    return {what: get(record) for what, get in _SHARED.items()}
+def _measured(record: dict[str, Any]) -> dict[str, Any]:
+    """What runs must share to be averaged, by its name."""
+    run, rows = BenchmarkRun.of_record(record), record_rows(record)
+    images = rows[NUM_IMAGES].dropna().to_dict() if NUM_IMAGES in rows else {}
+    # Where there is no config itself. Runs may have been started from different folders.
+    named = Path(run.config_file).name if run.config_file and run.config is None else None
+    return {
+        "protocol": run.protocol,
+        "inference": run.inference,
+        "source": run.source,
+        "config file": named,
+        "published figures": run.published,
+        "domains and scored classes": record["scored_classes"],
+        "number of images": images,
+        "remarks on data sets and training": run.sets,
+    }
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
     """What two runs must share and do not, with both values."""
-    of_other = _shared(other)
-    for what, value in _shared(one).items():
+    of_other = _measured(other)
+    for what, value in _measured(one).items():
         if value != of_other[what]:
             return what, value, of_other[what]
-    pairs = {what: (one.get(what), other.get(what)) for what in ("config", "styles")}
-    if None in pairs["styles"]:  # of a checkpoint that was evaluated, which does not tell
-        del pairs["styles"]
-    for what, pair in pairs.items():
-        if difference := config_difference(*pair):
+    compared = ["config"]
+    if None not in (one.get("styles"), other.get("styles")):  # checkpoints do not hold theirs
+        compared.append("styles")
+    for what in compared:
+        if difference := config_difference(one.get(what), other.get(what)):
             key, *values = difference
             return f"{what}, in '{key}'" if key else what, values[0], values[1]
     return None
 
 
 def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:
-    """What gives two records away as those of one run."""
+    """What shows that two records are of one run."""
     if one["results"] == other["results"]:
         return "scores to the last digit"
     if one["seed"] != other["seed"]:
@@ -249,47 +200,3 @@ def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:
         return f"seed {one['seed']}"
     # Evaluations of checkpoints know no seed.
     return f"weights {one['weights']}" if one["weights"] == other["weights"] else None
-
-
-def _is_complete(record: dict[str, Any]) -> bool:
-    results, classes = record["results"], record["scored_classes"]
-    has_all = bool(results) and results.keys() == classes.keys() and bool(_shared(record))
-    has_all = has_all and {"config_file", "seed", "weights"} <= record.keys()
-    texts = [record["protocol"], record["inference"], *classes.values()]
-    figures = [value for domain in results for value in _table(record, domain).values()]
-    if record["published"] is not None:
-        published_figures(record["published"])
-    return (
-        has_all
-        and record["format"] == FORMAT
-        and all(isinstance(text, str) for text in texts)
-        and all(value is None or isinstance(value, (int, float)) for value in figures)
-    )
-
-
-def _table(record: dict[str, Any], domain: str) -> dict[str, float | None]:
-    return record["results"][domain].get(TASK, {})
-
-
-def _column(record: dict[str, Any], metric: str) -> dict[str, float | None]:
-    return {domain: _table(record, domain).get(metric) for domain in record["results"]}
-
-
-def _over_runs(
-    records: Mapping[str, dict[str, Any]], combine: Callable[[Sequence[float]], float]
-) -> _Tables:
-    combined: _Tables = {}
-    every = list(records.values())
-    for domain in every[0]["results"]:
-        combined[domain] = {}
-        for metric in _table(every[0], domain):
-            values = [_table(record, domain).get(metric) for record in every]
-            known = [value for value in values if value is not None]
-            combined[domain][metric] = combine(known) if len(known) == len(every) else math.nan
-    return combined
-
-
-def _spread(summary: RunSummary, domain: str, metric: str) -> str:
-    mean = percent(summary.means[domain].get(metric, math.nan))
-    deviation = percent(summary.deviations[domain].get(metric, math.nan))
-    return mean if deviation == MISSING else f"{mean} ± {deviation}"

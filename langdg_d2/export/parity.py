@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..evaluation.image_scores import require_finite
-from ..evaluation.markdown import MISSING, markdown_table
+from ..evaluation import require_finite
+from ..evaluation.tables import MISSING, markdown_table
 from ..layers import resize_bilinear
 from ..modeling import LangDGSegmentor
 from ..utils.errors import LangDGError

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from tabulate import tabulate
 from torch import Tensor
 
 from .. import __version__
@@ -327,26 +327,24 @@ class StyleBank:
         """Number of styles by class name, zero included, "ignore" last."""
         return {name: int((self.class_id == k).sum()) for name, k in self.header.labels.items()}
 
-    def describe(self) -> str:
-        """Markdown table of styles, distinct texts and mean cosines by class."""
+    def table(self) -> pd.DataFrame:
+        """Numbers of styles and of distinct texts, and mean cosines as texts, by class."""
         parts = {name: self.subset(classes=[name]) for name in self.header.labels}
-        rows = [
-            (
-                name,
-                len(part),
-                len(set(part.prompts)),
-                _average(part.cosine_before),
-                _average(part.cosine_after),
-            )
+        return pd.DataFrame(
+            {
+                "class": name,
+                "styles": len(part),
+                "prompts": len(set(part.prompts)),
+                "cosine before": _average(part.cosine_before),
+                "cosine after": _average(part.cosine_after),
+            }
             for name, part in (parts | {"total": self}).items()
-        ]
-        return tabulate(
-            rows,
-            headers=("class", "styles", "prompts", "cosine before", "cosine after"),
-            tablefmt="pipe",
-            disable_numparse=True,
-            colalign=("left", "right", "right", "right", "right"),
         )
+
+    def describe(self) -> str:
+        """`table` in Markdown."""
+        align = ("left", *["right"] * 4)
+        return self.table().to_markdown(index=False, disable_numparse=True, colalign=align)
 
     def _tensors(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _TENSORS}

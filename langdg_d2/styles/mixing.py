@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -47,8 +47,12 @@ class TargetStyles(Protocol):
         ...
 
     def describe(self) -> str:
-        """Description of the styles, in Markdown."""
+        """Description of the styles, in a sentence."""
         ...
+
+    def table(self) -> dict[str, list[Any]]:
+        """A table of the styles, values by heading; empty if there is none."""
+        return {}
 
     def record(self) -> dict[str, Any]:
         """Description of the styles for the record of a run, in JSON types."""
@@ -116,8 +120,12 @@ class BankStyles(TargetStyles):
         return self._rows(index), fallback
 
     def describe(self) -> str:
-        """Origin of the bank's styles, and its table."""
-        return f"{self.bank.header.describe()}\n\n{self.bank.describe()}"
+        """Origin of the bank's styles."""
+        return self.bank.header.describe()
+
+    def table(self) -> dict[str, list[Any]]:
+        """`StyleBank.table`."""
+        return self.bank.table().to_dict("list")
 
     def record(self) -> dict[str, Any]:
         """The header of the bank, not of the config, and the number of styles."""
@@ -249,6 +257,19 @@ class ConstantWeights:
         return torch.full((images, channels, 1, 1), float(self._value))
 
 
+class Restyling(NamedTuple):
+    """What was done to a batch.
+
+    Attributes:
+        own, mixed: statistics of the patches before and after, (N, C, rows, cols).
+        patch_classes: (N, rows, cols) train ids.
+    """
+
+    own: ChannelStats
+    mixed: ChannelStats
+    patch_classes: Tensor
+
+
 @dataclass
 class MixStatistics:
     """Sums over restyled batches.
@@ -309,6 +330,7 @@ class PatchStyleMixer(FeatureAugmentation):
         activation: see `Backbone.restyle_activation`.
         generator: a CPU generator.
         statistics: counts since they were last replaced, for logging.
+        last: what was done to the last batch, for pictures; None before the first.
     """
 
     def __init__(
@@ -325,6 +347,7 @@ class PatchStyleMixer(FeatureAugmentation):
         self.activation: Callable[[Tensor], Tensor] = torch.relu
         self.generator = torch.Generator()
         self.statistics = MixStatistics()
+        self.last: Restyling | None = None
 
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
         """Restyle a batch."""
@@ -345,10 +368,16 @@ class PatchStyleMixer(FeatureAugmentation):
         # An image that is not restyled keeps its own style in every channel.
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
         weight = weight.to(own.mean, non_blocking=True)
+        mixed = mix(own, target, weight)
+        self.last = Restyling(
+            own=ChannelStats(*map(Tensor.detach, own)),
+            mixed=ChannelStats(*map(Tensor.detach, mixed)),
+            patch_classes=patch_classes,
+        )
         return restyle(
             features,
             own=own,
-            target=mix(own, target, weight),
+            target=mixed,
             grid=self._grid,
             activation=self.activation,
         )

@@ -2,6 +2,7 @@
 
 from ..data import read_image, to_rgb
 from .clips import Camera, MediaError, VideoFile
+from .event_images import put_restyling
 from .frame_sinks import PngFiles, VideoWriter, sinks_for
 from .frame_sources import find_sources
 from .label_overlays import write_label_overlays
@@ -46,6 +47,7 @@ __all__ = [
     "parse_with_predictors",
     "predict_frames",
     "predictors_of",
+    "put_restyling",
     "read_image",
     "side_by_side",
     "sinks_for",

@@ -1,6 +1,7 @@
 """Pictures of the images that a model segments best and worst, made while it is evaluated."""
 
 import bisect
+import io
 import logging
 import math
 import re
@@ -16,14 +17,15 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from PIL import Image as pillow
 from torch import Tensor
 
 from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
-from .html import encode
+from .event_images import put_picture
 from .palettes import Palette
-from .sem_seg import Image, draw_sem_seg, stacked, titled
+from .sem_seg import Image, draw_sem_seg, encode, stacked, titled
 
 BEST, WORST = "best", "worst"
 
@@ -118,8 +120,8 @@ class OverlayWriter(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Save the pictures, `<dataset>_worst_1.jpg` and so on; every process must call this.
 
-        Earlier pictures of the data set are replaced. What fails is logged and left out: it costs
-        no scores.
+        Earlier pictures of the data set are replaced. In training TensorBoard shows them as well.
+        What fails is logged and left out: it costs no scores.
 
         Returns:
             The results of `scores`.
@@ -192,6 +194,7 @@ class OverlayWriter(DatasetEvaluator):
             for name, (score, data) in pictures.items():
                 file = f"{stem}_{name}.jpg"
                 write_atomically(folder / file, data)
+                put_picture(f"{stem}/{name}", np.asarray(pillow.open(io.BytesIO(data))))
                 kind = name.partition("_")[0]
                 scores = {"mIoU": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
                 self._pictures.append({"file": file, "kind": kind, "image": score.image} | scores)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..evaluation.image_scores import require_finite
+from ..evaluation import require_finite
 from ..utils.errors import LangDGError
 
 Image = npt.NDArray[np.uint8]

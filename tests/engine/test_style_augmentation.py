@@ -57,11 +57,11 @@ def test_mixer_is_there_during_training_only_and_evaluation_does_not_use_it():
     hook.after_step_plain = hook.after_step
 
     def look():
-        installed.append(trainer.model.feature_augmentation is hook._mixer)
-        before = hook._mixer.generator.get_state()
+        installed.append(trainer.model.feature_augmentation is hook.mixer)
+        before = hook.mixer.generator.get_state()
         trainer.model.eval()(batch())
         trainer.model.train()
-        assert torch.equal(hook._mixer.generator.get_state(), before)
+        assert torch.equal(hook.mixer.generator.get_state(), before)
         hook.after_step_plain()
 
     hook.after_step = look
@@ -133,17 +133,18 @@ def test_share_of_restyled_patches_and_mean_weight_are_logged_and_reported():
     assert shares == [1.0] * 3  # every second iteration
     weights = [value for value, _ in trainer.storage.history("style/mean_weight").values()]
     assert all(0.2 < weight < 0.8 for weight in weights)
-    report = hook.report()
-    assert report.startswith("48 of 48 patches were restyled (100.0%)")
-    assert "0.0% had no style of their class" in report
-    assert report.endswith("Gaussian noise at 3.0 dB in place of mined styles.")
+    summary, styles = hook.report()["notes"]
+    assert summary.startswith("48 of 48 patches were restyled (100.0%)")
+    assert "0.0% had no style of their class" in summary
+    assert styles == "Gaussian noise at 3.0 dB in place of mined styles."
+    assert hook.report()["table"] == {}
 
 
 def test_probability_zero_restyles_nothing():
     trainer, hook = build(probability=0.0)
     trainer.train(0, 2)
     assert torch.allclose(trainer.model.seen[0], batch()[0], atol=1e-6)
-    assert hook.report().startswith("0 of 16 patches were restyled (0.0%)")
+    assert hook.report()["notes"][0].startswith("0 of 16 patches were restyled (0.0%)")
 
 
 @pytest.mark.parametrize(

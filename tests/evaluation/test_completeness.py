@@ -16,10 +16,17 @@ from PIL import Image
 from langdg_d2.data import ImageFileError
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.datasets.family import DatasetFamily
+from langdg_d2.engine import RunSettings
 from langdg_d2.evaluation import incomplete_sets, incomplete_sources, with_training
 from langdg_d2.evaluation.completeness import departure
 
 NAME = "little_sem_seg_val"
+
+
+def trained(*names: str, incomplete: dict[str, str] | None = None) -> RunSettings:
+    """Settings of a training on these sets."""
+    settings = {"dataloader": {"train": {"dataset": {"names": list(names)}}}} if names else {}
+    return RunSettings(settings, incomplete=incomplete)
 
 
 def test_small_copies_of_real_sets_are_named(
@@ -89,7 +96,7 @@ def test_a_source_that_is_not_whole_marks_every_domain(
     assert incomplete["little_sem_seg_train"] == text
     assert f"little_sem_seg_train: {text}" in caplog.text
     caplog.clear()
-    found = with_training({"a": "4 images"}, {"a": NAME, "b": None}, [], incomplete)
+    found = with_training({"a": "4 images"}, {"a": NAME, "b": None}, trained(incomplete=incomplete))
     assert found["a"].startswith("4 images; trained on little_sem_seg_train: 3 images")
     assert found["b"].startswith("trained on little_sem_seg_train: 3 images")
     assert f"little_sem_seg_train: {text}" in caplog.text
@@ -98,25 +105,47 @@ def test_a_source_that_is_not_whole_marks_every_domain(
 def test_domains_of_earlier_training_are_marked(caplog: pytest.LogCaptureFixture) -> None:
     names = {"a": "little_sem_seg_val", "b": "other_sem_seg_val", "c": None}
     sets = {"a": "3 images", "b": "4 images"}
-    found = with_training(sets, names, ["little_sem_seg_train"], {})
+    found = with_training(sets, names, trained("little_sem_seg_train"))
     assert found == {"a": "3 images; trained on another part", "b": "4 images"}
     assert "a is not unseen" in caplog.text
-    assert with_training(sets, names, [], {}) == sets
-    assert with_training(sets, names, ["little_sem_seg_train"], {}, source=["a"]) == sets
+    assert with_training(sets, names, trained()) == sets
+    run = trained("little_sem_seg_train")
+    assert with_training(sets, names, run, source=["a", "little"]) == sets
+
+
+def test_sources_that_are_not_named_mark_every_domain(caplog: pytest.LogCaptureFixture) -> None:
+    names = {"a": NAME, "b": None}
+    run = trained("gta5_sem_seg_train", "my_own_set")
+    found = with_training({}, names, run, source=["gta5"])
+    assert found == {"a": "also learnt from my_own_set", "b": "also learnt from my_own_set"}
+    assert "also learnt from my_own_set" in caplog.text
+    assert with_training({}, names, run) == {}  # no source is named at all
+
+
+def test_settings_that_changed_on_resumption_mark_every_domain() -> None:
+    earlier, run = (
+        RunSettings({"optimizer": {"lr": lr}, "train": {"max_iter": 9}}) for lr in (1, 2)
+    )
+    run.require_continuation(
+        "a.pth", {"trainer": {"iteration": 4}, "settings": earlier.state_dict()}
+    )
+    run.load_state_dict(earlier.state_dict())
+    text = "resumed with optimizer.lr 1 -> 2 after 5 iterations"
+    assert with_training({}, {"a": NAME}, run) == {"a": text}
 
 
 def test_scores_of_a_training_that_has_not_ended_are_marked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     names = {"a": None, "b": "other_sem_seg_val"}
-    found = with_training({"b": "4 images"}, names, [], {}, progress=(2, 6))
+    found = with_training({"b": "4 images"}, names, trained(), progress=(2, 6))
     assert found == {"a": "after 2 of 6 iterations", "b": "4 images; after 2 of 6 iterations"}
     assert "after 2 of 6 iterations" in caplog.text
-    assert with_training({}, names, [], {}, progress=(6, 6)) == {}
+    assert with_training({}, names, trained(), progress=(6, 6)) == {}
 
 
 @pytest.mark.parametrize(
-    ("trained", "scored", "seen"),
+    ("source", "scored", "seen"),
     [
         ("acdc_sem_seg_train", "acdc_fog_sem_seg_val", True),
         ("acdc_fog_sem_seg_train", "acdc_sem_seg_val", True),
@@ -125,8 +154,8 @@ def test_scores_of_a_training_that_has_not_ended_are_marked(
         ("my_city_sem_seg_train", "my_town_sem_seg_val", False),
     ],
 )
-def test_parts_of_one_release_are_not_unseen(trained: str, scored: str, seen: bool) -> None:
-    assert ("a" in with_training({}, {"a": scored}, [trained], {})) is seen
+def test_parts_of_one_release_are_not_unseen(source: str, scored: str, seen: bool) -> None:
+    assert ("a" in with_training({}, {"a": scored}, trained(source))) is seen
 
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:

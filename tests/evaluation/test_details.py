@@ -19,7 +19,6 @@ from langdg_d2.evaluation import (
     run_benchmark,
     write_benchmark,
 )
-from langdg_d2.evaluation.details import collect_details
 
 NAMES = ["road", "sky", "car", "train"]
 IGNORE = 255
@@ -105,8 +104,11 @@ def test_a_benchmark_leaves_counts_and_images_beside_its_record(tmp_path: Path) 
         rows = list(csv.reader(file))
     assert rows[0] == ["domain", "image", "mIoU", "pixel_accuracy"]
     assert rows[1] == ["fog", "0", "", ""]
-    back = read_images(tmp_path)["fog"]
-    assert back[1:] == evaluator.images[1:]
+    back = read_images(tmp_path)
+    assert [tuple(row) for row in back[1:].to_numpy()] == [
+        ("fog", *score) for score in evaluator.images[1:]
+    ]
+    assert back.iloc[0, 2:].isna().all()
     record = json.loads((tmp_path / "benchmark.json").read_text())
     assert record["date"].endswith("+00:00")
     assert record["environment"]["processes"] == "1"
@@ -118,13 +120,28 @@ def test_files_of_an_earlier_benchmark_do_not_outlive_it(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == FILES
     write_benchmark(results, run, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES - {"details.json", "images.csv"}
-    assert (read_details(tmp_path), read_images(tmp_path)) == ({}, {})
+    assert read_details(tmp_path) == {}
+    assert read_images(tmp_path).empty
 
 
-def test_evaluators_that_keep_nothing_have_no_details() -> None:
-    silent, talking = DatasetEvaluator(), make_evaluator()
-    collected = collect_details({"one": silent, "both": [silent, talking]})
-    assert collected == {"one": {}, "both": talking.details()}
+class Counter(DatasetEvaluator):
+    """Scores without details."""
+
+    def evaluate(self) -> dict[str, dict[str, float]]:
+        return {"count": {"images": 3.0}}
+
+
+def test_details_are_those_of_all_evaluators_of_a_domain(tmp_path: Path) -> None:
+    scoring = make_evaluator()
+    run_benchmark(
+        lambda batch: batch,
+        {"one": [[]], "both": [[]]},
+        {"one": Counter(), "both": [Counter(), scoring]},
+        BenchmarkRun(protocol="full"),
+        tmp_path,
+    )
+    matrix = scoring.confusion.matrix.tolist()
+    assert read_details(tmp_path) == {"one": {}, "both": {"classes": NAMES, "confusion": matrix}}
 
 
 @pytest.mark.parametrize(
@@ -146,5 +163,6 @@ def test_damaged_files_are_told_and_left_out(
 ) -> None:
     (tmp_path / name).write_text(content)
     with caplog.at_level(logging.WARNING):
-        assert (read_details(tmp_path), read_images(tmp_path)) == ({}, {})
+        assert read_details(tmp_path) == {}
+        assert read_images(tmp_path).empty
     assert f"{name}' is damaged" in caplog.text

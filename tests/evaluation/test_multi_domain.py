@@ -10,8 +10,6 @@ from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 
 from langdg_d2.evaluation import StreamingSemSegEvaluator, evaluate_domains
-from langdg_d2.evaluation.results import ordered_domains, row_label
-from langdg_d2.utils.errors import LangDGError
 
 NAMES = ["road", "sky"]
 
@@ -55,43 +53,15 @@ def modes(model: nn.Module) -> list[bool]:
     return [module.training for module in model.modules()]
 
 
-def test_each_domain_is_scored_and_the_mean_leaves_out_the_source() -> None:
+def test_each_domain_is_scored() -> None:
     loaders = {"source": domain([0]), "fog": domain([1, 1]), "night": domain([3])}
-    results = evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders), source="source")
-    assert list(results) == ["source", "fog", "night", "mean"]
+    results = evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders))
+    assert list(results) == ["source", "fog", "night"]
     accuracy = {name: tasks["sem_seg"]["pixel_accuracy"] for name, tasks in results.items()}
-    assert accuracy == pytest.approx({"source": 100, "fog": 90, "night": 70, "mean": 80})
+    assert accuracy == pytest.approx({"source": 100, "fog": 90, "night": 70})
     assert [results[name]["sem_seg"]["num_images"] for name in loaders] == [1, 2, 1]
     # Wrong pixels are sky in the prediction: IoU of road 5/(5+w), of sky (5-w)/5.
-    fog, night = 50 * (5 / 6 + 4 / 5), 50 * (5 / 8 + 2 / 5)
-    assert results["fog"]["sem_seg"]["mIoU"] == pytest.approx(fog)
-    assert results["mean"]["sem_seg"]["mIoU"] == pytest.approx((fog + night) / 2)
-
-
-def test_no_source_of_several_is_an_unseen_target() -> None:
-    loaders = {"a": domain([0]), "fog": domain([1, 1]), "b": domain([4]), "night": domain([3])}
-    results = evaluate_domains(
-        BrightnessModel(), loaders, evaluators(*loaders), source="a + b", groups={"all": ["b"]}
-    )
-    assert results["mean"]["sem_seg"]["pixel_accuracy"] == pytest.approx(80)
-    assert list(results) == ["a", "fog", "b", "night", "mean"]
-    assert ordered_domains(results, "b + a") == ["a", "b", "fog", "night", "mean"]
-    assert [row_label(name, "a + b") for name in "abc"] == ["a (source)", "b (source)", "c"]
-    with pytest.raises(LangDGError, match=r"source 'a \+ c' is not one of the domains"):
-        evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders), source="a + c")
-
-
-def test_without_a_source_all_domains_are_targets() -> None:
-    loaders = {"fog": domain([1]), "night": domain([3])}
-    results = evaluate_domains(BrightnessModel(), loaders, evaluators(*loaders))
-    assert results["mean"]["sem_seg"]["pixel_accuracy"] == pytest.approx(80)
-
-
-def test_a_source_alone_has_no_mean() -> None:
-    results = evaluate_domains(
-        BrightnessModel(), {"source": domain([0])}, evaluators("source"), source="source"
-    )
-    assert list(results) == ["source"]
+    assert results["fog"]["sem_seg"]["mIoU"] == pytest.approx(50 * (5 / 6 + 4 / 5))
 
 
 @pytest.mark.parametrize("file_name", ["a", "broken"])
@@ -128,38 +98,6 @@ def test_a_list_of_evaluators_serves_one_domain() -> None:
     assert results["fog"]["sem_seg"]["pixel_accuracy"] == pytest.approx(90)
 
 
-def test_names_that_do_not_agree_are_refused() -> None:
-    model, fog = BrightnessModel(), {"fog": domain([1])}
-    with pytest.raises(LangDGError, match=r"\['fog', 'rain'\] lack one of the two"):
-        evaluate_domains(model, fog, evaluators("rain"))
-    with pytest.raises(LangDGError, match="source 'gta' is not one of the domains"):
-        evaluate_domains(model, fog, evaluators("fog"), source="gta")
-    for name in ("mean", "mean of acdc"):
-        with pytest.raises(LangDGError, match="rename them"):
-            evaluate_domains(model, {name: domain([1])}, evaluators(name))
-    for members in ([], ["fog", "fog"]):
-        with pytest.raises(LangDGError, match="group 'acdc' has the domains"):
-            evaluate_domains(model, fog, evaluators("fog"), groups={"acdc": members})
-
-
-def test_a_group_has_a_mean_of_its_own_that_does_not_count_in_the_overall_one() -> None:
-    loaders = {"source": domain([0]), "fog": domain([1]), "night": domain([3]), "city": domain([4])}
-    groups = {
-        "acdc": ["night", "fog"],
-        "not evaluated": ["fog", "rain"],
-        "with the source": ["fog", "source"],
-    }
-    results = evaluate_domains(
-        BrightnessModel(), loaders, evaluators(*loaders), source="source", groups=groups
-    )
-    assert list(results) == [*loaders, "mean of acdc", "mean"]
-    accuracy = {name: tasks["sem_seg"]["pixel_accuracy"] for name, tasks in results.items()}
-    assert accuracy["mean of acdc"] == pytest.approx((90 + 70) / 2)
-    assert accuracy["mean"] == pytest.approx((90 + 70 + 60) / 3)
-    fog, night = (results[name]["sem_seg"]["mIoU"] for name in ("fog", "night"))
-    assert results["mean of acdc"]["sem_seg"]["mIoU"] == pytest.approx((fog + night) / 2)
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -189,12 +127,11 @@ class Silent(DatasetEvaluator):
         return {}
 
 
-def test_domains_without_scores_are_in_no_result_or_mean() -> None:
+def test_domains_without_scores_are_in_no_result() -> None:
     loaders = {"fog": domain([1]), "test": domain([3])}
     both = {**evaluators("fog"), "test": Silent()}
     results = evaluate_domains(BrightnessModel(), loaders, both)
-    assert list(results) == ["fog", "mean"]
-    assert results["mean"]["sem_seg"]["pixel_accuracy"] == pytest.approx(90)
+    assert list(results) == ["fog"]
     assert evaluate_domains(BrightnessModel(), {"test": domain([3])}, {"test": Silent()}) == {}
 
 

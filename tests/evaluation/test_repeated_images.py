@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from langdg_d2.data import copy_uncompressed
-from langdg_d2.evaluation.repeated_images import repeated_images
+from langdg_d2.evaluation.completeness import repeated_images
 
 
 def photos(folder: Path, count: int, suffix: str = ".png") -> list[str]:

@@ -189,6 +189,19 @@ def test_weight_one_changes_nothing_and_weight_zero_leaves_nothing(backbone, bat
     assert not torch.allclose(found, features, atol=1e-2)
 
 
+def test_the_last_batch_is_kept_with_its_statistics_alone(backbone, batch):
+    features, classes = batch
+    styles = BankStyles(bank=make_bank(backbone), **EXPECTED)
+    mixing = mixer(backbone, styles, ConstantWeights(value=0))
+    assert mixing.last is None
+    mixing(features.requires_grad_(), classes)
+    own, mixed, patch_classes = mixing.last
+    assert torch.equal(own.mean, patch_stats(features, GRID).mean)
+    assert set(nearest_rows(mixed, styles.bank).flatten().tolist()) <= set(range(4))
+    assert patch_classes is classes
+    assert not any(part.requires_grad for part in (*own, *mixed))
+
+
 def test_probability_chooses_images_and_the_others_stay(backbone, batch):
     features, classes = batch
     mixing = mixer(

@@ -12,8 +12,7 @@ import torch
 from detectron2.data import DatasetCatalog
 
 from langdg_d2.engine import SegmentationTrainer
-from langdg_d2.evaluation import plain_data
-from langdg_d2.evaluation.config_difference import config_difference
+from langdg_d2.evaluation import config_difference, plain_data
 from langdg_d2.utils.errors import LangDGError
 
 # Styles that need no mining.

@@ -126,7 +126,11 @@ def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ([], "'cityscapes_test', which has no labels: set evaluation.predictions to one of train_"),
+        (
+            [],
+            "'cityscapes_test', which has no labels, or is not to be scored: set "
+            "evaluation.predictions to one of train_",
+        ),
         (
             ["evaluation.predictions=label_ids", "evaluation.source=cityscapes_test"],
             "evaluation.source has 'cityscapes_test', which has no labels",
@@ -165,7 +169,7 @@ def test_names_that_are_not_utf8_end_nothing(
         os.rename(file, os.fsencode(file.parent) + b"/stra\xdfe" + end.encode())
     monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
     out = evaluate("evaluation.domains=[bdd100k]", "evaluation.predictions=train_ids")
-    for file in ("images.csv", "details.json", "report.html", "report.md"):
+    for file in ("images.csv", "details.json", "report.html"):
         assert "stra\\udcdfe" in (out / file).read_text(encoding="utf-8").replace("\\\\", "\\"), (
             file
         )

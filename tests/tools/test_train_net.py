@@ -15,6 +15,7 @@ import pytest
 import torch
 from detectron2.engine import default_argument_parser
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from langdg_d2.utils.errors import LangDGError
 
@@ -111,6 +112,10 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
     assert len(pictures) == 8
     assert pictures[0] == "acdc_fog_sem_seg_val_best_1.jpg"
+    names = [re.sub(r"_(best|worst)_(\d)\.jpg$", r"/\1_\2", name) for name in pictures]
+    events = EventAccumulator(str(out), size_guidance={"images": 0}).Reload()
+    assert sorted(events.Tags()["images"]) == sorted([*names, "style/patches"])
+    assert [shown.step for shown in events.Images("style/patches")] == [3, 5]
     assert (out / "report.html").read_text().count("data:image/jpeg") == 8
 
 

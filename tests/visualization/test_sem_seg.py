@@ -17,7 +17,7 @@ from langdg_d2.visualization import (
     side_by_side,
     title_strip,
 )
-from langdg_d2.visualization.sem_seg import title_width
+from langdg_d2.visualization.sem_seg import encode, title_width
 
 DATASET = "test_visualization"
 IGNORE = CITYSCAPES_19.ignore_label
@@ -143,3 +143,17 @@ def test_titles_take_names_that_are_not_utf8() -> None:
         title_strip(text, width=200, height=24) for text in (os.fsdecode(b"stra\xdfe"), "stra?e")
     ]
     assert np.array_equal(*strips)
+
+
+def test_encoded_pictures_keep_their_pixels_and_jpeg_nearly() -> None:
+    for pixels in (noise(10, 12), noise(10, 12)[..., 0]):
+        data = np.frombuffer(encode(pixels), np.uint8)
+        back = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(back if back.ndim == 2 else back[..., ::-1], pixels)
+    flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    data = encode(flat, quality=90)
+    assert data.startswith(b"\xff\xd8\xff")
+    back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(back.astype(int) - flat).max() <= 3
+    with pytest.raises(LangDGError, match=r"\(0, 4, 3\) has no pixel"):
+        encode(flat[:0, :4])

@@ -2,24 +2,107 @@
 
 import csv
 import json
+import math
 import re
-from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from langdg_d2.evaluation import BenchmarkFileError
+from langdg_d2.evaluation import BenchmarkFileError, BenchmarkRun, write_benchmark
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization.report import write_report, write_report_of_run
-from langdg_d2.visualization.report.conditions import title
-from langdg_d2.visualization.report.results_folder import read_results
+from langdg_d2.visualization.report import (
+    embedded_pictures,
+    read_metrics,
+    report_values,
+    write_report,
+    write_report_of_run,
+)
 
+NAMES = CITYSCAPES_19.names
 HEADINGS = ["Scores", "IoU per class", "Confusions", "Images", "Training", "Styles", "Conditions"]
 HOSTILE = '<script>alert("1")</script>\'&|`x`'
+
+
+def random_details(
+    rng: np.random.Generator, domain: str, classes: list[str], each_kind: int
+) -> dict[str, Any]:
+    """What evaluators tell of a domain; the last class has no pixels."""
+    counts = rng.integers(0, 50_000, (len(classes), len(classes)))
+    counts[-1] = 0
+    images = [[f"{domain} {k}", *rng.uniform(0, 100, 2).tolist()] for k in range(7)]
+    pictures = [
+        {"file": f"{domain}_{kind}_{1 + k // 2}.jpg", "kind": kind, "image": image}
+        | {"mIoU": miou, "pixel_accuracy": accuracy}
+        for k, (kind, (image, miou, accuracy)) in enumerate(
+            zip(["worst", "best"] * each_kind, images, strict=False)
+        )
+    ]
+    colors = dict(zip(classes, map(list, CITYSCAPES_19.colors), strict=False))
+    return {
+        "classes": classes,
+        "confusion": counts.tolist(),
+        "images": [*images, [f"{domain} unlabelled", math.nan, math.nan]],
+        "pictures": pictures,
+        "colors": colors,
+    }
+
+
+def write_results(
+    folder: Path,
+    *,
+    domains: tuple[str, ...] = ("gta5", "acdc_fog", "acdc_night"),
+    classes: tuple[str, ...] = NAMES[:5],
+    picture: bytes | None = None,
+    each_kind: int = 1,
+    **changes: Any,
+) -> Path:
+    """A results folder with everything, of random figures; the first domain is the source."""
+    rng = np.random.default_rng(0)
+    results = {}
+    for domain in domains:
+        table = {"mIoU": rng.uniform(0, 100), "mIoU_detectron2": math.nan, "num_images": 8.0}
+        table |= {f"IoU-{name}": float(rng.uniform(0, 100)) for name in classes}
+        results[domain] = {"sem_seg": table | {f"IoU-{classes[-1]}": math.nan}}
+    details = {domain: random_details(rng, domain, list(classes), each_kind) for domain in domains}
+    arguments = {
+        "protocol": "full",
+        "source": domains[0],
+        "config_file": "configs/streets.py",
+        "config": {"train": {"max_iter": 60, "seed": 7}, "list": [1, {"a": None}]},
+        "seed": 7,
+        "date": "2026-05-04T03:02:01+00:00",
+        "sections": {
+            "Styles": {"notes": ["Of road."], "table": {"class": ["road"], "styles": [25]}}
+        },
+    }
+    write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder, details=details)
+    write_metrics(folder, [*results, "mean"])
+    if picture is None:
+        smooth = np.broadcast_to(np.arange(96, dtype=np.uint8)[:, None, None], (96, 64, 3))
+        picture = cv2.imencode(".jpg", smooth)[1].tobytes()
+    (folder / "overlays").mkdir()
+    for found in details.values():
+        for one in found["pictures"]:
+            (folder / "overlays" / one["file"]).write_bytes(picture)
+    return folder
+
+
+def write_metrics(folder: Path, domains: list[str]) -> None:
+    """Three evaluations in sixty iterations."""
+    lines = []
+    for k in range(60):
+        loss = 1 / (k + 1)
+        lines.append({"iteration": k, "total_loss": loss, "loss_sem_seg": loss, "lr": 0.1})
+        if k % 20 == 19:
+            scores = {f"{domain}/mIoU": k + 0.25 + i for i, domain in enumerate(domains)}
+            lines.append({"iteration": k} | scores)
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (folder / "metrics.json").write_text(text)
 
 
 class Reader(HTMLParser):
@@ -53,9 +136,9 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def written(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with its report, to be left as it is."""
-    folder = make_results(tmp_path_factory.mktemp("written") / "run")
+    folder = write_results(tmp_path_factory.mktemp("written") / "run")
     write_report(folder)
     return folder
 
@@ -66,8 +149,8 @@ def page(written: Path) -> str:
 
 
 @pytest.fixture
-def folder(make_results: Callable[..., Path], tmp_path: Path) -> Path:
-    return make_results(tmp_path / "run")
+def folder(tmp_path: Path) -> Path:
+    return write_results(tmp_path / "run")
 
 
 def read(folder: Path) -> str:
@@ -98,6 +181,8 @@ def test_figures_of_tables_and_bars_are_those_of_the_record(written: Path, page:
     rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in table.split("<tr>")[1:]]
     column = rows[0].index("mIoU (authors)")
     shown = {row[0]: row[column] for row in rows[1:]}
+    (means,) = drawings_of(section_of(page, "Scores"))
+    assert [text for text in svg_texts(means) if "." in text] == list(shown.values())
     per_class = section_of(page, "IoU per class")
     drawings = drawings_of(per_class)
     assert len(drawings) == len(labels)
@@ -140,7 +225,7 @@ def test_pictures_are_inside_with_their_scores_the_worst_first(written: Path, pa
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 8
     assert rows[7]["mIoU"] == ""
-    captions = Reader(part).text_of("figcaption")
+    captions = [text for text in Reader(part).text_of("figcaption") if "accuracy" in text]
     for k, row in enumerate(rows[i] for start in (0, 8, 16) for i in (start, start + 1)):
         scores = (float(row[key]) for key in ("mIoU", "pixel_accuracy"))
         assert captions[k] == "{}: mIoU {:.2f}, pixel accuracy {:.2f}".format(row["image"], *scores)
@@ -150,34 +235,22 @@ def test_pictures_are_inside_with_their_scores_the_worst_first(written: Path, pa
 
 
 def test_conditions_and_sections_of_the_run_are_shown(page: str) -> None:
-    assert "<code>road</code>" in section_of(page, "Styles")
+    assert "<p>Of road.</p>" in section_of(page, "Styles")
     assert "<td>25</td>" in section_of(page, "Styles")
     part = section_of(page, "Conditions")
     for value in ("2026-05-04T03:02:01+00:00", "configs/streets.py", "max_iter: 60", "python"):
         assert value in part
 
 
-def test_the_markdown_has_the_same_figures_and_links_to_the_pictures(written: Path) -> None:
-    text = (written / "report.md").read_text()
-    headings = re.findall("^## (.*)$", text, flags=re.MULTILINE)
-    training = "Mean IoU during training"
-    assert headings == [*HEADINGS[:4], training, "Styles", "Conditions"]
-    links = re.findall(r"\]\((.*?)\)", text)
-    assert len(links) == 6
-    assert all((written / link).is_file() for link in links)
-    results = json.loads((written / "benchmark.json").read_text())["results"]
-    for tasks in results.values():
-        assert f"| {tasks['sem_seg']['mIoU']:.2f} |" in re.sub(" +", " ", text)
-    assert "| 59 | 59.25 | 60.25 | 61.25 | 62.25 |" in re.sub(" +", " ", text)
+def test_a_page_elsewhere_has_the_same_bytes(written: Path, page: str, tmp_path: Path) -> None:
+    assert write_report(written, tmp_path / "pages/new/mine.html").read_text() == page
 
 
-def test_a_page_elsewhere_has_the_same_bytes_and_links_back_to_the_pictures(
-    written: Path, page: str, tmp_path: Path
-) -> None:
-    other = write_report(written, tmp_path / "pages/new/mine.html")
-    links = re.findall(r"\]\((.*?)\)", other.with_suffix(".md").read_text())
-    assert all((other.parent / link).is_file() for link in links)
-    assert other.read_text() == page
+def test_a_section_of_an_earlier_version_is_shown_as_its_text(folder: Path) -> None:
+    record = json.loads((folder / "benchmark.json").read_text())
+    record["sections"] = {"Styles": "| class |\n|---|\n| <road> |"}
+    (folder / "benchmark.json").write_text(json.dumps(record))
+    assert "<p>| class |\n|---|\n| &lt;road&gt; |</p>" in section_of(read(folder), "Styles")
 
 
 def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,19 +272,20 @@ def test_what_is_missing_is_left_out(folder: Path, caplog: pytest.LogCaptureFixt
     assert not caplog.records
 
 
-def test_a_scored_checkpoint_has_name_and_curves_of_its_training(
-    make_results: Callable[..., Path], tmp_path: Path
-) -> None:
-    trained = read_results(make_results(tmp_path / "source_only/seed1"))
-    weights = str(trained.folder / "model_final.pth")
-    scored = make_results(tmp_path / "scored", weights=weights)
+def test_a_scored_checkpoint_has_name_and_curves_of_its_training(tmp_path: Path) -> None:
+    trained = write_results(tmp_path / "source_only/seed1")
+    scored = write_results(tmp_path / "scored", weights=str(trained / "model_final.pth"))
     (scored / "metrics.json").rename(tmp_path / "metrics.json")
-    results = read_results(scored)
-    assert results.metrics == trained.metrics != {}
-    assert title(results) == title(trained) == "Benchmark of streets: source_only/seed1"
-    assert title(read_results(make_results(tmp_path / "recipe/seed1"))) != title(trained)
+    pages = [read(folder) for folder in (trained, scored)]
+    curves = [drawings_of(section_of(page, "Training")) for page in pages]
+    assert len(curves[0]) == 3
+    assert curves[0] == curves[1]
+    titles = [Reader(page).text_of("h1") for page in pages]
+    assert titles == [["Benchmark of streets: source_only/seed1"]] * 2
+    assert report_values(write_results(tmp_path / "recipe/seed1"))["title"] not in titles[0]
     (scored / "metrics.json").write_text('{"iteration": 0, "lr": 5}')
-    assert read_results(scored).metrics == {"lr": {0: 5}}
+    (own,) = drawings_of(section_of(read(scored), "Training"))
+    assert "5 lr" in svg_texts(own)
 
 
 def test_damaged_parts_are_told_and_left_out(
@@ -240,9 +314,9 @@ def test_without_a_record_there_is_no_report_and_a_run_goes_on(
 
 
 def test_hostile_texts_stay_texts_and_nothing_is_loaded(
-    make_results: Callable[..., Path], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    folder = make_results(
+    folder = write_results(
         tmp_path / "run",
         domains=("gta5", f"fog{HOSTILE.replace('/', '')}"),
         classes=("road", "sky", HOSTILE),
@@ -250,7 +324,7 @@ def test_hostile_texts_stay_texts_and_nothing_is_loaded(
         config_file=HOSTILE,
         weights=HOSTILE,
         config={HOSTILE: [HOSTILE, "```\n# heading", "\ud800"]},
-        sections={HOSTILE: f"{HOSTILE}\n\n- {HOSTILE}\n\n| {HOSTILE} |\n|---|\n| {HOSTILE} |"},
+        sections={HOSTILE: {"notes": [HOSTILE], "table": {HOSTILE: [HOSTILE]}}},
     )
     details = json.loads((folder / "details.json").read_text())
     details["gta5"]["pictures"][0] |= {"image": HOSTILE, "kind": "worst"}
@@ -268,22 +342,14 @@ def test_hostile_texts_stay_texts_and_nothing_is_loaded(
     assert all(re.match(r"data:image/(jpeg|png);base64,|#[fs]\w", value) for value in targets)
     assert "url(" not in page.replace("url(#", "")
     assert "c2VjcmV0" not in page
-    text = (folder / "report.md").read_text()
-    ours = text.split("\n## \\<script")[0], text.split("## Conditions")[1].split("```")[0]
-    assert "\\<script" in ours[0]
-    assert "\\<script" in ours[1]
-    for part in ours:  # all but the section of the run, which is Markdown already, and the config
-        assert "<script" not in part.replace("\\<script", "")
-    block = text.split("<details>")[1]
-    assert block.count("````") == 2  # a fence longer than any inside
 
 
 def test_a_page_of_nine_domains_stays_below_three_megabytes(
-    make_results: Callable[..., Path], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     domains = tuple(f"domain_{k}" for k in range(9))
     noise = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
-    folder = make_results(
+    folder = write_results(
         tmp_path / "run",
         domains=domains,
         classes=CITYSCAPES_19.names,
@@ -296,10 +362,50 @@ def test_a_page_of_nine_domains_stays_below_three_megabytes(
 
 
 def test_sets_that_are_not_the_published_ones_are_named(
-    make_results: Callable[..., Path], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    folder = make_results(tmp_path / "run", sets={"acdc_fog": "3 of 100 images"})
-    page = write_report(folder)
-    for text in (page.read_text(), page.with_suffix(".md").read_text()):
-        assert "acdc_fog (3 of 100 images)" in text
-        assert "2 unseen targets, 1 of them not the published set:" in text
+    folder = write_results(tmp_path / "run", sets={"acdc_fog": "3 of 100 images"})
+    page = read(folder)
+    assert "acdc_fog (3 of 100 images)" in page
+    assert "2 unseen targets (1 not as published):" in page
+
+
+def test_pictures_shrink_alike_until_they_fit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    files = [tmp_path / name for name in ("0.jpg", "1.jpg", "2.jpg", "broken.jpg", "missing.jpg")]
+    for k, file in enumerate(files[:3]):
+        noise = rng.integers(0, 256, (120 + 20 * k, 100, 3), dtype=np.uint8)
+        file.write_bytes(cv2.imencode(".jpg", noise)[1].tobytes())
+    files[3].write_bytes(b"\xff\xd8\xff")
+
+    def shapes(budget: int) -> list[tuple[int, ...]]:
+        embedded = embedded_pictures(files, budget)
+        assert sum(map(len, embedded.values())) <= budget
+        assert list(embedded) == files[:3]
+        images = (np.frombuffer(data, np.uint8) for data in embedded.values())
+        return [cv2.imdecode(image, cv2.IMREAD_COLOR).shape[:2] for image in images]
+
+    assert shapes(100_000) == [(120, 100), (140, 100), (160, 100)]
+    assert shapes(12_000) == [(78, 65), (91, 65), (104, 65)]
+
+
+def test_metrics_of_what_a_resumed_run_did_again_count_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [{"iteration": k, "total_loss": float(k), "lr": 1.0} for k in range(5)]
+    lines.insert(3, {"iteration": 2, "acdc_fog/mIoU": 20.0})
+    lines.append({"iteration": 4, "acdc_fog/mIoU": 40.0})
+    # From the checkpoint after iteration 2 on; an evaluation may bear the same number.
+    lines += [{"iteration": k, "total_loss": 10.0 * k} for k in (3, 4)]
+    lines += [{"iteration": 4, "acdc_fog/mIoU": float("nan"), "name": "text"}, {"no": 1}]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (tmp_path / "metrics.json").write_text(text + '{"iteration": 5, "tot')
+    metrics = read_metrics(tmp_path / "metrics.json")
+    assert {name: metrics[name].dropna().to_dict() for name in metrics} == {
+        "total_loss": {0: 0, 1: 1, 2: 2, 3: 30, 4: 40},
+        "lr": {0: 1, 1: 1, 2: 1},
+        "acdc_fog/mIoU": {2: 20},
+    }
+    assert len(caplog.records) == 2
+    (tmp_path / "metrics.json").write_text("")
+    assert read_metrics(tmp_path / "metrics.json").empty
