@@ -178,6 +178,11 @@ def find_starting_point(
             resumed = resume and not eval_only
             if resumed and settings:
                 settings.require_continuation(path, content)
+            if eval_only and init_checkpoint:
+                logger.warning(
+                    "--eval-only --resume evaluates '%s', not train.init_checkpoint '%s'",
+                    *(path, init_checkpoint),
+                )
             return StartingPoint(path, resumed)
         return _without_earlier_run(output_dir, init_checkpoint, resume, eval_only)
 
