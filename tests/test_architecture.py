@@ -21,7 +21,6 @@ ORDER = [
     "visualization",
     "export",
     "app",
-    "benchmarking",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

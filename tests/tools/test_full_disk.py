@@ -5,7 +5,7 @@ style bank                 | StyleBank.save: mine_styles, train_net, import_fami
 official style bank        | write_official_bank: import_famix --reverse
 weights                    | write_weights: import_famix, averaging in projects/streets
 benchmark.md, .csv, .json  | write_benchmark: train_net
-measured times             | benchmarking.write: benchmark
+measured times             | write: benchmark
 report                     | write_report: train_net, write_report
 styles.html                | write_style_report: show_styles
 picture                    | write_png: demo, check_dataset --overlays
@@ -18,17 +18,14 @@ uncompressed image, copy   | uncompress_images
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from langdg_d2.benchmarking import Variant, write
-from langdg_d2.benchmarking.runs import Result
-from langdg_d2.benchmarking.timing import Timings
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.evaluation import BenchmarkRun, write_benchmark
 from langdg_d2.modeling.checkpoint_files import write_weights
@@ -42,6 +39,7 @@ from langdg_d2.visualization.sem_seg import write_png
 from langdg_d2.visualization.style_report.report import PAGE
 from langdg_d2.visualization.style_report.report import _write as write_pages
 
+TOOLS = Path(__file__).parents[2] / "tools"
 Write = Callable[[Path, int], object]  # into a folder, the first or second time
 
 
@@ -74,17 +72,11 @@ def benchmark(folder: Path, seed: int) -> None:
 
 
 def times(folder: Path, seed: int) -> None:
-    result = Result(
-        variant=Variant(name="this project", value="1"),
-        timings=Timings({"total": [1.0 + seed, 2.0]}),
-        items=1,
-        unit="images",
-        operations=1,
-        peak=1.0,
-        memory=1,
-        machine={"cpu": "x"},
-    )
-    write([result, replace(result, operations=2)], folder, command="x")
+    tool = run_path(str(TOOLS / "benchmark.py"))
+    given = {"unit": "images", "peak": 1.0, "memory": 1, "machine": {"cpu": "x"}}
+    variant, seconds = tool["Variant"](name="this project"), {"total": [1.0 + seed, 2.0]}
+    measured = tool["result"](variant, seconds, items=1, operations=1, **given)
+    tool["write"]([measured], folder, command="x")
 
 
 def report(folder: Path, seed: int) -> None:
