@@ -31,7 +31,6 @@ from langdg_d2.evaluation import BenchmarkRun, write_benchmark
 from langdg_d2.modeling.checkpoint_files import write_weights
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank
-from langdg_d2.styles.official_bank import write_official_bank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import make_folder, require_writable, write_atomically
 from langdg_d2.visualization import write_report
@@ -39,7 +38,8 @@ from langdg_d2.visualization.sem_seg import write_png
 from langdg_d2.visualization.style_report.report import PAGE
 from langdg_d2.visualization.style_report.report import _write as write_pages
 
-TOOLS = Path(__file__).parents[2] / "tools"
+ROOT = Path(__file__).parents[2]
+release = run_path(str(ROOT / "projects/famix/official_release.py"))
 Write = Callable[[Path, int], object]  # into a folder, the first or second time
 
 
@@ -72,7 +72,7 @@ def benchmark(folder: Path, seed: int) -> None:
 
 
 def times(folder: Path, seed: int) -> None:
-    tool = run_path(str(TOOLS / "benchmark.py"))
+    tool = run_path(str(ROOT / "tools/benchmark.py"))
     given = {"unit": "images", "peak": 1.0, "memory": 1, "machine": {"cpu": "x"}}
     variant, seconds = tool["Variant"](name="this project"), {"total": [1.0 + seed, 2.0]}
     measured = tool["result"](variant, seconds, items=1, operations=1, **given)
@@ -111,7 +111,9 @@ def copied(folder: Path, seed: int) -> None:
 
 WRITERS: dict[str, Write] = {
     "style bank": lambda folder, seed: bank(seed).save(folder / "bank.safetensors"),
-    "official bank": lambda folder, seed: write_official_bank(folder / "bank.pkl", bank(seed)),
+    "official bank": lambda folder, seed: release["write_official_bank"](
+        folder / "bank.pkl", bank(seed)
+    ),
     "weights": lambda folder, seed: write_weights(
         folder / "a.pth", {"a": torch.full((3,), seed)}, entry="model"
     ),
