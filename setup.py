@@ -34,7 +34,7 @@ setup(
     package_data={
         "langdg_d2.styles": ["prompt_packs/*.txt"],
         "langdg_d2.evaluation": ["published/*.json"],
-        "langdg_d2.visualization": ["page.css"],
+        "langdg_d2.visualization": ["page.css", "*.html.j2"],
         "langdg_d2.app": ["page.css"],
     },
     python_requires=">=3.10",
@@ -51,6 +51,8 @@ setup(
         "open_clip_torch>=2.30,<4",
         "opencv-python>=4.12",
         "matplotlib>=3.8",
+        "pandas>=2.1",
+        "jinja2>=3.1",
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
         "safetensors>=0.4",

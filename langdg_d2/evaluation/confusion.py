@@ -13,6 +13,12 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError
 
+# Detectron2's name of the task, and the evaluators' of its scores.
+TASK = "sem_seg"
+NUM_IMAGES = "num_images"
+CLASS_IOU, CLASS_ACCURACY = "IoU-", "ACC-"  # before the name of a class
+MEAN_IOU = "mIoU"
+
 _VALUES_IN_ERROR = 10  # enough to recognise a label encoding, short enough for a log line
 
 
@@ -105,6 +111,11 @@ class ConfusionMatrix:
                 + (f" or {self.ignore_label} (ignore)" if name == "ground truth" else "")
                 + "; check the label encoding"
             )
+
+
+def subset_metric(metric: str, subset: str) -> str:
+    """Name of a mean IoU over a named class subset, e.g. "mIoU_16_detectron2"."""
+    return metric.replace(MEAN_IOU, f"{MEAN_IOU}_{subset}", 1)
 
 
 def class_iou(matrix: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.errors import LangDGError
-from .results import MEAN_IOU, subset_metric
+from .confusion import MEAN_IOU, subset_metric
 
 _FILES = Path(__file__).parent / "published"
 
@@ -49,13 +49,13 @@ class PublishedFigures:
         return MEAN_IOU if same else subset_metric(MEAN_IOU, self.classes)
 
     def differences(
-        self, *, protocol: str, inference: str, source: str | None, tower: str | None
+        self, *, protocol: str, inference: str, source: str, tower: str | None
     ) -> list[str]:
         """A sentence for each way in which a run of ours was not measured like these."""
         sentences = []
         if protocol != self.protocol:
             sentences.append(
-                f"Protocols differ: ours `{protocol}`, published `{self.protocol}`; images are "
+                f"Protocols differ: ours '{protocol}', published '{self.protocol}'; images are "
                 "cropped or resized otherwise, so the difference is not the model's alone."
             )
         # In whatever order the scales were given.
@@ -64,7 +64,7 @@ class PublishedFigures:
                 f"Inference differs: ours {inference}, published {self.inference}; the "
                 "difference is not the model's alone."
             )
-        if source is not None and source != self.source:
+        if source and source != self.source:
             sentences.append(f"Sources differ: ours {source}, published {self.source}.")
         if tower is not None and tower != self.tower:
             sentences.append(f"Models differ: ours of CLIP {tower}, published of {self.tower}.")

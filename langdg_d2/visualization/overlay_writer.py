@@ -21,9 +21,8 @@ from torch import Tensor
 from ..evaluation import ImageScore, StreamingSemSegEvaluator, predicted_classes
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
-from .html import encode
 from .palettes import Palette
-from .sem_seg import Image, draw_sem_seg, stacked, titled
+from .sem_seg import Image, draw_sem_seg, encode, stacked, titled
 
 BEST, WORST = "best", "worst"
 

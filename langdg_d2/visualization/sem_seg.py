@@ -138,17 +138,32 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
     return np.concatenate(columns[1:], axis=1)
 
 
+def encode(picture: Image, *, quality: int | None = None) -> bytes:
+    """A picture as the content of a PNG file, or of a JPEG file of a quality from 1 to 100.
+
+    Args:
+        picture: (H, W, 3) RGB or (H, W) grey.
+        quality: of JPEG, which suits photographs; PNG if None.
+
+    Raises:
+        LangDGError: if it has no pixel.
+    """
+    if picture.size == 0:
+        raise LangDGError(f"a picture {picture.shape} has no pixel, expected at least one")
+    pixels = np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture)  # BGR
+    options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, data = cv2.imencode(".png" if quality is None else ".jpg", pixels, options)
+    return data.tobytes()
+
+
 def write_png(path: Path, picture: Image) -> None:
-    """Write a picture, whole or not at all.
+    """Write a picture atomically.
 
     Raises:
         OSError: if it cannot be written.
-        LangDGError: if it cannot be encoded.
+        LangDGError: if it has no pixel.
     """
-    encoded, png = cv2.imencode(".png", picture[..., ::-1])  # OpenCV writes BGR
-    if not encoded:
-        raise LangDGError(f"OpenCV cannot encode a picture {picture.shape} as {path}")
-    write_atomically(path, png.tobytes())
+    write_atomically(path, encode(picture))
 
 
 def strip_height(panel_height: int) -> int:

@@ -1,0 +1,440 @@
+"""Results as the rows of one table, and all that is printed from them.
+
+`score_rows` makes a `DataFrame` with a row for each domain and for each mean over domains. Its
+index is the domain ("acdc_fog"; "mean of acdc" for a group, `MEAN` for all unseen targets): the
+source first, then the targets, then the means. Its columns are `FACTS`, what is known of a row:
+
+    role            SOURCE, TARGET or MEAN
+    source          what the model was trained on, "" if not known
+    protocol        name of the test protocol
+    inference       how images are put through the model
+    scored_classes  classes that were averaged over: a subset's name such as "19", or their names
+    data_set        remark on a set that is not the published one, "" if there is none
+
+and then the scores by the evaluator's names (`mIoU`, `mIoU_16_detectron2`, `IoU-road`,
+`num_images`, ...), float64 in percent, unrounded, NaN where there is none.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from pandas import DataFrame, Series
+
+from ..data.sources import joined_names, split_names
+from ..structures import CLASS_SUBSETS
+from ..utils.errors import LangDGError
+from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
+from .published import PublishedFigures, published_figures
+
+# {domain: {task: {metric: value}}}, as evaluators give it.
+Results = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+SOURCE, TARGET, MEAN = "source", "target", "mean"
+FACTS = ["role", "source", "protocol", "inference", "scored_classes", "data_set"]
+CONVENTIONS = {
+    "mIoU": "nan-mean of TP/(TP+FP+FN); a class absent from the ground truth but predicted counts "
+    "as 0. The one to compare with FAMix and RobustNet",
+    "mIoU_detectron2": "mean over the classes with ground-truth pixels only, as SemSegEvaluator",
+}
+HEADLINES = {
+    "mIoU": "mIoU (authors)",
+    "mIoU_detectron2": "mIoU (detectron2)",
+    "pixel_accuracy": "pixel accuracy",
+}
+MISSING = "\u2013"  # en dash
+# Headings.
+SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
+PER_CLASS = "IoU per class"
+_GROUP = "mean of "
+_NOT_COMPARABLE = "not comparable"
+_MOST_NAMES = 3  # of classes in a table's cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRun:
+    """What a benchmark was made with.
+
+    Attributes:
+        protocol: name of the test protocol, e.g. "full".
+        inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
+        source: domain the model was trained on, whether or not it is among the results; several,
+            given as a list, become "a + b".
+        config_file: path of the configuration file.
+        config: the whole configuration: a mapping (a DictConfig as well) or text.
+        weights: checkpoint, as it was given.
+        seed: seed of the training run; None where a checkpoint is scored, which does not hold it.
+        styles: what features were restyled with in training, see `TargetStyles.record`; None where
+            nothing was restyled or a checkpoint is scored, which does not hold it.
+        groups: domains by the name of the group whose mean is given.
+        sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
+        published: name of the published figures to set beside these, see `published_figures`.
+        sections: more to say in the report, Markdown by heading.
+        date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
+
+    Raises:
+        LangDGError: for unknown published figures.
+    """
+
+    protocol: str
+    inference: str = "whole image"
+    source: str | None = None
+    config_file: str | None = None
+    config: Mapping[str, Any] | str | None = None
+    weights: str | None = None
+    seed: int | None = None
+    styles: Mapping[str, Any] | None = None
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
+    published: str | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        source = None if self.source is None else joined_names(self.source)
+        object.__setattr__(self, "source", source)
+        if self.published is not None:
+            published_figures(self.published)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "BenchmarkRun":
+        """The run that a record of `read_benchmark` is of."""
+        known = (one.name for one in fields(cls) if one.name in record)
+        return cls(**{name: record[name] for name in known})
+
+    @property
+    def sources(self) -> list[str]:
+        """The domains the model was trained on."""
+        return split_names(self.source) if self.source else []
+
+    @property
+    def tower(self) -> str | None:
+        """The CLIP that the config names; None of other configs."""
+        found: Any = self.config
+        for key in ("model", "backbone", "tower", "name"):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found if isinstance(found, str) else None
+
+
+class Section(NamedTuple):
+    """A table and what to say about it.
+
+    Attributes:
+        table: texts by heading.
+        notes: plain sentences, not Markdown; names in them may come from strangers.
+    """
+
+    table: DataFrame
+    notes: list[str]
+
+
+def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
+    """Rows of the domains, of the groups that are unseen targets, and of all unseen targets.
+
+    Args:
+        results: of `evaluate_domains`. Scores of other tasks than "sem_seg" are named
+            "<task>/<metric>".
+        run: what they were made with.
+
+    Raises:
+        LangDGError: if the results hold no scores.
+    """
+    if not any(results.values()):
+        raise LangDGError(
+            f"the results of {list(results)} hold no scores; only the main process has them"
+        )
+    domains = sorted(results, key=lambda domain: domain not in run.sources)
+    tables = [
+        {
+            metric if task == TASK else f"{task}/{metric}": value
+            for task, table in results[domain].items()
+            for metric, value in table.items()
+        }
+        for domain in domains
+    ]
+    scores = DataFrame(tables, index=domains).astype(float)
+    classes = {
+        domain: [m.removeprefix(CLASS_IOU) for m in table if m.startswith(CLASS_IOU)]
+        for domain, table in zip(domains, tables, strict=True)
+    }
+    for mean, members in mean_members(domains, run).items():
+        scores.loc[mean] = mean_over(scores.loc[members])
+        classes[mean] = list(dict.fromkeys(name for d in members for name in classes[d]))
+    return _with_facts(scores, {d: _classes_name(names) for d, names in classes.items()}, run)
+
+
+def record_rows(record: Mapping[str, Any]) -> DataFrame:
+    """The rows that a record of `read_benchmark` holds."""
+    tables = [tasks.get(TASK, {}) for tasks in record["results"].values()]
+    scores = DataFrame(tables, index=list(record["results"])).astype(float)
+    return _with_facts(scores, record["scored_classes"], BenchmarkRun.of_record(record))
+
+
+def metrics(rows: DataFrame) -> list[str]:
+    """Names of the columns that hold scores."""
+    return [column for column in rows if column not in FACTS]
+
+
+def mean_over(scores: DataFrame) -> Series:
+    """Mean of every score over some domains, without the number of images.
+
+    A score of one class ("IoU-road") is averaged over the domains that have the class. Any other
+    is NaN if one domain lacks it, so that no mean hides a missing domain.
+    """
+    of_class = scores.columns.str.contains("-")  # Detectron2 writes "<metric>-<class>"
+    means = scores.mean(skipna=False).where(~of_class, scores.mean())
+    return means.drop(NUM_IMAGES, errors="ignore")
+
+
+def mean_members(domains: Iterable[str], run: BenchmarkRun) -> dict[str, list[str]]:
+    """The domains that each mean is over: groups of which all are unseen targets, then `MEAN`."""
+    targets = [d for d in domains if d not in run.sources and not is_mean(d)]
+    groups = {_GROUP + name: list(m) for name, m in run.groups.items() if {*m} <= {*targets}}
+    return groups | ({MEAN: targets} if targets else {})
+
+
+def is_mean(domain: str) -> bool:
+    """Whether a row is a mean over domains, not a domain."""
+    return domain == MEAN or domain.startswith(_GROUP)
+
+
+def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
+    """How tables call the rows: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
+
+    Args:
+        rows: of `score_rows`.
+        remark: to show in place of every remark, "" for none; the remarks themselves if None.
+    """
+    titles = []
+    for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
+        shown = data_set if remark is None or not data_set else remark
+        notes = ", ".join(filter(None, [SOURCE if role == SOURCE else "", shown]))
+        name = "mean of unseen targets" if domain == MEAN else domain
+        titles.append(f"{name} ({notes})" if notes else name)
+    return titles
+
+
+def headline_figures(rows: DataFrame) -> dict[str, dict[str, float]]:
+    """Mean IoUs and pixel accuracy by row, where they are finite, for training curves."""
+    figures = rows.reindex(columns=list(HEADLINES))
+    return {str(domain): row.dropna().to_dict() for domain, row in figures.iterrows()}
+
+
+def subset_headlines(rows: DataFrame) -> dict[str, str]:
+    """The scores that are means over a named part of the scored classes, with titles."""
+    titles = {
+        subset_metric(metric, subset): f"{subset} classes ({convention})"
+        for subset in CLASS_SUBSETS
+        for metric, convention in ((MEAN_IOU, "authors"), (f"{MEAN_IOU}_detectron2", "detectron2"))
+    }
+    return {metric: title for metric, title in titles.items() if metric in rows}
+
+
+def score_table(
+    rows: DataFrame, titles: Mapping[str, str], deviations: DataFrame | None = None
+) -> DataFrame:
+    """Some scores of every row as texts, with domain and protocol.
+
+    Args:
+        rows: of `score_rows`.
+        titles: of the scores, by metric.
+        deviations: to give beside them, by the same rows and metrics: "43.21 ± 0.50".
+    """
+    table = rows.reindex(columns=list(titles)).map(percent)
+    if deviations is not None:
+        spread = deviations.reindex(columns=list(titles))
+        table += spread.map(lambda one: "" if math.isnan(one) else f" \u00b1 {percent(one)}")
+    table = table.rename(columns=titles)
+    table.insert(0, "domain", row_titles(rows))
+    table.insert(1, "protocol", rows["protocol"])
+    return table
+
+
+def overview_table(rows: DataFrame) -> DataFrame:
+    """Mean IoU in both conventions, pixel accuracy, scored classes and number of images."""
+    table = score_table(rows, HEADLINES)
+    table.insert(2, "classes", class_counts(rows))
+    if NUM_IMAGES in rows:
+        numbers = rows[NUM_IMAGES]
+        table["images"] = [MISSING if math.isnan(n) else f"{n:.0f}" for n in numbers]
+    return table
+
+
+def class_counts(rows: DataFrame) -> list[str]:
+    """The scored classes of every row in short: their number, where there are many names."""
+    numbers = [names.count(", ") + 1 for names in rows["scored_classes"]]
+    return [
+        names if number <= _MOST_NAMES else f"{number} classes"
+        for names, number in zip(rows["scored_classes"], numbers, strict=True)
+    ]
+
+
+def class_ious(rows: DataFrame) -> DataFrame:
+    """IoU in percent of every class (rows) on every domain and mean (columns)."""
+    ious = rows.filter(regex=f"^{CLASS_IOU}")
+    return ious.rename(columns=lambda name: name.removeprefix(CLASS_IOU)).T
+
+
+def class_table(rows: DataFrame) -> DataFrame:
+    """`class_ious` as texts, with the protocol; a column for each row of `rows`."""
+    table = class_ious(rows).map(percent)
+    table.columns = row_titles(rows, "see its remark above")
+    table.insert(0, "class", table.index, allow_duplicates=True)
+    table.insert(1, "protocol", rows["protocol"].iloc[0], allow_duplicates=True)
+    return table
+
+
+def published_section(
+    rows: DataFrame, published: PublishedFigures, tower: str | None = None
+) -> Section:
+    """Our mean IoU (authors' convention) beside published figures, and what differs between them.
+
+    Of data sets that are not the published ones, and of means over them, no difference is given.
+    The last row is the mean over the domains that both have, so that it compares like with like:
+    the published one where these are all, else that of the published figures.
+
+    Args:
+        rows: of `score_rows`.
+        published: of `published_figures`.
+        tower: name of our model's CLIP, if it is known.
+    """
+    unseen = rows[rows["role"] == TARGET]
+    ours = {
+        domain: row.get(published.metric(row["scored_classes"]), math.nan)
+        for domain, row in unseen.iterrows()
+    }
+    shared = [domain for domain in ours if domain in published.figures]
+    pairs = {domain: ([domain], published.figures[domain]) for domain in shared}
+    targets = list(published.targets)
+    if published.mean is not None and {*targets} <= ours.keys():
+        pairs[f"mean of {len(targets)} targets"] = targets, published.mean
+    elif len(shared) > 1:
+        theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
+        pairs[f"mean of these {len(shared)}"] = shared, theirs
+    remarks = {d: text for d, text in unseen["data_set"].items() if text}
+    means = {
+        name: math.fsum(ours[d] for d in domains) / len(domains)
+        for name, (domains, _) in pairs.items()
+    }
+    table = DataFrame(
+        {
+            "domain": list(pairs),
+            "protocol": [rows["protocol"].iloc[0]] * len(pairs),
+            "ours": [percent(mean) for mean in means.values()],
+            "published": [percent(theirs) for _, theirs in pairs.values()],
+            "difference": [
+                _NOT_COMPARABLE if remarks.keys() & domains else percent(means[name] - theirs, "+")
+                for name, (domains, theirs) in pairs.items()
+            ],
+        },
+        dtype=object,
+    )
+    notes = [
+        f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
+        f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
+        f"'{published.protocol}', {published.inference}; {published.reference}.",
+        *published.differences(
+            protocol=rows["protocol"].iloc[0],
+            inference=rows["inference"].iloc[0],
+            source=rows["source"].iloc[0],
+            tower=tower,
+        ),
+    ]
+    notes += [
+        f"{domain} does not compare with published figures: {text}."
+        for domain, text in remarks.items()
+        if domain in shared
+    ]
+    if missing := [domain for domain in targets if domain not in rows.index]:
+        notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
+    if any(map(math.isnan, means.values())):
+        notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
+    return Section(table, notes if pairs else [*notes, "No published target was evaluated."])
+
+
+def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:
+    """The tables of a benchmark by heading: `SCORES` first, `PER_CLASS` last.
+
+    Every row names the protocol. `SUBSETS` and `PUBLISHED` are there where the rows have means
+    over class subsets and the run names published figures.
+    """
+    notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
+    sections = {SCORES: Section(overview_table(rows), ["Figures in percent.", *notes])}
+    if subsets := subset_headlines(rows):
+        table = score_table(rows, subsets)
+        sections[SUBSETS] = Section(table, ["Mean IoU over parts of the classes."])
+    if run.published:
+        published = published_figures(run.published)
+        sections[PUBLISHED] = published_section(rows, published, run.tower)
+    return sections | {PER_CLASS: Section(class_table(rows), [])}
+
+
+class Markdown(str):
+    """A line of Markdown that is complete and safe as it is."""
+
+    __slots__ = ()
+
+
+def plain_markdown(text: object) -> Markdown:
+    """Any text as one line that shows it, also inside a table; Markdown as it is."""
+    if isinstance(text, Markdown):
+        return text
+    line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
+    return Markdown(re.sub(r"([\\`*|<>\[\]])", r"\\\1", line))
+
+
+def code(text: object) -> str:
+    """Any text as code within a line; as `plain_markdown` if it would end the code."""
+    plain = plain_markdown(text)
+    return plain if "`" in plain else f"`{' '.join(str(text).split())}`"
+
+
+def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
+    """A pipe table, the first column to the left and the others to the right.
+
+    Args:
+        table: values by heading, shown as `plain_markdown` does.
+    """
+    texts = DataFrame(table, dtype=object).map(plain_markdown)
+    texts.columns = list(map(plain_markdown, texts.columns))
+    align = ("left", *["right"] * (len(texts.columns) - 1))
+    return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def section_markdown(section: Section) -> str:
+    """The table, if it has rows, and the notes below it as a list."""
+    table = [] if section.table.empty else [markdown_table(section.table)]
+    notes = "\n".join(f"- {plain_markdown(note)}" for note in section.notes)
+    return "\n\n".join([*table, *([notes] if notes else [])])
+
+
+def percent(value: float, sign: str = "") -> str:
+    """Two decimals, or a dash for what is missing; with a sign if it is "+"."""
+    return MISSING if math.isnan(value) else f"{value:{sign}.2f}"
+
+
+def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun) -> DataFrame:
+    """The scores with what is known of their rows."""
+    domains = list(scores.index)
+    remarks = dict(run.sets)
+    for mean, members in mean_members(domains, run).items():
+        if found := [domain for domain in members if domain in run.sets]:
+            remarks[mean] = f"with {', '.join(found)}"
+    facts = {
+        "role": [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains],
+        "source": run.source or "",
+        "protocol": run.protocol,
+        "inference": run.inference,
+        "scored_classes": [classes[domain] for domain in domains],
+        "data_set": [remarks.get(domain, "") for domain in domains],
+    }
+    scores.index.name = "domain"
+    return DataFrame(facts, index=scores.index, dtype=object).join(scores)
+
+
+def _classes_name(names: Sequence[str]) -> str:
+    """The subset that these classes are, in any order, or all of their names."""
+    named = {frozenset(classes): subset for subset, classes in CLASS_SUBSETS.items()}
+    return named.get(frozenset(names), ", ".join(names))
