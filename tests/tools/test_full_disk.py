@@ -34,9 +34,9 @@ from langdg_d2.styles import BankHeader, StyleBank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import make_folder, require_writable, write_atomically
 from langdg_d2.visualization import write_report
+from langdg_d2.visualization.palettes import palette_named
 from langdg_d2.visualization.sem_seg import write_png
-from langdg_d2.visualization.style_report.report import PAGE
-from langdg_d2.visualization.style_report.report import _write as write_pages
+from langdg_d2.visualization.styles import write_style_report
 
 ROOT = Path(__file__).parents[2]
 release = run_path(str(ROOT / "projects/famix/official_release.py"))
@@ -88,7 +88,8 @@ def report(folder: Path, seed: int) -> None:
 
 
 def styles(folder: Path, seed: int) -> None:
-    write_pages(folder, {"counts.png": bytes([seed]), PAGE: b"page %d" % seed})
+    palette = palette_named("classes", CITYSCAPES_19)
+    write_style_report(bank(seed), folder, name="a", palette=palette, projection="pca")
 
 
 def picture(folder: Path, seed: int) -> None:
