@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from detectron2.config import LazyConfig
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
@@ -75,7 +76,8 @@ def styles(experiment: Path, folder: Path) -> None:
     """The styles that the recipe was trained with, in a plane."""
     bank = LazyConfig.load(str(experiment / "full/seed1/config.yaml")).styles.bank
     subprocess.run(command("show_styles", bank, "--output", folder), check=True)
-    save(Image.open(folder / "projection_pca.png"), "styles", width=1400)
+    halves = [np.asarray(Image.open(path)) for path in sorted(folder.glob("projection_*.png"))]
+    save(Image.fromarray(np.hstack(halves)), "styles", width=1400)
 
 
 def report(experiment: Path, browser: Browser, folder: Path) -> None:

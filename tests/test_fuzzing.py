@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -39,8 +40,10 @@ from langdg_d2.modeling.checkpoint_files import (
 )
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError, load_style_prompts
-from langdg_d2.styles.official_bank import read_official_bank
 from langdg_d2.utils.errors import LangDGError
+
+OFFICIAL = Path(__file__).parents[1] / "projects/famix/official_release.py"
+read_official_bank = run_path(str(OFFICIAL))["read_official_bank"]
 
 FEW = settings(
     max_examples=40,

@@ -13,27 +13,518 @@ faster paths. Every `--vary` draws a curve over a key, `--processes 1 2 4` one o
 """
 
 import argparse
+import json
+import multiprocessing
+import os
+import platform
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial, wraps
+from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
 
-from langdg_d2.benchmarking import PATHS, WORKLOADS, Task, Variant, run_variants, write
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.utils.file_io import require_writable
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from detectron2.config import instantiate
+from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from open_clip.modified_resnet import AttentionPool2d
+from tabulate import tabulate
+from torch import Tensor
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
 
-_PROCESSES = "processes"  # what a curve over them is named; the config's keys have dots
-_VARY = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
+from langdg_d2.data import dataset_mapper
+from langdg_d2.engine import SegmentationTrainer, distribute, launch, load_config
+from langdg_d2.evaluation import build_inference
+from langdg_d2.layers import attention_pool, fold, folding, upsampled_conv
+from langdg_d2.modeling import Backbone, LangDGSegmentor
+from langdg_d2.structures import PatchGrid
+from langdg_d2.styles import BankHeader, BankStyles, PatchStyleMixer, StyleBank, choose_patches
+from langdg_d2.styles.bank import feature_fingerprint
+from langdg_d2.utils.amp import PRECISIONS, memory_format_of
+from langdg_d2.utils.errors import LangDGError, report_errors
+from langdg_d2.utils.file_io import replacing, require_writable, write_text
+from langdg_d2.utils.provenance import environment, versions
+from langdg_d2.utils.seeding import derived_seed, seed_globally
 
-_WITHOUT = f"one faster path is not taken in each further variant, of {', '.join(PATHS)}"
+TOTAL = "total"  # seconds of a whole step, beside those of its phases
+PROCESSES = "processes"  # the key of a curve over them; the config's keys have dots
+GIGA = 1e9
+SIDES = {"cpu": 2048}  # of the matrices that give a machine's speed
+SIDE_ON_ACCELERATORS = 8192
+REGION = 64  # pixels; random labels are constant in squares of this side
+STYLES = 8  # of every class in a random bank
+# What the baseline changes.
+PLAIN_OVERRIDES = (
+    "train.memory_format=contiguous_format",
+    "train.precision=float32",
+    "evaluation.inference.precision=float32",
+    "styles.mining.miner.pin.precision=float32",
+)
+# Each faster path: the attribute that is replaced, and torch's or CLIP's own way.
+FASTER: dict[str, tuple[Any, str, Any]] = {
+    "folding": (folding, "_pairs", lambda model: iter(())),
+    "upsampled_conv": (upsampled_conv, "own_operator_pays", lambda x: False),
+    "attention_pool": (attention_pool.AttentionPool, "forward", AttentionPool2d.forward),
+}
+
+
+@contextmanager
+def without(paths: Collection[str] = tuple(FASTER)) -> Iterator[None]:
+    """Compute as torch and CLIP do, without faster paths, for the time of a block."""
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(mock.patch.object(*FASTER[path]))
+        yield
+
+
+class PhaseTimer:
+    """Times the phases of a step, on an accelerator by its own events, so that nothing waits."""
+
+    def __init__(self, device_type: str) -> None:
+        self._clock = None if device_type == "cpu" else torch.get_device_module(device_type)
+        self._marks: list[tuple[str, Any, Any]] = []
+
+    def timed(self, function: Callable, phase: str) -> Callable:
+        """The function, whose calls count for a phase."""
+
+        @wraps(function)
+        def call(*args: object, **kwargs: object) -> object:
+            begin = self._mark()
+            result = function(*args, **kwargs)
+            self._marks.append((phase, begin, self._mark()))
+            return result
+
+        return call
+
+    def watch(self, owner: object, method: str, phase: str) -> None:
+        """Count the calls of an object's method for a phase."""
+        setattr(owner, method, self.timed(getattr(owner, method), phase))
+
+    def run(self, step: Callable[[], object]) -> dict[str, float]:
+        """Run a step; returns the seconds of its phases and, as `TOTAL`, of all of it."""
+        self._marks = []
+        self.timed(step, TOTAL)()
+        if self._clock is not None:
+            self._clock.synchronize()
+        seconds: dict[str, float] = {}
+        for phase, begin, end in self._marks:
+            took = end - begin if self._clock is None else begin.elapsed_time(end) / 1000
+            seconds[phase] = seconds.get(phase, 0.0) + took
+        return seconds
+
+    def _mark(self) -> Any:
+        if self._clock is None:
+            return time.perf_counter()
+        event = self._clock.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+def measure(
+    step: Callable[[], object], timer: PhaseTimer, *, warmup: int, repeats: int
+) -> dict[str, list[float]]:
+    """Seconds by phase, a number for each of the repeats; the warm-up is not counted."""
+    steps = [timer.run(step) for _ in range(warmup + repeats)][warmup:]
+    phases = dict.fromkeys(phase for seconds in steps for phase in seconds)
+    return {phase: [seconds.get(phase, 0.0) for seconds in steps] for phase in phases}
+
+
+def random_inputs(count: int, size: Sequence[int], num_classes: int) -> tuple[Tensor, Tensor]:
+    """Images (count, 3, H, W) uint8, and labels (count, H, W) uint8, constant in squares."""
+    coarse = torch.randint(num_classes, (count, 1, *(-(-side // REGION) for side in size)))
+    labels = F.interpolate(coarse.float(), scale_factor=REGION)[:, 0, : size[0], : size[1]]
+    return torch.randint(256, (count, 3, *size), dtype=torch.uint8), labels.byte()
+
+
+def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
+    """Random crops as the training loader gives them to a process."""
+    count, num_classes = images_of_process(cfg), cfg.model.sem_seg_head.num_classes
+    images, labels = random_inputs(count, cfg.dataloader.crop_size, num_classes)
+    classes = instantiate(cfg.styles.grid).majority(labels)
+    values = {"image": images, "sem_seg": labels, "patch_classes": classes}
+    if cfg.train.device != "cpu":
+        values = {name: value.pin_memory() for name, value in values.items()}
+    return [{name: value[k] for name, value in values.items()} for k in range(count)]
+
+
+def images_of_process(cfg: DictConfig) -> int:
+    """Of a batch, as Detectron2's loader shares it out."""
+    return int(cfg.dataloader.train.total_batch_size) // comm.get_world_size()
+
+
+def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
+    """The config's, with random weights, which compute as fast as others."""
+    cfg.model.backbone.tower.weights = None
+    model: LangDGSegmentor = instantiate(cfg.model)
+    timer.watch(model.backbone, "forward_low", "trunk")
+    timer.watch(model.backbone, "forward_high", "trunk")
+    timer.watch(model, "head_logits", "head")
+    memory_format = memory_format_of(cfg.train.memory_format)
+    return model.to(cfg.train.device).to(memory_format=memory_format)
+
+
+def random_mixer(cfg: DictConfig, backbone: Backbone) -> PatchStyleMixer:
+    """The config's, with a bank of some random styles of every class."""
+    grid: PatchGrid = instantiate(cfg.styles.grid)
+    classes = {
+        "class_names": tuple(cfg.styles.mining.miner.prompts.class_names),
+        "ignore_label": cfg.model.classes.ignore_label,
+    }
+    header = BankHeader(
+        clip_name="benchmark",
+        clip_fingerprint=feature_fingerprint(backbone),
+        layer=backbone.restyled_layer,
+        channels=backbone.restyled_channels,
+        grid=(grid.rows, grid.cols),
+        source="random numbers",
+        seed=None,
+        **classes,
+    )
+    class_id = torch.arange(len(header.class_names), dtype=torch.uint8).repeat_interleave(STYLES)
+    bank = StyleBank(
+        header=header,
+        mean=torch.rand(len(class_id), header.channels),
+        std=torch.rand(len(class_id), header.channels) + 0.5,
+        class_id=class_id,
+        prompts=["random"] * len(class_id),
+        cosine_before=torch.zeros(len(class_id)),
+        cosine_after=torch.zeros(len(class_id)),
+    )
+    styles = BankStyles(bank=bank, grid=grid, **classes)
+    styles.prepare(backbone)
+    weights = instantiate(cfg.styles.augmentation.mixer.weights)
+    return PatchStyleMixer(grid=grid, styles=styles, weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Something to time.
+
+    Attributes:
+        step: what is repeated.
+        items: what a step of this process gets done, in units.
+        unit: "images" or "style-steps".
+        precision: of its products of matrices.
+    """
+
+    step: Callable[[], object]
+    items: float
+    unit: str = "images"
+    precision: str = "float32"
+
+
+def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
+    """An iteration of the trainer on random crops, restyled from a random bank."""
+    model = random_model(cfg, timer).train()
+    if cfg.styles.augmentation:
+        model.feature_augmentation = timer.timed(random_mixer(cfg, model.backbone), "mixing")
+    timer.watch(model.criterion, "forward", "loss")
+    cfg.optimizer.params.model = model
+    batches = cycle([training_batch(cfg) for _ in range(2)])
+    trainer = SegmentationTrainer(
+        model=distribute(model, **cfg.train.ddp),
+        loader=iter(timer.timed(batches.__next__, "data"), None),
+        optimizer=instantiate(cfg.optimizer),
+        precision=cfg.train.precision,
+        accumulate=cfg.train.accumulate,
+        log_period=cfg.train.log_period,
+    )
+    fold(model, frozen_only=True)  # as `trainer.train`
+    timer.watch(trainer, "backward", "backward")
+    timer.watch(trainer, "update", "optimizer")
+    trainer.iter, trainer.max_iter = 0, sys.maxsize
+
+    def step() -> None:
+        with EventStorage(trainer.iter) as trainer.storage:
+            trainer.run_step()
+        trainer.iter += 1
+
+    images = images_of_process(cfg) * cfg.train.accumulate
+    return Workload(step=step, items=images, precision=cfg.train.precision)
+
+
+def mine(cfg: DictConfig, timer: PhaseTimer) -> Workload:
+    """The styles of a batch of random crops; a step of one style is a style-step."""
+    mining = cfg.styles.mining
+    mining.miner.clip.weights = None
+    miner = instantiate(mining.miner)
+    size, num_classes = cfg.dataloader.crop_size, cfg.model.sem_seg_head.num_classes
+    images, labels = random_inputs(mining.batches.batch_size, size, num_classes)
+    header = miner.header(source="random numbers", seed=0, settings={})
+    styles = len(choose_patches(instantiate(cfg.styles.grid).majority(labels)))
+
+    def step() -> None:
+        generator = torch.Generator().manual_seed(0)
+        miner.mine(images, labels, header=header, generator=generator)
+
+    items, precision = styles * mining.miner.pin.steps, mining.miner.pin.precision
+    return Workload(step=step, items=items, unit="style-steps", precision=precision)
+
+
+def infer(cfg: DictConfig, timer: PhaseTimer, *, size: tuple[int, int]) -> Workload:
+    """Predictions of one image of height and width."""
+    model = random_model(cfg, timer).eval()
+    inference = build_inference(model, **cfg.evaluation.inference)
+    fold(model)
+    inputs = [{"image": torch.randint(256, (3, *size), dtype=torch.uint8)}]
+    precision = cfg.evaluation.inference.precision
+    return Workload(step=lambda: inference(inputs), items=1, precision=precision)
+
+
+def load(cfg: DictConfig, timer: PhaseTimer) -> Workload:
+    """A batch of the config's source set, read and augmented by this process alone."""
+    settings = cfg.dataloader.train
+    mapper = settings.mapper = instantiate(settings.mapper)
+    mapper.augmentations = timer.timed(mapper.augmentations, "augmentation")
+    timer.watch(dataset_mapper, "read_rgb", "image file")
+    timer.watch(dataset_mapper, "read_train_ids", "label file")
+    settings.num_workers = 0
+    batches = iter(instantiate(settings))
+    return Workload(step=lambda: next(batches), items=images_of_process(cfg))
+
+
+WORKLOADS = {"train": train, "mine": mine, "infer": infer, "loader": load}
+
+
+def describe_machine(device_type: str) -> dict[str, str]:
+    """Processor, cores, threads, GPUs and versions."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    facts = {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        **environment(),
+        **versions(),
+    }
+    if device_type != "cpu":
+        facts["float32 convolutions"] = "TF32" if torch.backends.cudnn.allow_tf32 else "float32"
+    return {name: str(value) for name, value in facts.items()}
+
+
+def matmul_peak(device_type: str, precision: str) -> float:
+    """Most floating-point operations per second of a large product of matrices.
+
+    It is computed as such and as a convolution of single pixels, for which torch has other code,
+    on some CPUs twice as fast. A multiplication and an addition are two operations.
+    """
+    side = SIDES.get(device_type, SIDE_ON_ACCELERATORS)
+    a, b = torch.ones(2, side, side, dtype=PRECISIONS[precision], device=device_type)
+    pixels, kernels = b.view(1, 1, side, side).movedim(-1, 1), a.view(side, side, 1, 1)
+    seconds = []
+    for product in ("a @ b", "torch.nn.functional.conv2d(pixels, kernels)"):
+        values = {"a": a, "b": b, "pixels": pixels, "kernels": kernels}
+        timer = Timer(product, globals=values, num_threads=torch.get_num_threads())
+        seconds += timer.blocked_autorange(min_run_time=1.0).times
+    return 2 * side**3 / min(seconds)
+
+
+def peak_memory(device_type: str) -> int:
+    """Most bytes this process has held: on the CPU of everything, else of tensors on the device."""
+    if device_type != "cpu":
+        return torch.get_device_module(device_type).max_memory_allocated()
+    import resource  # not on Windows
+
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident if sys.platform == "darwin" else 1024 * resident
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A way to run a workload.
+
+    Attributes:
+        name: in tables.
+        overrides: `key=value` changes of the config.
+        plain: float32, torch's layout, no faster path: the baseline.
+        without: faster paths that are not taken, keys of `FASTER`.
+        processes: that share the work; on the CPU they also share its cores.
+        key: of the curve that it belongs to, of the config or "processes"; "" if to none.
+        value: where it stands in the curve.
+    """
+
+    name: str
+    overrides: tuple[str, ...] = ()
+    plain: bool = False
+    without: tuple[str, ...] = ()
+    processes: int = 1
+    key: str = ""
+    value: str = ""
+
+
+def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
+    """Measure a variant in processes of its own, so that none disturbs another.
+
+    Raises:
+        LangDGError: if they fail; their own messages have been printed.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "result.json"
+        context = multiprocessing.get_context("spawn")
+        work = partial(measure_variant, args, variant, file)
+        places = {"num_machines": 1, "machine_rank": 0, "dist_url": "auto"}
+        processes = argparse.Namespace(num_gpus=variant.processes, **places)
+        process = context.Process(target=launch, args=(work, processes))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise LangDGError(f"variant '{variant.name}' failed, see above")
+        return json.loads(file.read_text())
+
+
+def measure_variant(
+    args: argparse.Namespace, variant: Variant, file: Path, _: argparse.Namespace
+) -> None:
+    """Measure a variant in this process; the main one writes the `result` into a file."""
+    plain = PLAIN_OVERRIDES if variant.plain else ()
+    cfg = load_config(args.config_file, [*variant.overrides, *plain])
+    device_type = torch.device(cfg.train.device).type
+    torch.backends.cudnn.benchmark = cfg.train.cudnn_benchmark
+    cv2.setNumThreads(1)  # as a tool's process, see `engine.setup`
+    if device_type == "cpu" and variant.processes > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
+    seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))
+    timer = PhaseTimer(device_type)
+    with without(FASTER if variant.plain else variant.without):
+        size = {"size": args.size} if args.workload == "infer" else {}
+        workload = WORKLOADS[args.workload](cfg, timer, **size)
+        workload.step()  # what is done once, such as encoding texts, does not count
+        with FlopCounterMode(display=False) as counter:
+            workload.step()
+        seconds = measure(workload.step, timer, warmup=args.warmup, repeats=args.repeats)
+    memory = peak_memory(device_type)  # before the large matrices
+    if comm.is_main_process():
+        measured = result(
+            variant,
+            seconds,
+            items=workload.items * variant.processes,
+            unit=workload.unit,
+            operations=counter.get_total_flops(),
+            peak=matmul_peak(device_type, workload.precision),
+            memory=memory,
+            machine=describe_machine(device_type),
+        )
+        file.write_text(json.dumps(measured))
+
+
+def result(
+    variant: Variant, seconds: dict[str, list[float]], *, items: float, operations: int, **rest: Any
+) -> dict[str, Any]:
+    """What was measured and what follows from it, in JSON types.
+
+    Args:
+        variant: what ran.
+        seconds: of `measure`, of the main process.
+        items: in units, of a step of all processes.
+        operations: floating-point operations of a step of a process, products of matrices and
+            convolutions only; 0 where nothing is computed.
+        rest: `unit`; `peak`, operations a second of a large product of matrices in the same
+            precision; `memory`, most bytes held by a process; `machine`.
+    """
+    median = float(np.median(seconds[TOTAL]))
+    low, high = np.percentile(seconds[TOTAL], [25, 75])
+    return {
+        "variant": asdict(variant),
+        "seconds": seconds,
+        "median": median,
+        "spread": float(high - low),
+        "items": items,
+        "rate": items / median,
+        "operations": operations,
+        "share_of_peak": operations / median / rest["peak"],
+        **rest,
+    }
+
+
+def table(results: Sequence[dict[str, Any]], command: str) -> str:
+    """Markdown: a row for each variant, phases in seconds, and below it what the figures are."""
+    first, unit = results[0], results[0]["unit"]
+    phases = list(dict.fromkeys(p for r in results for p in r["seconds"] if p != TOTAL))
+    rows = [
+        {
+            "variant": r["variant"]["name"],
+            "seconds": r["median"],
+            "spread": r["spread"],
+            **{p: np.median(r["seconds"][p]) if p in r["seconds"] else None for p in phases},
+            f"{unit} / s": r["rate"],
+            "times": r["rate"] / first["rate"],
+            "GFLOP / s": r["operations"] / r["median"] / GIGA,
+            "of peak": f"{r['share_of_peak']:.0%}",
+            "memory, GB": r["memory"] / GIGA,
+        }
+        for r in results
+    ]
+    machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items())
+    return (
+        f"{tabulate(rows, 'keys', tablefmt='pipe', floatfmt='.3g', missingval='-')}\n\n"
+        f"Medians of {len(first['seconds'][TOTAL])} steps, spread: interquartile range; 'times' is "
+        "the rate over that of the first row; 'of peak' the share of what a large product of "
+        "matrices, as such or as a convolution, reaches in the same precision, "
+        f"{first['peak'] / GIGA:,.0f} GFLOP/s in the first row.\n\n"
+        f"- command: `{command}`\n- machine: {machine}\n"
+    )
+
+
+def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> str:
+    """Write `benchmark.md` and `benchmark.json`, and `curves.png` where values vary.
+
+    Returns:
+        The text of the first.
+    """
+    text = table(results, command)
+    write_text(folder / "benchmark.md", text)
+    record = json.dumps({"command": command, "results": results}, indent=1)
+    write_text(folder / "benchmark.json", f"{record}\n")
+    if any(r["variant"]["key"] for r in results):
+        draw_curves(results, folder / "curves.png")
+    return text
+
+
+def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
+    """Seconds, rate and memory over what varies: a row for each key, lines for both paths."""
+    panels = {
+        "seconds a step": lambda r: r["median"],
+        f"{results[0]['unit']} a second": lambda r: r["rate"],
+        "memory of a process, GB": lambda r: r["memory"] / GIGA,
+    }
+    lines: dict[str, dict[str, list[dict[str, Any]]]] = {}  # by key and path
+    for r in results:
+        path = "plain float32" if r["variant"]["plain"] else "this project"
+        if key := r["variant"]["key"]:
+            lines.setdefault(key, {}).setdefault(path, []).append(r)
+    figure = Figure(figsize=(12, 3.2 * len(lines)), layout="constrained")
+    grid = figure.subplots(len(lines), len(panels), squeeze=False)
+    for (key, paths), row in zip(lines.items(), grid, strict=True):
+        for axis, (title, number) in zip(row, panels.items(), strict=True):
+            for path, points in paths.items():
+                values = [r["variant"]["value"] for r in points]
+                axis.plot(values, [number(r) for r in points], "o-", label=path)
+            axis.set(title=title, xlabel=key, ylim=(0, None))
+        row[0].legend()
+    with replacing(file) as opened:
+        figure.savefig(opened, dpi=100, format="png")
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal()):
+    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
         raise argparse.ArgumentTypeError(f"'{text}' is not HEIGHTxWIDTH, such as 1024x2048")
-    return int(height), int(width)
+    return int(match[1]), int(match[2])
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -42,20 +533,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
+    curve = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
+    lacks = f"a further variant each that lacks a faster path: {', '.join(FASTER)}"
     add("workload", choices=WORKLOADS)
     add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
     add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
     add("--baseline", action="store_true", help="the plain float32 path as well, first")
-    add("--without", nargs="+", default=[], choices=PATHS, metavar="PATH", help=_WITHOUT)
-    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=_VARY)
+    add("--without", nargs="+", default=[], choices=FASTER, metavar="PATH", help=lacks)
+    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=curve)
     add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
     add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
     add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
     add("--repeats", type=int, default=5, metavar="N", help="steps that count [5]")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     args = parser.parse_args(arguments)
-    if min(args.processes) < 1:
-        parser.error("--processes must be 1 or more")
+    if min(*args.processes, args.repeats) < 1 or args.warmup < 0:
+        parser.error("--processes and --repeats must be 1 or more, --warmup 0 or more")
     for first, *_ in args.vary:
         if "=" not in first:
             parser.error(f"--vary: '{first}' is not KEY=VALUE")
@@ -64,31 +557,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def variants(args: argparse.Namespace) -> list[Variant]:
     """All that is asked for, plain ones first."""
-    found = [
-        Variant(
-            name=", ".join(filter(None, ["plain float32" if plain else "this project", title])),
-            overrides=(*args.opts, *([f"{key}={value}"] if "." in key else [])),
-            plain=plain,
-            processes=int(value) if key == _PROCESSES else args.processes[0],
-            key=key,
-            value=value,
-        )
-        for plain in ([True, False] if args.baseline else [False])
-        for title, key, value in _points(args)
-    ]
-    (*_, last) = found
-    return found + [replace(last, name=f"without {path}", without=(path,)) for path in args.without]
-
-
-def _points(args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
-    """Of all curves: their titles, keys and values; a nameless one where there is no curve."""
+    points = []  # keys and values of all curves
     for first, *others in args.vary:
         key, _, value = first.partition("=")
-        yield from ((f"{key}={value}", key, value) for value in (value, *others))
+        points += [(key, value) for value in (value, *others)]
     if len(args.processes) > 1:
-        yield from ((f"{n} processes", _PROCESSES, str(n)) for n in args.processes)
-    elif not args.vary:
-        yield "", "", ""
+        points += [(PROCESSES, str(n)) for n in args.processes]
+    found = []
+    for plain in (True, False) if args.baseline else (False,):
+        for key, value in points or [("", "")]:
+            of_config = key not in ("", PROCESSES)
+            title = f", {key}={value}" if of_config else f", {value} {key}" if key else ""
+            variant = Variant(
+                name=f"{'plain float32' if plain else 'this project'}{title}",
+                overrides=(*args.opts, *([f"{key}={value}"] if of_config else [])),
+                plain=plain,
+                processes=int(value) if key == PROCESSES else args.processes[0],
+                key=key,
+                value=value,
+            )
+            found.append(variant)
+    last = found[-1]
+    return found + [replace(last, name=f"without {path}", without=(path,)) for path in args.without]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,16 +586,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     args = parse(arguments)
     with report_errors():
-        task = Task(
-            workload=args.workload,
-            config_file=args.config_file,
-            warmup=args.warmup,
-            repeats=args.repeats,
-            arguments={"size": args.size} if args.workload == "infer" else {},
-        )
         folder = args.output or Path("output/benchmark") / args.workload
         require_writable(folder)  # not after minutes
-        results = run_variants(task, variants(args))
+        asked = variants(args)
+        for variant in asked:
+            load_config(args.config_file, variant.overrides)
+        results = [run_variant(args, variant) for variant in asked]
         command = shlex.join(["python", "tools/benchmark.py", *arguments])
         print(write(results, folder, command=command), end="")
 

@@ -4,31 +4,33 @@
     python tools/show_styles.py output/langdg_gta5/style_bank.safetensors --output output/styles
     python tools/show_styles.py BANK --output output/styles --config-file configs/langdg_gta5.py
 
-How many styles there are by class and prompt, how close mining brought patches to their texts,
-the styles in a plane, and the distances of classes. With the config it was mined with also the
-source patches whose own statistics lie nearest to styles: to the most typical style of each class,
-to those of `--styles`, or to `--styles all`.
+How many styles there are by class and prompt, how close mining brought patches to their texts, and
+the styles in a plane. With the config it was mined with also the source patches whose own
+statistics lie nearest to styles: to the most typical style of each class, to those of `--styles`,
+or to `--styles all`.
 """
 
 import argparse
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from detectron2.config import instantiate
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from langdg_d2.engine import load_config
 from langdg_d2.structures import classes_named
-from langdg_d2.styles import StyleBank
+from langdg_d2.styles import StyleBank, StyleBankError
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 from langdg_d2.visualization.palettes import PALETTES, palette_named
-from langdg_d2.visualization.style_report import (
+from langdg_d2.visualization.styles import (
     METHODS,
     PatchReader,
-    StyleNeighbors,
-    chosen_styles,
-    require_method,
-    search_patches,
+    SourcePatch,
+    nearest_patches,
+    typical_styles,
     write_style_report,
 )
 
@@ -46,7 +48,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("bank", metavar="BANK", help="file of tools/mine_styles.py or tools/train_net.py")
     add("--output", type=Path, required=True, metavar="FOLDER", help="for styles.html and pictures")
-    add("--projection", choices=METHODS, default="pca", help="tsne and umap need packages [pca]")
+    add("--projection", choices=METHODS, default="pca", help="tsne needs scikit-learn [pca]")
     add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
     add("--config-file", metavar="FILE", help="look for the nearest patches in its source set")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
@@ -57,15 +59,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.config_file is None and (args.opts or args.styles or args.any_class or args.batches):
         parser.error("--opts, --styles, --any-class and --batches need --config-file")
+    if args.projection == "tsne" and find_spec("sklearn") is None:
+        parser.error("--projection tsne needs scikit-learn: pip install scikit-learn")
     if min(args.nearest, 1 if args.batches is None else args.batches) < 1:
         parser.error("--nearest and --batches must be 1 or more")
     return args
 
 
-def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
+def chosen_styles(bank: StyleBank, rows: Sequence[int | None] | None) -> list[int]:
+    """The rows asked for, all for None among them; by default the typical style of each class."""
+    if rows is None:
+        return typical_styles(bank)
+    if None in rows:
+        return list(range(len(bank)))
+    if strange := [row for row in rows if not 0 <= row < len(bank)]:
+        raise StyleBankError(
+            f"the style bank has no styles {strange}; it has {len(bank)}, 0 to {len(bank) - 1}"
+        )
+    return list(dict.fromkeys(rows))
+
+
+def nearest(bank: StyleBank, args: argparse.Namespace) -> dict[int, list[SourcePatch]]:
     """The source patches that lie nearest to the chosen styles."""
-    wanted = range(len(bank)) if args.styles and None in args.styles else args.styles
-    rows = chosen_styles(bank, wanted)
+    rows = chosen_styles(bank, args.styles)
     cfg = load_config(args.config_file, args.opts)
     mining = cfg.styles.mining
     prompts = mining.miner.prompts
@@ -83,15 +99,21 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> list[StyleNeighbors]:
         normalize=instantiate(mining.miner.normalize),
         device=cfg.train.device,
     )
-    return search_patches(
+    batches = instantiate(mining.batches)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(len(batches))[: args.batches],  # their order is random
+        num_workers=mining.num_workers,
+        collate_fn=list,
+    )
+    return nearest_patches(
         bank,
-        instantiate(mining.batches),
+        tqdm(loader, desc="comparing patches", unit="batch", disable=None),
         rows=rows,
         reader=reader,
         count=args.nearest,
         own_class=not args.any_class,
-        most_batches=args.batches,
-        num_workers=mining.num_workers,
     )
 
 
@@ -99,7 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the bank, look for patches, write the page."""
     args = parse(arguments)
     with report_errors():
-        require_method(args.projection)
         require_writable(args.output)
         bank = StyleBank.load(args.bank)
         page = write_style_report(
@@ -108,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name=Path(args.bank).name,
             palette=palette_named(args.palette, classes_named(bank.header.class_names)),
             projection=args.projection,
-            neighbors=nearest(bank, args) if args.config_file and len(bank) else (),
+            nearest=nearest(bank, args) if args.config_file and len(bank) else None,
             own_class=not args.any_class,
         )
     print(f"{bank.describe()}\n{len(bank)} styles: '{page}'")

@@ -90,7 +90,7 @@ def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, An
         held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
         raise CheckpointError(
             f"'{path}' has no entry '{weights}' with the weights but {shortened(held)}; "
-            "tools/import_famix.py makes checkpoints of langdg_d2 from official ones"
+            "projects/famix/import_famix.py makes checkpoints of langdg_d2 from official ones"
         )
     found = content[weights]
     if not isinstance(found, dict) or not all(

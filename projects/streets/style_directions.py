@@ -29,8 +29,7 @@ from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import replacing, write_atomically
-from langdg_d2.visualization.style_report import PatchReader
-from langdg_d2.visualization.style_report.tally import style_prompts
+from langdg_d2.visualization.styles import PatchReader, style_prompts
 
 _LENGTH = "length"
 _DPI = 130

@@ -126,7 +126,7 @@ def test_strange_checkpoints_are_named_with_the_remedy(tmp_path):
     official = {"cur_itrs": 3, "model_state": {"backbone.conv1.weight": torch.zeros(1)}}
     for best_score in (0.5, np.float64(0.5)):
         torch.save(official | {"best_score": best_score}, file)
-        with pytest.raises(CheckpointError, match=r"tools/import_famix\.py"):
+        with pytest.raises(CheckpointError, match=r"projects/famix/import_famix\.py"):
             load(str(file))
 
 

@@ -150,7 +150,10 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], "no entry 'model_state' with the weights but list; tools/import_famix.py makes"),
+        (
+            [1],
+            "no entry 'model_state' with the weights but list; projects/famix/import_famix.py",
+        ),
         ({"model": {}, "iteration": 3}, "with the weights but 'model', 'iteration'"),
         (dict.fromkeys("abcdefg", 1), "but 'a', 'b', 'c', 4 more"),
         ({"model_state": 3}, "'model_state' is not a dict of tensors by their names"),

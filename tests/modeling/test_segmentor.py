@@ -7,7 +7,6 @@ import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 
-from langdg_d2.benchmarking import PATHS, without
 from langdg_d2.layers import fold
 from langdg_d2.modeling import (
     ClipResNet,
@@ -231,7 +230,8 @@ def test_evaluation_never_augments_and_the_state_dict_knows_no_augmentation(mode
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_fast_paths_give_the_plain_models_results_and_gradients(model, training):
+def test_fast_paths_give_the_plain_models_results_and_gradients(model, training, load_tool):
+    benchmark = load_tool("benchmark")
     torch.manual_seed(0)
     batch = [example(), example()]
     for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
@@ -239,8 +239,8 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training)
         torch.nn.init.normal_(norm.running_mean, std=0.1)
     model.train(training).double()
     results, gradients = [], []
-    for paths in ((), PATHS):
-        with without(paths), fold(model, frozen_only=training):
+    for paths in ((), benchmark.FASTER):
+        with benchmark.without(paths), fold(model, frozen_only=training):
             found = model(batch)
             results.append(found["loss_sem_seg"] if training else found[0]["sem_seg"])
             if training:

@@ -97,7 +97,6 @@ OUTPUTS = {
     "check_dataset": ["gta5", "--overlays", "FILE/overlays"],
     "describe_datasets": ["--output", "FILE/maps.md"],
     "export_model": ["--config-file", CONFIG, "--checkpoint", "a.pth", "--output", "FILE"],
-    "import_famix": ["--config-file", CONFIG, "--checkpoint", "a.pth", "--output", "FILE/a.pth"],
     "show_styles": ["a.safetensors", "--output", "FILE"],
     "uncompress_images": ["FOLDER", "--output", "FILE"],
 }

@@ -5,7 +5,7 @@ style bank                 | StyleBank.save: mine_styles, train_net, import_fami
 official style bank        | write_official_bank: import_famix --reverse
 weights                    | write_weights: import_famix, averaging in projects/streets
 benchmark.md, .csv, .json  | write_benchmark: train_net
-measured times             | benchmarking.write: benchmark
+measured times             | write: benchmark
 report                     | write_report: train_net, write_report
 styles.html                | write_style_report: show_styles
 picture                    | write_png: demo, check_dataset --overlays
@@ -18,30 +18,28 @@ uncompressed image, copy   | uncompress_images
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from langdg_d2.benchmarking import Variant, write
-from langdg_d2.benchmarking.runs import Result
-from langdg_d2.benchmarking.timing import Timings
 from langdg_d2.data import copy_uncompressed
 from langdg_d2.evaluation import BenchmarkRun, write_benchmark
 from langdg_d2.modeling.checkpoint_files import write_weights
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import BankHeader, StyleBank
-from langdg_d2.styles.official_bank import write_official_bank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import make_folder, require_writable, write_atomically
 from langdg_d2.visualization import write_report
+from langdg_d2.visualization.palettes import palette_named
 from langdg_d2.visualization.sem_seg import write_png
-from langdg_d2.visualization.style_report.report import PAGE
-from langdg_d2.visualization.style_report.report import _write as write_pages
+from langdg_d2.visualization.styles import write_style_report
 
+ROOT = Path(__file__).parents[2]
+release = run_path(str(ROOT / "projects/famix/official_release.py"))
 Write = Callable[[Path, int], object]  # into a folder, the first or second time
 
 
@@ -74,17 +72,11 @@ def benchmark(folder: Path, seed: int) -> None:
 
 
 def times(folder: Path, seed: int) -> None:
-    result = Result(
-        variant=Variant(name="this project", value="1"),
-        timings=Timings({"total": [1.0 + seed, 2.0]}),
-        items=1,
-        unit="images",
-        operations=1,
-        peak=1.0,
-        memory=1,
-        machine={"cpu": "x"},
-    )
-    write([result, replace(result, operations=2)], folder, command="x")
+    tool = run_path(str(ROOT / "tools/benchmark.py"))
+    given = {"unit": "images", "peak": 1.0, "memory": 1, "machine": {"cpu": "x"}}
+    variant, seconds = tool["Variant"](name="this project"), {"total": [1.0 + seed, 2.0]}
+    measured = tool["result"](variant, seconds, items=1, operations=1, **given)
+    tool["write"]([measured], folder, command="x")
 
 
 def report(folder: Path, seed: int) -> None:
@@ -96,7 +88,8 @@ def report(folder: Path, seed: int) -> None:
 
 
 def styles(folder: Path, seed: int) -> None:
-    write_pages(folder, {"counts.png": bytes([seed]), PAGE: b"page %d" % seed})
+    palette = palette_named("classes", CITYSCAPES_19)
+    write_style_report(bank(seed), folder, name="a", palette=palette, projection="pca")
 
 
 def picture(folder: Path, seed: int) -> None:
@@ -119,7 +112,9 @@ def copied(folder: Path, seed: int) -> None:
 
 WRITERS: dict[str, Write] = {
     "style bank": lambda folder, seed: bank(seed).save(folder / "bank.safetensors"),
-    "official bank": lambda folder, seed: write_official_bank(folder / "bank.pkl", bank(seed)),
+    "official bank": lambda folder, seed: release["write_official_bank"](
+        folder / "bank.pkl", bank(seed)
+    ),
     "weights": lambda folder, seed: write_weights(
         folder / "a.pth", {"a": torch.full((3,), seed)}, entry="model"
     ),

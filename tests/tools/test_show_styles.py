@@ -56,11 +56,10 @@ def test_unmined_styles_lie_at_their_own_patches(run, bank, overrides, tmp_path)
     assert f"styles: '{tmp_path / 'shown/styles.html'}'" in output
     files = sorted(path.name for path in (tmp_path / "shown").iterdir())
     assert files == [
-        "class_distances.png",
-        "cosine.png",
+        "cosines.png",
         "counts.png",
-        "nearest_patches.png",
-        "projection_pca.png",
+        "projection_by_class.png",
+        "projection_by_prompt.png",
         "styles.html",
     ]
     for name in files[:-1]:
@@ -88,8 +87,7 @@ def test_all_styles_can_be_looked_for(run, bank, overrides, tmp_path):
 def test_a_bank_alone_is_shown_without_patches_and_without_config(run, bank, tmp_path):
     run(bank, "--projection", "tsne", "--palette", "colorblind")
     assert "Nearest source patches" not in (tmp_path / "shown/styles.html").read_text()
-    assert (tmp_path / "shown/projection_tsne.png").exists()
-    assert not (tmp_path / "shown/nearest_patches.png").exists()
+    assert (tmp_path / "shown/projection_by_class.png").exists()
 
 
 def test_what_cannot_be_shown_is_told_in_a_line_and_leaves_no_file(run, bank, overrides, tmp_path):

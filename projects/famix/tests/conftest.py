@@ -1,6 +1,7 @@
 """The library's own fixtures, and the ablations as configs small enough for tests."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from omegaconf import DictConfig
 from langdg_d2.engine import apply_overrides
 
 ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "projects/famix"))  # of its command and module
 ABLATIONS = ROOT / "projects/famix/configs/ablations"
 
 _spec = importlib.util.spec_from_file_location("library_fixtures", ROOT / "tests/conftest.py")
 _library = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_library)
 tiny_clip, tiny_model = _library.tiny_clip, _library.tiny_model
+tiny_tower, random_segmentor = _library.tiny_tower, _library.random_segmentor
 write_datasets = _library.write_datasets
 _seeded, _loggers_restored = _library._seeded, _library._loggers_restored
 

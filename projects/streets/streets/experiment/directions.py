@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from langdg_d2.styles import StyleBank
-from langdg_d2.visualization.style_report import PatchReader, style_points
+from langdg_d2.visualization.styles import PatchReader, style_points
 
 _FEWEST_PATCHES = 5  # of a class, for a mean that says something
 

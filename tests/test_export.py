@@ -1,4 +1,4 @@
-"""Comparisons find every kind of difference, and only files that pass them get their names."""
+"""Graphs compute what evaluation does; comparisons find every difference before files get names."""
 
 import math
 from collections.abc import Callable
@@ -13,15 +13,91 @@ from langdg_d2.export import (
     ExportedSegmentor,
     Parity,
     ParityError,
+    SegmentorGraph,
+    describe,
     measure_parity,
     parity_table,
     publish,
-    require_parity,
+    random_images,
+    smallest_side,
 )
-from langdg_d2.export.parity import random_images
 from langdg_d2.modeling import LangDGSegmentor
+from langdg_d2.utils.errors import LangDGError
 
 SIZE = (33, 40)
+
+
+@pytest.fixture(scope="module")
+def model(
+    random_segmentor: Callable[[list[str]], LangDGSegmentor], tiny_model: list[str]
+) -> LangDGSegmentor:
+    """Of the tiny CLIP."""
+    torch.manual_seed(0)
+    return random_segmentor(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (2, 3, 45, 70), dtype=torch.uint8, generator=generator)
+
+
+def test_logits_of_a_batch_are_those_that_evaluation_gives_each_image(
+    model: LangDGSegmentor, images: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        logits = SegmentorGraph(model=model)(images)
+    for image, given in zip(images, logits, strict=True):
+        torch.testing.assert_close(given, model([{"image": image}])[0]["sem_seg"])
+
+
+def test_classes_are_those_of_the_largest_logits(
+    model: LangDGSegmentor, images: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        classes = SegmentorGraph(model=model, result="classes")(images)
+        logits = SegmentorGraph(model=model)(images)
+    assert classes.dtype == torch.uint8
+    assert len(classes.unique()) > 1
+    assert torch.equal(classes.long(), logits.argmax(dim=1))
+
+
+def test_smallest_images_have_coarsest_features_of_two_rows_and_columns(
+    model: LangDGSegmentor,
+) -> None:
+    side = smallest_side(model)
+    assert side == 32
+    assert model.backbone(torch.zeros(1, 3, side, side))["res5"].shape[-2:] == (2, 2)
+
+
+def test_metadata_are_those_of_the_model(model: LangDGSegmentor) -> None:
+    metadata = describe(
+        model,
+        result="classes",
+        config_file="configs/langdg_gta5.py",
+        checkpoint="runs/1/model_final.pth",
+    )
+    assert metadata["class_names"][:2] == ["road", "sidewalk"]
+    assert metadata["class_colors"][-1] == [119, 11, 32]
+    assert metadata["input"] == {
+        "name": "images",
+        "dtype": "uint8",
+        "layout": "NCHW",
+        "channels": "RGB",
+        "range": [0, 255],
+        "smallest_side": 32,
+    }
+    # CLIP's statistics, in 0..255.
+    assert metadata["normalization"]["in_graph"] is True
+    assert metadata["normalization"]["mean"] == pytest.approx([122.771, 116.746, 104.094], abs=1e-3)
+    assert metadata["normalization"]["std"] == pytest.approx([68.501, 66.632, 70.323], abs=1e-3)
+    assert metadata["output"] == {"name": "classes", "dtype": "uint8", "layout": "NHW"}
+    assert (metadata["config"], metadata["checkpoint"]) == ("langdg_gta5.py", "model_final.pth")
+
+
+def test_other_results_are_refused(model: LangDGSegmentor) -> None:
+    with pytest.raises(LangDGError, match="result 'entropy', expected one of logits, classes"):
+        SegmentorGraph(model=model, result="entropy")
 
 
 @pytest.fixture
@@ -117,27 +193,23 @@ def test_images_are_always_the_same_and_of_many_colours() -> None:
 
 
 def test_files_get_their_names_together_or_not_at_all(tmp_path: Path) -> None:
-    def written(name: str, agreement: float) -> Export:
+    def written(name: str, *parity: Parity) -> Export:
         unverified = tmp_path / f"{name}.unverified.onnx"
         unverified.write_text("new")
-        parity = (Parity(size=SIZE, difference=0.0, agreement=agreement),)
         segmentor = ExportedSegmentor(metadata={}, run=torch.clone)
         path = tmp_path / f"{name}.onnx"
         return Export(path=path, unverified=unverified, segmentor=segmentor, parity=parity)
 
+    good = Parity(size=(64, 64), difference=1e-6, agreement=1.0)
+    other = Parity(size=SIZE, difference=0.0, agreement=0.5)
+    far = Parity(size=(97, 33), difference=3e-3, agreement=1.0)
     (tmp_path / "a.onnx").write_text("earlier")
     with pytest.raises(ParityError, match=r"b\.unverified\.onnx' does not .* 33x40, .* 50\.000 %"):
-        publish([written("a", 1.0), written("b", 0.5)], largest_difference=1e-4)
+        publish([written("a", good), written("b", good, other)], largest_difference=1e-4)
+    with pytest.raises(ParityError, match=r"'.*a\.unverified.*97x33, 3\.0e-03.*at most 0\.0001"):
+        publish([written("a", good, far), written("b", good)], largest_difference=1e-4)
     assert (tmp_path / "a.onnx").read_text() == "earlier"
     assert not (tmp_path / "b.onnx").exists()
-    publish([written("a", 1.0), written("b", 1.0)], largest_difference=1e-4)
+    publish([written("a", good), written("b", good)], largest_difference=1e-4)
     assert (tmp_path / "a.onnx").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
-
-
-def test_any_comparison_out_of_bounds_is_an_error_with_its_figures() -> None:
-    good = Parity(size=(64, 64), difference=1e-6, agreement=1.0)
-    require_parity({"a.pt2": [good]}, largest_difference=1e-4)
-    bad = Parity(size=(97, 33), difference=3e-3, agreement=1.0)
-    with pytest.raises(ParityError, match=r"a\.pt2.*97x33, 3\.0e-03.*at most 0\.0001"):
-        require_parity({"a.pt2": [good, bad]}, largest_difference=1e-4)

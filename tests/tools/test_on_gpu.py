@@ -4,11 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.config import LazyConfig
 
-from langdg_d2.benchmarking import PhaseTimer
-from langdg_d2.benchmarking.workloads import WORKLOADS
-from langdg_d2.engine import apply_overrides
+from langdg_d2.engine import load_config
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -23,12 +20,13 @@ def waiting_is_an_error():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_training_iteration_never_waits_for_the_device(
-    tiny_model, waiting_is_an_error, precision
+    load_tool, tiny_model, waiting_is_an_error, precision
 ):
     overrides = [*tiny_model, "train.device=cuda", f"train.precision={precision}"]
     small = ["dataloader.crop_size=[96,96]", "dataloader.train.total_batch_size=2"]
-    cfg = apply_overrides(LazyConfig.load(str(CONFIG)), [*overrides, *small])
-    workload = WORKLOADS["train"](cfg, PhaseTimer("cpu"))
+    benchmark = load_tool("benchmark")
+    cfg = load_config(str(CONFIG), [*overrides, *small])
+    workload = benchmark.train(cfg, benchmark.PhaseTimer("cpu"))
     workload.step()  # what is done once may wait
     waiting_is_an_error()
     workload.step()

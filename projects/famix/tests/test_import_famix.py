@@ -5,16 +5,17 @@ import runpy
 import sys
 from pathlib import Path
 
+import import_famix
 import numpy as np
 import pytest
 import torch
+from official_release import to_official
 
 from langdg_d2.engine import StrictCheckpointer
-from langdg_d2.modeling.official_weights import to_official
 from langdg_d2.styles import StyleBank
 
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "tools/import_famix.py"
+ROOT = Path(__file__).parents[3]
+TOOL = ROOT / "projects/famix/import_famix.py"
 CONFIG = str(ROOT / "configs/langdg_gta5.py")
 
 
@@ -31,17 +32,16 @@ def arguments(tiny_model, tmp_path):
 
 
 @pytest.fixture
-def run(arguments, load_tool, tmp_path, monkeypatch, capsys):
+def run(arguments, tmp_path, monkeypatch, capsys):
     """Function that runs the tool in this process; returns what it printed, or what it refused."""
-    tool = load_tool("import_famix")
     monkeypatch.chdir(tmp_path)
 
     def run_tool(*options, opts=(), refused=False):
         if not refused:
-            tool.main(arguments(*options, opts=opts))
+            import_famix.main(arguments(*options, opts=opts))
             return capsys.readouterr().out
         with pytest.raises(SystemExit) as caught:
-            tool.main(arguments(*options, opts=opts))
+            import_famix.main(arguments(*options, opts=opts))
         return caught.value.code
 
     return run_tool
@@ -168,11 +168,13 @@ def test_an_existing_file_is_not_replaced(run, checkpoint):
     before = checkpoint.read_bytes()
     output = run("--checkpoint", checkpoint, "--output", checkpoint, refused=True)
     assert "delete it or name another" in output
+    output = run("--checkpoint", checkpoint, "--output", checkpoint / "a.pth", refused=True)
+    assert "best.pth' is a file, expected a folder; choose another output" in output
     assert checkpoint.read_bytes() == before
 
 
 def test_command_line_succeeds_quietly_and_fails_with_one_line(
-    arguments, load_tool, checkpoint, tmp_path, monkeypatch, capfd
+    arguments, checkpoint, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
     options = arguments("--checkpoint", checkpoint, "--output", "from_best.pth")
@@ -183,7 +185,7 @@ def test_command_line_succeeds_quietly_and_fails_with_one_line(
     # Python prints a text that it exits with, and its exit code is 1.
     options = arguments("--checkpoint", "missing.pth", "--output", "from_missing.pth")
     with pytest.raises(SystemExit) as caught:
-        load_tool("import_famix").main(options)
+        import_famix.main(options)
     bad = caught.value.code
     assert bad.startswith("error: there is no file 'missing.pth'")
     assert len(bad.splitlines()) == 1

@@ -3,14 +3,14 @@
 
 A checkpoint, and its scores:
 
-    python tools/import_famix.py --config-file configs/langdg_gta5.py \\
+    python projects/famix/import_famix.py --config-file configs/langdg_gta5.py \\
         --checkpoint best.pth --output ours.pth
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only \\
         train.init_checkpoint=ours.pth
 
 A style bank, and training with it:
 
-    python tools/import_famix.py --config-file configs/langdg_gta5.py \\
+    python projects/famix/import_famix.py --config-file configs/langdg_gta5.py \\
         --style-bank saved_params.pkl --clip-from best.pth --output styles.safetensors
     python tools/train_net.py --config-file configs/langdg_gta5.py styles.bank=styles.safetensors
 
@@ -22,14 +22,19 @@ from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFor
 from pathlib import Path
 
 from detectron2.config import instantiate
+from official_release import (
+    from_official,
+    official_header,
+    read_official_bank,
+    to_official,
+    write_official_bank,
+)
 from omegaconf import DictConfig
 from torch import nn
 
 from langdg_d2.engine import load_config
 from langdg_d2.modeling.checkpoint_files import read_checkpoint, write_weights
-from langdg_d2.modeling.official_weights import from_official, to_official
 from langdg_d2.styles import StyleBank
-from langdg_d2.styles.official_bank import official_header, read_official_bank, write_official_bank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
+from official_release import from_official, to_official
 
 from langdg_d2.modeling import ClipResNet, DeepLabV3PlusHead
 from langdg_d2.modeling.checkpoint_files import CheckpointError
-from langdg_d2.modeling.official_weights import from_official, to_official
 
 
 @pytest.fixture

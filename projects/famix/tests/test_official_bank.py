@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from official_release import official_header, read_official_bank, write_official_bank
 
+from langdg_d2.modeling import ClipResNet
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.styles import StyleBank
-from langdg_d2.styles.bank import BankHeader, StyleBankError
-from langdg_d2.styles.official_bank import read_official_bank, write_official_bank
+from langdg_d2.styles import BankHeader, StyleBank, StyleBankError
 
 CHANNELS = 4
 HEADER = BankHeader(
@@ -288,10 +288,36 @@ def test_banks_that_the_official_code_would_misread_are_not_written(
 
 
 @pytest.mark.parametrize("place", [1 << 12, (1 << 31) - 1])
-def test_a_few_bytes_cannot_ask_for_gigabytes(tmp_path: Path, header: BankHeader, place) -> None:
+def test_a_few_bytes_cannot_ask_for_gigabytes(tmp_path: Path, place: int) -> None:
     path = tmp_path / "saved_params.pkl"
     path.write_bytes(b"\x80\x04}r" + place.to_bytes(4, "little") + b".")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(StyleBankError, match=f"it claims {place} objects in 9 bytes"):
-        read_official_bank(path, header=header)
+        read_official_bank(path, header=HEADER)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+def test_header_tells_the_clip_of_the_styles(tiny_tower: torch.nn.Module, tmp_path: Path) -> None:
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=("layer4.2",))
+    given = {"clip_name": "some/tiny.json", "source": "gta5", "imported_from": "b.pkl"}
+    header = official_header(backbone=backbone, **given)
+    assert (header.clip_name, header.layer, header.grid) == ("tiny", "layer1", (3, 3))
+    assert header.settings == {"imported_from": "b.pkl"}
+    both = official_header(backbone=backbone, **given | {"source": ["gta5", "synthia"]})
+    assert both.source == "gta5 + synthia"
+    zeros = torch.zeros(header.channels, 1, 1)
+    path = tmp_path / "b.pkl"
+    path.write_bytes(pickle.dumps({"road_mu": [zeros], "road_std": [zeros]}))
+    read_official_bank(path, header=header).check(backbone)
+    with torch.no_grad():
+        backbone.tower.conv1.weight.add_(1)
+    with pytest.raises(StyleBankError, match="clip_fingerprint"):
+        read_official_bank(path, header=header).check(backbone)
+
+
+def test_a_model_that_restyles_another_layer_has_no_use_for_official_banks(
+    tiny_tower: torch.nn.Module,
+) -> None:
+    backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer="layer2")
+    with pytest.raises(StyleBankError, match=r"restyles 'layer2'; use a config with model\.back"):
+        official_header(backbone=backbone, clip_name="RN50", source="gta5", imported_from="b.pkl")

@@ -1,0 +1,407 @@
+"""A trained segmentor as a file that runs without this project: `torch.export` or ONNX.
+
+A file is written under a name that says it is unverified, opened, run beside its model, and gets
+its own name if both agree.
+"""
+
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+import langdg_d2
+
+from .evaluation import inference_name, require_finite
+from .layers import resize_bilinear
+from .modeling import LangDGSegmentor
+from .utils.errors import LangDGError
+from .utils.file_io import write_atomically
+from .visualization import Predictor
+
+# What a graph can give, and how: N images, C classes.
+RESULTS = {
+    "logits": {"dtype": "float32", "layout": "NCHW"},
+    "classes": {"dtype": "uint8", "layout": "NHW"},
+}
+LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order
+_LEAST_AGREEMENT = 0.999  # of classes: at borders rounding decides between two
+_INPUT = "images"
+# Two images, of sides that no stride divides: what a trace finds equal to 1, or to each other, it
+# takes for a constant.
+_EXAMPLE = (2, 3, 70, 101)
+_PATCHES = 9  # coarse squares of colour a side of the images that are compared
+_ENTRY = "metadata.json"  # in the archive of torch.export
+
+
+class ParityError(LangDGError):
+    """An exported file predicts something else than the model; the message says how far off."""
+
+
+def load_segmentor(
+    config_file: str, checkpoint: str, overrides: Sequence[str] = ()
+) -> LangDGSegmentor:
+    """Build a model on the CPU, in eval mode, with the weights of a checkpoint.
+
+    Args:
+        config_file: LazyConfig file of the run. It is Python code: use only those you trust.
+        checkpoint: file of its weights; nothing in it is executed.
+        overrides: changes of the config.
+
+    Raises:
+        LangDGError: if the checkpoint does not fit the model, or the config does not ask for whole
+            images seen once, which is all that a graph can do.
+    """
+    model = Predictor.from_config(config_file, checkpoint, overrides, device="cpu").model
+    if not isinstance(model, LangDGSegmentor):
+        raise LangDGError(
+            f"evaluation.inference is '{inference_name(model)}', expected whole images seen once: "
+            "scales and windows are no part of an exported graph. Pass evaluation.inference."
+            "scales=[1.0] evaluation.inference.flip=False evaluation.inference.window=null "
+            "evaluation.inference.stride=null"
+        )
+    return model
+
+
+class SegmentorGraph(nn.Module):
+    """What a segmentor does in evaluation with images of one size, tensors in and out.
+
+    Args:
+        model: shared, not copied; put into eval mode, its weights into torch's default layout,
+            since a trace of another one is bound to some sizes of images.
+        result: "logits", or "classes" for the train id of the largest one.
+    """
+
+    def __init__(self, *, model: LangDGSegmentor, result: str = "logits") -> None:
+        super().__init__()
+        if result not in RESULTS:
+            raise LangDGError(f"result '{result}', expected one of {', '.join(RESULTS)}")
+        self.model = model.eval().to(memory_format=torch.contiguous_format)
+        self.result = result
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict every pixel.
+
+        Args:
+            images: (N, 3, H, W) uint8 RGB; normalising them is part of the graph.
+
+        Returns:
+            Logits (N, classes, H, W) float32, or classes (N, H, W) uint8.
+        """
+        logits = self.model.logits(self.model.normalize(images))
+        return logits if self.result == "logits" else logits.argmax(dim=1).to(torch.uint8)
+
+
+def trace(graph: SegmentorGraph) -> ExportedProgram:
+    """The graph as `torch.export` sees it; number, height and width of the images stay open.
+
+    Images must be at least `smallest_side` high and wide.
+    """
+    example = torch.zeros(_EXAMPLE, dtype=torch.uint8, device=graph.model.device)
+    shapes = _open_axes(smallest_side(graph.model))
+    with torch.no_grad():
+        program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine, more text than all the rest
+    return program
+
+
+def smallest_side(model: LangDGSegmentor) -> int:
+    """Least height and width in pixels of images: the coarsest features have two rows and columns.
+
+    A trace takes what is 1 for a constant, so that one row is more than a graph can say.
+    """
+    return 2 * max(feature.stride for feature in model.backbone.output_shape().values())
+
+
+def describe(
+    model: LangDGSegmentor, *, result: str, config_file: str, checkpoint: str
+) -> dict[str, Any]:
+    """What an exported file says about itself, as data that JSON can hold.
+
+    Args:
+        model: what is exported; its classes are listed in the order of train ids.
+        result: one of `RESULTS`.
+        config_file: of the model; its name without folders is kept, as of the checkpoint.
+        checkpoint: of the model.
+    """
+    return {
+        "class_names": list(model.classes.names),
+        "class_colors": [list(color) for color in model.classes.colors],
+        "input": {
+            "name": _INPUT,
+            "dtype": "uint8",
+            "layout": "NCHW",
+            "channels": "RGB",
+            "range": [0, 255],
+            "smallest_side": smallest_side(model),
+        },
+        "normalization": {
+            "in_graph": True,
+            "mean": model.normalize.mean.flatten().tolist(),
+            "std": model.normalize.std.flatten().tolist(),
+        },
+        "output": {"name": result, **RESULTS[result]},
+        "config": Path(config_file).name,
+        "checkpoint": Path(checkpoint).name,
+        "producer": f"langdg_d2 {langdg_d2.__version__}, torch {torch.__version__}",
+    }
+
+
+def _open_axes(side: int) -> tuple[dict[int, Dim], ...]:
+    """Names and bounds of the axes that stay open, for `torch.export` and `torch.onnx`."""
+    return ({0: Dim("batch", min=1), 2: Dim("height", min=side), 3: Dim("width", min=side)},)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedSegmentor:
+    """An exported file, opened.
+
+    Attributes:
+        metadata: see `describe`.
+        run: maps images (N, 3, H, W) uint8 RGB on the CPU to what the file gives for them.
+    """
+
+    metadata: dict[str, Any]
+    run: Callable[[Tensor], Tensor]
+
+
+_Encode = Callable[[ExportedProgram, Mapping[str, Any]], bytes]
+_Open = Callable[[Path], ExportedSegmentor]
+
+
+def _encode_pt2(program: ExportedProgram, metadata: Mapping[str, Any]) -> bytes:
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={_ENTRY: json.dumps(metadata)})
+    return content.getvalue()
+
+
+def _open_pt2(path: Path) -> ExportedSegmentor:
+    extra_files = {_ENTRY: ""}
+    module = torch.export.load(path, extra_files=extra_files).module()
+    return ExportedSegmentor(metadata=json.loads(extra_files[_ENTRY]), run=torch.no_grad()(module))
+
+
+def _encode_onnx(program: ExportedProgram, metadata: Mapping[str, Any]) -> bytes:
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        input_names=[_INPUT],
+        output_names=[metadata["output"]["name"]],
+        dynamic_shapes=_open_axes(metadata["input"]["smallest_side"]),  # gives axes their names
+        verbose=False,
+    )
+    assert exported is not None  # only the older exporter returns nothing
+    model = exported.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # the exporter's notes, with paths of this machine
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    return model.SerializeToString()
+
+
+def _open_onnx(path: Path) -> ExportedSegmentor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    stored = session.get_modelmeta().custom_metadata_map
+    return ExportedSegmentor(
+        metadata={key: json.loads(value) for key, value in stored.items()},
+        run=lambda images: torch.from_numpy(session.run(None, {_INPUT: images.numpy()})[0]),
+    )
+
+
+# By suffix: content of a file for a traced graph and its metadata; opens a file on the CPU, which
+# has to be trusted; modules that both need beyond the project's own requirements.
+FORMATS: dict[str, tuple[_Encode, _Open, tuple[str, ...]]] = {
+    "pt2": (_encode_pt2, _open_pt2, ()),
+    "onnx": (_encode_onnx, _open_onnx, ("onnx", "onnxscript", "onnxruntime")),
+}
+
+
+def require_formats(names: Sequence[str]) -> None:
+    """Check that the modules that formats need are installed."""
+    for name in names:
+        *_, modules = FORMATS[name]
+        if missing := [module for module in modules if find_spec(module) is None]:
+            raise ImportError(
+                f"format '{name}' needs {', '.join(missing)}: pip install -e \".[export]\""
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How close a file comes to its model on images of a size.
+
+    Attributes:
+        size: height and width in pixels.
+        difference: largest of logits, relative to the largest logit's magnitude; None where the
+            file gives classes.
+        agreement: share of pixels, in 0..1, that get the same class.
+    """
+
+    size: tuple[int, int]
+    difference: float | None
+    agreement: float
+
+    def holds(self, largest_difference: float) -> bool:
+        """Whether both figures are within bounds; NaN is not."""
+        close = self.difference is None or self.difference <= largest_difference
+        return close and self.agreement >= _LEAST_AGREEMENT
+
+    def texts(self) -> tuple[str, str, str]:
+        """Size, difference and agreement for tables; only complete agreement is 100 %."""
+        height, width = self.size
+        return (
+            f"{height}x{width}",
+            "\N{EN DASH}" if self.difference is None else f"{self.difference:.1e}",
+            f"{math.floor(self.agreement * 1e5) / 1e3:.3f} %",
+        )
+
+
+def measure_parity(
+    model: LangDGSegmentor, run: Callable[[Tensor], Tensor], *, size: tuple[int, int]
+) -> Parity:
+    """Compare a model, image by image, with a file that is given one image, and two at once.
+
+    Args:
+        model: in eval mode, on the CPU.
+        run: of the `ExportedSegmentor`.
+        size: height and width in pixels of the images, which are seeded random colours.
+
+    Returns:
+        The worse of both comparisons.
+
+    Raises:
+        ParityError: if what the file gives has another shape.
+    """
+    images = random_images(2, size)
+    logits = torch.stack([model.inference([{"image": image}])[0]["sem_seg"] for image in images])
+    require_finite(logits)
+    classes = logits.argmax(dim=1)
+    differences, agreements = [], []
+    for count in (1, 2):
+        expected, given = logits[:count], run(images[:count])
+        if given.shape == expected.shape and given.is_floating_point():
+            differences.append((given - expected).abs().max() / expected.abs().max())
+            given = given.argmax(dim=1)
+        elif given.shape != classes[:count].shape:
+            raise ParityError(
+                f"the file gives {tuple(given.shape)} where the model gives logits "
+                f"{tuple(expected.shape)}: it does not take images of every size"
+            )
+        agreements.append((given == classes[:count]).double().mean().item())
+    # Python's `max` would lose a NaN that is not the first.
+    worst = torch.stack(differences).max().item() if differences else None
+    return Parity(size=size, difference=worst, agreement=min(agreements))
+
+
+def random_images(count: int, size: tuple[int, int]) -> Tensor:
+    """(count, 3, *size) uint8: smooth colours under noise, always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, 3, _PATCHES, _PATCHES, generator=generator)
+    noise = torch.rand(count, 3, *size, generator=generator)
+    return ((3 * resize_bilinear(coarse, size) + noise) / 4 * 255).round().to(torch.uint8)
+
+
+def parity_table(rows: Mapping[str, Sequence[Parity]]) -> str:
+    """Comparisons by the name of the file, as a Markdown table."""
+    cells = [(name, *row.texts()) for name, comparisons in rows.items() for row in comparisons]
+    titles = ("file", "image size", "largest difference of logits", "equal classes")
+    return tabulate(cells, titles, tablefmt="pipe", disable_numparse=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A file that is written, but does not have its name yet.
+
+    Attributes:
+        path: its name once it is verified.
+        unverified: its name so far.
+        segmentor: the file, opened.
+        parity: how close it comes to its model, for each size of images.
+    """
+
+    path: Path
+    unverified: Path
+    segmentor: ExportedSegmentor
+    parity: tuple[Parity, ...]
+
+
+def export_segmentor(
+    model: LangDGSegmentor,
+    path: Path,
+    *,
+    formats: Sequence[str],
+    metadata: Mapping[str, Any],
+    sizes: Sequence[tuple[int, int]],
+) -> list[Export]:
+    """Write a segmentor to files, open them and compare them with it.
+
+    Args:
+        model: on the CPU; put into eval mode.
+        path: of the files but for their suffixes; folders are made.
+        formats: keys of `FORMATS`, whose modules are installed; all are made of one trace.
+        metadata: of `describe`; says whether the files give logits or classes.
+        sizes: height and width in pixels of the images to compare on.
+
+    Returns:
+        The files in the order of the formats, for `publish`.
+
+    Raises:
+        ParityError: if a file gives something of another shape than the model.
+    """
+    smallest = metadata["input"]["smallest_side"]
+    for height, width in sizes:
+        if min(height, width) < smallest:
+            raise LangDGError(
+                f"images of {height}x{width} pixels: an exported file of this network takes "
+                f"{smallest} pixels a side or more"
+            )
+    program = trace(SegmentorGraph(model=model, result=metadata["output"]["name"]))
+    exports = []
+    for suffix in formats:
+        encode, opened, _ = FORMATS[suffix]
+        unverified = path.with_name(f"{path.name}.unverified.{suffix}")
+        write_atomically(unverified, encode(program, metadata))
+        segmentor = opened(unverified)
+        parity = tuple(measure_parity(model, segmentor.run, size=size) for size in sizes)
+        final = path.with_name(f"{path.name}.{suffix}")
+        exports.append(
+            Export(path=final, unverified=unverified, segmentor=segmentor, parity=parity)
+        )
+    return exports
+
+
+def publish(exports: Sequence[Export], *, largest_difference: float) -> None:
+    """Give files their names, if all are as good as their model; none otherwise.
+
+    Files of those names are replaced.
+
+    Args:
+        exports: made by `export_segmentor`.
+        largest_difference: relative, that logits may have.
+
+    Raises:
+        ParityError: if one is not as good; names it, with its figures and the bounds.
+    """
+    for export in exports:
+        for row in export.parity:
+            if not row.holds(largest_difference):
+                raise ParityError(
+                    f"'{export.unverified}' does not predict what the model does: "
+                    f"{', '.join(row.texts())} (size, difference, equal classes), expected at most "
+                    f"{largest_difference:g} and at least {_LEAST_AGREEMENT:.1%}. Do not use it; "
+                    "try another version of torch, or of onnxscript and onnxruntime"
+                )
+    for export in exports:
+        os.replace(export.unverified, export.path)
