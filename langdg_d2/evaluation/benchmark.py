@@ -76,7 +76,8 @@ class Benchmark:
         run: what a model's results will be recorded with.
         domains: names of those to score.
         loaders: function that makes a test loader, by name of every domain there is.
-        evaluators: function that makes the evaluators, by the same names.
+        evaluators: function that makes the evaluators, by the same names; None stands for one that
+            is not wanted.
 
     Attributes:
         loaders: of the domains to score.
@@ -89,7 +90,7 @@ class Benchmark:
         run: BenchmarkRun,
         domains: Sequence[str],
         loaders: Mapping[str, Callable[[], Iterable[Any]]],
-        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator]]],
+        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator | None]]],
     ) -> None:
         _check_names("evaluation.domains", domains, known=loaders)
         for group, members in run.groups.items():
@@ -100,7 +101,9 @@ class Benchmark:
             _check_names("evaluation.source", run.sources, known=loaders)
         _check_images([*domains, *run.sources])
         self._run = run
-        self.evaluators = {domain: list(evaluators[domain]()) for domain in domains}
+        self.evaluators = {
+            domain: [one for one in evaluators[domain]() if one is not None] for domain in domains
+        }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
         self.loaders = {domain: loaders[domain]() for domain in domains}
@@ -117,6 +120,11 @@ class Benchmark:
         """
         run = replace(self._run, inference=inference_name(model), **changes)
         return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
+
+
+def evaluator_if(wanted: bool, evaluator: DatasetEvaluator) -> DatasetEvaluator | None:
+    """The evaluator, or None where a config switches it off."""
+    return evaluator if wanted else None
 
 
 def run_benchmark(
@@ -370,7 +378,7 @@ def _check_evaluators(
         return
     if not any(writer.writes for writer in writers):
         raise LangDGError(
-            f"evaluation.domains has '{domain}', which has no labels: set "
+            f"evaluation.domains has '{domain}', which has no labels, or is not to be scored: set "
             f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
         )
     scored = [f"evaluation.groups.{g}" for g, members in run.groups.items() if domain in members]
@@ -419,6 +427,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
     values = [value for table in tables for value in table.values()]
     if not all(value is None or isinstance(value, (int, float)) for value in values):
         raise LangDGError("a score is not a number")
+    given_sections(BenchmarkRun.of_record(record))
     rows = record_rows(record)
     if rows.empty or not all(isinstance(text, str) for text in rows[FACTS].to_numpy().flat):
         raise LangDGError("it has no scores, or a fact about them is not text")

@@ -65,8 +65,8 @@ class ConfusionMatrix:
         self._require_classes(prediction, "prediction")
         self._require_classes(target[counted], "ground truth")
 
-        cells = target[counted] * self.num_classes + prediction[counted]
-        counts = torch.bincount(cells, minlength=self.num_classes**2)
+        pairs = target[counted] * self.num_classes + prediction[counted]
+        counts = torch.bincount(pairs, minlength=self.num_classes**2)
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:

@@ -63,7 +63,7 @@ def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
 
 def inference_name(model: nn.Module) -> str:
     """What `build_inference` made, in words, such as "whole image, scales 1 and 0.5, flip"."""
-    image, others = "whole image", []
+    image, others = "whole image", list[str]()
     for part in unwrapped(model):
         if isinstance(part, SlidingWindowInference):
             window, stride = (f"{height}x{width}" for height, width in (part.window, part.stride))

@@ -73,7 +73,7 @@ class PredictionWriter(DatasetEvaluator):
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
     ) -> None:
-        """Save one file per image; a file is whole or not there, and replaces an earlier one.
+        """Write one file per image, atomically; it replaces an earlier one.
 
         Args:
             inputs: one dict per image: "file_name", as the data set has it.
@@ -83,17 +83,19 @@ class PredictionWriter(DatasetEvaluator):
             return
         for image, output in zip(inputs, outputs, strict=True):
             file_name = str(image["file_name"])
-            pixels = _encode(output["sem_seg"], self._values, file_name)
             target = self._target(file_name)
             if self._written.setdefault(target, file_name) != file_name:
                 raise LangDGError(
                     f"'{file_name}' and '{self._written[target]}' would share the prediction file "
                     f"'{target}': give one of them another name"
                 )
-            _save(pixels, target)
+            png = io.BytesIO()
+            pixels = _encode(output["sem_seg"], self._values, file_name)
+            Image.fromarray(pixels).save(png, format="PNG")
+            write_atomically(Path(target), png.getvalue())
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Say how many files there are and where; no scores: an empty dict.
+        """Log how many files there are and where; no scores: an empty dict.
 
         Every process must call this.
         """
@@ -167,9 +169,3 @@ def _encode(
         )
     encoded: npt.NDArray[np.uint8] = values[classes]
     return encoded
-
-
-def _save(pixels: npt.NDArray[np.uint8], target: str) -> None:
-    png = io.BytesIO()
-    Image.fromarray(pixels).save(png, format="PNG")
-    write_atomically(Path(target), png.getvalue())

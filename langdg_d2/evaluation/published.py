@@ -15,7 +15,7 @@ _FILES = Path(__file__).parent / "published"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFigures:
-    """A row of somebody's table: mean IoU in percent, authors' convention, per target.
+    """A row of a published table: mean IoU in percent, authors' convention, per target.
 
     Attributes:
         name: how configs refer to the row.
@@ -58,8 +58,8 @@ class PublishedFigures:
                 f"Protocols differ: ours '{protocol}', published '{self.protocol}'; images are "
                 "cropped or resized otherwise, so the difference is not the model's alone."
             )
-        # In whatever order the scales were given.
-        if sorted(_words(inference)) != sorted(_words(self.inference)):
+        ours, theirs = (text.replace(",", "").split() for text in (inference, self.inference))
+        if sorted(ours) != sorted(theirs):  # the order of the scales does not matter
             sentences.append(
                 f"Inference differs: ours {inference}, published {self.inference}; the "
                 "difference is not the model's alone."
@@ -86,10 +86,6 @@ def published_figures(name: str) -> PublishedFigures:
 def published_names() -> list[str]:
     """Names of all published rows."""
     return list(_rows())
-
-
-def _words(inference: str) -> list[str]:
-    return inference.replace(",", "").split()
 
 
 @cache

@@ -50,7 +50,7 @@ def test_markdown_is_printed_or_written_with_a_csv_beside_it(run_tool, runs, tmp
     assert "41.50 ± 0.71" in printed
     assert run_tool(*runs, "--output", str(tmp_path / "new/seeds.md")) == ""
     assert (tmp_path / "new/seeds.md").read_text() == printed
-    (line,) = csv.DictReader((tmp_path / "new/seeds.csv").read_text().splitlines())
+    line, _ = csv.DictReader((tmp_path / "new/seeds.csv").read_text().splitlines())
     assert (line["domain"], line["mIoU"], line["runs"]) == ("cityscapes", "41.5", "2")
 
 

@@ -126,7 +126,11 @@ def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ([], "'cityscapes_test', which has no labels: set evaluation.predictions to one of train_"),
+        (
+            [],
+            "'cityscapes_test', which has no labels, or is not to be scored: set "
+            "evaluation.predictions to one of train_",
+        ),
         (
             ["evaluation.predictions=label_ids", "evaluation.source=cityscapes_test"],
             "evaluation.source has 'cityscapes_test', which has no labels",
