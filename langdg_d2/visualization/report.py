@@ -240,10 +240,10 @@ def read_metrics(path: Path) -> pd.DataFrame:
             if iteration <= last:
                 lines = [earlier for earlier in lines if earlier["iteration"] < iteration]
             last = iteration
-        lines.append(line)
+        lines.append({name: x for name, x in line.items() if isinstance(x, (int, float))})
     if not lines:
         return pd.DataFrame()
-    numbers = pd.DataFrame(lines).set_index("iteration").apply(pd.to_numeric, errors="coerce")
+    numbers = pd.DataFrame(lines).set_index("iteration").astype(float)
     finite = numbers.replace([math.inf, -math.inf], math.nan)
     return finite.groupby(level=0).last().dropna(axis=1, how="all")
 

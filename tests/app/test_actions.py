@@ -94,7 +94,7 @@ def test_a_bad_file_is_a_message_that_names_the_file_but_not_where_it_lies(
 
 def test_an_error_that_nobody_expected_is_a_message_too(actions: Actions, image_file: Path) -> None:
     shown = actions.predict(str(image_file), "no such model", "classes")
-    assert "KeyError: &#x27;no such model&#x27;" in shown.message
+    assert "KeyError: &#39;no such model&#39;" in shown.message
 
 
 def test_where_files_lie_is_logged_and_not_shown(
@@ -156,7 +156,7 @@ def test_without_clip_the_second_tab_says_why(
 ) -> None:
     styles = "no weights: '/home/someone/my clip/RN50.pt' is missing"
     without = Actions(predictors={"tiny": predictor}, limits=Limits(), styles=styles)
-    assert "no weights: &#x27;RN50.pt&#x27; is missing" in restyle(without, image_file).message
+    assert "no weights: &#39;RN50.pt&#39; is missing" in restyle(without, image_file).message
     assert without.predict(str(image_file), "tiny", "classes").overlay.shape == scene().shape
 
 

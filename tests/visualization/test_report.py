@@ -397,7 +397,10 @@ def test_metrics_of_what_a_resumed_run_did_again_count_once(
     lines.append({"iteration": 4, "acdc_fog/mIoU": 40.0})
     # From the checkpoint after iteration 2 on; an evaluation may bear the same number.
     lines += [{"iteration": k, "total_loss": 10.0 * k} for k in (3, 4)]
-    lines += [{"iteration": 4, "acdc_fog/mIoU": float("nan"), "name": "text"}, {"no": 1}]
+    lines += [
+        {"iteration": 4, "acdc_fog/mIoU": float("nan"), "name": "text", "list": [1]},
+        {"no": 1},
+    ]
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "metrics.json").write_text(text + '{"iteration": 5, "tot')
     metrics = read_metrics(tmp_path / "metrics.json")
