@@ -180,12 +180,12 @@ def _predict_clip(
     tally, frames = ClassTally(), 0
     # A folder, for a video appears under its name only when it is complete.
     path = Path(tempfile.mkdtemp()) / "prediction.webm"
-    with VideoWriter(path=path, rate=upload.rate) as writer, closing(upload.images()) as images:
-        for frames, image in enumerate(images, start=1):
-            prediction = predictor(image)
+    with VideoWriter(path=path, rate=upload.rate) as writer, closing(upload.frames()) as clip:
+        for frames, frame in enumerate(clip, start=1):
+            prediction = predictor(frame.image)
             tally.add(prediction)
             panels = draw_panels({"": prediction}, views=_CLIP_VIEWS, palette=palette, classes=())
-            writer.write(str(frames), panels)
+            writer.write(panels, frame)
             if report is not None:
                 report(min(1.0, frames / upload.count), f"frame {frames} of {upload.count}")
     return ShownPrediction(

@@ -17,6 +17,7 @@ from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
+    Frame,
     Prediction,
     Predictor,
     draw_panels,
@@ -136,7 +137,7 @@ def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
     def frames() -> Any:
         for k in (0, 3, 1):
             taken.append(k)
-            yield f"frame{k}", plain(4, 6, k)
+            yield Frame(f"frame{k}", plain(4, 6, k))
 
     stream = predict_frames(
         frames(), {"a": Predictor(model=one), "b": Predictor(model=two)}, batch_size=2
@@ -144,11 +145,11 @@ def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
     first = next(stream)
     assert taken == [0, 3]  # no more than the batch was read
     results = [first, *stream]
-    assert [name for name, _ in results] == ["frame0", "frame3", "frame1"]
-    for name, of_models in results:
+    assert [frame.name for frame, _ in results] == ["frame0", "frame3", "frame1"]
+    for frame, of_models in results:
         assert {t: f"frame{p.classes[0, 0]}" for t, p in of_models.items()} == {
-            "a": name,
-            "b": name,
+            "a": frame.name,
+            "b": frame.name,
         }
     assert [len(batch) for batch in one.seen] == [len(batch) for batch in two.seen] == [2, 1]
 
@@ -163,10 +164,11 @@ class Narrow(Recording):
 
 
 def test_an_image_that_cannot_be_predicted_costs_no_other_of_its_batch() -> None:
-    frames = [("a", plain(4, 6, 1)), ("wide", plain(4, 9, 2)), ("b", plain(4, 6, 3))]
+    sizes = {"a": (6, 1), "wide": (9, 2), "b": (6, 3)}
+    frames = [Frame(name, plain(4, width, k)) for name, (width, k) in sizes.items()]
     predictors, problems = {"x": Predictor(model=Narrow())}, []
     results = predict_frames(frames, predictors, batch_size=3, problems=problems)
-    assert {name: of["x"].classes[0, 0] for name, of in results} == {"a": 1, "b": 3}
+    assert {frame.name: of["x"].classes[0, 0] for frame, of in results} == {"a": 1, "b": 3}
     assert problems == ["'wide' cannot be predicted: out of memory"]
     with pytest.raises(torch.OutOfMemoryError):
         list(predict_frames(frames, predictors, batch_size=1))
@@ -303,16 +305,12 @@ def test_an_image_of_pillow_is_turned_as_its_exif_data_ask(predictor: Predictor)
             predictor(Image.fromarray(noise(40, 56)).convert(mode))
 
 
-def test_a_result_is_drawn_with_the_models_classes(predictor: Predictor) -> None:
+def test_a_result_knows_the_models_classes(predictor: Predictor) -> None:
     prediction = predictor(noise(40, 156))
+    assert prediction.label_space == predictor.classes
     palette = palette_named("classes", CITYSCAPES_19)
-    assert np.array_equal(
-        predictor.draw(prediction),
-        draw_panels({"": prediction}, views=["overlay"], palette=palette),
-    )
-    safe = predictor.draw(prediction, views=["colors"], palette="colorblind")
-    painted = palette_named("colorblind", CITYSCAPES_19).paint_classes(prediction.classes)
-    assert np.array_equal(safe[:40], painted)
+    expected = draw_panels({"": prediction}, views=["overlay"], palette=palette)
+    assert np.array_equal(prediction.overlay(), expected)
 
 
 def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
