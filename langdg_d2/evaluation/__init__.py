@@ -1,7 +1,7 @@
 """Scores of semantic segmentation, on one data set and over many domains."""
 
 from ..utils.provenance import plain_data
-from .benchmark import Benchmark, run_benchmark, write_benchmark
+from .benchmark import Benchmark, evaluator_if, run_benchmark, write_benchmark
 from .completeness import incomplete_sets, incomplete_sources, with_training
 from .confusion import ConfusionMatrix
 from .details import read_details, read_images
@@ -36,6 +36,7 @@ __all__ = [
     "StreamingSemSegEvaluator",
     "build_inference",
     "evaluate_domains",
+    "evaluator_if",
     "headline_figures",
     "incomplete_sets",
     "incomplete_sources",

@@ -50,7 +50,8 @@ class Benchmark:
         run: what a model's results will be recorded with.
         domains: names of those to score.
         loaders: function that makes a test loader, by name of every domain there is.
-        evaluators: function that makes the evaluators, by the same names.
+        evaluators: function that makes the evaluators, by the same names; None stands for one that
+            is not wanted.
 
     Attributes:
         loaders: of the domains to score.
@@ -67,7 +68,7 @@ class Benchmark:
         run: BenchmarkRun,
         domains: Sequence[str],
         loaders: Mapping[str, Callable[[], Iterable[Any]]],
-        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator]]],
+        evaluators: Mapping[str, Callable[[], Iterable[DatasetEvaluator | None]]],
     ) -> None:
         source = source_domains(run.source)
         _check_names("evaluation.domains", domains, known=loaders)
@@ -77,7 +78,9 @@ class Benchmark:
             _check_names("evaluation.source", source, known=loaders)
         _check_images([*domains, *source])
         self._run = run
-        self.evaluators = {domain: list(evaluators[domain]()) for domain in domains}
+        self.evaluators = {
+            domain: [one for one in evaluators[domain]() if one is not None] for domain in domains
+        }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
         self.loaders = {domain: loaders[domain]() for domain in domains}
@@ -94,6 +97,11 @@ class Benchmark:
         """
         run = replace(self._run, inference=inference_name(model), **changes)
         return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
+
+
+def evaluator_if(wanted: bool, evaluator: DatasetEvaluator) -> DatasetEvaluator | None:
+    """The evaluator, or None where a config switches it off."""
+    return evaluator if wanted else None
 
 
 def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) -> None:
@@ -128,7 +136,7 @@ def _check_evaluators(
         return
     if not any(writer.writes for writer in writers):
         raise LangDGError(
-            f"evaluation.domains has '{domain}', which has no labels: set "
+            f"evaluation.domains has '{domain}', which has no labels, or is not to be scored: set "
             f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
         )
     scored = [f"evaluation.groups.{g}" for g, members in run.groups.items() if domain in members]
