@@ -1,6 +1,6 @@
 """The page itself, in Gradio's terms: fields, tabs, and what happens when."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -68,27 +68,30 @@ def _prediction_tab(actions: Actions, inputs: list[Any]) -> None:
 
     def predict(
         file: str | None, model: str, palette: str, progress: gr.Progress = _PROGRESS
-    ) -> list[Any]:
-        shown = actions.predict(
+    ) -> Iterator[list[Any]]:
+        # A generator, which Gradio ends when its event is cancelled or its visitor leaves.
+        for shown in actions.predict(
             file, model, palette, report=lambda done, what: progress(done, desc=what)
-        )
-        is_clip = shown.video is not None
-        return [
-            shown.message,
-            gr.Image(value=shown.overlay, visible=not is_clip),
-            gr.Image(value=shown.confidence, visible=not is_clip),
-            gr.Video(value=shown.video, visible=is_clip),
-            shown.legend,
-        ]
+        ):
+            is_clip = shown is not None and shown.video is not None
+            yield (
+                [gr.skip()] * len(fields)
+                if shown is None
+                else [
+                    shown.message,
+                    gr.Image(value=shown.overlay, visible=not is_clip),
+                    gr.Image(value=shown.confidence, visible=not is_clip),
+                    gr.Video(value=shown.video, visible=is_clip),
+                    shown.legend,
+                ]
+            )
 
-    gr.on(
-        [field.change for field in inputs],
-        predict,
-        inputs,
-        [message, overlay, confidence, video, legend],
-        trigger_mode="always_last",
-        **_ONE_AT_A_TIME,
-    )
+    fields = [message, overlay, confidence, video, legend]
+    changes = [field.change for field in inputs]
+    # First an event that does nothing, so that the next can be cancelled by the same changes.
+    first = gr.on(changes, lambda: None, queue=False, api_visibility="private")
+    event = first.then(predict, inputs, fields, trigger_mode="always_last", **_ONE_AT_A_TIME)
+    gr.on(changes, None, cancels=[event], api_visibility="private")
 
 
 def _style_tab(actions: Actions, inputs: list[Any]) -> None:
