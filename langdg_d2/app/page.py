@@ -66,13 +66,25 @@ def _prediction_tab(actions: Actions, inputs: list[Any]) -> None:
     video = gr.Video(label="Predicted classes and confidence", visible=False, elem_id="video")
     legend = _html("legend")
 
+    wanted: dict[str | None, tuple[Any, ...]] = {}  # file, checkpoint and colours by session
+
+    def want(request: gr.Request, *values: Any) -> None:
+        wanted[request.session_hash] = values
+
+    # A generator, which Gradio ends when its visitor leaves; it ends itself when others are wanted.
     def predict(
-        file: str | None, model: str, palette: str, progress: gr.Progress = _PROGRESS
+        file: str | None,
+        model: str,
+        palette: str,
+        request: gr.Request,
+        progress: gr.Progress = _PROGRESS,
     ) -> Iterator[list[Any]]:
-        # A generator, which Gradio ends when its event is cancelled or its visitor leaves.
         for shown in actions.predict(
             file, model, palette, report=lambda done, what: progress(done, desc=what)
         ):
+            own = (file, model, palette)
+            if shown is None and wanted.get(request.session_hash, own) != own:
+                return
             is_clip = shown is not None and shown.video is not None
             yield (
                 [gr.skip()] * len(fields)
@@ -88,10 +100,8 @@ def _prediction_tab(actions: Actions, inputs: list[Any]) -> None:
 
     fields = [message, overlay, confidence, video, legend]
     changes = [field.change for field in inputs]
-    # First an event that does nothing, so that the next can be cancelled by the same changes.
-    first = gr.on(changes, lambda: None, queue=False, api_visibility="private")
-    event = first.then(predict, inputs, fields, trigger_mode="always_last", **_ONE_AT_A_TIME)
-    gr.on(changes, None, cancels=[event], api_visibility="private")
+    gr.on(changes, predict, inputs, fields, trigger_mode="always_last", **_ONE_AT_A_TIME)
+    gr.on(changes, want, inputs, None, queue=False, api_visibility="private")
 
 
 def _style_tab(actions: Actions, inputs: list[Any]) -> None:

@@ -92,7 +92,7 @@ def outcome_of(url: str, file: str) -> str:
     """What becomes of a prediction that is asked for by hand."""
     url_of_it = {"url": file} if file.startswith("http") else {}
     data = {"path": file, **url_of_it, "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [data, "tiny", "classes"], "fn_index": 1, "session_hash": "byhand"}
+    body = {"data": [data, "tiny", "classes"], "fn_index": 0, "session_hash": "byhand"}
     request = urllib.request.Request(
         f"{url}gradio_api/queue/join",
         json.dumps(body).encode(),
