@@ -7,7 +7,6 @@ from .prediction import VIEWS, Prediction, draw_panels, draw_view
 from .predictor import (
     PRECISIONS,
     Predictor,
-    load_predictors,
     model_names,
     parse_with_predictors,
     predict_frames,
@@ -39,7 +38,6 @@ __all__ = [
     "find_sources",
     "is_video",
     "legend",
-    "load_predictors",
     "model_names",
     "palette_named",
     "palettes_for",

@@ -30,7 +30,7 @@ from ..modeling import LangDGSegmentor
 from ..structures import LabelSpace
 from ..utils import amp
 from ..utils.amp import autocast, dtype_of, memory_format_of
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, shortened
 from .palettes import PALETTES, palette_named
 from .prediction import Prediction
 from .video import Frame
@@ -240,14 +240,30 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:
-    """Load what the options name, see `load_predictors`.
+    """Predictors by name, to be compared, of the options of `parse_with_predictors`.
 
     Raises:
-        LangDGError: as that, or if the classes lack the palette.
+        LangDGError: if two checkpoints or their names are the same, or the checkpoints have other
+            classes, which one legend could not name, or classes that lack the palette.
     """
-    settings = {"overrides": args.opts, "precision": args.precision}
-    predictors = load_predictors(args.config_file, args.checkpoint, args.names, **settings)
-    palette_named(args.palette, next(iter(predictors.values())).classes)
+    names = args.names or model_names(args.checkpoint)
+    if len(set(names)) < len(names):
+        raise LangDGError(f"names {', '.join(names)}: give each checkpoint another one")
+    configs = args.config_file * (len(names) // len(args.config_file))
+    predictors = {
+        name: Predictor.from_config(config, checkpoint, args.opts, precision=args.precision)
+        for name, config, checkpoint in zip(names, configs, args.checkpoint, strict=True)
+    }
+    first, *others = names
+    classes = predictors[first].classes
+    for other in others:
+        if predictors[other].classes.names != classes.names:
+            lists = (shortened(predictors[name].classes.names) for name in (first, other))
+            raise LangDGError(
+                f"'{first}' and '{other}' have other classes, {' and '.join(lists)}: show them one "
+                "at a time"
+            )
+    palette_named(args.palette, classes)
     return predictors
 
 
@@ -264,52 +280,6 @@ def model_names(checkpoints: Sequence[str]) -> list[str]:
         if len(set(names)) == len(names) and all(names):
             return names
     return list(map(str, paths))
-
-
-def load_predictors(
-    config_files: Sequence[str],
-    checkpoints: Sequence[str],
-    names: Sequence[str] | None = None,
-    **settings: Any,
-) -> dict[str, Predictor]:
-    """Predictors by name, to be compared.
-
-    Args:
-        config_files: LazyConfig file of all, or one for each. They are Python code: use only those
-            you trust.
-        checkpoints: files of weights.
-        names: of the checkpoints; `model_names` of their files if None.
-        settings: further arguments of `Predictor.from_config`.
-
-    Raises:
-        LangDGError: if there are not as many different names as checkpoints, or as many configs; if
-            the checkpoints have other classes, which one legend could not name.
-    """
-    if len(config_files) == 1:
-        config_files = [*config_files] * len(checkpoints)
-    names = model_names(checkpoints) if names is None else names
-    if not len(names) == len(set(names)) == len(checkpoints):
-        raise LangDGError(
-            f"names {', '.join(names)} for {len(checkpoints)} checkpoints, expected one for each, "
-            "no two alike"
-        )
-    predictors = {
-        name: Predictor.from_config(config, checkpoint, **settings)
-        for name, config, checkpoint in zip(names, config_files, checkpoints, strict=True)
-    }
-    (first, one), *others = predictors.items()
-    for name, other in others:
-        if other.classes.names != one.classes.names:
-            raise LangDGError(
-                f"'{first}' and '{name}' have other classes, {_listed(one)} and {_listed(other)}: "
-                "show them one at a time"
-            )
-    return predictors
-
-
-def _listed(predictor: Predictor) -> str:
-    first, rest = predictor.classes.names[:3], len(predictor.classes) - 3
-    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:

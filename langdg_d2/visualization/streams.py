@@ -1,6 +1,7 @@
 """Where images come from, and where pictures go: files, folders, videos, cameras, windows."""
 
 import glob
+import itertools
 import os
 import sys
 import time
@@ -14,23 +15,28 @@ from ..data import ImageFileError, read_image, to_rgb
 from ..data.image_io import IMAGE_SUFFIXES
 from ..utils.errors import LangDGError
 from .sem_seg import Image, write_png
-from .video import FORMATS, VIDEO_SUFFIXES, Frame, MediaError, VideoFile, VideoWriter, is_video
+from .video import (
+    DEFAULT_RATE,
+    FORMATS,
+    VIDEO_SUFFIXES,
+    Frame,
+    MediaError,
+    VideoFile,
+    VideoWriter,
+    is_video,
+)
 
 _KEYS_TO_CLOSE = (27, ord("q"))  # Escape
 _LARGEST_WIDTH = 1600  # pixels, that a window opens with
-_CAMERA_RATES = (1, 240)  # frames a second; of others drivers do not know better
+_HIGHEST_RATE = 240  # frames a second; more is no rate, but a driver's placeholder
 
 
 class ImageFiles:
-    """Image files; those that cannot be read are left out.
+    """Image files, with the attributes of a `VideoFile`; those that cannot be read are left out.
 
     Attributes:
-        name: for the progress bar.
         names: of the frames, in the order of the files.
-        count: of the files.
         rate: None, as they are no clip.
-        paths: of the files.
-        problems: what could not be read so far, in words.
     """
 
     rate: None = None
@@ -48,47 +54,39 @@ class ImageFiles:
                 image = read_image(path)
             except ImageFileError as error:
                 self.problems.append(str(error))
-                continue
-            yield Frame(name, image)
+            else:
+                yield Frame(name, image)
 
 
 class Camera:
-    """The frames of a camera, read by OpenCV, without end; their times are those of reading.
+    """The frames of a camera, without end, at the times when OpenCV read them.
 
-    Attributes:
-        name: begins the frames' names.
-        count: None, for there is no last one.
-        rate: frames a second, as the camera says.
-        paths: none.
-        problems: none.
+    It has the attributes of a `VideoFile`; `count` is None.
 
     Raises:
         MediaError: if it cannot be opened; raised by the constructor.
     """
 
     count: None = None
+    paths: Sequence[Path] = ()
 
     def __init__(self, *, index: int) -> None:
         self.index = index
         self.name = f"camera{index}"
-        self.paths: Sequence[Path] = ()
         self.problems: list[str] = []
         with self._opened() as capture:
-            low, high = _CAMERA_RATES
             rate = capture.get(cv2.CAP_PROP_FPS)
-            self.rate = rate if low <= rate <= high else 25.0
+        self.rate = rate if 1 <= rate <= _HIGHEST_RATE else DEFAULT_RATE
 
     def __iter__(self) -> Iterator[Frame]:
-        number = 0
         with self._opened() as capture:
             began = time.monotonic()
-            while (read := capture.read())[0]:
-                yield Frame(
-                    f"{self.name}_{number:06d}",
-                    to_rgb(read[1][..., ::-1]),
-                    time.monotonic() - began,
-                )
-                number += 1
+            for number in itertools.count():
+                is_read, bgr = capture.read()
+                if not is_read:
+                    return
+                moment = time.monotonic() - began
+                yield Frame(f"{self.name}_{number:06d}", to_rgb(bgr[..., ::-1]), moment)
 
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:
@@ -139,15 +137,15 @@ def _files(name: str) -> list[Path]:
         return [path]
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_picture(p))
-        if not found:
-            raise FileNotFoundError(
-                f"folder '{name}' holds no image or video; for its subfolders pass "
-                f"'{path / '**' / '*.png'}' in quotes"
-            )
-        return found
-    found = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
+        problem = (
+            f"folder '{name}' holds no image or video; for its subfolders pass "
+            f"'{path / '**' / '*.png'}' in quotes"
+        )
+    else:
+        found = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
+        problem = f"'{name}' is no file or folder, and as a pattern matches none"
     if not found:
-        raise FileNotFoundError(f"'{name}' is no file or folder, and as a pattern matches none")
+        raise FileNotFoundError(problem)
     return found
 
 
@@ -162,20 +160,15 @@ def _is_picture(path: Path) -> bool:
 
 def _unique(names: Sequence[str]) -> list[str]:
     """The names, from the second of a kind on with a number."""
-    taken: set[str] = set()
-    unique = []
+    unique: dict[str, None] = {}
     for name in names:
-        candidate, number = name, 1
-        while candidate in taken:
-            number += 1
-            candidate = f"{name}_{number}"
-        taken.add(candidate)
-        unique.append(candidate)
-    return unique
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        unique[next(one for one in itertools.chain([name], numbered) if one not in unique)] = None
+    return list(unique)
 
 
 class PngFiles(AbstractContextManager["PngFiles"]):
-    """A PNG file for each picture, written atomically; an earlier file is replaced.
+    """A PNG file for each picture, written atomically.
 
     Args:
         folder: made when the first is written.
@@ -201,8 +194,7 @@ class Window(AbstractContextManager["Window"]):
 
     Args:
         title: of the window.
-        wait: whether every picture stays until a key is pressed, as images should; the frames of
-            a clip should not.
+        wait: whether every picture stays until a key is pressed.
 
     Raises:
         MediaError: if OpenCV has no windows, or there is no display; raised by the constructor.
@@ -211,16 +203,12 @@ class Window(AbstractContextManager["Window"]):
     is_closed = False
 
     def __init__(self, *, title: str, wait: bool) -> None:
-        if not cv2.currentUIFramework():
-            raise MediaError(
-                "this build of OpenCV has no windows, as opencv-python-headless; write files "
-                "instead, or install opencv-python in its place"
-            )
         # Without a display OpenCV does not raise, it ends the process.
-        displays = ("DISPLAY", "WAYLAND_DISPLAY")
-        if sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
+        has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if not cv2.currentUIFramework() or (sys.platform.startswith("linux") and not has_display):
             raise MediaError(
-                "there is no display for a window, DISPLAY is not set; write files instead"
+                "there is no display for a window, or OpenCV is a build without windows "
+                "(opencv-python-headless); write files instead"
             )
         self.title = title
         self.wait = wait
@@ -300,23 +288,15 @@ def write_sources(
         pictures: frames and pictures of a source, one after the other.
     """
     for source, sink in zip(sources, sinks, strict=True):
+        ended_by = [KeyboardInterrupt] if isinstance(source, Camera) else []
         try:
-            with sink, _ended_by_ctrl_c(source):
+            with sink, suppress(*ended_by):
                 for frame, picture in pictures(source):
                     sink.write(picture, frame)
                     if sink.is_closed:
                         return
         except (LangDGError, RuntimeError, cv2.error) as error:
             source.problems.append(f"'{source.name}': {error}")
-
-
-@contextmanager
-def _ended_by_ctrl_c(source: FrameSource) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not isinstance(source, Camera):
-            raise
 
 
 def _is_file(sources: Sequence[FrameSource], output: Path) -> bool:

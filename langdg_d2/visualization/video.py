@@ -8,7 +8,6 @@ in VP9.
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -42,15 +41,14 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _H264 = "libx264", {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 _VP9 = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "lag-in-frames": "0"}
 
-_DEFAULT_RATE = 25.0  # frames a second, where a file does not say
+DEFAULT_RATE = 25.0  # frames a second, where a file does not say
 _TICKS = 90_000  # a second, of written times
 _LEAST_GAP = 0.1  # seconds; less than that may be missing at the end of a healthy file
 
-_logger = logging.getLogger(__name__)
-
-
 # Images of these formats may be animated; those of other suffixes are not opened to find out.
 _ANIMATED = {"AVIF", "GIF", "PNG", "WEBP"}
+
+_logger = logging.getLogger(__name__)
 
 
 class MediaError(LangDGError):
@@ -96,12 +94,12 @@ class VideoFile:
         self.paths = [path]
         self.name = path.stem
         self.problems: list[str] = []
-        self.rate = _DEFAULT_RATE
+        self.rate = DEFAULT_RATE
         self.count = _number_of_images(path)
         self._is_animation = self.count > 1
         if not self._is_animation:
             with self._opened() as (container, stream):
-                self.rate = float(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+                self.rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
                 seconds = (container.duration or 0) / av.time_base
                 self.count = stream.frames or round(seconds * self.rate)
 
@@ -123,24 +121,41 @@ class VideoFile:
             self.problems.append(f"'{self.paths[0]}' is damaged: {error}")
 
     def _video(self) -> Iterator[Frame]:
-        interval = 1 / self.rate
-        time, start, size, progress = -interval, None, None, _Progress()
-        with self._opened() as (container, stream):
-            for number, frame in enumerate(progress.decoded(container, stream)):
-                last, time = time, time + interval
-                if start is None and frame.time is not None:
-                    start = frame.time - time
-                if start is not None and frame.time is not None:
-                    if frame.time - start > last:
-                        time = frame.time - start
-                    else:  # recordings that were put together begin anew
-                        start = frame.time - time
-                size = size or (frame.width, frame.height)
-                duration = float((frame.duration or 0) * (frame.time_base or 0)) or None
-                yield Frame(f"{self.name}_{number:06d}", _upright(frame, *size), time, duration)
-                progress.count, progress.gap = number + 1, max(progress.gap, time - last)
+        interval = longest = 1 / self.rate
+        number, damaged, reached, time = 0, 0, 0.0, -interval
+        start: float | None = None
+        with self._opened() as (container, stream), suppress(av.FFmpegError):
             promised = _promised(container, stream)
-        self._judge(progress, promised)
+            size = stream.width, stream.height
+            for packet in container.demux():  # also of sound, which tells how far the file reaches
+                reached = max(reached, _end(packet))
+                frames: list[av.VideoFrame] = []
+                try:
+                    frames = stream.decode(packet) if packet.stream is stream else []
+                except av.FFmpegError:
+                    damaged += 1
+                for frame in frames:
+                    last, time = time, time + interval
+                    if frame.time is not None:
+                        if start is None or frame.time - start <= last:
+                            start = frame.time - time  # joined recordings begin anew
+                        time = frame.time - start
+                    longest = max(longest, time - last)
+                    duration = _seconds(frame.duration, frame) or interval
+                    if 0 < promised - time < duration:
+                        duration = promised - time
+                    yield Frame(f"{self.name}_{number:06d}", _upright(frame, *size), time, duration)
+                    number += 1
+        path = self.paths[0]
+        if not number:
+            self.problems.append(f"'{path}' has no frame that can be read")
+        elif promised - reached > _LEAST_GAP + 1.5 * longest:
+            self.problems.append(
+                f"'{path}' is truncated: it ends after {reached:.2f} of the {promised:.2f} seconds "
+                f"that its header promises, with {number} frames; copy it again"
+            )
+        elif damaged:
+            _logger.warning("'%s' is damaged: %d packets cannot be decoded", path, damaged)
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -165,59 +180,6 @@ class VideoFile:
             stream.codec_context.options = options
             yield container, stream
 
-    def _judge(self, progress: "_Progress", promised: float) -> None:
-        """Note what is wrong with a video that was read to its end."""
-        path = self.paths[0]
-        if not progress.count:
-            self.problems.append(f"'{path}' has no frame that can be read")
-        elif promised - progress.reached > _LEAST_GAP + 1.5 * progress.gap:
-            self.problems.append(
-                f"'{path}' is truncated: it ends after {progress.reached:.2f} of the "
-                f"{promised:.2f} seconds that its header promises, with {progress.count} frames; "
-                "copy it again"
-            )
-        elif progress.damaged:
-            _logger.warning(
-                "'%s' is damaged: %d of its packets cannot be decoded", path, progress.damaged
-            )
-
-
-@dataclass
-class _Progress:
-    """What was read of a video so far.
-
-    Attributes:
-        count: of the frames.
-        gap: the longest between two frames, in seconds.
-        reached: time in seconds at which the last packet, also of sound, ends.
-        damaged: number of packets that cannot be decoded.
-    """
-
-    count: int = 0
-    gap: float = 0.0
-    reached: float = 0.0
-    damaged: int = 0
-
-    def decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Frames of the stream; what cannot be read or decoded is counted and left out."""
-        try:
-            for packet in container.demux():
-                begin = packet.dts if packet.pts is None else packet.pts
-                if begin is not None and packet.time_base:
-                    end = begin + (packet.duration or 0)
-                    self.reached = max(self.reached, float(end * packet.time_base))
-                if packet.stream is stream:
-                    yield from self._frames(packet)
-        except av.FFmpegError:
-            self.damaged += 1
-
-    def _frames(self, packet: av.Packet) -> list[av.VideoFrame]:
-        try:
-            return packet.decode()
-        except av.FFmpegError:
-            self.damaged += 1
-            return []
-
 
 class VideoWriter:
     """Writes a video; its file appears, complete, at the end of the `with` block.
@@ -236,7 +198,7 @@ class VideoWriter:
 
     is_closed = False
 
-    def __init__(self, *, path: Path, rate: float = _DEFAULT_RATE) -> None:
+    def __init__(self, *, path: Path, rate: float = DEFAULT_RATE) -> None:
         if path.suffix.lower() not in FORMATS:
             raise LangDGError(
                 f"videos '{path.suffix}' are not written, expected one of {', '.join(FORMATS)}"
@@ -339,6 +301,16 @@ def _unreadable(path: Path, reason: str) -> MediaError:
         f"FFmpeg cannot read '{path}' as a video: {reason}; check that it plays elsewhere, or "
         "convert it to MP4"
     )
+
+
+def _seconds(ticks: int | None, of: av.Packet | av.VideoFrame) -> float:
+    return float((ticks or 0) * (of.time_base or 0))
+
+
+def _end(packet: av.Packet) -> float:
+    """Time in seconds at which a packet ends; 0 where it has none."""
+    begin = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if begin is None else _seconds(begin + (packet.duration or 0), packet)
 
 
 def _promised(container: InputContainer, stream: VideoStream) -> float:

@@ -1,5 +1,7 @@
 """A predictor says what evaluation would, for images of any kind and size."""
 
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,11 @@ from langdg_d2.visualization import (
     Prediction,
     Predictor,
     draw_panels,
-    load_predictors,
     model_names,
     palette_named,
+    parse_with_predictors,
     predict_frames,
+    predictors_of,
 )
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
@@ -277,10 +280,15 @@ def test_checkpoints_are_called_by_what_tells_them_apart(
         model_names([*checkpoints, checkpoints[0]])
 
 
-@pytest.mark.parametrize("names", [["one", "one"], ["one"], ["one", "two", "two"]])
-def test_every_checkpoint_needs_a_name_of_its_own(names: list[str]) -> None:
-    with pytest.raises(LangDGError, match=f"{', '.join(names)} for 2 checkpoints"):
-        load_predictors(["config.py"], ["a.pth", "b.pth"], names)
+def predictors_named(*checkpoints: str, options: Sequence[str] = ()) -> dict[str, Predictor]:
+    """What a command loads."""
+    command = ["--config-file", CONFIG, "--checkpoint", *checkpoints, *options]
+    return predictors_of(parse_with_predictors(ArgumentParser(), command))
+
+
+def test_every_checkpoint_needs_a_name_of_its_own() -> None:
+    with pytest.raises(LangDGError, match="names one, one: give each checkpoint another one"):
+        predictors_named("a.pth", "b.pth", options=["--names", "one", "one"])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16"])
@@ -325,4 +333,4 @@ def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
     with pytest.raises(
         LangDGError, match="'model_final' and 'own' have other classes, road, .* 16"
     ):
-        load_predictors([CONFIG], [trained[1], path], overrides=overrides)
+        predictors_named(trained[1], path, options=["--opts", *overrides])

@@ -291,5 +291,5 @@ def test_a_window_without_display_is_an_error_and_not_the_end_of_the_process(
     monkeypatch.setattr(sys, "platform", "linux")  # elsewhere windows need no display variable
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(MediaError, match="no display for a window|build of OpenCV has no windows"):
+    with pytest.raises(MediaError, match="no display for a window, or OpenCV is a build without"):
         Window(title="x", wait=False)
