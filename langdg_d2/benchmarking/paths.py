@@ -7,13 +7,12 @@ from unittest import mock
 
 from open_clip.modified_resnet import AttentionPool2d
 
-from ..layers import attention_pool, dilated_conv, folding, upsampled_conv
+from ..layers import attention_pool, folding, upsampled_conv
 from ..utils.errors import LangDGError
 
 # What is replaced, by what: the owner's attribute, and torch's or CLIP's own way.
 _PLAIN: dict[str, tuple[Any, str, Any]] = {
     "folding": (folding, "_pairs", lambda model: iter(())),
-    "dilated_conv": (dilated_conv, "own_operator_pays", lambda x: False),
     "upsampled_conv": (upsampled_conv, "own_operator_pays", lambda x: False),
     "attention_pool": (attention_pool.AttentionPool, "forward", AttentionPool2d.forward),
 }

@@ -1,13 +1,11 @@
 """Faster drop-in replacements for layers, equal up to rounding."""
 
 from .attention_pool import AttentionPool
-from .dilated_conv import DilatedConv2d
 from .folding import fold
 from .upsampled_conv import UpsampledConv2d, resize_bilinear
 
 __all__ = [
     "AttentionPool",
-    "DilatedConv2d",
     "UpsampledConv2d",
     "fold",
     "resize_bilinear",

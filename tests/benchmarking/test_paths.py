@@ -5,20 +5,15 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d
 
 from langdg_d2.benchmarking import without
-from langdg_d2.layers import AttentionPool, DilatedConv2d, UpsampledConv2d, fold
+from langdg_d2.layers import AttentionPool, UpsampledConv2d, fold
 from langdg_d2.utils.errors import LangDGError
 
 
 def test_without_a_path_torch_computes_itself():
     x = torch.rand(2, 6, 9, 9)
-    dilated, upsampled = (
-        DilatedConv2d(6, 4, 3, padding=2, dilation=2, bias=False),
-        UpsampledConv2d(9, 4, 3, padding=1, bias=False),
-    )
+    upsampled = UpsampledConv2d(9, 4, 3, padding=1, bias=False)
     pool = AttentionPool2d(9, 6, 2, 5)
     usual = torch.nn.functional.conv2d
-    with without(["dilated_conv"]):
-        assert torch.equal(dilated(x), usual(x, dilated.weight, padding=2, dilation=2))
     both = torch.cat(
         [
             torch.ones(2, 3, 18, 18),

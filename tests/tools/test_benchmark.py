@@ -60,12 +60,12 @@ def test_every_curve_has_its_variants_plain_ones_first(load_tool):
 def test_each_faster_path_can_be_left_out_alone(load_tool):
     tool = load_tool("benchmark")
     arguments = ["train", "--config-file", "x.py", "--baseline"]
-    found = tool.variants(tool.parse([*arguments, "--without", "folding", "dilated_conv"]))
+    found = tool.variants(tool.parse([*arguments, "--without", "folding", "upsampled_conv"]))
     assert [(v.name, v.plain, v.without) for v in found] == [
         ("plain float32", True, ()),
         ("this project", False, ()),
         ("without folding", False, ("folding",)),
-        ("without dilated_conv", False, ("dilated_conv",)),
+        ("without upsampled_conv", False, ("upsampled_conv",)),
     ]
 
 

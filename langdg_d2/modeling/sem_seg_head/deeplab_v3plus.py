@@ -10,7 +10,7 @@ import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from ...layers import DilatedConv2d, UpsampledConv2d
+from ...layers import UpsampledConv2d
 from ...utils.errors import LangDGError
 
 _MOST_GROUPS = 32  # as Detectron2's
@@ -89,9 +89,7 @@ class AtrousSpatialPyramidPooling(nn.Module):
         super().__init__()
         self.local = conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm)
         self.atrous = nn.ModuleList(
-            conv_norm_relu(
-                in_channels, channels, kernel_size=3, dilation=rate, norm=norm, conv=DilatedConv2d
-            )
+            conv_norm_relu(in_channels, channels, kernel_size=3, dilation=rate, norm=norm)
             for rate in rates
         )
         self.image_pool = nn.Sequential(
