@@ -50,6 +50,8 @@ setup(
         "hydra-core>=1.1,<1.4",
         "open_clip_torch>=2.30,<4",
         "opencv-python>=4.12",
+        # FFmpeg, with an H.264 encoder.
+        "av>=18,<19",
         "matplotlib>=3.8",
         "pandas>=2.1",
         "jinja2>=3.1",

@@ -11,11 +11,12 @@ ends it. Needs the extra `demo`: pip install -e ".[demo]".
 
 import argparse
 import ipaddress
+import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 from langdg_d2.app import Actions, Limits, LiveStyles
@@ -67,12 +68,25 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
+@contextmanager
+def without_proxies() -> Iterator[None]:
+    """Gradio would ask a proxy for its own page, and not start without the package for SOCKS."""
+    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    for key in proxies:
+        del os.environ[key]
+    try:
+        yield
+    finally:
+        os.environ.update(proxies)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command until it is interrupted."""
     args = parse(arguments)
     try:
-        from langdg_d2.app.page import build_page
-        from langdg_d2.app.server import serving
+        with without_proxies():
+            from langdg_d2.app.page import build_page
+            from langdg_d2.app.server import serving
     except ImportError as error:
         sys.exit(f'error: {error}; the page needs Gradio: pip install -e ".[demo]"')
     if not is_this_machine(args.host):
@@ -84,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with suppress(KeyboardInterrupt), report_errors():
         actions = build_actions(args)
         build = partial(build_page, actions, palette=args.palette)
-        with serving(build, host=args.host, port=args.port, megabytes=args.megabytes) as url:
+        place = {"host": args.host, "port": args.port, "megabytes": args.megabytes}
+        with without_proxies(), serving(build, **place) as url, closing(actions):
             print(f"open {url} in a browser; Ctrl-C ends it", flush=True)
             threading.Event().wait()
 

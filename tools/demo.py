@@ -6,8 +6,9 @@
     python tools/demo.py --config-file configs/langdg_gta5.py --input drive.mp4 \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
 
-Several checkpoints stand side by side. Images become PNG files, clips videos of the same rate and
-number of frames. What cannot be read or predicted is reported at the end; the exit code is then 1.
+Several checkpoints stand side by side. Images become PNG files, videos and animated images become
+videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). What cannot be read
+or predicted is reported at the end; the exit code is then 1.
 """
 
 import argparse
@@ -31,9 +32,10 @@ from langdg_d2.visualization import (
     predict_frames,
     predictors_of,
     sinks_for,
+    write_sources,
 )
-from langdg_d2.visualization.frame_sinks import Image, write_sources
-from langdg_d2.visualization.frame_sources import FrameSource
+from langdg_d2.visualization.streams import FrameSource
+from langdg_d2.visualization.video import Frame, Image
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -61,7 +63,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def show(args: argparse.Namespace) -> list[str]:
     """Predict and draw everything; returns what could not be read or predicted."""
-    sources = find_sources(args.input) if args.input else [Camera(index=args.webcam)]
+    problems: list[str] = []
+    sources: list[FrameSource] = [Camera(index=args.webcam)] if not args.input else []
+    sources += find_sources(args.input, problems=problems)
     sinks = (
         [Window(title=source.name, wait=source.rate is None) for source in sources]
         if args.window
@@ -69,13 +73,13 @@ def show(args: argparse.Namespace) -> list[str]:
     )
     draw = partial(pictures, predictors=predictors_of(args), args=args)
     write_sources(sources, sinks, draw)
-    return [problem for source in sources for problem in source.problems]
+    return problems + [problem for source in sources for problem in source.problems]
 
 
 def pictures(
     source: FrameSource, *, predictors: Mapping[str, Predictor], args: argparse.Namespace
-) -> Iterator[tuple[str, Image]]:
-    """Names and pictures of a source, drawn as the command says."""
+) -> Iterator[tuple[Frame, Image]]:
+    """Frames and pictures of a source, drawn as the command says."""
     classes = next(iter(predictors.values())).classes
     palette, is_clip = palette_named(args.palette, classes), source.rate is not None
     frames = predict_frames(
@@ -88,9 +92,9 @@ def pictures(
     )
     draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
     with tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None) as bar:
-        for name, predictions in bar:
+        for frame, predictions in bar:
             # Frames of a clip have one size, whatever classes are in them.
-            yield name, draw(predictions, classes=range(len(palette.names)) if is_clip else None)
+            yield frame, draw(predictions, classes=range(len(palette.names)) if is_clip else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,10 @@ def evaluation(source: str | list[str], targets: list[str], published: str | Non
         # Classes to average over: names, or of the Cityscapes classes "16" (those of SYNTHIA) or
         # "13"; null for all.
         classes=None,
+        # Count pixels and write the benchmark tables.
+        scores=True,
+        # Save pictures of the images with the best and the worst predictions of each domain.
+        overlays=True,
         # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.
         predictions=None,
         # Images of the domain "folder", which has no labels: only predictions of it are saved.

@@ -4,7 +4,8 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -59,7 +60,10 @@ class ShownStyles(NamedTuple):
 
 
 class Actions:
-    """The functions behind the page.
+    """The functions behind the page, to be closed at its end.
+
+    One thread does all work on models and clips: what torch and FFmpeg keep for each thread exists
+    once, and `close` can wait for it.
 
     Args:
         predictors: by the names of their checkpoints.
@@ -77,11 +81,16 @@ class Actions:
         self.predictors = predictors
         self.limits = limits
         self.styles = styles
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
+
+    def close(self) -> None:
+        """Wait for the image or frame that is being worked on; nothing can be done afterwards."""
+        self._worker.shutdown(cancel_futures=True)
 
     def predict(
         self, file: str | None, model: str, palette: str, report: Report | None = None
-    ) -> ShownPrediction:
-        """Predict an image or a clip.
+    ) -> Iterator[ShownPrediction | None]:
+        """Predict an image or a clip. A clip ends where this iterator is closed.
 
         Args:
             file: what the user brought; None before that.
@@ -89,20 +98,34 @@ class Actions:
             palette: name of a palette.
             report: called with the progress through a clip.
 
-        Returns:
-            Pictures of an image; of a clip a WebM video in the folder for temporary files.
+        Yields:
+            None after each frame of a clip. At last pictures of an image; of a clip a WebM video in
+            the folder for temporary files.
         """
         if file is None:
-            return ShownPrediction(parts.NOTHING)
+            yield ShownPrediction(parts.NOTHING)
+            return
+        steps = self._prediction(Path(file), model, palette, report)
         try:
-            upload = Upload(path=Path(file), limits=self.limits)
-            predictor = self.predictors[model]
-            colors = palette_named(palette, predictor.classes)
-            if upload.is_clip:
-                return _predict_clip(upload, predictor, colors, report)
-            return _predict_image(upload, predictor, colors)
-        except Exception as error:  # whatever a file does to the libraries, the page goes on
-            return ShownPrediction(parts.problem(_explained(error, file)))
+            shown = None
+            while shown is None:
+                shown = self._worker.submit(next, steps).result()
+                yield shown
+        except Exception as error:  # of any kind that files cause in libraries: the page goes on
+            yield ShownPrediction(parts.problem(_explained(error, file)))
+        finally:
+            steps.close()
+
+    def _prediction(
+        self, file: Path, model: str, palette: str, report: Report | None
+    ) -> Generator[ShownPrediction | None, None, None]:
+        upload = Upload(path=file, limits=self.limits)
+        predictor = self.predictors[model]
+        colors = palette_named(palette, predictor.classes)
+        if upload.is_clip:
+            yield from _predict_clip(upload, predictor, colors, report)
+        else:
+            yield _predict_image(upload, predictor, colors)
 
     def restyle(
         self,
@@ -133,14 +156,15 @@ class Actions:
             start = time.perf_counter()
             upload = Upload(path=Path(file), limits=self.limits)
             predictor = self.predictors[model]
-            result = self.styles(
+            result = self._worker.submit(
+                self.styles,
                 upload.first(),
                 predictor.model,
                 prompt=prompt,
                 steps=int(steps),
                 own_share=own_share,
                 name_classes=name_classes,
-            )
+            ).result()
             colors = palette_named(palette, predictor.classes)
             return _show_styles(result, colors, _finished(start, upload))
         except Exception as error:
@@ -176,20 +200,21 @@ def _predict_image(upload: Upload, predictor: Predictor, palette: Palette) -> Sh
 
 def _predict_clip(
     upload: Upload, predictor: Predictor, palette: Palette, report: Report | None
-) -> ShownPrediction:
+) -> Iterator[ShownPrediction | None]:
     start = time.perf_counter()
     tally, frames = ClassTally(), 0
     # A folder, for a video appears under its name only when it is complete.
     path = Path(tempfile.mkdtemp()) / "prediction.webm"
-    with VideoWriter(path=path, rate=upload.rate) as writer, closing(upload.images()) as images:
-        for frames, image in enumerate(images, start=1):
-            prediction = predictor(image)
+    with VideoWriter(path=path, rate=upload.rate) as writer, closing(upload.frames()) as clip:
+        for frames, frame in enumerate(clip, start=1):
+            prediction = predictor(frame.image)
             tally.add(prediction)
             panels = draw_panels({"": prediction}, views=_CLIP_VIEWS, palette=palette, classes=())
-            writer.write(str(frames), panels)
+            writer.write(panels, frame)
             if report is not None:
                 report(min(1.0, frames / upload.count), f"frame {frames} of {upload.count}")
-    return ShownPrediction(
+            yield None
+    yield ShownPrediction(
         message=parts.note(f"{frames} frames", _confidence(tally), *_finished(start, upload)),
         video=str(path),
         legend=_legend(tally, palette),

@@ -188,4 +188,4 @@ def _predict(
     classes = None if patch_classes is None else patch_classes.to(model.device)
     logits = model.logits(images.tensor, augmentation, classes)
     height, width = image.shape[:2]
-    return Prediction.from_logits(image, logits[0, :, :height, :width])
+    return Prediction.from_logits(image, logits[0, :, :height, :width], model.classes)

@@ -1,6 +1,6 @@
 """The page itself, in Gradio's terms: fields, tabs, and what happens when."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -66,29 +66,42 @@ def _prediction_tab(actions: Actions, inputs: list[Any]) -> None:
     video = gr.Video(label="Predicted classes and confidence", visible=False, elem_id="video")
     legend = _html("legend")
 
-    def predict(
-        file: str | None, model: str, palette: str, progress: gr.Progress = _PROGRESS
-    ) -> list[Any]:
-        shown = actions.predict(
-            file, model, palette, report=lambda done, what: progress(done, desc=what)
-        )
-        is_clip = shown.video is not None
-        return [
-            shown.message,
-            gr.Image(value=shown.overlay, visible=not is_clip),
-            gr.Image(value=shown.confidence, visible=not is_clip),
-            gr.Video(value=shown.video, visible=is_clip),
-            shown.legend,
-        ]
+    wanted: dict[str | None, tuple[Any, ...]] = {}  # file, checkpoint and colours by session
 
-    gr.on(
-        [field.change for field in inputs],
-        predict,
-        inputs,
-        [message, overlay, confidence, video, legend],
-        trigger_mode="always_last",
-        **_ONE_AT_A_TIME,
-    )
+    def want(request: gr.Request, *values: Any) -> None:
+        wanted[request.session_hash] = values
+
+    # A generator, which Gradio ends when its visitor leaves; it ends itself when others are wanted.
+    def predict(
+        file: str | None,
+        model: str,
+        palette: str,
+        request: gr.Request,
+        progress: gr.Progress = _PROGRESS,
+    ) -> Iterator[list[Any]]:
+        for shown in actions.predict(
+            file, model, palette, report=lambda done, what: progress(done, desc=what)
+        ):
+            own = (file, model, palette)
+            if shown is None and wanted.get(request.session_hash, own) != own:
+                return
+            is_clip = shown is not None and shown.video is not None
+            yield (
+                [gr.skip()] * len(fields)
+                if shown is None
+                else [
+                    shown.message,
+                    gr.Image(value=shown.overlay, visible=not is_clip),
+                    gr.Image(value=shown.confidence, visible=not is_clip),
+                    gr.Video(value=shown.video, visible=is_clip),
+                    shown.legend,
+                ]
+            )
+
+    fields = [message, overlay, confidence, video, legend]
+    changes = [field.change for field in inputs]
+    gr.on(changes, predict, inputs, fields, trigger_mode="always_last", **_ONE_AT_A_TIME)
+    gr.on(changes, want, inputs, None, queue=False, api_visibility="private")
 
 
 def _style_tab(actions: Actions, inputs: list[Any]) -> None:

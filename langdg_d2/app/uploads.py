@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -11,8 +10,7 @@ import numpy.typing as npt
 
 from ..data import read_image
 from ..utils.errors import LangDGError
-from ..visualization import MediaError, VideoFile
-from ..visualization.clips import VIDEO_SUFFIXES
+from ..visualization import Frame, MediaError, VideoFile, is_video
 
 Image = npt.NDArray[np.uint8]
 
@@ -44,18 +42,18 @@ class Upload:
 
     Attributes:
         path: the file.
-        is_clip: whether it is a video, as its name says.
+        is_clip: whether it is a video or an animated image.
         rate: frames a second of a clip; 0 of an image.
         count: of the images, as far as the file says, cut to the limit.
         remarks: what was scaled or left out so far, in words.
 
     Raises:
-        MediaError: if it is a clip that cannot be read; when it is made, not later.
+        MediaError: if it is a clip that cannot be read; raised by the constructor.
     """
 
     def __init__(self, *, path: Path, limits: Limits) -> None:
         self.path = path
-        self.is_clip = path.suffix.lower() in VIDEO_SUFFIXES
+        self.is_clip = is_video(path)
         self.remarks: list[str] = []
         self._limits = limits
         self._video = VideoFile(path=path) if self.is_clip else None
@@ -63,30 +61,32 @@ class Upload:
         found = (self._video.count or limits.frames) if self._video else 1
         self.count = min(found, limits.frames)
 
-    def images(self) -> Generator[Image, None, None]:
-        """(H, W, 3) uint8 RGB, one after the other; of a clip at least one.
+    def frames(self) -> Generator[Frame, None, None]:
+        """The images one after the other, with their times; of a clip at least one.
 
         Raises:
             ImageFileError: if the image cannot be read.
             MediaError: if the clip has no frame.
         """
         if self._video is None:
-            yield self._fitted(read_image(self.path))
+            yield Frame(self.path.stem, self._fitted(read_image(self.path)))
             return
         read = 0
-        for frame in islice(self._video, self._limits.frames):
-            yield self._fitted(frame.image)
-            read += 1
+        for read, frame in enumerate(self._video, start=1):
+            if read > self._limits.frames:
+                self._remark(f"only the first {self._limits.frames} frames")
+                return
+            yield frame._replace(image=self._fitted(frame.image))
         if not read:
-            raise MediaError(f"'{self.path}' has no frame that can be read; is it damaged?")
-        if read == self._limits.frames and (self._video.count or 0) > read:
-            self._remark(f"only the first {read} of {self._video.count} frames")
+            raise MediaError(self._video.problems[0])
+        for problem in self._video.problems:
+            self._remark(problem)
 
     def first(self) -> Image:
-        """The image, or the clip's first frame; errors as of `images`."""
+        """The image, or the clip's first frame; errors as of `frames`."""
         if self.is_clip:
             self._remark("the clip's first frame")
-        return next(self.images())
+        return next(self.frames()).image
 
     def _fitted(self, image: Image) -> Image:
         height, width = image.shape[:2]

@@ -1,31 +1,29 @@
 """Pictures of what the models see and predict."""
 
 from ..data import read_image, to_rgb
-from .clips import Camera, MediaError, VideoFile
 from .event_images import put_restyling
-from .frame_sinks import PngFiles, VideoWriter, sinks_for
-from .frame_sources import find_sources
-from .label_overlays import write_label_overlays
 from .overlay_writer import OverlayWriter
 from .palettes import PALETTES, Palette, palette_named, palettes_for
-from .panels import VIEWS, draw_panels, draw_view
-from .prediction import Prediction
-from .predictor import PRECISIONS, Predictor, predict_frames
-from .predictor_options import (
-    load_predictors,
+from .prediction import VIEWS, Prediction, draw_panels, draw_view
+from .predictor import (
+    PRECISIONS,
+    Predictor,
     model_names,
     parse_with_predictors,
+    predict_frames,
     predictors_of,
 )
 from .report import write_report, write_report_of_run
-from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip
-from .window import Window
+from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip, write_label_overlays
+from .streams import Camera, PngFiles, Window, find_sources, sinks_for, write_sources
+from .video import Frame, MediaError, VideoFile, VideoWriter, is_video
 
 __all__ = [
     "PALETTES",
     "PRECISIONS",
     "VIEWS",
     "Camera",
+    "Frame",
     "MediaError",
     "OverlayWriter",
     "Palette",
@@ -39,8 +37,8 @@ __all__ = [
     "draw_sem_seg",
     "draw_view",
     "find_sources",
+    "is_video",
     "legend",
-    "load_predictors",
     "model_names",
     "palette_named",
     "palettes_for",
@@ -56,4 +54,5 @@ __all__ = [
     "write_label_overlays",
     "write_report",
     "write_report_of_run",
+    "write_sources",
 ]

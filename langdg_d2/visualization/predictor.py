@@ -2,14 +2,15 @@
 
 from langdg_d2.visualization import Predictor
 predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
-prediction = predictor("street.png")
-picture = predictor.draw(prediction)
+predictor("street.png").save("prediction.png")
 """
 
 import math
 import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
@@ -29,10 +30,10 @@ from ..modeling import LangDGSegmentor
 from ..structures import LabelSpace
 from ..utils import amp
 from ..utils.amp import autocast, dtype_of, memory_format_of
-from ..utils.errors import LangDGError
-from .palettes import palette_named
-from .panels import draw_panels
+from ..utils.errors import LangDGError, shortened
+from .palettes import PALETTES, palette_named
 from .prediction import Prediction
+from .video import Frame
 
 ImageLike = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image
 
@@ -140,29 +141,6 @@ class Predictor:
             return self._predict([_load(image) for image in images])
         return self._predict([_load(images)])[0]
 
-    def draw(
-        self,
-        prediction: Prediction,
-        *,
-        views: Sequence[str] = ("overlay",),
-        palette: str = "classes",
-    ) -> npt.NDArray[np.uint8]:
-        """A picture of a prediction, with a legend of the classes in it.
-
-        Args:
-            prediction: of this model.
-            views: of `VIEWS`.
-            palette: of `palettes_for` the model's classes.
-
-        Returns:
-            (H, W, 3) uint8 RGB.
-
-        Raises:
-            LangDGError: for an unknown view or palette.
-        """
-        colors = palette_named(palette, self.classes)
-        return draw_panels({"": prediction}, views=views, palette=colors)
-
     def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
@@ -172,7 +150,7 @@ class Predictor:
         for indices in of_size.values():
             logits = self._logits([images[k] for k in indices])
             for k in indices:  # each image's logits are given back as soon as they are used
-                predictions[k] = Prediction.from_logits(images[k], logits.pop(0))
+                predictions[k] = Prediction.from_logits(images[k], logits.pop(0), self.classes)
         return [predictions[k] for k in range(len(images))]
 
     def _check_size(self, height: int, width: int) -> None:
@@ -191,23 +169,23 @@ class Predictor:
 
 
 def predict_frames(
-    frames: Iterable[tuple[str, npt.NDArray[np.uint8]]],
+    frames: Iterable[Frame],
     predictors: Mapping[str, Predictor],
     *,
     batch_size: int,
     problems: list[str] | None = None,
-) -> Iterator[tuple[str, dict[str, Prediction]]]:
+) -> Iterator[tuple[Frame, dict[str, Prediction]]]:
     """Predict a stream of images with one or several models.
 
     Args:
-        frames: names and images; no more of them are held than are in a batch.
+        frames: no more of them are held than are in a batch.
         predictors: by the names of their models.
         batch_size: images that a model is given at once.
         problems: takes, in words, which images cannot be predicted and why; the others go on, after
             a failure one by one. If None, such an image is an error.
 
     Yields:
-        For each image its name and what every model predicts, by the names of the models.
+        Each frame and what every model predicts for it, by the names of the models.
     """
     rest = iter(frames)
     while batch := list(islice(rest, batch_size)):
@@ -215,25 +193,93 @@ def predict_frames(
 
 
 def _predict_batch(
-    batch: list[tuple[str, npt.NDArray[np.uint8]]],
-    predictors: Mapping[str, Predictor],
-    problems: list[str] | None,
-) -> Iterator[tuple[str, dict[str, Prediction]]]:
+    batch: list[Frame], predictors: Mapping[str, Predictor], problems: list[str] | None
+) -> Iterator[tuple[Frame, dict[str, Prediction]]]:
     try:
-        images = [image for _, image in batch]
+        images = [frame.image for frame in batch]
         predicted = {title: predictor(images) for title, predictor in predictors.items()}
     except _FAILURES as error:
         if problems is None:
             raise
         if len(batch) == 1:
-            problems.append(f"'{batch[0][0]}' cannot be predicted: {error}")
+            problems.append(f"'{batch[0].name}' cannot be predicted: {error}")
             return
     else:
-        for k, (name, _) in enumerate(batch):
-            yield name, {title: of_model[k] for title, of_model in predicted.items()}
+        for k, frame in enumerate(batch):
+            yield frame, {title: of_model[k] for title, of_model in predicted.items()}
         return
     for frame in batch:
         yield from _predict_batch([frame], predictors, problems)
+
+
+def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """Parse a command's options and those of its checkpoints, which are added here.
+
+    Args:
+        parser: with the command's own options; ends the process where there are not as many names
+            or configs as checkpoints.
+        arguments: None for the process's own.
+    """
+    add = parser.add_argument_group("checkpoints").add_argument
+    add(
+        "--config-file", required=True, nargs="+", metavar="FILE",
+        help="of all checkpoints, or one for each",
+    )  # fmt: skip
+    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
+    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
+    add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
+    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    count = len(args.checkpoint)
+    if args.names and len(args.names) != count:
+        parser.error(f"{len(args.names)} names for {count} checkpoints")
+    if len(args.config_file) not in (1, count):
+        parser.error(f"{len(args.config_file)} configs for {count} checkpoints")
+    return args
+
+
+def predictors_of(args: Namespace) -> dict[str, Predictor]:
+    """Predictors by name, to be compared, of the options of `parse_with_predictors`.
+
+    Raises:
+        LangDGError: if two checkpoints or their names are the same, or the checkpoints have other
+            classes, which one legend could not name, or classes that lack the palette.
+    """
+    names = args.names or model_names(args.checkpoint)
+    if len(set(names)) < len(names):
+        raise LangDGError(f"names {', '.join(names)}: give each checkpoint another one")
+    configs = args.config_file * (len(names) // len(args.config_file))
+    predictors = {
+        name: Predictor.from_config(config, checkpoint, args.opts, precision=args.precision)
+        for name, config, checkpoint in zip(names, configs, args.checkpoint, strict=True)
+    }
+    first, *others = names
+    classes = predictors[first].classes
+    for other in others:
+        if predictors[other].classes.names != classes.names:
+            lists = (shortened(predictors[name].classes.names) for name in (first, other))
+            raise LangDGError(
+                f"'{first}' and '{other}' have other classes, {' and '.join(lists)}: show them one "
+                "at a time"
+            )
+    palette_named(args.palette, classes)
+    return predictors
+
+
+def model_names(checkpoints: Sequence[str]) -> list[str]:
+    """Short names that tell checkpoints apart: of their files, else of the folders, else paths.
+
+    Raises:
+        LangDGError: if a checkpoint is named twice.
+    """
+    paths = [Path(checkpoint) for checkpoint in checkpoints]
+    if len(set(paths)) < len(paths):
+        raise LangDGError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
+    for names in ([path.stem for path in paths], [path.parent.name for path in paths]):
+        if len(set(names)) == len(names) and all(names):
+            return names
+    return list(map(str, paths))
 
 
 def _load(image: ImageLike) -> npt.NDArray[np.uint8]:

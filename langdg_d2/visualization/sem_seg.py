@@ -1,5 +1,6 @@
 """Pictures of semantic segmentation: overlays, titles, legends, panels side by side."""
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from detectron2.data import MetadataCatalog
 from detectron2.utils.visualizer import Visualizer
 
+from ..data import ImageFileError
+from ..data.dataset_mapper import read_pair
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 
@@ -18,6 +22,7 @@ Labels = npt.NDArray[np.integer[Any]]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _STRIP_SHARE = 24  # a text strip is this fraction of a panel's height, ...
 _STRIP_MINIMUM = 20  # ... but never too low to be read, in pixels
+LEGEND_HEIGHT = 24  # pixels at least, of a row below labels of a data set
 _BACKGROUND, _INK = 255, 0
 
 
@@ -154,6 +159,45 @@ def encode(picture: Image, *, quality: int | None = None) -> bytes:
     options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, data = cv2.imencode(".png" if quality is None else ".jpg", pixels, options)
     return data.tobytes()
+
+
+def write_label_overlays(
+    records: Sequence[dict[str, Any]],
+    *,
+    dataset_name: str,
+    folder: Path,
+    count: int,
+    seed: int,
+) -> None:
+    """Write images beside their labels laid over them, with a legend, for readable pairs.
+
+    Args:
+        records: dataset dicts; those whose files cannot be read are left out.
+        dataset_name: whose metadata gives names and colours; begins the file names.
+        folder: of the PNG files, made if need be.
+        count: how many to write at most.
+        seed: of the random choice.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    metadata = MetadataCatalog.get(dataset_name)
+    written = 0
+    for record in random.Random(seed).sample(records, len(records)):
+        if written == count:
+            return
+        try:
+            image, label = read_pair(record)
+        except ImageFileError:
+            continue
+        panels = {record["image_id"]: image, dataset_name: draw_sem_seg(image, label, metadata)}
+        picture = side_by_side(panels)
+        present = np.unique(label).tolist()
+        row_height = max(LEGEND_HEIGHT, len(image) // 30)
+        names = legend(present, metadata, width=picture.shape[1], row_height=row_height)
+        path = folder / f"{dataset_name}_{record['image_id']}.png"
+        write_png(path, stacked([picture, names]))
+        written += 1
 
 
 def write_png(path: Path, picture: Image) -> None:

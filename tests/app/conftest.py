@@ -65,7 +65,7 @@ def image_file(scene: Callable[..., np.ndarray], tmp_path: Path) -> Path:
 @pytest.fixture
 def clip_file(scene: Callable[..., np.ndarray], tmp_path: Path) -> Path:
     """Five frames."""
-    with VideoWriter(path=tmp_path / "drive.avi", rate=12.5) as writer:
+    with VideoWriter(path=tmp_path / "drive.mp4", rate=12.5) as writer:
         for seed in range(5):
-            writer.write("", scene(seed=seed))
-    return tmp_path / "drive.avi"
+            writer.write(scene(seed=seed))
+    return tmp_path / "drive.mp4"

@@ -9,6 +9,7 @@ CHROMIUM names. No window opens. To run it alone:
 
 import io
 import runpy
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,9 +21,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.app import Actions
+from langdg_d2.app import Actions, Limits
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization import Predictor, draw_view, palette_named
+from langdg_d2.visualization import Predictor, VideoWriter, draw_view, palette_named
 
 pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
 playwright = pytest.importorskip(
@@ -146,6 +147,60 @@ def test_a_clip_plays(page: Any, clip_file: Path) -> None:
     assert width > 2 * 96  # overlay and confidence side by side
     assert height >= 72
     expect(page.locator("#overlay")).to_be_hidden()
+
+
+@pytest.mark.parametrize("leave", ["clears the clip", "drops another file", "closes the tab"])
+def test_a_clip_ends_when_its_visitor_leaves(
+    page: Any,
+    browser: Any,
+    address: str,
+    actions: Actions,
+    predictor: Predictor,
+    image_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: str,
+) -> None:
+    """Of a hundred frames a few are predicted; then a picture of somebody else is."""
+    clip = tmp_path / "long.mp4"
+    with VideoWriter(path=clip) as writer:
+        for _ in range(100):
+            writer.write(np.zeros((72, 96, 3), np.uint8))
+    frames, begun = [], Event()
+
+    def slow(image: np.ndarray) -> Any:
+        frames.append(image)
+        begun.set()
+        time.sleep(0.2)
+        return predictor(image)
+
+    slow.classes = predictor.classes
+    monkeypatch.setitem(actions.predictors, "tiny", slow)
+    monkeypatch.setattr(actions, "limits", Limits(frames=100))
+    other = browser.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(address)
+    other.wait_for_selector(INPUT, state="attached")
+    other.set_input_files(INPUT, str(clip))
+    assert begun.wait(PATIENCE / 1000)
+    other.wait_for_timeout(SETTLED)
+    if leave == "closes the tab":
+        other.close()
+    elif leave == "clears the clip":
+        other.locator("#file").get_by_label("Clear").click()
+    else:
+        clear_and_drop(other, image_file)
+    page.set_input_files(INPUT, str(image_file))
+    expect(page.locator("#message .note")).to_contain_text("96 x 72 pixels")
+    assert len(frames) < 60
+    if leave == "drops another file":
+        expect(other.locator("#message .note")).to_contain_text("96 x 72 pixels")
+    other.close()
+
+
+def clear_and_drop(page: Any, file: Path) -> None:
+    page.locator("#file").get_by_label("Clear").click()
+    page.set_input_files(INPUT, str(file))
 
 
 def test_a_typed_style_is_mined_and_its_effect_shown(

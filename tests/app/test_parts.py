@@ -24,7 +24,13 @@ CONFIDENCE = np.array([[0.5, 0.75, 1], [1, 0.25, 0.5]], np.float32)
 def prediction(classes: np.ndarray = CLASSES, brightness: int = 100) -> Prediction:
     image = np.full((*classes.shape, 3), brightness, np.uint8)
     entropy = np.zeros(classes.shape, np.float32)
-    return Prediction(image=image, classes=classes, confidence=CONFIDENCE, entropy=entropy)
+    return Prediction(
+        image=image,
+        classes=classes,
+        confidence=CONFIDENCE,
+        entropy=entropy,
+        label_space=CITYSCAPES_19,
+    )
 
 
 @pytest.fixture(params=["classes", "colorblind"])

@@ -35,17 +35,18 @@ def test_a_larger_image_is_averaged_down_to_the_longest_side(tmp_path: Path) -> 
 
 def test_a_clip_ends_after_the_most_frames(clip_file: Path) -> None:
     upload = Upload(path=clip_file, limits=LIMITS)
-    images = list(upload.images())
-    assert (len(images), upload.count, upload.rate) == (3, 3, 12.5)
-    assert upload.remarks == ["only the first 3 of 5 frames"]
+    times = [frame.time for frame in upload.frames()]
+    assert times == pytest.approx([0, 0.08, 0.16])
+    assert (upload.count, upload.rate) == (3, 12.5)
+    assert upload.remarks == ["only the first 3 frames"]
     whole = Upload(path=clip_file, limits=Limits(frames=5))
-    assert len(list(whole.images())) == 5
+    assert len(list(whole.frames())) == 5
     assert whole.remarks == []
 
 
 def test_of_a_clip_the_first_frame_stands_for_the_image(clip_file: Path) -> None:
     upload = Upload(path=clip_file, limits=LIMITS)
-    np.testing.assert_array_equal(upload.first(), next(upload.images()))
+    np.testing.assert_array_equal(upload.first(), next(upload.frames()).image)
     assert upload.remarks == ["the clip's first frame"]
 
 

@@ -2,8 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +22,7 @@ from detectron2.config import LazyConfig, instantiate
 from langdg_d2.engine import apply_overrides
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+TOOL = str(Path(__file__).parents[2] / "tools/app.py")
 PATIENCE = 600  # seconds, for machines that do other things as well
 
 
@@ -84,6 +88,35 @@ def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
     assert not Path(found["folder"]).exists()
     assert tempfile.gettempdir() == before
     assert "warning: no style can be mined without CLIP" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http_proxy=http://127.0.0.1:9", "all_proxy=socks5://127.0.0.1:9"]
+)
+def test_a_proxy_is_not_asked_for_the_own_page(
+    checkpoint: str, overrides: list[str], proxy: str, tmp_path: Path
+) -> None:
+    """In a process of its own: Gradio looks at proxies when it is imported."""
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
+    name, _, value = proxy.partition("=")
+    environment = {**os.environ, name: value, name.upper(): value, "PYTHONUNBUFFERED": "1"}
+    for key in ("no_proxy", "NO_PROXY"):
+        environment.pop(key, None)
+    files = ["--config-file", CONFIG, "--checkpoint", checkpoint, "--opts", *overrides]
+    with (
+        open(tmp_path / "said", "w") as said,
+        subprocess.Popen(
+            [sys.executable, TOOL, *files, "model.backbone.tower.weights=missing.pt"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        ) as page,
+    ):
+        line = page.stdout.readline()
+        page.terminate()
+        assert page.wait(PATIENCE) == 0, (tmp_path / "said").read_text()
+    assert line.startswith("open http://127.0.0.1:")
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tool: ModuleType) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from langdg_d2.visualization.label_overlays import LEGEND_HEIGHT
+from langdg_d2.visualization.sem_seg import LEGEND_HEIGHT
 
 TOOL = Path(__file__).parents[2] / "tools/check_dataset.py"
 

@@ -13,7 +13,14 @@ from PIL import Image
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization import Predictor, VideoWriter, draw_panels, palette_named, read_image
+from langdg_d2.visualization import (
+    Predictor,
+    VideoFile,
+    VideoWriter,
+    draw_panels,
+    palette_named,
+    read_image,
+)
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 
@@ -72,10 +79,10 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    with VideoWriter(path=tmp_path / "drive.avi", rate=12.5) as writer:
+    with VideoWriter(path=tmp_path / "drive.mkv", rate=12.5) as writer:
         for seed in range(5):
-            writer.write("", noise(seed))
-    return tmp_path / "drive.avi"
+            writer.write(noise(seed))
+    return tmp_path / "drive.mkv"
 
 
 def test_images_are_drawn_as_the_library_draws_them(
@@ -126,23 +133,17 @@ def test_a_video_of_two_checkpoints_has_the_rate_and_all_frames_of_its_source(
     options = ["--names", "source only", "recipe", "--views", "colors", "--batch-size", 2]
     output = tmp_path / "both.mp4"
     demo("--checkpoint", *checkpoints, "--input", clip, "--output", output, *options)
-    assert listing(tmp_path) == ["both.mp4", "drive.avi"]
-    capture = cv2.VideoCapture(str(output))
-    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
-    frames = 0
-    while True:
-        there, frame = capture.read()
-        if not there:
-            break
-        frames += 1
+    assert listing(tmp_path) == ["both.mp4", "drive.mkv"]
+    frames = list(VideoFile(path=output))
+    assert [frame.time for frame in frames] == pytest.approx([k / 12.5 for k in range(5)], abs=1e-3)
+    for frame in frames:
         # Two panels beside each other below their titles, above a legend of all the classes.
-        height, width, _ = frame.shape
+        height, width, _ = frame.image.shape
         assert 2 * 96 < width < 2 * 96 + 12
         assert height > 20 + 48 + 20
-        colors = frame[20:68, :96, ::-1].reshape(-1, 1, 3).astype(int)
+        colors = frame.image[20:68, :96].reshape(-1, 1, 3).astype(int)
         nearest = np.abs(colors - np.array(CITYSCAPES_19.colors)).sum(axis=-1).min(axis=1)
         assert np.median(nearest) < 40  # of a compressed picture
-    assert frames == 5
 
 
 def test_images_and_clips_go_to_one_folder(
@@ -207,13 +208,38 @@ def test_a_clip_that_cannot_be_predicted_is_reported_and_the_next_one_is_drawn(
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    low = tmp_path / "a_low.avi"
-    with VideoWriter(path=low, rate=5) as writer:
-        writer.write("", noise(0, 8, 96))
+    low = tmp_path / "a_low.mp4"
+    with VideoWriter(path=low) as writer:
+        writer.write(noise(0, 8, 96))
     out = tmp_path / "out"
     assert demo("--checkpoint", checkpoints[0], "--input", low, clip, "--output", out) == 1
     assert listing(out) == ["drive.mp4"]
     assert "error: 'a_low': image of 96x8 pixels" in capsys.readouterr().err
+
+
+def test_videos_that_are_bad_or_cut_are_reported_and_all_others_are_drawn(
+    demo: Callable[..., int],
+    images: Path,
+    clip: Path,
+    checkpoints: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    content = clip.read_bytes()
+    (images / "bad.mp4").write_bytes(content[:100])
+    (images / "cut.mts").write_bytes(content[: len(content) // 2])
+    (images / "whole").write_bytes(content)
+    out = tmp_path / "out"
+    views = ["--views", "colors"]
+    assert demo("--checkpoint", checkpoints[0], "--input", images, "--output", out, *views) == 1
+    assert listing(out) == ["a.png", "b.png", "cut.mp4", "whole.mp4"]
+    said = capsys.readouterr().err
+    assert f"error: FFmpeg cannot read '{images / 'bad.mp4'}' as a video: " in said
+    assert f"error: '{images / 'cut.mts'}' is truncated: it ends after " in said
+    (images / "bad.mp4").rename(tmp_path / "bad.mp4")
+    lone = ["--input", tmp_path / "bad.mp4", "--output", tmp_path / "lone.mp4"]
+    assert demo("--checkpoint", checkpoints[0], *lone) == 1
+    assert not (tmp_path / "lone.mp4").exists()
 
 
 def test_an_8k_image_is_predicted_in_windows_and_drawn_small(

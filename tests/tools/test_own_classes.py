@@ -51,9 +51,9 @@ dataloader.train.dataset.names = "own_{count}"
 dataloader.test = dict(own=dataloader.test.cityscapes)
 dataloader.test.own.dataset.names = "own_{count}"
 dataloader.evaluators = dict(own=dataloader.evaluators.cityscapes)
-dataloader.evaluators.own[0].dataset_name = "own_{count}"
-dataloader.evaluators.own[0].scores.dataset_name = "own_{count}"
-dataloader.evaluators.own[1].dataset_name = "own_{count}"
+dataloader.evaluators.own[0].evaluator.dataset_name = "own_{count}"
+dataloader.evaluators.own[1].evaluator.dataset_name = "own_{count}"
+dataloader.evaluators.own[2].dataset_name = "own_{count}"
 evaluation.update(source=None, domains=["own"], groups={{}}, published=None)
 del base
 """

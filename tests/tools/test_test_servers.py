@@ -105,6 +105,27 @@ def test_labelled_sets_beside_it_are_scored(
     assert len(list((out / "predictions").rglob("*.png"))) == 5
 
 
+@pytest.mark.parametrize("wanted", ["scores", "overlays", "predictions", "all", "none"])
+def test_scores_overlays_and_predictions_are_switched_one_by_one(
+    evaluate: Callable[..., Path], unlabelled_image: Path, wanted: str
+) -> None:
+    values = {"scores": ("True", "False"), "overlays": ("True", "False"),
+              "predictions": ("color", "null")}  # fmt: skip
+    changes = [
+        f"evaluation.{key}={on if wanted in (key, 'all') else off}"
+        for key, (on, off) in values.items()
+    ]
+    domains = "evaluation.domains=[cityscapes]"
+    if wanted == "none":
+        with pytest.raises(LangDGError, match="'cityscapes', which has no labels, or is not to be"):
+            evaluate(domains, *changes)
+        return
+    out = evaluate(domains, *changes)
+    assert (out / "benchmark.json").exists() == (wanted in ("scores", "all"))
+    assert bool(list(out.rglob("overlays/*.jpg"))) == (wanted in ("overlays", "all"))
+    assert bool(list(out.rglob("predictions/**/*.png"))) == (wanted in ("predictions", "all"))
+
+
 def test_a_folder_of_any_images_gets_files(
     evaluate: Callable[..., Path], expected: Callable[[Path], np.ndarray], unlabelled_image: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from langdg_d2.evaluation import BenchmarkRun, StreamingSemSegEvaluator, run_benchmark
@@ -25,30 +24,9 @@ IGNORE = CITYSCAPES_19.ignore_label
 SIZE = (30, 40)
 
 
-def register() -> None:
-    MetadataCatalog.get(DATASET).set(
-        stuff_classes=list(CITYSCAPES_19.names),
-        stuff_colors=list(CITYSCAPES_19.colors),
-        ignore_label=IGNORE,
-    )
-
-
-@pytest.fixture(autouse=True)
-def registered() -> Iterator[None]:
-    register()
-    yield
-    MetadataCatalog.remove(DATASET)
-
-
 def make_writer(folder: Path, **changes: Any) -> OverlayWriter:
-    scores = StreamingSemSegEvaluator(
-        dataset_name=DATASET,
-        class_names=CITYSCAPES_19.names,
-        ignore_label=IGNORE,
-        scored_classes=changes.pop("scored_classes", None),
-    )
-    arguments = {"output_dir": str(folder), "dataset_name": DATASET, "best": 2, "worst": 3}
-    return OverlayWriter(scores=scores, **(arguments | changes))
+    arguments = {"output_dir": str(folder), "dataset_name": DATASET, "classes": CITYSCAPES_19}
+    return OverlayWriter(**(arguments | {"best": 2, "worst": 3} | changes))
 
 
 def make_image(seed: int, size: tuple[int, int] = SIZE) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -70,7 +48,7 @@ def make_image(seed: int, size: tuple[int, int] = SIZE) -> tuple[dict[str, Any],
 def feed(writer: OverlayWriter, images: list[tuple[dict, dict]]) -> list[dict[str, Any]]:
     for image, output in images:
         writer.process([image], [output])
-    assert writer.evaluate()["sem_seg"]["num_images"] == len(images)
+    assert writer.evaluate() == {}
     return writer.details()["pictures"]
 
 
@@ -108,10 +86,13 @@ def test_the_best_and_worst_are_those_of_a_slow_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("best", "worst"), [(2, 3), (3, 0), (0, 2), (4, 4)])
 def test_few_images_are_shared_between_both_ends(best: int, worst: int) -> None:
     for number in range(12):
-        keys = [(float(k), "") for k in range(number)]
+        keys = [(float(k), "", 0.0, "", b"") for k in range(number)]
         names = choose(keys, best=best, worst=worst)
         assert len(names) == len(set(names.values())) == min(number, best + worst)
-        ends = {kind: [k for k in names if names[k].startswith(kind)] for kind in ("best", "worst")}
+        ends = {
+            kind: [key for name, key in names.items() if name.startswith(kind)]
+            for kind in ("best", "worst")
+        }
         assert ends["worst"] == keys[: len(ends["worst"])]
         assert ends["best"] == keys[::-1][: len(ends["best"])]
         if best == worst:
@@ -149,7 +130,7 @@ def test_a_round_replaces_the_pictures_of_the_one_before(tmp_path: Path) -> None
     assert picture["image"] == "image 9"
 
 
-def test_without_a_picture_asked_for_there_are_scores_and_no_file(tmp_path: Path) -> None:
+def test_without_a_picture_asked_for_there_is_no_file(tmp_path: Path) -> None:
     assert feed(make_writer(tmp_path / "none", best=0, worst=0), [make_image(0)]) == []
     assert not list(tmp_path.glob("**/*.jpg"))
     with pytest.raises(LangDGError, match="best -1 and worst 3"):
@@ -163,7 +144,7 @@ def test_a_picture_holds_image_truth_and_prediction(tmp_path: Path, size: tuple[
     flat = torch.tensor([40, 120, 200], dtype=torch.uint8)[:, None, None]
     image["image"] = flat.expand(3, *size)
     palette = palette_named("colorblind", CITYSCAPES_19)
-    writer = make_writer(tmp_path, longest_side=60, alpha=0.5, palette=palette)
+    writer = make_writer(tmp_path, longest_side=60, alpha=0.5, palette="colorblind")
     (found,) = feed(writer, [(image, output)])
     picture = cv2.imread(str(tmp_path / found["file"]))[..., ::-1]
 
@@ -187,7 +168,7 @@ def test_a_picture_holds_image_truth_and_prediction(tmp_path: Path, size: tuple[
     assert writer.details()["colors"]["road"] == list(palette.colors[0])
 
 
-def test_what_cannot_be_drawn_or_saved_costs_no_scores(
+def test_what_cannot_be_drawn_or_saved_ends_no_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -204,6 +185,12 @@ def test_what_cannot_be_drawn_or_saved_costs_no_scores(
     assert "Cannot draw 'x/00.png'" in caplog.text
 
 
+def make_scores() -> StreamingSemSegEvaluator:
+    return StreamingSemSegEvaluator(
+        dataset_name=DATASET, class_names=CITYSCAPES_19.names, ignore_label=IGNORE
+    )
+
+
 def benchmark(folder: Path, seeds: list[int]) -> None:
     """Score this process's images, and write all files."""
     images = {seed: make_image(seed) for seed in seeds}
@@ -211,7 +198,7 @@ def benchmark(folder: Path, seeds: list[int]) -> None:
     run_benchmark(
         lambda batch: [images[batch[0]["seed"]][1]],
         {"fog": loader},
-        {"fog": make_writer(folder / "overlays")},
+        {"fog": [make_scores(), make_writer(folder / "overlays")]},
         BenchmarkRun(protocol="full"),
         folder,
     )
@@ -232,5 +219,4 @@ def test_two_processes_leave_the_files_of_one(
 
 def benchmark_shares(args: Namespace) -> None:
     """What one of the processes does; the best and worst images lie with both."""
-    register()
     benchmark(Path(args.output_dir), list(range(11))[comm.get_rank() :: 2])

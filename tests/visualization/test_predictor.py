@@ -1,5 +1,7 @@
 """A predictor says what evaluation would, for images of any kind and size."""
 
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import (
+    Frame,
     Prediction,
     Predictor,
     draw_panels,
-    load_predictors,
     model_names,
     palette_named,
+    parse_with_predictors,
     predict_frames,
+    predictors_of,
 )
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
@@ -136,7 +140,7 @@ def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
     def frames() -> Any:
         for k in (0, 3, 1):
             taken.append(k)
-            yield f"frame{k}", plain(4, 6, k)
+            yield Frame(f"frame{k}", plain(4, 6, k))
 
     stream = predict_frames(
         frames(), {"a": Predictor(model=one), "b": Predictor(model=two)}, batch_size=2
@@ -144,11 +148,11 @@ def test_a_stream_is_cut_into_batches_and_stays_in_order() -> None:
     first = next(stream)
     assert taken == [0, 3]  # no more than the batch was read
     results = [first, *stream]
-    assert [name for name, _ in results] == ["frame0", "frame3", "frame1"]
-    for name, of_models in results:
+    assert [frame.name for frame, _ in results] == ["frame0", "frame3", "frame1"]
+    for frame, of_models in results:
         assert {t: f"frame{p.classes[0, 0]}" for t, p in of_models.items()} == {
-            "a": name,
-            "b": name,
+            "a": frame.name,
+            "b": frame.name,
         }
     assert [len(batch) for batch in one.seen] == [len(batch) for batch in two.seen] == [2, 1]
 
@@ -163,10 +167,11 @@ class Narrow(Recording):
 
 
 def test_an_image_that_cannot_be_predicted_costs_no_other_of_its_batch() -> None:
-    frames = [("a", plain(4, 6, 1)), ("wide", plain(4, 9, 2)), ("b", plain(4, 6, 3))]
+    sizes = {"a": (6, 1), "wide": (9, 2), "b": (6, 3)}
+    frames = [Frame(name, plain(4, width, k)) for name, (width, k) in sizes.items()]
     predictors, problems = {"x": Predictor(model=Narrow())}, []
     results = predict_frames(frames, predictors, batch_size=3, problems=problems)
-    assert {name: of["x"].classes[0, 0] for name, of in results} == {"a": 1, "b": 3}
+    assert {frame.name: of["x"].classes[0, 0] for frame, of in results} == {"a": 1, "b": 3}
     assert problems == ["'wide' cannot be predicted: out of memory"]
     with pytest.raises(torch.OutOfMemoryError):
         list(predict_frames(frames, predictors, batch_size=1))
@@ -275,10 +280,15 @@ def test_checkpoints_are_called_by_what_tells_them_apart(
         model_names([*checkpoints, checkpoints[0]])
 
 
-@pytest.mark.parametrize("names", [["one", "one"], ["one"], ["one", "two", "two"]])
-def test_every_checkpoint_needs_a_name_of_its_own(names: list[str]) -> None:
-    with pytest.raises(LangDGError, match=f"{', '.join(names)} for 2 checkpoints"):
-        load_predictors(["config.py"], ["a.pth", "b.pth"], names)
+def predictors_named(*checkpoints: str, options: Sequence[str] = ()) -> dict[str, Predictor]:
+    """What a command loads."""
+    command = ["--config-file", CONFIG, "--checkpoint", *checkpoints, *options]
+    return predictors_of(parse_with_predictors(ArgumentParser(), command))
+
+
+def test_every_checkpoint_needs_a_name_of_its_own() -> None:
+    with pytest.raises(LangDGError, match="names one, one: give each checkpoint another one"):
+        predictors_named("a.pth", "b.pth", options=["--names", "one", "one"])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "I;16"])
@@ -303,16 +313,12 @@ def test_an_image_of_pillow_is_turned_as_its_exif_data_ask(predictor: Predictor)
             predictor(Image.fromarray(noise(40, 56)).convert(mode))
 
 
-def test_a_result_is_drawn_with_the_models_classes(predictor: Predictor) -> None:
+def test_a_result_knows_the_models_classes(predictor: Predictor) -> None:
     prediction = predictor(noise(40, 156))
+    assert prediction.label_space == predictor.classes
     palette = palette_named("classes", CITYSCAPES_19)
-    assert np.array_equal(
-        predictor.draw(prediction),
-        draw_panels({"": prediction}, views=["overlay"], palette=palette),
-    )
-    safe = predictor.draw(prediction, views=["colors"], palette="colorblind")
-    painted = palette_named("colorblind", CITYSCAPES_19).paint_classes(prediction.classes)
-    assert np.array_equal(safe[:40], painted)
+    expected = draw_panels({"": prediction}, views=["overlay"], palette=palette)
+    assert np.array_equal(prediction.overlay(), expected)
 
 
 def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
@@ -327,4 +333,4 @@ def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
     with pytest.raises(
         LangDGError, match="'model_final' and 'own' have other classes, road, .* 16"
     ):
-        load_predictors([CONFIG], [trained[1], path], overrides=overrides)
+        predictors_named(trained[1], path, options=["--opts", *overrides])

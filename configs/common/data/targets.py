@@ -11,10 +11,11 @@ from langdg_d2.data.datasets import image_folder
 from langdg_d2.evaluation import (
     PredictionWriter,
     StreamingSemSegEvaluator,
+    evaluator_if,
     protocol_augmentations,
     protocol_dataset,
 )
-from langdg_d2.visualization import OverlayWriter, palette_named
+from langdg_d2.visualization import OverlayWriter
 
 # Domain, the data set's family, to its registered name.
 DATASETS = dict(
@@ -70,24 +71,27 @@ def test_loader(domain: str) -> DictConfig:
 
 def scores(domain: str) -> DictConfig:
     """IoU of the classes that the benchmark counts."""
-    return L(StreamingSemSegEvaluator)(
+    evaluator = L(StreamingSemSegEvaluator)(
         dataset_name=DATASETS[domain],
         class_names="${model.classes.names}",
         ignore_label="${model.classes.ignore_label}",
         scored_classes="${evaluation.classes}",
     )
+    return L(evaluator_if)(wanted="${evaluation.scores}", evaluator=evaluator)
 
 
 def overlays(domain: str) -> DictConfig:
-    """The scores, and pictures of the images with the best and the worst predictions."""
-    return L(OverlayWriter)(
-        scores=scores(domain),
+    """Pictures of the images with the best and the worst predictions."""
+    evaluator = L(OverlayWriter)(
         output_dir="${train.output_dir}/overlays",
         dataset_name=DATASETS[domain],
+        classes="${model.classes}",
+        scored_classes="${evaluation.classes}",
         best=3,
         worst=3,
-        palette=L(palette_named)(name="${evaluation.palette}", classes="${model.classes}"),
+        palette="${evaluation.palette}",
     )
+    return L(evaluator_if)(wanted="${evaluation.overlays}", evaluator=evaluator)
 
 
 def predictions(domain: str) -> DictConfig:
@@ -101,7 +105,9 @@ def predictions(domain: str) -> DictConfig:
 
 
 test = {domain: test_loader(domain) for domain in _NAMES}
-evaluators = {domain: [overlays(domain), predictions(domain)] for domain in DATASETS}
+evaluators = {
+    domain: [scores(domain), overlays(domain), predictions(domain)] for domain in DATASETS
+}
 evaluators |= {domain: [predictions(domain)] for domain in UNLABELLED}
 
 # Any images: those below `evaluation.folder`.

@@ -1,0 +1,318 @@
+"""Where images come from, and where pictures go: files, folders, videos, cameras, windows."""
+
+import glob
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import cv2
+
+from ..data import ImageFileError, read_image, to_rgb
+from ..data.image_io import IMAGE_SUFFIXES
+from ..utils.errors import LangDGError
+from .sem_seg import Image, write_png
+from .video import (
+    DEFAULT_RATE,
+    FORMATS,
+    VIDEO_SUFFIXES,
+    Frame,
+    MediaError,
+    VideoFile,
+    VideoWriter,
+    is_video,
+)
+
+_KEYS_TO_CLOSE = (27, ord("q"))  # Escape
+_LARGEST_WIDTH = 1600  # pixels, that a window opens with
+_HIGHEST_RATE = 240  # frames a second; more is no rate, but a driver's placeholder
+
+
+class ImageFiles:
+    """Image files, with the attributes of a `VideoFile`; those that cannot be read are left out.
+
+    Attributes:
+        names: of the frames, in the order of the files.
+        rate: None, as they are no clip.
+    """
+
+    rate: None = None
+
+    def __init__(self, *, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self.names = _unique([path.stem for path in paths])
+        self.name = paths[0].stem if len(paths) == 1 else "images"
+        self.count = len(paths)
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        for name, path in zip(self.names, self.paths, strict=True):
+            try:
+                image = read_image(path)
+            except ImageFileError as error:
+                self.problems.append(str(error))
+            else:
+                yield Frame(name, image)
+
+
+class Camera:
+    """The frames of a camera, without end, at the times when OpenCV read them.
+
+    It has the attributes of a `VideoFile`; `count` is None.
+
+    Raises:
+        MediaError: if it cannot be opened; raised by the constructor.
+    """
+
+    count: None = None
+    paths: Sequence[Path] = ()
+
+    def __init__(self, *, index: int) -> None:
+        self.index = index
+        self.name = f"camera{index}"
+        self.problems: list[str] = []
+        with self._opened() as capture:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 1 <= rate <= _HIGHEST_RATE else DEFAULT_RATE
+
+    def __iter__(self) -> Iterator[Frame]:
+        with self._opened() as capture:
+            began = time.monotonic()
+            for number in itertools.count():
+                is_read, bgr = capture.read()
+                if not is_read:
+                    return
+                moment = time.monotonic() - began
+                yield Frame(f"{self.name}_{number:06d}", to_rgb(bgr[..., ::-1]), moment)
+
+    @contextmanager
+    def _opened(self) -> Iterator[cv2.VideoCapture]:
+        capture = cv2.VideoCapture(self.index)
+        try:
+            if not capture.isOpened():
+                raise MediaError(
+                    f"camera {self.index} cannot be opened; check that it is attached, that no "
+                    "other program uses it, and try another number (the first camera is 0)"
+                )
+            yield capture
+        finally:
+            capture.release()
+
+
+FrameSource = ImageFiles | VideoFile | Camera
+
+
+def find_sources(inputs: Iterable[str], *, problems: list[str]) -> list[FrameSource]:
+    """Sources of files: one for all images, then one for each video.
+
+    Args:
+        inputs: files, folders (all images and videos directly in them) and patterns such as
+            "night/*.jpg" or "city/**/*.png", each in order of names.
+        problems: takes, in words, which videos cannot be read and why; they are left out.
+
+    Raises:
+        FileNotFoundError: if an input stands for no file; names it.
+    """
+    images: list[Path] = []
+    clips: list[VideoFile] = []
+    for path in dict.fromkeys(path for name in inputs for path in _files(name)):
+        if not is_video(path):
+            images.append(path)
+            continue
+        try:
+            clips.append(VideoFile(path=path))
+        except MediaError as error:
+            problems.append(str(error))
+    for clip, name in zip(clips, _unique([clip.name for clip in clips]), strict=True):
+        clip.name = name
+    return [*([ImageFiles(paths=images)] if images else []), *clips]
+
+
+def _files(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.is_file() and _is_picture(p))
+        problem = (
+            f"folder '{name}' holds no image or video; for its subfolders pass "
+            f"'{path / '**' / '*.png'}' in quotes"
+        )
+    else:
+        found = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
+        problem = f"'{name}' is no file or folder, and as a pattern matches none"
+    if not found:
+        raise FileNotFoundError(problem)
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is an image or a video, as its suffix says; without one, as its content."""
+    if path.suffix:
+        return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    with suppress(ImageFileError):
+        return read_image(path).size > 0
+    return is_video(path)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, from the second of a kind on with a number."""
+    unique: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        unique[next(one for one in itertools.chain([name], numbered) if one not in unique)] = None
+    return list(unique)
+
+
+class PngFiles(AbstractContextManager["PngFiles"]):
+    """A PNG file for each picture, written atomically.
+
+    Args:
+        folder: made when the first is written.
+        name: of the only picture, without suffix; None to name each file as its frame.
+    """
+
+    is_closed = False
+
+    def __init__(self, *, folder: Path, name: str | None = None) -> None:
+        self.folder = folder
+        self.name = name
+
+    def write(self, picture: Image, frame: Frame) -> None:
+        """Write a picture, (H, W, 3) uint8 RGB."""
+        write_png(self.folder / f"{self.name or frame.name}.png", picture)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Window(AbstractContextManager["Window"]):
+    """A window on the screen; Escape, Q or a click closes it.
+
+    Args:
+        title: of the window.
+        wait: whether every picture stays until a key is pressed.
+
+    Raises:
+        MediaError: if OpenCV has no windows, or there is no display; raised by the constructor.
+    """
+
+    is_closed = False
+
+    def __init__(self, *, title: str, wait: bool) -> None:
+        # Without a display OpenCV does not raise, it ends the process.
+        has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if not cv2.currentUIFramework() or (sys.platform.startswith("linux") and not has_display):
+            raise MediaError(
+                "there is no display for a window, or OpenCV is a build without windows "
+                "(opencv-python-headless); write files instead"
+            )
+        self.title = title
+        self.wait = wait
+        self._is_open = False
+
+    def write(self, picture: Image, frame: Frame) -> None:
+        """Show a picture, (H, W, 3) uint8 RGB, in place of the one before."""
+        if not self._is_open:
+            cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            height, width = picture.shape[:2]
+            shown = min(width, _LARGEST_WIDTH)
+            cv2.resizeWindow(self.title, shown, round(height * shown / width))
+            self._is_open = True
+        cv2.imshow(self.title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(0 if self.wait else 1)
+        self.is_closed = key & 0xFF in _KEYS_TO_CLOSE or not self._is_visible()
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_open and self._is_visible():
+            cv2.destroyWindow(self.title)
+
+    def _is_visible(self) -> bool:
+        with suppress(cv2.error):  # raised by some builds once the last window is gone
+            return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
+        return False
+
+
+PictureSink = PngFiles | VideoWriter | Window
+
+
+def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]:
+    """Where the pictures of every source go; nothing is made before the first is written.
+
+    Args:
+        sources: of `find_sources`, or a camera.
+        output: a folder, which gets a PNG file for each image and an MP4 video for each clip; or,
+            for a single image or clip, a file: `.png`, or a video of `FORMATS`.
+
+    Raises:
+        LangDGError: if the output does not go with the sources, or would replace one of them.
+    """
+    is_file = _is_file(sources, output)
+    folder = output.parent if is_file else output
+    sinks: list[PictureSink] = []
+    targets: list[Path] = []
+    for source in sources:
+        if isinstance(source, ImageFiles):
+            name = output.stem if is_file else None
+            sinks.append(PngFiles(folder=folder, name=name))
+            targets += [folder / f"{name or each}.png" for each in source.names]
+        else:
+            path = output if is_file else folder / f"{source.name}.mp4"
+            sinks.append(VideoWriter(path=path, rate=source.rate))
+            targets.append(path)
+    inputs = {path.resolve() for source in sources for path in source.paths}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise LangDGError(
+                f"'{target}' is an input and would be replaced; choose another output"
+            )
+    return sinks
+
+
+def write_sources(
+    sources: Sequence[FrameSource],
+    sinks: Sequence[PictureSink],
+    pictures: Callable[[FrameSource], Iterable[tuple[Frame, Image]]],
+) -> None:
+    """Write what is drawn of one source after the other, until a window is closed.
+
+    A source that fails is noted in its own problems, and the next one follows. Ctrl-C ends the
+    pictures of a camera, which are kept.
+
+    Args:
+        sources: where images come from.
+        sinks: where the pictures of each go.
+        pictures: frames and pictures of a source, one after the other.
+    """
+    for source, sink in zip(sources, sinks, strict=True):
+        ended_by = [KeyboardInterrupt] if isinstance(source, Camera) else []
+        try:
+            with sink, suppress(*ended_by):
+                for frame, picture in pictures(source):
+                    sink.write(picture, frame)
+                    if sink.is_closed:
+                        return
+        except (LangDGError, RuntimeError, cv2.error) as error:
+            source.problems.append(f"'{source.name}': {error}")
+
+
+def _is_file(sources: Sequence[FrameSource], output: Path) -> bool:
+    """Whether the output is the one file to write, and not a folder."""
+    suffix = output.suffix.lower()
+    if output.is_dir() or suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        if output.is_file():
+            raise LangDGError(f"output '{output}' is a file, expected a folder or a name to write")
+        return False
+    images = [source for source in sources if isinstance(source, ImageFiles)]
+    expected = [".png"] if images else list(FORMATS)
+    if suffix not in expected:
+        kind = "an image" if images else "a clip"
+        raise LangDGError(
+            f"output '{output}': {kind} is written as {', '.join(expected)}; or name a folder"
+        )
+    if len(sources) > 1 or (images and images[0].count != 1):
+        raise LangDGError(f"output '{output}' is a single file for several inputs; name a folder")
+    return True

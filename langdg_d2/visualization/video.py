@@ -1,0 +1,339 @@
+"""Video files, read and written by PyAV (FFmpeg) with the times of their frames.
+
+Reads what FFmpeg decodes, whatever the file is called: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS, FLV
+and more; and by Pillow animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and WebM
+in VP9.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.format import Flags
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from PIL import Image as Pillow
+
+from ..data import ImageFileError, to_rgb
+from ..data.image_io import IMAGE_SUFFIXES, opened, pillow_pixels
+from ..utils.errors import LangDGError
+from ..utils.file_io import replacing
+
+Image = npt.NDArray[np.uint8]
+
+# Suffixes of files that are taken for videos without a look into them.
+VIDEO_SUFFIXES = frozenset(
+    {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v"}
+    | {".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt"}
+    | {".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
+)
+# Names of FFmpeg by the suffixes of files that are written.
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Encoder and its options. Without look-ahead and B-frames packets come out in the order of their
+# frames, and few frames are held.
+_H264 = "libx264", {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
+_VP9 = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "lag-in-frames": "0"}
+
+DEFAULT_RATE = 25.0  # frames a second, where a file does not say
+_TICKS = 90_000  # a second, of written times
+_LEAST_GAP = 0.1  # seconds; less than that may be missing at the end of a healthy file
+
+# Images of these formats may be animated; those of other suffixes are not opened to find out.
+_ANIMATED = {"AVIF", "GIF", "PNG", "WEBP"}
+
+_logger = logging.getLogger(__name__)
+
+
+class MediaError(LangDGError):
+    """A video, camera or window cannot be used; the message says which, and what helps."""
+
+
+class Frame(NamedTuple):
+    """An image of a source.
+
+    Attributes:
+        name: unlike that of any other frame of the source; begins with the file's.
+        image: (H, W, 3) uint8 RGB.
+        time: seconds since the first frame.
+        duration: seconds that it is shown; None where that is not known.
+    """
+
+    name: str
+    image: Image
+    time: float = 0.0
+    duration: float | None = None
+
+
+class VideoFile:
+    """The frames of a video, turned upright, with their times. Can be iterated repeatedly.
+
+    Only the file itself is read, whatever its name: FFmpeg gets its bytes and may use none of its
+    protocols, so that playlists and scripts lead to no other file or machine. All frames have the
+    size of the first. Transparent parts lie on white.
+
+    Attributes:
+        name: of the file, without suffix; begins the frames' names.
+        count: of the frames, an estimate in many formats; 0 where there is none.
+        rate: mean of the frames a second, as the file says.
+        paths: the file.
+        problems: what could not be read so far, in words.
+
+    Raises:
+        MediaError: if it has no video that FFmpeg can decode, or its frames are larger than images
+            may be (see `read_image`); raised by the constructor.
+    """
+
+    def __init__(self, *, path: Path) -> None:
+        self.paths = [path]
+        self.name = path.stem
+        self.problems: list[str] = []
+        self.rate = DEFAULT_RATE
+        self.count = _number_of_images(path)
+        self._is_animation = self.count > 1
+        if not self._is_animation:
+            with self._opened() as (container, stream):
+                self.rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+                seconds = (container.duration or 0) / av.time_base
+                self.count = stream.frames or round(seconds * self.rate)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._animation() if self._is_animation else self._video()
+
+    def _animation(self) -> Iterator[Frame]:
+        """Of an image; FFmpeg 8 does not decode animated WebP."""
+        time = 0.0
+        try:
+            with opened(self.paths[0]) as (_, image):
+                for number in range(self.count):
+                    image.seek(number)
+                    pixels = to_rgb(pillow_pixels(image))
+                    duration = image.info.get("duration", 0) / 1000 or 1 / self.rate
+                    yield Frame(f"{self.name}_{number:06d}", pixels, time, duration)
+                    time += duration
+        except (ImageFileError, EOFError) as error:
+            self.problems.append(f"'{self.paths[0]}' is damaged: {error}")
+
+    def _video(self) -> Iterator[Frame]:
+        interval = longest = 1 / self.rate
+        number, damaged, reached, time = 0, 0, 0.0, -interval
+        start: float | None = None
+        with self._opened() as (container, stream), suppress(av.FFmpegError):
+            promised = _promised(container, stream)
+            size = stream.width, stream.height
+            for packet in container.demux():  # also of sound, which tells how far the file reaches
+                reached = max(reached, _end(packet))
+                frames: list[av.VideoFrame] = []
+                try:
+                    frames = stream.decode(packet) if packet.stream is stream else []
+                except av.FFmpegError:
+                    damaged += 1
+                for frame in frames:
+                    last, time = time, time + interval
+                    if frame.time is not None:
+                        if start is None or frame.time - start <= last:
+                            start = frame.time - time  # joined recordings begin anew
+                        time = frame.time - start
+                    longest = max(longest, time - last)
+                    duration = _seconds(frame.duration, frame) or interval
+                    if 0 < promised - time < duration:
+                        duration = promised - time
+                    yield Frame(f"{self.name}_{number:06d}", _upright(frame, *size), time, duration)
+                    number += 1
+        path = self.paths[0]
+        if not number:
+            self.problems.append(f"'{path}' has no frame that can be read")
+        elif promised - reached > _LEAST_GAP + 1.5 * longest:
+            self.problems.append(
+                f"'{path}' is truncated: it ends after {reached:.2f} of the {promised:.2f} seconds "
+                f"that its header promises, with {number} frames; copy it again"
+            )
+        elif damaged:
+            _logger.warning("'%s' is damaged: %d packets cannot be decoded", path, damaged)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        path, limit = self.paths[0], Pillow.MAX_IMAGE_PIXELS
+        options = {"protocol_whitelist": "none"} | ({"max_pixels": str(limit)} if limit else {})
+        with ExitStack() as files:
+            try:
+                file = files.enter_context(path.open("rb", buffering=0))
+                file.name = "clip"  # FFmpeg would look into the name for formats and numbers
+                container = files.enter_context(av.open(file, "r", options=options))
+            except (OSError, av.FFmpegError) as error:
+                raise _unreadable(path, error.strerror or str(error)) from error
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream):
+                raise _unreadable(path, "there are no pictures in it that can be decoded")
+            if not stream.width * stream.height:  # FFmpeg keeps the limit
+                raise MediaError(
+                    f"the frames of '{path}' have no size, or more pixels than the limit of "
+                    f"{limit} for images; scale them down, or set PIL.Image.MAX_IMAGE_PIXELS "
+                    "higher if you trust it"
+                )
+            stream.codec_context.options = options
+            yield container, stream
+
+
+class VideoWriter:
+    """Writes a video; its file appears, complete, at the end of the `with` block.
+
+    After an error, and without any frame, an earlier file stays as it was. Sides that are odd,
+    which the codecs do not take, grow by a pixel that repeats their last one.
+
+    Args:
+        path: its suffix, of `FORMATS`, decides on the format.
+        rate: frames a second; of frames without times, else a hint for players.
+
+    Raises:
+        LangDGError: for another suffix, or if a picture is not of the first one's size.
+        OSError: if the file cannot be written.
+    """
+
+    is_closed = False
+
+    def __init__(self, *, path: Path, rate: float = DEFAULT_RATE) -> None:
+        if path.suffix.lower() not in FORMATS:
+            raise LangDGError(
+                f"videos '{path.suffix}' are not written, expected one of {', '.join(FORMATS)}"
+            )
+        self.path = path
+        self.rate = rate
+        self._files = ExitStack()
+        self._stream: VideoStream | None = None
+        self._shape: tuple[int, ...] = ()
+        self._next = 0  # ticks
+        self._durations: dict[int | None, int] = {}  # of frames in the encoder, by their times
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def write(self, picture: Image, frame: Frame | None = None) -> None:
+        """Append a picture.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            frame: gives time and duration; None to follow the picture before at `rate`.
+        """
+        if self._stream is None:
+            self._shape = picture.shape
+            self._stream = self._open()
+        if picture.shape != self._shape:
+            raise LangDGError(
+                f"a picture {picture.shape} after one {self._shape}; the frames of '{self.path}' "
+                "must be of one size"
+            )
+        height, width = picture.shape[:2]
+        even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        image = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        duration = (frame and frame.duration) or 1 / self.rate
+        image.pts = max(self._next, round(_TICKS * frame.time) if frame else 0)
+        image.time_base = Fraction(1, _TICKS)
+        self._durations[image.pts] = round(_TICKS * duration)
+        self._next = image.pts + (1 if frame else self._durations[image.pts])
+        self._encode(image)
+
+    def __exit__(self, *error: Any) -> None:
+        self._files.__exit__(*error)
+
+    def _open(self) -> VideoStream:
+        suffix = self.path.suffix.lower()
+        encoder, options = _VP9 if suffix == ".webm" else _H264
+        file = self._files.enter_context(replacing(self.path))
+        self._container = av.open(file, "w", format=FORMATS[suffix])
+        self._files.push(self._finish)
+        rate = Fraction(self.rate).limit_denominator(1001)
+        stream = cast("VideoStream", self._container.add_stream(encoder, rate, options=options))
+        height, width = (side + side % 2 for side in self._shape[:2])
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _TICKS)
+        return stream
+
+    def _encode(self, image: av.VideoFrame | None) -> None:
+        assert self._stream is not None
+        for packet in self._stream.encode(image):
+            packet.duration = self._durations.pop(packet.pts)
+            self._container.mux(packet)
+
+    def _finish(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._encode(None)
+            self._container.close()
+        else:
+            with suppress(OSError, av.FFmpegError):  # the file is removed
+                self._container.close()
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video, or an animated image: by its suffix where it has a known one.
+
+    Of other files, and of images that may be animated, the content decides.
+    """
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix in IMAGE_SUFFIXES and suffix[1:].upper() not in _ANIMATED:
+        return False
+    if images := _number_of_images(path):
+        return images > 1
+    with suppress(MediaError):
+        return suffix not in IMAGE_SUFFIXES and bool(VideoFile(path=path))
+    return False
+
+
+def _number_of_images(path: Path) -> int:
+    """Of an image file, all those of an animation; 0 of any other file."""
+    with suppress(ImageFileError), opened(path) as (_, image):
+        return getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    return 0
+
+
+def _unreadable(path: Path, reason: str) -> MediaError:
+    return MediaError(
+        f"FFmpeg cannot read '{path}' as a video: {reason}; check that it plays elsewhere, or "
+        "convert it to MP4"
+    )
+
+
+def _seconds(ticks: int | None, of: av.Packet | av.VideoFrame) -> float:
+    return float((ticks or 0) * (of.time_base or 0))
+
+
+def _end(packet: av.Packet) -> float:
+    """Time in seconds at which a packet ends; 0 where it has none."""
+    begin = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if begin is None else _seconds(begin + (packet.duration or 0), packet)
+
+
+def _promised(container: InputContainer, stream: VideoStream) -> float:
+    """Seconds that the header says a file lasts; 0 where it does not."""
+    if container.format.name == "avi" and stream.average_rate:  # its duration is by size
+        return float(stream.frames / stream.average_rate)
+    flags: Any = container.format.flags  # a number, other than PyAV's annotation says
+    if container.duration is None or flags & Flags.no_timestamps.value:
+        return 0.0  # of bare streams FFmpeg makes a guess, by their size
+    return (container.duration + min(0, container.start_time or 0)) / av.time_base
+
+
+def _upright(frame: av.VideoFrame, width: int, height: int) -> Image:
+    """Pixels in a size, on white where they are transparent, turned as the frame asks for."""
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    kind = "rgba" if has_alpha else "rgb24"
+    image = to_rgb(frame.to_ndarray(format=kind, width=width, height=height))
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    # Of a place: its new x is a * x + c * y, its new y is b * x + d * y.
+    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3).tolist()
+    across, down = a, d
+    if abs(b) > abs(a):
+        image, across, down = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
