@@ -164,7 +164,7 @@ def _require_outputs(folder: Any, bank: str | None) -> None:
 
 def _require_device(name: Any) -> None:
     try:
-        torch.empty(0, device=name)
+        torch.empty(0, device=torch.device(name))
     except (RuntimeError, TypeError, AssertionError) as error:
         raise LangDGError(
             f"train.device is {name!r}, which torch cannot use ({str(error).splitlines()[0]}): "

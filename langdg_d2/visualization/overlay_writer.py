@@ -127,8 +127,8 @@ class OverlayWriter(DatasetEvaluator):
     def evaluate(self) -> dict[str, dict[str, float]]:
         """Save the pictures, `<dataset>_worst_1.jpg` and so on; every process must call this.
 
-        Earlier pictures of the data set are replaced. In training TensorBoard shows the best and the
-        worst one as well. What cannot be saved is logged and left out.
+        Earlier pictures of the data set are replaced. In training TensorBoard shows the best and
+        the worst one as well. What cannot be saved is logged and left out.
 
         Returns:
             No scores: an empty dict.
