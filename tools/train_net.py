@@ -24,7 +24,7 @@ from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.data.sources import as_names, images_fingerprint
 from langdg_d2.engine import compose
 from langdg_d2.modeling import training_summary
-from langdg_d2.styles import SourceMining
+from langdg_d2.styles import SourceMining, StyleBank
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
@@ -62,6 +62,15 @@ def compose_evaluation(
             for part, key in parts.items()
         },
     )
+    for domain in settings.domains:
+        augmentations = OmegaConf.select(cfg, f"dataloader.test.{domain}.mapper.augmentations")
+        own = augmentations.get("protocol") if isinstance(augmentations, DictConfig) else None
+        if own not in (None, settings.protocol):
+            raise LangDGError(
+                f"dataloader.test.{domain} has the protocol '{own}', but tables name "
+                f"evaluation.protocol '{settings.protocol}' for all domains: set that, and score "
+                "others in a run of their own"
+            )
     source = as_names(settings.source or ())
     domains = [*settings.domains, *(source if cfg.train.best_period else ())]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
@@ -73,7 +82,7 @@ def compose_evaluation(
         progress: tuple[int, int] | None,
         weights: str | None = None,
         styles: engine.StyleAugmentationHook | None = None,
-        seed: int | None = None,
+        **training: Any,
     ) -> dict[str, dict[str, float]]:
         known = evaluation.with_training(sets, names, trained, source=source, progress=progress)
         return benchmark.run(
@@ -81,10 +90,10 @@ def compose_evaluation(
             cfg.train.output_dir,
             config=cfg,
             weights=weights,
-            seed=seed,
             sets=known,
             styles=styles.record() if styles else None,
             sections={"Styles": styles.report()} if styles else {},
+            **training,
         )
 
     return score
@@ -214,7 +223,12 @@ def main(args: Namespace) -> None:
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
         settings.begin_with(content)
-        score(progress=engine.training_progress(content), weights=start.checkpoint)
+        score(
+            progress=engine.training_progress(content),
+            weights=start.checkpoint,
+            seed=engine.training_seed(content),
+            training=settings.other_training(content),
+        )
     else:
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)
@@ -224,6 +238,9 @@ def main(args: Namespace) -> None:
         if mining:
             mining.run()
             del mining  # and the memory that its CLIP takes
+        bank = OmegaConf.select(cfg, "styles.augmentation.mixer.styles.bank")
+        if bank:
+            settings.add_source(StyleBank.load(bank).header.source)
         trainer.train(trainer.start_iter, cfg.train.max_iter)
     visualization.write_report_of_run(cfg.train.output_dir)
 

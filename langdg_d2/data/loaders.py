@@ -289,6 +289,10 @@ class ReadableImages(Dataset[Example]):
         self._dataset = dataset
         self._mapper = mapper
         self._limit = limit
+        # An image of the same source stands in, so that shares of sources stay what they are.
+        self._of_source: dict[str | None, list[int]] = {}
+        for k, record in enumerate(dataset if limit else ()):
+            self._of_source.setdefault(record.get("source"), []).append(k)
         # In memory that is shared with the loaders' workers.
         self._unreadable = torch.zeros(len(dataset) if limit else 0, dtype=torch.bool)
         self._unreadable.share_memory_()
@@ -311,7 +315,7 @@ class ReadableImages(Dataset[Example]):
                     return self._mapper(self._dataset[place])
                 except ImageFileError as error:
                     self._count(place, error)
-            place = others.randrange(len(self._dataset))
+            place = others.choice(self._of_source[self._dataset[index].get("source")])
 
     def _count(self, place: int, error: ImageFileError) -> None:
         self._unreadable[place] = True

@@ -6,7 +6,7 @@ from .defaults import build_model, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
-from .run_settings import RunSettings, training_progress
+from .run_settings import RunSettings, training_progress, training_seed
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "start_run",
     "training_hooks",
     "training_progress",
+    "training_seed",
 ]

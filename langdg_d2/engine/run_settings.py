@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.sources import images_fingerprint
+from ..data.sources import images_fingerprint, split_names
 from ..utils.errors import LangDGError
+from ..utils.file_io import content_digest
 from ..utils.provenance import leaves
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ _CHANGED = "train.changed"  # settings of this run, when it was resumed
 _TRAINABLE = "model.backbone.trainable"
 _WEIGHTS = "model.backbone.tower.weights"
 _FILES = ("model.backbone.tower.name", _WEIGHTS, "train.init_checkpoint")
+_SEEDS = ("train.seed", "styles.seed")
 # Settings that do not affect training. A key stands for all keys below it, too.
 _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer"),
@@ -62,6 +64,10 @@ class RunSettings:
     ) -> None:
         self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
         self._changed = ""
+        for key in _FILES:  # by their content, as they may be copied elsewhere
+            path = Path(str(self._settings.get(key)))
+            if path.is_file():
+                self._settings[key] = f"{path.name} ({content_digest(path)})"
         if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
@@ -79,10 +85,19 @@ class RunSettings:
     def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
         """Remember the sources that the weights of a checkpoint were trained on."""
         earlier = checkpoint.get("settings", {})
+        if not earlier:
+            logger.warning(
+                "the checkpoint does not say what it was trained on: domains that it has seen "
+                "would count as unseen"
+            )
         known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
         self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
         self._settings[_CHANGED] = earlier.get(_CHANGED, [])
         self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
+
+    def add_source(self, name: str) -> None:
+        """Remember a set that styles were mined from, such as those of a bank from elsewhere."""
+        self._settings[_EARLIER] = sorted({*self._settings.get(_EARLIER, []), *split_names(name)})
 
     @property
     def sources(self) -> list[str]:
@@ -164,6 +179,21 @@ class RunSettings:
                 *(path, _listed(changes)),
             )
 
+    def other_training(self, checkpoint: Mapping[str, Any]) -> list[str]:
+        """How the training of a checkpoint differs from these settings, seeds apart; is logged."""
+        if not (earlier := checkpoint.get("settings")):
+            return []
+        found = [
+            f"{key} {old!r}"
+            for key, (old, _) in self._changes(earlier).items()
+            if key not in (*_SEEDS, _IMAGES, _WEIGHTS)
+        ]
+        if found:
+            logger.warning(
+                "records name this config, but the checkpoint was trained with %s", ", ".join(found)
+            )
+        return found
+
     def _changes(self, earlier: Mapping[str, Any]) -> _Changes:
         """Changes of the settings that affect training."""
         pairs = {
@@ -177,9 +207,16 @@ class RunSettings:
 def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     """Iterations behind a checkpoint, and those of its whole training; None if it does not say."""
     length = checkpoint.get("settings", {}).get("train.max_iter")
-    if length is None or "trainer" not in checkpoint:
+    done = checkpoint.get("trainer", checkpoint).get("iteration")  # beside the best weights
+    if length is None or done is None:
         return None
-    return checkpoint["trainer"]["iteration"] + 1, length
+    return min(done + 1, length), length
+
+
+def training_seed(checkpoint: Mapping[str, Any]) -> int | None:
+    """Seed of the training of a checkpoint; None if it does not say, or was drawn."""
+    seed = checkpoint.get("settings", {}).get("train.seed", -1)
+    return seed if seed >= 0 else None
 
 
 def _listed(changes: _Changes) -> str:
@@ -187,8 +224,6 @@ def _listed(changes: _Changes) -> str:
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
-    if key in _FILES:  # which have the same name elsewhere
-        return Path(str(one)).name == Path(str(other)).name
     if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
         # A class may have moved in its package, and a config in YAML has its shortest path.
         return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))

@@ -203,6 +203,8 @@ def _departure(files: list[str], family: DatasetFamily, split: str) -> str:
     if published is not None and len(files) != published:
         fewer = len(files) < published
         count = f"{len(files)} {'of' if fewer else 'instead of'} {published} images"
+    elif len(files) < (least := family.least_images.get(split, 0)):
+        count += f", the usual lists have {least} or more"
     elif not deviations:
         return ""
     return ", ".join([count, *deviations])

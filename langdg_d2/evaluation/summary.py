@@ -171,6 +171,7 @@ def _measured(record: dict[str, Any]) -> dict[str, Any]:
         "domains and scored classes": record["scored_classes"],
         "number of images": images,
         "remarks on data sets and training": run.sets,
+        "training": list(run.training),
     }
 
 

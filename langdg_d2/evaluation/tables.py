@@ -66,7 +66,8 @@ class BenchmarkRun:
         config_file: path of the configuration file.
         config: the whole configuration: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
-        seed: seed of the training run; None where a checkpoint is scored, which does not hold it.
+        seed: seed of the training run; None where a scored checkpoint does not hold it.
+        training: settings of a scored checkpoint's training that the config does not have.
         styles: what features were restyled with in training, see `TargetStyles.record`; None where
             nothing was restyled or a checkpoint is scored, which does not hold it.
         groups: domains by the name of the group whose mean is given.
@@ -83,6 +84,7 @@ class BenchmarkRun:
     config: Mapping[str, Any] | str | None = None
     weights: str | None = None
     seed: int | None = None
+    training: Sequence[str] = ()
     styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Atomic file writes."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -61,6 +62,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every file system can flush folders; the file is in place
         _flush_folder(path.parent)
+
+
+def content_digest(path: Path) -> str:
+    """Identifies the content of a file."""
+    digest = hashlib.blake2b(digest_size=8)
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def make_folder(folder: Path) -> None:

@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from langdg_d2.data.datasets.builtin import FAMILIES
-from langdg_d2.engine import RunSettings, SegmentationTrainer, training_progress
+from langdg_d2.engine import (
+    RunSettings,
+    SegmentationTrainer,
+    training_progress,
+    training_seed,
+)
 from langdg_d2.engine.hooks import LRScheduler
 from langdg_d2.engine.optimization import resumed_state
 from langdg_d2.utils.errors import LangDGError
@@ -176,17 +181,24 @@ def test_an_evaluation_as_it_was_not_trained_is_warned_of(key, value, said, capl
         assert said in message
 
 
-def test_a_tower_is_known_by_its_name_wherever_its_file_lies(caplog):
+def test_a_tower_is_known_by_the_content_of_its_file(caplog, tmp_path):
+    for folder, content in (("a", "{}"), ("b", "{}"), ("c", "{1}")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "small.json").write_text(content)
+
     def content(name):
         return {
             "settings": RunSettings(changed("model.backbone.tower", {"name": name})).state_dict()
         }
 
-    settings = RunSettings(changed("model.backbone.tower", {"name": "/b/small.json"}))
-    settings.warn_of_other_training("a.pth", content("/a/small.json"))
+    settings = RunSettings(changed("model.backbone.tower", {"name": f"{tmp_path}/b/small.json"}))
+    settings.warn_of_other_training("a.pth", content(f"{tmp_path}/a/small.json"))
     assert not caplog.messages
     settings.warn_of_other_training("a.pth", content("RN50"))
-    assert "tower.name 'RN50' -> '/b/small.json'" in caplog.text
+    assert "tower.name 'RN50' -> 'small.json (" in caplog.text
+    caplog.clear()
+    settings.warn_of_other_training("a.pth", content(f"{tmp_path}/c/small.json"))
+    assert "tower.name 'small.json (" in caplog.text
 
 
 def test_weights_alone_are_no_run_to_go_on_with():
@@ -301,3 +313,34 @@ def test_a_checkpoint_tells_how_far_its_training_was():
     assert training_progress(content) == (2, 6)
     assert training_progress({"model": {}, "settings": settings}) is None  # of weights alone
     assert training_progress({"trainer": {"iteration": 1}}) is None
+
+
+def test_a_resumed_run_begins_with_the_content_it_began_with(tmp_path):
+    for folder, content in (("a", b"1"), ("b", b"2"), ("copy", b"1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model_final.pth").write_bytes(content)
+    first = changed("train.init_checkpoint", f"{tmp_path}/a/model_final.pth")
+    go_on(changed("train.init_checkpoint", f"{tmp_path}/copy/model_final.pth"), earlier=first)
+    with pytest.raises(LangDGError, match=r"init_checkpoint was 'model_final\.pth \("):
+        go_on(changed("train.init_checkpoint", f"{tmp_path}/b/model_final.pth"), earlier=first)
+
+
+def test_an_evaluation_records_how_the_checkpoint_was_trained(caplog):
+    earlier = RunSettings(changed("optimizer.lr", 0.1, changed("train.seed", 2))).state_dict()
+    settings = RunSettings(changed("optimizer.lr", 0.01, changed("train.seed", 1)))
+    assert settings.other_training({"settings": earlier}) == ["optimizer.lr 0.1"]
+    assert "the checkpoint was trained with optimizer.lr 0.1" in caplog.text
+    assert training_seed({"settings": earlier}) == 2
+    assert training_seed({}) is None
+    settings.begin_with({})
+    assert "does not say what it was trained on" in caplog.text
+
+
+def test_styles_from_elsewhere_are_a_source(tmp_path):
+    settings = RunSettings(SETTINGS)
+    before = settings.sources
+    settings.add_source("cityscapes_sem_seg_train + mine")
+    assert settings.sources == [*before, "cityscapes_sem_seg_train", "mine"]
+    resumed = RunSettings(SETTINGS)
+    resumed.load_state_dict(settings.state_dict())
+    assert resumed.sources == settings.sources

@@ -189,7 +189,12 @@ def test_whole_sets_of_other_images_are_named(
     for name in ("cityscapes", "acdc", "mapillary", "gta5"):
         shutil.copytree(datasets / name, tmp_path / name)
     for name in ("acdc_fog", "acdc_rain", "cityscapes", "mapillary", "gta5"):
-        whole = {"splits": {"train": None, "val": 4}, "sizes": None, "least_pixels": 47 * 61}
+        whole = {
+            "splits": {"train": None, "val": 4},
+            "sizes": None,
+            "least_pixels": 47 * 61,
+            "least_images": {},
+        }
         city = {"folders": {"val": frozenset({"ulm"})}} if name == "cityscapes" else {}
         monkeypatch.setitem(FAMILIES, name, replace(FAMILIES[name], **whole, **city))
     names = {d: f"{d}_sem_seg_val" for d in ("acdc_fog", "acdc_rain", "cityscapes", "mapillary")}

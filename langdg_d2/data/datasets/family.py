@@ -57,6 +57,7 @@ class DatasetFamily:
         missing_remedy: what to do about missing files, where it is special to the data set;
             `{folder}` stands for its folder.
         same_images_as: name of a family with the same images and other labels, None for none.
+        least_images: of splits that lists of the user's decide, what the usual lists have.
         least_pixels: what most images have at least, where `sizes` vary.
         has_many_sizes: whether the images of a whole split are of several sizes.
         image_format: of its images, as Pillow calls it; None where it is not known.
@@ -76,6 +77,7 @@ class DatasetFamily:
     image_suffixes: Collection[str] = IMAGE_SUFFIXES
     missing_remedy: str | None = None
     same_images_as: str | None = None
+    least_images: Mapping[str, int] = field(default_factory=dict)
     least_pixels: int | None = None
     has_many_sizes: bool = False
     image_format: str | None = None

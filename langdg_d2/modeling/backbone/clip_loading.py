@@ -142,8 +142,10 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
     if not whole.faults:
         model.load_state_dict(whole.tensors, strict=False)
         state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
-        # The same weights give other embeddings with another activation.
+        # The same weights give other embeddings with another activation or other heads.
         state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
+        heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
+        state["heads"] = torch.tensor(heads)
         visual.whole_clip_fingerprint = fingerprint(state)
         return
     tower = find_weights(content, visual.state_dict())
