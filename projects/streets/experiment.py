@@ -10,132 +10,99 @@ Started again, it skips what is done and goes on with what was cut. Everything i
 """
 
 import argparse
-import os
-import platform
-import re
 import shlex
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from streets.domains import Role
-from streets.experiment.cells import CELLS, choose_cells
-from streets.experiment.jobs import JobFailed
-from streets.experiment.lock import locked
-from streets.experiment.pictures import prediction_sheet
-from streets.experiment.plan import execute, make_runs, scored_runs
-from streets.experiment.plots import write_plots
-from streets.experiment.results import CellResult, collect, commits
-from streets.experiment.runs import Run
-from streets.experiment.setting import Experiment, Scenes
-from streets.experiment.tables import columns, write_tables
+from streets.collection import Settings, generate
+from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
+from streets.experiment.report import write_pictures, write_tables
+from streets.experiment.runs import Experiment, Run, execute, locked
+from streets.experiment.variants import VARIANTS
 
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.visualization.sem_seg import write_png
-
-_SCENE = 0  # that the sheet shows
-_THUMBNAIL = (112, 224)  # height and width in pixels
+from langdg_d2.utils.errors import LangDGError, report_errors
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 256x512")
-    return int(match[1]), int(match[2])
+def size(text: str) -> tuple[int, int]:
+    """Height and width, written HxW."""
+    height, width = map(int, text.split("x"))
+    return height, width
 
 
-def argument_parser() -> argparse.ArgumentParser:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command's options."""
-    defaults = Scenes()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add, names = parser.add_argument, list(VARIANTS)
     add("--output", type=Path, required=True, metavar="DIR", help="folder of all results")
     add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="K", help="[1 2 3]")
-    add("--cells", nargs="+", metavar="NAME", help=f"variants [all]: {', '.join(CELLS)}")
+    cells = {"choices": names, "default": names, "metavar": "NAME"}
+    add("--cells", nargs="+", help=f"variants [all]: {', '.join(names)}", **cells)
     add("--iterations", type=int, metavar="N", help="of training [of the config]")
     add("--validation", action="store_true", help="score the looks to choose settings on instead")
-    add(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of configs/experiment.py"
-    )
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of configs/experiment.py")
     add("--workers", type=int, default=2, metavar="N", help="trainings side by side [2]")
     add("--data", type=Path, metavar="DIR", help="folder of the scenes [<output>/datasets]")
-    add("--size", type=_size, default=(defaults.height, defaults.width), metavar="HxW")
-    add("--train", type=int, default=defaults.train, help=f"source scenes [{defaults.train}]")
-    add("--val", type=int, default=defaults.val, help=f"scored source scenes [{defaults.val}]")
-    add("--targets", type=int, default=defaults.targets, help=f"a look [{defaults.targets}]")
-    return parser
+    add("--size", type=size, default=(384, 768), metavar="HxW", help="of the scenes [384x768]")
+    add("--train", type=int, default=400, metavar="N", help="source scenes [400]")
+    add("--val", type=int, default=25, metavar="N", help="scored source scenes [25]")
+    add("--targets", type=int, default=25, metavar="N", help="scored scenes a look [25]")
+    return parser.parse_args(arguments)
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
-    iterations = [f"train.max_iter={options.iterations}"] if options.iterations else []
+def make_experiment(options: argparse.Namespace) -> Experiment:
+    """The setting that the options ask for."""
+    looks = VALIDATION_LOOKS if options.validation else TARGET_LOOKS
     height, width = options.size
+    numbers = {name: getattr(options, name) for name in ("train", "val", "targets")}
+    iterations = [f"train.max_iter={options.iterations}"] if options.iterations else []
     return Experiment(
         output=options.output.resolve(),
         data=(options.data or options.output / "datasets").resolve(),
-        scenes=Scenes(
-            height=height,
-            width=width,
-            train=options.train,
-            val=options.val,
-            targets=options.targets,
-        ),
-        role=Role.VALIDATION if options.validation else Role.TARGET,
+        scenes=Settings(height=height, width=width, seed=0, looks=looks, **numbers),
+        split="validation" if options.validation else "targets",
         overrides=(*options.set, *iterations),
     )
 
 
-def _report(experiment: Experiment, runs: list[Run], *, command: str) -> list[CellResult]:
-    """Write the tables of what is scored so far, if anything is, and give what is in them."""
-    results = collect(scored_runs(experiment, runs))
-    if results:
-        facts = {
-            "last command": command,
-            "code": ", ".join(commits(results)),
-            "iterations": str(experiment.base.train.max_iter),
-            "scenes": experiment.scenes.describe(),
-            "machine": f"{os.cpu_count()} CPU cores ({platform.machine()})",
-        }
-        titles = columns(experiment.source, experiment.unseen)
-        write_tables(experiment.scores, results, titles=titles, facts=facts)
-    return results
-
-
-def _draw(experiment: Experiment, results: list[CellResult]) -> None:
-    """Bars and predictions."""
-    folder = experiment.scores
-    write_plots(folder, results, titles=columns(experiment.source, experiment.unseen))
-    os.environ["DETECTRON2_DATASETS"] = str(experiment.data)
-    datasets = {domain.look: experiment.dataset(domain) for domain in experiment.unseen}
-    sheet = prediction_sheet(results, datasets=datasets, scene=_SCENE, size=_THUMBNAIL)
-    write_png(folder / "predictions.png", sheet)
-
-
-def _run(experiment: Experiment, options: argparse.Namespace, command: str) -> dict[str, JobFailed]:
-    """Do what is left to do, then print and draw all there is; returns what failed."""
-    runs = make_runs(experiment, choose_cells(options.cells), sorted(set(options.seeds)))
-    report = partial(_report, experiment, runs, command=command)
-    failures = execute(runs, workers=options.workers, after_each=report)
-    if results := report():
-        _draw(experiment, results)
+def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
+    """Do what is left to do, then draw and print all there is."""
+    experiment = make_experiment(options)
+    variants = [variant for name, variant in VARIANTS.items() if name in options.cells]
+    # Seed by seed, so that every variant has its first result early.
+    runs = [Run(experiment, v, seed) for seed in sorted(set(options.seeds)) for v in variants]
+    for one in runs:
+        if one.difference:
+            raise LangDGError(
+                f"{one.folder} was made with other settings ({one.difference}); choose another "
+                "--output, or delete the folder"
+            )
+    collections = list(experiment.collections.items())
+    if not all(one.is_scored for one in runs):
+        wanted = 2 if any(variant.sees_targets for variant in variants) else 1
+        for folder, scenes in collections[:wanted]:
+            generate(folder, scenes, workers=options.workers)
+    tables = partial(write_tables, experiment, command)
+    execute(runs, workers=options.workers, lock=lock, after_each=tables)
+    if tables():
+        write_pictures(experiment)
         print((experiment.scores / "table.md").read_text())
-    return failures
+    if failed := [one.name for one in runs if not one.is_scored]:
+        raise LangDGError(f"{len(failed)} runs failed: {'; '.join(failed)}")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = argument_parser().parse_args(arguments)
-    command = shlex.join(["python", "projects/streets/experiment.py", *arguments])
+    options = parse(arguments)
+    command = ["python", "projects/streets/experiment.py", *(arguments or sys.argv[1:])]
     try:
-        with report_errors(), locked(options.output):
-            failures = _run(_experiment(options), options, command)
+        with report_errors(), locked(options.output) as lock:
+            run(options, command=shlex.join(command), lock=lock)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
-    if failures:
-        sys.exit(f"error: {len(failures)} commands failed: {', '.join(failures)}")
 
 
 if __name__ == "__main__":

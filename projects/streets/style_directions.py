@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from streets.collection import SETTINGS_FILE
 from streets.domains import DOMAINS, Role
 from streets.experiment.directions import Directions, directions, read_patches
-from streets.experiment.setting import CONFIG
+from streets.experiment.runs import CONFIG
 from tabulate import tabulate
 from tqdm import tqdm
 

@@ -1,17 +1,7 @@
-"""A mined style of whatever class for every patch."""
+"""A mined style of any class for every patch."""
 
-from langdg_d2.styles import PooledBankStyles
+from ...ablations import class_agnostic_bank, recipe_with
 
-from ..gta5_rn50 import (
-    dataloader,
-    evaluation,
-    lr_scheduler,
-    model,
-    optimizer,
-    styles,
-    train,
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(
+    class_agnostic_bank
 )
-
-styles.augmentation.mixer.styles._target_ = PooledBankStyles
-evaluation.published = None
-train.output_dir = "output/famix/class_agnostic_bank"

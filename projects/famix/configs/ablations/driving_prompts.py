@@ -1,15 +1,5 @@
 """Weather and light instead of art as style prompts."""
 
-from ..gta5_rn50 import (
-    dataloader,
-    evaluation,
-    lr_scheduler,
-    model,
-    optimizer,
-    styles,
-    train,
-)
+from ...ablations import driving_prompts, recipe_with
 
-styles.mining.miner.prompts.style_prompts = "driving_conditions"
-evaluation.published = None
-train.output_dir = "output/famix/driving_prompts"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(driving_prompts)

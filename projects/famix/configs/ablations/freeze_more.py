@@ -1,15 +1,5 @@
 """All of the backbone is frozen, only the head trains."""
 
-from ..gta5_rn50 import (
-    dataloader,
-    evaluation,
-    lr_scheduler,
-    model,
-    optimizer,
-    styles,
-    train,
-)
+from ...ablations import freeze_more, recipe_with
 
-model.backbone.trainable = []
-evaluation.published = None
-train.output_dir = "output/famix/freeze_more"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(freeze_more)

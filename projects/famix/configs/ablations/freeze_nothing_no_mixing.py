@@ -1,7 +1,7 @@
 """Nothing frozen, mined styles replace the patches' own. Row 'augment': published mean 20.39."""
 
-from .freeze_nothing import dataloader, evaluation, lr_scheduler, model, optimizer, train
-from .no_mixing import styles
+from ...ablations import freeze_nothing, no_mixing, recipe_with
 
-evaluation.published = "famix_rn50_gta5_freeze_nothing_no_mixing"
-train.output_dir = "output/famix/freeze_nothing_no_mixing"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(
+    freeze_nothing, no_mixing
+)

@@ -1,7 +1,7 @@
 """Nothing frozen, styles of other patches mixed in. Row 'mix': published mean 18.70."""
 
-from .freeze_nothing import dataloader, evaluation, lr_scheduler, model, optimizer, train
-from .source_styles import styles
+from ...ablations import freeze_nothing, recipe_with, source_styles
 
-evaluation.published = "famix_rn50_gta5_freeze_nothing_source_styles"
-train.output_dir = "output/famix/freeze_nothing_source_styles"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(
+    freeze_nothing, source_styles
+)

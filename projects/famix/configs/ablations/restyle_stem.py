@@ -1,15 +1,5 @@
 """The stem's output is restyled instead of `layer1`'s."""
 
-from ..gta5_rn50 import (
-    dataloader,
-    evaluation,
-    lr_scheduler,
-    model,
-    optimizer,
-    styles,
-    train,
-)
+from ...ablations import recipe_with, restyle_stem
 
-model.backbone.restyled_layer = "stem"
-evaluation.published = None
-train.output_dir = "output/famix/restyle_stem"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(restyle_stem)

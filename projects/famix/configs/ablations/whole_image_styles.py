@@ -1,16 +1,7 @@
 """One style for the whole image instead of one a patch."""
 
-from ..gta5_rn50 import (
-    dataloader,
-    evaluation,
-    lr_scheduler,
-    model,
-    optimizer,
-    styles,
-    train,
-)
+from ...ablations import recipe_with, whole_image_styles
 
-styles.grid.rows = 1
-styles.grid.cols = 1
-evaluation.published = None
-train.output_dir = "output/famix/whole_image_styles"
+dataloader, evaluation, lr_scheduler, model, optimizer, styles, train = recipe_with(
+    whole_image_styles
+)

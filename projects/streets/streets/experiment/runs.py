@@ -1,70 +1,145 @@
-"""One run: a cell with a seed, in a folder of its own, trained and scored step by step.
+"""An experiment's folder: what belongs there, which command each run needs next, and running them.
 
-<output>/<cell>/seed<k>/
-  settings.json                what decides the outcome; another setting is refused
-  train.out  model_final.pth   and whatever else `tools/train_net.py` writes
-  targets/benchmark.json       scores on the unseen looks, with predictions/
-  validation/benchmark.json    likewise, on the looks that settings are chosen on
+<output>/
+  banks/seed<k>_<digest>.safetensors   mined styles, shared by the runs that mine alike
+  <variant>/seed<k>/                   a run, with the files of `tools/train_net.py`
+    settings.json                      what decides the outcome; another setting is refused
+    variant.yaml                       the config that the tools read
+    targets/ or validation/            scores and predictions
+  targets/ or validation/              tables and pictures
 """
 
+import fcntl
+import hashlib
 import json
+import os
+import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from detectron2.config import LazyConfig
+from omegaconf import DictConfig, OmegaConf
 
-from langdg_d2.evaluation.benchmark import RECORD
-from langdg_d2.evaluation.config_difference import config_difference
+from langdg_d2.engine import load_config
 from langdg_d2.utils.errors import LangDGError
-from langdg_d2.utils.file_io import write_atomically
-from streets.experiment.averaging import AVERAGED, average_checkpoints, periodic_checkpoints
-from streets.experiment.cells import Cell
-from streets.experiment.jobs import Job, Progress
-from streets.experiment.setting import CONFIG, REPOSITORY, Experiment, digest, oracle_data
+from langdg_d2.utils.file_io import write_text
+from langdg_d2.utils.provenance import leaves, plain_data
+from streets.collection import Settings
+from streets.domains import DOMAINS, Domain, Role
+from streets.experiment.variants import VARIANTS, Variant
 
-_SETTINGS = "settings.json"
-_MARKER = "last_checkpoint"
-_FINAL = "model_final.pth"
-
-# Seconds on a core of a 2.4 GHz server, for the remaining time that the bar shows.
-_ITERATION = {True: 0.35, False: 0.45}  # by whether CLIP is frozen
-_SCORED_IMAGE = 0.35
-_START = 8.0
-
-
-class OtherSettings(LangDGError):
-    """A run was made with other settings than are wanted now."""
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIG = PROJECT / "configs/experiment.py"
+# Where CLIP lies and what is scored, of what else would decide the outcome of a run.
+_FREE = ("model.backbone.tower.", "dataloader.test.", "dataloader.evaluators.")
+_FREE += ("evaluation.domains", "scenes.looks")
+_POLL = 0.5  # seconds
+_LAST_LINES = 15  # of the output of a command that failed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A cell with a seed.
+class Experiment:
+    """The setting that all variants share.
 
     Attributes:
-        experiment: what it belongs to.
-        cell: what is trained.
-        seed: of weights, order of images, augmentation and styles.
+        output: folder of everything that is made.
+        data: folder of the scenes.
+        scenes: what is drawn; its looks are the unseen domains that are scored.
+        split: "targets" or "validation", folder for what depends on these looks.
+        overrides: `key=value` changes of the config, before those of a variant.
     """
 
+    output: Path
+    data: Path
+    scenes: Settings
+    split: str = "targets"
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> Path:
+        """Folder of the tables and pictures."""
+        return self.output / self.split
+
+    @property
+    def domains(self) -> list[Domain]:
+        """Those that are scored, the source first."""
+        return [d for d in DOMAINS if d.role is Role.SOURCE or d.look in self.scenes.looks]
+
+    @property
+    def collections(self) -> dict[Path, Settings]:
+        """The scenes for all variants, and those for variants that see the targets, by folder."""
+        each = -(-self.scenes.train // len(self.scenes.looks))
+        other = replace(self.scenes, seed=self.scenes.seed + 1, train=0, val=1, targets=each)
+        name = f"{self.data.name}_oracle_{self.split}"
+        return {self.data: self.scenes, self.data.with_name(name): other}
+
+    @cached_property
+    def base(self) -> DictConfig:
+        """The config that variants change; for reading only."""
+        return load_config(str(CONFIG), self.overrides)
+
+    @cached_property
+    def clip(self) -> list[str]:
+        """Hashes of CLIP's architecture, and of its weights if they are not random."""
+        tower = self.base.model.backbone.tower
+        files = filter(None, (tower.name, tower.weights))
+        return [_digest(Path(file).read_bytes()) for file in files]
+
+    def dataset(self, domain: Domain) -> str:
+        """Name in Detectron2's catalog of a domain's scenes to score."""
+        return str(self.base.dataloader.test[domain.name].dataset.names)
+
+    def scored_runs(self) -> list["Run"]:
+        """The runs that are there with these settings and scored, also those of other commands."""
+        names = {path.name for path in self.output.glob("*/seed*")}
+        seeds = sorted(int(name[4:]) for name in names if name[4:].isdigit())
+        every = (Run(self, variant, seed) for variant in VARIANTS.values() for seed in seeds)
+        return [run for run in every if run.is_scored and not run.difference]
+
+
+class Step(NamedTuple):
+    """A command of `tools/`, with the root of its data sets and the folder of its output."""
+
+    title: str
+    tool: str
+    options: list[str]
+    datasets: Path
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """File of what it prints."""
+        return self.folder.with_name(f"{self.folder.name}.out")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A variant with a seed of weights, order of images, augmentation and styles."""
+
     experiment: Experiment
-    cell: Cell
+    variant: Variant
     seed: int
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.cell.name}, seed {self.seed}"
+        return f"{self.variant.name}, seed {self.seed}"
 
     @property
     def folder(self) -> Path:
         """Where training leaves its files."""
-        # An oracle of other looks is another training.
-        end = f"_{self.experiment.split}" if self.cell.sees_targets else ""
-        return self.experiment.output / f"{self.cell.name}{end}" / f"seed{self.seed}"
+        # An oracle of other domains is another training.
+        end = f"_{self.experiment.split}" if self.variant.sees_targets else ""
+        return self.experiment.output / f"{self.variant.name}{end}" / f"seed{self.seed}"
 
     @property
     def scores(self) -> Path:
@@ -72,22 +147,51 @@ class Run:
         return self.folder / self.experiment.split
 
     @property
-    def is_trained(self) -> bool:
-        """Whether the last checkpoint has been written, whole."""
-        marker = self.folder / _MARKER
-        return marker.is_file() and marker.read_text().strip() == _FINAL
-
-    @property
     def is_scored(self) -> bool:
         """Whether nothing is left to do."""
-        return (self.scores / RECORD).is_file()
+        return (self.scores / "benchmark.json").is_file()
 
-    @property
-    def weight(self) -> float:
-        """About how many seconds are left to do, on one core."""
-        if self.is_scored:
-            return 0.0
-        return self._scoring_weight + (0.0 if self.is_trained else self._training_weight)
+    @cached_property
+    def cfg(self) -> DictConfig:
+        """The config, without the places of its files."""
+        cfg = deepcopy(self.experiment.base)
+        for change in self.variant.changes:
+            change(cfg)
+        cfg.train.seed = cfg.styles.seed = self.seed
+        if self.variant.sees_targets:
+            unseen = self.experiment.domains[1:]
+            cfg.dataloader.train.dataset.names = list(map(self.experiment.dataset, unseen))
+        return cfg
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What decides the outcome, wherever its files lie: plain data by dotted keys."""
+        config = plain_data(OmegaConf.to_container(self.cfg, resolve=False))
+        scenes, clip = plain_data(asdict(self.experiment.scenes)), self.experiment.clip
+        free = _FREE if self.bank else (*_FREE, "styles.mining.")
+        every = leaves({**config, "scenes": scenes, "clip": clip})
+        return {key: value for key, value in every if not key.startswith(free)}
+
+    @cached_property
+    def difference(self) -> str:
+        """How what is there was made with other settings; empty if it was not, or nothing is."""
+        file, wanted = self.folder / "settings.json", self.settings
+        if not file.is_file():
+            made = self.is_scored or (self.folder / "last_checkpoint").exists()
+            return f"no {file.name} says which" if made else ""
+        there = json.loads(file.read_text())
+        keys = (key for key in there | wanted if there.get(key) != wanted.get(key))
+        return next((f"{k}: {there.get(k)} there, {wanted.get(k)} wanted" for k in keys), "")
+
+    @cached_property
+    def bank(self) -> Path | None:
+        """File of the mined styles that training needs; runs with the same mining share it."""
+        if self.cfg.styles.bank is None:
+            return None
+        scenes = replace(self.experiment.scenes, looks=())
+        facts = [plain_data(self.cfg)["styles"]["mining"], scenes, self.experiment.clip]
+        digest = _digest(str(facts).replace(str(PROJECT), "").encode())
+        return self.experiment.output / f"banks/seed{self.seed}_{digest}.safetensors"
 
     @property
     def seconds(self) -> float | None:
@@ -95,158 +199,107 @@ class Run:
 
         So what came between them, an interruption or other work, does not count.
         """
-        lines = [line for line in self._metrics() if "time" in line]
-        if not lines:
-            return None
-        done = 1 + max(line["iteration"] for line in lines)
-        return done * median(line["time"] for line in lines)
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """All that decides the outcome."""
-        return self.experiment.facts(self.cell, self.seed)
-
-    @property
-    def bank(self) -> Path | None:
-        """File of the mined styles that training needs; runs with the same mining share it."""
-        styles = self.facts["config"]["styles"]
-        if styles["bank"] is None:
-            return None
-        what = [styles["mining"] | {"path": None}, self.facts["scenes"], self.facts["clip"]]
-        name = digest(json.dumps(what, sort_keys=True).encode())
-        return self.experiment.output / "banks" / f"seed{self.seed}_{name}.safetensors"
-
-    def check(self) -> None:
-        """See that what is there was made with these settings.
-
-        Raises:
-            OtherSettings: if not; names the first difference.
-            FileNotFoundError: if CLIP's files are missing.
-        """
-        facts, file = self.facts, self.folder / _SETTINGS
-        if not file.is_file():
-            if (self.folder / _MARKER).exists() or self.is_scored:
-                raise OtherSettings(
-                    f"{self.folder} holds results but no {_SETTINGS} that says how they were "
-                    "made; choose another --output, or delete the folder"
-                )
-            return
-        if difference := config_difference(json.loads(file.read_text()), facts):
-            key, there, wanted = difference
-            raise OtherSettings(
-                f"{self.folder} was made with other settings ({key.removeprefix('config.')}: "
-                f"{there} there, {wanted} wanted); choose another --output, or delete the folder"
-            )
-
-    @cached_property
-    def agrees(self) -> bool:
-        """Whether what is there was made with these settings."""
-        try:
-            self.check()
-        except OtherSettings:
-            return False
-        return True
-
-    def execute(self, progress: Progress) -> None:
-        """Train and score, as far as that is not done.
-
-        Raises:
-            JobFailed: if a command fails.
-        """
-        if self.is_scored:
-            return
-        write_atomically(
-            self.folder / _SETTINGS, (json.dumps(self.facts, indent=1) + "\n").encode()
-        )
-        if not self.is_trained:
-            progress.run(self._training())
-        checkpoint = self._checkpoint()
-        progress.run(self._scoring(checkpoint))
-        progress.say(f"{self.name}: scored in {self.scores}")
-
-    def _training(self) -> Job:
-        data = oracle_data(self.experiment) if self.cell.sees_targets else self.experiment.data
-        source = self.experiment.source.name
-        places = [
-            f"train.output_dir={self.folder}",
-            # Scores come with the next command; there have to be some here as well.
-            f"evaluation.domains=[{source}]",
-            "evaluation.predictions=null",
-            *([f"styles.bank={self.bank}", "styles.mine_if_missing=false"] if self.bank else []),
-        ]
-        return Job(
-            title=f"training of {self.name}",
-            command=[*self._command(), "--resume", *self._overrides(), *places],
-            log=self.folder / "train.out",
-            environment={"DETECTRON2_DATASETS": str(data)},
-            weight=self._training_weight,
-            share=self._trained_share,
-        )
-
-    def _scoring(self, checkpoint: Path) -> Job:
-        domains = [self.experiment.source, *self.experiment.unseen]
-        places = [
-            f"train.output_dir={self.scores}",
-            f"train.init_checkpoint={checkpoint}",
-            f"evaluation.domains=[{','.join(domain.name for domain in domains)}]",
-        ]
-        return Job(
-            title=f"scoring of {self.name}",
-            command=[*self._command(), "--eval-only", *self._overrides(), *places],
-            log=self.folder / f"{self.experiment.split}.out",
-            environment={"DETECTRON2_DATASETS": str(self.experiment.data)},
-            weight=self._scoring_weight,
-        )
-
-    def _checkpoint(self) -> Path:
-        """What is scored: the last checkpoint, or the mean of the last few."""
-        wanted = self.facts["config"]["averaging"]["checkpoints"]
-        averaged = self.folder / AVERAGED
-        files = periodic_checkpoints(self.folder)
-        if wanted > 1 and not averaged.is_file():
-            average_checkpoints(files[-wanted:], averaged)
-        for file in files:
-            file.unlink()
-        return averaged if wanted > 1 else self.folder / _FINAL
-
-    @property
-    def gpus(self) -> str:
-        """How many GPUs commands use."""
-        return "1" if torch.cuda.is_available() else "0"
-
-    def _command(self) -> list[str]:
-        tool = REPOSITORY / "tools/train_net.py"
-        return [sys.executable, str(tool), "--config-file", str(CONFIG), "--num-gpus", self.gpus]
-
-    def _overrides(self) -> list[str]:
-        return self.experiment.cell_overrides(self.cell, self.seed)
-
-    def _metrics(self) -> list[dict[str, Any]]:
         file = self.folder / "metrics.json"
         lines = file.read_text().splitlines() if file.is_file() else []
-        return [found for line in lines if (found := _json(line)) is not None]
+        # The last line of a killed training may be cut; evaluations have no time.
+        logged = [json.loads(line) for line in lines if line.endswith("}") and '"time"' in line]
+        done = max((line["iteration"] + 1 for line in logged), default=0)
+        return done * median(line["time"] for line in logged) if logged else None
 
-    def _trained_share(self) -> float:
-        metrics = self._metrics()
-        done = metrics[-1]["iteration"] + 1 if metrics else 0
-        return done / self.facts["config"]["train"]["max_iter"]
+    def next_step(self) -> Step | None:
+        """The command that is needed next, by the files that are there; None after scoring."""
+        if self.is_scored:
+            return None
+        (data, other), bank = self.experiment.collections, self.bank
+        final, marker = self.folder / "model_final.pth", self.folder / "last_checkpoint"
+        if marker.is_file() and marker.read_text().strip() == final.name:
+            domains = ",".join(domain.name for domain in self.experiment.domains)
+            options = ["--eval-only", f"train.init_checkpoint={final}"]
+            options.append(f"evaluation.domains=[{domains}]")
+            return Step(f"scoring of {self.name}", "train_net", options, data, self.scores)
+        if bank and not bank.is_file():
+            title, options = f"mining of {bank.stem}", [f"styles.bank={bank}"]
+            return Step(title, "mine_styles", options, data, bank.with_suffix(""))
+        # Scores come with the next command; there have to be some here as well.
+        domains = f"evaluation.domains=[{self.experiment.domains[0].name}]"
+        options = ["--resume", domains, "evaluation.predictions=null"]
+        options += [f"styles.bank={bank}", "styles.mine_if_missing=false"] if bank else []
+        data = other if self.variant.sees_targets else data
+        return Step(f"training of {self.name}", "train_net", options, data, self.folder)
 
-    @property
-    def _training_weight(self) -> float:
-        iterations = self.facts["config"]["train"]["max_iter"]
-        scored = self.experiment.scenes.val * _SCORED_IMAGE
-        return _START + iterations * _ITERATION[self.cell.freeze] + scored
 
-    @property
-    def _scoring_weight(self) -> float:
-        scenes = self.experiment.scenes
-        images = scenes.val + len(self.experiment.unseen) * scenes.targets
-        return _START + images * _SCORED_IMAGE
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _json(line: str) -> dict[str, Any] | None:
-    """A line of metrics; None for one that was cut."""
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Hold a folder; gives a file descriptor, and the last process that has it lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LangDGError(
+                f"another experiment, or a command that it has left, is at work in {folder}; wait "
+                "for it to end, or choose another --output"
+            ) from error
+        yield file.fileno()
+
+
+def execute(
+    runs: Sequence[Run], *, workers: int, lock: int, after_each: Callable[[], object]
+) -> None:
+    """Mine, train and score, as far as that is not done; what fails does not end the others.
+
+    Args:
+        runs: in their order.
+        workers: commands side by side; they share the cores.
+        lock: file descriptor of `locked`, which the commands keep.
+        after_each: called when a run has been scored, or given up.
+    """
+    waiting, begun = [run for run in runs if not run.is_scored], set()
+    busy: dict[Path, tuple[Step, subprocess.Popen[bytes]]] = {}
     try:
-        return json.loads(line)
-    except ValueError:
-        return None
+        while waiting:
+            for run in list(waiting):
+                step = run.next_step()
+                if step and step.folder in busy:  # perhaps for another run with the same bank
+                    continue
+                if step is None or step.folder in begun:  # scored, or a command has failed
+                    waiting.remove(run)
+                    after_each()
+                elif len(busy) < workers:
+                    begun.add(step.folder)
+                    busy[step.folder] = step, _start(run, step, lock, workers)
+            time.sleep(_POLL)
+            for step, process in list(busy.values()):
+                if process.poll() is not None:
+                    del busy[step.folder]
+                    _say(step, process.returncode)
+    finally:
+        for _, process in busy.values():
+            process.terminate()
+        for _, process in busy.values():
+            process.wait()
+
+
+def _start(run: Run, step: Step, lock: int, workers: int) -> subprocess.Popen[bytes]:
+    config = run.folder / "variant.yaml"
+    write_text(run.folder / "settings.json", json.dumps(run.settings, indent=1) + "\n")
+    LazyConfig.save(run.cfg, str(config))
+    command = [sys.executable, str(PROJECT.parents[1] / f"tools/{step.tool}.py")]
+    command += ["--config-file", str(config), "--num-gpus", str(int(torch.cuda.is_available()))]
+    command += [*step.options, f"train.output_dir={step.folder}"]
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers))}
+    environment = threads | os.environ | {"DETECTRON2_DATASETS": str(step.datasets)}
+    step.log.parent.mkdir(parents=True, exist_ok=True)
+    with step.log.open("ab") as log:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, env=environment, pass_fds=[lock], **streams)
+
+
+def _say(step: Step, returncode: int) -> None:
+    print(f"{step.title}: {'failed' if returncode else 'done'}, see {step.log}", flush=True)
+    if returncode:
+        print(*step.log.read_text(errors="replace").splitlines()[-_LAST_LINES:], sep="\n")

@@ -5,13 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from streets.domains import Role
-from streets.experiment.runs import Run
-from streets.experiment.setting import Experiment, Scenes
-
-from langdg_d2.evaluation import BenchmarkRun, write_benchmark
-from langdg_d2.evaluation.multi_domain import mean_over_targets
-from langdg_d2.structures import CLASS_SUBSETS
+from streets.collection import Settings
+from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
+from streets.experiment.runs import Experiment, Run
 
 _TINY_CLIP = {
     "embed_dim": 16,
@@ -45,12 +41,15 @@ def tiny(tmp_path: Path) -> list[str]:
 def make_experiment(tmp_path: Path, tiny: list[str]) -> Callable[..., Experiment]:
     """Function that gives an experiment of tiny scenes; arguments change it."""
 
-    def make(*overrides: str, role: Role = Role.TARGET, train: int = 16) -> Experiment:
+    def make(*overrides: str, validation: bool = False, train: int = 16) -> Experiment:
+        looks = VALIDATION_LOOKS if validation else TARGET_LOOKS
         return Experiment(
             output=tmp_path / "out",
             data=tmp_path / "out/datasets",
-            scenes=Scenes(height=64, width=128, train=train, val=2, targets=2),
-            role=role,
+            scenes=Settings(
+                height=64, width=128, seed=0, train=train, val=2, targets=2, looks=looks
+            ),
+            split="validation" if validation else "targets",
             overrides=(*tiny, *overrides),
         )
 
@@ -59,18 +58,29 @@ def make_experiment(tmp_path: Path, tiny: list[str]) -> Callable[..., Experiment
 
 @pytest.fixture
 def leave_scores() -> Callable[..., None]:
-    """Function that writes a run's record with the real writer, one mIoU for each look."""
+    """Function that leaves the record and settings of a run, with one mIoU for each domain."""
 
-    def leave(run: Run, mious: dict[str, float], *, source: float) -> None:
-        results = {}
-        for domain, miou in {"gta5": source, **mious}.items():
-            per_class = {f"IoU-{name}": miou for name in CLASS_SUBSETS["19"]}
-            table = {"mIoU": miou, "mIoU_detectron2": miou, **per_class, "num_images": 2.0}
-            results[domain] = {"sem_seg": table}
-        results["mean"] = mean_over_targets(results, source="gta5")
-        record = BenchmarkRun(
-            protocol="full", source="gta5", config_file="experiment.py", weights=str(run.folder)
-        )
-        write_benchmark(results, record, run.scores)
+    def leave(run: Run, *mious: float, source: float = 50.0) -> None:
+        unseen = [domain.name for domain in run.experiment.domains[1:]]
+        scores = {"gta5": source, **dict.fromkeys(unseen), **dict(zip(unseen, mious, strict=False))}
+        scores["mean"] = sum(mious) / len(mious)
+        facts = {"source": "gta5", "config_file": "variant.yaml", "weights": "model_final.pth"}
+        nothing = dict.fromkeys(("published", "styles", "config", "date"))
+        record = {
+            **facts | nothing | {name: {} for name in ("groups", "sets", "sections")},
+            "format": 1,
+            "protocol": "full",
+            "inference": "whole image",
+            "seed": run.seed,
+            "git": {"commit": "0123456789", "dirty": True},
+            "scored_classes": dict.fromkeys(scores, "19"),
+            "results": {
+                domain: {"sem_seg": {"mIoU": 0.0, "mIoU_detectron2": score}}
+                for domain, score in scores.items()
+            },
+        }
+        run.scores.mkdir(parents=True)
+        (run.scores / "benchmark.json").write_text(json.dumps(record))
+        (run.folder / "settings.json").write_text(json.dumps(run.settings))
 
     return leave

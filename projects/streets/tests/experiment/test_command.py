@@ -1,45 +1,51 @@
-"""The command from nothing to tables and pictures, and once more."""
+"""The command from nothing to tables and pictures, once more, and after it was stopped."""
 
 import json
+import os
 import runpy
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-_COMMAND = Path(__file__).resolve().parents[2] / "experiment.py"
+COMMAND = Path(__file__).resolve().parents[2] / "experiment.py"
+SCENES = ["--size", "64x128", "--train", "8", "--val", "1", "--targets", "1", "--validation"]
 
 
-@pytest.fixture(scope="module")
-def main() -> Callable[[list[str]], None]:
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     """The command's entry point."""
-    return runpy.run_path(str(_COMMAND))["main"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("DETECTRON2_DATASETS", "")  # the command sets it
+    return runpy.run_path(str(COMMAND))["main"]
 
 
-def test_two_cells_from_nothing_to_pictures_and_nothing_is_done_twice(
+def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
     main: Callable[[list[str]], None],
     tiny: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("DETECTRON2_DATASETS", "")  # the command sets it
     out = tmp_path / "out"
-    cells = ["--cells", "source_styles", "oracle", "--seeds", "1", "--iterations", "4"]
-    scenes = ["--size", "64x128", "--train", "8", "--val", "1", "--targets", "1", "--validation"]
-    main(["--output", str(out), *cells, *scenes, "--set", *tiny])
+    variants = ["--cells", "source_styles", "oracle", "--seeds", "1"]
+    arguments = ["--output", str(out), *variants, *SCENES, "--set", *tiny, "train.max_iter=4"]
+    main(arguments)
 
-    table = json.loads((out / "validation/table.json").read_text())["cells"]
-    assert list(table) == ["source_styles", "oracle"]
-    looks = ["smoggy_industry", "wet_evening", "mean of unseen", "clear (source)"]
-    for name, folder in (("source_styles", "source_styles"), ("oracle", "oracle_validation")):
+    rows = json.loads((out / "validation/table.json").read_text())["runs"]
+    assert [row["cell"] for row in rows] == ["source_styles", "oracle"]
+    for row, folder in zip(rows, ("source_styles", "oracle_validation"), strict=True):
         record = json.loads((out / folder / "seed1/validation/benchmark.json").read_text())
-        scores = [record["results"][d]["sem_seg"]["mIoU"] for d in ("idd", "dark_zurich", "mean")]
-        assert list(table[name]["mIoU"]) == looks
-        assert [table[name]["mIoU"][look]["mean"] for look in looks[:3]] == scores
-        assert table[name]["training_seconds"]["mean"] > 0
+        titles = ["smoggy_industry", "wet_evening", "mean of unseen", "clear (source)"]
+        keys = ["idd", "dark_zurich", "mean", "gta5"]
+        scores = [record["results"][key]["sem_seg"]["mIoU_detectron2"] for key in keys]
+        assert [row[title] for title in titles] == scores
+        assert row["training_seconds"] > 0
     assert len(list((out / "banks").glob("*.safetensors"))) == 1
     assert not (out / "datasets/acdc").exists()
     for picture in ("mean.png", "looks.png", "predictions.png"):
@@ -47,25 +53,51 @@ def test_two_cells_from_nothing_to_pictures_and_nothing_is_done_twice(
     assert "smoggy_industry" in capsys.readouterr().out
 
     logs = {log: log.read_bytes() for log in out.rglob("*.out")}
-    assert len(logs) == 7  # two drawings, a mining, two trainings and scorings
-    main(["--output", str(out), *cells, *scenes, "--set", *tiny])
+    assert len(logs) == 5  # of a mining, two trainings and scorings
+    main(arguments)
     assert {log: log.read_bytes() for log in out.rglob("*.out")} == logs
     with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: 4 there, 5 wanted"):
-        main(["--output", str(out), *cells, *scenes, "--iterations", "5", "--set", *tiny])
+        main([*arguments[:-1], "train.max_iter=5"])
+
+
+def test_stopped_experiment_ends_with_the_weights_of_an_unbroken_one(
+    main: Callable[[list[str]], None], tiny: list[str], tmp_path: Path
+) -> None:
+    def arguments(name: str) -> list[str]:
+        settings = [*tiny, "train.max_iter=60", "train.checkpointer.period=2"]
+        data = ["--output", str(tmp_path / name), "--data", str(tmp_path / "datasets")]
+        return [*data, *SCENES, "--seeds", "1", "--cells", "noise_styles", "--set", *settings]
+
+    run = tmp_path / "stopped/noise_styles/seed1"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(COMMAND), *arguments("stopped")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while not (run / "last_checkpoint").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    with pytest.raises(SystemExit, match="another experiment"):
+        main(arguments("stopped"))
+    process.send_signal(signal.SIGTERM)
+    assert "the same command goes on from here" in process.communicate()[1]
+    assert not (run / "model_final.pth").exists()
+    for name in ("stopped", "unbroken"):
+        main(arguments(name))
+    logged = (run / "metrics.json").read_text().splitlines()
+    assert len(logged) < 80  # it has not begun anew
+    files = [tmp_path / f"{name}/noise_styles/seed1" for name in ("stopped", "unbroken")]
+    weights = [torch.load(f / "model_final.pth", weights_only=True)["model"] for f in files]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    records = [json.loads((file / "validation/benchmark.json").read_text()) for file in files]
+    assert records[0]["results"] == records[1]["results"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cells", "nothing"], "no cell is called"),
         (["--set", "train.max_iters=3"], "no key 'train.max_iters'"),
-        (
-            [
-                *("--train", "-1", "--seeds", "1", "--cells", "freeze_nothing_no_restyling"),
-                *("--set", "model.backbone.tower.weights=null"),
-            ],
-            "train is -1",
-        ),
+        (["--set", "model.backbone.tower.weights=nowhere.safetensors"], "nowhere.safetensors"),
+        (["--train", "-1"], "train is -1"),
     ],
 )
 def test_wrong_usage_is_explained(
@@ -73,3 +105,11 @@ def test_wrong_usage_is_explained(
 ) -> None:
     with pytest.raises(SystemExit, match=message):
         main(["--output", str(tmp_path), *arguments])
+
+
+def test_misspelt_variant_is_refused_with_those_there_are(
+    main: Callable[[list[str]], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--output", str(tmp_path), "--cells", "nothing"])
+    assert "choose from 'freeze_nothing_no_restyling'" in capsys.readouterr().err

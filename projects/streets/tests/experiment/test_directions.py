@@ -11,7 +11,7 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from streets.collection import Settings, generate
 from streets.experiment.directions import Patches, directions
-from streets.experiment.setting import CONFIG, PROJECT
+from streets.experiment.runs import CONFIG, PROJECT
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.styles import BankHeader, StyleBank

@@ -1,0 +1,112 @@
+"""The variants of the recipe: ablations of `projects/famix`, and changes of our own."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from detectron2.config import LazyCall as L
+from omegaconf import DictConfig
+
+from langdg_d2.engine import parameter_groups
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "famix"))  # projects are not installed
+
+from ablations import (
+    freeze_nothing,
+    no_mixing,
+    no_restyling,
+    noise_styles,
+    random_character_prompts,
+    source_styles,
+    whole_image_styles,
+)
+
+
+def full(cfg: DictConfig) -> None:
+    """The recipe as it is."""
+
+
+def more_styles(cfg: DictConfig) -> None:
+    """A batch gives a style for each of its classes, and few scenes make few batches."""
+    cfg.styles.mining.batches.batch_size = 4
+
+
+def adamw(cfg: DictConfig) -> None:
+    """Gets more out of few iterations than the paper's SGD, and is gentler with CLIP's weights."""
+    params = L(parameter_groups)(base_lr=0.002, backbone_lr_factor=0.1)
+    cfg.optimizer = L(torch.optim.AdamW)(lr=0.002, weight_decay=0.01, params=params)
+
+
+def strong_noise_styles(cfg: DictConfig) -> None:
+    """Noise that shifts statistics as far as mining does."""
+    noise_styles(cfg, snr_db=5.0)
+
+
+def art_styles(cfg: DictConfig) -> None:
+    """The paper's kind of style prompts."""
+    cfg.styles.mining.miner.prompts.style_prompts = "art_styles"
+
+
+def oracle(cfg: DictConfig) -> None:
+    """The paper's SGD would need more iterations to train everything."""
+    for change in (freeze_nothing, no_restyling, adamw):
+        change(cfg)
+
+
+class Variant(NamedTuple):
+    """A variant of the recipe.
+
+    Attributes:
+        title: in tables and pictures.
+        freeze: whether CLIP's tower is frozen but for its last block.
+        augment: where the styles come from, "none" for no text.
+        mix: whether styles are blended with the patches' own.
+        changes: of `configs/experiment.py`; their names make the variant's.
+    """
+
+    title: str
+    freeze: bool
+    augment: str
+    mix: bool
+    changes: tuple[Callable[[DictConfig], None], ...]
+
+    @property
+    def name(self) -> str:
+        """Of its folder and on the command line."""
+        return "_".join(change.__name__ for change in self.changes)
+
+    @property
+    def sees_targets(self) -> bool:
+        """Whether it is trained on scenes of the domains that it is scored on."""
+        return oracle in self.changes
+
+
+# With the colour jitter of the recipe, "freeze" is also "frozen, image augmentation only".
+_PARTS = (
+    Variant("source-only fine-tuning", False, "none", False, (freeze_nothing, no_restyling)),
+    Variant("augment", False, "text", False, (freeze_nothing, no_mixing)),
+    Variant("mix", False, "none", True, (freeze_nothing, source_styles)),
+    Variant("augment, mix", False, "text", True, (freeze_nothing,)),
+    Variant("freeze", True, "none", False, (no_restyling,)),
+    Variant("freeze, augment", True, "text", False, (no_mixing,)),
+    Variant("freeze, mix", True, "none", True, (source_styles,)),
+    Variant("freeze, augment, mix", True, "text", True, (full,)),
+    Variant("the recipe, mined in batches of 4", True, "text, more styles", True, (more_styles,)),
+)
+_ADAMW = (
+    Variant(f"{title}, AdamW", *parts, (*changes, adamw))
+    for title, *parts, changes in (_PARTS[k] for k in (0, 4, 6, 7, 8))
+)
+_CHARACTERS = "random characters"
+_OTHERS = (
+    Variant("faint noise for text", True, "noise", True, (noise_styles,)),
+    Variant("noise as strong as text", True, "noise", True, (strong_noise_styles,)),
+    Variant("art styles as prompts", True, "text of art", True, (art_styles,)),
+    Variant(f"{_CHARACTERS} for styles", True, _CHARACTERS, True, (random_character_prompts,)),
+    Variant("whole-image styles", True, "text, no patches", True, (whole_image_styles,)),
+    Variant("oracle: trained on the targets, AdamW", False, "none", False, (oracle,)),
+)
+VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_OTHERS)}
+FULL = full.__name__
