@@ -79,11 +79,12 @@ def _prediction_tab(actions: Actions, inputs: list[Any]) -> None:
         request: gr.Request,
         progress: gr.Progress = _PROGRESS,
     ) -> Iterator[list[Any]]:
+        own, before = (file, model, palette), wanted.get(request.session_hash)
         for shown in actions.predict(
             file, model, palette, report=lambda done, what: progress(done, desc=what)
         ):
-            own = (file, model, palette)
-            if shown is None and wanted.get(request.session_hash, own) != own:
+            now = wanted.get(request.session_hash)  # this file may arrive there later
+            if shown is None and now is not before and now != own:
                 return
             is_clip = shown is not None and shown.video is not None
             yield (

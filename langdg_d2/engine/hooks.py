@@ -329,7 +329,7 @@ class BestWeightsHook(EvalHook):
 
     def _keep_best(self) -> Mapping[str, Any]:
         results = self._evaluate_source()
-        score = results["source"].get("mIoU", math.nan)  # on the main process only
+        score = results.get("source", {}).get("mIoU", math.nan)  # on the main process only
         if score > self._best:
             self._best = score
             found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}

@@ -127,7 +127,7 @@ def test_two_sources_are_mined_trained_and_recorded_together(train, tiny_model, 
     score = record["results"]["acdc_rain"]["sem_seg"]
     assert record["results"]["mean"]["sem_seg"]["mIoU"] == score["mIoU"]
     text = (tmp_path / "benchmark.md").read_text()
-    assert "| synthia (source; " in text
+    assert "| synthia (source, " in text
     assert f"Mined from {bank.header.source} with CLIP tiny-clip-for-tests" in text
 
 

@@ -61,7 +61,7 @@ def test_a_signal_to_all_its_processes_loses_no_iteration(training, different, n
         broken.wait_for(rf"iter: {iteration} ", process)
         assert broken.end(process, number) == 128 + number, broken.output
         done.append(int((broken.folder / "last_checkpoint").read_text()[6:13]))
-        assert "start the same command with --resume" in broken.output
+        assert "repeat the command with --resume" in broken.output
     assert different(broken.finish(broken.start()), expected) == []
     assert broken.starts == [0, *(k + 1 for k in done)]
 

@@ -38,7 +38,7 @@ def test_killed_and_told_to_stop_it_ends_with_the_same_weights(training, differe
     # To the launcher alone, as a user's `kill` does.
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEAD_AFTER) == 128 + signal.SIGTERM, broken.output
-    assert "start the same command with --resume" in broken.output
+    assert "repeat the command with --resume" in broken.output
     last = int((broken.folder / "last_checkpoint").read_text()[6:13])
     assert last % 2 == 1  # at the end of a log period
     # To all, as a terminal's Ctrl-C does.

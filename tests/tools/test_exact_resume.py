@@ -104,7 +104,7 @@ def test_a_resumed_run_ends_bit_by_bit_as_an_unbroken_one_whatever_stopped_it(
         train("told", at=2, event=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert stopped.value.code == 128 + signal.SIGTERM
     assert (tmp_path / "told/last_checkpoint").read_text() == "model_0000002.pth"
-    assert "start the same command with --resume" in (tmp_path / "told/log.txt").read_text()
+    assert "repeat the command with --resume" in (tmp_path / "told/log.txt").read_text()
     assert_same(train("told", resume=True), unbroken)
     expected, found = evaluated[0], evaluated[-1]
     assert config_difference(found.pop("config"), expected.pop("config")) is None

@@ -114,7 +114,8 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert pictures[0] == "acdc_fog_sem_seg_val_best_1.jpg"
     names = [re.sub(r"_(best|worst)_(\d)\.jpg$", r"/\1_\2", name) for name in pictures]
     events = EventAccumulator(str(out), size_guidance={"images": 0}).Reload()
-    assert sorted(events.Tags()["images"]) == sorted([*names, "style/patches"])
+    first = [name for name in names if name.endswith("_1")]
+    assert sorted(events.Tags()["images"]) == sorted([*first, "style/patches"])
     assert [shown.step for shown in events.Images("style/patches")] == [3, 5]
     assert (out / "report.html").read_text().count("data:image/jpeg") == 8
 
