@@ -51,6 +51,7 @@ setup(
         "open_clip_torch>=2.30,<4",
         "opencv-python>=4.12",
         "matplotlib>=3.8",
+        "pandas>=2.1",
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
         "safetensors>=0.4",
