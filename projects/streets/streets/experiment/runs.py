@@ -246,29 +246,35 @@ def execute(
     called when a run has been scored, or given up.
     """
     waiting, begun = [run for run in runs if not run.is_scored], set()
-    busy: dict[Path, tuple[Step, subprocess.Popen[bytes]]] = {}
+    busy: dict[Path, tuple[Run, Step, subprocess.Popen[bytes]]] = {}
     try:
         while waiting:
             for run in list(waiting):
+                if any(run is owner for owner, _, _ in busy.values()):
+                    continue  # scores are there before the command has ended
                 step = run.next_step()
-                if step and step.folder in busy:  # perhaps for another run with the same bank
+                if step and step.folder in busy:  # for another run with the same bank
                     continue
                 if step is None or step.folder in begun:  # scored, or a command has failed
                     waiting.remove(run)
                     after_each()
                 elif len(busy) < workers:
                     begun.add(step.folder)
-                    busy[step.folder] = step, _start(run, step, lock, workers)
+                    busy[step.folder] = run, step, _start(run, step, lock, workers)
             time.sleep(_POLL)
-            for step, process in list(busy.values()):
+            for _, step, process in list(busy.values()):
                 if process.poll() is not None:
                     del busy[step.folder]
                     _say(step, process.returncode)
     finally:
-        for _, process in busy.values():
-            process.terminate()
-        for _, process in busy.values():
-            process.wait()
+        _stop([process for _, _, process in busy.values()])
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
 
 
 def _start(run: Run, step: Step, lock: int, workers: int) -> subprocess.Popen[bytes]:
