@@ -90,8 +90,8 @@ def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
     if tables():
         write_pictures(experiment)
         print((experiment.scores / "table.md").read_text())
-    if failed := [one.name for one in runs if not one.is_scored]:
-        raise LangDGError(f"{len(failed)} runs failed: {'; '.join(failed)}")
+    if failed := [str(one.folder) for one in runs if not one.is_scored]:
+        raise LangDGError(f"{len(failed)} runs failed: {', '.join(failed)}")
 
 
 def main(arguments: list[str] | None = None) -> None:

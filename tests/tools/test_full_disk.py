@@ -3,7 +3,7 @@
 What is written            | by
 style bank                 | StyleBank.save: mine_styles, train_net, import_famix
 official style bank        | write_official_bank: import_famix --reverse
-weights                    | write_weights: import_famix, averaging in projects/streets
+weights                    | write_weights: import_famix
 benchmark.md, .csv, .json  | write_benchmark: train_net
 measured times             | write: benchmark
 report                     | write_report: train_net, write_report

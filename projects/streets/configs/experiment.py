@@ -1,6 +1,6 @@
-"""The recipe on streets with the small CLIP: what every cell of the experiment starts from.
+"""The recipe on streets with the small CLIP: what every variant of the experiment starts from.
 
-Any part can be overridden, `projects/streets/experiment.py` passes overrides on to all cells.
+`projects/streets/experiment.py --set` changes it for all of them.
 """
 
 import json
@@ -36,21 +36,17 @@ dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
 for _domain in DATASETS:
-    # Pictures are made of the predictions of all cells together.
+    # Pictures are made of the predictions of all variants together.
     if _domain in DATASETS:
         dataloader.evaluators[_domain] = [scores(_domain), predictions(DATASETS[_domain])]
 
 styles.mining.num_workers = 1
 styles.mining.miner.prompts.style_prompts = "driving_conditions"
 
-# How many of the last checkpoints have their weights averaged before they are scored; 1 scores the
-# last as it is. The experiment does it, `tools/train_net.py` does not.
-averaging = dict(checkpoints=1)
-
 train.max_iter = 1000
 train.eval_period = 0
 train.checkpointer.period = 25
-train.checkpointer.max_to_keep = "${averaging.checkpoints}"
+train.checkpointer.max_to_keep = 1
 train.output_dir = "output/experiment/by_hand"
 
 evaluation.domains = [

@@ -22,7 +22,7 @@ from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.file_io import replacing, write_text
 from streets.experiment.runs import Experiment, Run
-from streets.experiment.variants import FULL, VARIANTS, Variant
+from streets.experiment.variants import FULL, VARIANTS
 
 Picture = npt.NDArray[np.uint8]
 
@@ -36,12 +36,7 @@ _NOTE = (
     "variant's, seed by seed; training is given without interruptions."
 )
 # Of Okabe and Ito's palette, which people of any colour vision tell apart.
-_COLORS = {
-    "full recipe": "#D55E00",
-    "frozen": "#E69F00",
-    "nothing frozen": "#0072B2",
-    "trained on the targets": "#999999",
-}
+_COLORS = {"the recipe": "#D55E00", "frozen": "#E69F00", "nothing frozen": "#0072B2"}
 _MISSING = "\N{EN DASH}"
 _DPI = 130
 _PANELS = 3  # side by side
@@ -170,11 +165,8 @@ def write_pictures(experiment: Experiment) -> None:
             figure.savefig(file, format="png")
 
 
-def _kind(variant: Variant) -> str:
-    recipe, frozen, free, oracle = _COLORS
-    if variant.sees_targets or not variant.freeze:
-        return oracle if variant.sees_targets else free
-    return recipe if variant.name == FULL else frozen
+def _kind(name: str) -> str:
+    return "the recipe" if name == FULL else "frozen" if VARIANTS[name].freeze else "nothing frozen"
 
 
 def draw_bars(scores: pd.DataFrame) -> Figure:
@@ -186,29 +178,25 @@ def draw_bars(scores: pd.DataFrame) -> Figure:
     size = (5 + 3 * (columns - 1), rows * (0.3 * len(means) + 1.3))
     figure = Figure(size, dpi=_DPI, layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
-    colors = [_COLORS[_kind(VARIANTS[name])] for name in means.index]
+    colors = [_COLORS[_kind(name)] for name in means.index]
+    titles = {name: variant.title for name, variant in VARIANTS.items()}
     for title, axes in zip(means, panels, strict=False):
         # The deviation of a single seed is NaN, which is not drawn.
         style = {"xerr": deviations[title], "color": colors, "capsize": 2}
-        axes.barh([VARIANTS[name].title for name in means.index], means[title], **style)
-        places = [VARIANTS[name].title for name, _ in scores.index]
-        axes.plot(scores[title], places, ".", color="black", markersize=3)
+        axes.barh(means.index.map(titles), means[title], **style)
+        dots = scores.index.get_level_values(0).map(titles)
+        axes.plot(scores[title], dots, ".", color="black", markersize=3)
         axes.set(title=title, xlabel="mIoU, %", ylim=(len(means) - 0.5, -0.5), axisbelow=True)
         axes.grid(axis="x", alpha=0.3)
     handles = [Patch(color=color, label=kind) for kind, color in _COLORS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize="small")
     return figure
 
 
 def predictions(experiment: Experiment, runs: Sequence[Run]) -> dict[str, list[Picture]]:
-    """The first scene of every unseen domain, its labels, and what each variant makes of it.
+    """The first scene of each unseen domain, its labels, and what the first run of a variant says.
 
-    Args:
-        experiment: what the runs belong to.
-        runs: scored ones, with their predictions as train ids; the first of a variant is shown.
-
-    Returns:
-        Rows of pictures (H, W, 3), uint8 RGB, by their titles.
+    Gives rows of pictures (H, W, 3), uint8 RGB, by their titles.
     """
     os.environ["DETECTRON2_DATASETS"] = str(experiment.data)
     names = [experiment.dataset(domain) for domain in experiment.domains[1:]]

@@ -1,12 +1,10 @@
-"""An experiment's folder: what belongs there, which command each run needs next, and running them.
+"""Runs in an experiment's folder: their files, the command each needs next, and running them.
 
-<output>/
-  banks/seed<k>_<digest>.safetensors   mined styles, shared by the runs that mine alike
-  <variant>/seed<k>/                   a run, with the files of `tools/train_net.py`
-    settings.json                      what decides the outcome; another setting is refused
-    variant.yaml                       the config that the tools read
-    targets/ or validation/            scores and predictions
-  targets/ or validation/              tables and pictures
+<output>/banks/seed<k>_<digest>.safetensors   mined styles, shared by the runs that mine alike
+<output>/<variant>/seed<k>/                   files of `tools/train_net.py`
+  settings.json                               what decides the outcome; others are refused
+  variant.yaml                                the config that the tools read
+  targets/ or validation/                     scores and predictions
 """
 
 import fcntl
@@ -109,7 +107,6 @@ class Experiment:
 class Step(NamedTuple):
     """A command of `tools/`, with the root of its data sets and the folder of its output."""
 
-    title: str
     tool: str
     options: list[str]
     datasets: Path
@@ -128,11 +125,6 @@ class Run:
     experiment: Experiment
     variant: Variant
     seed: int
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.variant.name}, seed {self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -177,8 +169,7 @@ class Run:
         """How what is there was made with other settings; empty if it was not, or nothing is."""
         file, wanted = self.folder / "settings.json", self.settings
         if not file.is_file():
-            made = self.is_scored or (self.folder / "last_checkpoint").exists()
-            return f"no {file.name} says which" if made else ""
+            return f"no {file.name} says which" if any(self.folder.glob("*.pth")) else ""
         there = json.loads(file.read_text())
         keys = (key for key in there | wanted if there.get(key) != wanted.get(key))
         return next((f"{k}: {there.get(k)} there, {wanted.get(k)} wanted" for k in keys), "")
@@ -211,21 +202,20 @@ class Run:
         if self.is_scored:
             return None
         (data, other), bank = self.experiment.collections, self.bank
-        final, marker = self.folder / "model_final.pth", self.folder / "last_checkpoint"
-        if marker.is_file() and marker.read_text().strip() == final.name:
+        final = self.folder / "model_final.pth"
+        if final.is_file():
             domains = ",".join(domain.name for domain in self.experiment.domains)
             options = ["--eval-only", f"train.init_checkpoint={final}"]
             options.append(f"evaluation.domains=[{domains}]")
-            return Step(f"scoring of {self.name}", "train_net", options, data, self.scores)
+            return Step("train_net", options, data, self.scores)
         if bank and not bank.is_file():
-            title, options = f"mining of {bank.stem}", [f"styles.bank={bank}"]
-            return Step(title, "mine_styles", options, data, bank.with_suffix(""))
+            return Step("mine_styles", [f"styles.bank={bank}"], data, bank.with_suffix(""))
         # Scores come with the next command; there have to be some here as well.
         domains = f"evaluation.domains=[{self.experiment.domains[0].name}]"
         options = ["--resume", domains, "evaluation.predictions=null"]
         options += [f"styles.bank={bank}", "styles.mine_if_missing=false"] if bank else []
         data = other if self.variant.sees_targets else data
-        return Step(f"training of {self.name}", "train_net", options, data, self.folder)
+        return Step("train_net", options, data, self.folder)
 
 
 def _digest(data: bytes) -> str:
@@ -252,36 +242,39 @@ def execute(
 ) -> None:
     """Mine, train and score, as far as that is not done; what fails does not end the others.
 
-    Args:
-        runs: in their order.
-        workers: commands side by side; they share the cores.
-        lock: file descriptor of `locked`, which the commands keep.
-        after_each: called when a run has been scored, or given up.
+    So many commands at a time share the cores; they keep the lock of `locked`. `after_each` is
+    called when a run has been scored, or given up.
     """
     waiting, begun = [run for run in runs if not run.is_scored], set()
-    busy: dict[Path, tuple[Step, subprocess.Popen[bytes]]] = {}
+    busy: dict[Path, tuple[Run, Step, subprocess.Popen[bytes]]] = {}
     try:
         while waiting:
             for run in list(waiting):
+                if any(run is owner for owner, _, _ in busy.values()):
+                    continue  # scores are there before the command has ended
                 step = run.next_step()
-                if step and step.folder in busy:  # perhaps for another run with the same bank
+                if step and step.folder in busy:  # for another run with the same bank
                     continue
                 if step is None or step.folder in begun:  # scored, or a command has failed
                     waiting.remove(run)
                     after_each()
                 elif len(busy) < workers:
                     begun.add(step.folder)
-                    busy[step.folder] = step, _start(run, step, lock, workers)
+                    busy[step.folder] = run, step, _start(run, step, lock, workers)
             time.sleep(_POLL)
-            for step, process in list(busy.values()):
+            for _, step, process in list(busy.values()):
                 if process.poll() is not None:
                     del busy[step.folder]
                     _say(step, process.returncode)
     finally:
-        for _, process in busy.values():
-            process.terminate()
-        for _, process in busy.values():
-            process.wait()
+        _stop([process for _, _, process in busy.values()])
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
 
 
 def _start(run: Run, step: Step, lock: int, workers: int) -> subprocess.Popen[bytes]:
@@ -300,6 +293,6 @@ def _start(run: Run, step: Step, lock: int, workers: int) -> subprocess.Popen[by
 
 
 def _say(step: Step, returncode: int) -> None:
-    print(f"{step.title}: {'failed' if returncode else 'done'}, see {step.log}", flush=True)
+    print(f"{step.tool} {'failed' if returncode else 'is done'}, see {step.log}", flush=True)
     if returncode:
         print(*step.log.read_text(errors="replace").splitlines()[-_LAST_LINES:], sep="\n")

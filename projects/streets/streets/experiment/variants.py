@@ -56,21 +56,13 @@ def oracle(cfg: DictConfig) -> None:
 
 
 class Variant(NamedTuple):
-    """A variant of the recipe.
-
-    Attributes:
-        title: in tables and pictures.
-        freeze: whether CLIP's tower is frozen but for its last block.
-        augment: where the styles come from, "none" for no text.
-        mix: whether styles are blended with the patches' own.
-        changes: of `configs/experiment.py`; their names make the variant's.
-    """
+    """A variant: where its styles come from ("none" for no text), what it mixes and freezes."""
 
     title: str
     freeze: bool
     augment: str
     mix: bool
-    changes: tuple[Callable[[DictConfig], None], ...]
+    changes: tuple[Callable[[DictConfig], None], ...]  # of `configs/experiment.py`
 
     @property
     def name(self) -> str:

@@ -50,10 +50,12 @@ def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
     assert not (out / "datasets/acdc").exists()
     for picture in ("mean.png", "looks.png", "predictions.png"):
         assert Image.open(out / "validation" / picture).size[0] > 400
-    assert "smoggy_industry" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.count("is done") == 5  # a mining, two trainings and scorings
+    assert "| smoggy_industry |" in " ".join(printed.split())
 
     logs = {log: log.read_bytes() for log in out.rglob("*.out")}
-    assert len(logs) == 5  # of a mining, two trainings and scorings
+    assert len(logs) == 5
     main(arguments)
     assert {log: log.read_bytes() for log in out.rglob("*.out")} == logs
     with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: 4 there, 5 wanted"):

@@ -39,9 +39,9 @@ def test_run_is_mined_trained_and_scored_by_what_is_there(
     training = step_of(run)
     assert training.folder == run.folder
     assert {"--resume", f"styles.bank={run.bank}"} < set(training.options)
-    leave(run.folder / "last_checkpoint", "model_0000024.pth")
+    leave(run.folder / "model_0000024.pth", "")
     assert step_of(run) == training
-    leave(run.folder / "last_checkpoint", "model_final.pth")
+    leave(run.folder / "model_final.pth", "")
     scoring = step_of(run)
     assert scoring.folder == run.scores
     assert scoring.options[:2] == [
@@ -60,7 +60,7 @@ def test_targets_are_not_scored_for_validation_and_training_is_shared(
     assert found[0].folder == found[1].folder
     assert found[0].bank == found[1].bank
     assert found[0].settings == found[1].settings
-    leave(found[1].folder / "last_checkpoint", "model_final.pth")
+    leave(found[1].folder / "model_final.pth", "")
     scoring = step_of(found[1])
     assert "evaluation.domains=[gta5,idd,dark_zurich]" in scoring.options
     assert scoring.folder == found[1].folder / "validation"
@@ -102,7 +102,7 @@ def test_settings_of_mining_matter_where_a_bank_is_needed(make_experiment: MakeE
 
 def test_results_without_settings_are_refused(make_experiment: MakeExperiment) -> None:
     run = make_run(make_experiment())
-    leave(run.folder / "last_checkpoint", "model_final.pth")
+    leave(run.folder / "model_final.pth", "")
     assert run.difference == "no settings.json says which"
 
 
@@ -173,6 +173,6 @@ def test_failed_mining_ends_the_runs_that_need_it_alone(
         execute(found, workers=2, lock=lock, after_each=lambda: ended.append(None))
     assert len(ended) == 3
     printed = capfd.readouterr().out
-    assert printed.count("mining of seed1_") == 1
-    assert "training of full" not in printed
-    assert "training of noise_styles, seed 1: failed" in printed  # there are no scenes
+    assert printed.count("mine_styles failed") == 1
+    assert printed.count("train_net failed") == 1  # there are no scenes
+    assert f"{found[2].folder}.out" in printed
