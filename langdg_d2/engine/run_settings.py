@@ -29,6 +29,8 @@ _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
+    *("test", "evaluators"),  # as a config's file imports them
+    *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # places; a bank has a record
     *(_EARLIER, _INCOMPLETE, _CHANGED),
 )
 # Settings that decide the layout of the optimizer's state and the data, and what a run began with:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.engine import (
     RunSettings,
     SegmentationTrainer,
+    load_config,
     training_progress,
     training_seed,
 )
 from langdg_d2.engine.hooks import LRScheduler
 from langdg_d2.engine.optimization import resumed_state
 from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.provenance import plain_data
 
 SETTINGS = {
     "train": {"max_iter": 10, "accumulate": 1, "seed": 1, "output_dir": "a"},
@@ -344,3 +347,15 @@ def test_styles_from_elsewhere_are_a_source(tmp_path):
     resumed = RunSettings(SETTINGS)
     resumed.load_state_dict(settings.state_dict())
     assert resumed.sources == settings.sources
+
+
+def test_the_same_config_in_another_folder_was_trained_alike(tmp_path):
+    config = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+    one, other = (
+        RunSettings(plain_data(load_config(config, [f"train.output_dir={tmp_path}/{name}"])))
+        for name in "ab"
+    )
+    assert other.other_training({"settings": one.state_dict()}) == []
+    one.require_continuation("a.pth", {"trainer": {"iteration": 4}, "settings": other.state_dict()})
+    one.load_state_dict(other.state_dict())
+    assert one.changed == []
