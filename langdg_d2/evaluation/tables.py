@@ -84,7 +84,7 @@ class BenchmarkRun:
     config: Mapping[str, Any] | str | None = None
     weights: str | None = None
     seed: int | None = None
-    training: Sequence[str] = ()
+    training: Sequence[str] = field(default_factory=list)
     styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
