@@ -329,7 +329,8 @@ def cosine_table(rows: pd.DataFrame, colors: Colors) -> pd.DataFrame:
                 "unknown": int(group["gain"].isna().sum()),
             }
             for name, group in [*groups, ("all", rows)]
-        ]
+        ],
+        dtype=object,  # pandas would take the markup for text
     )
 
 

@@ -14,6 +14,7 @@ from scipy.linalg import sqrtm
 from langdg_d2.modeling import ClipResNet, PixelNormalization
 from langdg_d2.structures import CITYSCAPES_19, ChannelStats, PatchGrid, restyle
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError
+from langdg_d2.visualization.page import parts
 from langdg_d2.visualization.palettes import palette_named
 from langdg_d2.visualization.styles import (
     PatchReader,
@@ -151,7 +152,8 @@ def test_the_table_of_cosines_averages_what_is_known():
     assert [name.rpartition(">")[2] for name in table["class"]] == ["road", "sky", "all"]
     assert table["styles"].tolist() == [2, 1, 3]
     assert table["unknown"].tolist() == [1, 1, 2]
-    numbers = table[["cosine before", "cosine after", "gain"]].to_numpy()
+    assert parts.table(table).count('<i class="swatch"') == 2  # as markup
+    numbers = table[["cosine before", "cosine after", "gain"]].to_numpy(float)
     nothing = [math.nan] * 3
     assert numbers == pytest.approx(
         np.array([[0.15, 0.25, 0.15], nothing, [0.15, 0.25, 0.15]]), nan_ok=True
