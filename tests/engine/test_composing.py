@@ -82,6 +82,10 @@ BAD = [
     ("evaluation.domains=[cityscape]", "domains has unknown domains ['cityscape']; known are ["),
     ("evaluation.source=GTA5", "evaluation.source has unknown domains ['GTA5']; known are ["),
     ("evaluation.published=famix_rn18", "no published figures 'famix_rn18'"),
+    (
+        "dataloader.test.cityscapes.mapper.augmentations.protocol=famix",
+        "cityscapes has the protocol 'famix', but tables name evaluation.protocol 'full'",
+    ),
     ("evaluation.inference.scales=[-1.0]", "scales [-1.0]; expected a list of factors above"),
     ("evaluation.inference.precision=float16", "'float16' is for GPUs"),
 ]

@@ -1,5 +1,6 @@
 """Mining batches and whole source sets: resuming, sharing out."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_header_knows_the_whole_clip_that_training_loads(tiny_clip, tmp_path):
     save_file(state | {"logit_scale": state["logit_scale"] + 1}, weights)  # makes no embedding
     tower = load_image_tower(name=tiny_clip, weights=str(weights))
     assert tower.whole_clip_fingerprint == expected
+
+
+@pytest.mark.parametrize(("part", "key"), [("text_cfg", "heads"), ("vision_cfg", "head_width")])
+def test_a_clip_of_the_same_weights_with_other_heads_is_another(tiny_clip, tmp_path, part, key):
+    config = json.loads(Path(tiny_clip).read_text())
+    weights = tmp_path / "clip.safetensors"
+    save_file(load_clip(name=tiny_clip, weights=None).state_dict(), weights)
+
+    def fingerprint(value):
+        other = tmp_path / f"clip{value}.json"
+        other.write_text(json.dumps(config | {part: config[part] | {key: value}}))
+        return load_image_tower(name=str(other), weights=str(weights)).whole_clip_fingerprint
+
+    assert fingerprint(2) != fingerprint(4)
 
 
 def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_path):
