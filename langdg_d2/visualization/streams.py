@@ -28,7 +28,7 @@ from .video import (
 
 _KEYS_TO_CLOSE = (27, ord("q"))  # Escape
 _LARGEST_WIDTH = 1600  # pixels, that a window opens with
-_HIGHEST_RATE = 240  # frames a second; more is no rate, but a driver's placeholder
+_HIGHEST_RATE = 240  # frames a second; higher ones are placeholders of drivers
 
 
 class ImageFiles:
@@ -143,7 +143,7 @@ def _files(name: str) -> list[Path]:
         )
     else:
         found = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
-        problem = f"'{name}' is no file or folder, and as a pattern matches none"
+        problem = f"'{name}' is neither a file nor a folder, and matches none as a pattern"
     if not found:
         raise FileNotFoundError(problem)
     return found

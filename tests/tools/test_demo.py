@@ -285,7 +285,7 @@ def test_an_8k_image_is_predicted_in_windows_and_drawn_small(
     ("change", "says"),
     [
         ({"--checkpoint": ["nothing.pth"]}, "error: checkpoint 'nothing.pth' does not exist"),
-        ({"--input": ["nothing*"]}, "error: 'nothing*' is no file or folder"),
+        ({"--input": ["nothing*"]}, "error: 'nothing*' is neither a file nor a folder"),
         ({"--output": ["out.gif"]}, "error: output 'out.gif': an image is written as .png"),
         ({"--webcam": ["97"], "--input": []}, "error: camera 97 cannot be opened"),
         ({"--precision": ["float16"]}, "error: precision 'float16' is for GPUs"),
