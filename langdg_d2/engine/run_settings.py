@@ -22,7 +22,8 @@ _INCOMPLETE = "train.incomplete_sources"  # of this run and of those
 _CHANGED = "train.changed"  # settings of this run, when it was resumed
 _TRAINABLE = "model.backbone.trainable"
 _WEIGHTS = "model.backbone.tower.weights"
-_FILES = ("model.backbone.tower.name", _WEIGHTS, "train.init_checkpoint")
+_BEGINNING = "train.init_checkpoint"
+_FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
 _SEEDS = ("train.seed", "styles.seed")
 # Settings that do not affect training. A key stands for all keys below it, too.
 _MAY_CHANGE = (
@@ -104,7 +105,7 @@ class RunSettings:
     @property
     def sources(self) -> list[str]:
         """Registered names of the sets that this run and earlier ones learn or mine styles from."""
-        return [*_sources(self._settings), *self._settings.get(_EARLIER, [])]
+        return list(dict.fromkeys([*_sources(self._settings), *self._settings.get(_EARLIER, [])]))
 
     @property
     def changed(self) -> list[str]:
@@ -188,7 +189,8 @@ class RunSettings:
         found = [
             f"{key} {old!r}"
             for key, (old, _) in self._changes(earlier).items()
-            if key not in (*_SEEDS, _IMAGES, _WEIGHTS)
+            # In an evaluation the beginning is the checkpoint itself.
+            if key not in (*_SEEDS, _IMAGES, _WEIGHTS, _BEGINNING)
         ]
         if found:
             logger.warning(

@@ -1,8 +1,8 @@
 """Video files, read and written by PyAV (FFmpeg) with the times of their frames.
 
-Reads what FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS, FLV
-and more; and by Pillow animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and WebM
-in VP9.
+Reads what FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS, FLV and
+more; and by Pillow animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and WebM in
+VP9.
 """
 
 import logging
@@ -74,9 +74,9 @@ class Frame(NamedTuple):
 class VideoFile:
     """The frames of a video, turned upright, with their times. Can be iterated repeatedly.
 
-    Only the file itself is read: FFmpeg gets its bytes and may use none of its
-    protocols, so that playlists and scripts lead to no other file or machine. All frames have the
-    size of the first. Transparent parts lie on white.
+    Only the file itself is read: FFmpeg gets its bytes and may use none of its protocols, so that
+    playlists and scripts lead to no other file or machine. All frames have the size of the first.
+    Transparent parts lie on white.
 
     Attributes:
         name: of the file, without suffix; begins the frames' names.

@@ -12,15 +12,9 @@ from detectron2.config import LazyCall as L
 from detectron2.config import LazyConfig
 from omegaconf import DictConfig
 
+from langdg_d2 import styles
 from langdg_d2.evaluation import published_names
-from langdg_d2.styles import (
-    ConstantWeights,
-    NoiseStyles,
-    PooledBankStyles,
-)
-from langdg_d2.styles import (
-    random_character_prompts as random_characters,
-)
+from langdg_d2.styles import ConstantWeights, NoiseStyles, PooledBankStyles
 
 RECIPE = Path(__file__).resolve().parent / "configs/gta5_rn50.py"
 PARTS = ("dataloader", "evaluation", "lr_scheduler", "model", "optimizer", "styles", "train")
@@ -110,7 +104,7 @@ def driving_prompts(cfg: DictConfig) -> None:
 
 def random_character_prompts(cfg: DictConfig) -> None:
     """Random characters as style prompts."""
-    cfg.styles.mining.miner.prompts.style_prompts = L(random_characters)(
+    cfg.styles.mining.miner.prompts.style_prompts = L(styles.random_character_prompts)(
         count=20, length=8, seed="${styles.seed}"
     )
 

@@ -332,6 +332,8 @@ def test_an_evaluation_records_how_the_checkpoint_was_trained(caplog):
     earlier = RunSettings(changed("optimizer.lr", 0.1, changed("train.seed", 2))).state_dict()
     settings = RunSettings(changed("optimizer.lr", 0.01, changed("train.seed", 1)))
     assert settings.other_training({"settings": earlier}) == ["optimizer.lr 0.1"]
+    named = changed("train.init_checkpoint", "best.pth", changed("optimizer.lr", 0.1))
+    assert RunSettings(named).other_training({"settings": earlier}) == []
     assert "the checkpoint was trained with optimizer.lr 0.1" in caplog.text
     assert training_seed({"settings": earlier}) == 2
     assert training_seed({}) is None
@@ -343,6 +345,7 @@ def test_styles_from_elsewhere_are_a_source(tmp_path):
     settings = RunSettings(SETTINGS)
     before = settings.sources
     settings.add_source("cityscapes_sem_seg_train + mine")
+    settings.add_source(before[0])  # those that are known count once
     assert settings.sources == [*before, "cityscapes_sem_seg_train", "mine"]
     resumed = RunSettings(SETTINGS)
     resumed.load_state_dict(settings.state_dict())

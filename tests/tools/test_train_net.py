@@ -108,6 +108,10 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     (out / "benchmark.json").unlink()
     run_here("--eval-only")
     assert scores(out) == trained
+    run_here("--eval-only", f"train.init_checkpoint={out / 'model_final.pth'}")
+    record = json.loads((out / "benchmark.json").read_text())
+    assert (scores(out), record["seed"]) == (trained, 1)
+    assert record["training"] == ["lr_scheduler.max_iter 5", "train.max_iter 5"]  # not repeated
 
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
     assert len(pictures) == 8
