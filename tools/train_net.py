@@ -245,5 +245,10 @@ def main(args: Namespace) -> None:
     visualization.write_report_of_run(cfg.train.output_dir)
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """Run the command with the process's own arguments."""
     engine.launch(main, engine.argument_parser().parse_args())
+
+
+if __name__ == "__main__":
+    cli()
