@@ -80,6 +80,7 @@ setup(
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
         "safetensors>=0.4",
+        "huggingface_hub>=0.30",
         "tqdm>=4.60",
         "tabulate>=0.9",
         "numpy>=1.24",
