@@ -9,10 +9,10 @@ import io
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import open_clip
 import torch
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
+from ..utils.provenance import leaves
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 
-_DEPTH = 2  # levels of nested dicts that are searched
 _DIGITS = 16  # of fingerprints, hexadecimal: 64 bits
 _BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
 
@@ -176,42 +176,31 @@ def _openai_checksums() -> set[str]:
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
 
-class FoundWeights(NamedTuple):
-    """Weights that were found for a model.
+def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a model in the content of a file, by the model's names.
 
-    Attributes:
-        prefix: what precedes the model's names in the file: keys of nested dicts, and prefixes.
-        tensors: the weights by the model's names.
-        faults: why they do not fit, a line each; empty if all is well.
-    """
-
-    prefix: str
-    tensors: dict[str, Tensor]
-    faults: list[str]
-
-
-def find_weights(content: Any, state: Mapping[str, Tensor]) -> FoundWeights:
-    """The weights of a model in the content of a file.
-
-    Complete weights in several places are a fault.
+    They are the tensors below the entries and after the prefix that most of the model's names
+    have; none if no name matches. Complete weights in several places are an error.
 
     Args:
         content: nested dicts with tensors and any other values.
-        state: state dict of the model, for names and shapes.
+        state: state dict of the model.
     """
-    tensors = dict(_flat(content, _DEPTH))
-    found = []
-    for prefix in _prefixes(tensors, state):
-        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        known = {name: own[name] for name in state if name in own}
-        found.append(FoundWeights(prefix, known, misfits(own, state)))
-    whole = [weights for weights in found if not weights.faults]
-    if len(whole) > 1:
-        places = shortened(f"'{weights.prefix}'" for weights in whole)
-        fault = f"{len(whole)} places have all weights ({places}): save one of them alone"
-        return whole[0]._replace(faults=[fault])
-    nothing = FoundWeights("", {}, ["no weight name matches"])
-    return whole[0] if whole else max(found, key=lambda w: len(w.tensors), default=nothing)
+    tensors = {name: value for name, value in leaves(content) if isinstance(value, Tensor)}
+    names = _counted(state)
+    places = _prefixes(tensors, names)
+    complete = [place for place, count in places.items() if count == len(names)]
+    if len(complete) > 1:
+        raise LangDGError(
+            f"{len(complete)} places have all weights ({shortened(map(repr, complete))}): save one "
+            "of them alone"
+        )
+    return {
+        name.removeprefix(place): value
+        for place, _ in places.most_common(1)
+        for name, value in tensors.items()
+        if name.startswith(place)
+    }
 
 
 def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
@@ -223,21 +212,18 @@ def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[
         weights: weights to load.
         state: state dict of the model.
     """
+    if weights.keys().isdisjoint(state):
+        return ["no weight name matches"]
+    faults = []
+    for name in _counted(state):
+        expected = _describe(state[name])
+        if name not in weights:
+            faults.append(f"{name} is missing")
+        elif (found := _describe(weights[name])) != expected:
+            faults.append(f"{name} is {found} instead of {expected}")
     parts = {name.partition(".")[0] for name in state}
-    counted = [name for name in state if not name.endswith(_BATCH_COUNTER)]
-    return [
-        *(f"{name} is missing" for name in counted if name not in weights),
-        *(
-            f"{name} is {_describe(weights[name])} instead of {_describe(state[name])}"
-            for name in counted
-            if name in weights and _describe(weights[name]) != _describe(state[name])
-        ),
-        *(
-            f"{name} is unknown"
-            for name in weights
-            if name not in state and name.partition(".")[0] in parts
-        ),
-    ]
+    unknown = (name for name in weights if name not in state and name.partition(".")[0] in parts)
+    return [*faults, *(f"{name} is unknown" for name in unknown)]
 
 
 def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
@@ -257,7 +243,7 @@ def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
         16 hexadecimal digits of a SHA-256, by which style banks remember their CLIP.
     """
     digest = hashlib.sha256()
-    for name in sorted(name for name in state_dict if not name.endswith(_BATCH_COUNTER)):
+    for name in sorted(_counted(state_dict)):
         tensor = state_dict[name].detach().cpu()
         # repr separates the fields: no two different lists of weights read the same.
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
@@ -266,13 +252,8 @@ def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:_DIGITS]
 
 
-def _flat(content: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """Tensors in nested dicts, by their keys joined with dots."""
-    for name, value in content.items() if isinstance(content, Mapping) else ():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            yield name, value
-        elif isinstance(name, str) and depth:
-            yield from ((f"{name}.{inner}", tensor) for inner, tensor in _flat(value, depth - 1))
+def _counted(state: Iterable[str]) -> list[str]:
+    return [name for name in state if not name.endswith(_BATCH_COUNTER)]
 
 
 def _prefixes(weights: Iterable[str], names: Collection[str]) -> Counter[str]:

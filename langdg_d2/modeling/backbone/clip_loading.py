@@ -12,7 +12,7 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 
 from ...utils.errors import LangDGError, shortened
-from ..checkpoint_files import find_weights, fingerprint, read_content
+from ..checkpoint_files import find_weights, fingerprint, misfits, read_content
 
 logger = logging.getLogger(__name__)
 
@@ -133,32 +133,37 @@ def _weights_path(name: str, weights: str) -> Path:
 
 
 def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
+    visual: Any = model.visual
     try:
         content = read_content(path)
+        weights = find_weights(content, model.state_dict())
+        faults = misfits(weights, model.state_dict())
+        if not faults:
+            model.load_state_dict(weights, strict=False)
+            visual.whole_clip_fingerprint = _embeddings_fingerprint(model)
+            return
+        tower = find_weights(content, visual.state_dict())
     except LangDGError as error:
         raise ClipWeightsError(f"'{path}' cannot be read as CLIP weights: {error}") from error
-    visual: Any = model.visual
-    whole = find_weights(content, model.state_dict())
-    if not whole.faults:
-        model.load_state_dict(whole.tensors, strict=False)
-        state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
-        # The same weights give other embeddings with another activation or other heads.
-        state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
-        heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
-        state["heads"] = torch.tensor(heads)
-        visual.whole_clip_fingerprint = fingerprint(state)
-        return
-    tower = find_weights(content, visual.state_dict())
-    if tower.faults:
-        best = max(whole, tower, key=lambda found: len(found.tensors))
+    if tower_faults := misfits(tower, visual.state_dict()):
         raise ClipWeightsError(
             f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the "
-            f"weights in '{path}' do not fit '{name}': {shortened(best.faults)}"
+            f"weights in '{path}' do not fit '{name}': "
+            f"{shortened(faults if weights else tower_faults)}"
         )
     if text:
         raise ClipWeightsError(
             f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
             f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
-            f"({shortened(whole.faults)})"
+            f"({shortened(faults)})"
         )
-    visual.load_state_dict(tower.tensors, strict=False)
+    visual.load_state_dict(tower, strict=False)
+
+
+def _embeddings_fingerprint(model: nn.Module) -> str:
+    """Fingerprint of everything that decides a CLIP's embeddings."""
+    state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
+    # The same weights give other embeddings with another activation or other heads.
+    state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
+    heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
+    return fingerprint({**state, "heads": torch.tensor(heads)})
