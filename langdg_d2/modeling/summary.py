@@ -1,4 +1,4 @@
-"""Table of the trainable and the frozen parts of a model."""
+"""Table of what trains and what is frozen in a model."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -12,10 +12,10 @@ from .meta_arch import LangDGSegmentor
 
 
 def training_summary(model: LangDGSegmentor) -> str:
-    """A row for each layer group of the backbone and one for the head.
+    """One row for each layer group of the backbone, and one for the head, in Markdown.
 
-    Columns: parameters, trainable parameters, and the mode of BatchNorm: `eval` normalises with
-    fixed statistics, `train` with those of the batch. Call it in training mode.
+    Call it in training mode. The BatchNorm column says whether a group normalises with its running
+    statistics (`eval`) or with those of the batch (`train`).
     """
     tower = cast("ClipResNet", model.backbone).tower
     groups = layer_groups(tower) | {"sem_seg_head": [model.sem_seg_head]}

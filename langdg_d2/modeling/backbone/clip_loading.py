@@ -16,7 +16,7 @@ from ..checkpoint_files import find_weights, fingerprint, misfits, read_content
 
 logger = logging.getLogger(__name__)
 
-# Ending of open_clip's entries whose text towers have QuickGELU, as OpenAI's were trained with.
+# Suffix of open_clip's entries with QuickGELU, which OpenAI's weights were trained with.
 _QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
@@ -32,25 +32,24 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file
-            that `read_content` reads, whose state dict may be nested or have prefixes; or
-            None for random weights, the same ones at every call.
+        weights: an open_clip tag (`openai` is downloaded once and cached); a file that
+            `read_content` reads, in which the state dict may be nested or prefixed; or None for
+            random weights, the same at every call.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
-        image tower has the attribute `whole_clip_fingerprint`, by which style banks identify the
-        text tower.
+        The open_clip model, float32, on the CPU, in eval mode. If weights were loaded, its image
+        tower has the attribute `whole_clip_fingerprint`, which style banks record.
     """
     return _load(name=name, weights=weights, text=True)
 
 
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
-    """As `load_clip`; if `text` is False, weights of the image tower are enough."""
+    """`load_clip`; without `text`, weights of the image tower suffice."""
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         disabled = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # open_clip warns of random weights; others follow
+        logging.disable(logging.WARNING)  # open_clip warns of random weights, replaced below
         try:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
@@ -67,7 +66,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip`, for which weights of an image tower are enough."""
+    """The image tower of `load_clip`; a file with the image tower alone suffices."""
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
@@ -78,12 +77,12 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
-    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
+    """The tokenizer for the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
 
 
 def _register_architecture(name: str) -> str:
-    """Make a JSON model config known to open_clip; return the name of the architecture."""
+    """Register a JSON model config with open_clip; returns the architecture's name."""
     if name.endswith(".json"):
         path = Path(name)
         if not path.is_file():
@@ -99,7 +98,7 @@ def _register_architecture(name: str) -> str:
 
 
 def _weights_path(name: str, weights: str) -> Path:
-    """Path of the weights file behind a tag (downloading it if needed) or a path."""
+    """The file behind a tag, downloaded if needed, or behind a path."""
     if Path(weights).exists():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
             logger.warning(
@@ -123,7 +122,7 @@ def _weights_path(name: str, weights: str) -> Path:
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))
-    except Exception as error:  # the hub client has its own errors for network, 404 and disk
+    except Exception as error:  # the hub client has errors of its own for network, 404 and disk
         raise ClipWeightsError(
             f"could not download the '{weights}' weights of '{name}' from {tag_config['hf_hub']} "
             f"({type(error).__name__}). Without network, or where HF_HUB_OFFLINE forbids it, "
