@@ -119,11 +119,8 @@ class RunSettings:
 
     def scores_as(self, earlier: Mapping[str, Any]) -> bool:
         """Whether scores under earlier settings are comparable with this run's."""
-        one, other = (
-            {key: value for key, value in settings.items() if _is_one_of(key, _OF_SCORES)}
-            for settings in (earlier, self._settings)
-        )
-        return one == other
+        keys = [key for key in {**earlier, **self._settings} if _is_one_of(key, _OF_SCORES)]
+        return all(earlier.get(key) == self._settings.get(key) for key in keys)
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """Check that a checkpoint can be resumed with these settings; logs what has changed."""
@@ -173,7 +170,7 @@ class RunSettings:
         changes = {
             key: change
             for key, change in self._changes(earlier).items()
-            if key in compared and key != _WEIGHTS and not _is_one_of(key, (_TRAINABLE,))
+            if key in compared and not _is_one_of(key, (_WEIGHTS, _TRAINABLE))
         }
         if changes:
             logger.warning(

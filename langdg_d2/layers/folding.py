@@ -15,11 +15,14 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from .dispatch import is_traced
-
 # Modules that call their children in the order of registration.
 _IN_ORDER = (nn.Sequential, ModifiedResNet, Bottleneck)
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+def is_traced() -> bool:
+    """Whether the model is being traced or compiled; traces keep torch's own layers."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
