@@ -114,7 +114,16 @@ class StyleAugmentationHook(HookBase):
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
-            self._log()
+            recent = self._collect()
+            self.trainer.storage.put_scalars(
+                smoothing_hint=False,
+                **{
+                    "style/restyled_share": recent.restyled_share,
+                    "style/mean_weight": recent.mean_weight,
+                    "style/fallback_share": recent.fallback_share,
+                    "style/probability": self.mixer.probability,
+                },
+            )
 
     def after_train(self) -> None:
         self._model.feature_augmentation = None
@@ -158,18 +167,6 @@ class StyleAugmentationHook(HookBase):
         recent, self.mixer.statistics = self.mixer.statistics, MixStatistics()
         self._total.merge(recent)
         return recent
-
-    def _log(self) -> None:
-        recent = self._collect()
-        self.trainer.storage.put_scalars(
-            smoothing_hint=False,
-            **{
-                "style/restyled_share": recent.restyled_share,
-                "style/mean_weight": recent.mean_weight,
-                "style/fallback_share": recent.fallback_share,
-                "style/probability": self.mixer.probability,
-            },
-        )
 
 
 class LRScheduler(hooks.LRScheduler):

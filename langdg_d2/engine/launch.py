@@ -61,7 +61,10 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
             device = load_config(args.config_file, args.opts).train.device
         use_gpu = not str(device).startswith("cpu")  # `setup` will refuse unknown names
     if under_torchrun:
-        _join_torchrun(use_gpu=use_gpu)
+        if use_gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
+        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
         with _report_once():
             _run_and_leave(main, args)
         return
@@ -174,10 +177,3 @@ def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
         dist.destroy_process_group()
     if stopped:
         raise stopped
-
-
-def _join_torchrun(*, use_gpu: bool) -> None:
-    if use_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
-    comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))

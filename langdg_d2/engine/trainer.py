@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,7 +102,9 @@ class SegmentationTrainer(SimpleTrainer):
             batch = next(self._data_loader_iter)
             data_seconds += time.perf_counter() - begin
             files.append(_file_names(batch))
-            with self._exchange_gradients(part == self._accumulate):
+            # Processes exchange gradients once, with the last batch.
+            keep = isinstance(self.model, DistributedDataParallel) and part < self._accumulate
+            with self.model.no_sync() if keep else nullcontext():
                 with autocast(self._precision, self._device_type):
                     found: dict[str, Tensor] = self.model(batch)
                 self.backward(sum(found.values()) / self._accumulate)
@@ -133,7 +135,10 @@ class SegmentationTrainer(SimpleTrainer):
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
             return
-        losses = _stacked(iterations)
+        rows = [torch.stack(list(part.values())) for it in iterations for part in it.losses]
+        # (iterations, batches, names), in a single copy from the device.
+        losses = torch.stack(rows).double().cpu().numpy()
+        losses = losses.reshape(len(iterations), -1, len(rows[0]))
         data_seconds = np.array([it.data_seconds for it in iterations])
         self.storage.put_scalar("rank_data_time", data_seconds[-1])
         if self._scaler.is_enabled():
@@ -209,11 +214,6 @@ class SegmentationTrainer(SimpleTrainer):
         # A run in another precision has saved none.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
-
-    def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
-        """Exchange gradients between processes only with the last batch of a step."""
-        shared = isinstance(self.model, DistributedDataParallel)
-        return self.model.no_sync() if shared and not now else nullcontext()
 
 
 def distribute(
@@ -299,17 +299,16 @@ def synchronize_batch_norm(model: nn.Module) -> None:
     for module in model.modules():
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d and child.weight.requires_grad:
-                setattr(module, name, _synchronized(child))
-
-
-def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
-    if norm.weight.device.type != "cpu":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-    shared = _SharedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
-    # Not copies, because an optimizer may hold these tensors already.
-    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
-        setattr(shared, name, tensor)
-    return shared
+                if child.weight.device.type == "cpu":
+                    shared = _SharedBatchNorm(
+                        child.num_features, eps=child.eps, momentum=child.momentum
+                    )
+                    # Not copies, because an optimizer may hold these tensors already.
+                    for key, tensor in (*child.named_parameters(), *child.named_buffers()):
+                        setattr(shared, key, tensor)
+                else:
+                    shared = nn.SyncBatchNorm.convert_sync_batchnorm(child)
+                setattr(module, name, shared)
 
 
 class _SharedBatchNorm(NaiveSyncBatchNorm):
@@ -317,12 +316,6 @@ class _SharedBatchNorm(NaiveSyncBatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(at_least_single(input)).to(input.dtype)
-
-
-def _stacked(iterations: list[_Iteration]) -> npt.NDArray[np.float64]:
-    """Losses (iterations, batches, names), in a single copy from their device."""
-    rows = [torch.stack(list(each.values())) for it in iterations for each in it.losses]
-    return torch.stack(rows).double().cpu().numpy().reshape(len(iterations), -1, len(rows[0]))
 
 
 def _file_names(batch: Any) -> list[str]:

@@ -53,7 +53,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         temporary.unlink(missing_ok=True)
     with suppress(OSError):  # some file systems cannot flush folders; the file is in place
-        _flush_folder(path.parent)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def content_digest(path: Path) -> str:
@@ -86,11 +90,3 @@ def require_writable(folder: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(f"'{existing}' may not be written to; choose another output")
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,7 +28,11 @@ def plain_data(value: Any) -> Any:
     dotted path, other objects that of their class.
     """
     if OmegaConf.is_config(value):
-        value = _container(value)
+        try:
+            value = OmegaConf.to_container(value, resolve=True)
+        except OmegaConfBaseException:
+            # Unused parts may refer to missing keys; the record then keeps references unresolved.
+            value = OmegaConf.to_container(value, resolve=False)
     if isinstance(value, Mapping):
         return {str(key): plain_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -92,14 +96,6 @@ def environment() -> dict[str, str]:
         "GPUs": ", ".join(devices) or "none",
         "processes": str(comm.get_world_size()),
     }
-
-
-def _container(config: Any) -> Any:
-    try:
-        return OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:
-        # Unused parts may refer to missing keys; the record then keeps references unresolved.
-        return OmegaConf.to_container(config, resolve=False)
 
 
 def _git(folder: Path, *arguments: str) -> str:

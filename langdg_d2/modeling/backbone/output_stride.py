@@ -38,27 +38,18 @@ def set_output_stride(
             f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}"
         )
     removed_before = 1
-    for layer_name, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
+    for layer, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
         removed = max(1, stride // output_stride)
         if removed > 1:
-            blocks: list[Bottleneck] = list(getattr(tower, layer_name))
-            _remove_stride(blocks[0])
-            rates = _dilations(len(blocks), removed_before, removed, pattern)
+            blocks: list[Bottleneck] = list(getattr(tower, layer))
+            blocks[0].stride = 1
+            blocks[0].avgpool = nn.Identity()
+            if blocks[0].downsample is not None:
+                blocks[0].downsample[0] = nn.Identity()  # the shortcut's average pool
+            if pattern == "famix":
+                rates = [1, *[removed_before] * (len(blocks) - 2), removed]
+            else:
+                rates = [removed_before, *[removed] * (len(blocks) - 1)]
             for block, rate in zip(blocks, rates, strict=True):
                 block.conv2.dilation = block.conv2.padding = (rate, rate)
         removed_before = removed
-
-
-def _dilations(
-    blocks: int, removed_before: int, removed: int, pattern: DilationPattern
-) -> list[int]:
-    if pattern == "famix":
-        return [1, *[removed_before] * (blocks - 2), removed]
-    return [removed_before, *[removed] * (blocks - 1)]
-
-
-def _remove_stride(block: Bottleneck) -> None:
-    block.avgpool = nn.Identity()
-    if block.downsample is not None:
-        block.downsample[0] = nn.Identity()
-    block.stride = 1

@@ -108,11 +108,17 @@ class LangDGSegmentor(nn.Module):
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
         """Loss of a labelled batch, with restyled features."""
-        images = self.preprocess(batched_inputs)
-        logits = self.logits(
-            images.tensor, self.feature_augmentation, self._patch_classes(batched_inputs)
+        images = self.preprocess(batched_inputs).tensor
+        patch_classes = None
+        if "patch_classes" in batched_inputs[0]:
+            patch_classes = torch.stack([x["patch_classes"] for x in batched_inputs])
+            patch_classes = patch_classes.to(self.device, non_blocking=True)
+        logits = self.logits(images, self.feature_augmentation, patch_classes)
+        labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
+        padded = ImageList.from_tensors(
+            labels, self.backbone.size_divisibility, self.classes.ignore_label
         )
-        return {"loss_sem_seg": self.criterion(logits, self._targets(batched_inputs))}
+        return {"loss_sem_seg": self.criterion(logits, padded.tensor.long())}
 
     @torch.no_grad()
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
@@ -137,17 +143,6 @@ class LangDGSegmentor(nn.Module):
         """Normalise the images and zero-pad them at the right and bottom to a common size."""
         images = [self.normalize(x["image"]) for x in batched_inputs]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)
-
-    def _targets(self, batched_inputs: BatchedInputs) -> Tensor:
-        labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
-        divisibility = self.backbone.size_divisibility
-        return ImageList.from_tensors(labels, divisibility, self.classes.ignore_label).tensor.long()
-
-    def _patch_classes(self, batched_inputs: BatchedInputs) -> Tensor | None:
-        if "patch_classes" not in batched_inputs[0]:
-            return None
-        stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
-        return stacked.to(self.device, non_blocking=True)
 
 
 def _require_fit(backbone: Backbone, head: nn.Module) -> None:

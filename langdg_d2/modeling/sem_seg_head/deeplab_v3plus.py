@@ -68,7 +68,9 @@ class DeepLabV3PlusHead(nn.Module):
             conv=UpsampledConv2d,
         )
         self.predict = nn.Conv2d(channels, num_classes, kernel_size=1)
-        self.apply(_initialize)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)  # as in the official head
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
@@ -138,9 +140,3 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     if name == "":
         return []
     raise LangDGError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
-
-
-def _initialize(module: nn.Module) -> None:
-    # He-normal, as in the official head; norm layers start at weight 1 and bias 0 anyway.
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight)
