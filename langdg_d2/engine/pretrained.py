@@ -27,7 +27,7 @@ from ..utils.amp import PRECISIONS
 from ..utils.file_io import write_atomically
 from ..utils.provenance import plain_data, versions
 
-FILE_NAME = "model.safetensors"
+PRETRAINED = "model.safetensors"
 _ENTRY = "langdg_d2"  # of the file's metadata
 _FORMAT = 1
 # A header names what to build; these are the kinds of things it may name, and where they are from.
@@ -41,38 +41,51 @@ class Pretrained(NamedTuple):
     Attributes:
         model: on the CPU in float32, in eval mode.
         header: what the file says: `model` (its config), `inference` (arguments of
-            `build_inference`), `notes` and `versions`.
+            `build_inference`), `notes`, `versions` and others, see `describe_model`.
     """
 
     model: LangDGSegmentor
     header: dict[str, Any]
 
 
+def describe_model(cfg: DictConfig, notes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Header of `save_pretrained` for a model that was built from a config.
+
+    Args:
+        cfg: its `model` and `evaluation.inference` are recorded, and the content of a JSON file
+            that describes the tower.
+        notes: plain data about the training, for readers.
+    """
+    model = plain_data(cfg.model)
+    tower = model["backbone"]["tower"]
+    tower["weights"] = architecture = None
+    if tower["name"].endswith(".json"):
+        architecture = json.loads(Path(tower["name"]).read_text())
+        tower["name"] = Path(tower["name"]).name
+    return {
+        "model": model,
+        "architecture": architecture,
+        "inference": plain_data(cfg.evaluation.inference),
+        "notes": plain_data(notes or {}),
+        "versions": versions(),
+    }
+
+
 def save_pretrained(
     path: str | Path,
     *,
     model: LangDGSegmentor,
-    cfg: DictConfig,
+    header: Mapping[str, Any],
     precision: str = "float32",
-    notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model with what is needed to build it again.
 
     Args:
         path: file to create or replace, usually `model.safetensors` in a folder of its own.
         model: weights and classes.
-        cfg: the config it was built from; its `model` and `evaluation.inference` are recorded.
+        header: of `describe_model`, or of the file the model is from.
         precision: of kernels and matrices; biases and statistics stay in float32.
-        notes: plain data about the training, for readers.
     """
-    described = plain_data(cfg.model)
-    described["classes"] = {**described["classes"], **model.classes.plain()}
-    tower = described["backbone"]["tower"]
-    tower["weights"] = None
-    architecture = None
-    if tower["name"].endswith(".json"):
-        architecture = json.loads(Path(tower["name"]).read_text())
-        tower["name"] = Path(tower["name"]).name
     dtype = PRECISIONS[precision]
     state = {
         name: (value.to(dtype) if value.is_floating_point() and value.ndim > 1 else value)
@@ -81,14 +94,12 @@ def save_pretrained(
         .contiguous()
         for name, value in model.state_dict().items()
     }
+    described = header["model"]
     header = {
+        **header,
         "format": _FORMAT,
-        "model": described,
-        "architecture": architecture,
-        "inference": plain_data(cfg.evaluation.inference),
+        "model": {**described, "classes": {**described["classes"], **model.classes.plain()}},
         "weights": fingerprint(state),
-        "notes": plain_data(notes or {}),
-        "versions": versions(),
     }
     write_atomically(Path(path), save(state, {_ENTRY: json.dumps(header)}))
 
@@ -159,14 +170,14 @@ def _targets(described: Any) -> Iterator[str]:
 def _local_file(source: str | Path, revision: str | None) -> Path:
     path = Path(source).expanduser()
     if path.is_dir():
-        path = path / FILE_NAME
+        path = path / PRETRAINED
     if path.is_file():
         return path
     try:
-        return Path(huggingface_hub.hf_hub_download(str(source), FILE_NAME, revision=revision))
+        return Path(huggingface_hub.hf_hub_download(str(source), PRETRAINED, revision=revision))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"'{source}' is neither a file, nor a folder with {FILE_NAME}, nor a repository of the "
-            f"Hugging Face Hub that can be reached ({type(error).__name__}: {reason})"
+            f"'{source}' is neither a file, nor a folder with {PRETRAINED}, nor a repository of "
+            f"the Hugging Face Hub that can be reached ({type(error).__name__}: {reason})"
         ) from error

@@ -12,7 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from langdg_d2.engine import load_config
-from langdg_d2.engine.pretrained import FILE_NAME, load_pretrained, save_pretrained
+from langdg_d2.engine.pretrained import (
+    PRETRAINED,
+    describe_model,
+    load_pretrained,
+    save_pretrained,
+)
 from langdg_d2.modeling import LangDGSegmentor
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import LabelSpace
@@ -37,8 +42,8 @@ def model(random_segmentor: Callable[..., LangDGSegmentor], tiny_model: list[str
 
 @pytest.fixture
 def file(cfg: DictConfig, model: LangDGSegmentor, tmp_path: Path) -> Path:
-    save_pretrained(tmp_path / FILE_NAME, model=model, cfg=cfg, notes={"seed": 3})
-    return tmp_path / FILE_NAME
+    save_pretrained(tmp_path / PRETRAINED, model=model, header=describe_model(cfg, {"seed": 3}))
+    return tmp_path / PRETRAINED
 
 
 def rewritten(file: Path, change: Callable[[dict], None]) -> Path:
@@ -72,11 +77,18 @@ def test_no_file_but_the_saved_one_is_needed(file: Path, tiny_clip: str, model: 
         hidden.rename(description)
 
 
+def test_a_loaded_model_can_be_saved_again(file: Path, model: LangDGSegmentor):
+    again = file.with_name("again.safetensors")
+    loaded = load_pretrained(file)
+    save_pretrained(again, model=loaded.model, header=loaded.header)
+    assert torch.equal(logits(load_pretrained(again).model), logits(model))
+
+
 def test_half_precision_halves_the_file_and_keeps_predictions(
     file: Path, cfg: DictConfig, model: LangDGSegmentor
 ):
     half = file.with_name("half.safetensors")
-    save_pretrained(half, model=model, cfg=cfg, precision="float16")
+    save_pretrained(half, model=model, header=describe_model(cfg), precision="float16")
     assert half.stat().st_size < 0.6 * file.stat().st_size
     wanted, found = logits(model), logits(load_pretrained(half).model)
     assert (found.argmax(0) == wanted.argmax(0)).float().mean() > 0.99
@@ -88,7 +100,8 @@ def test_own_classes_are_part_of_the_file(
 ):
     own = [*tiny_model, *OWN, "model.sem_seg_head.num_classes=3"]
     path = tmp_path / "own.safetensors"
-    save_pretrained(path, model=random_segmentor(own), cfg=load_config(CONFIG, own))
+    header = describe_model(load_config(CONFIG, own))
+    save_pretrained(path, model=random_segmentor(own), header=header)
     assert load_pretrained(path).model.classes == LabelSpace(["road", "rail", "tram"])
 
 
@@ -138,7 +151,7 @@ def test_a_downloaded_repository_opens_without_network(
     (repository / "refs").mkdir(parents=True)
     (repository / "refs/main").write_text(commit)
     (repository / "snapshots" / commit).mkdir(parents=True)
-    file.rename(repository / "snapshots" / commit / FILE_NAME)
+    file.rename(repository / "snapshots" / commit / PRETRAINED)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert torch.equal(logits(load_pretrained("someone/famix").model), logits(model))
