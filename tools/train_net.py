@@ -200,7 +200,7 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
             f"there is no style bank at '{bank}': make it with tools/mine_styles.py and this "
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
-    logger.warning("there is no style bank at '%s': it is mined now", bank)
+    logger.warning("there is no style bank at '%s': it is mined before training", bank)
     return compose(cfg, "styles.mining")
 
 

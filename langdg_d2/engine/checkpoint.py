@@ -202,15 +202,13 @@ def _without_earlier_run(
         does = "evaluation takes" if eval_only else "training starts from"
         begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
         logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
-    if init_checkpoint:
-        read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
     return StartingPoint(init_checkpoint, False)
 
 
 def _require_same(path: str) -> None:
     """Check that all processes, perhaps on several machines, read the same file."""
     try:
-        found = content_digest(Path(PathManager.get_local_path(path)))
+        found = f"content {content_digest(Path(PathManager.get_local_path(path)))}"
     except OSError as error:
         found = str(error)
     everyones = comm.all_gather(found)

@@ -296,6 +296,7 @@ class SourceMining:
                 logger.info("%d batches mined, mean cosine %.3f", len(mined), cosine)
 
     def _mine_batch(self, number: int, images: Tensor, labels: Tensor) -> StyleBank:
+        # 63 bits, which fit into an int64.
         seed = np.random.SeedSequence((self._seed, number)).generate_state(1, np.uint64)[0] >> 1
         generator = torch.Generator().manual_seed(int(seed))
         return self.miner.mine(images, labels, header=self._part_header, generator=generator)

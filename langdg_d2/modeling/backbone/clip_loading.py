@@ -46,7 +46,7 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     """`load_clip`; without `text`, weights of the image tower suffice."""
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()):
+    with torch.random.fork_rng(devices=()):  # weights are drawn on the CPU
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         disabled = logging.root.manager.disable
         logging.disable(logging.WARNING)  # open_clip warns of random weights, replaced below
@@ -138,7 +138,7 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
         weights = find_weights(content, model.state_dict())
         faults = misfits(weights, model.state_dict())
         if not faults:
-            model.load_state_dict(weights, strict=False)
+            model.load_state_dict(weights, strict=False)  # OpenAI's archives have extra scalars
             visual.whole_clip_fingerprint = _embeddings_fingerprint(model)
             return
         tower = find_weights(content, visual.state_dict())

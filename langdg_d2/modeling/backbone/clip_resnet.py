@@ -57,7 +57,7 @@ class ClipResNet(Backbone):
         self.restyled_layer = restyled_layer
         self._low_layers = LAYERS[: LAYERS.index(restyled_layer) + 1]
         self.restyled = FEATURES[len(self._low_layers) - 1]
-        self._frozen = freeze(tower, trainable=trainable)
+        self._frozen = freeze(tower, trainable=trainable)  # in a list, which registers no module
         blocks = (getattr(tower, layer)[-1] for layer in BLOCK_LAYERS)
         widths = [tower.conv3.out_channels, *(block.conv3.out_channels for block in blocks)]
         self._output_shape = {

@@ -105,7 +105,7 @@ class AtrousSpatialPyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scales = [self.local(x), *(convolution(x) for convolution in self.atrous)]
-        image_mean = self.image_pool(x).expand_as(scales[0])
+        image_mean = self.image_pool(x).expand_as(scales[0])  # upsampling of 1x1 is broadcasting
         return self.project(torch.cat([*scales, image_mean], dim=1))
 
 
