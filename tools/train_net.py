@@ -108,7 +108,7 @@ def compose_selection(
         return []
     if not isinstance(source := cfg.evaluation.source, str):
         raise LangDGError(
-            f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
+            f"train.best_period needs a single domain as evaluation.source, which is {source}"
         )
     loaders = {source: compose(cfg, f"dataloader.test.{source}")}
     classes = cfg.model.classes

@@ -201,7 +201,7 @@ def _without_earlier_run(
             )
         does = "evaluation takes" if eval_only else "training starts from"
         begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
-        logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
+        logger.warning("--resume: there is no checkpoint in '%s': %s %s", output_dir, does, begins)
     return StartingPoint(init_checkpoint, False)
 
 

@@ -79,7 +79,7 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
     if tower.weights is None and not args.eval_only:
         logger.warning(
             "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
-            "and what a checkpoint does not replace mean nothing",
+            "are meaningless, and so are predictions unless a checkpoint replaces the weights",
             tower.name,
         )
     _warn_of_another_source(cfg)
@@ -188,7 +188,7 @@ def _warn_of_another_source(cfg: DictConfig) -> None:
     if trained != {*as_names(source or ())}:
         logger.warning(
             "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
-            "wrong source, and what was trained on may count as an unseen target; make them agree, "
-            "as evaluation.source=%s",
+            "wrong source and may count training data as an unseen target; make them agree, for "
+            "example with evaluation.source=%s",
             *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
         )

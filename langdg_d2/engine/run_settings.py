@@ -154,7 +154,7 @@ class RunSettings:
         if done == wanted:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
         if changes:
-            logger.info("Changed against the earlier run: %s", _listed(changes))
+            logger.info("Changed since the earlier run: %s", _listed(changes))
             self._changed = f"{_listed(changes)} after {done} iterations"
 
     def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:

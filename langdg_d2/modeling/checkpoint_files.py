@@ -89,7 +89,7 @@ def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, An
     if not isinstance(content, dict) or weights not in content:
         held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
         raise CheckpointError(
-            f"'{path}' has no entry '{weights}' with the weights but {shortened(held)}; "
+            f"'{path}' has no entry '{weights}' of weights, only {shortened(held)}; "
             "projects/famix/import_famix.py makes checkpoints of langdg_d2 from official ones"
         )
     found = content[weights]
