@@ -118,14 +118,22 @@ class DatasetFamily:
         missing: list[Path] = []
         listed = 0
         for layout in layouts:
-            for key, image in self._images(folders, layout):
-                listed += 1
+            if layout.stems is None:
+                images = folders.matching(layout.images, self.image_suffixes)
+            else:
+                keys = [(stem,) for stem in layout.stems]
+                images = [(key, folders.find(layout.images, key)) for key in keys]
+            listed += len(images)
+            for key, image in images:
+                files = [image]
                 record = {"file_name": str(image), "image_id": self.image_id(image)}
-                absent = [] if image.is_file() else [image]
-                if layout.labels:
-                    label, encoding = _label(folders, layout, key)
+                for pattern, encoding in layout.labels:
+                    label = folders.find(pattern, key, LABEL_SUFFIXES)
                     record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
-                    absent += [] if label.is_file() else [label]
+                    files = [image, label]
+                    if label.is_file():
+                        break
+                absent = [file for file in files if not file.is_file()]
                 missing += absent
                 if not absent:
                     records.append(record)
@@ -148,44 +156,58 @@ class DatasetFamily:
                     parts = name.split("_")
                     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
                     images = [folders.find(layout.images, (*folder, name)) for name in names]
-                    if label not in lone.values() and not any(images):
+                    if label not in lone.values() and not any(map(Path.is_file, images)):
                         lone.setdefault(key, label)
             for key, label in lone.items():
                 yield label, folders.path(layout.images, key)
 
-    def deviations(
-        self, split: str, images: Sequence[tuple[str, str | None, tuple[int, int]]]
-    ) -> list[str]:
-        """In what images of a split differ from the release's, but for their number.
+    def departure(
+        self, split: str, count: int, images: Sequence[tuple[str, str | None, tuple[int, int]]]
+    ) -> str:
+        """How a copy of a split differs from the release.
 
         Args:
             split: name of the split.
-            images: file name, format as Pillow calls it, and (height, width) of each.
+            count: number of images in the copy.
+            images: file name, format as Pillow calls it, and (height, width) of all or some.
 
         Returns:
-            Phrases such as "3 of them 128x256 instead of 1024x2048", "JPEG files instead of PNG".
+            Text such as "3 of 500 images, 128x256 instead of 1024x2048"; "" for the release.
         """
-        found = []
-        sizes = [size for _, _, size in images]
-        if self.sizes is not None:
-            others = [size for size in sizes if size not in self.sizes]
-            if different := sorted(set(others)):
-                some = "" if len(others) == len(images) else f"{len(others)} of them "
-                several = "" if len(different) == 1 else "sizes such as "
-                expected = " or ".join(map(_size_text, sorted(self.sizes)))
-                found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
-        elif self.has_many_sizes and len(images) > 1 and len(set(sizes)) == 1:
-            found.append(f"all {_size_text(sizes[0])} instead of various sizes")
-        if least := self.least_pixels:
-            small = sum(height * width < least for height, width in sizes)
-            if small > len(images) / 2:  # a few may be
-                found.append(f"{small} of them below {least} pixels")
+        found = self._other_sizes([size for _, _, size in images])
         formats = sorted({str(kind) for _, kind, _ in images} - {self.image_format})
         if self.image_format and formats:
             found.append(f"{formats[0]} files instead of {self.image_format}")
         if split in self.folders:
             places = {Path(file).parent.name for file, _, _ in images} - self.folders[split]
             found += [f"some in '{place}'" for place in sorted(places)[:1]]
+
+        published, least = self.splits[split], self.least_images.get(split, 0)
+        if published is not None and count != published:
+            relation = "of" if count < published else "instead of"
+            found.insert(0, f"{count} {relation} {published} images")
+        elif count < least:
+            found.insert(0, f"{count} images, the usual lists have {least} or more")
+        elif found:
+            found.insert(0, f"{count} images")
+        return ", ".join(found)
+
+    def _other_sizes(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
+        """How sizes of images differ from the release's."""
+        found = []
+        if self.sizes is not None:
+            others = [size for size in sizes if size not in self.sizes]
+            if different := sorted({*others}):
+                some = "" if len(others) == len(sizes) else f"{len(others)} of them "
+                several = "" if len(different) == 1 else "sizes such as "
+                expected = " or ".join(map(_size_text, sorted(self.sizes)))
+                found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
+        elif self.has_many_sizes and len(sizes) > 1 and len({*sizes}) == 1:
+            found.append(f"all {_size_text(sizes[0])} instead of various sizes")
+        if least := self.least_pixels:
+            small = sum(height * width < least for height, width in sizes)
+            if small > len(sizes) / 2:  # a few may be
+                found.append(f"{small} of them below {least} pixels")
         return found
 
     def _open(self, root: Path, split: str) -> tuple[Folders, list[Layout]]:
@@ -198,26 +220,6 @@ class DatasetFamily:
                 folders.require(pattern.partition("*")[0].rpartition("/")[0])
         return folders, layouts
 
-    def _images(self, folders: Folders, layout: Layout) -> list[tuple[tuple[str, ...], Path]]:
-        if layout.stems is None:
-            return folders.matching(layout.images, self.image_suffixes)
-        keys = [(stem,) for stem in layout.stems]
-        return [
-            (k, folders.find(layout.images, k) or _png(folders, layout.images, k)) for k in keys
-        ]
-
 
 def _size_text(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _label(folders: Folders, layout: Layout, key: Sequence[str]) -> tuple[Path, LabelEncoding]:
-    for pattern, encoding in layout.labels:
-        if label := folders.find(pattern, key, LABEL_SUFFIXES):
-            return label, encoding
-    return _png(folders, pattern, key), encoding
-
-
-def _png(folders: Folders, pattern: str, key: Sequence[str]) -> Path:
-    path = folders.path(pattern, key)
-    return path.with_name(f"{path.name}.png")

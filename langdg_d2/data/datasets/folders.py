@@ -72,10 +72,11 @@ class Folders:
 
     def find(
         self, pattern: str, key: Sequence[str], suffixes: Collection[str] = IMAGE_SUFFIXES
-    ) -> Path | None:
-        """The file of a key, None if there is none; errors of `matching`."""
+    ) -> Path:
+        """The file of a key, where it would be as PNG if there is none; errors of `matching`."""
         path = self.path(pattern, key)
-        return self._file(path.parent, path.name, suffixes)
+        expected = path.with_name(f"{path.name}.png")
+        return self._file(path.parent, path.name, suffixes) or expected
 
     def path(self, pattern: str, key: Sequence[str]) -> Path:
         """The path of a key, without suffix."""
