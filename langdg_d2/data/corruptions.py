@@ -3,10 +3,10 @@
 Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", ICLR 2019, gave the formulas and the five severities of ImageNet-C; Michaelis et
 al., "Benchmarking Robustness in Object Detection", 2019, applied them to Cityscapes, and Kamann
-and Rother, CVPR 2020, to semantic segmentation. Here are those whose formulas are short; fog,
-frost, snow, spatter, glass, motion and zoom blur, and elastic warping are not.
+and Rother, CVPR 2020, to semantic segmentation. Only those with short formulas are here, not fog,
+frost, snow, spatter, glass, motion and zoom blur, and elastic warping.
 
-NOTE: these are no substitutes for released images. The noises are other draws of the same
+NOTE: these do not reproduce released images. The noises are other draws of the same
 distributions; the rest differs from the released code by one level at most.
 """
 
@@ -28,7 +28,7 @@ from .transforms import Image, PixelTransform
 Intensities = npt.NDArray[np.float32]
 
 _HIGHEST = np.float32(255)
-# Decimal fractions are not exact: what should be a whole level must not fall below it.
+# Added before rounding down, so that inexact fractions do not fall below a whole level.
 _BELOW_A_LEVEL = np.float32(1e-3)
 
 
@@ -49,7 +49,7 @@ def gaussian_noise(image: Image, rng: np.random.Generator, deviation: float) -> 
 
 
 def shot_noise(image: Image, rng: np.random.Generator, photons: float) -> Image:
-    """Count Poisson-distributed photons, of which a white pixel receives so many on average."""
+    """Count Poisson-distributed photons; a white pixel receives `photons` on average."""
     counts = rng.poisson(_intensities(image) * photons)
     return _levels((counts / photons).astype(np.float32))
 
@@ -163,15 +163,12 @@ CORRUPTIONS = {
 class Corruption(T.Augmentation):
     """One corruption at one severity, for the augmentations of a `TestMapper`.
 
-    The same image is corrupted alike whenever and wherever it is read: the generator is seeded
-    with its pixels. Labels stay as they are.
+    An image is corrupted alike in every run and process, since its pixels seed the generator.
+    Labels stay as they are.
 
     Args:
         name: a key of `CORRUPTIONS`.
         severity: 1 to 5. Higher is worse, except that `saturate` fades the colours at 1 and 2.
-
-    Raises:
-        LangDGError: for an unknown name or severity.
     """
 
     def __init__(self, *, name: str, severity: int) -> None:

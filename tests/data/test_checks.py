@@ -61,8 +61,8 @@ def test_oddities_of_a_sample_of_labels_are_named(copy):
     for other in others:
         shutil.copy(label, other)
     report = CopyCheck(root=copy).check(FAMILIES["acdc"], "train")
-    problem, *_ = report.problems[Kind.ODD_LABEL]
-    assert "labels repeat others among the 8 labels looked at" in problem.detail
+    details = [problem.detail for problem in report.problems[Kind.ODD_LABEL]]
+    assert any("labels repeat others among the 8 labels looked at" in text for text in details)
 
 
 def test_cases_are_counted_and_only_some_named(copy):

@@ -1,5 +1,6 @@
-"""What the project knows of a data set, and how its files are found."""
+"""What is known of a data set, and how its files are found."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -17,10 +18,10 @@ class Layout(NamedTuple):
     """Where images of a split and their labels lie: patterns of `Folders`.
 
     Attributes:
-        images: of the images.
-        labels: of their labels, with the same stars, and how each kind is encoded. The first that
-            is there counts; the last is named where none is.
-        stems: what the star stands for in a split that is a list; None for all images there are.
+        images: pattern of the images.
+        labels: patterns of their labels, with the same stars, and the encoding of each. The first
+            existing file counts; if there is none, the last pattern is named as missing.
+        stems: what the star stands for in a split defined by a list; None for all images.
     """
 
     images: str
@@ -29,7 +30,13 @@ class Layout(NamedTuple):
 
 
 class FoundFiles(NamedTuple):
-    """Files of a split: dataset dicts of the complete pairs, and the files that are not there."""
+    """Files of a split.
+
+    Attributes:
+        records: dataset dicts of the complete pairs.
+        missing: files that are not there.
+        listed: number of pairs, complete or not.
+    """
 
     records: list[dict[str, Any]]
     missing: list[Path]
@@ -41,27 +48,27 @@ class DatasetFamily:
     """A data set and its splits.
 
     Attributes:
-        name: as in registered names, `<name>_sem_seg_<split>`, and in result tables.
-        title: as its authors call it.
+        name: name in registered names, `<name>_sem_seg_<split>`, and in result tables.
+        title: its authors' name for it.
         website: where it comes from.
         folder: its folder, below that of the data sets.
-        layouts: where the files of a split lie, one or several places.
-        splits: number of images that each split of the published release gives; None where
-            that is decided by a list of the user's.
+        layouts: function of the folders and a split: where the files of the split lie.
+        splits: number of images in each split of the published release; None where a list of the
+            user's decides.
         condition: weather or light: "clear", "fog", "night", "rain", "snow" or "all".
-        sizes: (height, width) in pixels that its images may have; None where they vary.
-        unlabeled: splits whose labels are not public: images for predictions, to be scored by
-            the authors' server.
-        image_id: name of an image, unlike that of any other in the split.
-        image_suffixes: of images, in small letters.
-        missing_remedy: what to do about missing files, where it is special to the data set;
+        sizes: (height, width) in pixels of its images; None where they vary.
+        unlabeled: splits whose labels are not public, for predictions that the authors' server
+            scores.
+        image_id: function of an image's path: its name, unique in the split.
+        image_suffixes: suffixes of images, in small letters.
+        missing_remedy: what to do about missing files, where that is special to the data set;
             `{folder}` stands for its folder.
         same_images_as: name of a family with the same images and other labels, None for none.
-        least_images: of splits that lists of the user's decide, what the usual lists have.
-        least_pixels: what most images have at least, where `sizes` vary.
-        has_many_sizes: whether the images of a whole split are of several sizes.
-        image_format: of its images, as Pillow calls it; None where it is not known.
-        folders: names of the folders that the images of a split lie in, where they are known.
+        least_images: number of images in the usual lists, for splits that a list decides.
+        least_pixels: pixels that most images have at least, where `sizes` vary.
+        has_many_sizes: whether the images of a complete split have several sizes.
+        image_format: format of its images, as Pillow calls it; None where it is not known.
+        folders: names of the folders of a split's images, where they are known.
     """
 
     name: str
@@ -99,7 +106,7 @@ class DatasetFamily:
             `sem_seg_file_name` and `label_encoding`.
 
         Raises:
-            DatasetError: for missing folders or files, and places that leave open what counts.
+            DatasetError: for missing folders or files, and for ambiguous ones.
         """
         records, missing, listed = self.find(root, split)
         if missing:
@@ -112,7 +119,7 @@ class DatasetFamily:
         return records
 
     def find(self, root: Path, split: str) -> FoundFiles:
-        """As `load`, but missing files are no error."""
+        """As `load`, but missing files are not an error."""
         folders, layouts = self._open(root, split)
         records: list[dict[str, Any]] = []
         missing: list[Path] = []
@@ -126,14 +133,14 @@ class DatasetFamily:
             listed += len(images)
             for key, image in images:
                 files = [image]
-                record = {"file_name": str(image), "image_id": self.image_id(image)}
+                record = {"file_name": image, "image_id": self.image_id(Path(image))}
                 for pattern, encoding in layout.labels:
                     label = folders.find(pattern, key, LABEL_SUFFIXES)
-                    record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
+                    record |= {"sem_seg_file_name": label, "label_encoding": encoding.name}
                     files = [image, label]
-                    if label.is_file():
+                    if os.path.isfile(label):
                         break
-                absent = [file for file in files if not file.is_file()]
+                absent = [Path(file) for file in files if not os.path.isfile(file)]
                 missing += absent
                 if not absent:
                     records.append(record)
@@ -145,10 +152,10 @@ class DatasetFamily:
         return FoundFiles(records, missing, listed)
 
     def lone_labels(self, root: Path, split: str) -> Iterator[tuple[Path, Path]]:
-        """Labels without an image, and where that is expected, without suffix."""
+        """Labels without an image, and the expected path of that image, without suffix."""
         folders, layouts = self._open(root, split)
         for layout in layouts:
-            lone: dict[tuple[str, ...], Path] = {}
+            lone: dict[tuple[str, ...], str] = {}
             for pattern, _ in layout.labels:
                 for key, label in folders.matching(pattern, LABEL_SUFFIXES):
                     # Next to `a.png` there may be another rendering `a_color.png` of the label.
@@ -156,10 +163,10 @@ class DatasetFamily:
                     parts = name.split("_")
                     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
                     images = [folders.find(layout.images, (*folder, name)) for name in names]
-                    if label not in lone.values() and not any(map(Path.is_file, images)):
+                    if label not in lone.values() and not any(map(os.path.isfile, images)):
                         lone.setdefault(key, label)
             for key, label in lone.items():
-                yield label, folders.path(layout.images, key)
+                yield Path(label), Path(folders.path(layout.images, key))
 
     def departure(
         self, split: str, count: int, images: Sequence[tuple[str, str | None, tuple[int, int]]]
