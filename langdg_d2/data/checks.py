@@ -192,6 +192,7 @@ class CopyCheck:
     sample: int | None = None
     seed: int = 0
     workers: int = 1
+    # Pairs in several splits, such as those of ACDC and of its conditions.
     _seen: dict[tuple[str, ...], "_PairFacts"] = field(default_factory=dict, init=False)
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
@@ -239,7 +240,7 @@ class CopyCheck:
         if self.sample is None or self.sample >= len(records):
             return records
         chosen = random.Random(self.seed).sample(range(len(records)), self.sample)
-        return [records[k] for k in sorted(chosen)]
+        return [records[k] for k in sorted(chosen)]  # in the order of the split
 
     def _inspect(self, records: list[Record], name: str) -> list["_PairFacts"]:
         executor = ThreadPoolExecutor(self.workers)
@@ -291,6 +292,7 @@ def _name_problems(
     for kind, paths in ((Kind.MISSING_FILE, missing), (Kind.LABEL_WITHOUT_IMAGE, surplus)):
         for path in paths:
             yield Problem(_unless_fork(path, kind), str(path))
+    # Prediction files and tables go by the image's id.
     times = Counter(record["image_id"] for record in records)
     for record in records:
         if (count := times[record["image_id"]]) > 1:

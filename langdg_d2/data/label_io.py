@@ -85,6 +85,7 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
             the encoding does not know.
     """
     raw = read_raw_ids(file_name, encoding)
+    # Train ids are valid raw ids of other classes, so that decoding them is not an error.
     if encoding in RAW_ID_ENCODINGS:
         kind = content_of(raw[::_STEP, ::_STEP], encoding).kind
         if kind is IdKind.PERHAPS_TRAIN_IDS:
@@ -155,6 +156,7 @@ def _ids_of_indices(
         return indices
     by_color = [_id_of_color(color, encoding) for color in colors[used]]
     is_grey = (colors[used] == colors[used, :1]).all()
+    # Optimised files: grey images stored as palettes, and palettes that were renumbered.
     readings = [colors[used, 0].tolist()] if is_grey else []
     if encoding.colors:
         readings.append(by_color)

@@ -149,6 +149,7 @@ def _sample(records: Sequence[Record]) -> list[Record]:
 def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_Label]:
     labels: list[_Label] = []
     for record in _sample(records):
+        # A set in order costs few labels, and one where most are empty is not refused by chance.
         empty = sum(label.content.kind in _EMPTY for label in labels)
         strange = empty + sum(label.content.kind in _TRAIN_IDS for label in labels)
         if (len(labels) >= _FEW and not strange) or (len(labels) >= _MANY and empty < len(labels)):
@@ -163,6 +164,7 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
 
 
 def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
+    # Single labels may be empty, or look like train ids, as those of tunnels do.
     for kinds, share in ((_EMPTY, 1), (_TRAIN_IDS, 1 / 2)):
         cases = [label for label in labels if label.content.kind in kinds]
         if not cases:

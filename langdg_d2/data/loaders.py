@@ -88,6 +88,7 @@ def require_same_images(dataset: Sequence[Example]) -> None:
     """Refuse a data set that differs between the processes; every process must call this."""
     if not dist.is_initialized():
         return
+    # Processes that trained on different copies would split their batches differently.
     files = [record for record in dataset if "file_name" in record]
     found = comm.all_gather(images_fingerprint(files) if files else f"{len(dataset)} images")
     if len({*found}) > 1:
@@ -139,6 +140,7 @@ class TrainingStream(Dataset[Example]):
         source, number = self._turns[position] if self._turns else ("", position)
         pool = self._pools[source]
         epoch, place = divmod(number, len(pool))
+        # Positions mostly rise, so the order of one epoch at a time is kept.
         if source not in self._epochs or self._epochs[source][0] != epoch:
             seed = derived_seed(self._seed, epoch, purpose=f"order {source}".strip())
             generator = torch.Generator().manual_seed(seed)
@@ -157,6 +159,7 @@ class _SharedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rank, processes = comm.get_rank(), comm.get_world_size()
+        # Together the processes have the batch that one process would have.
         for begin in count(self._first * self._size, self._size):
             yield list(range(begin + rank, begin + self._size, processes))
 
@@ -231,6 +234,7 @@ def evaluation_loader(
     require_same_images(dataset)
     check_labels(dataset, required=False, classes=classes)
     loader = build_detection_test_loader(dataset=dataset, **options)
+    # Detectron2's builder has no argument for it.
     loader.worker_init_fn = leave_signals_to_training
     return loader
 
@@ -278,6 +282,7 @@ class ReadableImages(Dataset[Example]):
         """
         if not self._limit:
             return self._mapper(self._dataset[index])
+        # Seeded with the place: each process and each epoch chooses the same.
         place, others = index, random.Random(index)
         while True:
             if not self._unreadable[place]:

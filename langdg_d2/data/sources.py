@@ -50,6 +50,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     examples = []
     for name in names:
         for record in registered_dicts(name):
+            # Splits of one data set may overlap, as "train" and "all" of GTA5 do.
             owner = owners.setdefault(record["file_name"], name)
             if owner != name:
                 raise LangDGError(
@@ -75,6 +76,7 @@ def registered_dicts(name: str) -> list[Example]:
     classes = {key: value for key, value in known.items() if value is not None}
     records = [
         record if "label_encoding" in record else classes | record
+        # `filter_empty` would look for boxes, which semantic data sets lack.
         for record in get_detection_dataset_dicts(name, filter_empty=False)
     ]
     for record in records:
@@ -175,7 +177,7 @@ class SourceTurns:
                 f"dataloader.train.source_weights are {weights}, expected positive numbers, each "
                 f"at least {_LEAST} of their sum"
             )
-        self._names = sorted(weights)
+        self._names = sorted(weights)  # the order in the config must not matter
         shares = [Fraction(weights[name]) for name in self._names]
         # Cumulative shares: of the first 0, 1, 2, ... sources together. Fractions are exact, so
         # that shares do not drift over a long stream.

@@ -1,4 +1,4 @@
-"""How the raw label ids of each data set map onto the train ids; the only such tables."""
+"""How the raw label ids of each data set map to train ids; the only such tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,8 +22,8 @@ class LabelEncoding:
     Attributes:
         name: name of the encoding in errors and dataset dicts.
         raw_to_train: train id (or the ignore label) of every raw id that may occur.
-        channel: which of red, green and blue (0, 1, 2) holds the ids in 16-bit colour files;
-            None for 8-bit files of a single channel.
+        channel: index of the channel (0 red, 1 green, 2 blue) that holds the ids in 16-bit colour
+            files; None for 8-bit files of a single channel.
         raw_names: the data set's own names of its raw ids, where known.
         colors: RGB in 0..255 of the raw ids in palette files; if empty, palettes are ignored and
             their indices are the ids.
@@ -131,7 +131,7 @@ TRAIN_IDS = LabelEncoding(
 CITYSCAPES_LABEL_IDS = _like_cityscapes("Cityscapes label ids", license_plate=255)
 GTA5_LABEL_IDS = _like_cityscapes("GTA5 label ids", license_plate=34, static=(20, 20, 20))
 
-# Raw id: the data set's own name, and the class it counts as (None: ignored).
+# The data set's own name of each raw id, and the class it is mapped to (None: ignored).
 _SYNTHIA: dict[int, tuple[str, str | None]] = {
     0: ("void", None),
     1: ("sky", "sky"),
@@ -158,8 +158,7 @@ _SYNTHIA: dict[int, tuple[str, str | None]] = {
     22: ("lanemarking", None),
 }
 
-# Mapillary Vistas v1.2, in the order of its config file, with the colours of its label files;
-# v2.0 numbers other classes.
+# The same of Mapillary Vistas v1.2, with the colours of its label files; v2.0 has other classes.
 _MAPILLARY: dict[int, tuple[str, str | None, tuple[int, int, int]]] = {
     0: ("animal--bird", None, (165, 42, 42)),
     1: ("animal--ground-animal", None, (0, 192, 0)),
@@ -265,7 +264,7 @@ MAPILLARY_B = replace(
     raw_to_train={**MAPILLARY_A.raw_to_train}
     | {raw: _train_ids[class_name] for raw, class_name in _MAPILLARY_B.items()},
 )
-# UrbanSyn has a 20th id for pixels without a class; its users often turn that into the usual 255.
+# UrbanSyn has a 20th id for pixels without a class, which converted copies replace by 255.
 URBANSYN_TRAIN_IDS = replace(
     TRAIN_IDS,
     name="UrbanSyn train ids",
@@ -284,14 +283,11 @@ ENCODINGS = {
 
 @lru_cache
 def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelEncoding:
-    """Labels that hold the train ids of these classes, as standard Detectron2 data sets do.
+    """The encoding of standard Detectron2 data sets, whose labels hold train ids.
 
     Args:
-        class_names: in the order of the train ids.
+        class_names: names in the order of the train ids.
         ignore_label: id of pixels without a class, in 0..255, above those of the classes.
-
-    Raises:
-        LangDGError: for an ignore label that 8-bit files cannot hold, or that is a class.
     """
     if class_names == CITYSCAPES_19.names and ignore_label == _IGNORE:
         return TRAIN_IDS

@@ -125,6 +125,7 @@ class DatasetFamily:
         missing: list[Path] = []
         listed = 0
         for layout in layouts:
+            # A list may name images that are missing; a folder cannot.
             if layout.stems is None:
                 images = folders.matching(layout.images, self.image_suffixes)
             else:
@@ -139,7 +140,7 @@ class DatasetFamily:
                     record |= {"sem_seg_file_name": label, "label_encoding": encoding.name}
                     files = [image, label]
                     if os.path.isfile(label):
-                        break
+                        break  # the first kind of label that exists counts
                 absent = [Path(file) for file in files if not os.path.isfile(file)]
                 missing += absent
                 if not absent:
@@ -222,6 +223,7 @@ class DatasetFamily:
         layouts = list(self.layouts(folders, split))
         if split in self.unlabeled:
             layouts = [layout._replace(labels=()) for layout in layouts]
+        # A missing folder is named as such, not as a split without images.
         for layout in layouts:
             for pattern in (layout.images, *(labels for labels, _ in layout.labels)):
                 folders.require(pattern.partition("*")[0].rpartition("/")[0])

@@ -81,6 +81,7 @@ class Folders:
         return os.path.join(self.root, "".join([first, *rest]))
 
     def _file(self, folder: str, stem: str, suffixes: Collection[str]) -> str | None:
+        # Suffixes in any case: cameras and archives write `.JPG`.
         ends = self._stems(folder).get(stem, ())
         found = [stem + end for end in ends if end.lower() in suffixes]
         if len(found) > 1:
@@ -131,7 +132,7 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
 
 def folders_below(root: Path, _above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """A folder and all folders below it in order of names; links that lead back up are left out."""
-    real = root.resolve()
+    real = root.resolve()  # a link to a folder above would be followed for ever
     if real in _above or not root.is_dir():
         return
     yield root
