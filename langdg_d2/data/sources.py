@@ -5,10 +5,9 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from fractions import Fraction
-from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 
@@ -178,12 +177,11 @@ class SourceTurns:
                 f"at least {_LEAST} of their sum"
             )
         self._names = sorted(weights)  # the order in the config must not matter
-        shares = [Fraction(weights[name]) for name in self._names]
-        # Cumulative shares: of the first 0, 1, 2, ... sources together. Fractions are exact, so
-        # that shares do not drift over a long stream.
-        self._ends = [Fraction(0), *(end / sum(shares) for end in accumulate(shares))]
+        shares = np.array([weights[name] for name in self._names], float)
+        shares /= shares.sum()
+        self._ends = np.append(shares.cumsum()[:-1], 1)  # of the first 1, 2, ... sources together
         # Long enough for the smallest share to have a place in every block.
-        self._size = max(_BLOCK, math.ceil(2 * sum(shares) / min(shares)))
+        self._size = max(_BLOCK, math.ceil(2 / shares.min()))
         self._seed = seed
         self._block: tuple[int, list[tuple[str, int]]] | None = None  # the latest
 
@@ -195,22 +193,14 @@ class SourceTurns:
         return self._block[1][place]
 
     def _turns(self, block: int) -> list[tuple[str, int]]:
-        before, after = self._counts(block), self._counts(block + 1)
-        turns = [
-            name
-            for name, first, end in zip(self._names, before, after, strict=True)
-            for _ in range(first, end)
-        ]
+        # Images of each source before the block, and up to its end.
+        counts = np.diff(np.floor(np.outer([block, block + 1], self._size * self._ends)), prepend=0)
+        before, after = counts.astype(int)
+        turns = np.repeat(self._names, after - before)
         generator = torch.Generator().manual_seed(derived_seed(self._seed, block, purpose="turns"))
-        seen = dict(zip(self._names, before, strict=True))
+        seen = dict(zip(self._names, before.tolist(), strict=True))
         ordered = []
-        for place in torch.randperm(self._size, generator=generator).tolist():
-            name = turns[place]
+        for name in turns[torch.randperm(self._size, generator=generator)].tolist():
             ordered.append((name, seen[name]))
             seen[name] += 1
         return ordered
-
-    def _counts(self, block: int) -> list[int]:
-        """How many images of each source lie before a block."""
-        ends = [math.floor(end * block * self._size) for end in self._ends]
-        return [end - begin for begin, end in pairwise(ends)]
