@@ -43,7 +43,7 @@ class Kind(Enum):
 
     UNLISTABLE = "the split cannot be listed", "complete the copy; it comes from {website}"
     MISSING_FILE = (
-        "file missing that is one half of an image-label pair",
+        "missing image or label",
         "unpack it again, or download it again from {website}",
     )
     LABEL_WITHOUT_IMAGE = (
@@ -52,7 +52,7 @@ class Kind(Enum):
         "purpose, move their labels elsewhere",
     )
     RESOURCE_FORK = (
-        "macOS resource fork, or the partner that one would need",
+        "macOS resource fork, or the missing other half of its pair",
         "delete all of them: find FOLDER -name '._*' -delete",
     )
     DUPLICATE = (
@@ -78,7 +78,7 @@ class Kind(Enum):
         "use the image and the label of one release, both as downloaded from {website}",
     )
     WRONG_IDS = (
-        "label with ids that do not belong there",
+        "label with wrong ids",
         "use the label files of the right version, under their own names, as downloaded from "
         "{website}: ids are mapped when they are loaded, so no conversion is needed",
     )
@@ -100,7 +100,7 @@ class Kind(Enum):
         _WARNING,
     )
     ODD_LABEL = (
-        "oddity of labels",
+        "label, or sample of labels, that looks wrong",
         "look at them with --overlays; the originals come from {website}, and are read without a "
         "conversion",
         _WARNING,

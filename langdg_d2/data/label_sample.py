@@ -46,11 +46,11 @@ _logger = logging.getLogger(__name__)
 
 
 class _Label(NamedTuple):
-    """A label file of the sample, what it holds, its ids, and the counts of `_count_between`."""
+    """A label of the sample, what it holds, a hash of its ids, and counts of `_count_between`."""
 
     file: str
     content: LabelContent
-    raw: bytes
+    digest: int
     between: npt.NDArray[np.int64]
 
 
@@ -159,7 +159,8 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
             raw = read_raw_ids(file, encoding)
         except ImageFileError:
             continue
-        labels.append(_Label(file, content_of(raw, encoding), raw.tobytes(), _count_between(raw)))
+        digest = hash(raw.tobytes())
+        labels.append(_Label(file, content_of(raw, encoding), digest, _count_between(raw)))
     return labels
 
 
@@ -197,7 +198,7 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     lacking = [names[k] for k in _COMMON if not pixels[k]]
     if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
-    if len(labels) >= _FEW and 2 * len({label.raw for label in labels}) <= len(labels):
+    if len(labels) >= _FEW and 2 * len({label.digest for label in labels}) <= len(labels):
         yield f"labels repeat others among the {named}"
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()

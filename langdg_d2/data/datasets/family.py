@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...structures import LabelEncoding
+from ...utils.errors import shortened
 from ..image_io import IMAGE_SUFFIXES
 from .folders import LABEL_SUFFIXES, DatasetError, Folders
-
-_SHOWN = 3  # examples in a message
 
 
 class Layout(NamedTuple):
@@ -110,7 +109,7 @@ class DatasetFamily:
         """
         records, missing, listed = self.find(root, split)
         if missing:
-            examples = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
+            examples = shortened(f"'{path}'" for path in missing)
             incomplete = "the download or its unpacking is incomplete: get the rest of it"
             raise DatasetError(
                 f"{self.title}: {listed - len(records)} of {listed} image-label pairs lack a file, "

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ...structures.label_encoding import GTA5_LABEL_IDS
+from ...utils.errors import shortened
 from ..image_io import ImageFileError, read_size
 from .family import DatasetFamily, FoundFiles, Layout
 from .folders import DatasetError, Folders
@@ -21,7 +22,6 @@ _WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 # Frames of the release whose image and label differ in size, as public loaders agree.
 MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
 _SHARE = 0.01  # most frames that may differ in size beside those; with more, copies are mixed up
-_SHOWN = 8  # frames in a message
 
 
 class _GTA5(DatasetFamily):
@@ -56,10 +56,9 @@ class _GTA5(DatasetFamily):
 
 @cache
 def _warn_once(root: Path, split: str, left_out: tuple[str, ...]) -> None:
-    more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
     _logger.warning(
-        "GTA5: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
-        *(len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
+        "GTA5: %d frames of the split '%s' are left out, as image and label differ in size: %s",
+        *(len(left_out), split, shortened(left_out)),
     )
 
 
