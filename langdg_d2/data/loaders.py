@@ -255,11 +255,6 @@ class ReadableImages(Dataset[Example]):
 
     def __init__(self, *, dataset: Sequence[Example], mapper: Mapper, limit: int) -> None:
         require_int("unreadable_limit", limit, 0)
-        if 0 < len(dataset) <= limit:
-            raise LangDGError(
-                f"unreadable_limit {limit} of {len(dataset)} images: choose one from 0, which "
-                "allows none, up to less than all of them"
-            )
         self._dataset = dataset
         self._mapper = mapper
         self._limit = limit
@@ -267,6 +262,13 @@ class ReadableImages(Dataset[Example]):
         self._of_source: dict[str | None, list[int]] = {}
         for k, record in enumerate(dataset if limit else ()):
             self._of_source.setdefault(record.get("source"), []).append(k)
+        for source, places in self._of_source.items():
+            if len(places) <= limit:
+                of_source = f" of source '{source}'" if source else ""
+                raise LangDGError(
+                    f"unreadable_limit {limit} of {len(places)} images{of_source}: choose one from "
+                    "0, which allows none, up to less than all of them"
+                )
         # In memory that is shared with the loaders' workers.
         self._unreadable = torch.zeros(len(dataset) if limit else 0, dtype=torch.bool)
         self._unreadable.share_memory_()
