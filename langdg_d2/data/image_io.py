@@ -118,18 +118,18 @@ def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[in
             _, width, height = _PNG_START.unpack(start)
             _check_size(width, height)
             return "PNG", (height, width)
-        with open_image(file_name) as image:
+        with _open_image(file_name) as image:
             return image.format, (image.height, image.width)
 
 
 @contextmanager
 def opened(file_name: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], Image.Image]]:
     """An image file and Pillow's image of it; reading errors become an `ImageFileError`."""
-    with _named_errors(file_name), open(file_name, "rb") as file, open_image(file) as image:
+    with _named_errors(file_name), open(file_name, "rb") as file, _open_image(file) as image:
         yield file, image
 
 
-def raw_mode(image: Image.Image) -> str:
+def _raw_mode(image: Image.Image) -> str:
     """How an opened image is stored, such as "RGB;16B"; "" for some formats and once decoded."""
     if not (tiles := getattr(image, "tile", ())):
         return ""
@@ -141,7 +141,7 @@ def raw_mode(image: Image.Image) -> str:
 
 def stored_as(image: Image.Image) -> str:
     """Depth, colours and format of an opened image, such as "8-bit grey PNG"."""
-    bits = re.search(r";(\d+)", raw_mode(image))
+    bits = re.search(r";(\d+)", _raw_mode(image))
     depth = bits[1] if bits else "1" if image.mode == "1" else "8"
     return f"{depth}-bit {_MODE_NAMES.get(image.mode, image.mode)} {image.format}"
 
@@ -155,7 +155,7 @@ def orientation(image: Image.Image) -> int:
     return found if found in range(1, 9) else _UPRIGHT
 
 
-def open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+def _open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
     """Pillow's `Image.open` for `FORMATS` alone; its limit on pixels is an error, not a warning."""
     Image.init()
     image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
@@ -166,7 +166,7 @@ def open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
 def check_png(file: IO[bytes], decoded: Image.Image) -> None:
     """Raise for damage that Pillow's decoder passes over: wrong checksums and missing rows."""
     file.seek(0)
-    with open_image(file) as image:
+    with _open_image(file) as image:
         image.verify()
     # Pillow fills missing rows with 0. A second decoder finds them but doubles the time, so it
     # runs only where the last row is 0.
@@ -259,7 +259,7 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
 
 def _decode(file: IO[bytes], image: Image.Image) -> npt.NDArray[Any]:
     """The pixels as stored, as `to_rgb` takes them; 16 bits where the file has more than 8."""
-    if image.mode in _COLOURS and ";16" in raw_mode(image):
+    if image.mode in _COLOURS and ";16" in _raw_mode(image):
         return decode_full_depth(file)  # Pillow would cut it to 8
     if image.format == "JPEG2000" and image.mode in _COLOURS:
         file.seek(0)

@@ -9,11 +9,10 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..utils.errors import LangDGError
 from ..utils.file_io import replacing
-from .image_io import open_image, raw_mode, read_rgb
+from .image_io import ImageFileError, opened, read_rgb, stored_as
 
 _PIECE = 1 << 20  # bytes
 # PNG's filters serve compression; undoing them would take more than half of the reading time.
@@ -34,8 +33,8 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
         Whether it was an RGB PNG of 8 bits.
     """
     is_rgb = False
-    with suppress(OSError, Image.DecompressionBombError), open_image(source) as image:
-        is_rgb = (image.format, raw_mode(image)) == ("PNG", "RGB")
+    with suppress(ImageFileError), opened(source) as (_, image):
+        is_rgb = stored_as(image) == "8-bit RGB PNG"
     pixels = read_rgb(source) if is_rgb else None
     with replacing(target) as file:
         if pixels is not None:
