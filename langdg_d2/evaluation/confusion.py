@@ -58,15 +58,16 @@ class ConfusionMatrix:
                 f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} "
                 "differ in size; resize the logits to the ground truth before the argmax"
             )
-        # int64 before any comparison: a negative ignore label would wrap around in uint8.
-        prediction = _as_int64(prediction, "prediction")
-        target = _as_int64(target, "ground truth").to(prediction.device)
-        counted = target != self.ignore_label
+        # int32 before any comparison: a negative ignore label would wrap around in uint8.
+        prediction = _as_int32(prediction, "prediction")
+        target = _as_int32(target, "ground truth").to(prediction.device)
+        ignored = target == self.ignore_label
+        target = torch.where(ignored, 0, target)
         self._require_classes(prediction, "prediction")
-        self._require_classes(target[counted], "ground truth")
-
-        pairs = target[counted] * self.num_classes + prediction[counted]
-        counts = torch.bincount(pairs, minlength=self.num_classes**2)
+        self._require_classes(target, "ground truth")
+        # Ignored pixels go to a bin of their own: selecting the others takes twice as long.
+        pairs = torch.where(ignored, self.matrix.numel(), target * self.num_classes + prediction)
+        counts = torch.bincount(pairs.flatten(), minlength=self.matrix.numel() + 1)[:-1]
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:
@@ -174,7 +175,7 @@ def _selection(matrix: Tensor, classes: Sequence[int] | None) -> list[int]:
     return list(range(len(matrix))) if classes is None else list(classes)
 
 
-def _as_int64(values: Tensor, name: str) -> Tensor:
+def _as_int32(values: Tensor, name: str) -> Tensor:
     if values.is_floating_point() or values.is_complex():
         raise TypeError(f"{name} is {values.dtype}, expected an integer map of classes")
-    return values.long()
+    return values.int()

@@ -6,7 +6,8 @@ truth is the one the test mapper loaded, so a test protocol's crop or resize app
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all counts."""
+        """Discard all counts and scores."""
         self._local = ConfusionMatrix(
             num_classes=len(self._class_names), ignore_label=self._ignore_label
         )
@@ -84,7 +85,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self.images: list[ImageScore] = []
 
     def process(
-        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
+        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[dict[str, Any]]
     ) -> None:
         """Count the pixels of a batch.
 
@@ -93,20 +94,14 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
         """
         for image, output in zip(inputs, outputs, strict=True):
-            self.score(image, output["sem_seg"])
-
-    def score(self, image: Mapping[str, Any], sem_seg: Tensor) -> ImageScore:
-        """Count the pixels of an image as `process` does; returns the image's own scores."""
-        counts = count_image(
-            image,
-            sem_seg,
-            dataset_name=self._dataset_name,
-            num_classes=len(self._class_names),
-            ignore_label=self._ignore_label,
-        )
-        self._local.merge(counts)
-        self._local_images.append(score_image(image, counts, self._scored))
-        return self._local_images[-1]
+            counts = image_counts(
+                image,
+                output,
+                num_classes=len(self._class_names),
+                ignore_label=self._ignore_label,
+            )
+            self._local.merge(counts)
+            self._local_images.append(score_image(image, counts, self._scored))
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
         """Sum over processes and score; every process must call this.
@@ -159,40 +154,62 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         return {name: 100 * fraction for name, fraction in fractions.items()}
 
 
-def count_image(
-    image: Mapping[str, Any],
-    sem_seg: Tensor,
-    *,
-    dataset_name: str,
-    num_classes: int,
-    ignore_label: int,
+def image_classes(image: Mapping[str, Any], output: dict[str, Any]) -> Tensor:
+    """The predicted class map (H, W) of an image.
+
+    It is kept in `output`: the evaluators of a domain share one argmax.
+
+    Args:
+        image: "file_name", for error messages.
+        output: "sem_seg", see `predicted_classes`.
+    """
+    if "classes" not in output:
+        with _naming(image):
+            output["classes"] = predicted_classes(output["sem_seg"])
+    classes: Tensor = output["classes"]
+    return classes
+
+
+def image_counts(
+    image: Mapping[str, Any], output: dict[str, Any], *, num_classes: int, ignore_label: int
 ) -> ConfusionMatrix:
-    """Count the pixels of an image.
+    """The pixel counts of an image.
+
+    They are kept in `output`: the evaluators of a domain share one count.
 
     Args:
         image: "sem_seg" (H, W) integer ground truth, "file_name".
-        sem_seg: the model's logits (K, H, W) or classes (H, W).
-        dataset_name: for messages.
+        output: "sem_seg", the model's logits (K, H, W) or classes (H, W).
         num_classes: K.
         ignore_label: ground-truth value that is not counted.
     """
-    file_name = image.get("file_name", "an image without file_name")
-    if "sem_seg" not in image:
-        raise LangDGError(
-            f"{file_name}: no ground truth 'sem_seg'; "
-            "evaluate with a test mapper that loads the labels"
-        )
-    counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
+    if "counts" not in output:
+        classes, sem_seg = image_classes(image, output), output["sem_seg"]
+        counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
+        with _naming(image):
+            if "sem_seg" not in image:
+                raise LangDGError(
+                    "no ground truth 'sem_seg'; evaluate with a test mapper that loads the labels"
+                )
+            if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
+                raise LangDGError(
+                    f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
+                    "evaluate with the class names of the model"
+                )
+            counts.update(classes, image["sem_seg"])
+        output["counts"] = counts
+    shared: ConfusionMatrix = output["counts"]
+    return shared
+
+
+@contextmanager
+def _naming(image: Mapping[str, Any]) -> Iterator[None]:
+    """Begin the messages of errors with the image's file."""
     try:
-        if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
-            raise LangDGError(
-                f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
-                "evaluate with the class names of the model"
-            )
-        counts.update(predicted_classes(sem_seg), image["sem_seg"])
+        yield
     except LangDGError as error:
-        raise LangDGError(f"{file_name} ({dataset_name}): {error}") from error
-    return counts
+        name = image.get("file_name", "an image without file_name")
+        raise LangDGError(f"{name}: {error}") from error
 
 
 def score_image(

@@ -46,12 +46,18 @@ def evaluate_domains(
         domains that have no scores, as of test sets without labels; on the others an empty dict.
     """
     results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model), fold(model):
+
+    def predict(batch: BatchedInputs) -> list[dict[str, Any]]:
+        # Copies: evaluators add what they share, such as the class map, and a model may return
+        # the same dict again.
+        return [dict(output) for output in model(batch)]
+
+    with _eval_mode(model), fold(model):
         for domain, loader in loaders.items():
             # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True
             with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
-                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+                results[domain] = dict(inference_on_dataset(predict, progress, evaluators[domain]))
     return {domain: tasks for domain, tasks in results.items() if tasks}
 
 
@@ -239,15 +245,15 @@ def windows(side: int, window: int, stride: int) -> list[slice]:
 
 
 @contextmanager
-def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
-    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them).
-
-    Without cuDNN's benchmark: training's choice by speed pays for crops of one size only.
-    """
+def _eval_mode(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Eval mode, and no cuDNN benchmark: that choice by speed pays for crops of one size only."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    # Of every submodule: `model.train(mode)` would also train BatchNorm layers that are frozen.
     modes = [module.training for module in modules]
     benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     try:
+        for module in modules[:1]:
+            module.eval()
         yield
     finally:
         torch.backends.cudnn.benchmark = benchmark

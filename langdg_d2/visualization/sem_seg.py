@@ -143,6 +143,14 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
     return np.concatenate(columns[1:], axis=1)
 
 
+def shrunk(picture: Image, longest_side: int) -> Image:
+    """A picture (H, W, 3), averaged down until no side has more pixels than `longest_side`."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, longest_side / max(height, width))
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def encode(picture: Image, *, quality: int | None = None) -> bytes:
     """A picture as the content of a PNG file, or of a JPEG file of a quality from 1 to 100.
 
