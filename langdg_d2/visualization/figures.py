@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
-from ..evaluation.tables import MISSING, percent
+from ..evaluation.tables import percent
 from ..structures import ChannelStats
 
 # Of Okabe and Ito's palette, which people of any colour vision tell apart; all but the last are
@@ -248,19 +248,9 @@ def room(texts: Iterable[str]) -> float:
     return _CHARACTER * (max(map(len, texts)) + 1)
 
 
-def printable(text: str) -> str:
-    """A foreign text as characters that can be drawn."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def plain(text: str) -> str:
-    """A foreign text for a figure: short, and never taken for a formula."""
-    shown = printable(text)
+    """A text from outside for a figure: printable, short, and never taken for a formula."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
     return shown.replace("$", r"\$")
-
-
-def number_text(value: float) -> str:
-    """Three decimals, or a dash for what is not known."""
-    return MISSING if math.isnan(value) else f"{value:.3f}"
