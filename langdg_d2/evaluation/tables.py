@@ -1,11 +1,11 @@
-"""Results as the rows of one table, and all that is printed from them.
+"""Results as the rows of one table, and the tables that are printed from them.
 
 `score_rows` makes a `DataFrame` with a row for each domain and for each mean over domains. Its
 index is the domain ("acdc_fog"; "mean of acdc" for a group, `MEAN` for all unseen targets): the
 source first, then the targets, then the means. Its columns are `FACTS`, what is known of a row:
 
     role            SOURCE, TARGET or MEAN
-    source          what the model was trained on, "" if not known
+    source          domain the model was trained on, "" if unknown
     protocol        name of the test protocol
     inference       how images are put through the model
     scored_classes  classes that were averaged over: a subset's name such as "19", or their names
@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from pandas import DataFrame, Series
@@ -69,9 +70,9 @@ class BenchmarkRun:
         seed: seed of the training run; None where a scored checkpoint does not hold it.
         training: settings of a scored checkpoint's training that the config does not have.
         styles: what features were restyled with in training, see `TargetStyles.record`; None where
-            nothing was restyled or a checkpoint is scored, which does not hold it.
+            nothing was restyled, and for scored checkpoints, which do not hold it.
         groups: domains by the name of the group whose mean is given.
-        sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
+        sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
@@ -93,14 +94,14 @@ class BenchmarkRun:
     date: str | None = None
 
     def __post_init__(self) -> None:
-        source = None if self.source is None else joined_names(self.source)
-        object.__setattr__(self, "source", source)
+        if self.source is not None:
+            object.__setattr__(self, "source", joined_names(self.source))
         if self.published is not None:
-            published_figures(self.published)
+            published_figures(self.published)  # an unknown name ends the run before it begins
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "BenchmarkRun":
-        """The run that a record of `read_benchmark` is of."""
+        """The run of a record of `read_benchmark`."""
         known = (one.name for one in fields(cls) if one.name in record)
         return cls(**{name: record[name] for name in known})
 
@@ -111,7 +112,7 @@ class BenchmarkRun:
 
     @property
     def tower(self) -> str | None:
-        """The CLIP that the config names; None of other configs."""
+        """The CLIP that the config names; None if it names none."""
         found: Any = self.config
         for key in ("model", "backbone", "tower", "name"):
             found = found.get(key) if isinstance(found, Mapping) else None
@@ -119,11 +120,11 @@ class BenchmarkRun:
 
 
 class Section(NamedTuple):
-    """A table and what to say about it.
+    """A table and notes on it.
 
     Attributes:
         table: texts by heading.
-        notes: plain sentences, not Markdown; names in them may come from strangers.
+        notes: plain sentences, not Markdown; may contain untrusted names.
     """
 
     table: DataFrame
@@ -134,9 +135,9 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     """Rows of the domains, of the groups that are unseen targets, and of all unseen targets.
 
     Args:
-        results: of `evaluate_domains`. Scores of other tasks than "sem_seg" are named
+        results: of `evaluate_domains`. Scores of tasks other than "sem_seg" are named
             "<task>/<metric>".
-        run: what they were made with.
+        run: how they were made.
     """
     if not any(results.values()):
         raise LangDGError(
@@ -198,11 +199,9 @@ def is_mean(domain: str) -> bool:
 
 
 def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
-    """How tables call the rows: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
+    """Names of the rows in tables: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
 
-    Args:
-        rows: of `score_rows`.
-        remark: to show in place of every remark, "" for none; the remarks themselves if None.
+    `remark` replaces every remark, and "" leaves them out.
     """
     titles = []
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
@@ -220,13 +219,13 @@ def headline_figures(rows: DataFrame) -> dict[str, dict[str, float]]:
 
 
 def subset_headlines(rows: DataFrame) -> dict[str, str]:
-    """The scores that are means over a named part of the scored classes, with titles."""
-    titles = {
-        subset_metric(metric, subset): f"{subset} classes ({convention})"
+    """Titles of the scores that are means over a named subset of the scored classes."""
+    return {
+        metric: f"{subset} classes ({convention})"
         for subset in CLASS_SUBSETS
-        for metric, convention in ((MEAN_IOU, "authors"), (f"{MEAN_IOU}_detectron2", "detectron2"))
+        for mean, convention in ((MEAN_IOU, "authors"), (f"{MEAN_IOU}_detectron2", "detectron2"))
+        if (metric := subset_metric(mean, subset)) in rows
     }
-    return {metric: title for metric, title in titles.items() if metric in rows}
 
 
 def score_table(
@@ -236,13 +235,13 @@ def score_table(
 
     Args:
         rows: of `score_rows`.
-        titles: of the scores, by metric.
-        deviations: to give beside them, by the same rows and metrics: "43.21 ± 0.50".
+        titles: metrics to show, with their titles.
+        deviations: of the same rows and metrics, to show as "43.21 ± 0.50".
     """
     table = rows.reindex(columns=list(titles)).map(percent)
     if deviations is not None:
-        spread = deviations.reindex(columns=list(titles))
-        table += spread.map(lambda one: "" if math.isnan(one) else f" \u00b1 {percent(one)}")
+        spread = deviations.reindex(columns=list(titles)).map(percent)
+        table += (" \u00b1 " + spread).where(spread != MISSING, "")
     table = table.rename(columns=titles)
     table.insert(0, "domain", row_titles(rows))
     table.insert(1, "protocol", rows["protocol"])
@@ -254,13 +253,12 @@ def overview_table(rows: DataFrame) -> DataFrame:
     table = score_table(rows, HEADLINES)
     table.insert(2, "classes", class_counts(rows))
     if NUM_IMAGES in rows:
-        numbers = rows[NUM_IMAGES]
-        table["images"] = [MISSING if math.isnan(n) else f"{n:.0f}" for n in numbers]
+        table["images"] = [MISSING if math.isnan(n) else f"{n:.0f}" for n in rows[NUM_IMAGES]]
     return table
 
 
 def class_counts(rows: DataFrame) -> Series:
-    """The scored classes of every row in short: their number, where there are many names."""
+    """The scored classes of every row; many names are shortened to their number."""
     names = rows["scored_classes"]
     numbers = names.str.count(", ") + 1
     return names.where(numbers <= _MOST_NAMES, numbers.astype(str) + " classes")
@@ -268,8 +266,7 @@ def class_counts(rows: DataFrame) -> Series:
 
 def class_ious(rows: DataFrame) -> DataFrame:
     """IoU in percent of every class (rows) on every domain and mean (columns)."""
-    ious = rows.filter(regex=f"^{CLASS_IOU}")
-    return ious.rename(columns=lambda name: name.removeprefix(CLASS_IOU)).T
+    return rows.filter(regex=f"^{CLASS_IOU}").T.rename(lambda name: name.removeprefix(CLASS_IOU))
 
 
 def class_table(rows: DataFrame) -> DataFrame:
@@ -284,16 +281,12 @@ def class_table(rows: DataFrame) -> DataFrame:
 def published_section(
     rows: DataFrame, published: PublishedFigures, tower: str | None = None
 ) -> Section:
-    """Our mean IoU (authors' convention) beside published figures, and what differs between them.
+    """Our mean IoU (authors' convention) beside published figures, and how the two were measured.
 
-    Of data sets that are not the published ones, and of means over them, no difference is given.
-    The last row is the mean over the domains that both have, so that it compares like with like:
-    the published one where these are all, else that of the published figures.
-
-    Args:
-        rows: of `score_rows`.
-        published: of `published_figures`.
-        tower: name of our model's CLIP, if it is known.
+    No difference is given for data sets that are not the published ones, and for means over them.
+    The last row is the mean over the domains that both have: the published mean where these are all
+    its targets, else the mean of the published figures.
+    `tower` is the name of our model's CLIP, if it is known.
     """
     unseen, facts = rows[rows["role"] == TARGET], rows.iloc[0]
     ours = {
@@ -306,23 +299,22 @@ def published_section(
     if published.mean is not None and {*targets} <= ours.keys():
         pairs[f"mean of {len(targets)} targets"] = targets, published.mean
     elif len(shared) > 1:
-        theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
+        theirs = fmean(published.figures[domain] for domain in shared)
         pairs[f"mean of these {len(shared)}"] = shared, theirs
     remarks = {domain: text for domain, text in unseen["data_set"].items() if text}
     lines = []
     for name, (domains, theirs) in pairs.items():
-        mean = math.fsum(ours[domain] for domain in domains) / len(domains)
+        mean = fmean(ours[domain] for domain in domains)
+        compares = remarks.keys().isdisjoint(domains)
         lines.append(
             {
                 "domain": name,
                 "protocol": facts["protocol"],
                 "ours": percent(mean),
                 "published": percent(theirs),
-                "difference": percent(mean - theirs, "+"),
+                "difference": percent(mean - theirs, "+") if compares else _NOT_COMPARABLE,
             }
         )
-        if remarks.keys() & domains:
-            lines[-1]["difference"] = _NOT_COMPARABLE
     notes = [
         f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
         f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
@@ -371,23 +363,19 @@ def given_sections(run: BenchmarkRun) -> dict[str, Section]:
 
 
 def plain_markdown(text: object) -> str:
-    """Any text as one line of Markdown that shows it as it is, also inside a table."""
+    """Any text as one line of Markdown that shows it literally, also inside a table."""
     line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
 
 def code(text: object) -> str:
-    """Any text as code within a line; as `plain_markdown` if it would end the code."""
+    """Any text as inline code; as `plain_markdown` if it contains a backtick."""
     plain = plain_markdown(text)
     return plain if "`" in plain else f"`{' '.join(str(text).split())}`"
 
 
 def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
-    """A pipe table, the first column to the left and the others to the right.
-
-    Args:
-        table: values by heading, shown as `plain_markdown` does.
-    """
+    """A pipe table of values by heading; all columns but the first are aligned to the right."""
     texts = DataFrame(table, dtype=object).map(plain_markdown)
     texts.columns = list(map(plain_markdown, texts.columns))
     align = ("left", *["right"] * (len(texts.columns) - 1))
@@ -407,14 +395,15 @@ def percent(value: float, sign: str = "") -> str:
 
 
 def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun) -> DataFrame:
-    """The scores with what is known of their rows."""
+    """The scores behind the facts about their rows."""
     domains = list(scores.index)
     remarks = dict(run.sets)
     for mean, members in mean_members(domains, run).items():
         if found := [domain for domain in members if domain in run.sets]:
             remarks[mean] = f"with {', '.join(found)}"
+    roles = [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains]
     facts = {
-        "role": [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains],
+        "role": roles,
         "source": run.source or "",
         "protocol": run.protocol,
         "inference": run.inference,
