@@ -52,7 +52,7 @@ def svg(figure: Figure, alt: str) -> Markup:
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     # The salt makes the names in a drawing reproducible, and different from those of others.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": ascii(alt)}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue().decode()
     text = _NEEDLESS.sub("", text[text.index("<svg") :])
