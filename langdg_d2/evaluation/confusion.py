@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError
 
-# Detectron2's name of the task, and the evaluators' of its scores.
+# Names of Detectron2's task and of its evaluators' scores.
 TASK = "sem_seg"
 NUM_IMAGES = "num_images"
 CLASS_IOU, CLASS_ACCURACY = "IoU-", "ACC-"  # before the name of a class
@@ -27,7 +27,7 @@ class ConfusionMatrix:
 
     Attributes:
         matrix: (K, K) int64; rows are ground truth, columns predictions. It moves to the device
-            of the predictions it is given.
+            of the predictions.
     """
 
     def __init__(self, *, num_classes: int, ignore_label: int) -> None:
@@ -71,7 +71,7 @@ class ConfusionMatrix:
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:
-        """Add the counts of `other`, which is left as it is."""
+        """Add the counts of `other`, which is not modified."""
         ours = (self.num_classes, self.ignore_label)
         theirs = (other.num_classes, other.ignore_label)
         if ours != theirs:
@@ -83,11 +83,11 @@ class ConfusionMatrix:
     def sum_over_processes(self) -> "ConfusionMatrix":
         """The exact sum of all processes' matrices, a new matrix on the CPU of every process.
 
-        Every process must call this, also one that has seen no image.
+        Every process must call this, even without images.
         """
         total = ConfusionMatrix(num_classes=self.num_classes, ignore_label=self.ignore_label)
-        # Gathered as CPU objects: works alike under gloo and NCCL, and a process without images,
-        # whose matrix never moved to its accelerator, takes part like any other.
+        # Gathered as CPU objects, which works with gloo and NCCL, also for a process without
+        # images, whose matrix never moved to its accelerator.
         for matrix in comm.all_gather(self.matrix.cpu()):
             total.matrix = total.matrix + matrix
         return total
@@ -166,7 +166,7 @@ def mean_accuracy(matrix: Tensor, classes: Sequence[int] | None = None) -> float
 
 def _counts(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True positives, ground-truth pixels and predicted pixels per class, each (K,) float64."""
-    # float64 is exact up to 2**53 pixels; some accelerators have none, hence the CPU.
+    # float64 is exact up to 2**53 pixels. Some accelerators do not have it, hence the CPU.
     matrix = matrix.cpu().double()
     return matrix.diagonal(), matrix.sum(dim=1), matrix.sum(dim=0)
 

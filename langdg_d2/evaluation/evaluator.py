@@ -23,10 +23,10 @@ from .confusion import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, Co
 
 
 class ImageScore(NamedTuple):
-    """How well an image was segmented, in percent; NaN where none of its pixels is scored.
+    """Scores of an image in percent; NaN where none of its pixels is scored.
 
     Attributes:
-        image: its name, unlike that of any other in the data set.
+        image: its name, unique in the data set.
         mean_iou: over the scored classes that the image's ground truth has.
         pixel_accuracy: of the scored classes.
     """
@@ -41,8 +41,8 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
     Attributes:
         confusion: this process's counts until `evaluate()`, then the sum over all processes.
-        images: scores of the single images, after `evaluate()` on the main process: those of all
-            processes, by name.
+        images: scores of single images, sorted by name; those of all processes on the main process
+            after `evaluate()`.
     """
 
     def __init__(
@@ -55,13 +55,12 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
     ) -> None:
         """
         Args:
-            dataset_name: only named in the log.
+            dataset_name: for the log.
             class_names: name of every train id, in order.
             ignore_label: ground-truth value that is not scored.
-            scored_classes: names to score, or of the Cityscapes classes the name of one of
-                `CLASS_SUBSETS`, such as "16" (or 16) for those that SYNTHIA has; all if None.
-                Pixels of the others still count as errors of a scored class that was predicted
-                there, as the field does it.
+            scored_classes: names to score, or for the Cityscapes classes the name of one of
+                `CLASS_SUBSETS`, such as "16" (or 16) for those of SYNTHIA; all if None. As usual,
+                pixels of other classes still count as errors of a scored class predicted there.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
@@ -111,7 +110,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy"; both means over each
             of `CLASS_SUBSETS` that is part of the classes and all scored, as "mIoU_16" and
             "mIoU_16_detectron2"; "IoU-<class>", "ACC-<class>" per scored class. In percent, NaN
-            where undefined; "num_images". On the others an empty dict.
+            where undefined; "num_images". On other processes an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
         self.images = sorted(one for part in comm.gather(self._local_images) for one in part)
@@ -249,8 +248,8 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
 
 
 def require_finite(logits: Tensor) -> None:
-    """Refuse logits that are not finite: the largest of them would be no prediction."""
-    # Their sum is one number to look at; in half precision the sum itself could overflow.
+    """Refuse logits that are not finite: their argmax would be meaningless."""
+    # A sum is a single value to check. In half precision the sum itself could overflow.
     total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
     if not total.isfinite():
         raise LangDGError(
