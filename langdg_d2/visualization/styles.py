@@ -28,7 +28,7 @@ from ..styles import BankHeader, StyleBank, StyleBankError
 from ..styles.bank import IGNORE
 from ..utils.file_io import write_atomically
 from .figures import DISTINCT, OTHER, plain
-from .page import parts, png, render
+from .page import png, render
 from .palettes import palette_named
 from .sem_seg import Image, encode, shrunk
 
@@ -37,7 +37,7 @@ PICTURES = {
     "by class": "projection_by_class.png",
     "by style prompt": "projection_by_prompt.png",
 }
-_COSINES = ["cosine before", "cosine after", "gain"]
+_COSINES = ["cosine before", "cosine after"]
 _PATCH_SIDE = 160  # pixels of a patch's picture, at most
 _MARKERS = "os^Dv<>Xph*P"  # classes of similar colours differ by them
 _REST = "(others)"
@@ -243,8 +243,8 @@ def write_style_report(
         "styles.html.j2",
         title=f"Style bank {name}",
         lead=f"{len(bank)} styles of {bank.header.layer}. {bank.header.describe()}",
-        table=cosine_table(rows, colors),
-        cosines=cosine_figure(rows) if rows["gain"].notna().any() else None,
+        table=bank.table(),
+        cosines=cosine_figure(rows) if rows[_COSINES].notna().all(axis=1).any() else None,
         projections=pictures,
         nearest={_title(bank, row): patches for row, patches in (nearest or {}).items()},
     )
@@ -258,30 +258,17 @@ def write_style_report(
 
 
 def style_rows(bank: StyleBank) -> pd.DataFrame:
-    """A row for each style: class, style prompt, cosines before and after mining, gain."""
+    """A row for each style: class, style prompt, cosines before and after mining."""
     names = _names(bank.header)
     classes = [names[k] for k in bank.class_id.tolist()]
-    before, after = (c.double().numpy() for c in (bank.cosine_before, bank.cosine_after))
     return pd.DataFrame(
         {
             "class": pd.Categorical(classes, categories=list(bank.header.labels)),
             "style prompt": style_prompts(bank),
-            **dict(zip(_COSINES, (before, after, after - before), strict=True)),
+            "cosine before": bank.cosine_before.double().numpy(),
+            "cosine after": bank.cosine_after.double().numpy(),
         }
     )
-
-
-def cosine_table(rows: pd.DataFrame, colors: Colors) -> pd.DataFrame:
-    """Number of styles and mean of the known cosines, by class and over all."""
-    table = [
-        {
-            "class": parts.swatch([255 * x for x in colors[name]]) + name if name else "all",
-            "styles": len(group),
-            **group[_COSINES].mean(),
-        }
-        for name, group in [*rows.groupby("class", observed=True), ("", rows)]
-    ]
-    return pd.DataFrame(table, dtype=object)  # pandas would take the markup for text
 
 
 def class_colors(header: BankHeader, palette: str) -> Colors:
@@ -298,7 +285,7 @@ def cosine_figure(rows: pd.DataFrame) -> Figure:
     groups = [("all", rows), *rows.groupby("class", observed=True)]
     figure = Figure(figsize=(7, 0.3 * len(groups) + 1.3), layout="constrained")
     axes = figure.subplots()
-    for column, color, shift in ((_COSINES[0], OTHER, -0.17), (_COSINES[1], DISTINCT[5], 0.17)):
+    for column, color, shift in zip(_COSINES, (OTHER, DISTINCT[5]), (-0.17, 0.17), strict=True):
         means = [group[column].mean() for _, group in groups]
         axes.plot(means, np.arange(len(groups)) + shift, "o", color=color, label=column)
         for place, (_, group) in enumerate(groups):

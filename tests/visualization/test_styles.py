@@ -14,18 +14,15 @@ from scipy.linalg import sqrtm
 from langdg_d2.modeling import ClipResNet, PixelNormalization
 from langdg_d2.structures import CITYSCAPES_19, ChannelStats, PatchGrid, restyle
 from langdg_d2.styles import BankHeader, StyleBank, StyleBankError
-from langdg_d2.visualization.page import parts
 from langdg_d2.visualization.styles import (
     PatchReader,
     SourcePatch,
     class_colors,
-    cosine_table,
     nearest_patches,
     pairwise,
     project,
     style_points,
     style_prompts,
-    style_rows,
     typical_styles,
     write_style_report,
 )
@@ -124,23 +121,6 @@ def test_a_style_prompt_is_the_text_without_the_name_of_its_class():
     assert style_prompts(make_bank([0] * len(texts), list(texts))) == list(texts.values())
     bank = make_bank([1, 255, 255], ["Noir  traffic light", "photo", "ignore"])
     assert style_prompts(bank) == ["Noir", "photo", "(class name alone)"]
-
-
-def test_the_table_of_cosines_averages_what_is_known():
-    bank = make_bank(
-        [0, 0, 2],
-        ["a road", "b road", "a sky"],
-        cosines=[(0.1, 0.25), (0.2, math.nan), UNKNOWN],
-    )
-    table = cosine_table(style_rows(bank), class_colors(bank.header, "classes"))
-    assert [name.rpartition(">")[2] for name in table["class"]] == ["road", "sky", "all"]
-    assert table["styles"].tolist() == [2, 1, 3]
-    assert parts.table(table).count('<i class="swatch"') == 2  # as markup
-    numbers = table[["cosine before", "cosine after", "gain"]].to_numpy(float)
-    nothing = [math.nan] * 3
-    assert numbers == pytest.approx(
-        np.array([[0.15, 0.25, 0.15], nothing, [0.15, 0.25, 0.15]]), nan_ok=True
-    )
 
 
 def test_every_class_has_a_colour_of_its_own():
