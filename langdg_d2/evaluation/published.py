@@ -48,7 +48,7 @@ class PublishedFigures:
         return MEAN_IOU if same else subset_metric(MEAN_IOU, self.classes)
 
     def differences(
-        self, *, protocol: str, inference: str, source: str, tower: str | None
+        self, *, protocol: str, inference: str, source: str | None, tower: str | None
     ) -> list[str]:
         """A sentence for each difference between how a run of ours and these were measured."""
         sentences = []

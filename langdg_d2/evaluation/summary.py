@@ -11,7 +11,6 @@ import pandas as pd
 from ..utils.provenance import leaves
 from .benchmark import BenchmarkFileError
 from .confusion import CLASS_ACCURACY, NUM_IMAGES
-from .published import published_figures
 from .tables import (
     CONVENTIONS,
     FACTS,
@@ -111,7 +110,7 @@ def summary_markdown(summary: RunSummary) -> str:
         section_markdown(Section(table, [f"Figures in percent, {spread}.", *notes])),
     ]
     if run.published:
-        section = published_section(rows, published_figures(run.published), run.tower)
+        section = published_section(rows, run)
         parts += [f"## {PUBLISHED}", section_markdown(section)]
     runs = "\n".join(f"- {code(name)}, seed {seed}" for name, seed in seeds.items())
     return "\n\n".join([*parts, "## Runs", runs]) + "\n"

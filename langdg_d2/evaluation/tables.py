@@ -27,8 +27,9 @@ from pandas import DataFrame, Series
 from ..data.sources import joined_names, split_names
 from ..structures import CLASS_SUBSETS
 from ..utils.errors import LangDGError
+from ..utils.provenance import leaves, plain_data
 from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
-from .published import PublishedFigures, published_figures
+from .published import published_figures
 
 # {domain: {task: {metric: value}}}, as evaluators give it.
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -51,7 +52,6 @@ MISSING = "\u2013"  # en dash
 SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
 PER_CLASS = "IoU per class"
 _GROUP = "mean of "
-_NOT_COMPARABLE = "not comparable"
 _MOST_NAMES = 3  # of classes in a table's cell
 
 
@@ -62,15 +62,13 @@ class BenchmarkRun:
     Attributes:
         protocol: name of the test protocol, e.g. "full".
         inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
-        source: domain the model was trained on, whether or not it is among the results; several,
-            given as a list, become "a + b".
+        source: domain the model was trained on; a list of several becomes "a + b".
         config_file: path of the configuration file.
         config: the whole configuration: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a scored checkpoint does not hold it.
         training: settings of a scored checkpoint's training that the config does not have.
-        styles: what features were restyled with in training, see `TargetStyles.record`; None where
-            nothing was restyled, and for scored checkpoints, which do not hold it.
+        styles: `TargetStyles.record` of training; None without restyling, or if unknown.
         groups: domains by the name of the group whose mean is given.
         sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
@@ -102,8 +100,7 @@ class BenchmarkRun:
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "BenchmarkRun":
         """The run of a record of `read_benchmark`."""
-        known = (one.name for one in fields(cls) if one.name in record)
-        return cls(**{name: record[name] for name in known})
+        return cls(**{one.name: record[one.name] for one in fields(cls) if one.name in record})
 
     @property
     def sources(self) -> list[str]:
@@ -113,10 +110,7 @@ class BenchmarkRun:
     @property
     def tower(self) -> str | None:
         """The CLIP that the config names; None if it names none."""
-        found: Any = self.config
-        for key in ("model", "backbone", "tower", "name"):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found if isinstance(found, str) else None
+        return dict(leaves(plain_data(self.config))).get("model.backbone.tower.name")
 
 
 class Section(NamedTuple):
@@ -134,10 +128,7 @@ class Section(NamedTuple):
 def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     """Rows of the domains, of the groups that are unseen targets, and of all unseen targets.
 
-    Args:
-        results: of `evaluate_domains`. Scores of tasks other than "sem_seg" are named
-            "<task>/<metric>".
-        run: how they were made.
+    Scores of tasks other than "sem_seg" are named "<task>/<metric>".
     """
     if not any(results.values()):
         raise LangDGError(
@@ -160,7 +151,10 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     for mean, members in mean_members(domains, run).items():
         scores.loc[mean] = mean_over(scores.loc[members])
         classes[mean] = list(dict.fromkeys(name for d in members for name in classes[d]))
-    return _with_facts(scores, {d: _classes_name(names) for d, names in classes.items()}, run)
+    # As sets: a data set may list the classes of a subset in another order.
+    subsets = {frozenset(names): subset for subset, names in CLASS_SUBSETS.items()}
+    titles = {d: subsets.get(frozenset(names), ", ".join(names)) for d, names in classes.items()}
+    return _with_facts(scores, titles, run)
 
 
 def record_rows(record: Mapping[str, Any]) -> DataFrame:
@@ -205,7 +199,7 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
     """
     titles = []
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
-        shown = data_set if remark is None or not data_set else remark
+        shown = remark if data_set and remark is not None else data_set
         notes = ", ".join(filter(None, [SOURCE if role == SOURCE else "", shown]))
         name = MEAN_TITLE if domain == MEAN else domain
         titles.append(f"{name} ({notes})" if notes else name)
@@ -214,8 +208,8 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
 
 def headline_figures(rows: DataFrame) -> dict[str, dict[str, float]]:
     """Mean IoUs and pixel accuracy by row, where they are finite, for training curves."""
-    figures = rows.reindex(columns=list(HEADLINES))
-    return {str(domain): row.dropna().to_dict() for domain, row in figures.iterrows()}
+    figures = rows.reindex(columns=list(HEADLINES)).T
+    return {str(domain): figures[domain].dropna().to_dict() for domain in figures}
 
 
 def subset_headlines(rows: DataFrame) -> dict[str, str]:
@@ -235,8 +229,8 @@ def score_table(
 
     Args:
         rows: of `score_rows`.
-        titles: metrics to show, with their titles.
-        deviations: of the same rows and metrics, to show as "43.21 ± 0.50".
+        titles: titles by metric, of the scores to show.
+        deviations: of the same rows and metrics, shown as "43.21 ± 0.50".
     """
     table = rows.reindex(columns=list(titles)).map(percent)
     if deviations is not None:
@@ -278,21 +272,16 @@ def class_table(rows: DataFrame) -> DataFrame:
     return table
 
 
-def published_section(
-    rows: DataFrame, published: PublishedFigures, tower: str | None = None
-) -> Section:
+def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
     """Our mean IoU (authors' convention) beside published figures, and how the two were measured.
 
     No difference is given for data sets that are not the published ones, and for means over them.
     The last row is the mean over the domains that both have: the published mean where these are all
     its targets, else the mean of the published figures.
-    `tower` is the name of our model's CLIP, if it is known.
     """
-    unseen, facts = rows[rows["role"] == TARGET], rows.iloc[0]
-    ours = {
-        domain: row.get(published.metric(row["scored_classes"]), math.nan)
-        for domain, row in unseen.iterrows()
-    }
+    published = published_figures(str(run.published))
+    unseen, metric = rows[rows["role"] == TARGET], published.metric
+    ours = {d: row.get(metric(row["scored_classes"]), math.nan) for d, row in unseen.iterrows()}
     shared = [domain for domain in ours if domain in published.figures]
     pairs = {domain: ([domain], published.figures[domain]) for domain in shared}
     targets = list(published.targets)
@@ -305,50 +294,47 @@ def published_section(
     lines = []
     for name, (domains, theirs) in pairs.items():
         mean = fmean(ours[domain] for domain in domains)
-        compares = remarks.keys().isdisjoint(domains)
+        incomparable = not remarks.keys().isdisjoint(domains)
         lines.append(
             {
                 "domain": name,
-                "protocol": facts["protocol"],
+                "protocol": run.protocol,
                 "ours": percent(mean),
                 "published": percent(theirs),
-                "difference": percent(mean - theirs, "+") if compares else _NOT_COMPARABLE,
+                "difference": "not comparable" if incomparable else percent(mean - theirs, "+"),
             }
         )
     notes = [
         f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
         f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
         f"'{published.protocol}', {published.inference}; {published.reference}.",
-        *published.differences(**facts[["protocol", "inference", "source"]], tower=tower),
+        *published.differences(
+            protocol=run.protocol, inference=run.inference, source=run.source, tower=run.tower
+        ),
     ]
-    notes += [
-        f"{domain} does not compare with published figures: {text}."
-        for domain, text in remarks.items()
-        if domain in shared
-    ]
+    for domain in shared:
+        if domain in remarks:
+            notes.append(f"{domain} does not compare with published figures: {remarks[domain]}.")
     if missing := [domain for domain in targets if domain not in rows.index]:
         notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
-    if any(line["ours"] == MISSING for line in lines):
-        notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     if not lines:
         notes.append("No published target was evaluated.")
+    if any(line["ours"] == MISSING for line in lines):
+        notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     return Section(DataFrame(lines, dtype=object), notes)
 
 
 def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:
     """The tables of a benchmark by heading: `SCORES` first, `PER_CLASS` last.
 
-    Every row names the protocol. `SUBSETS` and `PUBLISHED` are there where the rows have means
-    over class subsets and the run names published figures.
+    `SUBSETS` needs means over class subsets, `PUBLISHED` a run that names published figures.
     """
     notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
     sections = {SCORES: Section(overview_table(rows), ["Figures in percent.", *notes])}
     if subsets := subset_headlines(rows):
-        table = score_table(rows, subsets)
-        sections[SUBSETS] = Section(table, ["Mean IoU over parts of the classes."])
+        sections[SUBSETS] = Section(score_table(rows, subsets), ["Mean IoU over class subsets."])
     if run.published:
-        published = published_figures(run.published)
-        sections[PUBLISHED] = published_section(rows, published, run.tower)
+        sections[PUBLISHED] = published_section(rows, run)
     return sections | {PER_CLASS: Section(class_table(rows), [])}
 
 
@@ -384,9 +370,9 @@ def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
 
 def section_markdown(section: Section) -> str:
     """The table, if it has rows, and the notes below it as a list."""
-    table = [] if section.table.empty else [markdown_table(section.table)]
+    table = "" if section.table.empty else markdown_table(section.table)
     notes = "\n".join(f"- {plain_markdown(note)}" for note in section.notes)
-    return "\n\n".join([*table, *([notes] if notes else [])])
+    return "\n\n".join(filter(None, [table, notes]))
 
 
 def percent(value: float, sign: str = "") -> str:
@@ -401,9 +387,8 @@ def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun
     for mean, members in mean_members(domains, run).items():
         if found := [domain for domain in members if domain in run.sets]:
             remarks[mean] = f"with {', '.join(found)}"
-    roles = [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains]
     facts = {
-        "role": roles,
+        "role": [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains],
         "source": run.source or "",
         "protocol": run.protocol,
         "inference": run.inference,
@@ -412,9 +397,3 @@ def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun
     }
     scores.index.name = "domain"
     return DataFrame(facts, index=scores.index, dtype=object).join(scores)
-
-
-def _classes_name(names: Sequence[str]) -> str:
-    """The subset that these classes are, in any order, or all of their names."""
-    named = {frozenset(classes): subset for subset, classes in CLASS_SUBSETS.items()}
-    return named.get(frozenset(names), ", ".join(names))
