@@ -99,6 +99,7 @@ class Benchmark:
         }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
+        # After the checks: loaders list their data sets, which takes time.
         self.loaders = {domain: loaders[domain]() for domain in domains}
 
     def run(
@@ -174,6 +175,7 @@ def write_benchmark(
     for name, text in texts.items():
         if text is not None:
             write_text(directory / name, text)
+    # Removed last: an error above leaves the files of an earlier benchmark complete.
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)
@@ -202,6 +204,7 @@ def benchmark_csv(rows: pd.DataFrame) -> str:
 
     Figures are percent, unrounded; missing ones are empty.
     """
+    # Accuracies by class would double the width; the JSON file has them.
     scores = [metric for metric in metrics(rows) if not metric.startswith(CLASS_ACCURACY)]
     table = rows[[*FACTS, *scores]].rename(index={MEAN: MEAN_TITLE})
     return str(table.to_csv(lineterminator="\n"))
@@ -210,6 +213,7 @@ def benchmark_csv(rows: pd.DataFrame) -> str:
 def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
     """The unrounded results and how they were made, as JSON types; NaN becomes None."""
     scores = rows[metrics(rows)].astype(object)
+    # JSON has no NaN.
     figures = scores.where(scores.notna(), None).to_dict("index")
     return {
         "format": FORMAT,
@@ -275,6 +279,7 @@ def read_images(folder: Path) -> pd.DataFrame:
     """
     path, texts = folder / IMAGES, {"domain": object, "image": object}
     scores = dict.fromkeys(_IMAGE_COLUMNS[2:], float)
+    # Only empty texts are missing: an image may be called "NA".
     missing = {"na_values": dict.fromkeys(scores, ""), "keep_default_na": False}
     try:
         if path.is_file():

@@ -92,6 +92,7 @@ def with_training(
     remarks = {}
     for domain in {**names, **sets}:
         found = [sets[domain]] if domain in sets else []
+        # A domain that is named as the source is expected to be seen.
         name = None if domain in source else names.get(domain)
         if name and _release(name) in seen:
             logger.warning(
@@ -120,6 +121,7 @@ def departure(name: str, domain: str) -> str:
     if name not in releases:
         return f"{name} in its place" if domain in FAMILIES and name != domain else ""
     family, split = releases[name]
+    # A domain is scored on its validation split; some sets have a single other one.
     validates = "val" if "val" in family.splits else split
     if domain in FAMILIES and (family.name, split) != (domain, validates):
         return f"{name} in its place"
@@ -146,6 +148,7 @@ def repeated_images(
     table = pd.DataFrame(owned, columns=["owner", "file"], dtype=object)
     table["size"] = [_size(file) for file in table["file"]]
     of_scored = table.loc[table["owner"] != _TRAINING, "size"]
+    # Sizes first: reading every file of a training set would take minutes.
     shared = table["size"].isin(of_scored) & table["size"].duplicated(keep=False)
     table = table[shared & (table["size"] > 0)]
     pairs = zip(table["file"], table["size"], strict=True)
@@ -190,6 +193,7 @@ def _warn_of_sources(incomplete: Mapping[str, str]) -> None:
 
 def _release(name: str) -> str:
     """The release that a registered set is part of: "acdc" for "acdc_fog_sem_seg_val"."""
+    # Parts of a release are named after it: "acdc_fog", "mapillary_b".
     family = name.partition(_SPLIT)[0]
     return family.partition("_")[0] if family in FAMILIES else family
 

@@ -67,6 +67,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self._ignore_label = ignore_label
         self._scored = classes_to_score(scored_classes, self._class_names)
         scored = {self._class_names[k] for k in self._scored}
+        # Proper subsets all of whose classes are scored: other means would repeat or mislead.
         self._subsets = {
             subset: [self._class_names.index(name) for name in names]
             for subset, names in class_subsets(self._class_names).items()
@@ -113,6 +114,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             where undefined; "num_images". On other processes an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
+        # Sorted, so that files do not depend on how processes share the images.
         self.images = sorted(one for part in comm.gather(self._local_images) for one in part)
         if not comm.is_main_process():
             return OrderedDict()
@@ -145,6 +147,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         for subset, classes in self._subsets.items():
             for metric, mean in _mean_ious(matrix, classes).items():
                 fractions[confusion.subset_metric(metric, subset)] = mean
+        # IoUs of the whole matrix: pixels of unscored classes stay errors of the predicted class.
         for prefix, per_class in (
             (CLASS_IOU, confusion.class_iou(matrix)),
             (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
@@ -222,6 +225,7 @@ def score_image(
         scored: train ids to average over.
     """
     name = image.get("image_id") or Path(image.get("file_name", "")).stem
+    # Detectron2's mean: with the authors', a few pixels of an absent class would add a whole 0.
     matrix = counts.matrix.cpu()
     return ImageScore(
         str(name),

@@ -80,6 +80,7 @@ def build_inference(
         stride: distance of the windows, vertical and horizontal; None for half a window.
         precision: of convolutions and products, one of `PRECISIONS`.
     """
+    # From the inside out: every scale of an image is cut into windows of its own.
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:
@@ -147,6 +148,7 @@ class MultiScaleInference(nn.Module):
         totals = self._predict(batched_inputs, *first)
         for view in others:
             predicted = self._predict(batched_inputs, *view)
+            # Logits are averaged, not probabilities, as in the authors' code.
             totals = [total + logits for total, logits in zip(totals, predicted, strict=True)]
         return [{"sem_seg": total / (1 + len(others))} for total in totals]
 
@@ -224,6 +226,7 @@ class ReducedPrecisionInference(nn.Module):
 
     def __init__(self, *, model: nn.Module, precision: str) -> None:
         super().__init__()
+        # Raises an error now for a precision that the device lacks.
         dtype_of(precision, next(model.parameters()).device.type)
         self.model = model
         self.precision = precision
@@ -239,6 +242,7 @@ class ReducedPrecisionInference(nn.Module):
 
 def windows(side: int, window: int, stride: int) -> list[slice]:
     """Windows along one side of an image, in pixels: all of one length, all pixels seen."""
+    # The last window ends with the image: shorter ones would see less context.
     last = max(0, side - window)
     return [slice(start, min(start + window, side)) for start in (*range(0, last, stride), last)]
 
@@ -277,6 +281,7 @@ def _view(inputs: dict[str, Any], scale: float, mirrored: bool) -> dict[str, Any
     """The inputs with their image scaled and mirrored, predicted at the size of that image."""
     view = dict(inputs)
     if scale != 1:
+        # As `F.interpolate` rounds with a scale factor.
         height, width = (max(1, math.floor(side * scale)) for side in inputs["image"].shape[-2:])
         view["image"] = _resize_aligned(inputs["image"].float(), (height, width))
         view |= {"height": height, "width": width}

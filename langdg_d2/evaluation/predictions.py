@@ -125,6 +125,7 @@ class PredictionWriter(DatasetEvaluator):
         """The folder that all images of the data set have in common."""
         if self._given_root is not None:
             return self._given_root
+        # Not the data set's folder, which a user's own registration does not name.
         files = (record["file_name"] for record in DatasetCatalog.get(self._dataset_name))
         return os.path.commonpath([os.path.dirname(name) for name in files])
 

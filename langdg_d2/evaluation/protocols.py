@@ -97,6 +97,7 @@ def protocol_augmentations(
         corruption: key of `CORRUPTIONS`, applied first, at native size; None for none.
         severity: of the corruption, 1 to 5.
     """
+    # Corruptions come first: they are defined on images at native size.
     corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
     return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
 

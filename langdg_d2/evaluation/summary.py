@@ -83,9 +83,11 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
                 "how much runs vary"
             )
     rows = {name: record_rows(record) for name, record in records.items()}
+    # All runs have the facts of the first.
     facts = next(iter(rows.values()))[FACTS]
     scores = pd.concat([table.drop(columns=FACTS) for table in rows.values()])
     by_domain = scores.groupby(level="domain", sort=False)
+    # No value where a run has none: a mean over fewer runs would not compare.
     return RunSummary(
         records=records,
         rows=facts.join(by_domain.agg(pd.Series.mean, skipna=False)),

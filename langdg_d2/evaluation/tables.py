@@ -63,8 +63,8 @@ class BenchmarkRun:
         protocol: name of the test protocol, e.g. "full".
         inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
         source: domain the model was trained on; a list of several becomes "a + b".
-        config_file: path of the configuration file.
-        config: the whole configuration: a mapping (a DictConfig as well) or text.
+        config_file: path of the config's file.
+        config: the whole config: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a scored checkpoint does not hold it.
         training: settings of a scored checkpoint's training that the config does not have.
@@ -107,11 +107,6 @@ class BenchmarkRun:
         """The domains the model was trained on."""
         return split_names(self.source) if self.source else []
 
-    @property
-    def tower(self) -> str | None:
-        """The CLIP that the config names; None if it names none."""
-        return dict(leaves(plain_data(self.config))).get("model.backbone.tower.name")
-
 
 class Section(NamedTuple):
     """A table and notes on it.
@@ -131,9 +126,8 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     Scores of tasks other than "sem_seg" are named "<task>/<metric>".
     """
     if not any(results.values()):
-        raise LangDGError(
-            f"the results of {list(results)} hold no scores; only the main process has them"
-        )
+        raise LangDGError(f"no scores for {list(results)}; only the main process has them")
+    # The source comes first; the targets keep the order of the config.
     domains = sorted(results, key=lambda domain: domain not in run.sources)
     tables = [
         {
@@ -267,6 +261,7 @@ def class_table(rows: DataFrame) -> DataFrame:
     """`class_ious` as texts, with the protocol; a column for each row of `rows`."""
     table = class_ious(rows).map(percent)
     table.columns = row_titles(rows, "see its remark above")
+    # Duplicates are allowed: a domain may be called "class".
     table.insert(0, "class", table.index, allow_duplicates=True)
     table.insert(1, "protocol", rows["protocol"].iloc[0], allow_duplicates=True)
     return table
@@ -280,6 +275,7 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
     its targets, else the mean of the published figures.
     """
     published = published_figures(str(run.published))
+    # Where we scored other classes, our mean over the published subset is compared.
     unseen, metric = rows[rows["role"] == TARGET], published.metric
     ours = {d: row.get(metric(row["scored_classes"]), math.nan) for d, row in unseen.iterrows()}
     shared = [domain for domain in ours if domain in published.figures]
@@ -309,12 +305,14 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
         f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
         f"'{published.protocol}', {published.inference}; {published.reference}.",
         *published.differences(
-            protocol=run.protocol, inference=run.inference, source=run.source, tower=run.tower
+            protocol=run.protocol,
+            inference=run.inference,
+            source=run.source,
+            tower=dict(leaves(plain_data(run.config))).get("model.backbone.tower.name"),
         ),
     ]
-    for domain in shared:
-        if domain in remarks:
-            notes.append(f"{domain} does not compare with published figures: {remarks[domain]}.")
+    for domain in filter(remarks.get, shared):
+        notes.append(f"{domain} does not compare with published figures: {remarks[domain]}.")
     if missing := [domain for domain in targets if domain not in rows.index]:
         notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
     if not lines:
@@ -327,7 +325,7 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
 def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:
     """The tables of a benchmark by heading: `SCORES` first, `PER_CLASS` last.
 
-    `SUBSETS` needs means over class subsets, `PUBLISHED` a run that names published figures.
+    `SUBSETS` needs means over class subsets; `PUBLISHED`, a run that names published figures.
     """
     notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
     sections = {SCORES: Section(overview_table(rows), ["Figures in percent.", *notes])}
@@ -350,6 +348,7 @@ def given_sections(run: BenchmarkRun) -> dict[str, Section]:
 
 def plain_markdown(text: object) -> str:
     """Any text as one line of Markdown that shows it literally, also inside a table."""
+    # File names need not be UTF-8.
     line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
@@ -365,6 +364,7 @@ def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
     texts = DataFrame(table, dtype=object).map(plain_markdown)
     texts.columns = list(map(plain_markdown, texts.columns))
     align = ("left", *["right"] * (len(texts.columns) - 1))
+    # The texts are final: tabulate must not reformat numbers.
     return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
@@ -385,8 +385,9 @@ def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun
     domains = list(scores.index)
     remarks = dict(run.sets)
     for mean, members in mean_members(domains, run).items():
-        if found := [domain for domain in members if domain in run.sets]:
-            remarks[mean] = f"with {', '.join(found)}"
+        # A mean over sets that are not the published ones is not comparable either.
+        if found := ", ".join(domain for domain in members if domain in run.sets):
+            remarks[mean] = f"with {found}"
     facts = {
         "role": [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains],
         "source": run.source or "",
@@ -395,5 +396,5 @@ def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun
         "scored_classes": [classes[domain] for domain in domains],
         "data_set": [remarks.get(domain, "") for domain in domains],
     }
-    scores.index.name = "domain"
-    return DataFrame(facts, index=scores.index, dtype=object).join(scores)
+    facts_of_rows = DataFrame(facts, index=scores.index, dtype=object)
+    return facts_of_rows.join(scores).rename_axis("domain")
