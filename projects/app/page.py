@@ -137,7 +137,7 @@ def errors_as_messages(file: str | None) -> Iterator[None]:
         return
     if file is not None:
         text = text.replace(file, Path(file).name)
-    raise gr.Error(escape(text), duration=None, print_exception=False)
+    raise gr.Error(escape(text), duration=30, print_exception=False)
 
 
 def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
@@ -147,33 +147,43 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
         handlers: what happens on it.
         palette: name of the palette it opens with.
     """
-    picture = partial(gr.Image, format="png", interactive=False)
+    picture = partial(gr.Image, format="png", interactive=False, buttons=["download", "fullscreen"])
+    text = partial(gr.HTML, padding=False)
     # Files are deleted after an hour, looked for every ten minutes.
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
-        gr.Markdown(f"# {TITLE}\n{LEAD}")
+        gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", padding=False)
         with gr.Row():
-            with gr.Column(scale=1, min_width=240):
+            with gr.Column(scale=1, min_width=280):
                 inputs = _inputs(handlers, palette)
             with gr.Column(scale=4), gr.Tabs():
                 with gr.Tab("Predict"):
-                    facts = gr.HTML(elem_id="facts")
+                    facts = text(elem_id="facts")
                     with gr.Row():
                         overlay = picture(label="Predicted classes", elem_id="overlay")
-                        confidence = picture(label="Confidence", elem_id="confidence")
+                        confidence = picture(
+                            label="Confidence, dark: 0, bright: 1", elem_id="confidence"
+                        )
                     video = gr.Video(visible=False, elem_id="video", label="Classes and confidence")
-                    predicted = [facts, overlay, confidence, video, gr.HTML(elem_id="legend")]
+                    predicted = [facts, overlay, confidence, video, text(elem_id="legend")]
                 with gr.Tab("Restyle"):
                     button, settings = _style_settings()
-                    facts = gr.HTML(elem_id="style-facts")
+                    facts = text(elem_id="style-facts")
                     with gr.Row():
                         before = picture(label="Before", elem_id="before")
                         after = picture(label="After", elem_id="after")
                         difference = picture(label="Changed", elem_id="difference")
-                    restyled = [facts, before, after, difference, gr.HTML(elem_id="styles")]
+                    restyled = [facts, before, after, difference, text(elem_id="styles")]
         started = [button.click, settings[0].submit]
-        mining = gr.on(started, handlers.restyle, [*inputs, *settings], restyled, **ONE_AT_A_TIME)
+        mining = gr.on(
+            started,
+            handlers.restyle,
+            [*inputs, *settings],
+            restyled,
+            show_progress_on=[before, after, difference],
+            **ONE_AT_A_TIME,
+        )
         # Results belong to one file, checkpoint and palette. With another one a mined style goes.
         changed = gr.on(
             [field.change for field in inputs],
@@ -185,7 +195,12 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
             api_visibility="private",
         )
         changed.then(
-            handlers.predict, inputs, predicted, trigger_mode="always_last", **ONE_AT_A_TIME
+            handlers.predict,
+            inputs,
+            predicted,
+            trigger_mode="always_last",
+            show_progress_on=[overlay, confidence, video],
+            **ONE_AT_A_TIME,
         )
     return page.queue(max_size=16, api_open=False)
 
@@ -200,10 +215,10 @@ def _inputs(handlers: Handlers, palette: str) -> list[Any]:
         gr.Radio(models, value=models[0], label="Checkpoint"),
         gr.Radio(choices, value=palette, label="Colours"),
     ]
-    gr.Markdown(
-        f"Up to {limits.megabytes} MB. Images are scaled down to {limits.longest_side} pixels, "
+    gr.HTML(
+        f"<p>Up to {limits.megabytes} MB. Images are scaled down to {limits.longest_side} pixels, "
         f"clips end after {limits.frames} frames. Files stay on the computer that runs this page "
-        "and are deleted when it ends.",
+        "and are deleted when it ends.</p>",
         elem_id="limits",
     )
     return inputs

@@ -42,8 +42,10 @@ class ClassSummary:
         self._pixels += np.bincount(classes, minlength=MOST_CLASSES)
         self._confidence += np.bincount(classes, confidence, MOST_CLASSES)
 
-    def __str__(self) -> str:
-        return f"mean confidence {self._confidence.sum() / self._pixels.sum():.2f}"
+    @property
+    def mean_confidence(self) -> float:
+        """Mean over all pixels, in 0..1."""
+        return float(self._confidence.sum() / self._pixels.sum())
 
     def legend(self, palette: Palette) -> Markup:
         """A table of the classes that were seen, the most frequent one first."""
@@ -75,7 +77,9 @@ def predict_upload(
         summary.add(prediction)
         height, width = prediction.classes.shape
         yield {
-            "facts": _facts(f"{width} x {height} pixels", summary, start, upload),
+            "facts": _facts(
+                f"{width} x {height} pixels", f"{summary.mean_confidence:.2f}", start, upload
+            ),
             "legend": summary.legend(palette),
             **{view: draw_view(prediction, view, palette) for view in VIEWS},
         }
@@ -90,7 +94,7 @@ def predict_upload(
                 panels = draw_panels({"": prediction}, views=VIEWS, palette=palette, classes=())
                 writer.write(panels, frame)
                 yield count
-        facts = _facts(f"{count} frames", summary, start, upload)
+        facts = _facts(f"{count} frames", f"{summary.mean_confidence:.2f}", start, upload)
         yield {"facts": facts, "legend": summary.legend(palette), "video": str(path)}
 
 
@@ -112,13 +116,14 @@ def restyle_upload(
     start = time.perf_counter()
     before, after, bank = styles(upload.first_image(), predictor.model, **settings)
     changed = percent(np.mean(before.classes != after.classes))
-    confidence = f"{ClassSummary(before)} before, {ClassSummary(after)} after"
+    summary = ClassSummary(after)
+    confidence = f"{ClassSummary(before).mean_confidence:.2f} before, {summary.mean_confidence:.2f}"
     return [
-        _facts(f"{changed} of the pixels change class", confidence, start, upload),
+        _facts(f"{changed} of the pixels change class", f"{confidence} after", start, upload),
         draw_view(before, "overlay", palette),
         draw_view(after, "overlay", palette),
         draw_difference(before, after, palette),
-        style_table(bank) + ClassSummary(after).legend(palette),
+        style_table(bank) + summary.legend(palette),
     ]
 
 
@@ -148,7 +153,7 @@ def percent(share: float) -> str:
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
-def _facts(first: str, second: object, start: float, upload: Upload) -> Markup:
+def _facts(subject: str, confidence: str, start: float, upload: Upload) -> Markup:
     seconds = f"{time.perf_counter() - start:.1f} s"
-    texts = " · ".join(map(str, [first, second, seconds, *upload.remarks]))
+    texts = " · ".join([subject, f"mean confidence {confidence}", seconds, *upload.remarks])
     return Markup("<p class='facts' role='status'>{}</p>").format(texts)

@@ -138,7 +138,7 @@ def test_the_legend_counts_pixels_and_averages_confidence_over_all_predictions(
         [CITYSCAPES_19.names[0], "25.0 %", "0.75"],
         [CITYSCAPES_19.names[5], "8.3 %", "0.25"],
     ]
-    assert str(summary) == f"mean confidence {CONFIDENCE.mean():.2f}"
+    assert summary.mean_confidence == pytest.approx(CONFIDENCE.mean())
 
 
 def test_the_legend_has_the_palettes_colours(palette: Palette) -> None:
