@@ -3,14 +3,23 @@
 ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
 
 
-def evaluation(source: str | list[str], targets: list[str], published: str | None = None) -> dict:
-    """Evaluation of a model trained on the source on unseen targets, and on ACDC as a whole."""
+def evaluation(
+    source: str | list[str] | None,
+    targets: list[str],
+    published: str | None = None,
+    groups: dict[str, list[str]] | None = None,
+) -> dict:
+    """Evaluation of a model trained on the source on unseen targets, and on ACDC as a whole.
+
+    `groups` are other domains that are also averaged together, in place of ACDC's.
+    """
+    groups = dict(acdc=ACDC) if groups is None else groups
     return dict(
         # What the model was trained on, one domain or a list: left out of the mean where it is
         # scored as well.
         source=source,
         # Domains to score, in the order of the tables; any of `dataloader.test`.
-        domains=[*targets, *ACDC],
+        domains=[*targets, *(one for group in groups.values() for one in group)],
         # How images are cut before testing: "full", or "famix" as the authors do.
         protocol="full",
         # Done to every image first: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
@@ -34,7 +43,7 @@ def evaluation(source: str | list[str], targets: list[str], published: str | Non
         # Cityscapes classes that are safe for colour-blind eyes.
         palette="classes",
         # Means of several domains beside the mean of all unseen targets.
-        groups=dict(acdc=ACDC),
+        groups=groups,
         # Published figures to set beside ours, by name; null for none.
         published=published,
     )
