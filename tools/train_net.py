@@ -10,9 +10,10 @@ is one process on the CPU, and torchrun works too. `key=value` changes the confi
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from langdg_d2 import engine, evaluation, visualization
+from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.sources import as_names, images_fingerprint
 from langdg_d2.engine import compose
 from langdg_d2.modeling import training_summary
@@ -63,41 +65,60 @@ def compose_evaluation(
             for part, key in parts.items()
         },
     )
-    for domain in settings.domains:
-        augmentations = OmegaConf.select(cfg, f"dataloader.test.{domain}.mapper.augmentations")
-        own = augmentations.get("protocol") if isinstance(augmentations, DictConfig) else None
-        if own not in (None, settings.protocol):
-            raise LangDGError(
-                f"dataloader.test.{domain} has the protocol '{own}', but tables name "
-                f"evaluation.protocol '{settings.protocol}' for all domains: set that, and score "
-                "others in a run of their own"
-            )
+    require_one_protocol(cfg)
     source = as_names(settings.source or ())
     domains = [*settings.domains, *(source if cfg.train.best_period else ())]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
+    for domain in FAMILIES.keys() & {*settings.domains}:
+        loader = evaluation.plain_data(cfg.dataloader.test[domain])
+        # Both its images and its augmentations follow the protocol.
+        if len(list(values_of(loader, "protocol"))) < 2:
+            sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
+            logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
     model = evaluation.build_inference(model, **settings.inference)
 
     def score(
         *,
         progress: tuple[int, int] | None,
-        weights: str | None = None,
-        styles: engine.StyleAugmentationHook | None = None,
-        **training: Any,
+        restyling: engine.StyleAugmentationHook | None = None,
+        **facts: Any,
     ) -> dict[str, dict[str, float]]:
         known = evaluation.with_training(sets, names, trained, source=source, progress=progress)
-        return benchmark.run(
-            model,
-            cfg.train.output_dir,
-            config=cfg,
-            weights=weights,
-            sets=known,
-            styles=styles.record() if styles else None,
-            sections={"Styles": styles.report()} if styles else {},
-            **training,
-        )
+        if restyling:
+            facts |= {"styles": restyling.record(), "sections": {"Styles": restyling.report()}}
+        return benchmark.run(model, cfg.train.output_dir, config=cfg, sets=known, **facts)
 
     return score
+
+
+def require_one_protocol(cfg: DictConfig) -> None:
+    """Refuse domains that are not scored as `evaluation` says, which tables name for all."""
+    settings = evaluation.plain_data(cfg.evaluation)
+    expected = {
+        "protocol": settings["protocol"],
+        "corruption": settings["corruption"]["name"],
+        "severity": settings["corruption"]["severity"],
+        "scored_classes": settings["classes"],
+    }
+    for domain, (key, value) in product(settings["domains"], expected.items()):
+        parts = {part: cfg.dataloader[part][domain] for part in ("test", "evaluators")}
+        for own in values_of(evaluation.plain_data(parts), key):
+            if own != value:
+                raise LangDGError(
+                    f"domain '{domain}' has the {key} {own!r}, but tables name {value!r} of "
+                    "evaluation for all domains: set that, and score others in a run of their own"
+                )
+
+
+def values_of(data: Any, key: str) -> Iterator[Any]:
+    """All values of a key in nested plain data."""
+    if isinstance(data, dict):
+        if key in data:
+            yield data[key]
+        data = list(data.values())
+    for part in data if isinstance(data, list) else ():
+        yield from values_of(part, key)
 
 
 def compose_selection(
@@ -166,7 +187,12 @@ def compose_training(
         done = min(trainer.iter + 1, length)  # after training, iter is the length already
         if styles:
             visualization.put_restyling(styles.mixer.last, palette)
-        return score(progress=(done, length), styles=styles, seed=seeds.seed)
+        return score(
+            progress=(done, length),
+            restyling=styles,
+            seed=seeds.seed,
+            trained=settings.state_dict(),
+        )
 
     parts = {"settings": settings, "trainer": trainer}
     checkpointer = engine.StrictCheckpointer(distributed, cfg.train.output_dir, **parts)
@@ -208,8 +234,7 @@ def main(args: Namespace) -> None:
     """Run in every process."""
     cfg = engine.setup(args)
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
-    sources = sorted({x["source"] for x in dataset if "source" in x})
-    incomplete = evaluation.incomplete_sources(sources)
+    incomplete = evaluation.incomplete_sources(dataset)
     settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
     start = engine.find_starting_point(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
@@ -223,12 +248,14 @@ def main(args: Namespace) -> None:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
+        settings.warn_of_records(content)
         settings.begin_with(content)
         score(
             progress=engine.training_progress(content),
             weights=start.checkpoint,
             seed=engine.training_seed(content),
-            training=settings.other_training(content),
+            trained=content.get("settings", {}),
+            styles=engine.training_styles(content),
         )
     else:
         mining = compose_mining(cfg)
@@ -236,6 +263,9 @@ def main(args: Namespace) -> None:
         if cfg.styles.augmentation:
             engine.require_patches(cfg, model.backbone)
         engine.start_run(cfg, args)
+        if comm.is_main_process() and not start.resumed:
+            # Or --resume could take up an earlier run of this folder.
+            Path(cfg.train.output_dir, "last_checkpoint").unlink(missing_ok=True)
         if mining:
             mining.run()
             del mining  # frees the memory of its CLIP

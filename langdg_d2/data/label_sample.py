@@ -198,6 +198,8 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     lacking = [names[k] for k in _COMMON if not pixels[k]]
     if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
+    if encoding in TRAIN_ID_ENCODINGS and len(labels) >= _FEW and not pixels[-1]:
+        yield f"no pixel without a class is in {named} where releases have some"
     if len(labels) >= _FEW and 2 * len({label.digest for label in labels}) <= len(labels):
         yield f"labels repeat others among the {named}"
     if 2 * pixels[-1] > pixels.sum():

@@ -13,7 +13,13 @@ from .pretrained import (
     load_pretrained,
     save_pretrained,
 )
-from .run_settings import RunSettings, training_progress, training_seed
+from .run_settings import (
+    RunSettings,
+    training_differences,
+    training_progress,
+    training_seed,
+    training_styles,
+)
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
@@ -43,7 +49,9 @@ __all__ = [
     "save_pretrained",
     "setup",
     "start_run",
+    "training_differences",
     "training_hooks",
     "training_progress",
     "training_seed",
+    "training_styles",
 ]

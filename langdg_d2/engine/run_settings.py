@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detectron2.utils.registry import locate
+
 from ..data.sources import images_fingerprint, split_names
 from ..utils.errors import LangDGError
 from ..utils.file_io import content_digest
@@ -24,7 +26,6 @@ _TRAINABLE = "model.backbone.trainable"
 _WEIGHTS = "model.backbone.tower.weights"
 _BEGINNING = "train.init_checkpoint"
 _FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
-_SEEDS = ("train.seed", "styles.seed")
 # Settings that do not affect training. A key includes all keys below it.
 _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer"),
@@ -130,7 +131,7 @@ class RunSettings:
                 "train.init_checkpoint, and leave out --resume"
             )
         earlier = checkpoint.get("settings", {})
-        changes = self._changes(earlier)
+        changes = _changes(earlier, self._settings)
         new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
         for key, (old, new) in changes.items():
             if _is_one_of(key, _MUST_MATCH):
@@ -169,7 +170,7 @@ class RunSettings:
         compared = {*of_model, *(key for key in of_sources if _is_one_of(key, (_NAMES,)))}
         changes = {
             key: change
-            for key, change in self._changes(earlier).items()
+            for key, change in _changes(earlier, self._settings).items()
             if key in compared and not _is_one_of(key, (_WEIGHTS, _TRAINABLE))
         }
         if changes:
@@ -179,30 +180,34 @@ class RunSettings:
                 *(path, _listed(changes)),
             )
 
-    def other_training(self, checkpoint: Mapping[str, Any]) -> list[str]:
-        """How the training of a checkpoint differs from these settings; warns of it."""
+    def warn_of_records(self, checkpoint: Mapping[str, Any]) -> None:
+        """Warn if records name a config that a checkpoint was not trained with, seeds aside."""
         if not (earlier := checkpoint.get("settings")):
-            return []
+            return
         found = [
             f"{key} {old!r}"
-            for key, (old, _) in self._changes(earlier).items()
-            # An evaluation's initial checkpoint is the evaluated one.
-            if key not in (*_SEEDS, _IMAGES, _WEIGHTS, _BEGINNING)
+            for key, (old, _) in training_differences(earlier, self._settings).items()
+            # An evaluation reads no training images, and its initial checkpoint is the scored one.
+            if key not in (_IMAGES, _WEIGHTS, _BEGINNING)
         ]
         if found:
             logger.warning(
                 "records name this config, but the checkpoint was trained with %s", ", ".join(found)
             )
-        return found
 
-    def _changes(self, earlier: Mapping[str, Any]) -> _Changes:
-        """Changes that affect training."""
-        pairs = {
-            key: (earlier.get(key), self._settings.get(key))
-            for key in {**earlier, **self._settings}
-            if not _is_one_of(key, _MAY_CHANGE)
-        }
-        return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
+
+def training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> _Changes:
+    """In what two runs were trained differently, by key, seeds aside.
+
+    Args:
+        one, other: states of `RunSettings`.
+    """
+    return {
+        key: (old, new)
+        for key, (old, new) in _changes(one, other).items()
+        # Each seed may go on from a checkpoint of its own.
+        if key.rpartition(".")[2] != "seed" and not (key == _BEGINNING and old and new)
+    }
 
 
 def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -214,10 +219,26 @@ def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     return min(done + 1, length), length
 
 
+def training_styles(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`TargetStyles.record` of a checkpoint's run; None without restyling, or if unknown."""
+    hooks = checkpoint.get("trainer", {}).get("hooks", {})
+    return hooks.get("StyleAugmentationHook", {}).get("styles")
+
+
 def training_seed(checkpoint: Mapping[str, Any]) -> int | None:
     """Seed of a checkpoint's run; None if it does not say, or if the seed was drawn."""
     seed = checkpoint.get("settings", {}).get("train.seed", -1)
     return seed if seed >= 0 else None
+
+
+def _changes(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> _Changes:
+    """Changes that affect training."""
+    pairs = {
+        key: (earlier.get(key), later.get(key))
+        for key in {**earlier, **later}
+        if not _is_one_of(key, _MAY_CHANGE)
+    }
+    return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
 
 
 def _listed(changes: _Changes) -> str:
@@ -225,10 +246,21 @@ def _listed(changes: _Changes) -> str:
 
 
 def _same(key: str, one: Any, other: Any) -> bool:
-    if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
-        # A class may move within its package, and configs in YAML have the shortest path.
-        return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
-    return bool(one == other)
+    if one == other:
+        return True
+    if not (key.endswith("_target_") and isinstance(one, str) and isinstance(other, str)):
+        return False
+    # Configs in YAML have the shortest path, and a class may have moved within its package.
+    known, found = _located(one), _located(other)
+    moved = known is None and all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
+    return moved or (known is not None and known is found)
+
+
+def _located(name: str) -> Any:
+    try:
+        return locate(name)
+    except Exception:  # importing the module of an earlier version can raise anything
+        return None
 
 
 def _sources(settings: Mapping[str, Any]) -> list[str]:

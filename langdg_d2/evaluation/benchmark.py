@@ -163,7 +163,7 @@ def write_benchmark(
         The rows, see `score_rows`.
     """
     rows = score_rows(results, run)
-    record = json.dumps(benchmark_record(rows, run), indent=2, allow_nan=False) + "\n"
+    record = json.dumps(benchmark_record(rows, run, details), indent=2, allow_nan=False) + "\n"
     texts = {
         "benchmark.md": benchmark_markdown(rows, run),
         "benchmark.csv": benchmark_csv(rows),
@@ -210,8 +210,14 @@ def benchmark_csv(rows: pd.DataFrame) -> str:
     return str(table.to_csv(lineterminator="\n"))
 
 
-def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
-    """The unrounded results and how they were made, as JSON types; NaN becomes None."""
+def benchmark_record(
+    rows: pd.DataFrame, run: BenchmarkRun, details: Details | None = None
+) -> dict[str, Any]:
+    """The unrounded results and how they were made, as JSON types; NaN becomes None.
+
+    "label_pixels" has the labelled pixels of every class by domain, which identify the labels.
+    """
+    confusions = {d: found.get("confusion", []) for d, found in (details or {}).items()}
     scores = rows[metrics(rows)].astype(object)
     # JSON has no NaN.
     figures = scores.where(scores.notna(), None).to_dict("index")
@@ -223,6 +229,7 @@ def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
         "environment": environment(),
         "conventions": CONVENTIONS,
         "scored_classes": rows["scored_classes"].to_dict(),
+        "label_pixels": {d: [sum(row) for row in counts] for d, counts in confusions.items()},
         "results": {domain: {TASK: table} for domain, table in figures.items()},
     }
 

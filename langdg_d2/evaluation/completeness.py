@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import pandas as pd
 from detectron2.data import DatasetCatalog
@@ -37,7 +39,8 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
         and unknown sets. The main process reads the files, for all processes.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    found = of_main_process(lambda: _remarks(named, trained))
+    files = {domain: _files(name) for domain, name in named.items()}
+    found = of_main_process(lambda: _remarks(named, files, trained))
     for domain, (departed, repeated) in found.items():
         if departed:
             logger.warning(
@@ -49,9 +52,13 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
     return _texts(found)
 
 
-def incomplete_sources(names: Sequence[str]) -> dict[str, str]:
-    """As `incomplete_sets`, for the sets to train on; names are registered ones, texts by name."""
-    found = _texts(of_main_process(lambda: _remarks({name: name for name in names})))
+def incomplete_sources(dataset: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """As `incomplete_sets`, for dataset dicts of training, by their `source`."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for record in dataset:
+        if "source" in record:
+            files[record["source"]].append(record["file_name"])
+    found = _texts(of_main_process(lambda: _remarks({name: name for name in files}, files)))
     _warn_of_sources(found)
     return found
 
@@ -102,12 +109,13 @@ def with_training(
     return {domain: text for domain, text in remarks.items() if text}
 
 
-def departure(name: str, domain: str) -> str:
+def departure(name: str, domain: str, files: Sequence[str]) -> str:
     """How a registered data set differs from the release that a domain is named after.
 
     Args:
         name: of the data set.
         domain: name it is scored under.
+        files: its images.
 
     Returns:
         "" where it does not differ, or where nothing is known of the data set.
@@ -124,7 +132,6 @@ def departure(name: str, domain: str) -> str:
     validates = "val" if "val" in family.splits else split
     if domain in FAMILIES and (family.name, split) != (domain, validates):
         return f"{name} in its place"
-    files = _files(name)
     return family.departure(split, len(files), [(x, *read_format(x)) for x in files])
 
 
@@ -170,11 +177,11 @@ def repeated_images(
 
 
 def _remarks(
-    named: Mapping[str, str], trained: Iterable[str] = ()
+    named: Mapping[str, str], files: Mapping[str, Sequence[str]], trained: Iterable[str] = ()
 ) -> dict[str, tuple[str, dict[str, str]]]:
     """`departure` and `repeated_images` of registered sets, by domain."""
-    repeated = repeated_images({domain: _files(name) for domain, name in named.items()}, trained)
-    return {domain: (departure(name, domain), repeated[domain]) for domain, name in named.items()}
+    repeated = repeated_images(files, trained)
+    return {d: (departure(name, d, files[d]), repeated[d]) for d, name in named.items()}
 
 
 def _texts(remarks: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..engine import training_differences
 from ..utils.provenance import leaves
 from .benchmark import BenchmarkFileError
 from .confusion import CLASS_ACCURACY, NUM_IMAGES
@@ -32,9 +33,11 @@ from .tables import (
 )
 
 # Settings that runs may differ in: seeds and what depends on them, and places of files. First the
-# last parts of keys, then whole keys.
-_FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "path"})
-_FREE_KEYS = frozenset({"styles.bank", "styles.augmentation.mixer.styles.bank"})
+# last parts of keys, then whole keys. What training began with is part of its own settings.
+_FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint"})
+_FREE_KEYS = frozenset(
+    {"styles.bank", "styles.augmentation.mixer.styles.bank", "styles.mining.path"}
+)
 _CLIP_WEIGHTS = "weights"  # not set where a checkpoint holds them
 
 
@@ -167,7 +170,6 @@ def _measured(record: dict[str, Any]) -> dict[str, Any]:
         "domains and scored classes": record["scored_classes"],
         "number of images": images,
         "remarks on data sets and training": run.sets,
-        "training": list(run.training),
     }
 
 
@@ -177,9 +179,13 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, A
     for what, value in _measured(one).items():
         if value != of_other[what]:
             return what, value, of_other[what]
+    # Checkpoints of weights alone know nothing of their training.
+    trainings = one.get("trained"), other.get("trained")
+    if all(trainings):
+        for key, values in training_differences(*trainings).items():
+            return f"training, in '{key}'", *values
     compared = ["config"]
-    if None not in (one.get("styles"), other.get("styles")):  # checkpoints do not hold theirs
-        compared.append("styles")
+    compared += [k for k in ("styles", "label_pixels") if one.get(k) and other.get(k)]
     for what in compared:
         if difference := config_difference(one.get(what), other.get(what)):
             key, *values = difference

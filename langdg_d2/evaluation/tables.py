@@ -67,7 +67,7 @@ class BenchmarkRun:
         config: the whole config: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a scored checkpoint does not hold it.
-        training: settings of a scored checkpoint's training that the config does not have.
+        trained: settings of the training, as `RunSettings` records them; empty if unknown.
         styles: `TargetStyles.record` of training; None without restyling, or if unknown.
         groups: domains by the name of the group whose mean is given.
         sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
@@ -83,7 +83,7 @@ class BenchmarkRun:
     config: Mapping[str, Any] | str | None = None
     weights: str | None = None
     seed: int | None = None
-    training: Sequence[str] = field(default_factory=list)
+    trained: Mapping[str, Any] = field(default_factory=dict)
     styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)

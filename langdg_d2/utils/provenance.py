@@ -25,7 +25,7 @@ def plain_data(value: Any) -> Any:
     """A config, or part of one, in JSON types.
 
     References are resolved, and non-finite numbers become text. Classes and functions become their
-    dotted path, other objects that of their class.
+    dotted path, other objects that of their class with the numbers and texts they hold.
     """
     if OmegaConf.is_config(value):
         try:
@@ -43,8 +43,18 @@ def plain_data(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    held = getattr(value, "__dict__", {})
+    plain = [f"{k.lstrip('_')}={x!r}" for k, x in sorted(held.items()) if _is_plain(x)]
+    path = f"{type(value).__module__}.{type(value).__qualname__}"
+    return f"{path}({', '.join(plain)})" if plain else path
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str))
 
 
 def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:

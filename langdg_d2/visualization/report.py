@@ -85,7 +85,7 @@ def report_values(folder: Path) -> dict[str, Any]:
     details = read_details(folder)
     trained_in = Path(run.weights).parent if run.weights else folder
     # Metrics of a scored checkpoint's training lie beside the checkpoint.
-    metrics = [file for file in (folder / _METRICS, trained_in / _METRICS) if file.is_file()]
+    metrics = trained_in / _METRICS
     sections = {
         heading: section._replace(table=_numbers_first(section.table))
         for heading, section in benchmark_sections(rows, run).items()
@@ -102,7 +102,7 @@ def report_values(folder: Path) -> dict[str, Any]:
         "images": dict(list(read_images(folder).groupby("domain")[MEAN_IOU])),
         "pictures": _pictures(folder, details),
         "class_colors": next(filter(None, (d.get("colors") for d in details.values())), {}),
-        "curves": _curves(read_metrics(metrics[0]), titles) if metrics else {},
+        "curves": _curves(read_metrics(metrics), titles) if metrics.is_file() else {},
         "given": given_sections(run),
         "conditions": _conditions(run, record),
         "config": config_text(run.config),

@@ -13,6 +13,7 @@ from langdg_d2.engine import (
     RunSettings,
     SegmentationTrainer,
     load_config,
+    training_differences,
     training_progress,
     training_seed,
 )
@@ -35,7 +36,7 @@ def changed(key, value, settings=SETTINGS):
     *parents, last = key.split(".")
     node = settings
     for name in parents:
-        node[name] = dict(node[name])
+        node[name] = dict(node.get(name, {}))
         node = node[name]
     node[last] = value
     return settings
@@ -328,17 +329,45 @@ def test_a_resumed_run_begins_with_the_content_it_began_with(tmp_path):
         go_on(changed("train.init_checkpoint", f"{tmp_path}/b/model_final.pth"), earlier=first)
 
 
-def test_an_evaluation_records_how_the_checkpoint_was_trained(caplog):
-    earlier = RunSettings(changed("optimizer.lr", 0.1, changed("train.seed", 2))).state_dict()
-    settings = RunSettings(changed("optimizer.lr", 0.01, changed("train.seed", 1)))
-    assert settings.other_training({"settings": earlier}) == ["optimizer.lr 0.1"]
+def test_an_evaluation_names_how_else_the_checkpoint_was_trained(caplog):
+    other_seed = changed("dataloader.train.seed", 2, changed("train.seed", 2))
+    earlier = RunSettings(changed("optimizer.lr", 0.1, other_seed)).state_dict()
     named = changed("train.init_checkpoint", "best.pth", changed("optimizer.lr", 0.1))
-    assert RunSettings(named).other_training({"settings": earlier}) == []
+    RunSettings(named).warn_of_records({"settings": earlier})
+    assert not caplog.records
+    settings = RunSettings(changed("optimizer.lr", 0.01))
+    settings.warn_of_records({"settings": earlier})
     assert "the checkpoint was trained with optimizer.lr 0.1" in caplog.text
     assert training_seed({"settings": earlier}) == 2
     assert training_seed({}) is None
     settings.begin_with({})
     assert "does not say what it was trained on" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other", "differ"),
+    [
+        ("train.seed", 1, 2, False),
+        ("dataloader.train.seed", 1, 2, False),
+        ("train.init_checkpoint", "", "a.pth", True),
+        ("train.init_checkpoint", "seed1.pth", "seed2.pth", False),
+        ("model.backbone.tower.weights", "a.pt", "b.pt", True),
+        ("model.head._target_", "torch.nn.SiLU", "torch.nn.modules.activation.SiLU", False),
+        ("model.head._target_", "torch.nn.modules.loss.L1Loss", "torch.nn.L1Loss", False),
+        ("model.head._target_", "torch.optim.sgd.SGD", "torch.gone.SGD", True),
+        ("model.head._target_", "torch.gone.sgd.SGD", "torch.optim.SGD", False),
+        ("model.head._target_", "torch.nn.Linear", "torch.nn.quantized.Linear", True),
+    ],
+)
+def test_trainings_are_alike_but_for_seeds_and_places(key, one, other, differ):
+    states = [RunSettings(changed(key, value)).state_dict() for value in (one, other)]
+    assert (key in training_differences(*states)) == differ
+
+
+def test_trainings_on_other_images_are_not_alike():
+    dataset = [{"file_name": f"/data/{k}.png"} for k in range(3)]
+    states = [RunSettings(SETTINGS, part).state_dict() for part in (dataset, dataset[:2])]
+    assert list(training_differences(*states)) == ["dataloader.train.dataset.images"]
 
 
 def test_styles_from_elsewhere_are_a_source(tmp_path):
@@ -358,7 +387,7 @@ def test_the_same_config_in_another_folder_was_trained_alike(tmp_path):
         RunSettings(plain_data(load_config(config, [f"train.output_dir={tmp_path}/{name}"])))
         for name in "ab"
     )
-    assert other.other_training({"settings": one.state_dict()}) == []
+    assert training_differences(one.state_dict(), other.state_dict()) == {}
     one.require_continuation("a.pth", {"trainer": {"iteration": 4}, "settings": other.state_dict()})
     one.load_state_dict(other.state_dict())
     assert one.changed == []

@@ -71,27 +71,42 @@ def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pat
 
 def test_whole_sets_and_those_nothing_is_known_of_are_not_named(little: list[Path]) -> None:
     assert (
-        departure(NAME, "a")
-        == departure("little_sem_seg_train", "a")
-        == departure("little", "a")
+        departure(NAME, "a", list(map(str, little)))
+        == departure("little_sem_seg_train", "a", list(map(str, little)))
+        == departure("little", "a", list(map(str, little)))
         == ""
     )
     assert incomplete_sets({"a": NAME}) == {}
 
 
 def test_sets_in_the_place_of_others_are_named(little: list[Path]) -> None:
-    assert departure(NAME, "little") == ""
-    assert departure("little_sem_seg_train", "little") == "little_sem_seg_train in its place"
-    assert departure(NAME, "cityscapes") == "little_sem_seg_val in its place"
-    assert departure("my_own_val", "cityscapes") == "my_own_val in its place"
-    assert departure("my_own_val", "my_city") == ""
+    assert departure(NAME, "little", list(map(str, little))) == ""
+    assert (
+        departure("little_sem_seg_train", "little", list(map(str, little)))
+        == "little_sem_seg_train in its place"
+    )
+    assert (
+        departure(NAME, "cityscapes", list(map(str, little))) == "little_sem_seg_val in its place"
+    )
+    assert (
+        departure("my_own_val", "cityscapes", list(map(str, little))) == "my_own_val in its place"
+    )
+    assert departure("my_own_val", "my_city", list(map(str, little))) == ""
+
+
+def test_a_source_counts_the_images_that_are_trained_on(little: list[Path]) -> None:
+    dataset = [{"source": NAME, "file_name": str(file)} for file in little]
+    assert incomplete_sources(dataset) == {}
+    assert incomplete_sources(dataset[:2]) == {NAME: "2 of 3 images"}
 
 
 def test_a_source_that_is_not_whole_marks_every_domain(
     little: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
-    incomplete = incomplete_sources(["little_sem_seg_train", "little"])
+    names = ("little_sem_seg_train", "little")
+    dataset = [{"source": name, "file_name": str(file)} for name in names for file in little]
+    incomplete = incomplete_sources(dataset)
     text = "3 images, 1 of them 2x3 instead of 4x6; 3 of 3 images also in little"
     assert incomplete["little_sem_seg_train"] == text
     assert f"little_sem_seg_train: {text}" in caplog.text
@@ -160,22 +175,25 @@ def test_parts_of_one_release_are_not_unseen(source: str, scored: str, seen: boo
 
 def test_more_images_and_single_other_sizes_are_named(little: list[Path]) -> None:
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(little[0])
-    assert departure(NAME, "a") == "3 images, 1 of them 2x3 instead of 4x6"
+    assert departure(NAME, "a", list(map(str, little))) == "3 images, 1 of them 2x3 instead of 4x6"
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(little[1])
     little.append(little[2])
     assert (
-        departure(NAME, "a") == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
+        departure(NAME, "a", list(map(str, little)))
+        == "4 instead of 3 images, 2 of them sizes such as 2x3 instead of 4x6"
     )
-    assert departure("little_sem_seg_train", "a").startswith("4 images, 2 of them")
+    assert departure("little_sem_seg_train", "a", list(map(str, little))).startswith(
+        "4 images, 2 of them"
+    )
 
 
 def test_images_of_another_format_are_named(
     little: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FAMILIES, "little", replace(FAMILIES["little"], image_format="PNG"))
-    assert departure(NAME, "a") == ""
+    assert departure(NAME, "a", list(map(str, little))) == ""
     Image.open(little[1]).save(little[1], "JPEG")  # whatever its suffix
-    assert departure(NAME, "a") == "3 images, JPEG files instead of PNG"
+    assert departure(NAME, "a", list(map(str, little))) == "3 images, JPEG files instead of PNG"
 
 
 def test_whole_sets_of_other_images_are_named(
@@ -225,7 +243,7 @@ def test_whole_sets_of_other_images_are_named(
 def test_what_is_not_an_image_is_named_before_the_evaluation(little: list[Path]) -> None:
     little[1].write_bytes(b"")
     with pytest.raises(ImageFileError, match=r"1\.png"):
-        departure(NAME, "a")
+        departure(NAME, "a", list(map(str, little)))
 
 
 def _incomplete(args: Namespace) -> None:

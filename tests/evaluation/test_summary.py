@@ -25,7 +25,12 @@ MIOUS[3] = {"cityscapes": 46.1, "acdc_fog": 43.3}
 
 
 def run_files(
-    folder: Path, number: int, classes: str = "19", images: int = 5, **changes: Any
+    folder: Path,
+    number: int,
+    classes: str = "19",
+    images: int = 5,
+    label_pixels: list[list[int]] | None = None,
+    **changes: Any,
 ) -> str:
     """The output folder of a run, written by the real writer; domains and figures by its number."""
     results = {}
@@ -34,7 +39,13 @@ def run_files(
         table = {"mIoU": miou, "mIoU_detectron2": math.nan, "mIoU_13": miou + 1}
         results[domain] = {"sem_seg": table | per_class | {"num_images": float(images)}}
     arguments = {"protocol": "famix", "source": "gta5", "seed": number, "config_file": "a/gta5.py"}
-    write_benchmark(results, BenchmarkRun(**(arguments | changes)), folder / str(number))
+    counted = {"classes": ["a", "b"], "confusion": label_pixels}
+    write_benchmark(
+        results,
+        BenchmarkRun(**(arguments | changes)),
+        folder / str(number),
+        details={"acdc_fog": counted} if label_pixels else None,
+    )
     return str(folder / str(number))
 
 
@@ -107,12 +118,15 @@ def test_the_csv_is_unrounded(tmp_path: Path) -> None:
         ({"config": {"optimizer": {"lr": 9}}}, "config, in 'optimizer.lr'.*has 0.1.*has 9"),
         ({"config": "optimizer.lr = 9"}, "differ in their config,.*has optimizer.lr = 9"),
         ({"styles": {"source": "b", "seed": 2}}, "styles, in 'source'.*has a, .*has b"),
+        ({"trained": {"optimizer.lr": 9, "train.seed": 2}}, "training, in 'optimizer.lr'.*0.1.*9"),
+        ({"label_pixels": [[1, 0], [3, 2]]}, "label_pixels, in 'acdc_fog.1'.*has 4, .*has 5"),
     ],
 )
 def test_runs_measured_otherwise_are_not_averaged(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     usual = {"config": {"optimizer": {"lr": 0.1}}, "styles": {"source": "a", "seed": 1}}
+    usual |= {"trained": {"optimizer.lr": 0.1, "train.seed": 1}, "label_pixels": [[1, 0], [2, 2]]}
     same = {what: value for what, value in usual.items() if what in changes}
     first, other = run_files(tmp_path, 1, **same), run_files(tmp_path, 2, **changes)
     with pytest.raises(BenchmarkFileError, match=message) as error:

@@ -204,6 +204,18 @@ def test_file_for_an_entry_without_quick_gelu_gets_a_warning(tmp_path, caplog):
     assert warning.endswith("use 'RN50-quickgelu' for them")
 
 
+def test_own_models_without_quick_gelu_get_the_warning_too(tiny_clip, tmp_path, caplog):
+    own = tmp_path / "own-model-without-quick-gelu.json"
+    own.write_text(json.dumps(json.loads(Path(tiny_clip).read_text()) | {"quick_gelu": False}))
+    (tmp_path / "clip.pt").write_bytes(b"")
+    for name in (tiny_clip, str(own)):
+        with pytest.raises(ClipWeightsError, match="cannot be read"):
+            load_clip(name=name, weights=str(tmp_path / "clip.pt"))
+    (warning,) = [r.getMessage() for r in caplog.records if "QuickGELU" in r.getMessage()]
+    assert "'own-model-without-quick-gelu' has no QuickGELU" in warning
+    assert '"quick_gelu": true' in warning
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half a zip"])
 def test_unreadable_file_is_named(tiny_clip, tmp_path, suffix, content):

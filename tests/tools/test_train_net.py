@@ -17,6 +17,7 @@ from detectron2.engine import default_argument_parser
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from langdg_d2.engine import SegmentationTrainer
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,8 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     run_here("--eval-only", f"train.init_checkpoint={out / 'model_final.pth'}")
     record = json.loads((out / "benchmark.json").read_text())
     assert (scores(out), record["seed"]) == (trained, 1)
-    assert record["training"] == ["lr_scheduler.max_iter 5", "train.max_iter 5"]  # not repeated
+    assert record["trained"]["train.max_iter"] == 5  # of the training, not of this command
+    assert record["styles"]["number_of_styles"] > 0  # from the checkpoint
 
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
     assert len(pictures) == 8
@@ -122,6 +124,44 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert sorted(events.Tags()["images"]) == sorted([*first, "style/patches"])
     assert [shown.step for shown in events.Images("style/patches")] == [3, 5]
     assert (out / "report.html").read_text().count("data:image/jpeg") == 8
+
+
+def test_a_new_run_is_not_resumed_from_an_earlier_one_of_its_folder(
+    run_here, tmp_path, monkeypatch
+):
+    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]")
+
+    def killed(self, *iterations: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SegmentationTrainer, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_here("train.max_iter=2")
+    with pytest.raises(KeyboardInterrupt):
+        run_here("--resume", "train.max_iter=2")
+    assert "training starts from the beginning" in (tmp_path / "out/log.txt").read_text()
+
+
+OWN_PARTS = """
+from detectron2.config import LazyCall as L, LazyConfig
+from detectron2.data import transforms as T
+
+base = LazyConfig.load("{config}")
+for key in ("train", "model", "optimizer", "lr_scheduler", "styles", "dataloader", "evaluation"):
+    globals()[key] = base[key]
+dataloader.test.cityscapes.mapper.augmentations = [L(T.Resize)(shape=[24, 32])]
+del base
+"""
+
+
+def test_domains_loaded_by_own_parts_are_named(run_here, tmp_path):
+    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]")
+    own = tmp_path / "own.py"
+    own.write_text(OWN_PARTS.format(config=ROOT / "configs/langdg_gta5.py"))
+    run_here("--eval-only", "--config-file", str(own))
+    record = json.loads((tmp_path / "out/benchmark.json").read_text())
+    assert record["sets"]["cityscapes"].endswith("; loaded by the config's own parts")
+    assert "own parts" not in record["sets"]["acdc_fog"]
 
 
 def test_two_processes_train_as_one_with_the_same_total_batch_and_write_one_set_of_files(

@@ -29,9 +29,11 @@ def test_lazy_configs_become_data_with_dotted_names() -> None:
 
 
 def test_objects_are_named_by_their_class_and_odd_numbers_written_out() -> None:
-    value = {1: nn.Linear(2, 2), "low": -math.inf, "path": Path("a/b"), "pair": (1, True)}
+    value = {1: nn.Sequential(), 2: nn.Linear(2, 3), "low": -math.inf, "path": Path("a/b")}
+    value["pair"] = (1, True)
     assert plain_data(value) == {
-        "1": "torch.nn.modules.linear.Linear",
+        "1": "torch.nn.modules.container.Sequential(training=True)",
+        "2": "torch.nn.modules.linear.Linear(in_features=2, out_features=3, training=True)",
         "low": "-inf",
         "path": "a/b",
         "pair": [1, True],

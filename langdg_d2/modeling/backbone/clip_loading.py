@@ -100,11 +100,13 @@ def _register_architecture(name: str) -> str:
 def _weights_path(name: str, weights: str) -> Path:
     """The file behind a tag, downloaded if needed, or behind a path."""
     if Path(weights).exists():
-        if f"{name}{_QUICK_GELU}" in open_clip.list_models():
+        if not open_clip.get_model_config(name).get("quick_gelu"):
+            listed = f"{name}{_QUICK_GELU}" in open_clip.list_models()
             logger.warning(
                 "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text "
-                "embeddings differ from theirs; use '%s' for them",
-                *(name, weights, f"{name}{_QUICK_GELU}"),
+                "embeddings differ from theirs; use %s for them",
+                *(name, weights),
+                f"'{name}{_QUICK_GELU}'" if listed else '"quick_gelu": true in its JSON',
             )
         return Path(weights)
     tag_config = open_clip.get_pretrained_cfg(name, weights)
