@@ -277,7 +277,10 @@ def test_unknown_class_id_is_named(class_id):
         ({"style_prompts": ()}, "style prompts are empty"),
         ({"style_prompts": ["foggy", " "]}, "style prompts are empty, or one of them is"),
         ({"style_prompts": ["foggy", 1980]}, r"style prompts contain \[1980\], expected strings"),
-        ({"style_prompts": ["foggy", "Foggy"]}, r"style prompts contain \['Foggy'\] more than once"),
+        (
+            {"style_prompts": ["foggy", "Foggy"]},
+            r"style prompts contain \['Foggy'\] more than once",
+        ),
         ({"style_prompts": "no_pack"}, r"'no_pack': neither.* is written \[driving at night\]"),
     ],
 )
