@@ -18,7 +18,7 @@ def main(args: Namespace) -> None:
     """Run in every process."""
     if args.resume or args.eval_only:
         raise LangDGError(
-            "--resume and --eval-only are options of training: the same command goes on with an "
+            "--resume and --eval-only are options of training: the same command continues an "
             "unfinished bank"
         )
     cfg = setup(args)

@@ -196,7 +196,7 @@ def _without_earlier_run(
     if resume:
         if found := _numbered(Path(output_dir)):
             raise FileNotFoundError(
-                f"--resume: '{output_dir}' holds {len(found)} checkpoints, but no file "
+                f"--resume: '{output_dir}' has {len(found)} checkpoints, but no file "
                 "'last_checkpoint' with the name of one: write it, or move them away"
             )
         does = "evaluation takes" if eval_only else "training starts from"

@@ -94,7 +94,7 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     """
     tower = cfg.model.backbone.tower
     weights = tower.weights
-    if cfg.train.seed >= 0:  # whatever was drawn before
+    if cfg.train.seed >= 0:  # independent of earlier draws
         seed_globally(derived_seed(cfg.train.seed, purpose="weights"))
     else:
         torch.seed()  # the default generator starts with the same seed in every process

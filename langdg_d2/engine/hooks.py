@@ -114,16 +114,9 @@ class StyleAugmentationHook(HookBase):
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
-            recent = self._collect()
-            self.trainer.storage.put_scalars(
-                smoothing_hint=False,
-                **{
-                    "style/restyled_share": recent.restyled_share,
-                    "style/mean_weight": recent.mean_weight,
-                    "style/fallback_share": recent.fallback_share,
-                    "style/probability": self.mixer.probability,
-                },
-            )
+            logged = {**self._collect().shares(), "probability": self.mixer.probability}
+            scalars = {f"style/{name}": value for name, value in logged.items()}
+            self.trainer.storage.put_scalars(smoothing_hint=False, **scalars)
 
     def after_train(self) -> None:
         self._model.feature_augmentation = None
@@ -149,11 +142,11 @@ class StyleAugmentationHook(HookBase):
             "notes", a list of sentences, and "table", columns by heading.
         """
         self._collect()
-        total = self._total
+        total, shares = self._total, self._total.shares()
         summary = (
             f"{total.restyled:,} of {total.patches:,} patches were restyled "
-            f"({total.restyled_share:.1%}), keeping {total.mean_weight:.1%} of their own style on "
-            f"average; {total.fallback_share:.1%} had no style of their class."
+            f"({shares['restyled_share']:.1%}), keeping {shares['mean_weight']:.1%} of their own "
+            f"style on average; {shares['fallback_share']:.1%} had no style of their class."
         )
         styles = self.mixer.styles
         return {"notes": [summary, styles.describe()], "table": styles.table()}

@@ -134,12 +134,12 @@ def read_content(path: Path) -> Any:
     except Exception as error:  # a damaged file can raise nearly anything
         # torch's own message may advise to load the file without this precaution.
         reason = (
-            "it is damaged, was not written by torch.save, or holds other objects than tensors and "
-            "plain values"
+            "it is damaged, was not written by torch.save, or contains objects other than tensors "
+            "and plain values"
         )
         with suppress(Exception):  # torch lists them for the newer of its two formats only
             if names := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)):
-                reason = f"it holds {names}, refused: only tensors and plain values are loaded"
+                reason = f"it contains {names}, refused: only tensors and plain values are loaded"
         raise LangDGError(
             f"{reason}. Save the weights alone: torch.save(model.state_dict(), FILE)"
         ) from error

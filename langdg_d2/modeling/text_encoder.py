@@ -16,7 +16,7 @@ _SENTENCES_AT_ONCE = 320
 
 
 class TextEncoder:
-    """Encodes prompts with CLIP's text tower, each of them once.
+    """Encodes prompts with CLIP's text tower, each only once.
 
     A prompt is put into each of CLIP's 80 ImageNet templates, such as "a photo of a {}."; its
     vector is the mean of the sentences' embeddings, scaled to length 1.

@@ -299,20 +299,19 @@ class MixStatistics:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
-    @property
-    def restyled_share(self) -> float:
-        """Share of restyled patches, in 0..1; NaN without any patch."""
-        return self.restyled / self.patches if self.patches else math.nan
+    def shares(self) -> dict[str, float]:
+        """Shares in 0..1, NaN without any patch. Synchronises the device.
 
-    @property
-    def mean_weight(self) -> float:
-        """Mean share of the patches' own style, in 0..1; NaN without any patch."""
-        return self.weight / self.images if self.images else math.nan
-
-    @property
-    def fallback_share(self) -> float:
-        """Share of patches whose class has no style, in 0..1; synchronises the device."""
-        return float(self.fallback) / self.patches if self.patches else math.nan
+        Returns:
+            `restyled_share` of patches, `mean_weight` of their own style, and `fallback_share` of
+            patches whose class has no style.
+        """
+        sums = {
+            "restyled_share": (self.restyled, self.patches),
+            "mean_weight": (self.weight, self.images),
+            "fallback_share": (float(self.fallback), self.patches),
+        }
+        return {name: part / whole if whole else math.nan for name, (part, whole) in sums.items()}
 
 
 class PatchStyleMixer(FeatureAugmentation):

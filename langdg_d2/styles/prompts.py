@@ -68,8 +68,8 @@ def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
         raise LangDGError(f"{origin} are empty, or one of them is; write a style for each")
     if repeated := [prompt for k, prompt in enumerate(prompts) if read[k] in read[:k]]:
         raise LangDGError(
-            f"{origin} hold {repeated} more than once (capitals make no "
-            "difference to CLIP); keep one of each"
+            f"{origin} contain {repeated} more than once (capitals make no difference to CLIP); "
+            "keep one of each"
         )
     return tuple(prompts)
 

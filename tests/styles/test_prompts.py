@@ -82,14 +82,14 @@ def test_any_prompt_written_twice_is_named(prompts, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("pack") / "styles.txt"
     lines = [*prompts[:place], repeated, *prompts[place:]]
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(LangDGError, match=re.escape(f"hold {[repeated]} more than once")):
+    with pytest.raises(LangDGError, match=re.escape(f"contain {[repeated]} more than once")):
         load_style_prompts(str(path))
 
 
 def test_spellings_that_clip_cannot_tell_apart_are_the_same_prompt(tmp_path):
     path = tmp_path / "styles.txt"
     path.write_text("foggy night\nhazy\nFoggy   Night\n")
-    with pytest.raises(LangDGError, match=r"styles\.txt' hold \['Foggy Night'\] more than once"):
+    with pytest.raises(LangDGError, match=r"styles\.txt' contain \['Foggy Night'\] more than once"):
         load_style_prompts(str(path))
 
 
@@ -277,7 +277,10 @@ def test_unknown_class_id_is_named(class_id):
         ({"style_prompts": ()}, "style prompts are empty"),
         ({"style_prompts": ["foggy", " "]}, "style prompts are empty, or one of them is"),
         ({"style_prompts": ["foggy", 1980]}, r"style prompts contain \[1980\], expected strings"),
-        ({"style_prompts": ["foggy", "Foggy"]}, r"style prompts hold \['Foggy'\] more than once"),
+        (
+            {"style_prompts": ["foggy", "Foggy"]},
+            r"style prompts contain \['Foggy'\] more than once",
+        ),
         ({"style_prompts": "no_pack"}, r"'no_pack': neither.* is written \[driving at night\]"),
     ],
 )

@@ -160,9 +160,9 @@ def test_only_without_mixing_a_style_replaces_the_patchs_own(small):
     without.styles.bank = main.styles.bank
     shares = []
     for cfg in (main, without):
-        statistics = training_loss(cfg)[0].feature_augmentation.statistics
-        assert statistics.restyled_share == 1
-        shares.append(statistics.mean_weight)
+        found = training_loss(cfg)[0].feature_augmentation.statistics.shares()
+        assert found["restyled_share"] == 1
+        shares.append(found["mean_weight"])
     assert 0.2 < shares[0] < 0.8
     assert shares[1] == 0
 
@@ -261,4 +261,4 @@ def test_another_layer_is_mined_and_restyled(small, layer, feature, channels):
     model, loss = training_loss(cfg)
     assert model.backbone.restyled == feature
     assert loss.isfinite()
-    assert model.feature_augmentation.statistics.restyled_share == 1
+    assert model.feature_augmentation.statistics.shares()["restyled_share"] == 1
