@@ -9,7 +9,6 @@ import pandas as pd
 from detectron2.data import DatasetCatalog
 
 from ..data.datasets.builtin import FAMILIES
-from ..data.datasets.family import DatasetFamily
 from ..data.image_io import read_format
 from ..data.sources import as_names
 from ..engine import RunSettings
@@ -125,7 +124,8 @@ def departure(name: str, domain: str) -> str:
     validates = "val" if "val" in family.splits else split
     if domain in FAMILIES and (family.name, split) != (domain, validates):
         return f"{name} in its place"
-    return _departure(_files(name), family, split)
+    files = _files(name)
+    return family.departure(split, len(files), [(x, *read_format(x)) for x in files])
 
 
 def repeated_images(
@@ -201,20 +201,6 @@ def _release(name: str) -> str:
 def _files(names: str | Sequence[str]) -> list[str]:
     known = [name for name in as_names(names) if name in DatasetCatalog.list()]
     return [record["file_name"] for name in known for record in DatasetCatalog.get(name)]
-
-
-def _departure(files: list[str], family: DatasetFamily, split: str) -> str:
-    published = family.splits[split]
-    deviations = family.deviations(split, [(file, *read_format(file)) for file in files])
-    count = f"{len(files)} images"
-    if published is not None and len(files) != published:
-        fewer = len(files) < published
-        count = f"{len(files)} {'of' if fewer else 'instead of'} {published} images"
-    elif len(files) < (least := family.least_images.get(split, 0)):
-        count += f", the usual lists have {least} or more"
-    elif not deviations:
-        return ""
-    return ", ".join([count, *deviations])
 
 
 def _size(file: str) -> int:
