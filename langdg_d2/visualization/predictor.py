@@ -19,7 +19,7 @@ import torch
 from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
 from PIL import Image, ImageOps
-from torch import Tensor, nn
+from torch import nn
 
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
@@ -154,31 +154,25 @@ class Predictor:
             return self._predict([_load(image) for image in images])
         return self._predict([_load(images)])[0]
 
+    @torch.no_grad()
     def _predict(self, images: list[npt.NDArray[np.uint8]]) -> list[Prediction]:
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
-            self._check_size(*image.shape[:2])
+            height, width = image.shape[:2]
+            if min(height, width) < self.least_side:
+                raise LangDGError(
+                    f"image of {width}x{height} pixels (width x height), expected sides of "
+                    f"{self.least_side} at least for this model; scale it up first"
+                )
             of_size.setdefault(image.shape, []).append(index)
         predictions: dict[int, Prediction] = {}
         for indices in of_size.values():
-            logits = self._logits([images[k] for k in indices])
+            inputs = [{"image": torch.from_numpy(images[k]).permute(2, 0, 1)} for k in indices]
+            with autocast(self.precision, self.device.type):
+                logits = [output["sem_seg"] for output in self.model(inputs)]
             for k in indices:  # the memory of each image's logits is freed once they are used
                 predictions[k] = Prediction.from_logits(images[k], logits.pop(0), self.classes)
         return [predictions[k] for k in range(len(images))]
-
-    def _check_size(self, height: int, width: int) -> None:
-        if min(height, width) < self.least_side:
-            raise LangDGError(
-                f"image of {width}x{height} pixels (width x height), expected sides of "
-                f"{self.least_side} at least for this model; scale it up first"
-            )
-
-    @torch.no_grad()
-    def _logits(self, images: list[npt.NDArray[np.uint8]]) -> list[Tensor]:
-        """(K, H, W) each, of images of one size."""
-        inputs = [{"image": torch.from_numpy(image).permute(2, 0, 1)} for image in images]
-        with autocast(self.precision, self.device.type):
-            return [output["sem_seg"] for output in self.model(inputs)]
 
 
 def predict_frames(
@@ -221,6 +215,7 @@ def _predict_batch(
         for k, frame in enumerate(batch):
             yield frame, {title: of_model[k] for title, of_model in predicted.items()}
         return
+    # After the `except` block, whose traceback would keep the memory of the failed batch.
     for frame in batch:
         yield from _predict_batch([frame], predictors, problems)
 
