@@ -9,6 +9,7 @@ and it loads nothing from others; its files are deleted when Ctrl-C ends it. Nee
 pip install -e ".[demo]".
 """
 
+import gc
 import importlib.util
 import ipaddress
 import os
@@ -102,8 +103,10 @@ def serving(
                 quiet=True,
                 prevent_thread_lock=True,
             )
+            gc.freeze()  # what is loaded stays; collecting after each frame of a clip is quick
             yield page
         finally:
+            gc.unfreeze()
             page.close(verbose=False)
             tempfile.tempdir = None
 

@@ -1,5 +1,6 @@
 """What the page shows of a prediction or a mined style: facts, pictures and tables."""
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,7 @@ def predict_upload(
                 # A legend of the classes would change the size from frame to frame.
                 panels = draw_panels({"": prediction}, views=VIEWS, palette=palette, classes=())
                 writer.write(panels, frame)
+                gc.collect()  # matplotlib's figures refer to themselves; many would be kept
                 yield count
         facts = _facts(f"{count} frames", f"{summary.mean_confidence:.2f}", start, upload)
         yield {"facts": facts, "legend": summary.legend(palette), "video": str(path)}
