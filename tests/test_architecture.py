@@ -37,7 +37,7 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
 
 
 def test_every_package_has_its_place():
-    found = {path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
+    found = {path.stem for path in PACKAGE.iterdir() if path.suffix != ".typed"}
     assert found - {"__init__", "__pycache__"} == set(ORDER)
 
 
