@@ -205,8 +205,9 @@ def compose_training(
             eval_period=cfg.train.eval_period,
             log_period=cfg.train.log_period,
             max_iter=length,
-            extra=[seeds, styles] if styles else [seeds],
+            extra=[seeds, *([styles] if styles else []), *(compose(cfg, "train.hooks") or ())],
             selection=compose_selection(cfg, model, settings),
+            writers=compose(cfg, "train.writers") or (),
         )
     )
     trainer.start_iter = checkpointer.start(start.checkpoint, resume=start.resumed)

@@ -38,4 +38,7 @@ train = dict(
     best_period=0,
     # Iterations between lines of the log, of metrics.json and of TensorBoard.
     log_period=20,
+    # Further writers of these, and hooks of your own, as [L(MyHook)(...)].
+    writers=[],
+    hooks=[],
 )

@@ -28,7 +28,7 @@ _BEGINNING = "train.init_checkpoint"
 _FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
 # Settings that do not affect training. A key includes all keys below it.
 _MAY_CHANGE = (
-    *("train.output_dir", "train.device", "train.checkpointer"),
+    *("train.output_dir", "train.device", "train.checkpointer", "train.writers"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("test", "evaluators"),  # a config imports them under these names

@@ -12,6 +12,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase, SimpleTrainer, create_ddp_model, default_writers, hooks
 from detectron2.layers import NaiveSyncBatchNorm
 from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
@@ -251,6 +252,7 @@ def training_hooks(
     max_iter: int,
     extra: Sequence[HookBase] = (),
     selection: Sequence[HookBase] = (),
+    writers: Sequence[EventWriter] = (),
 ) -> list[HookBase]:
     """All hooks of a training run, in the order in which they must act.
 
@@ -267,6 +269,7 @@ def training_hooks(
         max_iter: length of the run.
         extra: hooks that act right after the timer.
         selection: hooks that act right before the evaluation, such as `BestWeightsHook`.
+        writers: of events, beside Detectron2's (terminal, `metrics.json`, TensorBoard).
 
     Returns:
         Hooks for this process; only the main process writes.
@@ -280,12 +283,13 @@ def training_hooks(
     evaluation = [*selection, EvalHook(eval_period, evaluate)]
     if not comm.is_main_process():
         return [*everywhere, stop, *evaluation]
+    all_writers = [*default_writers(checkpointer.save_dir, max_iter), *writers]
     return [
         *everywhere,
         PeriodicCheckpointer(checkpointer, **checkpointer_options),
         stop,
         *evaluation,
-        hooks.PeriodicWriter(default_writers(checkpointer.save_dir, max_iter), log_period),
+        hooks.PeriodicWriter(all_writers, log_period),
     ]
 
 

@@ -42,7 +42,7 @@ def write_folder(folder: Path, count: int, rng: np.random.Generator) -> None:
             Image.fromarray(pixels).save(place / f"{k:04d}{suffix}")
 
 
-@pytest.mark.parametrize("tutorial", ["own_data", "own_head", "own_styles"])
+@pytest.mark.parametrize("tutorial", ["own_data", "own_head", "own_styles", "own_hook"])
 def test_every_block_of_a_tutorial_runs(
     tutorial: str,
     load_tool: Callable[[str], ModuleType],
@@ -78,3 +78,5 @@ def test_every_block_of_a_tutorial_runs(
                 arguments = [*words[2:-1], "0", *model, *SMALL, *domains]
                 load_tool("train_net").main(default_argument_parser().parse_args(arguments))
     assert list(tmp_path.glob("output/*/report.html"))
+    if tutorial == "own_hook":
+        assert "'head_norm'" in Path("figures.txt").read_text()
