@@ -83,7 +83,7 @@ def styles(experiment: Path, folder: Path) -> None:
 def report(experiment: Path, browser: Browser, folder: Path) -> None:
     """The upper part of the recipe's report."""
     written = folder / "report.html"
-    scores = experiment / "full/seed1/targets"
+    scores = experiment / "full/seed1/scores"
     subprocess.run(command("write_report", scores, "--output", written), check=True)
     page = browser.new_page(viewport={"width": 1200, "height": 1500})
     page.goto(written.as_uri())
@@ -151,7 +151,7 @@ def main() -> None:
         report(experiment, browser, folder)
         app(experiment, browser, folder)
     for name in ("mean", "looks", "predictions"):
-        save(Image.open(experiment / f"targets/{name}.png"), f"streets_{name}", width=1600)
+        save(Image.open(experiment / f"{name}.png"), f"streets_{name}", width=1600)
 
 
 if __name__ == "__main__":
