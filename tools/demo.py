@@ -6,9 +6,9 @@
     python tools/demo.py --config-file configs/langdg_gta5.py --input drive.mp4 \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
 
-Several checkpoints stand side by side. Images become PNG files, videos and animated images become
-videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). What cannot be read
-or predicted is reported at the end; the exit code is then 1.
+Several checkpoints are drawn side by side. Images become PNG files; videos and animated images
+become videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). Inputs that
+cannot be read or predicted are reported at the end; the exit code is then 1.
 """
 
 import argparse
@@ -85,9 +85,9 @@ def pictures(
     frames = predict_frames(
         source,
         predictors,
-        # The pictures of a camera are shown as they come.
+        # Frames of a camera are shown as they arrive.
         batch_size=1 if isinstance(source, Camera) else args.batch_size,
-        # A clip with frames left out would be another one: the first that fails ends it.
+        # A clip must not miss frames: the first that fails ends it.
         problems=None if is_clip else source.problems,
     )
     draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
