@@ -101,7 +101,7 @@ def write_pictures(runs: Sequence[Run], folder: Path) -> None:
 def draw_bars(scores: pd.DataFrame) -> Figure:
     """A panel for each column: a bar for each variant, and its deviation over seeds."""
     by_variant = scores.groupby(level=0, sort=False)
-    means, deviations = by_variant.mean(), by_variant.std().fillna(0)
+    means, deviations = by_variant.mean(), by_variant.std()  # NaN, of single seeds, is not drawn
     columns = min(len(means.columns), _PANELS)
     rows = -(-len(means.columns) // columns)
     size = (5 + 3 * (columns - 1), rows * (0.3 * len(means) + 1))
