@@ -30,13 +30,35 @@ setup(
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["langdg_d2", "langdg_d2.*"]),
+    # The wheel holds configs and tools as well, for `langdg_d2.get_config` and the commands below.
+    packages=[
+        *find_packages(include=["langdg_d2", "langdg_d2.*"]),
+        *("langdg_d2.configs", "langdg_d2.tools"),
+    ],
+    package_dir={"langdg_d2.configs": "configs", "langdg_d2.tools": "tools"},
     package_data={
+        "langdg_d2": ["py.typed"],
+        "langdg_d2.configs": ["**/*.py"],
         "langdg_d2.styles": ["prompt_packs/*.txt"],
         "langdg_d2.evaluation": ["published/*.json"],
         "langdg_d2.visualization": ["page.css", "*.html.j2"],
         "langdg_d2.app": ["page.css"],
     },
+    entry_points={
+        "console_scripts": [
+            "langdg-train = langdg_d2.tools.train_net:cli",
+            "langdg-mine = langdg_d2.tools.mine_styles:cli",
+            "langdg-demo = langdg_d2.tools.demo:main",
+            "langdg-check = langdg_d2.tools.check_dataset:main",
+        ]
+    },
+    author="The langdg_d2 authors",
+    project_urls={"Paper": "https://arxiv.org/abs/2311.17922"},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     install_requires=[
         # torch 2.13.0 has a CPU-only wheel that breaks torchvision, which open_clip imports.
@@ -58,6 +80,7 @@ setup(
         "pycocotools>=2.0.2",
         "tensorboard>=2.10",
         "safetensors>=0.4",
+        "huggingface_hub>=0.30",
         "tqdm>=4.60",
         "tabulate>=0.9",
         "numpy>=1.24",

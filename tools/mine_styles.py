@@ -38,5 +38,10 @@ def main(args: Namespace) -> None:
     mining.run()
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """Run the command with the process's own arguments."""
     launch(main, argument_parser().parse_args())
+
+
+if __name__ == "__main__":
+    cli()

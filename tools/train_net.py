@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase
+from detectron2.utils import comm
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -242,8 +243,20 @@ def main(args: Namespace) -> None:
         if bank:
             settings.add_source(StyleBank.load(bank).header.source)
         trainer.train(trainer.start_iter, cfg.train.max_iter)
+        notes = {"sources": settings.sources, "iterations": cfg.train.max_iter}
+        if comm.is_main_process():
+            engine.save_pretrained(
+                Path(cfg.train.output_dir, engine.PRETRAINED),
+                model=model,
+                header=engine.describe_model(cfg, notes),
+            )
     visualization.write_report_of_run(cfg.train.output_dir)
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """Run the command with the process's own arguments."""
     engine.launch(main, engine.argument_parser().parse_args())
+
+
+if __name__ == "__main__":
+    cli()

@@ -3,14 +3,23 @@
 ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
 
 
-def evaluation(source: str | list[str], targets: list[str], published: str | None = None) -> dict:
-    """Evaluation on unseen targets, and on ACDC as a whole, of a model trained on the source."""
+def evaluation(
+    source: str | list[str] | None,
+    targets: list[str],
+    published: str | None = None,
+    groups: dict[str, list[str]] | None = None,
+) -> dict:
+    """Evaluation on unseen targets, and on ACDC as a whole, of a model trained on the source.
+
+    `groups` are other groups of domains to average, in place of ACDC's.
+    """
+    groups = dict(acdc=ACDC) if groups is None else groups
     return dict(
         # The domain that the model was trained on, or a list of them; excluded from the mean if it
         # is scored as well.
         source=source,
         # Domains to score, in the order of the tables; any of `dataloader.test`.
-        domains=[*targets, *ACDC],
+        domains=[*targets, *(one for group in groups.values() for one in group)],
         # How images are cropped before testing: "full", or "famix" as by the authors.
         protocol="full",
         # Applied to every image first: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
@@ -34,7 +43,7 @@ def evaluation(source: str | list[str], targets: list[str], published: str | Non
         # Cityscapes classes that are safe for colour-blind eyes.
         palette="classes",
         # Groups of domains whose means are reported beside the mean of all unseen targets.
-        groups=dict(acdc=ACDC),
+        groups=groups,
         # Name of the published figures to compare with; null for none.
         published=published,
     )

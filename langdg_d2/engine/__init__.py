@@ -6,11 +6,20 @@ from .defaults import build_model, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
 from .launch import argument_parser, launch
 from .optimization import parameter_groups, polynomial_lr
+from .pretrained import (
+    PRETRAINED,
+    Pretrained,
+    describe_model,
+    load_pretrained,
+    save_pretrained,
+)
 from .run_settings import RunSettings, training_progress, training_seed
 from .trainer import SegmentationTrainer, distribute, training_hooks
 
 __all__ = [
+    "PRETRAINED",
     "BestWeightsHook",
+    "Pretrained",
     "RunSettings",
     "SeededIterations",
     "SegmentationTrainer",
@@ -22,13 +31,16 @@ __all__ = [
     "argument_parser",
     "build_model",
     "compose",
+    "describe_model",
     "distribute",
     "find_starting_point",
     "launch",
     "load_config",
+    "load_pretrained",
     "parameter_groups",
     "polynomial_lr",
     "require_patches",
+    "save_pretrained",
     "setup",
     "start_run",
     "training_hooks",

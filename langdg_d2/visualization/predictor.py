@@ -1,7 +1,7 @@
 """A trained model for use: images in, predictions out.
 
 from langdg_d2.visualization import Predictor
-predictor = Predictor.from_config("configs/langdg_gta5.py", "model_final.pth")
+predictor = Predictor.from_pretrained("output/langdg_gta5/model.safetensors")
 predictor("street.png").save("prediction.png")
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
-from ..engine import RunSettings, StrictCheckpointer, load_config
+from ..engine import RunSettings, StrictCheckpointer, load_config, load_pretrained
 from ..evaluation import build_inference, plain_data, unwrapped
 from ..layers import fold
 from ..modeling import LangDGSegmentor
@@ -108,6 +108,29 @@ class Predictor:
         # The precision is chosen here, not by the config.
         inference = build_inference(model, **{**cfg.evaluation.inference, "precision": "float32"})
         return cls(model=inference, precision=precision)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+        precision: str = "auto",
+    ) -> "Predictor":
+        """Open a model that carries its own description, as training writes it.
+
+        Args:
+            source: `model.safetensors`, its folder, or a repository of the Hugging Face Hub, see
+                `load_pretrained`.
+            revision: branch, tag or commit of the repository.
+            device: None for a GPU where there is one.
+            precision: as for `Predictor`.
+        """
+        model, header = load_pretrained(source, revision=revision)
+        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        inference = {**header["inference"], "precision": "float32"}
+        return cls(model=build_inference(model, **inference), precision=precision)
 
     @overload
     def __call__(self, images: ImageLike) -> Prediction: ...
@@ -222,8 +245,8 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
     """
     add = parser.add_argument_group("checkpoints").add_argument
     add(
-        "--config-file", required=True, nargs="+", metavar="FILE",
-        help="of all checkpoints, or one for each",
+        "--config-file", nargs="+", metavar="FILE",
+        help="of all checkpoints, or one for each; model.safetensors needs none",
     )  # fmt: skip
     add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
     add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
@@ -234,7 +257,7 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
     count = len(args.checkpoint)
     if args.names and len(args.names) != count:
         parser.error(f"{len(args.names)} names for {count} checkpoints")
-    if len(args.config_file) not in (1, count):
+    if args.config_file and len(args.config_file) not in (1, count):
         parser.error(f"{len(args.config_file)} configs for {count} checkpoints")
     return args
 
@@ -249,9 +272,12 @@ def predictors_of(args: Namespace) -> dict[str, Predictor]:
     names = args.names or model_names(args.checkpoint)
     if len(set(names)) < len(names):
         raise LangDGError(f"names {', '.join(names)}: give each checkpoint another one")
-    configs = args.config_file * (len(names) // len(args.config_file))
+    configs = args.config_file or [None]
+    configs *= len(names) // len(configs)
     predictors = {
         name: Predictor.from_config(config, checkpoint, args.opts, precision=args.precision)
+        if config
+        else Predictor.from_pretrained(checkpoint, precision=args.precision)
         for name, config, checkpoint in zip(names, configs, args.checkpoint, strict=True)
     }
     first, *others = names

@@ -47,11 +47,11 @@ UNLABELLED = dict(
 _NAMES = {**DATASETS, **UNLABELLED}
 
 
-def test_loader(domain: str) -> DictConfig:
+def test_loader(domain: str, name: str) -> DictConfig:
     """Images cropped as the protocol says, one at a time; whole ones where there are no labels."""
     return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
-            names=_NAMES[domain],
+            names=name,
             protocol="${evaluation.protocol}",
             domain=domain,
         ),
@@ -69,10 +69,10 @@ def test_loader(domain: str) -> DictConfig:
     )
 
 
-def scores(domain: str) -> DictConfig:
+def scores(name: str) -> DictConfig:
     """IoU of the scored classes."""
     evaluator = L(StreamingSemSegEvaluator)(
-        dataset_name=DATASETS[domain],
+        dataset_name=name,
         class_names="${model.classes.names}",
         ignore_label="${model.classes.ignore_label}",
         scored_classes="${evaluation.classes}",
@@ -80,11 +80,11 @@ def scores(domain: str) -> DictConfig:
     return L(evaluator_if)(wanted="${evaluation.scores}", evaluator=evaluator)
 
 
-def overlays(domain: str) -> DictConfig:
+def overlays(name: str) -> DictConfig:
     """Pictures of the images with the best and the worst predictions."""
     evaluator = L(OverlayWriter)(
         output_dir="${train.output_dir}/overlays",
-        dataset_name=DATASETS[domain],
+        dataset_name=name,
         classes="${model.classes}",
         scored_classes="${evaluation.classes}",
         best=3,
@@ -94,21 +94,21 @@ def overlays(domain: str) -> DictConfig:
     return L(evaluator_if)(wanted="${evaluation.overlays}", evaluator=evaluator)
 
 
-def predictions(domain: str) -> DictConfig:
+def predictions(name: str) -> DictConfig:
     """Files of all predictions, if the config asks for them."""
     return L(PredictionWriter)(
         output_dir="${train.output_dir}/predictions",
-        dataset_name=_NAMES.get(domain, domain),
+        dataset_name=name,
         encoding="${evaluation.predictions}",
         classes="${model.classes}",
     )
 
 
-test = {domain: test_loader(domain) for domain in _NAMES}
+test = {domain: test_loader(domain, name) for domain, name in _NAMES.items()}
 evaluators = {
-    domain: [scores(domain), overlays(domain), predictions(domain)] for domain in DATASETS
+    domain: [scores(name), overlays(name), predictions(name)] for domain, name in DATASETS.items()
 }
-evaluators |= {domain: [predictions(domain)] for domain in UNLABELLED}
+evaluators |= {domain: [predictions(name)] for domain, name in UNLABELLED.items()}
 
 # Any images: those below `evaluation.folder`.
 test["folder"] = L(evaluation_loader)(

@@ -35,10 +35,9 @@ dataloader.train.total_batch_size = 4
 dataloader.train.num_workers = 1
 for _domain in dataloader.test:
     dataloader.test[_domain].num_workers = 1
-for _domain in DATASETS:
+for _domain, _name in DATASETS.items():
     # Pictures are made of the predictions of all variants together.
-    if _domain in DATASETS:
-        dataloader.evaluators[_domain] = [scores(_domain), predictions(DATASETS[_domain])]
+    dataloader.evaluators[_domain] = [scores(_name), predictions(_name)]
 
 styles.mining.num_workers = 1
 styles.mining.miner.prompts.style_prompts = "driving_conditions"

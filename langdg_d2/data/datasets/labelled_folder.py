@@ -1,0 +1,123 @@
+"""Data sets that are a folder of images beside a folder of labels."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from ...structures import ENCODINGS, LabelEncoding
+from ...utils.errors import LangDGError, shortened
+from ..image_io import IMAGE_SUFFIXES
+from .folders import LABEL_SUFFIXES, DatasetError, Folders, folders_below
+
+
+def register_labelled_folder(
+    name: str,
+    folder: str | os.PathLike[str],
+    *,
+    classes: Sequence[str],
+    label_ids: Mapping[int, str | None] | None = None,
+    ignore_label: int = 255,
+    images: str = "images",
+    labels: str = "labels",
+    image_end: str = "",
+    label_end: str = "",
+) -> str:
+    """Register a folder with the folders `images` and `labels` as a Detectron2 data set.
+
+    An image and its label are in the same place below the two, with the same name but for its
+    end: `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". A
+    data set of this name is replaced. Files are looked for when the set is used.
+
+    Args:
+        name: of the data set; any that no other set has.
+        folder: that of the data set; `~` is the home folder.
+        classes: names in the order of the train ids, those of `model.classes`.
+        label_ids: the class of every id in the label files, None for those that are ignored; None
+            if the files hold train ids.
+        ignore_label: train id of pixels without a class, in labels of train ids.
+        images: folder of the images below `folder`.
+        labels: folder of the labels, PNG, below `folder`.
+        image_end: end of images' names, before the suffix.
+        label_end: end of labels' names, before the suffix.
+
+    Returns:
+        The name.
+
+    Raises:
+        LangDGError: if `label_ids` names a class that is not one of `classes`.
+    """
+    record: dict[str, Any] = {}
+    if label_ids is not None:
+        record["label_encoding"] = _encoding(name, classes, label_ids).name
+    for catalog in (DatasetCatalog, MetadataCatalog):
+        catalog.pop(name, None)
+    pairs = partial(
+        _pairs,
+        *(Path(folder).expanduser() / part for part in (images, labels)),
+        ends=(image_end, label_end),
+        dataset=name,
+        record=record,
+    )
+    DatasetCatalog.register(name, pairs)
+    MetadataCatalog.get(name).set(
+        stuff_classes=list(classes), ignore_label=ignore_label, evaluator_type="sem_seg"
+    )
+    return name
+
+
+def _encoding(
+    name: str, classes: Sequence[str], label_ids: Mapping[int, str | None]
+) -> LabelEncoding:
+    train_ids: dict[str | None, int] = {one: k for k, one in enumerate(classes)} | {None: 255}
+    if unknown := sorted({str(one) for one in label_ids.values() if one not in train_ids}):
+        raise LangDGError(
+            f"label_ids of '{name}' name {shortened(unknown)}, expected classes of "
+            f"{list(classes)}, or None for ids to ignore"
+        )
+    encoding = LabelEncoding(
+        f"ids of {name}",
+        {int(label_id): train_ids[one] for label_id, one in label_ids.items()},
+        raw_names={int(label_id): one or "ignored" for label_id, one in label_ids.items()},
+        class_names=tuple(classes),
+    )
+    ENCODINGS[encoding.name] = encoding
+    return encoding
+
+
+def _pairs(
+    images: Path,
+    labels: Path,
+    *,
+    ends: tuple[str, str],
+    dataset: str,
+    record: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Dataset dicts of the images and labels in two folders."""
+    (image_end, label_end), records, missing = ends, list[dict[str, Any]](), list[str]()
+    for below in folders_below(images):
+        place = below.relative_to(images)
+        found = Folders(below, dataset=dataset, website="").matching(f"*{image_end}")
+        own_labels = Folders(labels / place, dataset=dataset, website="")
+        for key, file in found:
+            label = own_labels.find(f"*{label_end}", key, LABEL_SUFFIXES)
+            if label is None:
+                missing.append(f"{own_labels.path(f'*{label_end}', key)}.png")
+                continue
+            name = (place / key[0]).as_posix()
+            records.append(
+                {**record, "file_name": str(file), "sem_seg_file_name": str(label)}
+                | {"image_id": name}
+            )
+    if missing:
+        raise DatasetError(
+            f"data set '{dataset}': {len(missing)} of {len(missing) + len(records)} images have no "
+            f"label, such as {shortened(missing)}: move them away, or set label_end"
+        )
+    if not records:
+        expected = f"'{images}/*{image_end}' with suffix {', '.join(sorted(IMAGE_SUFFIXES))}"
+        raise DatasetError(f"data set '{dataset}': no image is found; expected {expected}")
+    return records

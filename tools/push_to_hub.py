@@ -1,0 +1,115 @@
+#!/usr/bin/env python
+"""Put a trained model on the Hugging Face Hub, as one file with a card that says how to open it.
+
+    python tools/push_to_hub.py --checkpoint output/langdg_gta5/model.safetensors --repo-id me/famix
+    python tools/push_to_hub.py --config-file configs/langdg_gta5.py --checkpoint model_final.pth \\
+        --half --folder famix
+
+`Predictor.from_pretrained("me/famix")` opens it, or the folder. `hf auth login` comes first.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+from langdg_d2.engine import load_config
+from langdg_d2.engine.pretrained import (
+    PRETRAINED,
+    describe_model,
+    load_pretrained,
+    save_pretrained,
+)
+from langdg_d2.evaluation import unwrapped
+from langdg_d2.utils.errors import LangDGError, report_errors
+from langdg_d2.utils.file_io import write_text
+from langdg_d2.visualization import Predictor
+
+CARD = """---
+library_name: langdg_d2
+pipeline_tag: image-segmentation
+---
+# {title}
+
+Semantic segmentation of street scenes, trained with `langdg_d2`. It has {count} classes: {classes}.
+
+```python
+from langdg_d2.visualization import Predictor
+
+prediction = Predictor.from_pretrained("{title}")("street.png")
+```
+
+| | |
+| --- | --- |
+{rows}
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of training")
+    parser.add_argument("--config-file", metavar="FILE", help="of checkpoints that need one, .pth")
+    parser.add_argument("--half", action="store_true", help="store kernels in half precision")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--repo-id", metavar="NAME", help="repository, USER/MODEL; made if needed")
+    place.add_argument("--folder", metavar="FOLDER", help="write here instead of uploading")
+    parser.add_argument("--private", action="store_true", help="make a private repository")
+    parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="changes of the config")
+    return parser.parse_args(arguments)
+
+
+def write_folder(args: argparse.Namespace, folder: Path) -> None:
+    """The model and its card."""
+    if args.config_file:
+        header = describe_model(load_config(args.config_file, args.opts))
+        files = (args.config_file, args.checkpoint)
+        *_, model = unwrapped(Predictor.from_config(*files, args.opts, device="cpu").model)
+    else:
+        model, header = load_pretrained(args.checkpoint)
+    precision = "float16" if args.half else "float32"
+    save_pretrained(folder / PRETRAINED, model=model, header=header, precision=precision)
+    rows = {**header["notes"], "inference": header["inference"], **header["versions"]}
+    card = CARD.format(
+        title=args.repo_id or folder.name,
+        count=len(model.classes),
+        classes=", ".join(model.classes.names),
+        rows="\n".join(f"| {key} | {value} |" for key, value in rows.items()),
+    )
+    write_text(folder / "README.md", card)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = parse(arguments)
+    with report_errors():
+        if args.folder:
+            write_folder(args, Path(args.folder))
+            print(f"wrote {args.folder}")
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            write_folder(args, Path(folder))
+            print(upload(Path(folder), args.repo_id, private=args.private))
+
+
+def upload(folder: Path, repo_id: str, *, private: bool) -> str:
+    """Upload a folder; returns its address."""
+    api = HfApi()
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(folder_path=folder, repo_id=repo_id))
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise LangDGError(
+            f"'{repo_id}' cannot be uploaded ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0]}): check the network and `hf auth login`, or "
+            "write it with --folder"
+        ) from error
+
+
+if __name__ == "__main__":
+    main()
