@@ -27,7 +27,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     return runpy.run_path(str(COMMAND))["main"]
 
 
-def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
+def test_experiment_runs_to_pictures_and_skips_finished_runs(
     main: Callable[[list[str]], None],
     tiny: list[str],
     tmp_path: Path,
@@ -62,7 +62,7 @@ def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
         main([*arguments[:-1], "train.max_iter=5"])
 
 
-def test_stopped_experiment_ends_with_the_weights_of_an_unbroken_one(
+def test_stopped_experiment_resumes_exactly(
     main: Callable[[list[str]], None], tiny: list[str], tmp_path: Path
 ) -> None:
     def arguments(name: str) -> list[str]:

@@ -61,7 +61,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], li
     return called
 
 
-def test_run_is_mined_trained_and_scored_by_what_is_there(
+def test_run_continues_from_its_files(
     make_experiment: MakeExperiment, commands: Callable[[], list[list[str]]]
 ) -> None:
     run = make_run(make_experiment())
@@ -169,7 +169,7 @@ def test_folder_is_held_until_its_last_process_ends(tmp_path: Path) -> None:
         pass
 
 
-def test_failed_mining_ends_the_runs_that_need_it_alone(
+def test_failed_mining_ends_only_its_runs(
     make_experiment: MakeExperiment, capfd: pytest.CaptureFixture[str]
 ) -> None:
     experiment = make_experiment("styles.mining.batches.batch_size=99", "train.max_iter=1")
