@@ -42,7 +42,6 @@ setup(
         "langdg_d2.styles": ["prompt_packs/*.txt"],
         "langdg_d2.evaluation": ["published/*.json"],
         "langdg_d2.visualization": ["page.css", "*.html.j2"],
-        "langdg_d2.app": ["page.css"],
     },
     entry_points={
         "console_scripts": [
@@ -90,7 +89,7 @@ setup(
     ],
     extras_require={
         "test": TEST,
-        # The page in a browser, tools/app.py.
+        # The page in a browser, projects/app.
         "demo": DEMO,
         # Export to ONNX, and running it.
         "export": EXPORT,

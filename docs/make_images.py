@@ -50,8 +50,8 @@ def save(picture: Image.Image, name: str, *, width: int) -> None:
 
 
 def command(tool: str, *arguments: object) -> list[str]:
-    """A command of `tools/`."""
-    return [sys.executable, str(REPOSITORY / f"tools/{tool}.py"), *map(str, arguments)]
+    """A command of the repository."""
+    return [sys.executable, str(REPOSITORY / tool), *map(str, arguments)]
 
 
 def models(experiment: Path) -> list[object]:
@@ -65,7 +65,7 @@ def demo(experiment: Path, folder: Path) -> None:
     scene = experiment / "datasets" / NIGHT
     views = ["--views", "overlay", "confidence"]
     subprocess.run(
-        command("demo", *models(experiment), "--input", scene, *views, "--output", folder),
+        command("tools/demo.py", *models(experiment), "--input", scene, *views, "--output", folder),
         check=True,
     )
     (written,) = folder.glob("*.png")
@@ -75,7 +75,7 @@ def demo(experiment: Path, folder: Path) -> None:
 def styles(experiment: Path, folder: Path) -> None:
     """The styles that the recipe was trained with, in a plane."""
     bank = LazyConfig.load(str(experiment / "full/seed1/config.yaml")).styles.bank
-    subprocess.run(command("show_styles", bank, "--output", folder), check=True)
+    subprocess.run(command("tools/show_styles.py", bank, "--output", folder), check=True)
     halves = [np.asarray(Image.open(path)) for path in sorted(folder.glob("projection_*.png"))]
     save(Image.fromarray(np.hstack(halves)), "styles", width=1400)
 
@@ -84,7 +84,7 @@ def report(experiment: Path, browser: Browser, folder: Path) -> None:
     """The upper part of the recipe's report."""
     written = folder / "report.html"
     scores = experiment / "full/seed1/scores"
-    subprocess.run(command("write_report", scores, "--output", written), check=True)
+    subprocess.run(command("tools/write_report.py", scores, "--output", written), check=True)
     page = browser.new_page(viewport={"width": 1200, "height": 1500})
     page.goto(written.as_uri())
     page.screenshot(path=folder / "report.png")
@@ -93,9 +93,9 @@ def report(experiment: Path, browser: Browser, folder: Path) -> None:
 
 @contextmanager
 def served(experiment: Path) -> Iterator[str]:
-    """Address of the page of `tools/app.py`."""
+    """Address of the page."""
     process = subprocess.Popen(
-        command("app", *models(experiment)), stdout=subprocess.PIPE, text=True
+        command("projects/app/app.py", *models(experiment)), stdout=subprocess.PIPE, text=True
     )
     try:
         yield next(line.split()[1] for line in process.stdout if line.startswith("open "))

@@ -1,6 +1,6 @@
 """A trained segmentor as a file that runs without this project: `torch.export` or ONNX.
 
-A file is written under a name that says it is unverified, opened, run beside its model, and gets
+A file is written under a name that says it is unverified, opened, and run beside its model. It gets
 its own name if both agree.
 """
 
@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from .utils.errors import LangDGError
 from .utils.file_io import write_atomically
 from .visualization import Predictor
 
-# What a graph can give, and how: N images, C classes.
+# What a graph can return: for N images and C classes.
 RESULTS = {
     "logits": {"dtype": "float32", "layout": "NCHW"},
     "classes": {"dtype": "uint8", "layout": "NHW"},
@@ -36,15 +35,11 @@ RESULTS = {
 LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order
 _LEAST_AGREEMENT = 0.999  # of classes: at borders rounding decides between two
 _INPUT = "images"
-# Two images, of sides that no stride divides: what a trace finds equal to 1, or to each other, it
-# takes for a constant.
+# Two images, of sides that no stride divides: a trace takes sizes that are 1, or equal to each
+# other, for constants.
 _EXAMPLE = (2, 3, 70, 101)
 _PATCHES = 9  # coarse squares of colour a side of the images that are compared
 _ENTRY = "metadata.json"  # in the archive of torch.export
-
-
-class ParityError(LangDGError):
-    """An exported file predicts something else than the model; the message says how far off."""
 
 
 def load_segmentor(
@@ -56,16 +51,12 @@ def load_segmentor(
         config_file: LazyConfig file of the run. It is Python code: use only those you trust.
         checkpoint: file of its weights; nothing in it is executed.
         overrides: changes of the config.
-
-    Raises:
-        LangDGError: if the checkpoint does not fit the model, or the config does not ask for whole
-            images seen once, which is all that a graph can do.
     """
     model = Predictor.from_config(config_file, checkpoint, overrides, device="cpu").model
     if not isinstance(model, LangDGSegmentor):
         raise LangDGError(
             f"evaluation.inference is '{inference_name(model)}', expected whole images seen once: "
-            "scales and windows are no part of an exported graph. Pass evaluation.inference."
+            "an exported graph has no scales, flips or windows. Pass evaluation.inference."
             "scales=[1.0] evaluation.inference.flip=False evaluation.inference.window=null "
             "evaluation.inference.stride=null"
         )
@@ -76,8 +67,8 @@ class SegmentorGraph(nn.Module):
     """What a segmentor does in evaluation with images of one size, tensors in and out.
 
     Args:
-        model: shared, not copied; put into eval mode, its weights into torch's default layout,
-            since a trace of another one is bound to some sizes of images.
+        model: shared, not copied; put into eval mode, and its weights into torch's default layout,
+            as a trace of any other layout is bound to some image sizes.
         result: "logits", or "classes" for the train id of the largest one.
     """
 
@@ -102,7 +93,7 @@ class SegmentorGraph(nn.Module):
 
 
 def trace(graph: SegmentorGraph) -> ExportedProgram:
-    """The graph as `torch.export` sees it; number, height and width of the images stay open.
+    """The graph as `torch.export` sees it; number, height and width of the images are dynamic.
 
     Images must be at least `smallest_side` high and wide.
     """
@@ -111,14 +102,14 @@ def trace(graph: SegmentorGraph) -> ExportedProgram:
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine, more text than all the rest
+        node.meta.pop("stack_trace", None)  # holds paths of this machine, and most of the bytes
     return program
 
 
 def smallest_side(model: LangDGSegmentor) -> int:
     """Least height and width in pixels of images: the coarsest features have two rows and columns.
 
-    A trace takes what is 1 for a constant, so that one row is more than a graph can say.
+    With one row or column, a trace would take that size for a constant.
     """
     return 2 * max(feature.stride for feature in model.backbone.output_shape().values())
 
@@ -126,13 +117,12 @@ def smallest_side(model: LangDGSegmentor) -> int:
 def describe(
     model: LangDGSegmentor, *, result: str, config_file: str, checkpoint: str
 ) -> dict[str, Any]:
-    """What an exported file says about itself, as data that JSON can hold.
+    """The metadata of an exported file, as JSON types.
 
     Args:
         model: what is exported; its classes are listed in the order of train ids.
         result: one of `RESULTS`.
-        config_file: of the model; its name without folders is kept, as of the checkpoint.
-        checkpoint: of the model.
+        config_file, checkpoint: of the model; recorded without their folders.
     """
     return {
         "class_names": list(model.classes.names),
@@ -158,7 +148,7 @@ def describe(
 
 
 def _open_axes(side: int) -> tuple[dict[int, Dim], ...]:
-    """Names and bounds of the axes that stay open, for `torch.export` and `torch.onnx`."""
+    """Names and bounds of the dynamic axes, for `torch.export` and `torch.onnx`."""
     return ({0: Dim("batch", min=1), 2: Dim("height", min=side), 3: Dim("width", min=side)},)
 
 
@@ -168,7 +158,7 @@ class ExportedSegmentor:
 
     Attributes:
         metadata: see `describe`.
-        run: maps images (N, 3, H, W) uint8 RGB on the CPU to what the file gives for them.
+        run: maps images (N, 3, H, W) uint8 RGB on the CPU to the file's result.
     """
 
     metadata: dict[str, Any]
@@ -203,7 +193,7 @@ def _encode_onnx(program: ExportedProgram, metadata: Mapping[str, Any]) -> bytes
     assert exported is not None  # only the older exporter returns nothing
     model = exported.model_proto
     for node in model.graph.node:
-        del node.metadata_props[:]  # the exporter's notes, with paths of this machine
+        del node.metadata_props[:]  # the exporter's notes hold paths of this machine
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
     return model.SerializeToString()
@@ -220,32 +210,22 @@ def _open_onnx(path: Path) -> ExportedSegmentor:
     )
 
 
-# By suffix: content of a file for a traced graph and its metadata; opens a file on the CPU, which
-# has to be trusted; modules that both need beyond the project's own requirements.
+# By suffix: how a traced graph and its metadata become a file's content, how a file (which must be
+# trusted) is opened on the CPU, and the modules that both need beyond the project's requirements.
 FORMATS: dict[str, tuple[_Encode, _Open, tuple[str, ...]]] = {
     "pt2": (_encode_pt2, _open_pt2, ()),
     "onnx": (_encode_onnx, _open_onnx, ("onnx", "onnxscript", "onnxruntime")),
 }
 
 
-def require_formats(names: Sequence[str]) -> None:
-    """Check that the modules that formats need are installed."""
-    for name in names:
-        *_, modules = FORMATS[name]
-        if missing := [module for module in modules if find_spec(module) is None]:
-            raise ImportError(
-                f"format '{name}' needs {', '.join(missing)}: pip install -e \".[export]\""
-            )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How close a file comes to its model on images of a size.
+    """How close a file comes to its model on images of one size.
 
     Attributes:
         size: height and width in pixels.
-        difference: largest of logits, relative to the largest logit's magnitude; None where the
-            file gives classes.
+        difference: largest difference of logits, relative to the largest logit's magnitude; None
+            where the file gives classes.
         agreement: share of pixels, in 0..1, that get the same class.
     """
 
@@ -253,9 +233,10 @@ class Parity:
     difference: float | None
     agreement: float
 
-    def holds(self, largest_difference: float) -> bool:
+    @property
+    def holds(self) -> bool:
         """Whether both figures are within bounds; NaN is not."""
-        close = self.difference is None or self.difference <= largest_difference
+        close = self.difference is None or self.difference <= LARGEST_DIFFERENCE
         return close and self.agreement >= _LEAST_AGREEMENT
 
     def texts(self) -> tuple[str, str, str]:
@@ -280,9 +261,6 @@ def measure_parity(
 
     Returns:
         The worse of both comparisons.
-
-    Raises:
-        ParityError: if what the file gives has another shape.
     """
     images = random_images(2, size)
     logits = torch.stack([model.inference([{"image": image}])[0]["sem_seg"] for image in images])
@@ -295,7 +273,7 @@ def measure_parity(
             differences.append((given - expected).abs().max() / expected.abs().max())
             given = given.argmax(dim=1)
         elif given.shape != classes[:count].shape:
-            raise ParityError(
+            raise LangDGError(
                 f"the file gives {tuple(given.shape)} where the model gives logits "
                 f"{tuple(expected.shape)}: it does not take images of every size"
             )
@@ -306,23 +284,16 @@ def measure_parity(
 
 
 def random_images(count: int, size: tuple[int, int]) -> Tensor:
-    """(count, 3, *size) uint8: smooth colours under noise, always the same ones."""
+    """(count, 3, *size) uint8: smooth colours under noise, the same in every call."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, _PATCHES, _PATCHES, generator=generator)
     noise = torch.rand(count, 3, *size, generator=generator)
     return ((3 * resize_bilinear(coarse, size) + noise) / 4 * 255).round().to(torch.uint8)
 
 
-def parity_table(rows: Mapping[str, Sequence[Parity]]) -> str:
-    """Comparisons by the name of the file, as a Markdown table."""
-    cells = [(name, *row.texts()) for name, comparisons in rows.items() for row in comparisons]
-    titles = ("file", "image size", "largest difference of logits", "equal classes")
-    return tabulate(cells, titles, tablefmt="pipe", disable_numparse=True)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """A file that is written, but does not have its name yet.
+    """A file that is written, but not yet published.
 
     Attributes:
         path: its name once it is verified.
@@ -349,16 +320,13 @@ def export_segmentor(
 
     Args:
         model: on the CPU; put into eval mode.
-        path: of the files but for their suffixes; folders are made.
-        formats: keys of `FORMATS`, whose modules are installed; all are made of one trace.
+        path: of the files, without their suffixes; folders are created.
+        formats: keys of `FORMATS`; all are made from one trace.
         metadata: of `describe`; says whether the files give logits or classes.
         sizes: height and width in pixels of the images to compare on.
 
     Returns:
         The files in the order of the formats, for `publish`.
-
-    Raises:
-        ParityError: if a file gives something of another shape than the model.
     """
     smallest = metadata["input"]["smallest_side"]
     for height, width in sizes:
@@ -370,37 +338,37 @@ def export_segmentor(
     program = trace(SegmentorGraph(model=model, result=metadata["output"]["name"]))
     exports = []
     for suffix in formats:
-        encode, opened, _ = FORMATS[suffix]
+        encode, open_file, _ = FORMATS[suffix]
         unverified = path.with_name(f"{path.name}.unverified.{suffix}")
         write_atomically(unverified, encode(program, metadata))
-        segmentor = opened(unverified)
-        parity = tuple(measure_parity(model, segmentor.run, size=size) for size in sizes)
-        final = path.with_name(f"{path.name}.{suffix}")
+        segmentor = open_file(unverified)
         exports.append(
-            Export(path=final, unverified=unverified, segmentor=segmentor, parity=parity)
+            Export(
+                path=path.with_name(f"{path.name}.{suffix}"),
+                unverified=unverified,
+                segmentor=segmentor,
+                parity=tuple(measure_parity(model, segmentor.run, size=size) for size in sizes),
+            )
         )
     return exports
 
 
-def publish(exports: Sequence[Export], *, largest_difference: float) -> None:
-    """Give files their names, if all are as good as their model; none otherwise.
+def parity_table(exports: Sequence[Export]) -> str:
+    """The comparisons of all files as a Markdown table."""
+    cells = [(one.path.name, *row.texts()) for one in exports for row in one.parity]
+    titles = ("file", "image size", "largest difference of logits", "equal classes")
+    return tabulate(cells, titles, tablefmt="pipe", disable_numparse=True)
 
-    Files of those names are replaced.
 
-    Args:
-        exports: made by `export_segmentor`.
-        largest_difference: relative, that logits may have.
-
-    Raises:
-        ParityError: if one is not as good; names it, with its figures and the bounds.
-    """
+def publish(exports: Sequence[Export]) -> None:
+    """Give files their names, replacing earlier ones, if all agree with their model; else none."""
     for export in exports:
         for row in export.parity:
-            if not row.holds(largest_difference):
-                raise ParityError(
+            if not row.holds:
+                raise LangDGError(
                     f"'{export.unverified}' does not predict what the model does: "
                     f"{', '.join(row.texts())} (size, difference, equal classes), expected at most "
-                    f"{largest_difference:g} and at least {_LEAST_AGREEMENT:.1%}. Do not use it; "
+                    f"{LARGEST_DIFFERENCE:g} and at least {_LEAST_AGREEMENT:.1%}. Do not use it; "
                     "try another version of torch, or of onnxscript and onnxruntime"
                 )
     for export in exports:

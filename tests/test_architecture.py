@@ -20,7 +20,6 @@ ORDER = [
     "evaluation",
     "visualization",
     "export",
-    "app",
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

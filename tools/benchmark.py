@@ -6,10 +6,10 @@
     python tools/benchmark.py train --config-file configs/langdg_gta5.py \
         --vary dataloader.crop_size=[512,512] [768,768]
 
-Inputs and weights are random numbers, but for `loader`, which reads the config's source set.
-`--baseline` puts the plain float32 path beside it, `--without` a variant that lacks one of the
-faster paths. Every `--vary` draws a curve over a key, `--processes 1 2 4` one over processes.
-`key=value` after `--opts` changes the config of all.
+Inputs and weights are random; only `loader` reads the config's source set. `--baseline` adds the
+plain float32 path, `--without` variants that lack one of the faster paths. Every `--vary` draws a
+curve over a key, `--processes 1 2 4` one over processes. `key=value` after `--opts` changes the
+config of all variants.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial, wraps
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +33,7 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from detectron2.config import instantiate
@@ -60,21 +61,21 @@ from langdg_d2.utils.file_io import replacing, require_writable, write_text
 from langdg_d2.utils.provenance import environment, versions
 from langdg_d2.utils.seeding import derived_seed, seed_globally
 
-TOTAL = "total"  # seconds of a whole step, beside those of its phases
-PROCESSES = "processes"  # the key of a curve over them; the config's keys have dots
+TOTAL = "total"  # the phase of a whole step
+PROCESSES = "processes"  # key of a curve over them; the config's keys have dots
 GIGA = 1e9
 SIDES = {"cpu": 2048}  # of the matrices that give a machine's speed
 SIDE_ON_ACCELERATORS = 8192
 REGION = 64  # pixels; random labels are constant in squares of this side
 STYLES = 8  # of every class in a random bank
-# What the baseline changes.
+# Settings of the baseline.
 PLAIN_OVERRIDES = (
     "train.memory_format=contiguous_format",
     "train.precision=float32",
     "evaluation.inference.precision=float32",
     "styles.mining.miner.pin.precision=float32",
 )
-# Each faster path: the attribute that is replaced, and torch's or CLIP's own way.
+# Each faster path: the attribute to replace, and torch's or CLIP's own implementation.
 FASTER: dict[str, tuple[Any, str, Any]] = {
     "folding": (folding, "_pairs", lambda model: iter(())),
     "upsampled_conv": (upsampled_conv, "own_operator_pays", lambda x: False),
@@ -84,7 +85,7 @@ FASTER: dict[str, tuple[Any, str, Any]] = {
 
 @contextmanager
 def without(paths: Collection[str] = tuple(FASTER)) -> Iterator[None]:
-    """Compute as torch and CLIP do, without faster paths, for the time of a block."""
+    """Compute as torch and CLIP do, without some faster paths, inside a `with` block."""
     with ExitStack() as stack:
         for path in paths:
             stack.enter_context(mock.patch.object(*FASTER[path]))
@@ -92,14 +93,14 @@ def without(paths: Collection[str] = tuple(FASTER)) -> Iterator[None]:
 
 
 class PhaseTimer:
-    """Times the phases of a step, on an accelerator by its own events, so that nothing waits."""
+    """Times the phases of a step; on accelerators by events, which do not synchronise."""
 
     def __init__(self, device_type: str) -> None:
         self._clock = None if device_type == "cpu" else torch.get_device_module(device_type)
         self._marks: list[tuple[str, Any, Any]] = []
 
     def timed(self, function: Callable, phase: str) -> Callable:
-        """The function, whose calls count for a phase."""
+        """The function, with its calls added to the time of a phase."""
 
         @wraps(function)
         def call(*args: object, **kwargs: object) -> object:
@@ -111,11 +112,11 @@ class PhaseTimer:
         return call
 
     def watch(self, owner: object, method: str, phase: str) -> None:
-        """Count the calls of an object's method for a phase."""
+        """Add the calls of an object's method to the time of a phase."""
         setattr(owner, method, self.timed(getattr(owner, method), phase))
 
     def run(self, step: Callable[[], object]) -> dict[str, float]:
-        """Run a step; returns the seconds of its phases and, as `TOTAL`, of all of it."""
+        """Run a step; returns the seconds of its phases and, as `TOTAL`, of the whole step."""
         self._marks = []
         self.timed(step, TOTAL)()
         if self._clock is not None:
@@ -137,7 +138,7 @@ class PhaseTimer:
 def measure(
     step: Callable[[], object], timer: PhaseTimer, *, warmup: int, repeats: int
 ) -> dict[str, list[float]]:
-    """Seconds by phase, a number for each of the repeats; the warm-up is not counted."""
+    """Seconds by phase, a number for each repeat; the warm-up is not counted."""
     steps = [timer.run(step) for _ in range(warmup + repeats)][warmup:]
     phases = dict.fromkeys(phase for seconds in steps for phase in seconds)
     return {phase: [seconds.get(phase, 0.0) for seconds in steps] for phase in phases}
@@ -151,7 +152,7 @@ def random_inputs(count: int, size: Sequence[int], num_classes: int) -> tuple[Te
 
 
 def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
-    """Random crops as the training loader gives them to a process."""
+    """Random crops in the form of the training loader's batches for one process."""
     count, num_classes = images_of_process(cfg), cfg.model.sem_seg_head.num_classes
     images, labels = random_inputs(count, cfg.dataloader.crop_size, num_classes)
     classes = instantiate(cfg.styles.grid).majority(labels)
@@ -162,12 +163,12 @@ def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
 
 
 def images_of_process(cfg: DictConfig) -> int:
-    """Of a batch, as Detectron2's loader shares it out."""
+    """Images of a batch that Detectron2's loader gives to each process."""
     return int(cfg.dataloader.train.total_batch_size) // comm.get_world_size()
 
 
 def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
-    """The config's, with random weights, which compute as fast as others."""
+    """The config's model with random weights, which are as fast as trained ones."""
     cfg.model.backbone.tower.weights = None
     model: LangDGSegmentor = instantiate(cfg.model)
     timer.watch(model.backbone, "forward_low", "trunk")
@@ -178,7 +179,7 @@ def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
 
 
 def random_mixer(cfg: DictConfig, backbone: Backbone) -> PatchStyleMixer:
-    """The config's, with a bank of some random styles of every class."""
+    """The config's mixer, with a bank of random styles of every class."""
     grid: PatchGrid = instantiate(cfg.styles.grid)
     classes = {
         "class_names": tuple(cfg.styles.mining.miner.prompts.class_names),
@@ -215,10 +216,10 @@ class Workload:
     """Something to time.
 
     Attributes:
-        step: what is repeated.
-        items: what a step of this process gets done, in units.
+        step: function to repeat.
+        items: number of units that a step of this process completes.
         unit: "images" or "style-steps".
-        precision: of its products of matrices.
+        precision: of matrix products.
     """
 
     step: Callable[[], object]
@@ -228,7 +229,7 @@ class Workload:
 
 
 def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
-    """An iteration of the trainer on random crops, restyled from a random bank."""
+    """An iteration of the trainer on random crops, with styles from a random bank."""
     model = random_model(cfg, timer).train()
     if cfg.styles.augmentation:
         model.feature_augmentation = timer.timed(random_mixer(cfg, model.backbone), "mixing")
@@ -258,7 +259,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
 
 
 def mine(cfg: DictConfig, timer: PhaseTimer) -> Workload:
-    """The styles of a batch of random crops; a step of one style is a style-step."""
+    """Mining on a batch of random crops; one step of one style is a style-step."""
     mining = cfg.styles.mining
     mining.miner.clip.weights = None
     miner = instantiate(mining.miner)
@@ -300,43 +301,40 @@ def load(cfg: DictConfig, timer: PhaseTimer) -> Workload:
 WORKLOADS = {"train": train, "mine": mine, "infer": infer, "loader": load}
 
 
-def describe_machine(device_type: str) -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """Processor, cores, threads, GPUs and versions."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    facts = {
+    return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "cores": str(len(affinity(0)) if affinity else os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         **environment(),
         **versions(),
     }
-    if device_type != "cpu":
-        facts["float32 convolutions"] = "TF32" if torch.backends.cudnn.allow_tf32 else "float32"
-    return {name: str(value) for name, value in facts.items()}
 
 
 def matmul_peak(device_type: str, precision: str) -> float:
-    """Most floating-point operations per second of a large product of matrices.
+    """Floating-point operations per second of a large matrix product, the faster of two ways.
 
-    It is computed as such and as a convolution of single pixels, for which torch has other code,
-    on some CPUs twice as fast. A multiplication and an addition are two operations.
+    The second is a 1x1 convolution: torch has other code for it, on some CPUs twice as fast. A
+    multiplication and an addition are two operations.
     """
     side = SIDES.get(device_type, SIDE_ON_ACCELERATORS)
     a, b = torch.ones(2, side, side, dtype=PRECISIONS[precision], device=device_type)
     pixels, kernels = b.view(1, 1, side, side).movedim(-1, 1), a.view(side, side, 1, 1)
     seconds = []
-    for product in ("a @ b", "torch.nn.functional.conv2d(pixels, kernels)"):
+    for statement in ("a @ b", "torch.nn.functional.conv2d(pixels, kernels)"):
         values = {"a": a, "b": b, "pixels": pixels, "kernels": kernels}
-        timer = Timer(product, globals=values, num_threads=torch.get_num_threads())
+        timer = Timer(statement, globals=values, num_threads=torch.get_num_threads())
         seconds += timer.blocked_autorange(min_run_time=1.0).times
     return 2 * side**3 / min(seconds)
 
 
 def peak_memory(device_type: str) -> int:
-    """Most bytes this process has held: on the CPU of everything, else of tensors on the device."""
+    """Peak memory of this process in bytes: resident on the CPU, else of tensors on the device."""
     if device_type != "cpu":
         return torch.get_device_module(device_type).max_memory_allocated()
     import resource  # not on Windows
@@ -350,13 +348,13 @@ class Variant:
     """A way to run a workload.
 
     Attributes:
-        name: in tables.
+        name: title in tables.
         overrides: `key=value` changes of the config.
-        plain: float32, torch's layout, no faster path: the baseline.
-        without: faster paths that are not taken, keys of `FASTER`.
-        processes: that share the work; on the CPU they also share its cores.
-        key: of the curve that it belongs to, of the config or "processes"; "" if to none.
-        value: where it stands in the curve.
+        plain: whether this is the baseline: float32, torch's layout, no faster path.
+        without: faster paths to leave out, keys of `FASTER`.
+        processes: number of processes; on the CPU they also share its cores.
+        key: of its curve: a key of the config or "processes"; "" for none.
+        value: position in the curve.
     """
 
     name: str
@@ -369,11 +367,7 @@ class Variant:
 
 
 def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
-    """Measure a variant in processes of its own, so that none disturbs another.
-
-    Raises:
-        LangDGError: if they fail; their own messages have been printed.
-    """
+    """Measure a variant in processes of its own, so that none affects another."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         context = multiprocessing.get_context("spawn")
@@ -391,7 +385,7 @@ def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
 def measure_variant(
     args: argparse.Namespace, variant: Variant, file: Path, _: argparse.Namespace
 ) -> None:
-    """Measure a variant in this process; the main one writes the `result` into a file."""
+    """Measure a variant in this process; the main one writes its `result` to a file."""
     plain = PLAIN_OVERRIDES if variant.plain else ()
     cfg = load_config(args.config_file, [*variant.overrides, *plain])
     device_type = torch.device(cfg.train.device).type
@@ -404,7 +398,7 @@ def measure_variant(
     with without(FASTER if variant.plain else variant.without):
         size = {"size": args.size} if args.workload == "infer" else {}
         workload = WORKLOADS[args.workload](cfg, timer, **size)
-        workload.step()  # what is done once, such as encoding texts, does not count
+        workload.step()  # one-time work, such as encoding texts, does not count
         with FlopCounterMode(display=False) as counter:
             workload.step()
         seconds = measure(workload.step, timer, warmup=args.warmup, repeats=args.repeats)
@@ -418,7 +412,7 @@ def measure_variant(
             operations=counter.get_total_flops(),
             peak=matmul_peak(device_type, workload.precision),
             memory=memory,
-            machine=describe_machine(device_type),
+            machine=describe_machine(),
         )
         file.write_text(json.dumps(measured))
 
@@ -426,16 +420,16 @@ def measure_variant(
 def result(
     variant: Variant, seconds: dict[str, list[float]], *, items: float, operations: int, **rest: Any
 ) -> dict[str, Any]:
-    """What was measured and what follows from it, in JSON types.
+    """Measurements and the figures that follow from them, in JSON types.
 
     Args:
-        variant: what ran.
+        variant: that was measured.
         seconds: of `measure`, of the main process.
-        items: in units, of a step of all processes.
-        operations: floating-point operations of a step of a process, products of matrices and
+        items: number of units that a step of all processes completes.
+        operations: floating-point operations of a step of one process, in matrix products and
             convolutions only; 0 where nothing is computed.
-        rest: `unit`; `peak`, operations a second of a large product of matrices in the same
-            precision; `memory`, most bytes held by a process; `machine`.
+        rest: `unit`; `peak`, of `matmul_peak` in the same precision; `memory`, of `peak_memory`;
+            `machine`.
     """
     median = float(np.median(seconds[TOTAL]))
     low, high = np.percentile(seconds[TOTAL], [25, 75])
@@ -453,7 +447,7 @@ def result(
 
 
 def table(results: Sequence[dict[str, Any]], command: str) -> str:
-    """Markdown: a row for each variant, phases in seconds, and below it what the figures are."""
+    """Markdown table with a row for each variant and phases in seconds, and an explanation."""
     first, unit = results[0], results[0]["unit"]
     phases = list(dict.fromkeys(p for r in results for p in r["seconds"] if p != TOTAL))
     rows = [
@@ -482,11 +476,7 @@ def table(results: Sequence[dict[str, Any]], command: str) -> str:
 
 
 def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> str:
-    """Write `benchmark.md` and `benchmark.json`, and `curves.png` where values vary.
-
-    Returns:
-        The text of the first.
-    """
+    """Write `benchmark.md`, whose text is returned, `benchmark.json`, and `curves.png` if any."""
     text = table(results, command)
     write_text(folder / "benchmark.md", text)
     record = json.dumps({"command": command, "results": results}, indent=1)
@@ -497,24 +487,27 @@ def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> s
 
 
 def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
-    """Seconds, rate and memory over what varies: a row for each key, lines for both paths."""
-    panels = {
-        "seconds a step": lambda r: r["median"],
-        f"{results[0]['unit']} a second": lambda r: r["rate"],
-        "memory of a process, GB": lambda r: r["memory"] / GIGA,
-    }
-    lines: dict[str, dict[str, list[dict[str, Any]]]] = {}  # by key and path
-    for r in results:
-        path = "plain float32" if r["variant"]["plain"] else "this project"
-        if key := r["variant"]["key"]:
-            lines.setdefault(key, {}).setdefault(path, []).append(r)
-    figure = Figure(figsize=(12, 3.2 * len(lines)), layout="constrained")
-    grid = figure.subplots(len(lines), len(panels), squeeze=False)
-    for (key, paths), row in zip(lines.items(), grid, strict=True):
-        for axis, (title, number) in zip(row, panels.items(), strict=True):
-            for path, points in paths.items():
-                values = [r["variant"]["value"] for r in points]
-                axis.plot(values, [number(r) for r in points], "o-", label=path)
+    """Seconds, rate and memory over the varied values: a row for each key, lines for both paths."""
+    rate, memory = f"{results[0]['unit']} a second", "memory of a process, GB"
+    points = pd.DataFrame(
+        {
+            "key": r["variant"]["key"],
+            "value": r["variant"]["value"],
+            "path": "plain float32" if r["variant"]["plain"] else "this project",
+            "seconds a step": r["median"],
+            rate: r["rate"],
+            memory: r["memory"] / GIGA,
+        }
+        for r in results
+        if r["variant"]["key"]
+    )
+    curves = list(points.groupby("key", sort=False))
+    figure = Figure(figsize=(12, 3.2 * len(curves)), layout="constrained")
+    grid = figure.subplots(len(curves), 3, squeeze=False)
+    for (key, part), row in zip(curves, grid, strict=True):
+        for axis, title in zip(row, points.columns[3:], strict=True):
+            for path, line in part.groupby("path"):
+                axis.plot(line["value"], line[title], "o-", label=path)
             axis.set(title=title, xlabel=key, ylim=(0, None))
         row[0].legend()
     with replacing(file) as opened:
@@ -556,7 +549,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:
-    """All that is asked for, plain ones first."""
+    """All variants that the command line asks for, plain ones first."""
     points = []  # keys and values of all curves
     for first, *others in args.vary:
         key, _, value = first.partition("=")
@@ -564,19 +557,21 @@ def variants(args: argparse.Namespace) -> list[Variant]:
     if len(args.processes) > 1:
         points += [(PROCESSES, str(n)) for n in args.processes]
     found = []
-    for plain in (True, False) if args.baseline else (False,):
-        for key, value in points or [("", "")]:
-            of_config = key not in ("", PROCESSES)
-            title = f", {key}={value}" if of_config else f", {value} {key}" if key else ""
-            variant = Variant(
-                name=f"{'plain float32' if plain else 'this project'}{title}",
-                overrides=(*args.opts, *([f"{key}={value}"] if of_config else [])),
+    for plain, (key, value) in product(
+        (True, False) if args.baseline else (False,), points or [("", "")]
+    ):
+        override = f"{key}={value}" if key not in ("", PROCESSES) else ""
+        title = f"{value} {key}" if key == PROCESSES else override
+        found.append(
+            Variant(
+                name=", ".join(filter(None, ["plain float32" if plain else "this project", title])),
+                overrides=(*args.opts, *filter(None, [override])),
                 plain=plain,
                 processes=int(value) if key == PROCESSES else args.processes[0],
                 key=key,
                 value=value,
             )
-            found.append(variant)
+        )
     last = found[-1]
     return found + [replace(last, name=f"without {path}", without=(path,)) for path in args.without]
 

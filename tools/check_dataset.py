@@ -4,8 +4,8 @@
     python tools/check_dataset.py cityscapes
     python tools/check_dataset.py all --sample 200 --overlays output/overlays
 
-Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, unless `--sample` or
-`--fast` says otherwise. Exit code 0: no problems; 1: problems found; 2: wrong usage, or no data.
+Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, or with `--sample` some
+of them. Exit code 0: no problems; 1: problems found; 2: wrong usage, or no data.
 """
 
 import argparse
@@ -34,7 +34,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", nargs="+", help="splits to check; all of them if not given")
     parser.add_argument("--root", type=Path, default=datasets_root(), help="of all data sets")
     parser.add_argument("--sample", type=int, help="random pairs of each split to check")
-    parser.add_argument("--fast", action="store_true", help="headers only: no pixels, no ids")
     parser.add_argument(
         "--subset", action="store_true", help="a smaller or resized copy is intended"
     )
@@ -69,7 +68,6 @@ def check_copies(args: argparse.Namespace) -> int:
         root=args.root,
         subset=args.subset,
         sample=args.sample,
-        fast=args.fast,
         seed=args.seed,
         workers=args.workers,
     )

@@ -6,8 +6,8 @@
     python tools/demo.py --config-file configs/langdg_gta5.py --input drive.mp4 \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
 
-Several checkpoints are drawn side by side. Images become PNG files; videos and animated images
-become videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). Inputs that
+Several checkpoints are shown side by side. Images become PNG files; videos and animated images
+become videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). Files that
 cannot be read or predicted are reported at the end; the exit code is then 1.
 """
 
@@ -62,7 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def show(args: argparse.Namespace) -> list[str]:
-    """Predict and draw everything; returns what could not be read or predicted."""
+    """Predict and draw everything; returns messages about what failed."""
     problems: list[str] = []
     sources: list[FrameSource] = [Camera(index=args.webcam)] if not args.input else []
     sources += find_sources(args.input, problems=problems)
@@ -85,15 +85,15 @@ def pictures(
     frames = predict_frames(
         source,
         predictors,
-        # Frames of a camera are shown as they arrive.
+        # Pictures of a camera are shown at once.
         batch_size=1 if isinstance(source, Camera) else args.batch_size,
-        # A clip must not miss frames: the first that fails ends it.
+        # Leaving frames out would change a clip: the first that fails ends it.
         problems=None if is_clip else source.problems,
     )
     draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
     with tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None) as bar:
         for frame, predictions in bar:
-            # Frames of a clip have one size, whatever classes are in them.
+            # All classes in the legend: the frames of a clip must have one size.
             yield frame, draw(predictions, classes=range(len(palette.names)) if is_clip else None)
 
 

@@ -6,30 +6,29 @@
     python tools/export_model.py --config-file configs/langdg_gta5.py \\
         --checkpoint model_final.pth --output exported --format onnx --result classes
 
-Formats are `onnx` and `pt2`, of `torch.export`. The files take `images`, (N, 3, H, W) uint8 RGB of
-any number, height and width, normalise them themselves and give `logits`, (N, classes, H, W)
-float32, or `classes`, (N, H, W) uint8 train ids. Names and colours of the classes and all of this
-are in their metadata. They see whole images once; other `evaluation.inference` is refused.
+Formats are `onnx` and `pt2` (`torch.export`). Files take `images`, (N, 3, H, W) uint8 RGB of any
+number, height and width, normalise them and give `logits`, (N, classes, H, W) float32, or
+`classes`, (N, H, W) uint8 train ids; their metadata describes all of this. They see whole images
+once; any other `evaluation.inference` is refused.
 
-Every file is opened again and run beside the model on the CPU. If they differ by more than
-rounding, the exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
+Every file is opened and run beside the model on the CPU. If they differ by more than rounding, the
+exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
 """
 
 import argparse
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from langdg_d2.export import (
     FORMATS,
-    LARGEST_DIFFERENCE,
     RESULTS,
     describe,
     export_segmentor,
     load_segmentor,
     parity_table,
     publish,
-    require_formats,
 )
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
@@ -40,7 +39,7 @@ SIZES = ((256, 512), (250, 333), (211, 97))
 def image_size(text: str) -> tuple[int, int]:
     """Height and width of "512x1024"."""
     if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size, expected HEIGHTxWIDTH")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size, expected HEIGHTxWIDTH")
     return int(match[1]), int(match[2])
 
 
@@ -57,37 +56,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--result", choices=RESULTS, default="logits", help="what files give [logits]")
     sizes = " ".join(f"{height}x{width}" for height, width in SIZES)
     add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="HxW", help=f"[{sizes}]")
-    add(
-        "--tolerance",
-        type=float,
-        default=LARGEST_DIFFERENCE,
-        metavar="SHARE",
-        help=f"that logits may differ by, of the largest one [{LARGEST_DIFFERENCE:g}]",
-    )
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     return parser.parse_args(arguments)
 
 
 def export(args: argparse.Namespace) -> list[Path]:
-    """Export, print the comparison; returns the files."""
-    require_formats(args.format)
+    """Export and print the comparison; returns the files."""
+    formats = list(dict.fromkeys(args.format))
+    for name in formats:
+        *_, modules = FORMATS[name]
+        if missing := [module for module in modules if find_spec(module) is None]:
+            raise ImportError(
+                f"format '{name}' needs {', '.join(missing)}: pip install -e \".[export]\""
+            )
     require_writable(args.output)
     model = load_segmentor(args.config_file, args.checkpoint, args.opts)
     metadata = describe(
-        model,
-        result=args.result,
-        config_file=args.config_file,
-        checkpoint=args.checkpoint,
+        model, result=args.result, config_file=args.config_file, checkpoint=args.checkpoint
     )
-    exports = export_segmentor(
-        model,
-        args.output / Path(args.checkpoint).stem,
-        formats=list(dict.fromkeys(args.format)),
-        metadata=metadata,
-        sizes=args.sizes,
-    )
-    print(parity_table({one.path.name: one.parity for one in exports}))
-    publish(exports, largest_difference=args.tolerance)
+    path = args.output / Path(args.checkpoint).stem
+    exports = export_segmentor(model, path, formats=formats, metadata=metadata, sizes=args.sizes)
+    print(parity_table(exports))
+    publish(exports)
     return [one.path for one in exports]
 
 

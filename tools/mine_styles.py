@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Mine the style bank of a config's source set and write it to `styles.bank`.
+"""Mine the style bank of a config's source set, and write it to `styles.bank`.
 
     python tools/mine_styles.py --config-file configs/langdg_gta5.py --num-gpus 8
 
-After an interruption the same command goes on where it stopped.
+After an interruption, the same command continues where it stopped.
 """
 
 from argparse import Namespace
@@ -15,7 +15,7 @@ from langdg_d2.utils.errors import LangDGError
 
 
 def main(args: Namespace) -> None:
-    """What every process runs."""
+    """Run in every process."""
     if args.resume or args.eval_only:
         raise LangDGError(
             "--resume and --eval-only are options of training: the same command goes on with an "

@@ -3,7 +3,7 @@
 
     python tools/summarize_runs.py output/seed1 output/seed2 output/seed3 --output seeds.md
 
-Reads the benchmark.json that training and `train_net.py --eval-only` write to their output
+Reads the benchmark.json that training and `train_net.py --eval-only` write into their output
 folders. `--output FILE.md` also writes FILE.csv, unrounded; without it the table is printed.
 """
 

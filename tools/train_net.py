@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Mine styles, train and evaluate, as a LazyConfig file says.
+"""Mine styles, train and evaluate with a LazyConfig file.
 
     python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 [--resume]
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-Training first mines the style bank where there is none; a report is written at the end. On the CPU,
-`--num-gpus 0` is one process and 2 are two; torchrun works too. `key=value` changes the config.
+Training first mines the style bank if there is none; a report is written at the end. `--num-gpus 0`
+is one process on the CPU, and torchrun works too. `key=value` changes the config.
 """
 
 import logging
@@ -39,14 +39,14 @@ def compose_evaluation(
     dataset: Sequence[dict[str, Any]],
     trained: engine.RunSettings,
 ) -> Callable[..., dict[str, dict[str, float]]]:
-    """Function that scores the model on the configured domains and writes the benchmark tables.
+    """Build the function that scores the model on the domains and writes the benchmark tables.
 
     Args:
         cfg: the config.
         config_file: its file.
         model: to score.
-        dataset: dataset dicts of training, whose images should be none of those scored.
-        trained: settings of the run, which know the sources of the weights it begins with.
+        dataset: dataset dicts of training, whose images should not be scored.
+        trained: settings of the run, with the sources of its weights.
     """
     settings = cfg.evaluation
     run = evaluation.BenchmarkRun(
@@ -103,12 +103,12 @@ def compose_evaluation(
 def compose_selection(
     cfg: DictConfig, model: nn.Module, settings: engine.RunSettings
 ) -> list[HookBase]:
-    """Hooks that keep the weights which score best on the source's own validation set."""
+    """Hooks that keep the weights that score best on the source's validation set."""
     if not cfg.train.best_period:
         return []
     if not isinstance(source := cfg.evaluation.source, str):
         raise LangDGError(
-            f"train.best_period chooses on evaluation.source, which is {source}, not one domain"
+            f"train.best_period needs a single domain as evaluation.source, which is {source}"
         )
     loaders = {source: compose(cfg, f"dataloader.test.{source}")}
     classes = cfg.model.classes
@@ -143,7 +143,7 @@ def compose_training(
     start: engine.StartingPoint,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
-    """The trainer, with the weights and states that the run begins with."""
+    """Build the trainer and load what the run starts from."""
     cfg = deepcopy(cfg)  # results record the config as it was given
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
@@ -163,7 +163,7 @@ def compose_training(
     palette = visualization.palette_named(cfg.evaluation.palette, compose(cfg, "model.classes"))
 
     def evaluate() -> dict[str, dict[str, float]]:
-        done = min(trainer.iter + 1, length)  # after training, all are counted
+        done = min(trainer.iter + 1, length)  # after training, iter is the length already
         if styles:
             visualization.put_restyling(styles.mixer.last, palette)
         return score(progress=(done, length), styles=styles, seed=seeds.seed)
@@ -184,14 +184,14 @@ def compose_training(
         )
     )
     trainer.start_iter = checkpointer.start(start.checkpoint, resume=start.resumed)
-    cfg.train.seed = seeds.seed  # drawn or resumed, if the config leaves it open
+    cfg.train.seed = seeds.seed  # drawn or resumed, if negative in the config
     cfg.dataloader.train.first_batch = trainer.start_iter * cfg.train.accumulate
     trainer.data_loader = compose(cfg, "dataloader.train")
     return trainer
 
 
 def compose_mining(cfg: DictConfig) -> SourceMining | None:
-    """What mines the style bank; None if it is there, or training needs none."""
+    """Build what mines the style bank; None if there is one, or training needs none."""
     bank = cfg.styles.bank
     if not (cfg.styles.augmentation and bank) or of_main_process(Path(bank).is_file):
         return None
@@ -200,12 +200,12 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
             f"there is no style bank at '{bank}': make it with tools/mine_styles.py and this "
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
-    logger.warning("there is no style bank at '%s': it is mined now", bank)
+    logger.warning("there is no style bank at '%s': it is mined before training", bank)
     return compose(cfg, "styles.mining")
 
 
 def main(args: Namespace) -> None:
-    """What every process runs."""
+    """Run in every process."""
     cfg = engine.setup(args)
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     sources = sorted({x["source"] for x in dataset if "source" in x})
@@ -238,7 +238,7 @@ def main(args: Namespace) -> None:
         engine.start_run(cfg, args)
         if mining:
             mining.run()
-            del mining  # and the memory that its CLIP takes
+            del mining  # frees the memory of its CLIP
         bank = OmegaConf.select(cfg, "styles.augmentation.mixer.styles.bank")
         if bank:
             settings.add_source(StyleBank.load(bank).header.source)

@@ -3,9 +3,9 @@
 
     python tools/write_report.py output/langdg_gta5
 
-Training and `train_net.py --eval-only` write it themselves. Reads the benchmark.json, details.json,
-images.csv, metrics.json and overlays that they leave in their output folder; what is missing is
-left out.
+Training and `train_net.py --eval-only` write one themselves. This reads the benchmark.json,
+details.json, images.csv, metrics.json and overlays in their output folder; sections whose files are
+missing are left out.
 """
 
 import argparse

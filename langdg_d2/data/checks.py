@@ -4,52 +4,131 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from tabulate import tabulate
 from tqdm import tqdm
 
-from ..structures import CITYSCAPES_19, LabelEncoding
-from ..utils.untrusted import LFS_POINTER, WEB_PAGES
-from . import findings
+from ..structures import CITYSCAPES_19
 from .datasets.family import DatasetFamily
 from .datasets.folders import DatasetError
-from .findings import Finding, Problem, group
-from .image_io import (
-    ImageFileError,
-    lacks_end,
-    open_image,
-    orientation,
-    read_rgb,
-    stored_as,
-)
-from .label_io import (
-    IdKind,
-    LabelFormatError,
-    content_of,
-    encoding_of,
-    format_fault,
-    read_raw_ids,
-)
-from .label_sample import ids_text, label_oddities
+from .image_io import ImageFileError, opened, orientation, read_rgb, stored_as
+from .label_io import IdKind, LabelFormatError, content_of, encoding_of, read_raw_ids
+from .label_sample import ids_text, image_oddity, label_oddities
 
 Record = dict[str, Any]
 Counts = npt.NDArray[np.int64]
+_Image = tuple[str, str | None, tuple[int, int]]  # file name, format, (height, width)
 
+_SHOWN = 3  # cases of a problem in a report
 _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
-_LOOKED_AT = 1024  # bytes at the start of a file
 _ALPHA_MODES = ("RGBA", "LA", "PA")
-_FINDINGS = {
-    IdKind.NO_CLASS: findings.ALL_IGNORED,
-    IdKind.TRAIN_IDS: findings.TRAIN_IDS_FOR_RAW,
-    IdKind.PERHAPS_TRAIN_IDS: findings.PERHAPS_TRAIN_IDS,
-    IdKind.RAW_IDS: findings.RAW_FOR_TRAIN_IDS,
-}
+_WARNING, _NOTE = "WARNING", "NOTE"
+
+
+class Kind(Enum):
+    """A kind of problem, the gravest first.
+
+    Attributes:
+        title: what is wrong, read after a number of cases.
+        remedy: what to do; `{website}` stands for where the data set comes from.
+        severity: "ERROR" where loading fails or scores are wrong, "WARNING" where it is worth a
+            look, "NOTE" where it is harmless.
+    """
+
+    UNLISTABLE = "the split cannot be listed", "complete the copy; it comes from {website}"
+    MISSING_FILE = (
+        "missing image or label",
+        "unpack it again, or download it again from {website}",
+    )
+    LABEL_WITHOUT_IMAGE = (
+        "label without an image",
+        "unpack the images again, or download them again from {website}; if they were left out on "
+        "purpose, move their labels elsewhere",
+    )
+    RESOURCE_FORK = (
+        "macOS resource fork, or the missing other half of its pair",
+        "delete all of them: find FOLDER -name '._*' -delete",
+    )
+    DUPLICATE = (
+        "image more than once in the split",
+        "keep one of the files, or of the split's entries; the others would count double",
+    )
+    UNREADABLE = (
+        "file that cannot be read",
+        "where it is truncated, damaged or another file under its name, unpack it again, or "
+        "download it again from {website}",
+    )
+    IMAGE_MODE = (
+        "image that is not 8-bit RGB",
+        "the release has 8-bit RGB images: use its own files from {website}, not a conversion",
+    )
+    LABEL_MODE = (
+        "label file that does not hold ids as the release stores them",
+        "a colour rendering or a conversion may have taken its place: use the label files of "
+        "{website}",
+    )
+    SIZE_MISMATCH = (
+        "image and label of different sizes",
+        "use the image and the label of one release, both as downloaded from {website}",
+    )
+    WRONG_IDS = (
+        "label with wrong ids",
+        "use the label files of the right version, under their own names, as downloaded from "
+        "{website}: ids are mapped when they are loaded, so no conversion is needed",
+    )
+    OTHER_RELEASE = (
+        "difference from the release",
+        "scores on other images cannot be compared: get what is missing from {website}, and "
+        "remove what does not belong there; for a subset or a resized copy, pass --subset",
+    )
+    TURNED = (
+        "image whose EXIF data turn it",
+        "images of data sets are read as stored, since labels are: look at it with --overlays, "
+        "and where image and label lie differently, use both as downloaded from {website}",
+        _WARNING,
+    )
+    ODD_IMAGE = (
+        "image of one colour, without colours, or dark",
+        "look at it: a failed conversion or an interrupted download may have left it; the "
+        "originals come from {website}",
+        _WARNING,
+    )
+    ODD_LABEL = (
+        "label, or sample of labels, that looks wrong",
+        "look at them with --overlays; the originals come from {website}, and are read without a "
+        "conversion",
+        _WARNING,
+    )
+    ALPHA = (
+        "image with transparency",
+        "transparency is ignored when images are read; use the files of {website} if the release "
+        "has none",
+        _NOTE,
+    )
+
+    def __init__(self, title: str, remedy: str, severity: str = "ERROR") -> None:
+        self.title = title
+        self.remedy = remedy
+        self.severity = severity
+
+
+class Problem(NamedTuple):
+    """One case of a kind of problem: the file or folder at fault, and what was found."""
+
+    kind: Kind
+    path: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.path in self.detail:
+            return self.detail
+        return f"{self.path}: {self.detail}" if self.detail else self.path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,96 +137,110 @@ class SplitReport:
 
     Attributes:
         name: registered name of the split.
+        problems: the cases by kind, the gravest kind first; a good copy has only notes.
+        remedies: what to do, by kind.
         listed: number of image-label pairs that the split names.
-        records: dataset dicts of the pairs whose files were looked at.
-        findings: problems and notes; a good copy has only notes.
+        records: dataset dicts of the pairs whose files were read.
         pixel_counts: (K + 1,) pixels of each train id in these pairs, the ignored ones last.
         absent: the data set's folder, if it does not exist.
     """
 
     name: str
+    problems: Mapping[Kind, Sequence[Problem]]
+    remedies: Mapping[Kind, str]
     listed: int
     records: Sequence[Record]
-    findings: tuple[Finding, ...]
     pixel_counts: Counts
-    absent: Path | None = None
+    absent: Path | None
 
     @property
     def is_good(self) -> bool:
         """Whether nothing is wrong."""
-        return all(finding.is_note for finding in self.findings)
+        return all(kind.severity == _NOTE for kind in self.problems)
 
     def text(self) -> str:
-        """Every finding for a terminal: number, examples and remedy."""
-        count = sum(not finding.is_note for finding in self.findings)
+        """Every kind of problem for a terminal: number, examples and remedy."""
+        count = sum(kind.severity != _NOTE for kind in self.problems)
         verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
         labelled = all("sem_seg_file_name" in record for record in self.records)
         listed = f"{self.listed:,} {'pairs' if labelled else 'images'}"
-        head = f"{self.name}: {listed}, {len(self.records):,} looked at: {verdict}"
-        return "\n".join([head, *(finding.text() for finding in self.findings)])
+        lines = [f"{self.name}: {listed}, {len(self.records):,} looked at: {verdict}"]
+        for kind, cases in self.problems.items():
+            lines.append(f"  {kind.severity}  {len(cases):,} x {kind.title}")
+            lines += [f"    {case}" for case in cases[:_SHOWN]]
+            if len(cases) > _SHOWN:
+                lines.append(f"    ... and {len(cases) - _SHOWN:,} more")
+            lines.append(f"    Remedy: {self.remedies[kind]}")
+        return "\n".join(lines)
 
 
 @dataclass(kw_only=True)
 class CopyCheck:
-    """Checks splits of data sets; a pair that several splits share is looked at once.
+    """Checks splits of data sets; a pair that several splits share is read once.
 
     Attributes:
         root: folder of the data sets.
         subset: whether fewer or smaller images than in the release are intended.
-        sample: number of pairs of each split to look at, drawn at random; None for all. Names are
+        sample: number of pairs of each split to read, drawn at random; None for all. Names are
             checked for every pair.
-        fast: read headers and ends of the files only, not their pixels.
-        seed: of the random draw.
+        seed: seed of the random draw.
         workers: threads that read files.
     """
 
     root: Path
     subset: bool = False
     sample: int | None = None
-    fast: bool = False
     seed: int = 0
     workers: int = 1
+    # Pairs in several splits, such as those of ACDC and of its conditions.
     _seen: dict[tuple[str, ...], "_PairFacts"] = field(default_factory=dict, init=False)
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
         """Check one split; never raises for problems of the copy."""
         name, folder = family.registered_name(split), self.root / family.folder
+        records: list[Record] = []
+        facts: list[_PairFacts] = []
+        listed, absent = 0, None
         try:
             records, missing, listed = family.find(self.root, split)
             lone = list(family.lone_labels(self.root, split))
         except (DatasetError, OSError, UnicodeError) as error:
-            problem = Problem(findings.UNLISTABLE, "", str(error))
-            return SplitReport(
-                name=name,
-                listed=0,
-                records=(),
-                findings=group([problem], family.website),
-                pixel_counts=_no_pixels(),
-                absent=None if folder.exists() else folder,
-            )
-        chosen = self._choose(records)
-        facts = self._inspect(chosen, name)
-        problems = [*_name_problems(records, missing, lone)]
-        problems += [problem for fact in facts for problem in fact.problems]
-        odd = () if self.fast else label_oddities(chosen)
-        problems += [Problem(findings.ODD_LABELS, str(folder), text) for text in odd]
-        if not self.subset:
-            problems += _release_problems(family, split, listed, folder)
-            problems += _size_problems(family, chosen, facts)
-            problems += _format_problems(family, split, chosen, facts)
+            problems = [Problem(Kind.UNLISTABLE, "", str(error))]
+            absent = None if folder.exists() else folder
+        else:
+            problems = [*_name_problems(records, missing, lone)]
+            records = self._choose(records)
+            oddities = label_oddities(records)
+            problems += [Problem(Kind.ODD_LABEL, str(folder), text) for text in oddities]
+            facts = self._inspect(records, name)
+            problems += [problem for fact in facts for problem in fact.problems]
+            images = [fact.image for fact in facts if fact.image is not None]
+            if not self.subset and (text := family.departure(split, listed, images)):
+                problems.append(Problem(Kind.OTHER_RELEASE, str(folder), text))
+        # Without repetitions, which an image that is listed twice would cause.
+        by_kind = {
+            kind: list(dict.fromkeys(problem for problem in problems if problem.kind is kind))
+            for kind in Kind
+        }
+        found = {kind: cases for kind, cases in by_kind.items() if cases}
+        remedies = {kind: kind.remedy.format(website=family.website) for kind in found}
+        if Kind.MISSING_FILE in found and (special := family.remedy(self.root)):
+            remedies[Kind.MISSING_FILE] = special
         return SplitReport(
             name=name,
+            problems=found,
+            remedies=remedies,
             listed=listed,
-            records=chosen,
-            findings=group(problems, family.website, missing_remedy=family.remedy(self.root)),
+            records=records,
             pixel_counts=sum((fact.pixel_counts for fact in facts), _no_pixels()),
+            absent=absent,
         )
 
     def _choose(self, records: list[Record]) -> list[Record]:
         if self.sample is None or self.sample >= len(records):
             return records
         chosen = random.Random(self.seed).sample(range(len(records)), self.sample)
-        return [records[k] for k in sorted(chosen)]
+        return [records[k] for k in sorted(chosen)]  # in the order of the split
 
     def _inspect(self, records: list[Record], name: str) -> list["_PairFacts"]:
         executor = ThreadPoolExecutor(self.workers)
@@ -161,7 +254,7 @@ class CopyCheck:
     def _inspect_once(self, record: Record) -> "_PairFacts":
         key = tuple(str(record.get(name)) for name in _FILES)
         if key not in self._seen:
-            self._seen[key] = _inspect_pair(record, fast=self.fast)
+            self._seen[key] = _inspect_pair(record)
         return self._seen[key]
 
 
@@ -190,45 +283,26 @@ def shares_table(reports: Sequence[SplitReport]) -> str:
     return "\n".join([table, *never])
 
 
-def _release_problems(
-    family: DatasetFamily, split: str, listed: int, folder: Path
-) -> Iterator[Problem]:
-    """A number of pairs that is not the release's."""
-    released = family.splits[split]
-    if released is not None and listed != released:
-        kind = findings.TOO_FEW if listed < released else findings.TOO_MANY
-        yield Problem(kind, str(folder), f"{listed:,}, the release has {released:,}")
-
-
 def _name_problems(
     records: list[Record], missing: list[Path], lone: list[tuple[Path, Path]]
 ) -> Iterator[Problem]:
     """Missing, surplus and repeated files."""
     absent = {path.with_suffix("") for path in missing}
     surplus = [label for label, image in lone if image not in absent]
-    for kind, paths in ((findings.MISSING_FILE, missing), (findings.LABEL_WITHOUT_IMAGE, surplus)):
+    for kind, paths in ((Kind.MISSING_FILE, missing), (Kind.LABEL_WITHOUT_IMAGE, surplus)):
         for path in paths:
-            # Resource forks come without a partner, which none should go looking for.
-            yield Problem(findings.RESOURCE_FORK if _is_resource_fork(path) else kind, str(path))
+            yield Problem(_unless_fork(path, kind), str(path))
+    # Prediction files and tables go by the image's id.
     times = Counter(record["image_id"] for record in records)
     for record in records:
         if (count := times[record["image_id"]]) > 1:
             detail = f"'{record['image_id']}' {count} times"
-            yield Problem(findings.DUPLICATE, record["file_name"], detail)
+            yield Problem(Kind.DUPLICATE, record["file_name"], detail)
 
 
-def _is_resource_fork(path: Path) -> bool:
-    """Whether a name is that of the file in which macOS keeps what it knows about another."""
-    return path.name.startswith("._")
-
-
-class _Header(NamedTuple):
-    """Header of an image file: (height, width), mode, `stored_as`, EXIF orientation."""
-
-    size: tuple[int, int]
-    mode: str
-    stored: str
-    orientation: int
+def _unless_fork(path: str | Path, kind: Kind) -> Kind:
+    """The kind of a file's problem; resource forks, macOS's notes on other files, are their own."""
+    return Kind.RESOURCE_FORK if Path(path).name.startswith("._") else kind
 
 
 class _PairFacts(NamedTuple):
@@ -236,15 +310,13 @@ class _PairFacts(NamedTuple):
 
     Attributes:
         problems: problems of the two files, alone and together.
-        image_size: (height, width); None where the image has no readable header.
-        image_format: as Pillow calls it.
+        image: file name, format and size; None where the image cannot be read.
         pixel_counts: (K + 1,) pixels of each train id, the ignored ones last; zeros where the
-            label was not or could not be read.
+            label cannot be read.
     """
 
-    problems: tuple[Problem, ...]
-    image_size: tuple[int, int] | None
-    image_format: str | None
+    problems: list[Problem]
+    image: _Image | None
     pixel_counts: Counts
 
 
@@ -252,116 +324,53 @@ def _no_pixels() -> Counts:
     return np.zeros(len(CITYSCAPES_19) + 1, dtype=np.int64)
 
 
-def _inspect_pair(record: Mapping[str, Any], *, fast: bool) -> _PairFacts:
-    """Look at the files of a dataset dict, without pixels if `fast`; never raises for them."""
-    image, label = record["file_name"], record.get("sem_seg_file_name")
-    headers = {path: _read_header(path) for path in (image, label) if path}
-    problems = [header for header in headers.values() if isinstance(header, Problem)]
-    counts, size, kind = _no_pixels(), None, None
-    image_header, label_header = headers[image], headers.get(label)
-    if isinstance(image_header, _Header):
-        size, kind = image_header.size, image_header.stored.rpartition(" ")[2]
-        problems += _image_problems(image, image_header, fast=fast)
-    if label is not None and isinstance(label_header, _Header):
+def _inspect_pair(record: Record) -> _PairFacts:
+    """Read the files of a dataset dict; never raises for them."""
+    problems: list[Problem] = []
+    image = _inspect_image(record["file_name"], problems)
+    raw, counts = None, _no_pixels()
+    label = record.get("sem_seg_file_name", "")
+    if label:
         encoding = encoding_of(record)
-        if fault := format_fault(label_header.stored, encoding):
-            problems.append(Problem(findings.LABEL_MODE, label, fault))
-        elif not fast:
-            counts = _count_classes(label, encoding, problems)
-        if size is not None and size != label_header.size:
-            sizes = f"{_size(label_header.size)}, but '{image}' is {_size(size)}"
-            problems.append(Problem(findings.SIZE_MISMATCH, label, sizes))
-    return _PairFacts(tuple(problems), size, kind, counts)
+        try:
+            raw = read_raw_ids(label, encoding)
+        except LabelFormatError as error:
+            problems.append(Problem(Kind.LABEL_MODE, label, str(error)))
+        except ImageFileError as error:
+            problems.append(Problem(_unless_fork(label, Kind.UNREADABLE), label, str(error)))
+    if raw is not None:
+        content = content_of(raw, encoding)
+        counts = content.pixels
+        if content.kind is not IdKind.FITTING:
+            fault = Kind.WRONG_IDS if content.unknown else Kind.ODD_LABEL
+            ids = ids_text(content.unknown or content.present)
+            detail = f"holds {content.kind.value}: {ids}; read as {encoding.name}"
+            problems.append(Problem(fault, label, detail))
+    if image and raw is not None and image[2] != raw.shape:
+        sizes = [f"{height}x{width}" for height, width in (raw.shape, image[2])]
+        detail = f"{sizes[0]}, but '{image[0]}' is {sizes[1]} (height x width)"
+        problems.append(Problem(Kind.SIZE_MISMATCH, label, detail))
+    return _PairFacts(problems, image, counts)
 
 
-def _read_header(path: str) -> _Header | Problem:
-    """Header of an image file with a complete end; or the problem."""
-    if _is_resource_fork(Path(path)):
-        return Problem(findings.RESOURCE_FORK, path)
+def _inspect_image(file: str, problems: list[Problem]) -> _Image | None:
+    """Read an image; None if that is impossible. Adds to the problems."""
     try:
-        with Path(path).open("rb") as file:
-            start = file.read(_LOOKED_AT)
-            if not start:
-                return Problem(findings.EMPTY, path)
-            if start.startswith(LFS_POINTER):
-                return Problem(findings.LFS_POINTER, path)
-            if start.lstrip().lower().startswith(WEB_PAGES):
-                return Problem(findings.WEB_PAGE, path)
-            with open_image(file) as image:
-                size, kind = (image.height, image.width), image.format or ""
-                header = _Header(size, image.mode, stored_as(image), orientation(image))
-            if lacks_end(file, kind):
-                detail = f"the end of the {kind} data is missing"
-                return Problem(findings.UNREADABLE, path, detail)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Problem(findings.UNREADABLE, path, str(error))
-    return header
-
-
-def _image_problems(path: str, header: _Header, *, fast: bool) -> Iterator[Problem]:
-    if header.orientation != 1:
-        yield Problem(findings.TURNED, path, f"EXIF orientation {header.orientation}")
-    if header.mode in _ALPHA_MODES:
-        yield Problem(findings.ALPHA, path, header.stored)
-    elif not header.stored.startswith("8-bit RGB "):
-        yield Problem(findings.IMAGE_MODE, path, header.stored)
-    if fast:
-        return
-    try:
-        pixels = read_rgb(path)
+        with opened(file) as (_, image):
+            kind, stored, turn = image.format, stored_as(image), orientation(image)
+            has_alpha = image.mode in _ALPHA_MODES
+        pixels = read_rgb(file)
     except ImageFileError as error:
-        yield _unreadable(path, error)
-        return
-    if (pixels == pixels[:1, :1]).all():
-        yield Problem(findings.BLANK, path, f"RGB {pixels[0, 0].tolist()}")
-
-
-def _count_classes(path: str, encoding: LabelEncoding, problems: list[Problem]) -> Counts:
-    try:
-        raw = read_raw_ids(path, encoding)
-    except ImageFileError as error:
-        problems.append(_unreadable(path, error))
-        return _no_pixels()
-    present, counts, kind = content_of(raw, encoding)
-    if kind is IdKind.UNKNOWN:
-        unknown = sorted(set(present) - set(encoding.raw_to_train))
-        detail = f"holds {ids_text(unknown)}, which {encoding.name} do not have"
-        problems.append(Problem(findings.UNKNOWN_IDS, path, detail))
-    elif kind is not IdKind.FITTING:
-        detail = f"holds {ids_text(present)}; to be read as {encoding.name}"
-        problems.append(Problem(_FINDINGS[kind], path, detail))
-    return counts
-
-
-def _unreadable(path: str, error: ImageFileError) -> Problem:
-    kind = findings.LABEL_MODE if isinstance(error, LabelFormatError) else findings.UNREADABLE
-    return Problem(kind, path, str(error.__cause__ or error))
-
-
-def _size_problems(
-    family: DatasetFamily, records: Sequence[Record], facts: Sequence[_PairFacts]
-) -> Iterator[Problem]:
-    """Images of sizes that the release does not have."""
-    released = " or ".join(map(_size, sorted(family.sizes or ())))
-    for record, fact in zip(records, facts, strict=True):
-        if family.sizes and fact.image_size is not None and fact.image_size not in family.sizes:
-            detail = f"{_size(fact.image_size)}, the release has {released}"
-            yield Problem(findings.FOREIGN_SIZE, record["file_name"], detail)
-
-
-def _format_problems(
-    family: DatasetFamily, split: str, records: Sequence[Record], facts: Sequence[_PairFacts]
-) -> Iterator[Problem]:
-    """Deviations from the release in what single images do not show."""
-    images = [
-        (record["file_name"], fact.image_format, fact.image_size)
-        for record, fact in zip(records, facts, strict=True)
-        if fact.image_size is not None
-    ]
-    for text in replace(family, sizes=None).deviations(split, images):
-        yield Problem(findings.OTHER_RELEASE, str(records[0]["file_name"]), text)
-
-
-def _size(size: tuple[int, int]) -> str:
-    height, width = size
-    return f"{width}x{height} pixels (width x height)"
+        problems.append(Problem(_unless_fork(file, Kind.UNREADABLE), file, str(error)))
+        return None
+    if turn != 1:
+        problems.append(Problem(Kind.TURNED, file, f"EXIF orientation {turn}"))
+    if has_alpha:
+        problems.append(Problem(Kind.ALPHA, file, stored))
+    if not (has_alpha or stored.startswith("8-bit RGB ")):
+        problems.append(Problem(Kind.IMAGE_MODE, file, stored))
+    elif (pixels == pixels[:1, :1]).all():
+        problems.append(Problem(Kind.ODD_IMAGE, file, f"RGB {pixels[0, 0].tolist()} alone"))
+    elif oddity := image_oddity(pixels):
+        problems.append(Problem(Kind.ODD_IMAGE, file, oddity))
+    return file, kind, pixels.shape[:2]

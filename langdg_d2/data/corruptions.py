@@ -3,10 +3,10 @@
 Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", ICLR 2019, gave the formulas and the five severities of ImageNet-C; Michaelis et
 al., "Benchmarking Robustness in Object Detection", 2019, applied them to Cityscapes, and Kamann
-and Rother, CVPR 2020, to semantic segmentation. Here are those whose formulas are short; fog,
-frost, snow, spatter, glass, motion and zoom blur, and elastic warping are not.
+and Rother, CVPR 2020, to semantic segmentation. Only those with short formulas are here, not fog,
+frost, snow, spatter, glass, motion and zoom blur, and elastic warping.
 
-NOTE: these are no substitutes for released images. The noises are other draws of the same
+NOTE: these do not reproduce released images. The noises are other draws of the same
 distributions; the rest differs from the released code by one level at most.
 """
 
@@ -28,7 +28,7 @@ from .transforms import Image, PixelTransform
 Intensities = npt.NDArray[np.float32]
 
 _HIGHEST = np.float32(255)
-# Decimal fractions are not exact: what should be a whole level must not fall below it.
+# Added before rounding down, so that inexact fractions do not fall below a whole level.
 _BELOW_A_LEVEL = np.float32(1e-3)
 
 
@@ -42,44 +42,41 @@ def _levels(intensities: Intensities) -> Image:
     return (clipped * _HIGHEST + _BELOW_A_LEVEL).astype(np.uint8)
 
 
-def gaussian_noise(image: Image, rng: np.random.Generator, deviation: float) -> Image:
+def gaussian_noise(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
     """Add normal noise of a standard deviation."""
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    return _levels(_intensities(image) + deviation * noise)
+    return image + deviation * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def shot_noise(image: Image, rng: np.random.Generator, photons: float) -> Image:
-    """Count Poisson-distributed photons, of which a white pixel receives so many on average."""
-    counts = rng.poisson(_intensities(image) * photons)
-    return _levels((counts / photons).astype(np.float32))
+def shot_noise(image: Intensities, rng: np.random.Generator, photons: float) -> Intensities:
+    """Count Poisson-distributed photons; a white pixel receives `photons` on average."""
+    return (rng.poisson(image * photons) / photons).astype(np.float32)
 
 
-def impulse_noise(image: Image, rng: np.random.Generator, share: float) -> Image:
+def impulse_noise(image: Intensities, rng: np.random.Generator, share: float) -> Intensities:
     """Replace a share of all values, channel by channel, by black or white."""
     draw = rng.random(image.shape, dtype=np.float32)
-    noisy = np.where(draw < share / 2, np.uint8(0), image)
-    return np.where(draw > 1 - share / 2, np.uint8(_HIGHEST), noisy)
+    return np.select(
+        [draw < share / 2, draw > 1 - share / 2], [np.float32(0), np.float32(1)], image
+    )
 
 
-def speckle_noise(image: Image, rng: np.random.Generator, deviation: float) -> Image:
+def speckle_noise(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
     """Add normal noise in proportion to the intensity."""
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    return _levels(_intensities(image) * (1 + deviation * noise))
+    return image * (1 + deviation * rng.standard_normal(image.shape, dtype=np.float32))
 
 
-def gaussian_blur(image: Image, rng: np.random.Generator, deviation: float) -> Image:
+def gaussian_blur(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
     """Blur with a Gaussian of a standard deviation in pixels, cut off at four deviations."""
     size = 2 * round(4 * deviation) + 1
-    blurred = cv2.GaussianBlur(
-        _intensities(image), (size, size), deviation, borderType=cv2.BORDER_REPLICATE
-    )
-    return _levels(np.asarray(blurred, dtype=np.float32))
+    blurred = cv2.GaussianBlur(image, (size, size), deviation, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
 
 
-def defocus_blur(image: Image, rng: np.random.Generator, radius: float, softness: float) -> Image:
+def defocus_blur(
+    image: Intensities, rng: np.random.Generator, radius: float, softness: float
+) -> Intensities:
     """Blur with a disk of a radius in pixels, its edge softened by a Gaussian."""
-    blurred = cv2.filter2D(_intensities(image), -1, disk(radius, softness))
-    return _levels(np.asarray(blurred, dtype=np.float32))
+    return np.asarray(cv2.filter2D(image, -1, disk(radius, softness)), np.float32)
 
 
 def disk(radius: float, softness: float) -> Intensities:
@@ -97,48 +94,49 @@ def disk(radius: float, softness: float) -> Intensities:
     return np.asarray(softened, dtype=np.float32)
 
 
-def brightness(image: Image, rng: np.random.Generator, rise: float) -> Image:
+def brightness(image: Intensities, rng: np.random.Generator, rise: float) -> Intensities:
     """Raise the value of HSV."""
     return _change_hsv(image, channel=2, factor=1, rise=rise)
 
 
-def contrast(image: Image, rng: np.random.Generator, factor: float) -> Image:
+def contrast(image: Intensities, rng: np.random.Generator, factor: float) -> Intensities:
     """Scale the distance from every channel's mean."""
-    intensities = _intensities(image)
-    mean = intensities.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    return _levels((intensities - mean) * np.float32(factor) + mean)
+    mean = image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    return (image - mean) * np.float32(factor) + mean
 
 
-def saturate(image: Image, rng: np.random.Generator, factor: float, rise: float) -> Image:
+def saturate(
+    image: Intensities, rng: np.random.Generator, factor: float, rise: float
+) -> Intensities:
     """Scale and raise the saturation of HSV; grey has the hue of red."""
     return _change_hsv(image, channel=1, factor=factor, rise=rise)
 
 
-def _change_hsv(image: Image, *, channel: int, factor: float, rise: float) -> Image:
-    hsv = cv2.cvtColor(_intensities(image), cv2.COLOR_RGB2HSV)
+def _change_hsv(image: Intensities, *, channel: int, factor: float, rise: float) -> Intensities:
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     hsv[..., channel] = np.clip(hsv[..., channel] * factor + rise, 0, 1)
-    return _levels(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)))
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)
 
 
-def jpeg_compression(image: Image, rng: np.random.Generator, quality: float) -> Image:
+def jpeg_compression(image: Intensities, rng: np.random.Generator, quality: int) -> Intensities:
     """Write and read as JPEG of a quality."""
     file = BytesIO()
-    PILImage.fromarray(image).save(file, "JPEG", quality=int(quality))
-    return np.array(PILImage.open(file))
+    PILImage.fromarray(_levels(image)).save(file, "JPEG", quality=quality)
+    return _intensities(np.array(PILImage.open(file)))
 
 
-def pixelate(image: Image, rng: np.random.Generator, factor: float) -> Image:
+def pixelate(image: Intensities, rng: np.random.Generator, factor: float) -> Intensities:
     """Shrink both sides by a factor, and enlarge again to square blocks."""
-    picture = PILImage.fromarray(image)
+    picture = PILImage.fromarray(_levels(image))
     small = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
     shrunk = picture.resize(small, PILImage.Resampling.BOX)
-    return np.array(shrunk.resize(picture.size, PILImage.Resampling.NEAREST))
+    return _intensities(np.array(shrunk.resize(picture.size, PILImage.Resampling.NEAREST)))
 
 
 class CorruptionKind(NamedTuple):
     """How to corrupt, and the parameters of severity 1 to 5."""
 
-    function: Callable[..., Image]
+    function: Callable[..., Intensities]
     parameters: tuple[tuple[float, ...], ...]
 
 
@@ -163,15 +161,12 @@ CORRUPTIONS = {
 class Corruption(T.Augmentation):
     """One corruption at one severity, for the augmentations of a `TestMapper`.
 
-    The same image is corrupted alike whenever and wherever it is read: the generator is seeded
-    with its pixels. Labels stay as they are.
+    An image is corrupted alike in every run and process, since its pixels seed the generator.
+    Labels stay as they are.
 
     Args:
         name: a key of `CORRUPTIONS`.
         severity: 1 to 5. Higher is worse, except that `saturate` fades the colours at 1 and 2.
-
-    Raises:
-        LangDGError: for an unknown name or severity.
     """
 
     def __init__(self, *, name: str, severity: int) -> None:
@@ -195,6 +190,7 @@ class Corruption(T.Augmentation):
         seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
 
         def corrupt(img: Image) -> Image:
-            return function(img, np.random.default_rng(seed), *parameters[self.severity - 1])
+            rng = np.random.default_rng(seed)
+            return _levels(function(_intensities(img), rng, *parameters[self.severity - 1]))
 
         return PixelTransform(corrupt)

@@ -21,7 +21,7 @@ class TrainMapper:
 
     Args:
         augmentations: Detectron2 augmentations, applied to image and label alike.
-        patch_grid: patches whose majority class is wanted, None for none.
+        patch_grid: patches whose majority class is added; None for none.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TrainMapper:
             grid `patch_classes` (rows, cols) uint8.
 
         Raises:
-            ImageFileError: if a file cannot be used; names it.
+            ImageFileError: if a file cannot be used.
         """
         packed = _read_augmented(dataset_dict, self.augmentations)
         if self.patch_grid is not None:
@@ -51,14 +51,11 @@ class TrainMapper:
 
 
 class TestMapper:
-    """Read an image for evaluation, as it is or as a test protocol cuts it.
+    """Read an image for evaluation, as it is or as a test protocol frames it.
 
     As `TrainMapper` without patch classes; adds `height` and `width`, the size after the
-    augmentations. Dicts without `sem_seg_file_name` give no `sem_seg`; with `as_viewed`, as those
-    of `image_folder`, the image is turned as its EXIF data ask.
-
-    Args:
-        augmentations: Detectron2 augmentations, applied to image and label alike.
+    augmentations. Dicts without `sem_seg_file_name` give no `sem_seg`. With `as_viewed`, which
+    `image_folder` sets, the image is turned as its EXIF data ask.
     """
 
     __test__ = False  # not a test case, despite its name
@@ -75,17 +72,14 @@ class TestMapper:
 def read_pair(
     dataset_dict: DatasetDict,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Image (H, W, 3) RGB and train ids (H, W) of a dataset dict, both uint8.
-
-    Raises:
-        ImageFileError: if a file cannot be read, or the two differ in size.
-    """
+    """Image (H, W, 3) RGB and train ids (H, W) of a dataset dict, both uint8."""
     image = read_rgb(dataset_dict["file_name"])
     train_ids = read_train_ids(dataset_dict["sem_seg_file_name"], encoding_of(dataset_dict))
     if image.shape[:2] != train_ids.shape:
+        sizes = [f"{one.shape[0]}x{one.shape[1]}" for one in (image, train_ids)]
         raise ImageFileError(
-            f"image '{dataset_dict['file_name']}' is {_size(image)} and its label "
-            f"'{dataset_dict['sem_seg_file_name']}' is {_size(train_ids)} (height x width), "
+            f"image '{dataset_dict['file_name']}' is {sizes[0]} and its label "
+            f"'{dataset_dict['sem_seg_file_name']}' is {sizes[1]} (height x width), "
             "expected one size: leave the pair out of the split's list, or repair it"
         )
     return image, train_ids
@@ -102,12 +96,8 @@ def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList
         augmentations(inputs)
     except (ValueError, LangDGError) as error:
         raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
-    # Copies: Detectron2's resize gives read-only arrays, which torch does not want.
+    # Copies, as Detectron2's resize gives read-only arrays, of which torch warns.
     packed = {"image": torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))}
     if inputs.sem_seg is not None:
         packed["sem_seg"] = torch.from_numpy(np.array(inputs.sem_seg, order="C"))
     return dataset_dict | packed
-
-
-def _size(array: npt.NDArray[np.uint8]) -> str:
-    return f"{array.shape[0]}x{array.shape[1]}"

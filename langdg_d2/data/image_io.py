@@ -1,10 +1,10 @@
 """Reading image files, with errors that name the file.
 
-Images of data sets (`read_rgb`) and of users (`read_image`) are decoded alike: grey becomes RGB, 16
-bits are scaled from their full range to 8, palettes are resolved, of several frames the first
-counts. Images of users are turned as their EXIF data ask, and transparent parts lie on white. Those
-of data sets stay as stored, since their labels do, keep the colours below the transparency, as in
-Detectron2 and the official code, and must be complete and undamaged.
+`read_rgb` reads images of data sets, `read_image` those of users. Both turn grey into RGB, scale 16
+bits to 8, resolve palettes and take the first of several frames. Images of users are turned as
+their EXIF data ask, and transparent parts become white. Images of data sets stay as stored, since
+their labels do, keep the colours below transparency, as in Detectron2 and the official code, and
+must be complete and undamaged.
 """
 
 import logging
@@ -21,13 +21,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from ..utils.errors import LangDGError
+from ..utils.untrusted import other_kind
 
-# Formats of pixels; others that Pillow knows may start programs (PostScript) or read other files.
+# Pillow knows others, some of which start programs (PostScript) or read further files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-# Ends of file names by which images are found, in small letters.
+# Suffixes by which images are found, in small letters.
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg"}
     | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -38,26 +39,22 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a scan nor filling
 _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
-_JPEG2000_BIT_DEPTH = 42  # position after the start of that
+_JPEG2000_BIT_DEPTH = 42  # offset from the start of that marker
+_TIFF_COMPRESSION, _DEFLATE, _JPEG_IN_TIFF = 259, (8, 32946), (6, 7)
+_TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _WITHOUT_CHECKSUMS, _ZEROS = ("AVIF", "JPEG2000", "WEBP"), 16
-_TAIL = 1024  # bytes at the end of a file
-# Mark near the end of a complete file; programs may append further bytes.
-_END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _UPRIGHT = 1  # EXIF orientation
 
 _WHITE = 255
 _SIXTEEN_BIT = 1 << 16
 _TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
-_PHOTOMETRIC = 262  # TIFF tag
-_TIFF_COMPRESSION, _DEFLATE, _JPEG_IN_TIFF = 259, (8, 32946), (6, 7)
-_TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
-_WHITE_IS_ZERO = 0
 _BRIGHT = 0.999  # quantile that stands for the brightest value; single pixels may be broken
 _COLOURS = ("LA", "RGB", "RGBA")
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 _logger = logging.getLogger(__name__)
-_folders_of_dark: set[Path] = set()  # that a warning has named
+_folders_of_dark: set[Path] = set()  # those already warned of
 
 
 class ImageFileError(LangDGError):
@@ -72,20 +69,19 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Raises:
         ImageFileError: if the file is missing, truncated, damaged, not an image of `FORMATS`, of
-            floats or integers of 32 bits, or larger than Pillow's limit against files that unpack
-            into all memory.
+            floats or 32-bit integers, or larger than Pillow's limit against decompression bombs.
     """
     with opened(file_name) as (file, image):
-        if image.format == "TIFF":
-            _check_tiff(file, image)
         if image.format in ("JPEG", "MPO"):
             pixels = _undamaged_jpeg(file, image)
         else:
+            if image.format == "TIFF":
+                _check_tiff(file, image)
             pixels = _decode(file, image)
-        if image.format == "PNG":
-            check_png(file, image)
-        if image.format in _WITHOUT_CHECKSUMS:
-            _check_end(file)
+            if image.format == "PNG":
+                check_png(file, image)
+            if image.format in _WITHOUT_CHECKSUMS:
+                _check_end(file)
         _check_range(pixels, Path(file_name))
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             pixels = pixels[..., :-1]  # the colours without their opacity
@@ -93,47 +89,47 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """An image file as a viewer shows it: `read_rgb`, on white, turned as its EXIF data ask.
+    """An image of a user as a viewer shows it: `read_rgb`, on white, turned upright by EXIF.
 
-    Parts of a JPEG that are damaged come as libjpeg fills them.
+    Damaged parts of a JPEG come as libjpeg fills them.
     """
     with opened(file_name) as (file, image):
         rgb = to_rgb(_decode(file, image))
-        turn = _UPRIGHT if image.format == "TIFF" else orientation(image)  # its decoders turn it
-        return np.ascontiguousarray(_TURNS[turn](rgb))
+        # Decoders of TIFF turn it themselves.
+        if image.format == "TIFF" or (turn := orientation(image)) == _UPRIGHT:
+            return rgb
+        turned = Image.fromarray(rgb)
+        turned.getexif()[ExifTags.Base.Orientation] = turn
+        return np.array(ImageOps.exif_transpose(turned))
 
 
 def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width in pixels of an image as it is stored, from the file's header alone.
-
-    Raises:
-        ImageFileError: if the file is missing, not an image, or of too many pixels.
-    """
+    """Height and width in pixels of an image as stored, from the file's header alone."""
     return read_format(file_name)[1]
 
 
 def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[int, int]]:
-    """Format of an image, one of `FORMATS`, and its size; see `read_size`."""
-    with reading(file_name):
-        # Pillow takes ten times as long, which counts where whole data sets are looked at.
+    """Format of an image, one of `FORMATS`, and its (height, width), from the header alone."""
+    with _named_errors(file_name):
+        # Pillow takes several times as long, which counts for the headers of whole data sets.
         with open(file_name, "rb", buffering=0) as file:
             start = file.read(_PNG_START.size)
         if start.startswith(_PNG_SIGNATURE) and len(start) == _PNG_START.size:
             _, width, height = _PNG_START.unpack(start)
             _check_size(width, height)
             return "PNG", (height, width)
-        with open_image(file_name) as image:
+        with _open_image(file_name) as image:
             return image.format, (image.height, image.width)
 
 
 @contextmanager
 def opened(file_name: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], Image.Image]]:
-    """An image file and Pillow's image of it; errors as `reading`."""
-    with reading(file_name), open(file_name, "rb") as file, open_image(file) as image:
+    """An image file and Pillow's image of it; reading errors become an `ImageFileError`."""
+    with _named_errors(file_name), open(file_name, "rb") as file, _open_image(file) as image:
         yield file, image
 
 
-def raw_mode(image: Image.Image) -> str:
+def _raw_mode(image: Image.Image) -> str:
     """How an opened image is stored, such as "RGB;16B"; "" for some formats and once decoded."""
     if not (tiles := getattr(image, "tile", ())):
         return ""
@@ -145,66 +141,49 @@ def raw_mode(image: Image.Image) -> str:
 
 def stored_as(image: Image.Image) -> str:
     """Depth, colours and format of an opened image, such as "8-bit grey PNG"."""
-    bits = re.search(r";(\d+)", raw_mode(image))
+    bits = re.search(r";(\d+)", _raw_mode(image))
     depth = bits[1] if bits else "1" if image.mode == "1" else "8"
     return f"{depth}-bit {_MODE_NAMES.get(image.mode, image.mode)} {image.format}"
 
 
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 where the pixels lie as a viewer shows them; seldom decodes pixels."""
-    # Pillow would decode a PNG to look behind its pixels.
+    # Pillow would decode a PNG to look for EXIF data behind its pixels.
     if image.format == "PNG" and not {"exif", "XML:com.adobe.xmp", "xmp"} & image.info.keys():
         return _UPRIGHT
     found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
-    return found if found in _TURNS else _UPRIGHT
+    return found if found in range(1, 9) else _UPRIGHT
 
 
-def open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
-    """Pillow's `Image.open` for `FORMATS` alone, and no larger images than its limit.
-
-    Raises:
-        OSError: for another format.
-        Image.DecompressionBombError: for too many pixels.
-    """
+def _open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+    """Pillow's `Image.open` for `FORMATS` alone; its limit on pixels is an error, not a warning."""
     Image.init()
     image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     _check_size(image.width, image.height)
     return image
 
 
-def lacks_end(file: IO[bytes], file_format: str) -> bool:
-    """Whether a PNG or JPEG file stops before its format says that it ends."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-    return _END_MARKS.get(file_format, b"") not in file.read()
-
-
 def check_png(file: IO[bytes], decoded: Image.Image) -> None:
-    """Refuse damage that Pillow's decoder passes over: wrong checksums and missing rows.
-
-    Pillow fills missing rows with 0. Decoding again takes as long as reading, so that is done where
-    the last row is 0 alone.
-
-    Raises:
-        OSError: if the file stops early or rows are missing.
-        SyntaxError: if a checksum is wrong.
-    """
+    """Raise for damage that Pillow's decoder passes over: wrong checksums and missing rows."""
     file.seek(0)
-    with open_image(file) as image:
+    with _open_image(file) as image:
         image.verify()
+    # Pillow fills missing rows with 0. A second decoder finds them but doubles the time, so it
+    # runs only where the last row is 0.
     last = decoded.crop((0, decoded.height - 1, decoded.width, decoded.height))
     if decoded.info.get("interlace") or not np.array(last).any():
         decode_full_depth(file)
 
 
 def _check_end(file: IO[bytes]) -> None:
-    """Refuse compressed data that end in zeros, as files of interrupted copies do."""
+    """Raise for compressed data that end in zeros, as files of interrupted copies do."""
     file.seek(-_ZEROS, os.SEEK_END)
     if not any(file.read()):
         raise OSError("its data end in zeros")
 
 
 def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
-    """Refuse what decoders turn, and damage that they cannot see or pass over."""
+    """Raise for what decoders turn, and for damage that they cannot see or pass over."""
     tags = getattr(image, "tag_v2", {})
     if orientation(image) != _UPRIGHT:
         raise LangDGError(
@@ -212,7 +191,7 @@ def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
         )
     if tags.get(_TIFF_COMPRESSION) in _JPEG_IN_TIFF:
         raise LangDGError("damage of JPEG data in a TIFF cannot be seen: store it as JPEG or PNG")
-    if tags.get(_TIFF_COMPRESSION) in _DEFLATE:  # whose checksums are skipped
+    if tags.get(_TIFF_COMPRESSION) in _DEFLATE:  # whose checksums decoders skip
         for offsets, sizes in (_TIFF_STRIPS, _TIFF_TILES):
             for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
                 file.seek(offset)
@@ -220,7 +199,7 @@ def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
 
 
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """An array of pixels as RGB of 8 bits.
+    """An array of pixels as 8-bit RGB.
 
     Args:
         pixels: (H, W) grey, or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and
@@ -228,9 +207,6 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
     Returns:
         (H, W, 3) uint8, contiguous and writable; the argument itself where it is that already.
-
-    Raises:
-        LangDGError: for another shape or type.
     """
     shape = getattr(pixels, "shape", type(pixels).__name__)
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
@@ -246,18 +222,16 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
             "the last axis; scale floats to 0..255 first"
         )
     if channels in (2, 4):
-        pixels = _on_white(pixels)
+        alpha = pixels[..., -1:].astype(np.uint16)
+        sums = pixels[..., :-1] * alpha + (_WHITE - alpha) * _WHITE  # fits into 16 bits
+        pixels = ((sums + _WHITE // 2) // _WHITE).astype(np.uint8)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return np.require(pixels, requirements=["C", "W"])
 
 
 def decode_full_depth(file: IO[bytes]) -> npt.NDArray[np.unsignedinteger]:
-    """A file's pixels, (H, W) or (H, W, C) with RGB first; Pillow cuts 16-bit colours to 8.
-
-    Raises:
-        OSError: if it cannot be decoded.
-    """
+    """A file's pixels, (H, W) or (H, W, C) with RGB first; Pillow cuts 16-bit colours to 8."""
     file.seek(0)
     stored = np.frombuffer(file.read(), np.uint8)
     pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
@@ -268,59 +242,70 @@ def decode_full_depth(file: IO[bytes]) -> npt.NDArray[np.unsignedinteger]:
     return np.asarray(pixels)
 
 
-@contextmanager
-def reading(file_name: str | os.PathLike[str]) -> Iterator[None]:
-    """Errors of reading a file as `ImageFileError`, which names it and says what to do."""
-    name = os.fspath(file_name)
-    try:
-        yield
-    except ImageFileError:
-        raise
-    except FileNotFoundError as error:
-        raise ImageFileError(f"'{name}' does not exist") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise ImageFileError(
-            f"'{name}' cannot be read ({error.strerror}), expected an image file"
-        ) from error
-    except Image.UnidentifiedImageError as error:
-        raise ImageFileError(
-            f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; if "
-            "it is truncated, copy it again"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise ImageFileError(
-            f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
-            "trust it"
-        ) from error
-    # Pillow on broken files.
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, LangDGError) as error:
-        raise ImageFileError(
-            f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
-            "it again"
-        ) from error
+def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
+    """Pixels of an opened image as `to_rgb` takes them; nothing is turned."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        pixels = np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
+        # Pillow inverts images of 8 bits itself.
+        inverted = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+        return ~pixels if inverted else pixels
+    if image.mode in ("F", "I"):
+        kind = "floats" if image.mode == "F" else "integers of 32 bits"
+        raise LangDGError(f"its values are {kind}, expected 8 or 16 bits: convert it first")
+    if image.has_transparency_data:
+        return np.array(image.convert("RGBA"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _decode(file: IO[bytes], image: Image.Image) -> npt.NDArray[Any]:
-    """The pixels as stored, of a kind that `to_rgb` takes; 16 bits where the file has as many."""
-    if image.mode in _COLOURS and ";16" in raw_mode(image):
+    """The pixels as stored, as `to_rgb` takes them; 16 bits where the file has more than 8."""
+    if image.mode in _COLOURS and ";16" in _raw_mode(image):
         return decode_full_depth(file)  # Pillow would cut it to 8
-    if image.mode in _COLOURS and (depth := _jpeg2000_depth(image, file)) > 8:
-        # Pillow rounds the brightest ones up to 256, which becomes 0.
-        return decode_full_depth(file) << (16 - depth)
+    if image.format == "JPEG2000" and image.mode in _COLOURS:
+        file.seek(0)
+        data = file.read()
+        place = data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH
+        depth = 1 + (int.from_bytes(data[place : place + 1], "big") & 0x7F)
+        # Pillow rounds the brightest values up to 256, which wraps around to 0.
+        return decode_full_depth(file) << (16 - depth) if depth > 8 else pillow_pixels(image)
     return pillow_pixels(image)
 
 
-def _jpeg2000_depth(image: Image.Image, file: IO[bytes]) -> int:
-    """Bits of a channel; 0 for other formats."""
-    if image.format != "JPEG2000":
-        return 0
+def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8]:
+    """The pixels that Pillow gives, with libjpeg's warnings, which Pillow drops, as errors."""
     file.seek(0)
     data = file.read()
-    place = data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH
-    return 1 + (int.from_bytes(data[place : place + 1], "big") & 0x7F)
+    # Pillow's defaults: accurate DCT, fancy upsampling.
+    kind = "CMYK" if image.mode == "CMYK" else "RGB"
+    rgb = simplejpeg.decode_jpeg(data, kind, fastdct=False, fastupsample=False)
+    if image.info.get("progressive") and _lacks_scans(data):
+        raise OSError("it ends before the scans that complete its details")
+    if kind == "CMYK":
+        file.seek(0)
+        rgb = np.array(image.convert("RGB"))
+    return np.asarray(rgb, np.uint8)
+
+
+def _lacks_scans(jpeg: bytes) -> bool:
+    """Whether coefficients of an undamaged progressive JPEG never got their last bit."""
+    unfinished: dict[int, set[int]] = {}  # coefficients by component
+    place = 2  # after the marker of the start
+    while (marker := _JPEG_MARKER.search(jpeg, place)) and marker[1] != _JPEG_END:
+        start = marker.end()
+        place = start + int.from_bytes(jpeg[start : start + 2], "big")
+        segment = jpeg[start + 2 : place]
+        if marker[1] in _PROGRESSIVE_FRAMES:
+            unfinished = {component: set(range(64)) for component in segment[6::3]}
+        elif marker[1] == _SCAN:
+            *components, first, last, bits = segment[1:]
+            if not bits & 0xF:  # nothing is left for later scans
+                for component in components[::2]:
+                    unfinished[component] -= set(range(first, last + 1))
+    return any(unfinished.values())
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
+    """Raise for 16-bit images of 12 bits or fewer, and warn of images that may be too dark."""
     largest, full = int(pixels.max()), int(np.iinfo(pixels.dtype).max)
     darkest = 1  # images of 8 bits may be dark at night
     if pixels.dtype == np.uint16:
@@ -339,65 +324,6 @@ def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
         )
 
 
-def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8]:
-    """The pixels that Pillow gives; but libjpeg's warnings, which Pillow drops, are errors."""
-    file.seek(0)
-    data = file.read()
-    # Pillow's defaults: accurate DCT, fancy upsampling.
-    kind = "CMYK" if image.mode == "CMYK" else "RGB"
-    rgb = simplejpeg.decode_jpeg(data, kind, fastdct=False, fastupsample=False)
-    if image.info.get("progressive") and _lacks_scans(data):
-        raise OSError("it ends before the scans that complete its details")
-    if kind == "CMYK":
-        file.seek(0)
-        rgb = np.array(image.convert("RGB"))
-    return np.asarray(rgb, np.uint8)
-
-
-def _lacks_scans(jpeg: bytes) -> bool:
-    """Whether coefficients of an undamaged progressive JPEG never got their last bit."""
-    unfinished: dict[int, set[int]] = {}  # by component
-    place = 2  # after the marker of the start
-    while (marker := _JPEG_MARKER.search(jpeg, place)) and marker[1] != _JPEG_END:
-        start = marker.end()
-        place = start + int.from_bytes(jpeg[start : start + 2], "big")
-        segment = jpeg[start + 2 : place]
-        if marker[1] in _PROGRESSIVE_FRAMES:
-            unfinished = {component: set(range(64)) for component in segment[6::3]}
-        elif marker[1] == _SCAN:
-            *components, first, last, bits = segment[1:]
-            if not bits & 0xF:  # nothing is left for later scans
-                for component in components[::2]:
-                    unfinished[component] -= set(range(first, last + 1))
-    return any(unfinished.values())
-
-
-def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
-    """Pixels of an opened image, of a kind that `to_rgb` takes; nothing is turned.
-
-    Raises:
-        LangDGError: for floats and integers of 32 bits.
-    """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        pixels = np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
-        # Of 8 bits Pillow does so itself.
-        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        return ~pixels if inverted else pixels
-    if image.mode in ("F", "I"):
-        kind = "floats" if image.mode == "F" else "integers of 32 bits"
-        raise LangDGError(f"its values are {kind}, expected 8 or 16 bits: convert it first")
-    if image.has_transparency_data:
-        return np.array(image.convert("RGBA"))
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _on_white(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Colours (H, W, C) of pixels (H, W, C + 1) whose last channel is the opacity."""
-    alpha = pixels[..., -1:].astype(np.uint16)
-    sums = pixels[..., :-1] * alpha + (_WHITE - alpha) * _WHITE  # fit into 16 bits
-    return ((sums + _WHITE // 2) // _WHITE).astype(np.uint8)
-
-
 def _check_size(width: int, height: int) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
@@ -407,14 +333,34 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-# How pixels have to be turned to lie upright, by EXIF orientation.
-_TURNS = {
-    1: lambda pixels: pixels,
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.transpose(1, 0, 2),
-    6: lambda pixels: np.rot90(pixels, 3),
-    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda pixels: np.rot90(pixels, 1),
-}
+@contextmanager
+def _named_errors(file_name: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors of reading a file into an `ImageFileError` that names it and the remedy."""
+    name = os.fspath(file_name)
+    try:
+        yield
+    except ImageFileError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageFileError(f"'{name}' does not exist") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ImageFileError(
+            f"'{name}' cannot be read ({error.strerror}), expected an image file"
+        ) from error
+    except Image.UnidentifiedImageError as error:
+        remedy = other_kind(Path(name)) or "if it is truncated, copy it again"
+        raise ImageFileError(
+            f"'{name}' is not an image that can be read; expected one of {', '.join(FORMATS)}; "
+            f"{remedy}"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(
+            f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
+            "trust it"
+        ) from error
+    # What Pillow and OpenCV raise for broken files.
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, LangDGError) as error:
+        raise ImageFileError(
+            f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "
+            "it again"
+        ) from error

@@ -1,12 +1,11 @@
 """Reading label files: PNG images of ids, checked against the encoding of their data set.
 
 Programs that store images without loss sort and shorten palettes, and store grey images of few
-values as palettes, so that indices of palette images alone are ambiguous. These rules
-resolve them:
+values as palettes. So the indices of a palette image do not say by themselves which ids they are:
 
 1. Colours of the data set at their own ids: the indices are the ids.
 2. Grey colours: the grey values are the ids.
-3. Colours of the data set elsewhere, each of one class alone: the colours determine the ids.
+3. Colours of the data set elsewhere, each of a single class: the colours determine the ids.
 
 Palettes that fit no rule, or for which rules 2 and 3 disagree, are refused.
 """
@@ -41,14 +40,12 @@ RAW_ID_ENCODINGS = (
     *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
 )
 TRAIN_ID_ENCODINGS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
-# Share of pixels without a class from which on a label with no id above 18, as raw vegetation, sky
-# and car have, is likely to hold train ids.
+# Ids of 18 and below may be train ids or raw ids. Raw ids of common classes (vegetation, sky, car)
+# are higher, so from this share of pixels without a class on they are likely train ids.
 _LARGE = 0.25
-
-_STEP = 8  # of the rows and columns that every label is looked at in for train ids
-
+_STEP = 8  # of the rows and columns in which every label is searched for train ids
 _INDICES = 1 << 8
-# Greys of ids without a class, unless a class of the data set has them.
+# Greys that ids without a class may have, unless a class of the data set has them.
 _NEUTRAL = ((0, 0, 0), (255, 255, 255))
 
 
@@ -62,9 +59,6 @@ def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
     `label_encoding` names an encoding of `structures.ENCODINGS`. Dataset dicts without it, as
     Detectron2's own loaders give them, have train ids: of the classes `stuff_classes` and with the
     `ignore_label` that `registered_dicts` adds from the metadata, else Cityscapes' train ids.
-
-    Raises:
-        LangDGError: if the name of the encoding is unknown.
     """
     name = record.get("label_encoding")
     if name is None:
@@ -91,6 +85,7 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
             the encoding does not know.
     """
     raw = read_raw_ids(file_name, encoding)
+    # Train ids are valid raw ids of other classes, so that decoding them is not an error.
     if encoding in RAW_ID_ENCODINGS:
         kind = content_of(raw[::_STEP, ::_STEP], encoding).kind
         if kind is IdKind.PERHAPS_TRAIN_IDS:
@@ -110,14 +105,22 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
 
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
     """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
+    # Grey values of fewer than 8 bits are refused, as programs differ in whether they stretch
+    # them; so are other formats, whose compression may make up ids.
+    is_wide = encoding.channel is not None
+    expected = "16-bit RGB PNG" if is_wide else "8-bit grey or palette PNG"
     with opened(file_name) as (file, image):
-        if fault := format_fault(stored_as(image), encoding):
+        stored = stored_as(image)
+        if is_wide:
+            fits = stored == expected
+        else:
+            fits = stored == "8-bit grey PNG" or stored.endswith(" palette PNG")
+        if not fits:
             raise LabelFormatError(
-                f"label file '{file_name}' is {fault}: use the original file, not a colour "
-                "rendering or a conversion"
+                f"label file '{file_name}' is {stored}, expected {expected}: use the original "
+                "file, not a colour rendering or a conversion"
             )
-        wide = encoding.channel is not None
-        raw = decode_full_depth(file) if wide else np.array(image)
+        raw = decode_full_depth(file) if is_wide else np.array(image)
         check_png(file, image)
         palette = image.getpalette("RGB") if image.mode == "P" else None
     if encoding.channel is not None:
@@ -125,27 +128,12 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
     if palette is None:
         return raw
     try:
-        return ids_of_indices(raw, np.reshape(palette, (-1, 3)), encoding)
+        return _ids_of_indices(raw, np.reshape(palette, (-1, 3)), encoding)
     except LangDGError as error:
         raise LabelFormatError(f"label file '{file_name}': {error}") from error
 
 
-def format_fault(stored: str, encoding: LabelEncoding) -> str | None:
-    """What a label file is and should be, from `stored_as`; None if it is that.
-
-    Grey values of fewer than 8 bits are refused, as programs differ in whether they stretch them;
-    so are other formats, whose compression may make up ids.
-    """
-    if encoding.channel is not None:
-        expected = "16-bit RGB PNG"
-        fits = stored == expected
-    else:
-        expected = "8-bit grey or palette PNG"
-        fits = stored == "8-bit grey PNG" or stored.endswith(" palette PNG")
-    return None if fits else f"{stored}, expected {expected}"
-
-
-def ids_of_indices(
+def _ids_of_indices(
     indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.integer], encoding: LabelEncoding
 ) -> npt.NDArray[np.uint8]:
     """Raw ids of a palette image.
@@ -157,35 +145,31 @@ def ids_of_indices(
 
     Returns:
         (H, W); the argument itself where the indices are the ids.
-
-    Raises:
-        LangDGError: if the palette leaves open which ids are meant; names an index and its colour.
     """
     colors = np.full((_INDICES, 3), NO_COLOR)
     colors[: len(palette)] = palette
     usual = _is_usual(colors, encoding)
-    if usual[sorted(encoding.colors)].all() and encoding.colors:
-        # Fast path: the full palette of the data set.
-        return indices
+    if encoding.colors and usual[sorted(encoding.colors)].all():
+        return indices  # the data set's full palette, as in nearly all files
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=_INDICES))
     if encoding.colors and usual[used].all():
         return indices
-    readings = [] if (colors[used] != colors[used, :1]).any() else [colors[used, 0].tolist()]
+    by_color = [_id_of_color(color, encoding) for color in colors[used]]
+    is_grey = (colors[used] == colors[used, :1]).all()
+    # Optimised files: grey images stored as palettes, and palettes that were renumbered.
+    readings = [colors[used, 0].tolist()] if is_grey else []
     if encoding.colors:
-        readings.append([_id_of_color(color, encoding) for color in colors[used]])
+        readings.append(by_color)
     elif not readings:
         return indices
     known = [ids for ids in readings if set(ids) <= set(encoding.raw_to_train)]
-    meanings = {tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}
-    if len(meanings) != 1:
-        index = next((k for k in used if _id_of_color(colors[k], encoding) == NO_COLOR), used[0])
-        color = (
-            "no colour"
-            if NO_COLOR in colors[index]
-            else f"the colour {tuple(colors[index].tolist())}"
-        )
+    # Both readings may stand if they give the same classes.
+    if len({tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}) != 1:
+        index = used[by_color.index(NO_COLOR) if NO_COLOR in by_color else 0]
+        color = tuple(colors[index].tolist())
+        found = "no colour" if NO_COLOR in color else f"the colour {color}"
         raise LangDGError(
-            f"its palette is not that of {encoding.name}, and its index {index} has {color}: "
+            f"its palette is not that of {encoding.name}, and its index {index} has {found}: "
             "nothing says which id is meant. Use the original file; if the indices are the ids, "
             "store them as a grey image"
         )
@@ -195,17 +179,17 @@ def ids_of_indices(
 
 
 def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.NDArray[np.bool_]:
-    """Of every index whether its colour is one that the id of the same number may have.
+    """(256,) whether each index has a colour that the id of the same number may have.
 
-    An ignored id may have any colour but those of classes and greys, which may themselves be ids.
+    Ids without a class may have any colour but those of classes and greys, which may be ids.
     """
-    there = colors[:, 0] != NO_COLOR
-    of_classes = encoding.color_table[~encoding.is_ignored]
+    is_ignored = encoding.table == CITYSCAPES_19.ignore_label
+    of_classes = encoding.color_table[~is_ignored]
     of_class = (colors[:, None] == of_classes).all(axis=2).any(axis=1)
     neutral = np.logical_or.reduce([(colors == color).all(axis=1) for color in _NEUTRAL])
     free = ~of_class & (neutral | (colors != colors[:, :1]).any(axis=1))
-    usual = (colors == encoding.color_table).all(axis=1) | (free & encoding.is_ignored)
-    return np.asarray(usual & there)
+    own = (colors == encoding.color_table).all(axis=1)
+    return np.asarray((own | (free & is_ignored)) & (colors[:, 0] != NO_COLOR))
 
 
 def _id_of_color(color: npt.NDArray[np.integer], encoding: LabelEncoding) -> int:
@@ -231,12 +215,14 @@ class LabelContent(NamedTuple):
 
     Attributes:
         present: raw ids that occur.
+        unknown: those of them that the encoding does not have.
         pixels: (K + 1,) pixels of each class, then of what is ignored or unknown. K is 19, or more
             where the encoding has more classes.
-        kind: of its ids.
+        kind: kind of its ids; one of a mistake if there are unknown ones.
     """
 
     present: list[int]
+    unknown: list[int]
     pixels: npt.NDArray[np.int64]
     kind: IdKind
 
@@ -245,22 +231,26 @@ def content_of(raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding) ->
     """What the raw ids of a label (H, W) are, read with an encoding."""
     by_raw_id = np.bincount(raw.ravel())
     present: list[int] = np.flatnonzero(by_raw_id).tolist()
+    unknown = sorted({*present} - {*encoding.raw_to_train})
     ignored = CITYSCAPES_19.ignore_label
     pixels = np.zeros(max(len(CITYSCAPES_19), encoding.num_classes) + 1, dtype=np.int64)
     for raw_id in present:
         train_id = encoding.raw_to_train.get(raw_id, ignored)
         pixels[-1 if train_id == ignored else train_id] += by_raw_id[raw_id]
-    return LabelContent(present, pixels, _kind(set(present), pixels, encoding))
 
-
-def _kind(ids: set[int], pixels: npt.NDArray[np.int64], encoding: LabelEncoding) -> IdKind:
-    like_train_ids = encoding in RAW_ID_ENCODINGS and ids <= set(URBANSYN_TRAIN_IDS.raw_to_train)
-    if not ids <= set(encoding.raw_to_train):
-        if encoding in TRAIN_ID_ENCODINGS and ids <= set(CITYSCAPES_LABEL_IDS.raw_to_train):
-            return IdKind.RAW_IDS
-        return IdKind.TRAIN_IDS if like_train_ids else IdKind.UNKNOWN
-    if pixels[-1] == pixels.sum():
-        return IdKind.NO_CLASS
-    if like_train_ids and pixels[-1] >= _LARGE * pixels.sum():
-        return IdKind.PERHAPS_TRAIN_IDS
-    return IdKind.FITTING
+    like_train_ids = encoding in RAW_ID_ENCODINGS and {*present} <= {
+        *URBANSYN_TRAIN_IDS.raw_to_train
+    }
+    like_raw_ids = encoding in TRAIN_ID_ENCODINGS and {*present} <= {
+        *CITYSCAPES_LABEL_IDS.raw_to_train
+    }
+    kind = IdKind.FITTING
+    if unknown and like_raw_ids:
+        kind = IdKind.RAW_IDS
+    elif unknown:
+        kind = IdKind.TRAIN_IDS if like_train_ids else IdKind.UNKNOWN
+    elif pixels[-1] == pixels.sum():
+        kind = IdKind.NO_CLASS
+    elif like_train_ids and pixels[-1] >= _LARGE * pixels.sum():
+        kind = IdKind.PERHAPS_TRAIN_IDS
+    return LabelContent(present, unknown, pixels, kind)

@@ -1,4 +1,4 @@
-"""Check of a sample of labels before a run: do they hold the expected ids?"""
+"""Check of a sample of labels and images before a run: do they hold what is expected?"""
 
 import logging
 import random
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..structures import CITYSCAPES_19, ENCODINGS, LabelEncoding, LabelSpace
 from .datasets.folders import DatasetError
-from .image_io import ImageFileError, open_image, opened, orientation, read_rgb
+from .image_io import ImageFileError, opened, orientation, read_rgb
 from .label_io import (
     RAW_ID_ENCODINGS,
     TRAIN_ID_ENCODINGS,
@@ -26,28 +26,31 @@ Record = Mapping[str, Any]
 
 _FEW = 8  # labels that are read where nothing is strange about them
 _MANY = 16  # labels that are read otherwise
-_MOST = 64  # labels that are read until one has a class, and images whose orientation is looked at
-_DECODED = 4  # images whose pixels are looked at
+_MOST = 64  # labels that are read until one has a class, and images whose orientation is read
+_DECODED = 4  # images whose pixels are read
 _DARK = 64  # what the brightest pixel of an image reaches, even at night
 _MOST_IDS = 8  # in a message
-_OF_SETS = ("source", "stuff_classes", "ignore_label")  # keys that tell sets apart
+# Keys of dataset dicts that tell sets apart.
+_OF_SETS = ("label_encoding", "source", "stuff_classes", "ignore_label")
 _EMPTY = {IdKind.NO_CLASS}
 _TRAIN_IDS = {IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS}
-_INTERPOLATED = 0.1  # share of the pixels at borders
-# Road, building, vegetation, sky and car: some labels of streets have pixels of each, and more than
-# of the classes whose ids are next to it, but for one of the five now and then.
+# Road, building, vegetation, sky and car. A sample of street scenes has pixels of all five, and
+# hardly ever fewer of two of them than of the classes whose ids are next to theirs.
 _COMMON = (0, 2, 8, 10, 13)
-_RARE = 2  # of the five, from which on ids of another kind are likely
+_RARE = 2
+# Share of the pixels at borders whose ids lie between those beside them. Means of ids are 12 to
+# 50 %; poles and the like are up to 3 %, and 5 % in images 150 pixels wide.
+_INTERPOLATED = 0.1
 
 _logger = logging.getLogger(__name__)
 
 
 class _Label(NamedTuple):
-    """A label file of the sample, what it holds, its ids, and the counts of `_count_between`."""
+    """A label of the sample, what it holds, a hash of its ids, and counts of `_count_between`."""
 
     file: str
     content: LabelContent
-    raw: bytes
+    digest: int
     between: npt.NDArray[np.int64]
 
 
@@ -69,12 +72,12 @@ def check_labels(
     Raises:
         DatasetError: names a file, what it holds, and what to do.
     """
-    unlabeled = next((record for record in dataset if _is_unlabeled(record)), None)
-    if required and unlabeled is not None:
-        raise DatasetError(
-            f"images such as '{unlabeled['file_name']}' have no labels: their split is for "
-            "predictions, so train on another one"
-        )
+    for record in dataset if required else ():
+        if {"file_name", "image_id"} <= record.keys() and "sem_seg_file_name" not in record:
+            raise DatasetError(
+                f"images such as '{record['file_name']}' have no labels: their split is for "
+                "predictions, so train on another one"
+            )
     for records in _groups(dataset):
         encoding = encoding_of(records[0])
         if classes is not None:
@@ -92,15 +95,11 @@ def label_oddities(dataset: Sequence[Record]) -> Iterator[str]:
             yield from _oddities(labels, encoding)
 
 
-def _groups(dataset: Sequence[Record]) -> Iterable[list[Record]]:
-    """Dataset dicts with labels, those of one set and encoding together."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in dataset:
-        name = record.get("label_encoding")
-        if "sem_seg_file_name" in record and (name is None or name in ENCODINGS):
-            group = tuple(map(record.get, ("label_encoding", *_OF_SETS)))
-            groups.setdefault(group, []).append(record)
-    return groups.values()
+def image_oddity(pixels: npt.NDArray[np.uint8]) -> str:
+    """What is odd about an image (H, W, 3) of a street; "" if nothing is."""
+    if (pixels == pixels[..., :1]).all():
+        return "has no colours"
+    return f"reaches {pixels.max()} of 255" if pixels.max() < _DARK else ""
 
 
 def ids_text(ids: Sequence[int]) -> str:
@@ -109,8 +108,14 @@ def ids_text(ids: Sequence[int]) -> str:
     return f"{shown}, ... ({len(ids)} ids)" if len(ids) > _MOST_IDS else shown
 
 
-def _is_unlabeled(record: Record) -> bool:
-    return {"file_name", "image_id"} <= record.keys() and "sem_seg_file_name" not in record
+def _groups(dataset: Sequence[Record]) -> Iterable[list[Record]]:
+    """Dataset dicts with labels, those of one set and encoding together."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in dataset:
+        name = record.get("label_encoding")
+        if "sem_seg_file_name" in record and (name is None or name in ENCODINGS):
+            groups.setdefault(tuple(map(record.get, _OF_SETS)), []).append(record)
+    return groups.values()
 
 
 def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
@@ -144,6 +149,7 @@ def _sample(records: Sequence[Record]) -> list[Record]:
 def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_Label]:
     labels: list[_Label] = []
     for record in _sample(records):
+        # A set in order costs few labels, and one where most are empty is not refused by chance.
         empty = sum(label.content.kind in _EMPTY for label in labels)
         strange = empty + sum(label.content.kind in _TRAIN_IDS for label in labels)
         if (len(labels) >= _FEW and not strange) or (len(labels) >= _MANY and empty < len(labels)):
@@ -153,11 +159,13 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
             raw = read_raw_ids(file, encoding)
         except ImageFileError:
             continue
-        labels.append(_Label(file, content_of(raw, encoding), raw.tobytes(), _count_between(raw)))
+        digest = hash(raw.tobytes())
+        labels.append(_Label(file, content_of(raw, encoding), digest, _count_between(raw)))
     return labels
 
 
 def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
+    # Single labels may be empty, or look like train ids, as those of tunnels do.
     for kinds, share in ((_EMPTY, 1), (_TRAIN_IDS, 1 / 2)):
         cases = [label for label in labels if label.content.kind in kinds]
         if not cases:
@@ -182,30 +190,33 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
     """What is odd about the labels as a whole."""
+    names = CITYSCAPES_19.names
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
     pixels = np.sum([label.content.pixels for label in labels], axis=0)
-    by_direction = np.sum([label.between for label in labels], axis=0)
-    of_cityscapes = encoding.class_names == CITYSCAPES_19.names  # with another ignore label
+    of_cityscapes = encoding.class_names == names  # with another ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
-    lacking = [CITYSCAPES_19.names[k] for k in _COMMON if not pixels[k]]
+    lacking = [names[k] for k in _COMMON if not pixels[k]]
     if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
-    if len(labels) >= _FEW and 2 * len({label.raw for label in labels}) <= len(labels):
+    if len(labels) >= _FEW and 2 * len({label.digest for label in labels}) <= len(labels):
         yield f"labels repeat others among the {named}"
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
-    rarer = [(k, other) for k in _COMMON for other in (k - 1, k + 1) if _is_rarer(pixels, k, other)]
+    rarer = [
+        (k, other)
+        for k in _COMMON
+        for other in (k - 1, k + 1)
+        if other >= 0 and 0 < 2 * pixels[k] < pixels[other]
+    ]
     if has_train_ids and len({k for k, _ in rarer}) >= _RARE:
-        names = CITYSCAPES_19.names
         found = ", ".join(f"{names[other]} than {names[k]}" for k, other in rarer)
         yield (
             f"ids of other classes, or one too high or too low, may be in {named} as they have "
             f"more {found}"
         )
-    # Means of ids are 12 to 50 % of the pixels at borders; poles and the like are up to 3 %, and
-    # 5 % in images 150 pixels wide. Where most pixels are at borders nothing can be said.
-    for between, borders, total in by_direction:
+    for between, borders, total in np.sum([label.between for label in labels], axis=0):
+        # Where most pixels are at borders nothing can be said.
         if between > _INTERPOLATED * borders and borders < total / 2:
             yield (
                 f"ids made up by a resize that interpolates may be in {named} as "
@@ -213,11 +224,6 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
                 "beside them"
             )
             return
-
-
-def _is_rarer(pixels: npt.NDArray[np.int64], common: int, other: int) -> bool:
-    """Whether a common class is there, but has less than half the pixels of another one."""
-    return other >= 0 and bool(0 < 2 * pixels[common] < pixels[other])
 
 
 def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:
@@ -236,41 +242,29 @@ def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64
 
 
 def _warn_of_images(records: Sequence[Record]) -> None:
-    sample = [record["file_name"] for record in _sample(records)]
-    if turned := [file for file in sample if _is_turned(file)]:
+    files = [record["file_name"] for record in _sample(records)]
+    turned, odd = [], {}
+    for k, file in enumerate(files):
+        try:
+            with opened(file) as (_, image):
+                is_palette = image.mode == "P"
+                if orientation(image) != 1:
+                    turned.append(file)
+            if k < _DECODED:
+                found = image_oddity(read_rgb(file))
+                odd[file] = "has a palette, as label files have" if is_palette else found
+        except Exception:  # broken files raise nearly anything; the run reports them
+            continue
+    if turned:
         _logger.warning(
             "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
             "read as stored, as their labels have to lie; check_dataset.py names all of them",
-            *(len(turned), len(sample), turned[0]),
+            *(len(turned), len(files), turned[0]),
         )
-    decoded = {file: found for file in sample[:_DECODED] if (found := _oddity(file))}
-    if decoded:
-        file, found = next(iter(decoded.items()))
+    if odd := {file: found for file, found in odd.items() if found}:
+        file, found = next(iter(odd.items()))
         _logger.warning(
             "%d of %d images looked at have no colours, are dark or palette images, such as '%s', "
             "which %s; check_dataset.py looks at all of them",
-            *(len(decoded), len(sample[:_DECODED]), file, found),
+            *(len(odd), len(files[:_DECODED]), file, found),
         )
-
-
-def _is_turned(file: str) -> bool:
-    try:
-        with open_image(file) as image:
-            return orientation(image) != 1
-    except Exception:  # broken files raise nearly anything; the run reports them
-        return False
-
-
-def _oddity(file: str) -> str:
-    """What is odd about an image; "" if nothing is, or if it is broken, which the run reports."""
-    try:
-        with opened(file) as (_, image):
-            is_palette = image.mode == "P"
-        pixels = read_rgb(file)
-    except ImageFileError:
-        return ""
-    if is_palette:
-        return "has a palette, as label files have"
-    if (pixels == pixels[..., :1]).all():
-        return "has no colours"
-    return f"reaches {pixels.max()} of 255" if pixels.max() < _DARK else ""

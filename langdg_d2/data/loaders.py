@@ -1,7 +1,7 @@
 """Loaders of training, mining and evaluation.
 
-What lies at a position of the training stream, and in a batch of mining, depends on the seed and
-its number alone: not on the numbers of workers and processes, nor on what was loaded before.
+A position of the training stream and a batch of mining depend on the seed and their number alone,
+not on the numbers of workers and processes or on what was loaded before: so runs can be resumed.
 """
 
 import logging
@@ -44,19 +44,15 @@ def training_loader(
     classes: LabelSpace | None = None,
     **options: Any,
 ) -> DataLoader:
-    """An endless loader of lists of mapped dataset dicts.
+    """An endless loader of lists of mapped dataset dicts; every process must call this.
 
     Args: those of `TrainingStream`, and
         total_batch_size: images in a batch, shared by all processes.
-        seed: a negative one draws one; then every process must call this.
-        first_batch: number of the first batch; those before it cost nothing.
+        seed: seed of the stream; -1 or less draws one.
+        first_batch: number of the first batch; earlier ones cost nothing.
         num_workers: processes that read and map.
-        classes: of the model; see `check_labels`.
-        options: further ones of torch's `DataLoader`.
-
-    Raises:
-        LangDGError: if the processes cannot share the batch equally, and as `TrainingStream`.
-        DatasetError: if the labels seem wrong, see `check_labels`.
+        classes: classes of the model, which the labels must have; see `check_labels`.
+        options: further options of torch's `DataLoader`.
     """
     require_int("dataloader.train.total_batch_size", total_batch_size)
     require_int("dataloader.train.num_workers", num_workers, 0)
@@ -82,20 +78,17 @@ def training_loader(
         num_workers=num_workers,
         collate_fn=list,
         worker_init_fn=leave_signals_to_training,
-        # The loader draws a seed for its workers, which must not come out of the global randomness.
+        # The loader draws a seed for its workers, which must not consume global randomness.
         generator=torch.Generator(),
         **options,
     )
 
 
 def require_same_images(dataset: Sequence[Example]) -> None:
-    """Refuse processes that find other images; every process must call this.
-
-    Raises:
-        LangDGError: in every process, with what each of them finds.
-    """
+    """Refuse a data set that differs between the processes; every process must call this."""
     if not dist.is_initialized():
         return
+    # Processes that trained on different copies would split their batches differently.
     files = [record for record in dataset if "file_name" in record]
     found = comm.all_gather(images_fingerprint(files) if files else f"{len(dataset)} images")
     if len({*found}) > 1:
@@ -108,18 +101,14 @@ def require_same_images(dataset: Sequence[Example]) -> None:
 class TrainingStream(Dataset[Example]):
     """Epoch after epoch of a data set, each in a random order of its own.
 
-    What lies at a position depends on the seed and the position alone, in every process.
-
     Args:
         dataset: dataset dicts.
-        mapper: its randomness must be global, as in Detectron2's augmentations.
-        seed: of the orders and of the mapper's randomness; not negative.
+        mapper: function of a dataset dict; its randomness must be global, as in Detectron2's
+            augmentations.
+        seed: seed of the orders and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
         source_weights: how often images of each source are seen, in proportion, by the `source` of
-            the dataset dicts; every source has epochs of its own then. None for one pool of all.
-
-    Raises:
-        LangDGError: for weights of other sources than there are, or that are not positive.
+            the dataset dicts; every source then has epochs of its own. None for one pool of all.
     """
 
     def __init__(
@@ -132,7 +121,8 @@ class TrainingStream(Dataset[Example]):
         source_weights: Mapping[str, float] | None = None,
     ) -> None:
         records = list(dataset)
-        shared = DatasetFromList(records, copy=False)  # by the workers, instead of copied
+        # Serialized into one array, which workers share instead of copying it.
+        shared = DatasetFromList(records, copy=False)
         self._images = ReadableImages(dataset=shared, mapper=mapper, limit=unreadable_limit)
         self._seed = seed
         self._turns: SourceTurns | None = None
@@ -148,19 +138,16 @@ class TrainingStream(Dataset[Example]):
 
     def __getitem__(self, position: int) -> Example:
         source, number = self._turns[position] if self._turns else ("", position)
-        index = self._image(source, number)
-        with globally_seeded(derived_seed(self._seed, position, purpose="example")):
-            return self._images[index]
-
-    def _image(self, source: str, number: int) -> int:
-        """Place in the data set of the image of a source that is the n-th to be seen of it."""
         pool = self._pools[source]
         epoch, place = divmod(number, len(pool))
+        # Positions mostly rise, so the order of one epoch at a time is kept.
         if source not in self._epochs or self._epochs[source][0] != epoch:
             seed = derived_seed(self._seed, epoch, purpose=f"order {source}".strip())
             generator = torch.Generator().manual_seed(seed)
             self._epochs[source] = epoch, pool[torch.randperm(len(pool), generator=generator)]
-        return int(self._epochs[source][1][place])
+        index = int(self._epochs[source][1][place])
+        with globally_seeded(derived_seed(self._seed, position, purpose="example")):
+            return self._images[index]
 
 
 class _SharedBatches(Sampler[list[int]]):
@@ -172,30 +159,22 @@ class _SharedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rank, processes = comm.get_rank(), comm.get_world_size()
+        # Together the processes have the batch that one process would have.
         for begin in count(self._first * self._size, self._size):
             yield list(range(begin + rank, begin + self._size, processes))
 
 
 class SeededBatches(Dataset[list[Example]]):
-    """One pass over a data set in random order, cut into batches; what is left over is dropped.
-
-    Batch k is the same in every process and run, so that work can be divided and resumed.
+    """One pass over a data set in random order, cut into batches; an incomplete one is dropped.
 
     Args:
         dataset: dataset dicts.
-        mapper: its randomness must be global, as in Detectron2's augmentations.
+        mapper: as of `TrainingStream`.
         batch_size: images in a batch.
-        seed: of the order and of the mapper's randomness; not negative.
+        seed: seed of the order and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
-        classes: of the model; see `check_labels`.
-        max_batches: the first so many are made; None for all that the data set fills.
-
-    Attributes:
-        seed: as given.
-
-    Raises:
-        LangDGError: if the data set does not fill one batch, or a limit makes no sense.
-        DatasetError: if the labels seem wrong, see `check_labels`.
+        classes: classes of the model, which the labels must have; see `check_labels`.
+        max_batches: maximum number of batches; None for all that the data set fills.
     """
 
     def __init__(
@@ -249,15 +228,13 @@ def evaluation_loader(
 
     Args:
         dataset: dataset dicts, with labels or without.
-        classes: of the model; see `check_labels`.
-        options: of `build_detection_test_loader`.
-
-    Raises:
-        DatasetError: if the labels seem wrong, see `check_labels`.
+        classes: classes of the model, which labels must have; see `check_labels`.
+        options: options of `build_detection_test_loader`.
     """
     require_same_images(dataset)
     check_labels(dataset, required=False, classes=classes)
     loader = build_detection_test_loader(dataset=dataset, **options)
+    # Detectron2's builder has no argument for it.
     loader.worker_init_fn = leave_signals_to_training
     return loader
 
@@ -266,33 +243,32 @@ class ReadableImages(Dataset[Example]):
     """A mapped data set in which other images stand in for those that cannot be read.
 
     Which one stands in depends on an image's place in the data set and on what can be read, not on
-    randomness or on what was asked for before. Every such image is logged once, as a warning, and
-    not tried again.
+    randomness or on what was asked for before. Every unreadable image is logged once, as a
+    warning, and not tried again.
 
     Args:
         dataset: dataset dicts with `file_name`.
         mapper: raises `ImageFileError` for what cannot be used.
-        limit: of images that may be unreadable, in this process and its loaders' workers together;
-            0 lets the first error through as it is.
-
-    Raises:
-        LangDGError: if the limit is negative, or leaves no image that has to be readable.
+        limit: maximum of unreadable images in this process and its loaders' workers together;
+            with 0 the first error is raised as it is.
     """
 
     def __init__(self, *, dataset: Sequence[Example], mapper: Mapper, limit: int) -> None:
         require_int("unreadable_limit", limit, 0)
-        if 0 < len(dataset) <= limit:
-            raise LangDGError(
-                f"unreadable_limit {limit} of {len(dataset)} images: choose one from 0, which "
-                "allows none, up to less than all of them"
-            )
         self._dataset = dataset
         self._mapper = mapper
         self._limit = limit
-        # An image of the same source stands in, so that shares of sources stay what they are.
+        # An image of the same source stands in, so that the sources keep their shares.
         self._of_source: dict[str | None, list[int]] = {}
         for k, record in enumerate(dataset if limit else ()):
             self._of_source.setdefault(record.get("source"), []).append(k)
+        for source, places in self._of_source.items():
+            if len(places) <= limit:
+                of_source = f" of source '{source}'" if source else ""
+                raise LangDGError(
+                    f"unreadable_limit {limit} of {len(places)} images{of_source}: choose one from "
+                    "0, which allows none, up to less than all of them"
+                )
         # In memory that is shared with the loaders' workers.
         self._unreadable = torch.zeros(len(dataset) if limit else 0, dtype=torch.bool)
         self._unreadable.share_memory_()
@@ -304,10 +280,11 @@ class ReadableImages(Dataset[Example]):
         """The mapped image of a place, or the one that stands in for it.
 
         Raises:
-            ImageFileError: if more images than the limit cannot be read; lists them.
+            ImageFileError: if more images than the limit cannot be read; names all of them.
         """
         if not self._limit:
             return self._mapper(self._dataset[index])
+        # Seeded with the place: each process and each epoch chooses the same.
         place, others = index, random.Random(index)
         while True:
             if not self._unreadable[place]:
@@ -334,15 +311,15 @@ class ReadableImages(Dataset[Example]):
 
 
 def leave_signals_to_training(_: int) -> None:
-    """Let a worker end when its training process does, not by a signal to the process group.
+    """Let a loader's worker end when its training process does, not by signals to the group.
 
-    Ctrl-C and schedulers send their signals to workers as well, whose images the training process
-    still needs in order to end cleanly.
+    Ctrl-C and schedulers signal the workers as well, whose images the training process still
+    needs to end cleanly.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGUSR1"):  # not on Windows
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # Where the sender of a signal is known.
+    # SIGTERM of the parent ends the worker; only `sigwaitinfo` says who sent it.
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,15 +1,13 @@
-"""Source sets, one or several for joint training: names, images, mappers and shares."""
+"""Source sets, one or several for joint training: names, records, mappers and shares."""
 
 import hashlib
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from fractions import Fraction
-from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 
@@ -20,9 +18,9 @@ from ..utils.seeding import derived_seed
 Example = dict[str, Any]
 
 _AND = " + "
-_DIGITS = 16  # hexadecimal: 64 bits
-_BLOCK = 256  # positions or more, over which shares are exact up to rounding
-_LEAST = 1e-4  # share, or blocks would become long
+_DIGITS = 16  # hexadecimal digits of a hash: 64 bits
+_BLOCK = 256  # least number of positions over which shares are exact up to rounding
+_LEAST = 1e-4  # least share; smaller ones would need very long blocks
 
 
 def as_names(names: str | Sequence[str]) -> list[str]:
@@ -31,7 +29,7 @@ def as_names(names: str | Sequence[str]) -> list[str]:
 
 
 def joined_names(names: str | Sequence[str]) -> str:
-    """One name for tables and headers: of several "a + b"."""
+    """One name for tables and headers, such as "a + b"."""
     return _AND.join(as_names(names))
 
 
@@ -41,17 +39,7 @@ def split_names(joined: str) -> list[str]:
 
 
 def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
-    """Dataset dicts of a registered set, or of several one after the other.
-
-    Args:
-        names: one name or several.
-
-    Returns:
-        Copies, in which `source` is the name of the set.
-
-    Raises:
-        LangDGError: if names are missing or repeated, or two sets share an image.
-    """
+    """Dataset dicts of registered sets one after the other, with `source`, the set's name."""
     names = as_names(names)
     if not names or len({*names}) < len(names):
         raise LangDGError(
@@ -61,6 +49,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     examples = []
     for name in names:
         for record in registered_dicts(name):
+            # Splits of one data set may overlap, as "train" and "all" of GTA5 do.
             owner = owners.setdefault(record["file_name"], name)
             if owner != name:
                 raise LangDGError(
@@ -75,11 +64,8 @@ def registered_dicts(name: str) -> list[Example]:
     """Dataset dicts of a registered set.
 
     Those of standard Detectron2 sets, which do not say how their labels are stored, get the
-    `stuff_classes` and the `ignore_label` of the set's metadata, if it has them: what
-    `encoding_of` reads.
-
-    Raises:
-        LangDGError: if no set has this name; suggests the nearest ones.
+    `stuff_classes` and the `ignore_label` of the set's metadata, if it has them, for
+    `encoding_of`.
     """
     if name not in DatasetCatalog.list():
         near = get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
@@ -89,6 +75,7 @@ def registered_dicts(name: str) -> list[Example]:
     classes = {key: value for key, value in known.items() if value is not None}
     records = [
         record if "label_encoding" in record else classes | record
+        # `filter_empty` would look for boxes, which semantic data sets lack.
         for record in get_detection_dataset_dicts(name, filter_empty=False)
     ]
     for record in records:
@@ -101,38 +88,35 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
     """Identifies a data set by its content, independent of where its folders are.
 
     The number of images and a hash of their file names in order; where there are labels, a hash of
-    their names, sizes in bytes and meaning. Images' bytes do not count: copies without compression
+    their names, sizes in bytes and meaning. Sizes of images do not count, since uncompressed copies
     are the same images.
-
-    Args:
-        dataset: dataset dicts with `file_name`, and `sem_seg_file_name` where there are labels.
     """
     found = f"{len(dataset)} images, {_digest(_below([x['file_name'] for x in dataset]))}"
     labelled = [x for x in dataset if "sem_seg_file_name" in x]
     if not labelled:
         return found
     labels = [x["sem_seg_file_name"] for x in labelled]
-    tables = sorted({_table(x) for x in labelled})
-    lines = [*map("{} {}".format, _below(labels), map(_size, labels)), *tables]
+    meanings = sorted({_meaning(x) for x in labelled})
+    lines = [*map("{} {}".format, _below(labels), map(_size, labels)), *meanings]
     return f"{found}, labels {_digest(lines)}"
 
 
 def _below(files: list[str]) -> list[str]:
     """Paths below the folder that all files share."""
-    paths = [Path(file).absolute() for file in files]
-    folder = os.path.commonpath([path.parent for path in paths])
-    return [path.relative_to(folder).as_posix() for path in paths]
+    paths = [os.path.abspath(file) for file in files]
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [path[len(folder) :].lstrip(os.sep).replace(os.sep, "/") for path in paths]
 
 
-def _table(record: Mapping[str, Any]) -> str:
-    """Which class each id of a label stands for."""
+def _meaning(record: Mapping[str, Any]) -> str:
+    """The class of each id of a record's label."""
     if (encoding := ENCODINGS.get(record.get("label_encoding", ""))) is not None:
         return str(sorted(encoding.raw_to_train.items()))
     return str([record.get(key) for key in ("label_encoding", "stuff_classes", "ignore_label")])
 
 
 def _size(file: str) -> int | None:
-    """Size in bytes; None for a missing file, which raises when it is read."""
+    """Size in bytes; None for a missing file, which is an error when it is read."""
     try:
         return os.stat(file).st_size
     except OSError:
@@ -146,21 +130,16 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 class SourceMapper:
-    """Maps every dataset dict with the mapper of its source.
+    """Maps every dataset dict of `source_dataset` with the mapper of its source.
 
     Args:
-        mappers: as keywords, which are names of sources.
+        mappers: one for each source, by its name.
     """
 
     def __init__(self, **mappers: Callable[[Example], Example]) -> None:
         self._mappers = mappers
 
     def __call__(self, dataset_dict: Example) -> Example:
-        """Map a dataset dict of `source_dataset`.
-
-        Raises:
-            LangDGError: if its source has no mapper.
-        """
         source = dataset_dict["source"]
         if source not in self._mappers:
             raise LangDGError(
@@ -171,18 +150,15 @@ class SourceMapper:
 
 
 class SourceTurns:
-    """Source at each position of an endless stream, and how often it was seen before.
+    """The source at each position of an endless stream, and how often it came before.
 
-    It depends on the seed, the weights and the position alone. In a block of positions every
+    Both depend on the seed, the weights and the position alone. In a block of positions every
     source has its share, rounded up or down, in random order.
 
     Args:
         weights: shares of the sources, in proportion.
-        sources: those there are.
-        seed: of the orders.
-
-    Raises:
-        LangDGError: for weights of other sources than these, or that are not positive or too small.
+        sources: names of all sources.
+        seed: seed of the orders.
     """
 
     def __init__(
@@ -200,12 +176,12 @@ class SourceTurns:
                 f"dataloader.train.source_weights are {weights}, expected positive numbers, each "
                 f"at least {_LEAST} of their sum"
             )
-        self._names = sorted(weights)
-        shares = [Fraction(weights[name]) for name in self._names]
-        # Of the first 0, 1, 2, ... sources together.
-        self._ends = [Fraction(0), *(end / sum(shares) for end in accumulate(shares))]
-        # Rounding leaves every source a place in every block.
-        self._size = max(_BLOCK, math.ceil(2 * sum(shares) / min(shares)))
+        self._names = sorted(weights)  # the order in the config must not matter
+        shares = np.array([weights[name] for name in self._names], float)
+        shares /= shares.sum()
+        self._ends = np.append(shares.cumsum()[:-1], 1)  # of the first 1, 2, ... sources together
+        # Long enough for the smallest share to have a place in every block.
+        self._size = max(_BLOCK, math.ceil(2 / shares.min()))
         self._seed = seed
         self._block: tuple[int, list[tuple[str, int]]] | None = None  # the latest
 
@@ -217,22 +193,14 @@ class SourceTurns:
         return self._block[1][place]
 
     def _turns(self, block: int) -> list[tuple[str, int]]:
-        before, after = self._counts(block), self._counts(block + 1)
-        turns = [
-            name
-            for name, first, end in zip(self._names, before, after, strict=True)
-            for _ in range(first, end)
-        ]
+        # Images of each source before the block, and up to its end.
+        counts = np.diff(np.floor(np.outer([block, block + 1], self._size * self._ends)), prepend=0)
+        before, after = counts.astype(int)
+        turns = np.repeat(self._names, after - before)
         generator = torch.Generator().manual_seed(derived_seed(self._seed, block, purpose="turns"))
-        seen = dict(zip(self._names, before, strict=True))
+        seen = dict(zip(self._names, before.tolist(), strict=True))
         ordered = []
-        for place in torch.randperm(self._size, generator=generator).tolist():
-            name = turns[place]
+        for name in turns[torch.randperm(self._size, generator=generator)].tolist():
             ordered.append((name, seen[name]))
             seen[name] += 1
         return ordered
-
-    def _counts(self, block: int) -> list[int]:
-        """How many images of each source lie before a block."""
-        ends = [math.floor(end * block * self._size) for end in self._ends]
-        return [end - begin for begin, end in pairwise(ends)]

@@ -1,8 +1,7 @@
 """Augmentations that Detectron2 does not have: those of the recipe, and those of test protocols.
 
-Image and label are always transformed together. Random ones draw from NumPy's global state, which
-Detectron2 seeds in every worker. A centred frame of a fixed size, as some test protocols want it,
-is `PadToSize` followed by `CenterCrop`.
+Images and labels are transformed together. Random augmentations draw from NumPy's global state, as
+Detectron2's do. `PadToSize` followed by `CenterCrop` gives the centred frames of test protocols.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +31,6 @@ class RandomScale(T.Augmentation):
     Args:
         lowest: smallest factor, above 0; the factor is uniform in [lowest, highest].
         highest: largest factor.
-
-    Raises:
-        LangDGError: unless 0 < lowest <= highest.
     """
 
     def __init__(self, *, lowest: float, highest: float) -> None:
@@ -53,11 +49,11 @@ class RandomScale(T.Augmentation):
 
 
 class PadToSize(T.Augmentation):
-    """Border around images smaller than a size, alike on both sides; others stay as they are.
+    """Pad images smaller than a size equally on both sides; others stay as they are.
 
     Args:
-        size: least height and width in pixels.
-        label_fill: what labels are filled with: the ignore label. Images get black.
+        size: minimum height and width in pixels.
+        label_fill: value of the label's border, usually the ignore label. Images get black.
     """
 
     def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
@@ -66,7 +62,8 @@ class PadToSize(T.Augmentation):
         self.label_fill = label_fill
 
     def get_transform(self, image: Image) -> T.Transform:
-        # NOTE: the official code fills labels with 0, the train id of road, which then is learnt.
+        # NOTE: the official code fills labels with 0, the train id of road, so the network learns
+        # black borders as road.
         down, right = (
             max(0, least - side) for least, side in zip(self.size, image.shape[:2], strict=True)
         )
@@ -75,9 +72,9 @@ class PadToSize(T.Augmentation):
 
 
 class RandomCrop(T.RandomCrop):
-    """Detectron2's random crop of a fixed size, which refuses images smaller than that.
+    """Detectron2's random crop of a fixed size, as an error for images smaller than that.
 
-    Detectron2 shrinks the crop instead; batches of several sizes are then padded, and patches of
+    Detectron2 shrinks the crop instead. Batches of several sizes are then padded, and patches of
     the padded features are no longer those whose classes were counted.
 
     Args:
@@ -106,13 +103,10 @@ class ColorJitter(T.Augmentation):
     """Random brightness, contrast and saturation, applied in random order.
 
     Args:
-        brightness: largest deviation b of the factor from 1; the factor is uniform in
-            [max(0, 1 - b), 1 + b]. FAMix uses 0.8.
+        brightness: largest deviation b of the factor from 1, not negative; the factor is uniform
+            in [max(0, 1 - b), 1 + b]. FAMix uses 0.8.
         contrast: as `brightness`.
         saturation: as `brightness`.
-
-    Raises:
-        LangDGError: if a deviation is negative.
     """
 
     def __init__(self, *, brightness: float, contrast: float, saturation: float) -> None:
@@ -132,11 +126,7 @@ class ColorJitter(T.Augmentation):
 
 
 class PixelTransform(T.Transform):
-    """Change the values of pixels; labels and coordinates stay.
-
-    Args:
-        change: gives the new image for an image (H, W, 3) uint8 RGB.
-    """
+    """Change the values of pixels by a function of the image; labels and coordinates stay."""
 
     def __init__(self, change: Callable[[Image], Image]) -> None:
         super().__init__()
@@ -156,8 +146,8 @@ def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
     """Change brightness, contrast and saturation, in the order of the factors.
 
     Each mixes the image with another, `factor * image + (1 - factor) * other`, clipped to 0..255;
-    the other one is black, the image's mean grey, or its greyscale version. Results are those of
-    torchvision on Pillow's images, which the official code uses: cut to whole levels, not rounded.
+    the other one is black, the image's mean grey, or its greyscale version. Results are cut to
+    whole levels, not rounded, as by torchvision on Pillow's images, which the official code uses.
     """
     picture = PIL.Image.fromarray(image)
     for name, factor in factors.items():
@@ -168,8 +158,7 @@ def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
 class ResizeToHeight(T.Augmentation):
     """Resize to a height, keeping the aspect: images bicubic, labels to the nearest pixel.
 
-    The width is rounded down. Images and labels must be uint8, which PIL resizes with
-    antialiasing where the image shrinks.
+    The width is rounded down. Images must be uint8, which Pillow resizes with antialiasing.
 
     Args:
         height: in pixels.
@@ -181,13 +170,13 @@ class ResizeToHeight(T.Augmentation):
 
     def get_transform(self, image: Image) -> T.Transform:
         height, width = image.shape[:2]
-        # Divided first, as the authors do: the other order can round to another pixel.
+        # Divided first, as in the official code: the other order may round to another pixel.
         new_width = max(1, int(width / height * self.height))
         return T.ResizeTransform(height, width, self.height, new_width, _BICUBIC)
 
 
 class CenterCrop(T.Augmentation):
-    """Cut out the middle; a side that is shorter than the crop stays as it is.
+    """Crop to the centre; a side shorter than the crop stays as it is.
 
     Args:
         size: height and width of the crop in pixels.
@@ -207,16 +196,16 @@ class CenterCrop(T.Augmentation):
 
 
 class FamixCropOrPad(T.Augmentation):
-    """The authors' frame of a fixed size: a long side is cut, a short one padded off centre.
+    """The official code's frame of a fixed size: long sides cropped, short ones padded off centre.
 
     NOTE: the authors pad a side that lacks `d` pixels by `d` at both ends, but place the crop as
     if the image had no border. The image then starts 1.5 d inside the frame instead of 0.5 d, and
     its last 0.5 d pixels are lost (all of it where the side is below a third of the frame).
-    Needed for their figures only.
+    Needed to reproduce their scores only.
 
     Args:
         size: height and width of the frame in pixels.
-        label_fill: what padding is in the label. Images get black.
+        label_fill: value of the label's padding. Images get black.
     """
 
     def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
@@ -237,12 +226,12 @@ class FamixCropOrPad(T.Augmentation):
 
 
 def _middle(side: int, wanted: int) -> int:
-    """Where a centred crop starts, as torchvision and the authors round it: halves to even."""
+    """Start of a centred crop, halves rounded to even as by torchvision and the official code."""
     return round((side - wanted) / 2)
 
 
 def _off_center(side: int, wanted: int) -> tuple[int, int, int]:
-    """Start of the authors' crop in the padded side, and the padding before and after it."""
-    start = _middle(side, wanted) - max(0, wanted - side)  # in the image, negative in the border
+    """Start of the official crop in the padded side, and the padding before and after it."""
+    start = _middle(side, wanted) - max(0, wanted - side)  # relative to the unpadded image
     before = max(0, -start)
     return start + before, before, max(0, start + wanted - side)

@@ -9,14 +9,13 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..utils.errors import LangDGError
 from ..utils.file_io import replacing
-from .image_io import open_image, raw_mode, read_rgb
+from .image_io import ImageFileError, opened, read_rgb, stored_as
 
 _PIECE = 1 << 20  # bytes
-# Undoing filters would take readers more than half of their time.
+# PNG's filters serve compression; undoing them would take more than half of the reading time.
 _AS_THEY_ARE = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 0),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
@@ -32,15 +31,10 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
 
     Returns:
         Whether it was an RGB PNG of 8 bits.
-
-    Raises:
-        ImageFileError: if an image cannot be read.
-        OSError: if a file cannot be copied.
-        LangDGError: if the copy reads otherwise than the source.
     """
     is_rgb = False
-    with suppress(OSError, Image.DecompressionBombError), open_image(source) as image:
-        is_rgb = (image.format, raw_mode(image)) == ("PNG", "RGB")
+    with suppress(ImageFileError), opened(source) as (_, image):
+        is_rgb = stored_as(image) == "8-bit RGB PNG"
     pixels = read_rgb(source) if is_rgb else None
     with replacing(target) as file:
         if pixels is not None:
@@ -58,7 +52,7 @@ def _write(pixels: npt.NDArray[np.uint8], file: BinaryIO, source: Path) -> None:
     file.write(png.tobytes())
     file.flush()
     if not np.array_equal(read_rgb(file.name), pixels):
-        raise LangDGError(f"the copy of '{source}' reads otherwise than the file; check the disk")
+        raise LangDGError(f"the copy of '{source}' differs from the file; check the disk")
 
 
 def _pieces(source: Path) -> Iterator[bytes]:
@@ -66,5 +60,5 @@ def _pieces(source: Path) -> Iterator[bytes]:
         with source.open("rb") as opened:
             while piece := opened.read(_PIECE):
                 yield piece
-    except OSError as error:  # the system does not say which file it could not read on
+    except OSError as error:  # errors while reading do not name the file
         raise OSError(error.errno, error.strerror, str(source)) from error

@@ -1,4 +1,4 @@
-"""Training: optimisation, trainer, hooks, and how a run starts."""
+"""Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config

@@ -1,6 +1,5 @@
-"""Checkpoints: atomic writing, strict loading, and which one a run begins with."""
+"""Checkpoints: atomic writing, strict loading, and which one a run starts from."""
 
-import hashlib
 import io
 import logging
 import re
@@ -18,23 +17,23 @@ from ..modeling.checkpoint_files import CheckpointError, read_checkpoint, withou
 from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, require_int, shortened
-from ..utils.file_io import write_atomically
+from ..utils.file_io import content_digest, write_atomically
 from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, but a checkpoint with other weights than the model's is an error.
+    """Detectron2's checkpointer, strict: weights that do not match the model are an error.
 
-    It reads no pickle beyond tensors and plain values, which Detectron2 does for `.pkl`, and
-    nothing damaged. Writing is atomic. The classes of a model that has some are written, too.
+    Files are read by `read_checkpoint`, which executes nothing and refuses damaged ones, and are
+    written atomically. The classes of a model that has some are saved with it.
 
     Args:
-        same_classes: refuse files of classes with other names than the model's.
+        same_classes: refuse checkpoints of other classes than the model's.
 
     Attributes:
-        classes: those of the file loaded last; None where it does not say.
+        classes: of the checkpoint loaded last; None if it does not say.
     """
 
     def __init__(
@@ -45,13 +44,13 @@ class StrictCheckpointer(DetectionCheckpointer):
         self.classes: LabelSpace | None = None
 
     def start(self, path: str, *, resume: bool) -> int:
-        """Load what a run begins with; returns its first iteration.
+        """Load what a run starts from; returns its first iteration.
 
         Args:
-            path: from `find_starting_point`; "" loads nothing.
-            resume: resume the run of that file, see `find_starting_point`.
+            path: returned by `find_starting_point`; "" loads nothing.
+            resume: restore the whole state of the run, not the weights alone.
         """
-        self._same_classes &= resume  # training may go on to other classes
+        self._same_classes &= resume  # a new run may have other classes
         if path:
             content = self.load(path, checkpointables=None if resume else [])
             if not resume and "settings" in self.checkpointables:
@@ -60,29 +59,25 @@ class StrictCheckpointer(DetectionCheckpointer):
                 logger.warning("%s", difference)
         if self.save_dir and self.save_to_disk:
             for pattern in (".*.pth.*.tmp", ".last_checkpoint.*.tmp"):
-                for unfinished in Path(self.save_dir).glob(pattern):  # by a killed process
+                for unfinished in Path(self.save_dir).glob(pattern):  # of a killed process
                     unfinished.unlink()
         return self.checkpointables["trainer"].iter + 1 if resume else 0
 
     def save(self, name: str, **kwargs: Any) -> None:
-        """Write a checkpoint, then name it as the last.
-
-        Raises:
-            OSError: if it cannot be written; earlier checkpoints are then left as they were.
-        """
+        """Write a checkpoint and mark it as the last."""
         if self.save_dir and self.save_to_disk:
             self.write(name, **kwargs)
             self.tag_last_checkpoint(f"{name}.pth")
 
     def write(self, name: str, **kwargs: Any) -> None:
-        """Write a checkpoint that no run is resumed from by itself."""
+        """Write a checkpoint without marking it as the one to resume from."""
         states: dict[str, Any] = {"model": self.model.state_dict()}
         if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
             states["classes"] = classes.plain()
         states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
-        file = io.BytesIO()  # torch.save would hide a full disk behind an error of its own
+        file = io.BytesIO()  # torch.save would disguise a full disk as another error
         torch.save({**states, **kwargs}, file)
         write_atomically(path, file.getvalue())
 
@@ -99,7 +94,7 @@ class StrictCheckpointer(DetectionCheckpointer):
     def _load_model(self, checkpoint: Any) -> Any:
         if self._same_classes and (difference := self._other_classes()):
             raise LangDGError(f"{difference}: use the config it was trained with")
-        # Before Detectron2 does, which would log a line for every one of them.
+        # Detectron2 strips prefixes as well, but logs a line for every weight.
         state = self.model.state_dict()
         weights = checkpoint["model"] = without_prefix(checkpoint["model"], state)
         shapes, wanted = ({k: t.shape for k, t in each.items()} for each in (weights, state))
@@ -113,7 +108,7 @@ class StrictCheckpointer(DetectionCheckpointer):
         return super()._load_model(checkpoint)
 
     def _other_classes(self) -> str:
-        """How the names of the file's classes differ from the model's; "" where they do not."""
+        """How the checkpoint's classes differ from the model's; "" if they do not."""
         ours, theirs = getattr(self.model, "classes", None), self.classes
         if theirs is None or ours is None or theirs.names == ours.names:
             return ""
@@ -124,7 +119,7 @@ class StrictCheckpointer(DetectionCheckpointer):
 
 
 class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
-    """Detectron2's hook, but `max_to_keep` counts those from before a resumption, too."""
+    """Detectron2's hook, whose `max_to_keep` also counts checkpoints from before a resumption."""
 
     def before_train(self) -> None:
         super().before_train()
@@ -135,11 +130,11 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
 
 
 class StartingPoint(NamedTuple):
-    """What a run begins with.
+    """What a run starts from.
 
     Attributes:
-        checkpoint: file whose weights take the place of CLIP's; "" if training starts from CLIP.
-        resumed: whether this run resumes the run that wrote the file.
+        checkpoint: file with weights; "" for CLIP's.
+        resumed: whether this run resumes the one that wrote the file.
     """
 
     checkpoint: str
@@ -155,17 +150,15 @@ def find_starting_point(
     eval_only: bool,
     settings: RunSettings | None = None,
 ) -> StartingPoint:
-    """What a run begins with, as the main process decides for all; every process must call this.
+    """What a run starts from, as the main process decides for all. Collective.
 
     Args:
-        output_dir: where an earlier run may have left checkpoints, of which the last counts, or
-            the one before where that is damaged.
+        output_dir: may have checkpoints of an earlier run, of which the last undamaged one counts.
         init_checkpoint: file named in the config, or "".
-        max_iter: of the run; what an earlier, longer one has left there is not used.
+        max_iter: of the run; later checkpoints, of an earlier, longer run, are not used.
         resume: resume the earlier run, if there is one.
-        eval_only: evaluate the named file; without one, or with `resume`, the earlier run's last
-            checkpoint.
-        settings: those of the run, which may not be able to resume the earlier one.
+        eval_only: evaluate `init_checkpoint`; without one, or with `resume`, the last checkpoint.
+        settings: of the run; an earlier run that they cannot continue is refused.
     """
     require_int("train.max_iter", max_iter)
 
@@ -174,7 +167,7 @@ def find_starting_point(
             raise FileNotFoundError(f"train.init_checkpoint '{init_checkpoint}' does not exist")
         earlier = DetectionCheckpointer(nn.Module(), output_dir)
         if earlier.has_checkpoint() and (resume or (eval_only and not init_checkpoint)):
-            path, content = _last_whole(Path(earlier.get_checkpoint_file()), max_iter)
+            path, content = _last_intact(Path(earlier.get_checkpoint_file()), max_iter)
             resumed = resume and not eval_only
             if resumed and settings:
                 settings.require_continuation(path, content)
@@ -208,17 +201,14 @@ def _without_earlier_run(
             )
         does = "evaluation takes" if eval_only else "training starts from"
         begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
-        logger.warning("--resume: no checkpoint is in '%s': %s %s", output_dir, does, begins)
-    if init_checkpoint:
-        read_checkpoint(PathManager.get_local_path(init_checkpoint))  # before hours of mining
+        logger.warning("--resume: there is no checkpoint in '%s': %s %s", output_dir, does, begins)
     return StartingPoint(init_checkpoint, False)
 
 
 def _require_same(path: str) -> None:
-    """Check that all processes read the same bytes at a path."""
+    """Check that all processes, perhaps on several machines, read the same file."""
     try:
-        data = Path(PathManager.get_local_path(path)).read_bytes()
-        found = f"{len(data)} bytes, {hashlib.blake2b(data, digest_size=8).hexdigest()}"
+        found = f"content {content_digest(Path(PathManager.get_local_path(path)))}"
     except OSError as error:
         found = str(error)
     everyones = comm.all_gather(found)
@@ -231,15 +221,15 @@ def _require_same(path: str) -> None:
             )
 
 
-def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
-    """The checkpoint itself, or where it is damaged, the latest whole one before it."""
+def _last_intact(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
+    """Path and content of the last checkpoint, or if it is damaged, of the latest intact one."""
 
     def age(path: Path) -> int:
         return path.stat().st_mtime_ns
 
     numbered = _numbered(last.parent).items()
     earlier = [path for number, path in numbered if number < max_iter and path != last]
-    if last.exists():  # numbers may be of an earlier, longer run, whose files are older
+    if last.exists():  # an earlier, longer run may have left higher numbers, but older files
         earlier = [path for path in earlier if age(path) <= age(last)]
     faults = []
     for path in (last, *sorted(earlier, key=age, reverse=True)):
@@ -255,6 +245,6 @@ def _last_whole(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """Checkpoints of a run by their iteration, in this order."""
+    """Numbered checkpoints in a folder, in the order of their iteration."""
     names = ((path, re.fullmatch(r"model_(\d+)\.pth", path.name)) for path in folder.iterdir())
     return dict(sorted((int(match[1]), path) for path, match in names if match))

@@ -1,4 +1,4 @@
-"""From a config file and its overrides to built objects, with errors that name file and key."""
+"""LazyConfig files and overrides, with errors that name file and key."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer"
 _TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: dict[str, tuple[type, ...]] = {
     _TEXT: (str,),
-    "true or false": (bool,),  # before the numbers, which a bool is as well
+    "true or false": (bool,),  # before numbers, because a bool is an int
     _NUMBER: (int, float),
     _LIST: (list, ListConfig),
     "a group": (dict, DictConfig),
@@ -33,11 +33,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """A config with overrides, see `apply_overrides`.
+    """Load a config and apply overrides.
 
     Args:
-        config_file: LazyConfig file. It is Python code: use only those you trust.
-        overrides: changes of the config.
+        config_file: LazyConfig file. It is Python code: load only files that you trust.
+        overrides: see `apply_overrides`.
     """
     if not PathManager.isfile(config_file) or Path(config_file).suffix not in _SUFFIXES:
         raise LangDGError(
@@ -54,10 +54,9 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def compose(cfg: DictConfig, key: str) -> Any:
-    """Build what a key of a config describes; None where it is null.
+    """Build what a key of a config describes; None if it is null.
 
-    The `ValueError` of a constructor, such as torch's for a value that it refuses, becomes a
-    `LangDGError` that names the key.
+    A constructor's `ValueError`, such as torch's, becomes a `LangDGError` that names the key.
     """
     try:
         return instantiate(OmegaConf.select(cfg, key))
@@ -66,14 +65,14 @@ def compose(cfg: DictConfig, key: str) -> Any:
 
 
 def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Detectron2's `LazyConfig.apply_overrides`, for existing keys and values of their kind.
+    """Detectron2's `LazyConfig.apply_overrides`, with keys that exist and values of their kind.
 
     Args:
-        cfg: the config, is left as it was.
-        overrides: `key=value` changes a key, `+key=value` adds one, such as an argument that the
-            config leaves at its default. Hydra's grammar. Where the config has a text, a number
-            becomes one, and so does what the grammar cannot read, such as `runs/exp #2 (1)`; `~`
-            at the beginning of a text is the home folder. `null` is allowed everywhere.
+        cfg: the config, which is not changed.
+        overrides: in Hydra's grammar. `key=value` changes a key, `+key=value` adds one, such as an
+            argument that the config leaves at its default. Where the config has a text, numbers
+            become text, and so does what the grammar cannot parse, such as `runs/exp #2 (1)`; `~`
+            at its beginning is the home folder. `null` is allowed everywhere.
     """
     cfg = deepcopy(cfg)
     for text in overrides:
@@ -103,8 +102,8 @@ def _parse(cfg: DictConfig, text: str) -> Override:
     try:
         override = parser.parse_override(text)
     except HydraException as error:
-        # The shell removes quotation marks, and a text without them may not be Hydra's grammar.
-        # Brackets and further marks at its beginning show that something else was meant.
+        # Hydra wants most texts quoted, but the shell removes quotation marks. A bracket or a
+        # remaining mark at the beginning shows that something else was meant.
         if equals and not value.startswith(("[", "{", "'", '"')) and _takes_text(cfg, key, value):
             override = parser.parse_override(one_text)
             override.input_line = text
@@ -122,26 +121,24 @@ def _parse(cfg: DictConfig, text: str) -> Override:
 
 
 def _takes_text(cfg: DictConfig, key: str, value: str) -> bool:
-    """Whether a key has a text, or null, and the value does not refer to other keys."""
+    """Whether a key has a text or null, and the value has no reference to other keys."""
     key = key.lstrip("+")
     is_key = re.fullmatch(r"\w+(\.\w+)*", key) is not None
     return is_key and "${" not in value and isinstance(_select(cfg, key), str | None)
 
 
 def _quoted(text: str) -> str:
-    """A text in Hydra's grammar, where backslashes count only before a quotation mark."""
+    """Quote a text for Hydra's grammar, in which backslashes escape only quotation marks."""
     doubled = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
     return f"'{doubled}'"
 
 
 def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
-    """Refuse a key that does not exist, or for one to add, its parent."""
+    """Refuse a key that does not exist, or a key to add whose parent does not."""
     key, text = override.key_or_group, override.input_line
     place = key.rpartition(".")[0] if adds else key
-    if (adds and not place) or _leads_somewhere(cfg, place):
-        return
     keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
-    if place not in keys:
+    if place not in keys and (place or not adds):
         raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: "
             f"{get_close_matches(place, keys, cutoff=0.0)}"
@@ -149,25 +146,8 @@ def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
         )
 
 
-def _leads_somewhere(cfg: DictConfig, place: str) -> bool:
-    """Whether a way of plain keys, none of which refers to another, leads to a place.
-
-    Most do, and a list of all keys takes much longer.
-    """
-    node: Any = cfg
-    for name in place.split("."):
-        if isinstance(node, ListConfig):
-            keys: Any = {str(index): index for index in range(len(node))}
-        else:
-            keys = {str(key): key for key in node} if isinstance(node, DictConfig) else {}
-        if name not in keys or OmegaConf.is_interpolation(node, keys[name]):
-            return False
-        node = None if OmegaConf.is_missing(node, keys[name]) else node[keys[name]]
-    return True
-
-
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted names of everything in nested dicts and lists."""
+    """Dotted keys of everything in nested dicts and lists."""
     items = node.items() if isinstance(node, dict) else enumerate(node or ())
     for name, child in items:
         yield f"{prefix}{name}"
@@ -176,7 +156,7 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _select(cfg: DictConfig, key: str) -> Any:
-    """The value of a key; None if it refers to something that does not exist."""
+    """The value of a key; None if its reference cannot be resolved."""
     try:
         return OmegaConf.select(cfg, key)
     except OmegaConfBaseException:
@@ -184,12 +164,12 @@ def _select(cfg: DictConfig, key: str) -> Any:
 
 
 def _fitting(old: Any, override: Override) -> Any:
-    """The new value of a key, a number as text where the config has a text."""
+    """The new value of a key; a number becomes text where the config has text."""
     new, text = override.value(), str(override.input_line)
     found, expected = _kind(new), _kind(old)
     if (expected, found) == (_TEXT, _NUMBER):
         return text.partition("=")[2]
-    names = {expected, found} == {_TEXT, _LIST}  # such as those of data sets
+    names = {expected, found} == {_TEXT, _LIST}  # one data set or several
     # Only groups with a `_target_` may be null.
     lacks_group = isinstance(old, DictConfig) and new is None and "_target_" not in old
     if lacks_group or (found != expected and None not in (found, expected) and not names):
@@ -202,7 +182,7 @@ def _fitting(old: Any, override: Override) -> Any:
 
 
 def _kind(value: object) -> str | None:
-    """In words; None for null, for objects, and for "${key}", which can become anything."""
+    """Name of a value's kind; None for null, objects, and references, which can become any."""
     if isinstance(value, str) and "${" in value:
         return None
     return next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)

@@ -1,4 +1,4 @@
-"""What every tool does first: config, device, threads, seeds, logging and the output folder."""
+"""The start of every tool: config, device, threads, seeds, logging and the output folder."""
 
 import logging
 import os
@@ -27,15 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 def setup(args: Namespace) -> DictConfig:
-    """The config a tool was started with, and this process prepared for it.
+    """Load and check the config of a command line, and prepare this process for it.
 
-    Only the log is begun in the output folder: an error before `start_run` leaves an earlier run's
-    `config.yaml` untouched. From then on OpenCV computes in one thread, and torch computes
-    deterministically if `train.deterministic` is set.
+    Limits OpenCV to one thread, sets deterministic algorithms for `train.deterministic`, and starts
+    logging. Nothing else in the output folder changes before `start_run`, so that an error leaves
+    the `config.yaml` of an earlier run alone.
 
     Args:
-        args: of Detectron2's `default_argument_parser`; `--num-gpus 0` puts `train.device` on the
-            CPU.
+        args: of `argument_parser`; `--num-gpus 0` sets `train.device` to the CPU.
     """
     cfg = load_config(args.config_file, args.opts)
     if args.num_gpus == 0:
@@ -44,8 +43,8 @@ def setup(args: Namespace) -> DictConfig:
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
     require_int("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
-    # Before loaders start: OpenCV would start as many threads as cores in every worker, and a
-    # forked worker waits forever for threads that its parent had.
+    # Otherwise every loader's worker would start a thread per core, and a forked one would wait
+    # forever for threads of its parent.
     cv2.setNumThreads(1)
     if cfg.train.deterministic:
         compute_deterministically(cfg)
@@ -54,7 +53,7 @@ def setup(args: Namespace) -> DictConfig:
 
 
 def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
-    """Refuse processes, as of several machines, that were started with other settings."""
+    """Refuse processes that were started with different settings, perhaps on other machines."""
     if comm.get_world_size() == 1:
         return
     options = {name: vars(args).get(name) for name in ("resume", "eval_only")}
@@ -72,50 +71,48 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
     """Detectron2's `default_setup`: record config, versions and machine, and seed everything.
 
     Args:
-        cfg: of `setup`, from which everything has been composed.
-        args: of the tool, as for `setup`.
+        cfg: returned by `setup`; everything has been built from it.
+        args: those of `setup`.
     """
     default_setup(cfg, args)
     tower = cfg.model.backbone.tower
     if tower.weights is None and not args.eval_only:
         logger.warning(
             "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
-            "and what a checkpoint does not replace mean nothing",
+            "are meaningless, and so are predictions unless a checkpoint replaces the weights",
             tower.name,
         )
     _warn_of_another_source(cfg)
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
-    """The config's model where and how it will run; the config is left as it was.
-
-    Weights that are drawn at random follow from `train.seed`.
+    """Build the config's model on its device; random weights follow from `train.seed`.
 
     Args:
-        cfg: of `setup`.
-        with_clip: with CLIP's weights, which a checkpoint's would replace.
+        cfg: returned by `setup`; not changed.
+        with_clip: load CLIP's weights, which is useless where a checkpoint follows.
     """
     tower = cfg.model.backbone.tower
     weights = tower.weights
-    if cfg.train.seed >= 0:  # independent of earlier draws
+    if cfg.train.seed >= 0:  # whatever was drawn before
         seed_globally(derived_seed(cfg.train.seed, purpose="weights"))
     else:
-        torch.seed()  # the default generator begins with the same seed in every process
+        torch.seed()  # the default generator starts with the same seed in every process
     try:
         tower.weights = weights if with_clip else None
         model = compose(cfg, "model")
     finally:
-        tower.weights = weights  # mining needs CLIP's own
+        tower.weights = weights  # mining refers to them
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
 
 
 def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
-    """Refuse crops whose restyled features are too small for the patches of `styles.grid`.
+    """Refuse training crops whose features are too small for the patches of `styles.grid`.
 
     Args:
-        cfg: of `setup`; a config without `dataloader.crop_size` passes.
-        backbone: that will compute them; run once on a black crop, in eval mode.
+        cfg: returned by `setup`; passes if it has no `dataloader.crop_size`.
+        backbone: run once on a black crop, in eval mode.
     """
     crop = OmegaConf.select(cfg, "dataloader.crop_size")
     if crop is None:
@@ -135,10 +132,9 @@ def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
 
 
 def compute_deterministically(cfg: DictConfig) -> None:
-    """Let torch use only operations that give the same bits every time, in all of this process.
+    """Make torch use deterministic operations only, from now on; others become errors.
 
-    An operation that cannot is an error from then on, which names it. cuDNN's choice by speed is
-    turned off in the config.
+    Also turns off `train.cudnn_benchmark` in the config.
     """
     if cfg.train.seed < 0:
         raise LangDGError(
@@ -147,7 +143,7 @@ def compute_deterministically(cfg: DictConfig) -> None:
         )
     cfg.train.cudnn_benchmark = False
     torch.backends.cudnn.deterministic = True
-    # cuBLAS reads it with its first product; both permitted sizes of its memory give the same.
+    # Read by cuBLAS at its first product; one of the two values that are deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
@@ -156,7 +152,7 @@ def _require_outputs(folder: Any, bank: str | None) -> None:
     if not isinstance(folder, str) or not folder:
         raise LangDGError(f"train.output_dir is {folder!r}, expected the name of a folder")
     require_writable(Path(folder))
-    if bank is not None and not Path(bank).is_file():  # it may be mined
+    if bank is not None and not Path(bank).is_file():  # it would be mined
         if Path(bank).is_dir():
             raise LangDGError(f"styles.bank '{bank}' is a folder, expected the name of a file")
         require_writable(Path(bank).parent)
@@ -175,24 +171,24 @@ def _require_device(name: Any) -> None:
 def _begin_log(output_dir: str) -> None:
     rank = comm.get_rank()
     setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
-    # Called as `default_setup` does, or handlers would be added twice.
+    # With the arguments of `default_setup`, or handlers would be added twice.
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
     for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
-        escape_unprintable(getattr(handler, "stream", None))  # of the file, which all three share
+        escape_unprintable(getattr(handler, "stream", None))  # all three share the file's
 
 
 def _warn_of_another_source(cfg: DictConfig) -> None:
-    """Warn where the trained sources and `evaluation.source`, which results name, differ."""
+    """Warn if `evaluation.source`, which results name, differs from what is trained on."""
     source = OmegaConf.select(cfg, "evaluation.source")
     names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
-    if names is None:  # a data set of the config's own
+    if names is None:  # the config has a data set of its own
         return
     names = as_names(names)
     trained = {name.partition("_sem_seg_")[0] for name in names} & {*cfg.dataloader.test}
     if trained != {*as_names(source or ())}:
         logger.warning(
             "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
-            "wrong source, and what was trained on may count as an unseen target; make them agree, "
-            "as evaluation.source=%s",
+            "wrong source and may count training data as an unseen target; make them agree, for "
+            "example with evaluation.source=%s",
             *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
         )

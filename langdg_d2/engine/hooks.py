@@ -28,24 +28,23 @@ from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
-# Windows lacks the last.
-_SIGNAL_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+_SIGNAL_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")  # Windows lacks the last
 SIGNALS = tuple(getattr(signal, name) for name in _SIGNAL_NAMES if hasattr(signal, name))
-_METRIC = "source/mIoU"  # that chooses the best weights
+_METRIC = "source/mIoU"  # selects the best weights
 _BEST = "model_best"
 
 
 class SeededIterations(HookBase):
-    """Reseeds the global RNGs every iteration from (seed, rank, iteration).
+    """Reseeds the global RNGs in every iteration from (seed, rank, iteration).
 
-    A resumed run thus matches an uninterrupted one. The seed is part of the trainer's state.
+    A resumed run thus equals an uninterrupted one. The seed is part of the trainer's state.
 
     Args:
-        seed: a negative one stands for that of the run that is resumed, or else for one that is
-            drawn; then every process must make this hook.
+        seed: a negative one means that of the resumed run, or a random one in a new run; the
+            constructor is then collective.
 
     Attributes:
-        seed: what is used, never negative.
+        seed: in use, never negative.
     """
 
     def __init__(self, seed: int) -> None:
@@ -71,19 +70,16 @@ class SeededIterations(HookBase):
 class StyleAugmentationHook(HookBase):
     """Installs a mixer on the model before training and removes it afterwards.
 
-    What is drawn depends on torch's seed, which `SeededIterations` sets, the process's rank and the
-    iteration alone: it is another for each seed of a run, and the same for a resumed one.
+    Draws depend on torch's seed (set by `SeededIterations`), rank and iteration alone, so that a
+    resumed run draws the same styles.
 
     Args:
-        mixer: what restyles the features.
-        probability: that an image is restyled, after the warm-up.
-        warmup_iters: over how many iterations the probability rises from 0, linearly.
+        mixer: restyles the features.
+        probability: of restyling an image, after the warm-up.
+        warmup_iters: iterations over which the probability rises linearly from 0.
         log_period: iterations between entries in the event storage: `style/restyled_share` of
-            patches, `style/mean_weight` of the own style, `style/fallback_share` of patches whose
-            class has no style, `style/probability`.
-
-    Attributes:
-        mixer: as it was given.
+            patches, `style/mean_weight` of their own style, `style/fallback_share` of patches whose
+            class has no style, and `style/probability`.
     """
 
     def __init__(
@@ -100,7 +96,7 @@ class StyleAugmentationHook(HookBase):
         self._resumed_styles: dict[str, Any] | None = None
 
     def before_train(self) -> None:
-        """Load the styles, check them against the model, install the mixer."""
+        """Load the styles, check that they fit the model, and install the mixer."""
         self.mixer.styles.prepare(self._model.backbone)
         self.mixer.activation = self._model.backbone.restyle_activation
         if self._resumed_styles not in (None, self.record()):
@@ -118,7 +114,16 @@ class StyleAugmentationHook(HookBase):
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
-            self._log()
+            recent = self._collect()
+            self.trainer.storage.put_scalars(
+                smoothing_hint=False,
+                **{
+                    "style/restyled_share": recent.restyled_share,
+                    "style/mean_weight": recent.mean_weight,
+                    "style/fallback_share": recent.fallback_share,
+                    "style/probability": self.mixer.probability,
+                },
+            )
 
     def after_train(self) -> None:
         self._model.feature_augmentation = None
@@ -130,18 +135,18 @@ class StyleAugmentationHook(HookBase):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._total = MixStatistics(**state_dict["total"])
-        # Compared in before_train, when the bank is loaded.
+        # Compared in before_train, once the bank is loaded.
         self._resumed_styles = state_dict.get("styles")
 
     def record(self) -> dict[str, Any]:
-        """Where the styles come from, plain data: of a bank its own header, not the config's."""
+        """The styles as recorded with results, see `TargetStyles.record`."""
         return self.mixer.styles.record()
 
     def report(self) -> dict[str, Any]:
-        """What was restyled on this process, before a resumption too, and with what.
+        """What this process has restyled since iteration 0, and with which styles.
 
         Returns:
-            "notes", sentences, and "table", values by heading.
+            "notes", a list of sentences, and "table", columns by heading.
         """
         self._collect()
         total = self._total
@@ -158,34 +163,22 @@ class StyleAugmentationHook(HookBase):
         return cast("LangDGSegmentor", without_ddp(self.trainer.model))
 
     def _collect(self) -> MixStatistics:
-        """Statistics since the last call, which become part of the total."""
+        """Add the statistics since the last call to the total; returns them."""
         recent, self.mixer.statistics = self.mixer.statistics, MixStatistics()
         self._total.merge(recent)
         return recent
 
-    def _log(self) -> None:
-        recent = self._collect()
-        self.trainer.storage.put_scalars(
-            smoothing_hint=False,
-            **{
-                "style/restyled_share": recent.restyled_share,
-                "style/mean_weight": recent.mean_weight,
-                "style/fallback_share": recent.fallback_share,
-                "style/probability": self.mixer.probability,
-            },
-        )
-
 
 class LRScheduler(hooks.LRScheduler):
-    """Detectron2's hook, but a resumed schedule is the config's, from its first iteration on.
+    """Detectron2's hook, but a resumed run follows the schedule of its own config.
 
-    Schedules of torch follow from their settings and the number of steps, which are taken anew.
+    State is not saved: the schedule is stepped to the first iteration instead.
     """
 
     def before_train(self) -> None:
         super().before_train()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of schedules that step before their optimizer
+            warnings.simplefilter("ignore")  # about steps before the optimizer's first
             for _ in range(self.trainer.start_iter - self.scheduler.last_epoch):
                 self.scheduler.step()
 
@@ -194,34 +187,34 @@ class LRScheduler(hooks.LRScheduler):
 
 
 class TrainingStopped(SystemExit):
-    """A signal has ended training; the exit code is 128 and the signal's number."""
+    """A signal has ended training; the exit code is 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 class StopOnSignal(HookBase):
-    """SIGTERM, SIGINT and SIGUSR1 let the iteration end, save a checkpoint and end the process.
+    """On SIGTERM, SIGINT or SIGUSR1, finishes the iteration, saves a checkpoint and exits.
 
-    Several processes agree on the iteration, for which they exchange a number every `period`
-    iterations and in the last; one process alone stops at once. A second SIGINT ends the process
-    without saving. Earlier handlers are restored after training.
+    Several processes agree on the iteration by exchanging a number every `period` iterations and in
+    the last; a single process stops at once. A second SIGINT exits without saving. Earlier signal
+    handlers are restored after training.
 
     Args:
         checkpointer: of the run.
-        period: at these iterations losses must have been logged, see `SegmentationTrainer`.
+        period: a multiple of the trainer's log period, so that no loss is left to be checked.
     """
 
     def __init__(self, *, checkpointer: DetectionCheckpointer, period: int) -> None:
         self._checkpointer = checkpointer
         self._period = period
-        self._asked = 0  # number of the signal
+        self._asked = 0  # number of the received signal
         self._interrupts = 0
         self._earlier: dict[int, Any] = {}
 
     def before_train(self) -> None:
         self._process = os.getpid()
-        if threading.current_thread() is threading.main_thread():  # others cannot
+        if threading.current_thread() is threading.main_thread():  # Python allows no other
             self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def after_train(self) -> None:
@@ -229,12 +222,12 @@ class StopOnSignal(HookBase):
             signal.signal(*self._earlier.popitem())
 
     def after_step(self) -> None:
-        """Raise `TrainingStopped` if it was asked for."""
+        """Save a checkpoint and raise `TrainingStopped` if a signal was received."""
         number = self._agreed()
         if not number:
             return
         name = "model_final"
-        if self.trainer.iter + 1 < self.trainer.max_iter:  # else it has been saved
+        if self.trainer.iter + 1 < self.trainer.max_iter:  # otherwise it is saved already
             self.trainer.log_losses()
             name = f"model_{self.trainer.iter:07d}"
             self._checkpointer.save(name, iteration=self.trainer.iter)
@@ -257,7 +250,7 @@ class StopOnSignal(HookBase):
         return max(comm.all_gather(self._asked))
 
     def _ask(self, number: int, _: Any) -> None:
-        if os.getpid() != self._process:  # a forked worker of a loader
+        if os.getpid() != self._process:  # a loader's worker, which has inherited the handler
             if number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
@@ -269,13 +262,13 @@ class StopOnSignal(HookBase):
 
 
 class EvalHook(hooks.EvalHook):
-    """Detectron2's hook, but it evaluates only after a complete run.
+    """Detectron2's hook, but the final evaluation takes place only after a complete run.
 
-    After a signal or an error in the last iteration, other processes may be anywhere.
+    After a signal or an error in the last iteration, other processes would not join it.
     """
 
     def after_train(self) -> None:
-        # The iteration is counted when the last one is done.
+        # The iteration is incremented when the last one is done.
         if self.trainer.iter >= self.trainer.max_iter:
             super().after_train()
 
@@ -283,16 +276,16 @@ class EvalHook(hooks.EvalHook):
 class BestWeightsHook(EvalHook):
     """Evaluates every `period` iterations and keeps the best weights as `model_best.pth`.
 
-    A resumed run replaces only what is worse than its own weights. The file has the score and the
-    settings of the run beside the weights, and is never the one that a run is resumed from.
+    The file has the score and the settings of the run beside the weights; no run resumes from it. A
+    resumed run replaces it only by better weights.
 
     Args:
-        evaluate: gives `{"source": {"mIoU": ...}}`, on the main process; every process calls it.
-        period: iterations between evaluations, positive; there is one after the last iteration.
-        model: whose weights are kept.
-        output_dir: where the file goes.
+        evaluate: returns `{"source": {"mIoU": ...}}` on the main process. Collective.
+        period: iterations between evaluations; there is always one after the last iteration.
+        model: to save.
+        output_dir: folder of the file.
         settings: of the run.
-        validated_on: what identifies the images; scores on others are not compared.
+        validated_on: identifies the images; scores on others are not compared.
     """
 
     def __init__(

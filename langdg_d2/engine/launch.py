@@ -1,4 +1,4 @@
-"""Start a program on one or many processes: Detectron2's launcher, or torchrun's environment."""
+"""Start a program in one or many processes: Detectron2's launcher, or torchrun's environment."""
 
 import multiprocessing
 import os
@@ -23,31 +23,31 @@ from ..utils.errors import report_errors
 from .config import load_config
 from .hooks import SIGNALS, TrainingStopped
 
-_SECONDS_TO_END = 5  # enough for a process that has failed, and torchrun's end of the others
+_SECONDS_TO_END = 5  # enough for a process to fail and for torchrun to end the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 def argument_parser() -> ArgumentParser:
-    """Detectron2's, but processes of one machine meet at a free port by default."""
+    """Detectron2's argument parser, but processes of one machine use a free port by default."""
     parser = default_argument_parser()
     parser.set_defaults(dist_url="auto")
     return parser
 
 
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
-    """Call `main(args)` in every process; errors of users end it with a line, see `report_errors`.
+    """Call `main(args)` in every process, with errors reported as by `report_errors`.
 
-    Under torchrun the processes exist already: this one joins them, and the arguments about
-    processes are not used. Otherwise Detectron2 starts `num_gpus` processes on each machine;
-    `num_gpus` 0 or 1 on one machine means this process. They talk NCCL where the config's
-    `train.device` is a GPU, and gloo on the CPU.
+    Under torchrun this process joins those that exist, and the arguments about processes are not
+    used. Otherwise Detectron2 starts `num_gpus` processes on each machine; with 0 or 1 on a single
+    machine, this process runs alone. The backend is NCCL if `train.device` of the config is a GPU,
+    and gloo on the CPU.
 
-    Signals that end training, see `StopOnSignal`, are passed on to the processes started here.
-    Where one of them dies, the others are ended and this one exits with code 1. The first error
-    of a user on a machine is reported, and not that of each process.
+    Signals that end training, see `StopOnSignal`, are forwarded to the processes started here. If
+    one of these dies, the others are ended, and this one exits with code 1. An error that the
+    processes of a machine share is reported once.
 
     Args:
-        main: what to run.
+        main: to run.
         args: of `argument_parser`.
     """
     under_torchrun = all(name in os.environ for name in _TORCHRUN)
@@ -59,9 +59,12 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     if use_gpu and getattr(args, "config_file", ""):
         with report_errors():
             device = load_config(args.config_file, args.opts).train.device
-        use_gpu = not str(device).startswith("cpu")  # `setup` refuses unknown names
+        use_gpu = not str(device).startswith("cpu")  # `setup` will refuse unknown names
     if under_torchrun:
-        _join_torchrun(use_gpu=use_gpu)
+        if use_gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
+        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
         with _report_once():
             _run_and_leave(main, args)
         return
@@ -70,7 +73,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
             "error: several machines need --dist-url, such as tcp://HOST:PORT of the first one"
         )
     if not use_gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 takes NCCL wherever it sees a GPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 uses NCCL wherever it sees a GPU
     places = {key: getattr(args, key) for key in ("num_machines", "machine_rank", "dist_url")}
     reported = multiprocessing.get_context("spawn").Value("b", False)
     start = (main, args, multiprocessing.get_start_method(allow_none=True), reported)
@@ -83,9 +86,9 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
 @contextmanager
 def _signals_passed_on() -> Iterator[list[int]]:
-    """Pass signals on to the processes started inside; yields the list of those received.
+    """Forward signals to the processes started inside; yields the list of received ones.
 
-    Python hands signals to the main thread alone: called in another, this does nothing.
+    Does nothing outside of the main thread, the only one that Python hands signals to.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -94,7 +97,7 @@ def _signals_passed_on() -> Iterator[list[int]]:
 
     def pass_on(number: int, _: Any) -> None:
         received.append(number)
-        # A terminal sends them SIGINT itself, and they would take it for the second.
+        # A terminal sends SIGINT to them as well; forwarded, it would count as the second.
         passed = signal.SIGTERM if number == signal.SIGINT else number
         for process in multiprocessing.active_children():
             if received.count(signal.SIGINT) > 1:
@@ -111,11 +114,11 @@ def _signals_passed_on() -> Iterator[list[int]]:
 
 
 def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
-    """Exit with the code of the process that ended first, and a line unless a signal caused it."""
+    """Exit with the code of the process that ended first, explaining unexpected ones."""
     if received:
         sys.exit(128 + received[0])
     if error.exit_code > 128:
-        sys.exit(error.exit_code)  # it was the one to get a signal, and has said so
+        sys.exit(error.exit_code)  # it has received and logged a signal
     if error.exit_code == 1:
         sys.exit(1)  # it has reported its error
     how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
@@ -127,9 +130,9 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
 
 @contextmanager
 def _report_once() -> Iterator[None]:
-    """Let one process of a machine that torchrun has started report an error that all have met.
+    """Let only one of a machine's processes under torchrun report an error that all have met.
 
-    Torchrun ends the others as soon as one has ended; the first of them has the time to.
+    The others wait for torchrun to end them once the first has exited.
     """
     try:
         yield
@@ -145,14 +148,14 @@ def _run_spawned(
     start_method: str | None,
     reported: Synchronized,
 ) -> None:
-    # A spawned process would spawn its loaders' workers as well, which takes seconds for each.
+    # Spawned processes would spawn their loaders' workers as well, which takes seconds for each.
     multiprocessing.set_start_method(start_method, force=True)
     try:
         _run_and_leave(main, args)
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise
-        # What one user got wrong ends all processes, and the launcher ends those that are left.
+        # Usually all processes meet the same error; the launcher ends those that did not.
         with reported.get_lock():
             if not reported.value:
                 reported.value = True
@@ -167,17 +170,10 @@ def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
             main(args)
     except TrainingStopped as stop:
         stopped = stop  # all processes have agreed on it
-    # A process that exits while the group's threads run may be aborted. Not after an error:
-    # others may wait in a collective, and the launcher has to see the failure.
+    # Exiting while the process group's threads run may abort. Not done after an error: others may
+    # be waiting in a collective, and the launcher must notice the failure.
     if dist.is_initialized():
         comm.synchronize()
         dist.destroy_process_group()
     if stopped:
         raise stopped
-
-
-def _join_torchrun(*, use_gpu: bool) -> None:
-    if use_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
-    comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))

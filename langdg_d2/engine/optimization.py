@@ -13,15 +13,15 @@ from ..utils.errors import LangDGError
 def parameter_groups(
     model: nn.Module, *, base_lr: float, backbone_lr_factor: float
 ) -> list[dict[str, Any]]:
-    """Two groups of trainable parameters: the backbone, and everything else.
+    """Group trainable parameters for a torch optimizer: the backbone, and everything else.
 
     Args:
-        model: has a `backbone`; parameters without gradient are left out.
+        model: has a `backbone`.
         base_lr: learning rate of everything but the backbone.
-        backbone_lr_factor: backbone learning rate as a factor of `base_lr`; FAMix uses 0.1.
+        backbone_lr_factor: learning rate of the backbone relative to `base_lr`; 0.1 in FAMix.
 
     Returns:
-        Groups for a torch optimizer, with `lr`; a group without parameters is left out.
+        Groups with their `lr`; empty ones are left out.
     """
     if not (base_lr > 0 and backbone_lr_factor > 0):
         raise LangDGError(
@@ -47,10 +47,10 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
     """Polynomial decay, `lr * (1 - iteration / max_iter) ** power`, never below a floor.
 
     Args:
-        optimizer: its groups' learning rates are the starting points.
-        max_iter: iterations until the decay reaches zero; positive.
-        power: 0.9 in FAMix; not negative.
-        min_lr: absolute floor of every group's learning rate; not negative.
+        optimizer: its groups' learning rates are the initial ones.
+        max_iter: iterations until the decay would reach zero.
+        power: 0.9 in FAMix.
+        min_lr: floor of every group's learning rate.
     """
     if power < 0 or min_lr < 0:
         raise LangDGError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
@@ -63,9 +63,9 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
 
 
 def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """State to load into an optimizer: momenta and steps of an earlier one, its own settings."""
+    """State to load into an optimizer: momenta and steps as saved, settings as they are now."""
     groups = [
-        {**own, "params": earlier["params"]}  # torch compares their numbers
+        {**own, "params": earlier["params"]}  # torch checks that their number agrees
         for own, earlier in zip(
             optimizer.state_dict()["param_groups"], saved["param_groups"], strict=True
         )

@@ -1,4 +1,4 @@
-"""Settings of runs: with which ones a checkpoint can be resumed, and what they record."""
+"""Settings of runs, as checkpoints record them: which changes allow to resume, which warn."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,49 +14,49 @@ logger = logging.getLogger(__name__)
 
 _NAMES = "dataloader.train.dataset.names"
 _MINED = "styles.mining.batches.dataset.names"
-_IMAGES = "dataloader.train.dataset.images"  # the same config may find other ones
+_IMAGES = "dataloader.train.dataset.images"  # fingerprint: a config may find other images later
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
-_EARLIER = "train.earlier_sources"  # of the runs whose weights it began with
-_INCOMPLETE = "train.incomplete_sources"  # of this run and of those
-_CHANGED = "train.changed"  # settings of this run, when it was resumed
+_EARLIER = "train.earlier_sources"  # of runs that this one's initial weights come from
+_INCOMPLETE = "train.incomplete_sources"  # of this run and those
+_CHANGED = "train.changed"  # on resumption
 _TRAINABLE = "model.backbone.trainable"
 _WEIGHTS = "model.backbone.tower.weights"
 _BEGINNING = "train.init_checkpoint"
 _FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
 _SEEDS = ("train.seed", "styles.seed")
-# Settings that do not affect training. A key stands for all keys below it, too.
+# Settings that do not affect training. A key includes all keys below it.
 _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
-    *("test", "evaluators"),  # as a config's file imports them
-    *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # places; a bank has a record
+    *("test", "evaluators"),  # a config imports them under these names
+    *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # paths; banks record their origin
     *(_EARLIER, _INCOMPLETE, _CHANGED),
 )
-# Settings that decide the layout of the optimizer's state and the data, and what a run began with:
-# they must match.
+# Settings that must match: they determine the optimizer's state, the data, or what a run started
+# from.
 _MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
     *(_TRAINABLE, "dataloader.train.dataset", *_FILES),
 )
 
-# Settings that the figures of an evaluation depend on.
+# Settings that scores depend on.
 _OF_SCORES = (
     *("dataloader.test", "evaluation.classes", "evaluation.corruption"),
     *("evaluation.inference", "evaluation.protocol"),
 )
 
-_Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key, None where it is missing
+_Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key; None if missing
 
 
 class RunSettings:
-    """The settings of a run as a part of its checkpoints, for the runs that resume from them.
+    """The settings of a run, saved in its checkpoints.
 
     Args:
-        settings: the config as nested plain data, as the command was given it.
-        dataset: dataset dicts of training, whose images and order a resumed run must have.
-        incomplete: in what sources differ from their releases, by name.
+        settings: the config as plain data, before it is completed for training.
+        dataset: dataset dicts of training; a resumed run must have the same, in the same order.
+        incomplete: how sources differ from their releases, by name.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class RunSettings:
     ) -> None:
         self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
         self._changed = ""
-        for key in _FILES:  # by their content, as they may be copied elsewhere
+        for key in _FILES:  # identified by content, since files may move
             path = Path(str(self._settings.get(key)))
             if path.is_file():
                 self._settings[key] = f"{path.name} ({content_digest(path)})"
-        if isinstance(self._settings.get(_NAMES), str):  # which means the same as a list of one
+        if isinstance(self._settings.get(_NAMES), str):  # the same as a list of one
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
             self._settings[_IMAGES] = images_fingerprint(dataset)
@@ -80,13 +80,13 @@ class RunSettings:
         return self._settings
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the earlier sources of a run; it has the settings it was given."""
+        """Continue the history of a resumed run; its settings stay those of this command."""
         self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
         self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
         self._settings[_CHANGED] = [*state_dict.get(_CHANGED, []), *filter(None, [self._changed])]
 
     def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
-        """Remember the sources that the weights of a checkpoint were trained on."""
+        """Record what the initial weights were trained on."""
         earlier = checkpoint.get("settings", {})
         if not earlier:
             logger.warning(
@@ -99,12 +99,12 @@ class RunSettings:
         self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
 
     def add_source(self, name: str) -> None:
-        """Remember a set that styles were mined from, such as those of a bank from elsewhere."""
+        """Record the set that a bank was mined from, perhaps by another run."""
         self._settings[_EARLIER] = sorted({*self._settings.get(_EARLIER, []), *split_names(name)})
 
     @property
     def sources(self) -> list[str]:
-        """Registered names of the sets that this run and earlier ones learn or mine styles from."""
+        """Registered names of all sets that the weights or styles come from."""
         return list(dict.fromkeys([*_sources(self._settings), *self._settings.get(_EARLIER, [])]))
 
     @property
@@ -114,19 +114,16 @@ class RunSettings:
 
     @property
     def incomplete(self) -> dict[str, str]:
-        """How these sets differ from their releases, by name."""
+        """How `sources` differ from their releases, by name."""
         return self._settings[_INCOMPLETE]
 
     def scores_as(self, earlier: Mapping[str, Any]) -> bool:
-        """Whether scores of a run with earlier settings compare with those of this one."""
-        one, other = (
-            {key: value for key, value in settings.items() if _is_one_of(key, _OF_SCORES)}
-            for settings in (earlier, self._settings)
-        )
-        return one == other
+        """Whether scores under earlier settings are comparable with this run's."""
+        keys = [key for key in {**earlier, **self._settings} if _is_one_of(key, _OF_SCORES)]
+        return all(earlier.get(key) == self._settings.get(key) for key in keys)
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Check that a run with these settings can resume from a checkpoint, and log changes."""
+        """Check that a checkpoint can be resumed with these settings; logs what has changed."""
         if "trainer" not in checkpoint:
             raise LangDGError(
                 f"checkpoint '{path}' has weights only and cannot be resumed: pass it as "
@@ -157,13 +154,13 @@ class RunSettings:
         if done == wanted:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
         if changes:
-            logger.info("Changed against the earlier run: %s", _listed(changes))
+            logger.info("Changed since the earlier run: %s", _listed(changes))
             self._changed = f"{_listed(changes)} after {done} iterations"
 
     def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Warn where a checkpoint to use was trained with another model or other sources.
+        """Warn if a checkpoint was trained with another model or other sources.
 
-        Weights can fit a model that computes something else, such as other dilations.
+        Weights may fit a model that computes something else, such as with other dilations.
         """
         if not (earlier := checkpoint.get("settings")):
             return
@@ -173,7 +170,7 @@ class RunSettings:
         changes = {
             key: change
             for key, change in self._changes(earlier).items()
-            if key in compared and key != _WEIGHTS and not _is_one_of(key, (_TRAINABLE,))
+            if key in compared and not _is_one_of(key, (_WEIGHTS, _TRAINABLE))
         }
         if changes:
             logger.warning(
@@ -183,13 +180,13 @@ class RunSettings:
             )
 
     def other_training(self, checkpoint: Mapping[str, Any]) -> list[str]:
-        """How the training of a checkpoint differs from these settings, seeds apart; is logged."""
+        """How the training of a checkpoint differs from these settings; warns of it."""
         if not (earlier := checkpoint.get("settings")):
             return []
         found = [
             f"{key} {old!r}"
             for key, (old, _) in self._changes(earlier).items()
-            # In an evaluation the beginning is the checkpoint itself.
+            # An evaluation's initial checkpoint is the evaluated one.
             if key not in (*_SEEDS, _IMAGES, _WEIGHTS, _BEGINNING)
         ]
         if found:
@@ -199,7 +196,7 @@ class RunSettings:
         return found
 
     def _changes(self, earlier: Mapping[str, Any]) -> _Changes:
-        """Changes of the settings that affect training."""
+        """Changes that affect training."""
         pairs = {
             key: (earlier.get(key), self._settings.get(key))
             for key in {**earlier, **self._settings}
@@ -209,7 +206,7 @@ class RunSettings:
 
 
 def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Iterations behind a checkpoint, and those of its whole training; None if it does not say."""
+    """Iterations done in a checkpoint and those of its whole run; None if it does not say."""
     length = checkpoint.get("settings", {}).get("train.max_iter")
     done = checkpoint.get("trainer", checkpoint).get("iteration")  # beside the best weights
     if length is None or done is None:
@@ -218,7 +215,7 @@ def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def training_seed(checkpoint: Mapping[str, Any]) -> int | None:
-    """Seed of the training of a checkpoint; None if it does not say, or was drawn."""
+    """Seed of a checkpoint's run; None if it does not say, or if the seed was drawn."""
     seed = checkpoint.get("settings", {}).get("train.seed", -1)
     return seed if seed >= 0 else None
 
@@ -229,7 +226,7 @@ def _listed(changes: _Changes) -> str:
 
 def _same(key: str, one: Any, other: Any) -> bool:
     if key.endswith("_target_") and isinstance(one, str) and isinstance(other, str):
-        # A class may have moved in its package, and a config in YAML has its shortest path.
+        # A class may move within its package, and configs in YAML have the shortest path.
         return all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
     return bool(one == other)
 
@@ -240,7 +237,7 @@ def _sources(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _images(settings: Mapping[str, Any]) -> int:
-    """Number of images that an iteration takes; 1 for loaders that do not say."""
+    """Images per iteration; 1 for loaders that do not say."""
     return settings.get(_BATCH, 1) * settings.get(_PARTS, 1)
 
 

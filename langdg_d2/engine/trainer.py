@@ -1,8 +1,8 @@
-"""The trainer: mixed precision, accumulated gradients, several processes, the hooks' order."""
+"""The trainer: mixed precision, accumulated gradients, several processes, order of hooks."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ from .checkpoint import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
 
-# The scale of losses begins at 65536, and every step that is left out halves it. Below this,
-# gradients still overflow after scaling the loss down by 2^10.
+# The loss scale starts at 65536 and is halved with every skipped step. Below this, gradients
+# overflow even with the loss scaled down by 2^10.
 _SMALLEST_SCALE = 2.0**-10
 _REMEDY = (
     "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "
@@ -38,8 +38,8 @@ class _Iteration(NamedTuple):
     """An iteration that has not been logged.
 
     Attributes:
-        losses: of every batch, on their device.
-        files: of every batch.
+        losses: by name for each batch, on their device.
+        files: images of each batch.
         data_seconds: spent waiting for data.
     """
 
@@ -51,19 +51,18 @@ class _Iteration(NamedTuple):
 class SegmentationTrainer(SimpleTrainer):
     """Detectron2's trainer with mixed precision on every device and accumulated gradients.
 
-    Losses stay on their device until they are logged, so that the CPU runs ahead of a GPU.
+    Losses stay on their device until they are logged, so that the CPU can run ahead of a GPU.
 
     Args:
         model: maps a batch to losses.
         loader: endless batches.
         optimizer: of the model's parameters.
-        precision: of convolutions and products, see `autocast`; with "float16" losses are scaled,
-            and steps whose gradients overflow are left out.
-        accumulate: batches whose mean gradient makes a step. BatchNorm that trains sees the single
-            batches.
-        log_period: iterations whose losses are put into the event storage together.
-        checkpoint_period: iterations between checkpoints, before which losses are logged as well: a
-            run whose loss or weights are not finite ends before its weights are saved.
+        precision: of convolutions and matrix products, see `autocast`. With "float16", losses are
+            scaled, and steps whose gradients overflow are skipped.
+        accumulate: batches per step, whose gradients are averaged. BatchNorm sees single batches.
+        log_period: iterations between transfers of losses to the event storage.
+        checkpoint_period: iterations between checkpoints. Losses are transferred before each as
+            well, so that a run that is not finite ends before it is saved.
     """
 
     def __init__(
@@ -89,18 +88,12 @@ class SegmentationTrainer(SimpleTrainer):
         self._unlogged: list[_Iteration] = []
 
     def train(self, start_iter: int, max_iter: int) -> None:
-        """Train; frozen layers are folded meanwhile."""
+        """Train with frozen layers folded."""
         with fold(self.model, frozen_only=True):
             super().train(start_iter, max_iter)
 
     def run_step(self) -> None:
-        """One step of the optimizer.
-
-        Raises:
-            LangDGError: if a loss since the last entry in the event storage is not finite, the
-                weights are not, or scaled losses overflow at any scale; names iteration and
-                images. In the main process, for all processes.
-        """
+        """One step of the optimizer; its loss is checked when it is logged."""
         assert self.model.training, "the model is in eval mode; call model.train() before training"
         self.optimizer.zero_grad()
         data_seconds, losses, files = 0.0, [], []
@@ -109,7 +102,9 @@ class SegmentationTrainer(SimpleTrainer):
             batch = next(self._data_loader_iter)
             data_seconds += time.perf_counter() - begin
             files.append(_file_names(batch))
-            with self._exchange_gradients(part == self._accumulate):
+            # Processes exchange gradients once, with the last batch.
+            keep = isinstance(self.model, DistributedDataParallel) and part < self._accumulate
+            with self.model.no_sync() if keep else nullcontext():
                 with autocast(self._precision, self._device_type):
                     found: dict[str, Tensor] = self.model(batch)
                 self.backward(sum(found.values()) / self._accumulate)
@@ -131,11 +126,19 @@ class SegmentationTrainer(SimpleTrainer):
         self._scaler.update()
 
     def log_losses(self) -> None:
-        """Put what has not been logged yet into the event storage; every process must call this."""
+        """Transfer losses to the event storage, and check that they are finite. Collective.
+
+        Raises:
+            LangDGError: in the main process, if losses or weights of any process are not finite, or
+                gradients overflow at every loss scale; names iteration and images.
+        """
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
             return
-        losses = _stacked(iterations)
+        rows = [torch.stack(list(part.values())) for it in iterations for part in it.losses]
+        # (iterations, batches, names), in a single copy from the device.
+        losses = torch.stack(rows).double().cpu().numpy()
+        losses = losses.reshape(len(iterations), -1, len(rows[0]))
         data_seconds = np.array([it.data_seconds for it in iterations])
         self.storage.put_scalar("rank_data_time", data_seconds[-1])
         if self._scaler.is_enabled():
@@ -154,7 +157,7 @@ class SegmentationTrainer(SimpleTrainer):
     def _put(
         self, names: list[str], losses: npt.NDArray[Any], data_seconds: npt.NDArray[Any]
     ) -> None:
-        """Store losses (iterations, names) and seconds (iterations,) up to this iteration."""
+        """Store losses (iterations, names) and seconds (iterations,) up to the current one."""
         first = self.iter + 1 - len(losses)
         for iteration, (row, seconds) in enumerate(zip(losses, data_seconds, strict=True), first):
             if not np.isfinite(row).all():
@@ -167,10 +170,14 @@ class SegmentationTrainer(SimpleTrainer):
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
     ) -> tuple[tuple[int, bool], str] | None:
-        """When numbers of this process are first not finite, and a text for the error.
+        """When and where this process first got non-finite numbers; None if it did not.
 
-        The time is the iteration, and whether its weights are concerned, which change after its
-        losses. Losses are (iterations, batches, names).
+        Args:
+            iterations: those of the losses.
+            losses: (iterations, batches, names).
+
+        Returns:
+            The time to sort by, (iteration, whether it is its weights), and a text for the error.
         """
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
@@ -196,36 +203,28 @@ class SegmentationTrainer(SimpleTrainer):
         return (iteration, in_weights), f"{process}{text} ({self._precision}{scaled})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Also the scaler's state where there is one."""
+        """Detectron2's, and the loss scaler's state."""
         scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
         return {**super().state_dict(), **scaler}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a state, with the optimizer's settings as they are."""
+        """Resume from a state, except for the settings of the optimizer."""
         optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
         super().load_state_dict({**state_dict, "optimizer": optimizer})
-        # A run in another precision has left none.
+        # A run in another precision has saved none.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
-
-    def _exchange_gradients(self, now: bool) -> AbstractContextManager[Any]:
-        """Processes exchange them once, with the last batch of a step."""
-        shared = isinstance(self.model, DistributedDataParallel)
-        return self.model.no_sync() if shared and not now else nullcontext()
 
 
 def distribute(
     model: nn.Module, *, total_batch_size: int | None = None, **ddp_options: Any
 ) -> nn.Module:
-    """Wrap a model for training on all processes, its trainable BatchNorm synchronised.
+    """Wrap a model in DDP and synchronise its trainable BatchNorm; a single process needs neither.
 
     Args:
         model: on its device.
-        total_batch_size: images in a batch of all processes together, where it is known.
-        ddp_options: of `torch.nn.parallel.DistributedDataParallel`, and `fp16_compression`.
-
-    Returns:
-        The model itself where there is one process.
+        total_batch_size: images per batch of all processes together; None if unknown.
+        ddp_options: of `DistributedDataParallel`, and `fp16_compression`.
     """
     head = getattr(model, "sem_seg_head", nn.Identity())
     if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
@@ -253,24 +252,24 @@ def training_hooks(
     extra: Sequence[HookBase] = (),
     selection: Sequence[HookBase] = (),
 ) -> list[HookBase]:
-    """All hooks of a training run, in the order in which they have to act.
+    """All hooks of a training run, in the order in which they must act.
 
-    Evaluation stands before the writers, which write its results, and after the checkpointer, so
-    that a checkpoint exists if it fails. Signals are obeyed between the two.
+    Evaluation comes after the checkpointer, so that a checkpoint exists if it fails, and before the
+    writers, which write its results. Signals are handled between checkpointer and evaluation.
 
     Args:
-        scheduler: steps once an iteration.
-        checkpointer: also knows where the outputs go.
+        scheduler: steps once per iteration.
+        checkpointer: of the run; its folder also gets metrics and events.
         checkpointer_options: `period` and `max_to_keep`.
-        evaluate: gives (nested) metrics; called on every process.
+        evaluate: returns (nested) metrics. Collective.
         eval_period: iterations between evaluations; 0 evaluates after training only.
         log_period: iterations between lines of the log.
-        max_iter: last iteration, for the remaining time.
-        extra: hooks that act before all but the timer.
-        selection: such as a `BestWeightsHook`.
+        max_iter: length of the run.
+        extra: hooks that act right after the timer.
+        selection: hooks that act right before the evaluation, such as `BestWeightsHook`.
 
     Returns:
-        Hooks for this process; those that write are left to the main process.
+        Hooks for this process; only the main process writes.
     """
     require_int("train.eval_period", eval_period, 0)
     require_int("train.checkpointer.period", checkpointer_options["period"])
@@ -293,49 +292,40 @@ def training_hooks(
 def synchronize_batch_norm(model: nn.Module) -> None:
     """Replace, in place, every trainable BatchNorm2d by one that shares statistics.
 
-    Frozen BatchNorm uses its running statistics and needs no sharing. State dicts keep their keys,
-    and parameters and buffers stay the ones they are.
-    On the CPU, where torch's own version does not run, Detectron2's does; it assumes that all
-    processes hold equally many values, which Detectron2's training loader guarantees for crops of
-    one size.
+    Frozen BatchNorm uses its running statistics. State dicts, parameters and buffers stay the same.
+    On the CPU, where torch has no synchronised version, Detectron2's is used; it assumes that all
+    processes have the same number of values, which holds for crops of one size.
     """
     for module in model.modules():
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d and child.weight.requires_grad:
-                setattr(module, name, _synchronized(child))
-
-
-def _synchronized(norm: nn.BatchNorm2d) -> nn.BatchNorm2d | nn.SyncBatchNorm:
-    if norm.weight.device.type != "cpu":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-    shared = _SharedBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
-    # The same tensors, not copies: an optimizer may hold them already.
-    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
-        setattr(shared, name, tensor)
-    return shared
+                if child.weight.device.type == "cpu":
+                    shared = _SharedBatchNorm(
+                        child.num_features, eps=child.eps, momentum=child.momentum
+                    )
+                    # Not copies, because an optimizer may hold these tensors already.
+                    for key, tensor in (*child.named_parameters(), *child.named_buffers()):
+                        setattr(shared, key, tensor)
+                else:
+                    shared = nn.SyncBatchNorm.convert_sync_batchnorm(child)
+                setattr(module, name, shared)
 
 
 class _SharedBatchNorm(NaiveSyncBatchNorm):
-    """Detectron2's, summing in single precision: squares of bfloat16 would lose the variance."""
+    """Detectron2's in single precision: sums of bfloat16 squares would lose the variance."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(at_least_single(input)).to(input.dtype)
 
 
-def _stacked(iterations: list[_Iteration]) -> npt.NDArray[np.float64]:
-    """Losses (iterations, batches, names), copied from their device at once."""
-    rows = [torch.stack(list(each.values())) for it in iterations for each in it.losses]
-    return torch.stack(rows).double().cpu().numpy().reshape(len(iterations), -1, len(rows[0]))
-
-
 def _file_names(batch: Any) -> list[str]:
-    """The images of a batch of dataset dicts; of other batches none."""
+    """Images of a batch of dataset dicts; none for batches of other kinds."""
     records = batch if isinstance(batch, Sequence) else ()
     return [r["file_name"] for r in records if isinstance(r, Mapping) and "file_name" in r]
 
 
 def _all_finite(model: nn.Module) -> bool:
-    """Whether everything that training changes is finite: parameters and statistics."""
+    """Whether trainable parameters and BatchNorm's statistics are finite."""
     parameters = [p.detach() for p in model.parameters() if p.requires_grad]
     statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
     sums = torch.stack([tensor.sum() for tensor in (*parameters, *statistics)])

@@ -3,10 +3,10 @@
 The model is trained on one source; every other domain is an unseen target, and the figure the
 papers compare is the mean over the unseen targets.
 
-`benchmark.md` is for people, `benchmark.csv` and `benchmark.json` are unrounded for programs.
-`images.csv` has the scores of the single images. `details.json` has by domain what else its
-evaluators know: "classes", the names of all classes, and "confusion", the pixel counts of each
-class (rows, ground truth) as each class (columns, predicted); "pictures" of some images.
+`benchmark.md` is for people; `benchmark.csv` and `benchmark.json` are unrounded, for programs.
+`images.csv` has the scores of single images. `details.json` has by domain: "classes", the names of
+all classes; "confusion", pixel counts by true class (rows) and predicted class (columns); and
+"pictures" of some images.
 """
 
 import json
@@ -49,33 +49,32 @@ from .tables import (
 )
 
 RECORD, DETAILS, IMAGES = "benchmark.json", "details.json", "images.csv"
-# Raised when a reader of older records would misunderstand newer ones.
+# To be increased when readers of older records would misunderstand newer ones.
 FORMAT = 1
 _IMAGE_COLUMNS = ["domain", "image", "mIoU", "pixel_accuracy"]
 
-# What evaluators know beside the scores, JSON data by domain and name.
+# Results of evaluators beside the scores: JSON data by domain and name.
 Details = Mapping[str, Mapping[str, Any]]
 
 logger = logging.getLogger(__name__)
 
 
 class BenchmarkFileError(LangDGError):
-    """Records of runs that cannot be read, or not be averaged; the message names the files."""
+    """Records of runs cannot be read or averaged; the message names the files."""
 
 
 class Benchmark:
-    """The domains that models are scored on, and what their results are compared with.
+    """The domains that models are scored on, with their loaders and evaluators.
 
     Args:
-        run: what a model's results will be recorded with.
-        domains: names of those to score.
-        loaders: function that makes a test loader, by name of every domain there is.
-        evaluators: function that makes the evaluators, by the same names; None stands for one that
-            is not wanted.
+        run: what to record with a model's results.
+        domains: names of the domains to score.
+        loaders: for every known domain, a function that makes its test loader.
+        evaluators: for the same names, functions that make evaluators; None stands for one that is
+            switched off.
 
     Attributes:
-        loaders: of the domains to score.
-        evaluators: of the domains to score.
+        loaders, evaluators: of the domains to score.
     """
 
     def __init__(
@@ -100,6 +99,7 @@ class Benchmark:
         }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
+        # After the checks: loaders list their data sets, which takes time.
         self.loaders = {domain: loaders[domain]() for domain in domains}
 
     def run(
@@ -109,8 +109,8 @@ class Benchmark:
 
         Args:
             model: of `build_inference`.
-            output_dir: where the files go.
-            changes: fields of the record that are known now.
+            output_dir: folder of the files.
+            changes: fields of the run that were not known before.
         """
         run = replace(self._run, inference=inference_name(model), **changes)
         return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
@@ -130,9 +130,8 @@ def run_benchmark(
 ) -> dict[str, dict[str, float]]:
     """Score a model on all domains and write the benchmark files; every process must call this.
 
-    Where no domain has scores, as with test sets alone, nothing is written.
-
-    Args: those of `evaluate_domains` and of `write_benchmark`.
+    Nothing is written where no domain has scores, as with test sets alone. Arguments are those of
+    `evaluate_domains` and `write_benchmark`.
 
     Returns:
         `headline_figures` on the main process; on the others an empty dict.
@@ -156,9 +155,9 @@ def write_benchmark(
 
     Args:
         results: of `evaluate_domains`.
-        run: what they were made with.
-        output_dir: where to; made if need be.
-        details: of the evaluators. Without any, files of earlier ones are removed.
+        run: how they were made.
+        output_dir: folder of the files, created if needed.
+        details: of the evaluators. If there are none, files of earlier ones are removed.
 
     Returns:
         The rows, see `score_rows`.
@@ -170,12 +169,13 @@ def write_benchmark(
         "benchmark.csv": benchmark_csv(rows),
         DETAILS: _details_json(details) if details else None,
         IMAGES: _images_csv(details) if details else None,
-        RECORD: record,  # the last: where it is, the others are
+        RECORD: record,  # the last: where it is, all files are complete
     }
     directory = Path(output_dir)
     for name, text in texts.items():
         if text is not None:
             write_text(directory / name, text)
+    # Removed last: an error above leaves the files of an earlier benchmark complete.
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)
@@ -183,7 +183,7 @@ def write_benchmark(
 
 
 def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
-    """What was run, then `benchmark_sections` and the sections of `run` under their headings."""
+    """A line about the run, then `benchmark_sections` and the sections of `run`."""
     facts = {
         "protocol": run.protocol,
         "inference": run.inference,
@@ -200,18 +200,20 @@ def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
 
 
 def benchmark_csv(rows: pd.DataFrame) -> str:
-    """A line per domain and mean: what was measured how, then every metric but accuracy by class.
+    """A line per domain and mean: facts, then all metrics but accuracy by class.
 
-    Figures are percent with all their digits, missing ones empty.
+    Figures are percent, unrounded; missing ones are empty.
     """
+    # Accuracies by class would double the width; the JSON file has them.
     scores = [metric for metric in metrics(rows) if not metric.startswith(CLASS_ACCURACY)]
     table = rows[[*FACTS, *scores]].rename(index={MEAN: MEAN_TITLE})
     return str(table.to_csv(lineterminator="\n"))
 
 
 def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
-    """The results unrounded with all they were made with; JSON types only, NaN as None."""
+    """The unrounded results and how they were made, as JSON types; NaN becomes None."""
     scores = rows[metrics(rows)].astype(object)
+    # JSON has no NaN.
     figures = scores.where(scores.notna(), None).to_dict("index")
     return {
         "format": FORMAT,
@@ -226,13 +228,13 @@ def benchmark_record(rows: pd.DataFrame, run: BenchmarkRun) -> dict[str, Any]:
 
 
 def read_benchmark(run: str | Path) -> dict[str, Any]:
-    """The record that a run left, see `benchmark_record`.
+    """The record of a run, see `benchmark_record`.
 
     Args:
         run: its output folder, or the record's file.
 
     Raises:
-        BenchmarkFileError: if the file is missing, damaged or no such record.
+        BenchmarkFileError: if the file is missing, damaged or not such a record.
     """
     path = Path(run) / RECORD if Path(run).is_dir() else Path(run)
     try:
@@ -245,14 +247,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
         raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
     try:
         _check_record(record)
-    except (
-        LangDGError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except Exception as error:  # JSON of any structure may be there
         raise BenchmarkFileError(
             f"'{path}' is not a complete benchmark record of format {FORMAT} "
             f"({type(error).__name__}: {error}); evaluate the run again"
@@ -261,7 +256,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
 
 
 def read_details(folder: Path) -> dict[str, dict[str, Any]]:
-    """What `details.json` in a folder holds; nothing, and a warning, of a damaged file."""
+    """The content of a folder's `details.json`; empty, with a warning, if it is damaged."""
     path = folder / DETAILS
     if not path.is_file():
         return {}
@@ -269,7 +264,7 @@ def read_details(folder: Path) -> dict[str, dict[str, Any]]:
         details: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         for found in details.values():
             _check_details(found)
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, LangDGError) as error:
+    except Exception as error:  # JSON of any structure may be there
         logger.warning("'%s' is damaged and left out: %s", path, error)
         return {}
     return details
@@ -279,11 +274,12 @@ def read_images(folder: Path) -> pd.DataFrame:
     """Scores of the single images in a folder's `images.csv`.
 
     Returns:
-        Columns "domain" and "image", and in percent, NaN where there is none, "mIoU" and
-        "pixel_accuracy". No row where there is no file, or, with a warning, a damaged one.
+        Columns "domain", "image", and in percent "mIoU" and "pixel_accuracy", NaN where there is
+        none. No rows where there is no file, or, with a warning, where it is damaged.
     """
     path, texts = folder / IMAGES, {"domain": object, "image": object}
     scores = dict.fromkeys(_IMAGE_COLUMNS[2:], float)
+    # Only empty texts are missing: an image may be called "NA".
     missing = {"na_values": dict.fromkeys(scores, ""), "keep_default_na": False}
     try:
         if path.is_file():
@@ -302,11 +298,11 @@ def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) ->
     if len(set(names)) < len(names):
         raise LangDGError(f"{setting} names a domain twice: {list(names)}")
     if reserved := [name for name in names if is_mean(name)]:
-        raise LangDGError(f"{setting} has {reserved}, taken for means over domains; rename them")
+        raise LangDGError(f"{setting} has {reserved}, names of means over domains; rename them")
 
 
 def _check_images(names: Sequence[str]) -> None:
-    """Check that no images count twice, nor as unseen where they are the source's."""
+    """Check that no images count twice, and the source's not as unseen ones."""
     found: dict[str, str] = {}
     for name in names:
         family = FAMILIES.get(name)
@@ -322,7 +318,7 @@ def _check_images(names: Sequence[str]) -> None:
 def _check_evaluators(
     domain: str, evaluators: Sequence[DatasetEvaluator], run: BenchmarkRun
 ) -> None:
-    """Check that a domain gives scores, or where it has no labels and needs no scores, files."""
+    """Check that a domain gives scores, or prediction files where no scores are needed."""
     writers = [one for one in evaluators if isinstance(one, PredictionWriter)]
     if len(writers) < len(evaluators):
         return
@@ -340,35 +336,30 @@ def _check_evaluators(
 
 
 def _details(evaluators: DatasetEvaluator | Iterable[DatasetEvaluator]) -> dict[str, Any]:
-    """What the evaluators of a domain know beside their scores."""
-    several = [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators
+    """The details of all evaluators of a domain that have some."""
     known: dict[str, Any] = {}
-    for evaluator in several:
+    for evaluator in [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators:
         if hasattr(evaluator, "details"):
             known |= evaluator.details()
     return known
 
 
 def _details_json(details: Details) -> str:
-    """A line per domain, without the single images."""
-    lines = (
-        f"{json.dumps(domain)}: "
-        + json.dumps({key: value for key, value in found.items() if key != "images"})
-        for domain, found in details.items()
-    )
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    """The details without the scores of single images, which `images.csv` has."""
+    shown = {d: {k: x for k, x in found.items() if k != "images"} for d, found in details.items()}
+    return json.dumps(shown) + "\n"
 
 
 def _images_csv(details: Details) -> str:
     """A line per image with its scores in percent, missing ones empty."""
     lines = [(d, *score) for d, found in details.items() for score in found.get("images", ())]
-    # Names of files need not be UTF-8, which columns of text would have to be.
+    # As objects: file names need not be UTF-8, but columns of text have to.
     table = pd.DataFrame(lines, columns=_IMAGE_COLUMNS, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _check_record(record: Mapping[str, Any]) -> None:
-    """Raise some error unless a record has what its readers use."""
+    """Raise an error of any kind unless a record has what its readers use."""
     if record["format"] != FORMAT:
         raise LangDGError(f"it is of format {record['format']}")
     if missing := {"config_file", "seed", "weights"} - record.keys():
@@ -384,7 +375,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
 
 
 def _check_details(found: Mapping[str, Any]) -> None:
-    """Raise some error unless the details of a domain can be shown."""
+    """Raise an error of any kind unless the details of a domain can be shown."""
     rows, number = found.get("confusion", []), len(found.get("classes", []))
     if rows and [len([n for n in row if isinstance(n, int)]) for row in rows] != [number] * number:
         raise LangDGError(f"expected {number} x {number} numbers of pixels, as there are classes")

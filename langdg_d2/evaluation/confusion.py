@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError
 
-# Detectron2's name of the task, and the evaluators' of its scores.
+# Names of Detectron2's task and of its evaluators' scores.
 TASK = "sem_seg"
 NUM_IMAGES = "num_images"
 CLASS_IOU, CLASS_ACCURACY = "IoU-", "ACC-"  # before the name of a class
@@ -27,7 +27,7 @@ class ConfusionMatrix:
 
     Attributes:
         matrix: (K, K) int64; rows are ground truth, columns predictions. It moves to the device
-            of the predictions it is given.
+            of the predictions.
     """
 
     def __init__(self, *, num_classes: int, ignore_label: int) -> None:
@@ -58,19 +58,20 @@ class ConfusionMatrix:
                 f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} "
                 "differ in size; resize the logits to the ground truth before the argmax"
             )
-        # int64 before any comparison: a negative ignore label would wrap around in uint8.
-        prediction = _as_int64(prediction, "prediction")
-        target = _as_int64(target, "ground truth").to(prediction.device)
-        counted = target != self.ignore_label
+        # int32 before any comparison: a negative ignore label would wrap around in uint8.
+        prediction = _as_int32(prediction, "prediction")
+        target = _as_int32(target, "ground truth").to(prediction.device)
+        ignored = target == self.ignore_label
+        target = torch.where(ignored, 0, target)
         self._require_classes(prediction, "prediction")
-        self._require_classes(target[counted], "ground truth")
-
-        pairs = target[counted] * self.num_classes + prediction[counted]
-        counts = torch.bincount(pairs, minlength=self.num_classes**2)
+        self._require_classes(target, "ground truth")
+        # Ignored pixels go to a bin of their own: selecting the others takes twice as long.
+        pairs = torch.where(ignored, self.matrix.numel(), target * self.num_classes + prediction)
+        counts = torch.bincount(pairs.flatten(), minlength=self.matrix.numel() + 1)[:-1]
         self.matrix = self.matrix.to(counts.device) + counts.view_as(self.matrix)
 
     def merge(self, other: "ConfusionMatrix") -> None:
-        """Add the counts of `other`, which is left as it is."""
+        """Add the counts of `other`, which is not modified."""
         ours = (self.num_classes, self.ignore_label)
         theirs = (other.num_classes, other.ignore_label)
         if ours != theirs:
@@ -82,11 +83,11 @@ class ConfusionMatrix:
     def sum_over_processes(self) -> "ConfusionMatrix":
         """The exact sum of all processes' matrices, a new matrix on the CPU of every process.
 
-        Every process must call this, also one that has seen no image.
+        Every process must call this, even without images.
         """
         total = ConfusionMatrix(num_classes=self.num_classes, ignore_label=self.ignore_label)
-        # Gathered as CPU objects: works alike under gloo and NCCL, and a process without images,
-        # whose matrix never moved to its accelerator, takes part like any other.
+        # Gathered as CPU objects, which works with gloo and NCCL, also for a process without
+        # images, whose matrix never moved to its accelerator.
         for matrix in comm.all_gather(self.matrix.cpu()):
             total.matrix = total.matrix + matrix
         return total
@@ -165,7 +166,7 @@ def mean_accuracy(matrix: Tensor, classes: Sequence[int] | None = None) -> float
 
 def _counts(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """True positives, ground-truth pixels and predicted pixels per class, each (K,) float64."""
-    # float64 is exact up to 2**53 pixels; some accelerators have none, hence the CPU.
+    # float64 is exact up to 2**53 pixels. Some accelerators do not have it, hence the CPU.
     matrix = matrix.cpu().double()
     return matrix.diagonal(), matrix.sum(dim=1), matrix.sum(dim=0)
 
@@ -174,7 +175,7 @@ def _selection(matrix: Tensor, classes: Sequence[int] | None) -> list[int]:
     return list(range(len(matrix))) if classes is None else list(classes)
 
 
-def _as_int64(values: Tensor, name: str) -> Tensor:
+def _as_int32(values: Tensor, name: str) -> Tensor:
     if values.is_floating_point() or values.is_complex():
         raise TypeError(f"{name} is {values.dtype}, expected an integer map of classes")
-    return values.long()
+    return values.int()

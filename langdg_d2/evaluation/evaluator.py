@@ -6,7 +6,8 @@ truth is the one the test mapper loaded, so a test protocol's crop or resize app
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,10 @@ from .confusion import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, Co
 
 
 class ImageScore(NamedTuple):
-    """How well an image was segmented, in percent; NaN where none of its pixels is scored.
+    """Scores of an image in percent; NaN where none of its pixels is scored.
 
     Attributes:
-        image: its name, unlike that of any other in the data set.
+        image: its name, unique in the data set.
         mean_iou: over the scored classes that the image's ground truth has.
         pixel_accuracy: of the scored classes.
     """
@@ -40,8 +41,8 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
     Attributes:
         confusion: this process's counts until `evaluate()`, then the sum over all processes.
-        images: scores of the single images, after `evaluate()` on the main process: those of all
-            processes, by name.
+        images: scores of single images, sorted by name; those of all processes on the main process
+            after `evaluate()`.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
     ) -> None:
         """
         Args:
-            dataset_name: only named in the log.
+            dataset_name: for the log.
             class_names: name of every train id, in order.
             ignore_label: ground-truth value that is not scored.
-            scored_classes: names to score, or of the Cityscapes classes the name of one of
-                `CLASS_SUBSETS`, such as "16" (or 16) for those that SYNTHIA has; all if None.
-                Pixels of the others still count as errors of a scored class that was predicted
-                there, as the field does it.
+            scored_classes: names to score, or for the Cityscapes classes the name of one of
+                `CLASS_SUBSETS`, such as "16" (or 16) for those of SYNTHIA; all if None. As usual,
+                pixels of other classes still count as errors of a scored class predicted there.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
         self._scored = classes_to_score(scored_classes, self._class_names)
         scored = {self._class_names[k] for k in self._scored}
+        # Proper subsets all of whose classes are scored: other means would repeat or mislead.
         self._subsets = {
             subset: [self._class_names.index(name) for name in names]
             for subset, names in class_subsets(self._class_names).items()
@@ -75,7 +76,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all counts."""
+        """Discard all counts and scores."""
         self._local = ConfusionMatrix(
             num_classes=len(self._class_names), ignore_label=self._ignore_label
         )
@@ -84,7 +85,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         self.images: list[ImageScore] = []
 
     def process(
-        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
+        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[dict[str, Any]]
     ) -> None:
         """Count the pixels of a batch.
 
@@ -93,20 +94,14 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
         """
         for image, output in zip(inputs, outputs, strict=True):
-            self.score(image, output["sem_seg"])
-
-    def score(self, image: Mapping[str, Any], sem_seg: Tensor) -> ImageScore:
-        """Count the pixels of an image as `process` does; returns the image's own scores."""
-        counts = count_image(
-            image,
-            sem_seg,
-            dataset_name=self._dataset_name,
-            num_classes=len(self._class_names),
-            ignore_label=self._ignore_label,
-        )
-        self._local.merge(counts)
-        self._local_images.append(score_image(image, counts, self._scored))
-        return self._local_images[-1]
+            counts = image_counts(
+                image,
+                output,
+                num_classes=len(self._class_names),
+                ignore_label=self._ignore_label,
+            )
+            self._local.merge(counts)
+            self._local_images.append(score_image(image, counts, self._scored))
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
         """Sum over processes and score; every process must call this.
@@ -116,9 +111,10 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy"; both means over each
             of `CLASS_SUBSETS` that is part of the classes and all scored, as "mIoU_16" and
             "mIoU_16_detectron2"; "IoU-<class>", "ACC-<class>" per scored class. In percent, NaN
-            where undefined; "num_images". On the others an empty dict.
+            where undefined; "num_images". On other processes an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
+        # Sorted, so that files do not depend on how processes share the images.
         self.images = sorted(one for part in comm.gather(self._local_images) for one in part)
         if not comm.is_main_process():
             return OrderedDict()
@@ -151,6 +147,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         for subset, classes in self._subsets.items():
             for metric, mean in _mean_ious(matrix, classes).items():
                 fractions[confusion.subset_metric(metric, subset)] = mean
+        # IoUs of the whole matrix: pixels of unscored classes stay errors of the predicted class.
         for prefix, per_class in (
             (CLASS_IOU, confusion.class_iou(matrix)),
             (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
@@ -159,40 +156,62 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         return {name: 100 * fraction for name, fraction in fractions.items()}
 
 
-def count_image(
-    image: Mapping[str, Any],
-    sem_seg: Tensor,
-    *,
-    dataset_name: str,
-    num_classes: int,
-    ignore_label: int,
+def image_classes(image: Mapping[str, Any], output: dict[str, Any]) -> Tensor:
+    """The predicted class map (H, W) of an image.
+
+    It is kept in `output`: the evaluators of a domain share one argmax.
+
+    Args:
+        image: "file_name", for error messages.
+        output: "sem_seg", see `predicted_classes`.
+    """
+    if "classes" not in output:
+        with _naming(image):
+            output["classes"] = predicted_classes(output["sem_seg"])
+    classes: Tensor = output["classes"]
+    return classes
+
+
+def image_counts(
+    image: Mapping[str, Any], output: dict[str, Any], *, num_classes: int, ignore_label: int
 ) -> ConfusionMatrix:
-    """Count the pixels of an image.
+    """The pixel counts of an image.
+
+    They are kept in `output`: the evaluators of a domain share one count.
 
     Args:
         image: "sem_seg" (H, W) integer ground truth, "file_name".
-        sem_seg: the model's logits (K, H, W) or classes (H, W).
-        dataset_name: for messages.
+        output: "sem_seg", the model's logits (K, H, W) or classes (H, W).
         num_classes: K.
         ignore_label: ground-truth value that is not counted.
     """
-    file_name = image.get("file_name", "an image without file_name")
-    if "sem_seg" not in image:
-        raise LangDGError(
-            f"{file_name}: no ground truth 'sem_seg'; "
-            "evaluate with a test mapper that loads the labels"
-        )
-    counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
+    if "counts" not in output:
+        classes, sem_seg = image_classes(image, output), output["sem_seg"]
+        counts = ConfusionMatrix(num_classes=num_classes, ignore_label=ignore_label)
+        with _naming(image):
+            if "sem_seg" not in image:
+                raise LangDGError(
+                    "no ground truth 'sem_seg'; evaluate with a test mapper that loads the labels"
+                )
+            if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
+                raise LangDGError(
+                    f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
+                    "evaluate with the class names of the model"
+                )
+            counts.update(classes, image["sem_seg"])
+        output["counts"] = counts
+    shared: ConfusionMatrix = output["counts"]
+    return shared
+
+
+@contextmanager
+def _naming(image: Mapping[str, Any]) -> Iterator[None]:
+    """Begin the messages of errors with the image's file."""
     try:
-        if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
-            raise LangDGError(
-                f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
-                "evaluate with the class names of the model"
-            )
-        counts.update(predicted_classes(sem_seg), image["sem_seg"])
+        yield
     except LangDGError as error:
-        raise LangDGError(f"{file_name} ({dataset_name}): {error}") from error
-    return counts
+        name = image.get("file_name", "an image without file_name")
+        raise LangDGError(f"{name}: {error}") from error
 
 
 def score_image(
@@ -206,6 +225,7 @@ def score_image(
         scored: train ids to average over.
     """
     name = image.get("image_id") or Path(image.get("file_name", "")).stem
+    # Detectron2's mean: with the authors', a few pixels of an absent class would add a whole 0.
     matrix = counts.matrix.cpu()
     return ImageScore(
         str(name),
@@ -232,8 +252,8 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
 
 
 def require_finite(logits: Tensor) -> None:
-    """Refuse logits that are not finite: the largest of them would be no prediction."""
-    # Their sum is one number to look at; in half precision the sum itself could overflow.
+    """Refuse logits that are not finite: their argmax would be meaningless."""
+    # A sum is a single value to check. In half precision the sum itself could overflow.
     total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
     if not total.isfinite():
         raise LangDGError(

@@ -1,8 +1,8 @@
-"""How images are put through a model, and a model through the images of many domains.
+"""Inference variants, and inference on the images of many domains.
 
-Images are seen whole, in windows, at several scales or in less precision. Every variant wraps a
-model that maps batched inputs to `[{"sem_seg": logits}]` and does the same, in eval mode, at the
-output size and in the model's own convention.
+Images are predicted whole, in windows, at several scales or in reduced precision. Every variant
+wraps a model in eval mode that maps batched inputs to `[{"sem_seg": logits}]`, and maps the same
+inputs to logits of the same size.
 """
 
 import math
@@ -33,25 +33,30 @@ def evaluate_domains(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Run inference on every domain in turn; every process must call this.
 
-    cuDNN does not time its convolutions anew for each size of images meanwhile.
-
     Args:
         model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
-            afterwards, also after an error, every submodule is in the mode it was in.
+            afterwards, also after an error, every submodule is in its earlier mode.
         loaders: domain name to test loader, with a length.
         evaluators: domain name to its evaluator, or a list of them.
 
     Returns:
         `{domain: {task: {metric: value}}}` on the main process, in the loaders' order, without
-        domains that have no scores, as of test sets without labels; on the others an empty dict.
+        domains that have no scores, such as test sets without labels. On other processes an empty
+        dict.
     """
     results: dict[str, dict[str, dict[str, float]]] = {}
-    with _modes_restored(model), fold(model):
+
+    def predict(batch: BatchedInputs) -> list[dict[str, Any]]:
+        # Copies: evaluators add what they share, such as the class map, and a model may return
+        # the same dict again.
+        return [dict(output) for output in model(batch)]
+
+    with _eval_mode(model), fold(model):
         for domain, loader in loaders.items():
-            # disable=None: no bar where stderr is a file; Detectron2 logs rate and ETA as text.
+            # None hides the bar where stderr is a file: Detectron2 logs rate and ETA as text.
             disable = None if comm.is_main_process() else True
             with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
-                results[domain] = dict(inference_on_dataset(model, progress, evaluators[domain]))
+                results[domain] = dict(inference_on_dataset(predict, progress, evaluators[domain]))
     return {domain: tasks for domain, tasks in results.items() if tasks}
 
 
@@ -64,17 +69,18 @@ def build_inference(
     stride: Sequence[int] | None = None,
     precision: str = "float32",
 ) -> nn.Module:
-    """Wrap a model so that it predicts in a variant; the model itself for whole images once.
+    """Wrap a model in a variant; returns the model itself for single whole images in float32.
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`.
         scales: factors of the image size whose logits are averaged.
-        flip: whether mirrored images are averaged in.
+        flip: whether to average in the mirrored image.
         window: height and width in pixels of windows that slide over every scaled image; None
-            to see images whole.
+            for whole images.
         stride: distance of the windows, vertical and horizontal; None for half a window.
         precision: of convolutions and products, one of `PRECISIONS`.
     """
+    # From the inside out: every scale of an image is cut into windows of its own.
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:
@@ -89,14 +95,14 @@ def build_inference(
 
 
 def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
-    """A model and what it wraps, as `build_inference` does, the network itself last."""
+    """A model of `build_inference` and everything it wraps, the network itself last."""
     yield model
     if isinstance(inner := getattr(model, "model", None), nn.Module):
         yield from unwrapped(inner)
 
 
 def inference_name(model: nn.Module) -> str:
-    """What `build_inference` made, in words, such as "whole image, scales 1 and 0.5, flip"."""
+    """Description of a model of `build_inference`: "whole image, scales 1 and 0.5, flip"."""
     image, others = "whole image", list[str]()
     for part in unwrapped(model):
         if isinstance(part, SlidingWindowInference):
@@ -114,13 +120,13 @@ def inference_name(model: nn.Module) -> str:
 class MultiScaleInference(nn.Module):
     """Mean of a model's logits over scales and flips.
 
-    Scales 1 and 0.5 without flip are the ensemble of FAMix's official release, and its scale 0.5
-    is that scale alone. As there, images shrink without antialiasing to sides rounded down, and
-    both ways are bilinear with aligned corners. With scale 1 alone and no flip the logits are the
-    model's own, bit by bit.
+    Scales 1 and 0.5 without flip are the ensemble of FAMix's official release; its single-scale row
+    has scale 0.5 alone. As there, images are scaled without antialiasing to sides rounded down, and
+    both resizes are bilinear with aligned corners. With scale 1 alone and no flip the logits are
+    exactly the model's.
 
     Args:
-        model: to wrap; another variant, too.
+        model: to wrap; may be another variant.
         scales: factors of the image's height and width.
         flip: whether every scale is predicted mirrored as well.
     """
@@ -142,6 +148,7 @@ class MultiScaleInference(nn.Module):
         totals = self._predict(batched_inputs, *first)
         for view in others:
             predicted = self._predict(batched_inputs, *view)
+            # Logits are averaged, not probabilities, as in the authors' code.
             totals = [total + logits for total, logits in zip(totals, predicted, strict=True)]
         return [{"sem_seg": total / (1 + len(others))} for total in totals]
 
@@ -157,15 +164,15 @@ class MultiScaleInference(nn.Module):
 
 
 class SlidingWindowInference(nn.Module):
-    """Mean of a model's logits over the windows that see a pixel.
+    """Mean of a model's logits over all windows that contain a pixel.
 
-    Windows are a stride apart, and the last of a row or column ends with the image. One is
-    predicted at a time: beside the logits of the image, memory holds those of one window. Where
-    the window covers every image the logits are the model's own, bit by bit.
+    Windows are a stride apart, and the last of a row or column ends with the image. They are
+    predicted one at a time: beside the logits of the image, memory holds those of one window. Where
+    the window covers every image, the logits are exactly the model's.
 
     Args:
         model: to wrap.
-        window: height and width in pixels; an image that is smaller on a side has it whole.
+        window: height and width in pixels; sides of smaller images are taken whole.
         stride: distance of windows in pixels, vertical and horizontal, at most the window.
     """
 
@@ -219,13 +226,14 @@ class ReducedPrecisionInference(nn.Module):
 
     def __init__(self, *, model: nn.Module, precision: str) -> None:
         super().__init__()
+        # Raises an error now for a precision that the device lacks.
         dtype_of(precision, next(model.parameters()).device.type)
         self.model = model
         self.precision = precision
 
     @torch.no_grad()
     def forward(self, batched_inputs: BatchedInputs) -> Predictions:
-        """As the model's."""
+        """As the wrapped model's."""
         device = next(self.model.parameters()).device
         with autocast(self.precision, device.type):
             predictions: Predictions = self.model(batched_inputs)
@@ -234,20 +242,21 @@ class ReducedPrecisionInference(nn.Module):
 
 def windows(side: int, window: int, stride: int) -> list[slice]:
     """Windows along one side of an image, in pixels: all of one length, all pixels seen."""
+    # The last window ends with the image: shorter ones would see less context.
     last = max(0, side - window)
     return [slice(start, min(start + window, side)) for start in (*range(0, last, stride), last)]
 
 
 @contextmanager
-def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
-    """Keep each submodule's own train/eval mode (`model.train(mode)` would flatten them).
-
-    Without cuDNN's benchmark: training's choice by speed pays for crops of one size only.
-    """
+def _eval_mode(model: Callable[[Any], Any]) -> Iterator[None]:
+    """Eval mode, and no cuDNN benchmark: that choice by speed pays for crops of one size only."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    # Of every submodule: `model.train(mode)` would also train BatchNorm layers that are frozen.
     modes = [module.training for module in modules]
     benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     try:
+        for module in modules[:1]:
+            module.eval()
         yield
     finally:
         torch.backends.cudnn.benchmark = benchmark
@@ -256,7 +265,7 @@ def _modes_restored(model: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def _output_size(inputs: dict[str, Any]) -> tuple[int, int]:
-    """Height and width of the logits wanted for an image: its own unless it says otherwise."""
+    """Height and width of the logits wanted for an image, by default its own."""
     height, width = inputs["image"].shape[-2:]
     return inputs.get("height", height), inputs.get("width", width)
 
@@ -272,6 +281,7 @@ def _view(inputs: dict[str, Any], scale: float, mirrored: bool) -> dict[str, Any
     """The inputs with their image scaled and mirrored, predicted at the size of that image."""
     view = dict(inputs)
     if scale != 1:
+        # As `F.interpolate` rounds with a scale factor.
         height, width = (max(1, math.floor(side * scale)) for side in inputs["image"].shape[-2:])
         view["image"] = _resize_aligned(inputs["image"].float(), (height, width))
         view |= {"height": height, "width": width}

@@ -15,25 +15,23 @@ from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from PIL import Image
-from torch import Tensor
 
 from ..structures import LabelSpace
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
-from .evaluator import predicted_classes
+from .evaluator import image_classes
 
 ENCODINGS = ("train_ids", "label_ids", "color")
 _LARGEST_ID = 255  # of 8 bits
 
 
 class PredictionWriter(DatasetEvaluator):
-    """Saves the class map of every image while a model is evaluated; labels are not needed.
+    """Saves the class map of every image while a model is evaluated; needs no labels.
 
-    A file has the image's own name and lies in the image's own folder (city, sequence) below
-    `<output_dir>/<dataset_name>`, so that images of one name in different folders stay apart.
-    These are the names that test servers look for. Cityscapes' takes "label_ids", one file per
-    image, whose name begins with `<city>_<sequence>_<frame>`; ACDC's and BDD100K's take
-    "train_ids". All want the images' own size: use protocol "full".
+    A file keeps its image's name and its place among the data set's folders (city, sequence), below
+    `<output_dir>/<dataset_name>`. Test servers look for these names: Cityscapes' takes "label_ids",
+    one file per image whose name begins with `<city>_<sequence>_<frame>`; ACDC's and BDD100K's take
+    "train_ids". All of them expect the images' own size: use protocol "full".
     """
 
     def __init__(
@@ -49,17 +47,17 @@ class PredictionWriter(DatasetEvaluator):
         Args:
             output_dir: folder of the files, created when the first is written.
             dataset_name: data set of the images, as registered in Detectron2.
-            encoding: "train_ids" (0..K-1), "label_ids" (`classes.ids`), both of 8 bit, or "color"
+            encoding: "train_ids" (0..K-1), "label_ids" (`classes.ids`), both 8-bit, or "color"
                 (RGB); None saves nothing.
-            classes: of the model.
-            root: folder that all images lie in; None to find it in the registered data set.
+            classes: the model's.
+            root: folder that contains all images; None to find it in the registered data set.
         """
         self._output_dir = output_dir
         self._dataset_name = dataset_name
         self._encoding = encoding
         self._values = None if encoding is None else _pixel_values(encoding, classes)
         self._given_root = root
-        self._written: dict[str, str] = {}  # file of the prediction to that of the image
+        self._written: dict[str, str] = {}  # prediction file to image file
 
     @property
     def writes(self) -> bool:
@@ -67,11 +65,11 @@ class PredictionWriter(DatasetEvaluator):
         return self._values is not None
 
     def reset(self) -> None:
-        """Count from nothing; files are replaced when they are written again."""
+        """Forget what was written; a second evaluation replaces the files."""
         self._written = {}
 
     def process(
-        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
+        self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[dict[str, Any]]
     ) -> None:
         """Write one file per image, atomically; it replaces an earlier one.
 
@@ -89,20 +87,27 @@ class PredictionWriter(DatasetEvaluator):
                     f"'{file_name}' and '{self._written[target]}' would share the prediction file "
                     f"'{target}': give one of them another name"
                 )
+            classes = image_classes(image, output).cpu().numpy()
+            if classes.min() < 0 or classes.max() >= len(self._values):
+                raise LangDGError(
+                    f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "
+                    f"0..{len(self._values) - 1}"
+                )
             png = io.BytesIO()
-            pixels = _encode(output["sem_seg"], self._values, file_name)
-            Image.fromarray(pixels).save(png, format="PNG")
+            Image.fromarray(self._values[classes]).save(png, format="PNG")
             write_atomically(Path(target), png.getvalue())
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Log how many files there are and where; no scores: an empty dict.
+        """Log the number of files and their folder; every process must call this.
 
-        Every process must call this.
+        Returns:
+            An empty dict: there are no scores.
         """
+        # Each process checks its own images; two of them could still write the same file.
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:
             raise LangDGError(
-                f"{len(shared)} prediction files are of several images, such as '{shared[0]}': "
+                f"{len(shared)} prediction files belong to several images, such as '{shared[0]}': "
                 "give these images other names"
             )
         if self._values is not None:
@@ -120,6 +125,7 @@ class PredictionWriter(DatasetEvaluator):
         """The folder that all images of the data set have in common."""
         if self._given_root is not None:
             return self._given_root
+        # Not the data set's folder, which a user's own registration does not name.
         files = (record["file_name"] for record in DatasetCatalog.get(self._dataset_name))
         return os.path.commonpath([os.path.dirname(name) for name in files])
 
@@ -153,19 +159,3 @@ def _pixel_values(encoding: str, classes: LabelSpace) -> npt.NDArray[np.uint8]:
             "(model.classes.ids): prediction files have 8 bits; choose 'train_ids'"
         )
     return np.array(classes.ids, np.uint8)
-
-
-def _encode(
-    sem_seg: Tensor, values: npt.NDArray[np.uint8], file_name: str
-) -> npt.NDArray[np.uint8]:
-    try:
-        classes = predicted_classes(sem_seg).cpu().numpy()
-    except LangDGError as error:
-        raise LangDGError(f"{file_name}: {error}") from error
-    if classes.min() < 0 or classes.max() >= len(values):
-        raise LangDGError(
-            f"'{file_name}': predicted classes {classes.min()}..{classes.max()}, expected "
-            f"0..{len(values) - 1}"
-        )
-    encoded: npt.NDArray[np.uint8] = values[classes]
-    return encoded

@@ -1,6 +1,6 @@
-"""Named test protocols: which images of a data set are scored, and how they are cut before.
+"""Named test protocols: which images of a data set are scored, and how they are cropped first.
 
-Papers differ in this, and figures of one protocol must not be compared with those of another.
+Papers differ in this; figures of different protocols must not be compared.
 """
 
 import logging
@@ -26,7 +26,7 @@ class DomainProtocol:
     """What a protocol does to one data set.
 
     Attributes:
-        description: the same in words, for tables.
+        description: in words, for tables.
         augmentations: applied in order to image and label.
         kept_size: (height, width) in pixels of the images that are scored, None for all.
     """
@@ -41,8 +41,8 @@ class Protocol:
     """A test protocol.
 
     Attributes:
-        description: what it is for.
-        domains: what it does to the data sets that it does not take as they are, by family.
+        description: its purpose.
+        domains: by family, its rules for data sets that it does not score as they are.
     """
 
     description: str
@@ -59,8 +59,8 @@ _GTA5 = DomainProtocol(
         CenterCrop(size=(1046, 1914)),
     ),
 )
-# NOTE: padding is road in the authors' labels, and scored: models are punished for their black
-# borders. Protocols of one's own pad with the ignore label.
+# NOTE: the authors label padding as road and score it, so that any other prediction on the black
+# borders is an error. Own protocols should pad with the ignore label.
 _MAPILLARY = DomainProtocol(
     description="resized to height 1536 (bicubic, labels nearest), cut to 1536x1536 at the "
     "centre; portrait images are padded as the authors pad, off centre, and the padding is "
@@ -93,23 +93,24 @@ def protocol_augmentations(
 
     Args:
         protocol: name of a preset.
-        domain: family of the data set; one that the preset does not mention stays whole.
-        corruption: key of `CORRUPTIONS`, done to the image as it is on disk; None for none.
+        domain: family of the data set; images of families without a rule stay whole.
+        corruption: key of `CORRUPTIONS`, applied first, at native size; None for none.
         severity: of the corruption, 1 to 5.
     """
+    # Corruptions come first: they are defined on images at native size.
     corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
     return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
 
 
 def protocol_name(protocol: str, *, name: str | None, severity: int) -> str:
-    """A protocol with the name and severity of its corruption, in words for tables."""
+    """Name of a protocol for tables, with its corruption and severity."""
     return f"{protocol}, {name} {severity}" if name else protocol
 
 
 def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, Any]]:
     """Dataset dicts of a registered data set, without the images that a protocol leaves out.
 
-    Sizes are read from the files' headers, and only where the protocol asks for one.
+    Sizes are read from the files' headers, and only for protocols that depend on them.
 
     Args:
         names: registered name of the data set.
@@ -140,7 +141,7 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
 
 
 def protocol_table() -> str:
-    """What every preset does to every data set, as a Markdown table."""
+    """The rules of every preset for every data set, as a Markdown table."""
     rows = []
     for name, protocol in PROTOCOLS.items():
         grouped: dict[str, list[str]] = {}

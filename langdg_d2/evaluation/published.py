@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ..utils.errors import LangDGError
 from .confusion import MEAN_IOU, subset_metric
@@ -15,15 +14,15 @@ _FILES = Path(__file__).parent / "published"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFigures:
-    """A row of a published table: mean IoU in percent, authors' convention, per target.
+    """A row of a published table: mean IoU in percent, authors' convention, by target.
 
     Attributes:
         name: how configs refer to the row.
-        about: which model or ablation it is.
-        reference: who published it, and where.
+        about: the model or ablation.
+        reference: authors and publication.
         source: domain the model was trained on.
-        protocol: test protocol, by the name of ours that is the same.
-        inference: how images were put through the model, in the words of `BenchmarkRun`.
+        protocol: our name of the test protocol.
+        inference: how images were put through the model, worded as in `BenchmarkRun`.
         tower: open_clip's name of the CLIP.
         classes: name of the class subset that was averaged over.
         targets: domains that the published mean is over.
@@ -44,14 +43,14 @@ class PublishedFigures:
     mean: float | None = None
 
     def metric(self, scored_classes: str) -> str:
-        """Which of our metrics compares with these figures, given the classes ours scored."""
+        """The metric of ours that compares with these figures, given the classes we scored."""
         same = scored_classes == self.classes
         return MEAN_IOU if same else subset_metric(MEAN_IOU, self.classes)
 
     def differences(
-        self, *, protocol: str, inference: str, source: str, tower: str | None
+        self, *, protocol: str, inference: str, source: str | None, tower: str | None
     ) -> list[str]:
-        """A sentence for each way in which a run of ours was not measured like these."""
+        """A sentence for each difference between how a run of ours and these were measured."""
         sentences = []
         if protocol != self.protocol:
             sentences.append(
@@ -72,11 +71,7 @@ class PublishedFigures:
 
 
 def published_figures(name: str) -> PublishedFigures:
-    """The published row of a name.
-
-    Raises:
-        LangDGError: if there is none; lists the names.
-    """
+    """The published row of this name."""
     rows = _rows()
     if name not in rows:
         raise LangDGError(f"no published figures '{name}'; expected one of {published_names()}")
@@ -94,11 +89,8 @@ def _rows() -> dict[str, PublishedFigures]:
     for path in sorted(_FILES.glob("*.json")):
         table = json.loads(path.read_text(encoding="utf-8"))
         for name, row in table.pop("rows").items():
-            rows[name] = _row(name, table | row)
+            facts = table | row  # a row may replace what its table says
+            targets, values = tuple(facts.pop("targets")), facts.pop("figures", [])
+            figures = dict(zip(targets, values, strict=True)) if values else {}
+            rows[name] = PublishedFigures(name=name, targets=targets, figures=figures, **facts)
     return rows
-
-
-def _row(name: str, facts: dict[str, Any]) -> PublishedFigures:
-    targets, values = tuple(facts.pop("targets")), facts.pop("figures", [])
-    figures = dict(zip(targets, values, strict=True)) if values else {}
-    return PublishedFigures(name=name, targets=targets, figures=figures, **facts)

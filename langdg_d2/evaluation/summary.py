@@ -1,4 +1,4 @@
-"""Several runs of one configuration as one: mean and sample standard deviation over seeds."""
+"""Mean and sample standard deviation over runs of one configuration with several seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ import pandas as pd
 from ..utils.provenance import leaves
 from .benchmark import BenchmarkFileError
 from .confusion import CLASS_ACCURACY, NUM_IMAGES
-from .published import published_figures
 from .tables import (
     CONVENTIONS,
     FACTS,
@@ -32,12 +31,11 @@ from .tables import (
     subset_headlines,
 )
 
-# Last parts of keys that hold a seed and what depends on it, or where files are.
+# Settings that runs may differ in: seeds and what depends on them, and places of files. First the
+# last parts of keys, then whole keys.
 _FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "path"})
-# Where the bank is.
 _FREE_KEYS = frozenset({"styles.bank", "styles.augmentation.mixer.styles.bank"})
-# Not set where a checkpoint holds them.
-_CLIP_WEIGHTS = "weights"
+_CLIP_WEIGHTS = "weights"  # not set where a checkpoint holds them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +43,9 @@ class RunSummary:
     """Scores over several runs, in percent.
 
     Attributes:
-        records: what `read_benchmark` gave, by the name of the run.
-        rows: as `score_rows`, means over the runs; NaN where one of them has no value.
-        deviations: sample standard deviations over the runs, of the same rows and metrics; NaN
-            for a single run as well.
+        records: of `read_benchmark`, by the name of the run.
+        rows: means over the runs, in the form of `score_rows`; NaN where a run has no value.
+        deviations: sample standard deviations of the same rows and metrics; NaN for a single run.
     """
 
     records: Mapping[str, dict[str, Any]]
@@ -57,40 +54,40 @@ class RunSummary:
 
     @property
     def run(self) -> BenchmarkRun:
-        """The first run, for what all runs share."""
+        """The first run: all have the same facts."""
         return BenchmarkRun.of_record(next(iter(self.records.values())))
 
 
 def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
-    """Average runs that were measured alike.
+    """Average runs that differ only in seeds and places of files.
 
     Args:
-        records: what `read_benchmark` gave, by the name of the run.
+        records: of `read_benchmark`, by the name of the run.
 
     Raises:
-        BenchmarkFileError: if there is no run, runs were not measured alike or configured alike
-            but for seeds and places of files, or two of them are the same run.
+        BenchmarkFileError: if there is no run, if runs were measured or configured differently, or
+            if two of them are the same run.
     """
     if not records:
         raise BenchmarkFileError("no run to summarize")
-    (first, one), *others = records.items()
-    for name, other in others:
-        if (difference := _difference(one, other)) is not None:
-            what, of_first, of_other = difference
+    for (earlier, one), (name, other) in combinations(records.items(), 2):
+        if difference := _difference(one, other):
+            what, of_earlier, of_other = difference
             raise BenchmarkFileError(
                 f"runs differ in their {what}, so their mean would mean nothing: "
-                f"'{first}' has {of_first}, '{name}' has {of_other}"
+                f"'{earlier}' has {of_earlier}, '{name}' has {of_other}"
             )
-    for (earlier, one), (name, other) in combinations(records.items(), 2):
-        if (shared := _same_run(one, other)) is not None:
+        if shared := _same_run(one, other):
             raise BenchmarkFileError(
                 f"'{earlier}' and '{name}' have the same {shared}: one run given twice would hide "
                 "how much runs vary"
             )
     rows = {name: record_rows(record) for name, record in records.items()}
+    # All runs have the facts of the first.
     facts = next(iter(rows.values()))[FACTS]
     scores = pd.concat([table.drop(columns=FACTS) for table in rows.values()])
     by_domain = scores.groupby(level="domain", sort=False)
+    # No value where a run has none: a mean over fewer runs would not compare.
     return RunSummary(
         records=records,
         rows=facts.join(by_domain.agg(pd.Series.mean, skipna=False)),
@@ -99,7 +96,7 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
 
 
 def summary_markdown(summary: RunSummary) -> str:
-    """Mean ± standard deviation by domain, beside published figures where the runs name them."""
+    """Mean ± standard deviation by domain, and published figures where the runs name them."""
     run, rows, count = summary.run, summary.rows, len(summary.records)
     seeds = {name: record["seed"] for name, record in summary.records.items()}
     spread = "mean ± sample standard deviation over the runs" if count > 1 else "a single run"
@@ -115,14 +112,14 @@ def summary_markdown(summary: RunSummary) -> str:
         section_markdown(Section(table, [f"Figures in percent, {spread}.", *notes])),
     ]
     if run.published:
-        section = published_section(rows, published_figures(run.published), run.tower)
+        section = published_section(rows, run)
         parts += [f"## {PUBLISHED}", section_markdown(section)]
     runs = "\n".join(f"- {code(name)}, seed {seed}" for name, seed in seeds.items())
     return "\n\n".join([*parts, "## Runs", runs]) + "\n"
 
 
 def summary_csv(summary: RunSummary) -> str:
-    """A line per domain, mean and deviation of every metric but accuracy by class, unrounded."""
+    """A line per domain: unrounded mean and deviation of all metrics but accuracy by class."""
     table = summary.rows[FACTS].assign(runs=len(summary.records))
     for metric in metrics(summary.rows):
         if metric != NUM_IMAGES and not metric.startswith(CLASS_ACCURACY):
@@ -134,15 +131,14 @@ def summary_csv(summary: RunSummary) -> str:
 def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
     """The key in which two recorded configurations differ, of several the outermost.
 
-    Seeds and places of files do not count, nor whether CLIP's weights were read anew.
+    Seeds and places of files are ignored, as is whether CLIP's weights come from a checkpoint.
 
     Args:
-        one: configuration as in a benchmark record: plain data, text or None.
-        other: the one to compare with it.
+        one, other: configurations as in benchmark records: plain data, text or None.
 
     Returns:
-        Dotted key ("" for a whole text) and both values, None for one that is not set; or None
-        where nothing differs.
+        Dotted key ("" for a whole text) and both values, None for a missing one; or None if the
+        configurations agree.
     """
     first, second = dict(leaves(one)), dict(leaves(other))
     differing = []
@@ -152,15 +148,15 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
         free = name in _FREE or key in _FREE_KEYS or (name == _CLIP_WEIGHTS and None in values)
         if not free and values[0] != values[1]:
             differing.append((key, *values))
-    # Other keys may refer to it.
+    # The outermost is the likely cause: others may refer to it.
     return min(differing, key=lambda found: found[0].count("."), default=None)
 
 
 def _measured(record: dict[str, Any]) -> dict[str, Any]:
-    """What runs must share to be averaged, by its name."""
+    """Facts that runs must share to be averaged."""
     run, rows = BenchmarkRun.of_record(record), record_rows(record)
     images = rows[NUM_IMAGES].dropna().to_dict() if NUM_IMAGES in rows else {}
-    # Where there is no config itself. Runs may have been started from different folders.
+    # For records without the config itself. Runs may have been started from different folders.
     named = Path(run.config_file).name if run.config_file and run.config is None else None
     return {
         "protocol": run.protocol,
@@ -176,7 +172,7 @@ def _measured(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """What two runs must share and do not, with both values."""
+    """The first fact or setting that two runs should share but do not, with both values."""
     of_other = _measured(other)
     for what, value in _measured(one).items():
         if value != of_other[what]:
@@ -192,7 +188,7 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, A
 
 
 def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:
-    """What shows that two records are of one run."""
+    """Evidence that two records are of the same run; None if there is none."""
     if one["results"] == other["results"]:
         return "scores to the last digit"
     if one["seed"] != other["seed"]:

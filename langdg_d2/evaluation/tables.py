@@ -1,11 +1,11 @@
-"""Results as the rows of one table, and all that is printed from them.
+"""Results as the rows of one table, and the tables that are printed from them.
 
 `score_rows` makes a `DataFrame` with a row for each domain and for each mean over domains. Its
 index is the domain ("acdc_fog"; "mean of acdc" for a group, `MEAN` for all unseen targets): the
 source first, then the targets, then the means. Its columns are `FACTS`, what is known of a row:
 
     role            SOURCE, TARGET or MEAN
-    source          what the model was trained on, "" if not known
+    source          domain the model was trained on, "" if unknown
     protocol        name of the test protocol
     inference       how images are put through the model
     scored_classes  classes that were averaged over: a subset's name such as "19", or their names
@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from pandas import DataFrame, Series
@@ -26,8 +27,9 @@ from pandas import DataFrame, Series
 from ..data.sources import joined_names, split_names
 from ..structures import CLASS_SUBSETS
 from ..utils.errors import LangDGError
+from ..utils.provenance import leaves, plain_data
 from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
-from .published import PublishedFigures, published_figures
+from .published import published_figures
 
 # {domain: {task: {metric: value}}}, as evaluators give it.
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -50,7 +52,6 @@ MISSING = "\u2013"  # en dash
 SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
 PER_CLASS = "IoU per class"
 _GROUP = "mean of "
-_NOT_COMPARABLE = "not comparable"
 _MOST_NAMES = 3  # of classes in a table's cell
 
 
@@ -61,17 +62,15 @@ class BenchmarkRun:
     Attributes:
         protocol: name of the test protocol, e.g. "full".
         inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
-        source: domain the model was trained on, whether or not it is among the results; several,
-            given as a list, become "a + b".
-        config_file: path of the configuration file.
-        config: the whole configuration: a mapping (a DictConfig as well) or text.
+        source: domain the model was trained on; a list of several becomes "a + b".
+        config_file: path of the config's file.
+        config: the whole config: a mapping (a DictConfig as well) or text.
         weights: checkpoint, as it was given.
         seed: seed of the training run; None where a scored checkpoint does not hold it.
         training: settings of a scored checkpoint's training that the config does not have.
-        styles: what features were restyled with in training, see `TargetStyles.record`; None where
-            nothing was restyled or a checkpoint is scored, which does not hold it.
+        styles: `TargetStyles.record` of training; None without restyling, or if unknown.
         groups: domains by the name of the group whose mean is given.
-        sets: in what data sets differ from their releases, by domain, see `incomplete_sets`.
+        sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
@@ -93,37 +92,28 @@ class BenchmarkRun:
     date: str | None = None
 
     def __post_init__(self) -> None:
-        source = None if self.source is None else joined_names(self.source)
-        object.__setattr__(self, "source", source)
+        if self.source is not None:
+            object.__setattr__(self, "source", joined_names(self.source))
         if self.published is not None:
-            published_figures(self.published)
+            published_figures(self.published)  # an unknown name ends the run before it begins
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "BenchmarkRun":
-        """The run that a record of `read_benchmark` is of."""
-        known = (one.name for one in fields(cls) if one.name in record)
-        return cls(**{name: record[name] for name in known})
+        """The run of a record of `read_benchmark`."""
+        return cls(**{one.name: record[one.name] for one in fields(cls) if one.name in record})
 
     @property
     def sources(self) -> list[str]:
         """The domains the model was trained on."""
         return split_names(self.source) if self.source else []
 
-    @property
-    def tower(self) -> str | None:
-        """The CLIP that the config names; None of other configs."""
-        found: Any = self.config
-        for key in ("model", "backbone", "tower", "name"):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found if isinstance(found, str) else None
-
 
 class Section(NamedTuple):
-    """A table and what to say about it.
+    """A table and notes on it.
 
     Attributes:
         table: texts by heading.
-        notes: plain sentences, not Markdown; names in them may come from strangers.
+        notes: plain sentences, not Markdown; may contain untrusted names.
     """
 
     table: DataFrame
@@ -133,15 +123,11 @@ class Section(NamedTuple):
 def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     """Rows of the domains, of the groups that are unseen targets, and of all unseen targets.
 
-    Args:
-        results: of `evaluate_domains`. Scores of other tasks than "sem_seg" are named
-            "<task>/<metric>".
-        run: what they were made with.
+    Scores of tasks other than "sem_seg" are named "<task>/<metric>".
     """
     if not any(results.values()):
-        raise LangDGError(
-            f"the results of {list(results)} hold no scores; only the main process has them"
-        )
+        raise LangDGError(f"no scores for {list(results)}; only the main process has them")
+    # The source comes first; the targets keep the order of the config.
     domains = sorted(results, key=lambda domain: domain not in run.sources)
     tables = [
         {
@@ -159,7 +145,10 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     for mean, members in mean_members(domains, run).items():
         scores.loc[mean] = mean_over(scores.loc[members])
         classes[mean] = list(dict.fromkeys(name for d in members for name in classes[d]))
-    return _with_facts(scores, {d: _classes_name(names) for d, names in classes.items()}, run)
+    # As sets: a data set may list the classes of a subset in another order.
+    subsets = {frozenset(names): subset for subset, names in CLASS_SUBSETS.items()}
+    titles = {d: subsets.get(frozenset(names), ", ".join(names)) for d, names in classes.items()}
+    return _with_facts(scores, titles, run)
 
 
 def record_rows(record: Mapping[str, Any]) -> DataFrame:
@@ -198,15 +187,13 @@ def is_mean(domain: str) -> bool:
 
 
 def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
-    """How tables call the rows: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
+    """Names of the rows in tables: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
 
-    Args:
-        rows: of `score_rows`.
-        remark: to show in place of every remark, "" for none; the remarks themselves if None.
+    `remark` replaces every remark, and "" leaves them out.
     """
     titles = []
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
-        shown = data_set if remark is None or not data_set else remark
+        shown = remark if data_set and remark is not None else data_set
         notes = ", ".join(filter(None, [SOURCE if role == SOURCE else "", shown]))
         name = MEAN_TITLE if domain == MEAN else domain
         titles.append(f"{name} ({notes})" if notes else name)
@@ -215,18 +202,18 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
 
 def headline_figures(rows: DataFrame) -> dict[str, dict[str, float]]:
     """Mean IoUs and pixel accuracy by row, where they are finite, for training curves."""
-    figures = rows.reindex(columns=list(HEADLINES))
-    return {str(domain): row.dropna().to_dict() for domain, row in figures.iterrows()}
+    figures = rows.reindex(columns=list(HEADLINES)).T
+    return {str(domain): figures[domain].dropna().to_dict() for domain in figures}
 
 
 def subset_headlines(rows: DataFrame) -> dict[str, str]:
-    """The scores that are means over a named part of the scored classes, with titles."""
-    titles = {
-        subset_metric(metric, subset): f"{subset} classes ({convention})"
+    """Titles of the scores that are means over a named subset of the scored classes."""
+    return {
+        metric: f"{subset} classes ({convention})"
         for subset in CLASS_SUBSETS
-        for metric, convention in ((MEAN_IOU, "authors"), (f"{MEAN_IOU}_detectron2", "detectron2"))
+        for mean, convention in ((MEAN_IOU, "authors"), (f"{MEAN_IOU}_detectron2", "detectron2"))
+        if (metric := subset_metric(mean, subset)) in rows
     }
-    return {metric: title for metric, title in titles.items() if metric in rows}
 
 
 def score_table(
@@ -236,13 +223,13 @@ def score_table(
 
     Args:
         rows: of `score_rows`.
-        titles: of the scores, by metric.
-        deviations: to give beside them, by the same rows and metrics: "43.21 ± 0.50".
+        titles: titles by metric, of the scores to show.
+        deviations: of the same rows and metrics, shown as "43.21 ± 0.50".
     """
     table = rows.reindex(columns=list(titles)).map(percent)
     if deviations is not None:
-        spread = deviations.reindex(columns=list(titles))
-        table += spread.map(lambda one: "" if math.isnan(one) else f" \u00b1 {percent(one)}")
+        spread = deviations.reindex(columns=list(titles)).map(percent)
+        table += (" \u00b1 " + spread).where(spread != MISSING, "")
     table = table.rename(columns=titles)
     table.insert(0, "domain", row_titles(rows))
     table.insert(1, "protocol", rows["protocol"])
@@ -254,13 +241,12 @@ def overview_table(rows: DataFrame) -> DataFrame:
     table = score_table(rows, HEADLINES)
     table.insert(2, "classes", class_counts(rows))
     if NUM_IMAGES in rows:
-        numbers = rows[NUM_IMAGES]
-        table["images"] = [MISSING if math.isnan(n) else f"{n:.0f}" for n in numbers]
+        table["images"] = [MISSING if math.isnan(n) else f"{n:.0f}" for n in rows[NUM_IMAGES]]
     return table
 
 
 def class_counts(rows: DataFrame) -> Series:
-    """The scored classes of every row in short: their number, where there are many names."""
+    """The scored classes of every row; many names are shortened to their number."""
     names = rows["scored_classes"]
     numbers = names.str.count(", ") + 1
     return names.where(numbers <= _MOST_NAMES, numbers.astype(str) + " classes")
@@ -268,95 +254,85 @@ def class_counts(rows: DataFrame) -> Series:
 
 def class_ious(rows: DataFrame) -> DataFrame:
     """IoU in percent of every class (rows) on every domain and mean (columns)."""
-    ious = rows.filter(regex=f"^{CLASS_IOU}")
-    return ious.rename(columns=lambda name: name.removeprefix(CLASS_IOU)).T
+    return rows.filter(regex=f"^{CLASS_IOU}").T.rename(lambda name: name.removeprefix(CLASS_IOU))
 
 
 def class_table(rows: DataFrame) -> DataFrame:
     """`class_ious` as texts, with the protocol; a column for each row of `rows`."""
     table = class_ious(rows).map(percent)
     table.columns = row_titles(rows, "see its remark above")
+    # Duplicates are allowed: a domain may be called "class".
     table.insert(0, "class", table.index, allow_duplicates=True)
     table.insert(1, "protocol", rows["protocol"].iloc[0], allow_duplicates=True)
     return table
 
 
-def published_section(
-    rows: DataFrame, published: PublishedFigures, tower: str | None = None
-) -> Section:
-    """Our mean IoU (authors' convention) beside published figures, and what differs between them.
+def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
+    """Our mean IoU (authors' convention) beside published figures, and how the two were measured.
 
-    Of data sets that are not the published ones, and of means over them, no difference is given.
-    The last row is the mean over the domains that both have, so that it compares like with like:
-    the published one where these are all, else that of the published figures.
-
-    Args:
-        rows: of `score_rows`.
-        published: of `published_figures`.
-        tower: name of our model's CLIP, if it is known.
+    No difference is given for data sets that are not the published ones, and for means over them.
+    The last row is the mean over the domains that both have: the published mean where these are all
+    its targets, else the mean of the published figures.
     """
-    unseen, facts = rows[rows["role"] == TARGET], rows.iloc[0]
-    ours = {
-        domain: row.get(published.metric(row["scored_classes"]), math.nan)
-        for domain, row in unseen.iterrows()
-    }
+    published = published_figures(str(run.published))
+    # Where we scored other classes, our mean over the published subset is compared.
+    unseen, metric = rows[rows["role"] == TARGET], published.metric
+    ours = {d: row.get(metric(row["scored_classes"]), math.nan) for d, row in unseen.iterrows()}
     shared = [domain for domain in ours if domain in published.figures]
     pairs = {domain: ([domain], published.figures[domain]) for domain in shared}
     targets = list(published.targets)
     if published.mean is not None and {*targets} <= ours.keys():
         pairs[f"mean of {len(targets)} targets"] = targets, published.mean
     elif len(shared) > 1:
-        theirs = math.fsum(published.figures[d] for d in shared) / len(shared)
+        theirs = fmean(published.figures[domain] for domain in shared)
         pairs[f"mean of these {len(shared)}"] = shared, theirs
     remarks = {domain: text for domain, text in unseen["data_set"].items() if text}
     lines = []
     for name, (domains, theirs) in pairs.items():
-        mean = math.fsum(ours[domain] for domain in domains) / len(domains)
+        mean = fmean(ours[domain] for domain in domains)
+        incomparable = not remarks.keys().isdisjoint(domains)
         lines.append(
             {
                 "domain": name,
-                "protocol": facts["protocol"],
+                "protocol": run.protocol,
                 "ours": percent(mean),
                 "published": percent(theirs),
-                "difference": percent(mean - theirs, "+"),
+                "difference": "not comparable" if incomparable else percent(mean - theirs, "+"),
             }
         )
-        if remarks.keys() & domains:
-            lines[-1]["difference"] = _NOT_COMPARABLE
     notes = [
         f"Mean IoU in percent, authors' convention, {published.classes} classes. Published "
         f"('{published.name}'): {published.about}, trained on {published.source}, protocol "
         f"'{published.protocol}', {published.inference}; {published.reference}.",
-        *published.differences(**facts[["protocol", "inference", "source"]], tower=tower),
+        *published.differences(
+            protocol=run.protocol,
+            inference=run.inference,
+            source=run.source,
+            tower=dict(leaves(plain_data(run.config))).get("model.backbone.tower.name"),
+        ),
     ]
-    notes += [
-        f"{domain} does not compare with published figures: {text}."
-        for domain, text in remarks.items()
-        if domain in shared
-    ]
+    for domain in filter(remarks.get, shared):
+        notes.append(f"{domain} does not compare with published figures: {remarks[domain]}.")
     if missing := [domain for domain in targets if domain not in rows.index]:
         notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
-    if any(line["ours"] == MISSING for line in lines):
-        notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     if not lines:
         notes.append("No published target was evaluated.")
+    if any(line["ours"] == MISSING for line in lines):
+        notes.append(f"{MISSING}: ours has no mean over these {published.classes} classes.")
     return Section(DataFrame(lines, dtype=object), notes)
 
 
 def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:
     """The tables of a benchmark by heading: `SCORES` first, `PER_CLASS` last.
 
-    Every row names the protocol. `SUBSETS` and `PUBLISHED` are there where the rows have means
-    over class subsets and the run names published figures.
+    `SUBSETS` needs means over class subsets; `PUBLISHED`, a run that names published figures.
     """
     notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
     sections = {SCORES: Section(overview_table(rows), ["Figures in percent.", *notes])}
     if subsets := subset_headlines(rows):
-        table = score_table(rows, subsets)
-        sections[SUBSETS] = Section(table, ["Mean IoU over parts of the classes."])
+        sections[SUBSETS] = Section(score_table(rows, subsets), ["Mean IoU over class subsets."])
     if run.published:
-        published = published_figures(run.published)
-        sections[PUBLISHED] = published_section(rows, published, run.tower)
+        sections[PUBLISHED] = published_section(rows, run)
     return sections | {PER_CLASS: Section(class_table(rows), [])}
 
 
@@ -371,34 +347,32 @@ def given_sections(run: BenchmarkRun) -> dict[str, Section]:
 
 
 def plain_markdown(text: object) -> str:
-    """Any text as one line of Markdown that shows it as it is, also inside a table."""
+    """Any text as one line of Markdown that shows it literally, also inside a table."""
+    # File names need not be UTF-8.
     line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
 
 def code(text: object) -> str:
-    """Any text as code within a line; as `plain_markdown` if it would end the code."""
+    """Any text as inline code; as `plain_markdown` if it contains a backtick."""
     plain = plain_markdown(text)
     return plain if "`" in plain else f"`{' '.join(str(text).split())}`"
 
 
 def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
-    """A pipe table, the first column to the left and the others to the right.
-
-    Args:
-        table: values by heading, shown as `plain_markdown` does.
-    """
+    """A pipe table of values by heading; all columns but the first are aligned to the right."""
     texts = DataFrame(table, dtype=object).map(plain_markdown)
     texts.columns = list(map(plain_markdown, texts.columns))
     align = ("left", *["right"] * (len(texts.columns) - 1))
+    # The texts are final: tabulate must not reformat numbers.
     return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def section_markdown(section: Section) -> str:
     """The table, if it has rows, and the notes below it as a list."""
-    table = [] if section.table.empty else [markdown_table(section.table)]
+    table = "" if section.table.empty else markdown_table(section.table)
     notes = "\n".join(f"- {plain_markdown(note)}" for note in section.notes)
-    return "\n\n".join([*table, *([notes] if notes else [])])
+    return "\n\n".join(filter(None, [table, notes]))
 
 
 def percent(value: float, sign: str = "") -> str:
@@ -407,12 +381,13 @@ def percent(value: float, sign: str = "") -> str:
 
 
 def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun) -> DataFrame:
-    """The scores with what is known of their rows."""
+    """The scores behind the facts about their rows."""
     domains = list(scores.index)
     remarks = dict(run.sets)
     for mean, members in mean_members(domains, run).items():
-        if found := [domain for domain in members if domain in run.sets]:
-            remarks[mean] = f"with {', '.join(found)}"
+        # A mean over sets that are not the published ones is not comparable either.
+        if found := ", ".join(domain for domain in members if domain in run.sets):
+            remarks[mean] = f"with {found}"
     facts = {
         "role": [MEAN if is_mean(d) else SOURCE if d in run.sources else TARGET for d in domains],
         "source": run.source or "",
@@ -421,11 +396,5 @@ def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun
         "scored_classes": [classes[domain] for domain in domains],
         "data_set": [remarks.get(domain, "") for domain in domains],
     }
-    scores.index.name = "domain"
-    return DataFrame(facts, index=scores.index, dtype=object).join(scores)
-
-
-def _classes_name(names: Sequence[str]) -> str:
-    """The subset that these classes are, in any order, or all of their names."""
-    named = {frozenset(classes): subset for subset, classes in CLASS_SUBSETS.items()}
-    return named.get(frozenset(names), ", ".join(names))
+    facts_of_rows = DataFrame(facts, index=scores.index, dtype=object)
+    return facts_of_rows.join(scores).rename_axis("domain")

@@ -1,4 +1,4 @@
-"""Faster drop-in replacements for layers, equal up to rounding."""
+"""Faster replacements of layers, equal up to rounding."""
 
 from .attention_pool import AttentionPool
 from .folding import fold

@@ -1,8 +1,8 @@
 """BatchNorm with fixed statistics, folded into the convolution before it.
 
-A BatchNorm that normalises with running statistics is an affine map of each channel, which the
-convolution's weights can hold. Results are equal up to rounding, and a pass over every feature
-map is saved. Parameters, buffers and state dicts of a folded model are those of the plain one.
+BatchNorm with running statistics is an affine map of each channel, which the convolution's weights
+can absorb: equal up to rounding, one pass over each feature map less. Parameters, buffers and state
+dicts of a model do not change.
 """
 
 from collections.abc import Iterator
@@ -15,24 +15,27 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from .dispatch import is_traced
-
-# Modules that call their children in the order in which they were registered.
+# Modules that call their children in the order of registration.
 _IN_ORDER = (nn.Sequential, ModifiedResNet, Bottleneck)
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+def is_traced() -> bool:
+    """Whether the model is being traced or compiled; traces keep torch's own layers."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
     """Compute every convolution and the BatchNorm behind it as one convolution.
 
-    The unfused path is used while a pair's BatchNorm is in training mode, its parameters get
-    gradients, it has forward hooks, or a trace is made. The fused weights are computed lazily and
-    refreshed after the unfused path ran, after `load_state_dict` and after another `fold`; weights
-    that change otherwise need another `fold`. Modules must not be replaced while folded.
+    A pair is computed as usual while its BatchNorm is in training mode, its parameters get
+    gradients, it has forward hooks, or the model is traced. Fused weights are computed lazily, and
+    again after any of these, after `load_state_dict` and after another `fold`; weights that change
+    in another way need another `fold`. Modules must not be replaced while folded.
 
     Args:
-        model: in any mode; what is not a module, and all other layers, are left alone.
-        frozen_only: leave out pairs with a parameter that requires gradients, for training.
+        model: in any mode; anything but a module is left alone.
+        frozen_only: for training, skip pairs with a parameter that requires gradients.
 
     Returns:
         Context manager that unfolds on exit; without `with`, the model stays folded.
@@ -42,7 +45,7 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
         pair = _FoldedPair(conv, norm, frozen_only)
         for module, forward in ((conv, pair.convolve), (norm, pair.normalize)):
             attributes = module.__dict__
-            if earlier := attributes.get("forward"):  # of a fold around this one
+            if earlier := attributes.get("forward"):  # of an enclosing fold
                 earlier.__self__.forget()
                 undo.callback(attributes.update, forward=earlier)
             else:
@@ -53,7 +56,7 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
 
 
 def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions with the BatchNorms that are certain to be called behind them."""
+    """Convolutions and the BatchNorms that are known to be called next."""
     for parent in model.modules() if isinstance(model, nn.Module) else ():
         if isinstance(parent, _IN_ORDER):
             for conv, norm in pairwise(parent.children()):
@@ -62,7 +65,7 @@ def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 class _FoldedPair:
-    """Takes the place of both modules' `forward`."""
+    """The `forward` of a convolution and of its BatchNorm."""
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, frozen_only: bool) -> None:
         self._conv = conv
@@ -71,17 +74,17 @@ class _FoldedPair:
         self._fused: tuple[Tensor, Tensor] | None = None
 
     def convolve(self, x: Tensor) -> Tensor:
-        """In the place of the convolution."""
+        """Replaces the convolution's `forward`."""
         if not self._is_fixed():
             self.forget()
             return type(self._conv).forward(self._conv, x)
         plain = self._conv.weight
         if self._fused is None or self._fused[0].to(plain) is not self._fused[0]:
-            self._fused = self._fuse()  # anew if the model has moved to another device or dtype
+            self._fused = self._fuse()  # the model may have moved to another device or dtype
         return self._conv._conv_forward(x, *self._fused)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """In the place of the BatchNorm."""
+        """Replaces BatchNorm's `forward`."""
         return x if self._is_fixed() else type(self._norm).forward(self._norm, x)
 
     def forget(self, *_: object) -> None:
@@ -95,7 +98,7 @@ class _FoldedPair:
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         return not (self._norm.training or trains or watched or is_traced())
 
-    # Tensors made in inference mode cannot be used for training.
+    # Training could not use tensors made in inference mode.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _fuse(self) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,9 @@
 """A convolution of upsampled features, computed while they are still small.
 
-Upsampling and convolution are linear, so their order is free. Here each tap of the kernel is a 1x1
-convolution of the small map; its result is upsampled, shifted by the tap and added. As bilinear
-upsampling goes along rows and columns separately, upsampling and shifting along an axis are one
-matrix, and everything is a product of matrices: for a 3x3 convolution of 48x48 features upsampled
-to 192x192 about a fifth of the multiplications, forwards and backwards.
+Both are linear, so their order is free: each tap of the kernel is a 1x1 convolution of the small
+map, whose result is upsampled, shifted and added. Bilinear upsampling is separable, so upsampling
+and shifting along an axis are one matrix product. A 3x3 convolution of 48x48 features upsampled to
+192x192 takes about a fifth of the multiplications, forward and backward.
 """
 
 from collections.abc import Sequence
@@ -14,15 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dispatch import own_operator_pays
+from .folding import is_traced
+
+
+def own_operator_pays(x: Tensor) -> bool:
+    """Whether `conv_of_upsampled` is used: on CPUs, where it is faster, unless a trace is made."""
+    return x.device.type == "cpu" and not is_traced()
 
 
 class UpsampledConv2d(nn.Conv2d):
-    """Convolution of a fine and an upsampled coarse feature map together.
+    """`nn.Conv2d` of the concatenation of a fine map and an upsampled coarse one.
 
-    Called with a fine map (N, C, H, W) and a coarse one (N, K, h, w), it gives `nn.Conv2d` of
-    `cat([fine, upsampled coarse])`, (N, D, H, W). Supports odd kernels, stride 1, dilation 1 and
-    groups=1; zero-pads to preserve the size.
+    Takes the pair of a fine map (N, C, H, W) and a coarse one (N, K, h, w); returns (N, D, H, W).
+    For odd kernels with stride 1, dilation 1, groups=1 and zero padding that keeps the size.
     """
 
     def _conv_forward(  # type: ignore[override]
@@ -39,7 +42,7 @@ class UpsampledConv2d(nn.Conv2d):
 
 
 def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, H, W) to (N, C, *size), corners not aligned."""
+    """Resize (N, C, H, W) to (N, C, *size), corners not aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
@@ -49,10 +52,10 @@ def conv_of_upsampled(x: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
     Args:
         x: (N, C, h, w), best in channels-last layout.
         weight: (D, C, kh, kw), kh and kw odd.
-        size: of the upsampled features, (H, W).
+        size: (H, W) of the upsampled features.
 
     Returns:
-        (N, D, H, W) in channels-last layout.
+        (N, D, H, W), channels last.
     """
     images, _, height, width = x.shape
     channels, _, rows, cols = weight.shape
@@ -71,10 +74,10 @@ def _matrix(
     size: int, upsampled: int, taps: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """(upsampled, size * taps): row i, column (k, t) is the share of k in pixel i + t - taps//2."""
-    with torch.inference_mode(False):  # training could not use what is made there
+    with torch.inference_mode(False):  # cached for training as well
         one_each = torch.eye(size, dtype=torch.float64)[None]
         shares = F.interpolate(one_each, size=upsampled, mode="linear", align_corners=False)[0]
         margin = taps // 2
-        padded = F.pad(shares, (margin, margin))  # beyond the border there is nothing
+        padded = F.pad(shares, (margin, margin))  # the convolution's zero padding
         windows = padded.unfold(1, upsampled, 1).permute(2, 0, 1)
         return windows.flatten(1).to(device, dtype)

@@ -1,7 +1,7 @@
-"""Files of weights: read without executing their content, written atomically.
+"""Weight files: read without executing their content, written atomically.
 
-Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes to names
-(`module.`, `clip.`). Neither is listed here: a model's weights are where its names are found.
+Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes (`module.`,
+`clip.`). No list of either is kept here: a model's weights are wherever its names are found.
 """
 
 import hashlib
@@ -9,10 +9,10 @@ import io
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import open_clip
 import torch
@@ -21,11 +21,12 @@ from torch import Tensor
 
 from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
+from ..utils.provenance import leaves
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 
-_DEPTH = 2  # levels of nested dicts that are searched
-_DIGITS = 16  # of fingerprints, hexadecimal: 64 bits
-_BATCH_COUNTER = "num_batches_tracked"  # BatchNorm's: no output depends on it, older files lack it
+_DIGITS = 16  # hexadecimal digits of a fingerprint: 64 bits
+# BatchNorm's counter: no output depends on it, and older files lack it.
+_BATCH_COUNTER = "num_batches_tracked"
 
 
 class CheckpointError(LangDGError):
@@ -33,15 +34,15 @@ class CheckpointError(LangDGError):
 
 
 class _LeftOut:
-    """Stands in for an object that is not a weight; the object is not created."""
+    """Placeholder for an object that is not a weight; the object itself is never created."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-# What training scripts save with weights: options, paths, dates and numbers. The official release
-# saves its best score as a NumPy scalar, and NumPy renamed its modules with version 2.
+# Objects that training scripts save beside weights: options, paths, dates, numbers. The official
+# release saves its best score as a NumPy scalar, and NumPy 2 renamed the module.
 _OBJECTS = (
     *("argparse.Namespace", "types.SimpleNamespace", "numpy.dtype", "numpy.ndarray", "typing.Any"),
     *(f"numpy.{m}.multiarray.{n}" for m in ("core", "_core") for n in ("scalar", "_reconstruct")),
@@ -68,16 +69,15 @@ _ALLOWED: list[Any] = [
 
 
 def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, Any]:
-    """The dict in a checkpoint, on the CPU. Nothing in the file is executed.
+    """Read a checkpoint onto the CPU. Nothing in the file is executed.
 
     Args:
-        path: path of the file.
-        weights: key of the weights in the dict: "model" in checkpoints of langdg_d2 and Detectron2,
+        path: file of `torch.save`.
+        weights: key of the weights: "model" in checkpoints of langdg_d2 and Detectron2,
             "model_state" in those of the official release.
 
     Raises:
-        CheckpointError: if the file is missing or damaged, has objects that `read_content`
-            refuses, or is a checkpoint of another kind.
+        CheckpointError: if the file is missing, damaged, unsafe, or not such a checkpoint.
     """
     path = Path(path)
     if not path.exists():
@@ -89,7 +89,7 @@ def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, An
     if not isinstance(content, dict) or weights not in content:
         held = map(repr, content) if isinstance(content, dict) else [type(content).__name__]
         raise CheckpointError(
-            f"'{path}' has no entry '{weights}' with the weights but {shortened(held)}; "
+            f"'{path}' has no entry '{weights}' of weights, only {shortened(held)}; "
             "projects/famix/import_famix.py makes checkpoints of langdg_d2 from official ones"
         )
     found = content[weights]
@@ -101,24 +101,21 @@ def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, An
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
-    """Create or replace a file that `read_checkpoint` and `torch.load` read."""
+    """Save weights under one key, atomically, for `read_checkpoint` and `torch.load`."""
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
     write_atomically(Path(path), file.getvalue())
 
 
 def read_content(path: Path) -> Any:
-    """Content of a file of weights, on the CPU.
+    """Read a weight file onto the CPU: safetensors, `torch.save`, or a TorchScript file of OpenAI.
 
-    Nothing in it is executed, except for the TorchScript archives that OpenAI publishes, which are
-    known by their checksums.
-
-    Args:
-        path: path of a file of `torch.save` or safetensors, with any suffix, or of such an archive.
-            Options and other objects that training scripts save with the weights are left out.
+    The format is recognised by content, not by suffix. Nothing is executed, except in OpenAI's own
+    archives, which are known by checksum. Options and similar objects that training scripts save
+    beside weights are left out; any other object is refused before it can run.
 
     Raises:
-        LangDGError: if the file is damaged, or has other objects (refused before they can run).
+        LangDGError: if the file is damaged or unsafe.
     """
     if found := other_kind(path):
         raise LangDGError(found)
@@ -149,7 +146,7 @@ def read_content(path: Path) -> Any:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is an archive with code."""
+    """Whether a file is a TorchScript archive, which contains code."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -157,7 +154,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _read_archive(path: Path) -> dict[str, Tensor]:
-    """The weights in an archive of OpenAI; of others torch could run code as it opens them."""
+    """Weights in a TorchScript archive of OpenAI. Opening any other could run code."""
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     if checksum not in _openai_checksums():
         raise LangDGError(
@@ -171,112 +168,96 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
 
 
 def _openai_checksums() -> set[str]:
-    """SHA-256 of OpenAI's archives, which their addresses contain."""
+    """SHA-256 of OpenAI's archives, taken from their URLs."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
 
-class FoundWeights(NamedTuple):
-    """Weights that were found for a model.
+def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Find a model's weights in the content of a file.
 
-    Attributes:
-        prefix: what precedes the model's names in the file: keys of nested dicts, and prefixes.
-        tensors: the weights by the model's names.
-        faults: why they do not fit, a line each; empty if all is well.
-    """
-
-    prefix: str
-    tensors: dict[str, Tensor]
-    faults: list[str]
-
-
-def find_weights(content: Any, state: Mapping[str, Tensor]) -> FoundWeights:
-    """The weights of a model in the content of a file.
-
-    Complete weights in several places are a fault.
+    They are the tensors under the prefix (keys of nested dicts included) that most of the model's
+    names share. It is an error if several prefixes have all names.
 
     Args:
-        content: nested dicts with tensors and any other values.
-        state: state dict of the model, for names and shapes.
+        content: nested dicts of tensors and other values.
+        state: state dict of the model.
+
+    Returns:
+        Tensors by name without the prefix; empty if no name matches.
     """
-    tensors = dict(_flat(content, _DEPTH))
-    found = []
-    for prefix in _prefixes(tensors, state):
-        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        known = {name: own[name] for name in state if name in own}
-        found.append(FoundWeights(prefix, known, misfits(own, state)))
-    whole = [weights for weights in found if not weights.faults]
-    if len(whole) > 1:
-        places = shortened(f"'{weights.prefix}'" for weights in whole)
-        fault = f"{len(whole)} places have all weights ({places}): save one of them alone"
-        return whole[0]._replace(faults=[fault])
-    nothing = FoundWeights("", {}, ["no weight name matches"])
-    return whole[0] if whole else max(found, key=lambda w: len(w.tensors), default=nothing)
+    tensors = {name: value for name, value in leaves(content) if isinstance(value, Tensor)}
+    names = _counted(state)
+    places = _prefixes(tensors, names)
+    complete = [place for place, count in places.items() if count == len(names)]
+    if len(complete) > 1:
+        raise LangDGError(
+            f"{len(complete)} places have all weights ({shortened(map(repr, complete))}): save one "
+            "of them alone"
+        )
+    return {
+        name.removeprefix(place): value
+        for place, _ in places.most_common(1)
+        for name, value in tensors.items()
+        if name.startswith(place)
+    }
 
 
 def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """A line for each weight that is missing, of another shape, or unknown.
+    """One line for each weight that is missing, unknown, or of another shape.
 
-    Unknown weights count only in parts of the model, as those of a deeper network are.
+    An unknown weight counts only if the model has its top-level module, as with the additional
+    blocks of a deeper network.
 
     Args:
         weights: weights to load.
         state: state dict of the model.
     """
+    if weights.keys().isdisjoint(state):
+        return ["no weight name matches"]
+    faults = []
+    for name in _counted(state):
+        expected = _describe(state[name])
+        if name not in weights:
+            faults.append(f"{name} is missing")
+        elif (found := _describe(weights[name])) != expected:
+            faults.append(f"{name} is {found} instead of {expected}")
     parts = {name.partition(".")[0] for name in state}
-    counted = [name for name in state if not name.endswith(_BATCH_COUNTER)]
-    return [
-        *(f"{name} is missing" for name in counted if name not in weights),
-        *(
-            f"{name} is {_describe(weights[name])} instead of {_describe(state[name])}"
-            for name in counted
-            if name in weights and _describe(weights[name]) != _describe(state[name])
-        ),
-        *(
-            f"{name} is unknown"
-            for name in weights
-            if name not in state and name.partition(".")[0] in parts
-        ),
-    ]
+    unknown = (name for name in weights if name not in state and name.partition(".")[0] in parts)
+    return [*faults, *(f"{name} is unknown" for name in unknown)]
 
 
 def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """Weights without their names' prefix: the one under which most of `names` are found."""
+    """Strip the prefix under which most of `names` are found, as wrappers add it."""
     prefix = max((counts := _prefixes(weights, names)), key=counts.__getitem__, default="")
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
 def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
-    """Hash names, shapes, types and values of weights, without BatchNorm's counters.
+    """Hash the names, shapes, dtypes and values of weights, except for BatchNorm's counters.
 
-    Args:
-        state_dict: the weights, on any device and in any order or memory layout; none of the
-            three changes the fingerprint.
+    Device, order and memory layout make no difference. Style banks identify their CLIP by it.
 
     Returns:
-        16 hexadecimal digits of a SHA-256, by which style banks remember their CLIP.
+        The first 16 hexadecimal digits of a SHA-256.
     """
     digest = hashlib.sha256()
-    for name in sorted(name for name in state_dict if not name.endswith(_BATCH_COUNTER)):
+    for name in sorted(_counted(state_dict)):
         tensor = state_dict[name].detach().cpu()
-        # repr separates the fields: no two different lists of weights read the same.
+        # repr delimits the fields, so that different weights cannot give the same bytes.
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
         # NumPy has no bfloat16, and a scalar cannot be viewed as bytes.
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:_DIGITS]
 
 
-def _flat(content: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """Tensors in nested dicts, by their keys joined with dots."""
-    for name, value in content.items() if isinstance(content, Mapping) else ():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            yield name, value
-        elif isinstance(name, str) and depth:
-            yield from ((f"{name}.{inner}", tensor) for inner, tensor in _flat(value, depth - 1))
+def _counted(state: Iterable[str]) -> list[str]:
+    """Names of everything that outputs depend on."""
+    return [name for name in state if not name.endswith(_BATCH_COUNTER)]
 
 
 def _prefixes(weights: Iterable[str], names: Collection[str]) -> Counter[str]:
-    """Prefixes of known names in the names of weights, and how often each occurs."""
+    """Count the prefixes that precede one of `names` in the names of weights."""
     counts: Counter[str] = Counter()
     for name in weights:
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""Interface for augmenting low-level features during training."""
+"""Interface of what changes low-level features during training."""
 
 from abc import ABC, abstractmethod
 
@@ -6,21 +6,17 @@ from torch import Tensor
 
 
 class FeatureAugmentation(ABC):
-    """Something that restyles the low-level features of a training batch.
+    """Restyles the low-level features of a training batch.
 
-    It is not a module and has no part in the model's state dict. A trainer hook sets and removes
-    it; evaluation never calls it.
+    Not a module, so it has no part in state dicts. A hook installs it for training and removes it
+    afterwards; evaluation never calls it.
     """
 
     @abstractmethod
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        """Restyle features.
+        """Restyle features (N, C, H, W); returns the same shape.
 
         Args:
-            features: (N, C, H, W) low-level features.
-            patch_classes: (N, rows, cols) train id of every patch, or None where the mapper gives
-                none.
-
-        Returns:
-            (N, C, H, W).
+            features: low-level features.
+            patch_classes: (N, rows, cols) train id of every patch; None if the mapper gives none.
         """

@@ -9,11 +9,11 @@ from ..utils.errors import LangDGError
 
 
 class PixelNormalization(nn.Module):
-    """`(pixel - mean) / std` in every channel; not part of state dicts.
+    """`(pixel - mean) / std` of every channel; adds nothing to state dicts.
 
     Args:
-        mean: per channel, RGB, in the range 0..255 of the images.
-        std: per channel, in the same range.
+        mean: of R, G and B, in 0..255.
+        std: of R, G and B, in 0..255.
     """
 
     mean: Tensor
@@ -30,5 +30,5 @@ class PixelNormalization(nn.Module):
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (..., 3, H, W) of any dtype and device, normalised, float on this module's."""
+        """Normalise images (..., 3, H, W) of any dtype; returns float on this module's device."""
         return (images.to(self.mean.device, non_blocking=True) - self.mean) / self.std

@@ -1,4 +1,4 @@
-"""CLIP's text tower: unit vectors of the prompts that styles are mined for (section 4.2)."""
+"""CLIP's text tower: unit vectors of the target texts of style mining (paper section 4.2)."""
 
 from collections.abc import Sequence
 
@@ -11,25 +11,25 @@ from torch import Tensor
 from ..utils.errors import LangDGError
 from .backbone.clip_loading import load_tokenizer
 
-# Sentences in a batch of the text tower; memory depends on this alone.
+# Sentences per batch of the text tower, which bounds its memory.
 _SENTENCES_AT_ONCE = 320
 
 
 class TextEncoder:
-    """Encodes prompts with CLIP's text tower, each prompt only once.
+    """Encodes prompts with CLIP's text tower, each of them once.
 
-    A prompt is put into each of CLIP's 80 sentence templates for ImageNet, such as "a photo of a
-    {}."; its vector is the mean of the sentences' embeddings, divided by its length.
+    A prompt is put into each of CLIP's 80 ImageNet templates, such as "a photo of a {}."; its
+    vector is the mean of the sentences' embeddings, scaled to length 1.
 
-    NOTE: the embeddings are averaged without normalising them first, as in the official code.
-    CLIP's own zero-shot classifier normalises them first, which gives other vectors.
+    NOTE: the embeddings are averaged unnormalised, as in the official code. CLIP's own zero-shot
+    classifier normalises each first, which gives other vectors.
 
-    It is not a module: state dicts and `train()` of its owner do not reach the text tower. Vectors
-    are cached, so the CLIP's weights must not change later; it may move to another device.
+    Not a module: its owner's state dict and `train()` do not reach the text tower. Vectors are
+    cached, so CLIP's weights must not change afterwards; CLIP may move to another device.
 
     Args:
-        clip: the model that `load_clip` returns.
-        name: the name or JSON path that `load_clip` was given; decides the tokenizer.
+        clip: returned by `load_clip`.
+        name: the name or JSON path given to `load_clip`; selects the tokenizer.
     """
 
     def __init__(self, *, clip: CLIP, name: str) -> None:
@@ -38,17 +38,14 @@ class TextEncoder:
         self._templates = open_clip.OPENAI_IMAGENET_TEMPLATES
         self._vectors: dict[str, Tensor] = {}  # on the CPU
 
-    # Not inference_mode: mining differentiates through a loss that holds these vectors.
+    # Not inference_mode: mining backpropagates through a loss that contains these vectors.
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """Unit vectors of prompts; those not seen before pass through the text tower.
+        """Unit vectors (P, D) float32 of P prompts, on CLIP's device and without gradient.
 
         Args:
-            prompts: P texts without template, at least one; repeated ones cost nothing.
-
-        Returns:
-            (P, D) float32 on the CLIP's device, every row of length 1; D is the width that the
-            CLIP's image and text towers share. Without gradient.
+            prompts: one or more texts without template; repetitions cost nothing. D is the
+                dimension of CLIP's embeddings.
         """
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
@@ -68,8 +65,8 @@ class TextEncoder:
     def _tokenize(self, sentences: list[str]) -> Tensor:
         """(S, context length) int64 token ids.
 
-        The tokenizer silently cuts long sentences, and the class name comes last. Only cut
-        sentences get other tokens if there is room for one more.
+        The tokenizer silently truncates long sentences, and the class name comes last. With room
+        for one more token, only truncated sentences change.
         """
         length = self._tokenizer.context_length
         tokens = self._tokenizer(sentences)

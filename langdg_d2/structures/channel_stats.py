@@ -32,10 +32,7 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
 
     Args:
         features: (N, C, H, W).
-        grid: the patches; they need not divide H and W evenly.
-
-    Raises:
-        LangDGError: if a patch has fewer than two pixels.
+        grid: the patches, of two pixels or more; they need not divide H and W evenly.
     """
     features = at_least_single(features)
     height, width = features.shape[-2:]
@@ -44,7 +41,7 @@ def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
             f"PatchGrid({grid.rows}, {grid.cols}) cuts a {height}x{width} map into patches of one "
             "pixel, which have no variance; use larger crops or a coarser grid"
         )
-    if grid.divides(features):
+    if grid.divides(features):  # the fast path
         cells = grid.as_cells(features)  # (N, C, rows, h, cols, w)
         mean, variance = cells.mean(dim=(3, 5)), cells.var(dim=(3, 5))
     else:

@@ -1,9 +1,8 @@
-"""How the raw label ids of each data set map onto the train ids; the only such tables."""
+"""How the raw label ids of each data set map to train ids; the only such tables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from ..utils.errors import LangDGError
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
 NO_COLOR = -1
+_UNKNOWN = -1  # train id of values that are no raw ids
 _RAW_VALUES = 1 << 8  # no data set has larger ids, not even in 16-bit files
 
 
@@ -22,8 +22,8 @@ class LabelEncoding:
     Attributes:
         name: name of the encoding in errors and dataset dicts.
         raw_to_train: train id (or the ignore label) of every raw id that may occur.
-        channel: which of red, green and blue (0, 1, 2) holds the ids in 16-bit colour files;
-            None for 8-bit files of a single channel.
+        channel: index of the channel (0 red, 1 green, 2 blue) that holds the ids in 16-bit colour
+            files; None for 8-bit files of a single channel.
         raw_names: the data set's own names of its raw ids, where known.
         colors: RGB in 0..255 of the raw ids in palette files; if empty, palettes are ignored and
             their indices are the ids.
@@ -44,12 +44,12 @@ class LabelEncoding:
         return max(classes, default=-1) + 1
 
     @cached_property
-    def _table(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        train_ids = np.zeros(_RAW_VALUES, dtype=np.uint8)
-        known = np.zeros(_RAW_VALUES, dtype=bool)
+    def table(self) -> npt.NDArray[np.int16]:
+        """(256,) train id of every 8-bit value, -1 where the value is no raw id."""
+        table = np.full(_RAW_VALUES, _UNKNOWN, np.int16)
         for raw, train in self.raw_to_train.items():
-            train_ids[raw], known[raw] = train, True
-        return train_ids, known
+            table[raw] = train
+        return table
 
     @cached_property
     def color_table(self) -> npt.NDArray[np.int64]:
@@ -58,12 +58,6 @@ class LabelEncoding:
         for raw, color in self.colors.items():
             table[raw] = color
         return table
-
-    @cached_property
-    def is_ignored(self) -> npt.NDArray[np.bool_]:
-        """(256,) whether an 8-bit value is an id without a class."""
-        train_ids, known = self._table
-        return np.asarray(known & (train_ids == CITYSCAPES_19.ignore_label))
 
     def decode(self, raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.uint8]:
         """Map raw label ids to train ids.
@@ -77,56 +71,55 @@ class LabelEncoding:
         Raises:
             LangDGError: if an id is not part of the encoding; names the ids.
         """
-        train_ids, known = self._table
-        in_table = np.minimum(raw, _RAW_VALUES - 1)  # larger ids must not wrap around
-        decoded, valid = train_ids[in_table], known[in_table] & (raw == in_table)
-        if not valid.all():
+        in_table = np.minimum(raw, _RAW_VALUES - 1)  # 16-bit ids must not wrap around
+        train_ids = self.table[in_table]
+        unknown = (train_ids == _UNKNOWN) | (raw != in_table)
+        if unknown.any():
             raise LangDGError(
-                f"label ids {np.unique(raw[~valid]).tolist()} are not in the '{self.name}' "
+                f"label ids {np.unique(raw[unknown]).tolist()} are not in the '{self.name}' "
                 f"encoding, which knows {sorted(self.raw_to_train)}"
             )
-        return decoded
+        return train_ids.astype(np.uint8)
 
 
-_LAST_CITYSCAPES_ID = 33
-_GTA5_LICENSE_PLATE_ID = 34
 _IGNORE = CITYSCAPES_19.ignore_label
-_label_id_to_train = dict.fromkeys(range(_LAST_CITYSCAPES_ID + 1), _IGNORE) | {
-    label_id: train_id for train_id, label_id in enumerate(CITYSCAPES_IDS)
+_BLACK = (0, 0, 0)
+
+# Cityscapes' ids without a class, with their names and colours.
+_CITYSCAPES_VOID = {
+    0: ("unlabeled", _BLACK),
+    1: ("ego vehicle", _BLACK),
+    2: ("rectification border", _BLACK),
+    3: ("out of roi", _BLACK),
+    4: ("static", _BLACK),
+    5: ("dynamic", (111, 74, 0)),
+    6: ("ground", (81, 0, 81)),
+    9: ("parking", (250, 170, 160)),
+    10: ("rail track", (230, 150, 140)),
+    14: ("guard rail", (180, 165, 180)),
+    15: ("bridge", (150, 100, 100)),
+    16: ("tunnel", (150, 120, 90)),
+    18: ("polegroup", (153, 153, 153)),
+    29: ("caravan", (0, 0, 90)),
+    30: ("trailer", (0, 0, 110)),
 }
 
-_label_id_names = {
-    0: "unlabeled",
-    1: "ego vehicle",
-    2: "rectification border",
-    3: "out of roi",
-    4: "static",
-    5: "dynamic",
-    6: "ground",
-    9: "parking",
-    10: "rail track",
-    14: "guard rail",
-    15: "bridge",
-    16: "tunnel",
-    18: "polegroup",
-    29: "caravan",
-    30: "trailer",
-} | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.names, strict=True))
 
-# Colours of the ids without a class, then of the classes.
-_label_id_colors = {
-    **dict.fromkeys(range(5), (0, 0, 0)),
-    5: (111, 74, 0),
-    6: (81, 0, 81),
-    9: (250, 170, 160),
-    10: (230, 150, 140),
-    14: (180, 165, 180),
-    15: (150, 100, 100),
-    16: (150, 120, 90),
-    18: (153, 153, 153),
-    29: (0, 0, 90),
-    30: (0, 0, 110),
-} | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.colors, strict=True))
+def _like_cityscapes(
+    name: str, license_plate: int, **colors: tuple[int, int, int]
+) -> LabelEncoding:
+    """Cityscapes' ids; data sets differ in the id of licence plates and a colour."""
+    void = _CITYSCAPES_VOID | {license_plate: ("license plate", (0, 0, 142))}
+    return LabelEncoding(
+        name,
+        dict.fromkeys(sorted({*void, *CITYSCAPES_IDS}), _IGNORE)
+        | {raw: k for k, raw in enumerate(CITYSCAPES_IDS)},
+        raw_names={raw: raw_name for raw, (raw_name, _) in void.items()}
+        | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.names, strict=True)),
+        colors={raw: colors.get(raw_name, color) for raw, (raw_name, color) in void.items()}
+        | dict(zip(CITYSCAPES_IDS, CITYSCAPES_19.colors, strict=True)),
+    )
+
 
 TRAIN_IDS = LabelEncoding(
     "train ids",
@@ -135,20 +128,10 @@ TRAIN_IDS = LabelEncoding(
     colors=dict(enumerate(CITYSCAPES_19.colors)),
 )
 # Cityscapes gives licence plates the id -1, which an 8-bit file holds as 255.
-CITYSCAPES_LABEL_IDS = LabelEncoding(
-    "Cityscapes label ids",
-    _label_id_to_train | {255: _IGNORE},
-    raw_names=_label_id_names | {255: "license plate"},
-    colors=_label_id_colors | {255: (0, 0, 142)},
-)
-GTA5_LABEL_IDS = LabelEncoding(
-    "GTA5 label ids",
-    _label_id_to_train | {_GTA5_LICENSE_PLATE_ID: _IGNORE},
-    raw_names=_label_id_names | {_GTA5_LICENSE_PLATE_ID: "license plate"},
-    colors=_label_id_colors | {4: (20, 20, 20), _GTA5_LICENSE_PLATE_ID: (0, 0, 142)},
-)
+CITYSCAPES_LABEL_IDS = _like_cityscapes("Cityscapes label ids", license_plate=255)
+GTA5_LABEL_IDS = _like_cityscapes("GTA5 label ids", license_plate=34, static=(20, 20, 20))
 
-# Raw id: the data set's own name, and the class it counts as (None: ignored).
+# The data set's own name of each raw id, and the class it is mapped to (None: ignored).
 _SYNTHIA: dict[int, tuple[str, str | None]] = {
     0: ("void", None),
     1: ("sky", "sky"),
@@ -175,8 +158,7 @@ _SYNTHIA: dict[int, tuple[str, str | None]] = {
     22: ("lanemarking", None),
 }
 
-# Mapillary Vistas v1.2, in the order of its config file, with the colours of its label files;
-# v2.0 numbers other classes.
+# The same of Mapillary Vistas v1.2, with the colours of its label files; v2.0 has other classes.
 _MAPILLARY: dict[int, tuple[str, str | None, tuple[int, int, int]]] = {
     0: ("animal--bird", None, (165, 42, 42)),
     1: ("animal--ground-animal", None, (0, 192, 0)),
@@ -261,64 +243,51 @@ _MAPILLARY_B: dict[int, str | None] = {
 }
 
 
-def _by_class_name(
-    name: str, classes: Mapping[int, tuple[str, str | None]], **options: Any
-) -> LabelEncoding:
-    train_ids = dict(zip(CITYSCAPES_19.names, range(len(CITYSCAPES_19)), strict=True))
-    return LabelEncoding(
-        name,
-        {raw: _IGNORE if c is None else train_ids[c] for raw, (_, c) in classes.items()},
-        raw_names={raw: raw_name for raw, (raw_name, _) in classes.items()},
-        **options,
-    )
-
-
+_train_ids = {None: _IGNORE} | {name: k for k, name in enumerate(CITYSCAPES_19.names)}
 # The first channel holds the class, the second the instance.
-SYNTHIA_LABEL_IDS = _by_class_name("SYNTHIA label ids", _SYNTHIA, channel=0)
+SYNTHIA_LABEL_IDS = LabelEncoding(
+    "SYNTHIA label ids",
+    {raw: _train_ids[class_name] for raw, (_, class_name) in _SYNTHIA.items()},
+    channel=0,
+    raw_names={raw: raw_name for raw, (raw_name, _) in _SYNTHIA.items()},
+)
 # RobustNet, FAMix and most others use map A, Rein and SoMA map B.
-_mapillary_colors = {raw: color for raw, (_, _, color) in _MAPILLARY.items()}
-MAPILLARY_A = _by_class_name(
+MAPILLARY_A = LabelEncoding(
     "Mapillary v1.2 label ids, map A",
-    {raw: (name, c) for raw, (name, c, _) in _MAPILLARY.items()},
-    colors=_mapillary_colors,
+    {raw: _train_ids[class_name] for raw, (_, class_name, _) in _MAPILLARY.items()},
+    raw_names={raw: raw_name for raw, (raw_name, _, _) in _MAPILLARY.items()},
+    colors={raw: color for raw, (_, _, color) in _MAPILLARY.items()},
 )
-MAPILLARY_B = _by_class_name(
-    "Mapillary v1.2 label ids, map B",
-    {raw: (name, _MAPILLARY_B.get(raw, c)) for raw, (name, c, _) in _MAPILLARY.items()},
-    colors=_mapillary_colors,
+MAPILLARY_B = replace(
+    MAPILLARY_A,
+    name="Mapillary v1.2 label ids, map B",
+    raw_to_train={**MAPILLARY_A.raw_to_train}
+    | {raw: _train_ids[class_name] for raw, class_name in _MAPILLARY_B.items()},
 )
-# UrbanSyn has a 20th id for pixels without a class; its users often turn that into the usual 255.
-URBANSYN_TRAIN_IDS = LabelEncoding(
-    "UrbanSyn train ids",
-    {**TRAIN_IDS.raw_to_train, len(CITYSCAPES_19): _IGNORE},
+# UrbanSyn has a 20th id for pixels without a class, which converted copies replace by 255.
+URBANSYN_TRAIN_IDS = replace(
+    TRAIN_IDS,
+    name="UrbanSyn train ids",
+    raw_to_train={**TRAIN_IDS.raw_to_train, len(CITYSCAPES_19): _IGNORE},
     raw_names=dict(enumerate((*CITYSCAPES_19.names, "unlabeled"))),
-    colors=TRAIN_IDS.colors,
 )
 
 ENCODINGS = {
     encoding.name: encoding
     for encoding in (
-        TRAIN_IDS,
-        CITYSCAPES_LABEL_IDS,
-        GTA5_LABEL_IDS,
-        SYNTHIA_LABEL_IDS,
-        MAPILLARY_A,
-        MAPILLARY_B,
-        URBANSYN_TRAIN_IDS,
+        *(TRAIN_IDS, CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS, SYNTHIA_LABEL_IDS),
+        *(MAPILLARY_A, MAPILLARY_B, URBANSYN_TRAIN_IDS),
     )
 }
 
 
 @lru_cache
 def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelEncoding:
-    """Labels that hold the train ids of these classes, as standard Detectron2 data sets do.
+    """The encoding of standard Detectron2 data sets, whose labels hold train ids.
 
     Args:
-        class_names: in the order of the train ids.
+        class_names: names in the order of the train ids.
         ignore_label: id of pixels without a class, in 0..255, above those of the classes.
-
-    Raises:
-        LangDGError: for an ignore label that 8-bit files cannot hold, or that is a class.
     """
     if class_names == CITYSCAPES_19.names and ignore_label == _IGNORE:
         return TRAIN_IDS

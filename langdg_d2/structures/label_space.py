@@ -13,8 +13,8 @@ import numpy as np
 
 from ..utils.errors import LangDGError
 
-MOST_CLASSES = 255  # of 8-bit label maps, which also hold the ignore label
-_LEVELS = 7  # of red, green and blue in generated colours
+_MOST_CLASSES = 255  # of 8-bit label maps, which also hold the ignore label
+_LEVELS = 7  # levels of red, green and blue in generated colours
 
 
 @dataclass(frozen=True, init=False)
@@ -22,8 +22,8 @@ class LabelSpace:
     """A list of classes; train id `k` is the k-th entry of every tuple.
 
     Attributes:
-        names: class names, as they appear in prompts and tables.
-        colors: display colours, RGB in 0..255.
+        names: class names, as they appear in prompts and tables; 1 to 255, no two alike.
+        colors: display colours, RGB in 0..255; generated if they are not given.
         ignore_label: train id of pixels that belong to no class.
         ids: number of each class in prediction files of "label_ids"; None if there are none.
     """
@@ -40,19 +40,9 @@ class LabelSpace:
         ignore_label: int = 255,
         ids: Sequence[int] | None = None,
     ) -> None:
-        """
-        Args:
-            names: 1 to 255, no two alike.
-            colors: one for each class; None for generated ones.
-            ignore_label: none of the classes' train ids.
-            ids: one for each class, or None.
-
-        Raises:
-            LangDGError: if an argument is not as described above.
-        """
-        is_list = not isinstance(names, str) and 1 <= len(names) <= MOST_CLASSES
+        is_list = not isinstance(names, str) and 1 <= len(names) <= _MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and name for name in names):
-            raise LangDGError(f"names of classes {names!r}, expected 1 to {MOST_CLASSES} texts")
+            raise LangDGError(f"names of classes {names!r}, expected 1 to {_MOST_CLASSES} texts")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise LangDGError(f"several classes have the names {twice}; give each its own")
         if colors is None:
@@ -60,8 +50,8 @@ class LabelSpace:
         for what, entries in (("colours", colors), ("ids", ids)):
             if entries is not None and len(entries) != len(names):
                 raise LangDGError(
-                    f"{len(names)} names of classes and {len(entries)} {what}, expected one of "
-                    f"these for each class"
+                    f"{len(names)} names of classes and {len(entries)} {what}, expected one for "
+                    "each class"
                 )
         parts = [part for color in colors for part in color]
         if {*map(len, colors)} != {3} or not all(type(k) is int and 0 <= k <= 255 for k in parts):
@@ -93,7 +83,7 @@ class LabelSpace:
 
 
 def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
-    """Each as far as possible from the earlier ones, from black and from white."""
+    """Colours each as far as possible from the earlier ones, from black and from white."""
     levels = np.linspace(0, 255, _LEVELS).round().astype(int)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     distance = np.minimum(*(np.abs(candidates - grey).sum(axis=1) for grey in (0, 255)))
@@ -105,7 +95,7 @@ def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
     return colors
 
 
-# Class, colour and id in Cityscapes' own numbering, in the order of the train ids.
+# Name, colour and Cityscapes' own id of each class, in the order of the train ids.
 _CLASSES = (
     ("road", (128, 64, 128), 7),
     ("sidewalk", (244, 35, 232), 8),
@@ -128,7 +118,6 @@ _CLASSES = (
     ("bicycle", (119, 11, 32), 33),
 )
 
-# Cityscapes' own number of every class, in the order of the train ids.
 CITYSCAPES_IDS = tuple(label_id for _, _, label_id in _CLASSES)
 
 CITYSCAPES_19 = LabelSpace(
@@ -143,8 +132,8 @@ def _classes_without(*left_out: str) -> tuple[str, ...]:
     return tuple(name for name in CITYSCAPES_19.names if name not in left_out)
 
 
-# Classes that means are taken over: all; those that are frequent in SYNTHIA; and those of them
-# that it draws as other data sets do. Networks always have all 19.
+# Classes that mIoU averages over: all; those frequent in SYNTHIA; and those of them that SYNTHIA
+# labels as other data sets do. Networks always predict all 19.
 CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "19": _classes_without(),
     "16": _classes_without("terrain", "truck", "train"),
@@ -153,7 +142,7 @@ CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
 
 
 def classes_named(names: Sequence[str]) -> LabelSpace:
-    """The Cityscapes classes, if these are their names; else classes in generated colours."""
+    """The Cityscapes classes if the names are theirs; else classes in generated colours."""
     return CITYSCAPES_19 if tuple(names) == CITYSCAPES_19.names else LabelSpace(names)
 
 

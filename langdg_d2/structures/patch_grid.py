@@ -35,9 +35,6 @@ class PatchGrid:
 
         Returns:
             rows * cols views (..., h_k, w_k), cell k = row * cols + col; nothing is copied.
-
-        Raises:
-            LangDGError: if the map has fewer rows or columns than the grid.
         """
         height, width = self._require_size(maps)
         tops = [k * height // self.rows for k in range(self.rows + 1)]
@@ -56,13 +53,11 @@ class PatchGrid:
 
         Returns:
             (..., rows, cols) uint8.
-
-        Raises:
-            LangDGError: if the map has fewer rows or columns than the grid.
         """
         height, width = self._require_size(labels)
         values = torch.iinfo(labels.dtype).max + 1
         flat = labels.reshape(-1, height, width)
+        # One histogram for all cells: a slot for each image, cell and value.
         image = torch.arange(len(flat), device=labels.device)[:, None, None]
         row = _cell_index(height, self.rows, labels.device)
         cell = row[:, None] * self.cols + _cell_index(width, self.cols, labels.device)  # (H, W)

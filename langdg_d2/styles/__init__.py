@@ -1,4 +1,4 @@
-"""The recipe's styles: prompts, mining toward text, the bank, and mixing in training."""
+"""Styles: prompts, mining toward text with PIN, the bank, and mixing in training."""
 
 from .bank import BankHeader, StyleBank, StyleBankError
 from .mining import SourceMining, StyleMiner, choose_patches, mining_origin

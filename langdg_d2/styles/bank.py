@@ -1,4 +1,4 @@
-"""The style bank: mined statistics of every class, their origin, and their file."""
+"""The style bank: mined statistics of each class, their origin, and the file format."""
 
 import hashlib
 import json
@@ -26,48 +26,48 @@ from ..utils.seeding import derived_seed
 IGNORE = "ignore"  # name of the class of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
 
-# Fields that have to agree for banks to be merged; the others describe the origin.
+# Fields that must agree for banks to be merged; the others describe the origin.
 _MODEL = (
     *("clip_name", "clip_fingerprint", "layer", "channels"),
     *("grid", "class_names", "ignore_label"),
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
-_SHOWN = 3  # items of a long list in a message
+_SHOWN = 3  # items of a long list in an error message
 
 _TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
 _REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to this model"
 
-_FORMAT = "langdg_d2.style_bank"  # key of the record in the metadata of the file
+_FORMAT = "langdg_d2.style_bank"  # key of the record in the file's metadata
 _VERSION = 2
-_CHECKSUM = "sha256"  # of the rest of the record and the tensors
-# Safetensors limits the metadata to what 2.6 million prompts fill: they are tensors, too.
+_CHECKSUM = "sha256"  # of the tensors and the rest of the record
+# Prompts are tensors as well: safetensors limits the size of the metadata.
 _TEXTS = "prompt_texts"  # bytes of a JSON list of distinct texts
-_INDEX = "prompt_index"  # (S,) index of each style's text in that list
+_INDEX = "prompt_index"  # (S,) place of each style's text in that list
 
 
 class StyleBankError(LangDGError):
-    """A style bank is damaged or does not fit; the message says where and what to do."""
+    """A style bank is damaged or belongs to another model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankHeader:
-    """Model, patches and classes that the styles of a bank belong to, and their origin.
+    """What the styles of a bank belong to (model, patches, classes), and their origin.
 
     Attributes:
         clip_name: open_clip's name of the architecture.
-        clip_fingerprint: `feature_fingerprint` of the CLIP's image tower.
-        layer: layer of CLIP's image tower whose output is restyled, "layer1" in the paper.
-        channels: number of channels of that output.
-        grid: rows and columns of the patches an image was cut into.
-        class_names: class id k is the k-th.
-        ignore_label: class id of unlabelled patches, in 0..255; not the id of a class.
-        source: name of the mined set; several sets, also of merged banks, as "a + b".
-        seed: seed of the mining; None if unknown or if merged banks differ in it.
+        clip_fingerprint: `feature_fingerprint` of CLIP's image tower.
+        layer: restyled layer of the image tower, "layer1" in the paper.
+        channels: number of channels of its output.
+        grid: rows and columns of patches in an image.
+        class_names: name of each class id, in order.
+        ignore_label: class id of unlabelled patches, up to 255.
+        source: name of the mined set, or "a + b" for several.
+        seed: of the mining; None if unknown, or if merged banks differ in it.
         settings: how the styles were mined; JSON types.
         created_by: program and version.
-        whole_clip_fingerprint: fingerprint of all weights that make CLIP's embeddings, with the
-            text tower; None if unknown, as in banks of the official release.
+        whole_clip_fingerprint: fingerprint of everything that decides CLIP's embeddings; None if
+            unknown, as in banks of the official release.
     """
 
     clip_name: str
@@ -94,17 +94,17 @@ class BankHeader:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Class id of every name, "ignore" last."""
+        """Class id by name, "ignore" last."""
         return {name: k for k, name in enumerate(self.class_names)} | {IGNORE: self.ignore_label}
 
     @property
     def parts(self) -> list["BankHeader"]:
-        """Headers of the banks that this one was merged from; only itself if it was not merged."""
+        """Headers of the banks this one was merged from; itself alone if it was not merged."""
         origins = self.settings.get(_MERGED)
         return [replace(self, **origin) for origin in origins] if origins else [self]
 
     def describe(self) -> str:
-        """One line about the origin of the styles."""
+        """The origin of the styles in one line."""
         prompts = [text for part in self.parts for text in part.settings.get("prompts", ())]
         texts = f", {len({*prompts})} texts such as {prompts[0]!r}" if prompts else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
@@ -114,12 +114,11 @@ class BankHeader:
         )
 
     def differences(self, expected: Mapping[str, Any], *, other: str) -> list[str]:
-        """One line for each field or setting that is not the expected one, with both values.
+        """One line with both values for each field or setting that differs.
 
         Args:
-            expected: value by field. A field that is None here or in the header is unknown and
-                not compared.
-            other: name of the side that expects them, for the lines.
+            expected: value by field; None, here or in the header, means unknown and is skipped.
+            other: what the lines call the owner of the expected values.
         """
         return [
             f"{name}: the bank has {found}, {other} {wanted}"
@@ -130,12 +129,11 @@ class BankHeader:
 
 
 def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
-    """The header of a bank made of several.
+    """The header of several banks together.
 
     Returns:
-        The common header if all are equal. Otherwise one that names all sources, has the common
-        seed or None, and lists source, seed, settings and program of each under the setting
-        "merged"; lists of merged headers are joined.
+        The common header if all are equal. Otherwise its `source` names all sources, and its
+        setting "merged" lists the origin of each bank.
     """
     first = headers[0]
     common = {name: getattr(first, name) for name in _MODEL}
@@ -169,13 +167,13 @@ class StyleBank:
     """S mined styles; style s is row s of every tensor. Treat as immutable.
 
     Attributes:
-        header: model, patches, classes and origin of the styles.
+        header: what the styles belong to, and their origin.
         mean: (S, C) float32, per channel.
-        std: (S, C) float32; may be negative, since PIN optimises it freely.
-        class_id: (S,) uint8, a class of the header or its ignore label.
-        prompts: S target texts, "" where unknown.
+        std: (S, C) float32; may be negative, since PIN does not constrain it.
+        class_id: (S,) uint8, a class id or the ignore label.
+        prompts: S target texts, "" if unknown.
         cosine_before: (S,) float32, similarity of patch and text before mining; NaN if unknown.
-        cosine_after: (S,) float32, similarity after mining.
+        cosine_after: (S,) float32, after mining.
     """
 
     header: BankHeader
@@ -190,36 +188,30 @@ class StyleBank:
         return len(self.prompts)
 
     def save(self, path: str | Path) -> None:
-        """Create or replace a safetensors file; creates its folder if needed.
-
-        The same bank gives the same bytes.
-
-        Raises:
-            OSError: if the file cannot be written; an earlier file is kept.
-        """
+        """Write a safetensors file atomically. The same bank always gives the same bytes."""
         places = {text: place for place, text in enumerate(dict.fromkeys(self.prompts))}
         texts = json.dumps(list(places)).encode()
         tensors = {name: tensor.cpu() for name, tensor in self._tensors().items()}
         tensors[_TEXTS] = torch.frombuffer(bytearray(texts), dtype=torch.uint8)
         tensors[_INDEX] = torch.tensor([places[text] for text in self.prompts], dtype=torch.int32)
         record = {"version": _VERSION, "header": asdict(self.header)}
-        # A single entry: safetensors writes several in random order.
+        # A single entry, because safetensors writes several in random order.
         metadata = {_FORMAT: json.dumps({**record, _CHECKSUM: _checksum(record, tensors)})}
         write_atomically(Path(path), save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
-        """Read a file of `save`, on the CPU. Nothing in the file is executed.
+        """Read a file of `save` onto the CPU. Nothing in the file is executed.
 
         Raises:
-            StyleBankError: if the file is missing, of another kind or version, or damaged.
+            StyleBankError: if the file is missing, damaged, or of another kind or version.
         """
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 if _FORMAT not in metadata:
                     raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
-                # Copies: the file is mapped, and may be replaced while the bank is in use.
+                # Copies, because the mapped file may be replaced while the bank is in use.
                 names = file.keys()
                 tensors = {name: file.get_tensor(name).clone() for name in names}
             record = json.loads(metadata[_FORMAT])
@@ -246,12 +238,11 @@ class StyleBank:
         class_names: Sequence[str] | None = None,
         ignore_label: int | None = None,
     ) -> None:
-        """Check that the bank fits a model: its restyled features, patches and classes.
-
-        Weights of the image tower are compared only if they are frozen, and thus CLIP's own.
+        """Check that the bank belongs to a model's restyled features, patches and classes.
 
         Args:
-            backbone: backbone of the model.
+            backbone: of the model. Its low layers are compared only if they are frozen, and thus
+                still CLIP's own.
             grid: patches of training; None to skip.
             class_names: name of every train id; None to skip.
             ignore_label: train id of unlabelled patches; None to skip.
@@ -271,7 +262,7 @@ class StyleBank:
             raise StyleBankError(f"the style bank belongs to another model; {_REMEDY}:\n- {lines}")
 
     def require_finite(self) -> None:
-        """Check that the mined statistics are finite."""
+        """Check that all statistics are finite."""
         for name in ("mean", "std"):
             strange = ~getattr(self, name).isfinite().all(dim=1)
             if rows := strange.nonzero().flatten().tolist():
@@ -282,11 +273,7 @@ class StyleBank:
 
     @classmethod
     def merge(cls, banks: Sequence["StyleBank"]) -> "StyleBank":
-        """One bank with the styles of all banks, in their order; see `merge_headers`.
-
-        Args:
-            banks: one or more, on one device.
-        """
+        """The styles of one or more banks on one device, in order; see `merge_headers`."""
         return cls(
             header=merge_headers([bank.header for bank in banks]),
             prompts=tuple(prompt for bank in banks for prompt in bank.prompts),
@@ -299,9 +286,9 @@ class StyleBank:
         return self.rows(torch.isin(self.class_id, wanted).nonzero().flatten().tolist())
 
     def sample(self, per_class: int, *, seed: int) -> "StyleBank":
-        """At most `per_class` styles of each class, "ignore" included.
+        """At most `per_class` styles of each class and of "ignore", in their order.
 
-        Drawn uniformly without replacement, kept in order; seed and bank determine the draw.
+        They are drawn uniformly without replacement; seed and bank determine the draw.
         """
         chosen: list[int] = []
         for k in self.header.labels.values():
@@ -328,7 +315,7 @@ class StyleBank:
         return {name: int((self.class_id == k).sum()) for name, k in self.header.labels.items()}
 
     def table(self) -> pd.DataFrame:
-        """Numbers of styles and of distinct texts, and mean cosines as texts, by class."""
+        """By class: number of styles, of distinct texts, and mean cosines as text."""
         parts = {name: self.subset(classes=[name]) for name in self.header.labels}
         return pd.DataFrame(
             {
@@ -351,10 +338,7 @@ class StyleBank:
 
 
 def feature_fingerprint(backbone: Backbone) -> str:
-    """Fingerprint of the weights up to the restyled layer.
-
-    Later layers do not affect the bank, and training changes some.
-    """
+    """Fingerprint of the layers up to the restyled one, on which statistics depend."""
     return fingerprint(backbone.low_state())
 
 
@@ -364,7 +348,7 @@ def _average(values: Tensor) -> str:
 
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
-    """Name and both values of each difference; mappings are compared entry by entry."""
+    """Name and both values of each difference; mappings are compared by entry."""
     if first == second:
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
@@ -377,7 +361,7 @@ def _differences(name: str, first: object, second: object) -> list[tuple[str, st
 
 
 def _in_words(value: object, other: object) -> str:
-    """A value as text; of long lists, such as prompts, the first items that the other lacks."""
+    """A value as text; of a long list, such as prompts, the first items the other one lacks."""
     if not isinstance(value, list) or len(value) <= _SHOWN:
         return repr(value)
     known = other if isinstance(other, list) else []
@@ -387,7 +371,7 @@ def _in_words(value: object, other: object) -> str:
 
 
 def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a record of JSON types and of tensors on the CPU, in hexadecimal digits."""
+    """SHA-256 of a record of JSON types and of tensors on the CPU, hexadecimal."""
     digest = hashlib.sha256(json.dumps(record).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

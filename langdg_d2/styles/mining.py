@@ -1,4 +1,4 @@
-"""Augment (paper section 4.2): mine local styles of source images toward text, into a bank."""
+"""Augment (paper section 4.2): mine local styles of source images toward text into a bank."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,13 +28,13 @@ from .prompts import TargetPrompts
 
 logger = logging.getLogger(__name__)
 
-# Mining needs CLIP's attention pooling, whose positions fit features at CLIP's own stride only
-# (paper section 4.2); training uses a finer stride.
+# CLIP's attention pooling has positions for features at CLIP's own stride only, which mining
+# therefore uses; training uses a finer one.
 _CLIP_STRIDE = STRIDES[-1]
 
 
 def choose_patches(patch_classes: Tensor) -> dict[int, tuple[int, int, int]]:
-    """The first patch of every class, looking at a cell of all images before the next cell.
+    """The first patch of every class, in the order of cells, then images.
 
     Args:
         patch_classes: (N, rows, cols) uint8 majority classes; the ignore label counts as a class.
@@ -60,17 +60,17 @@ def mining_origin(
     pin: PinSettings,
     images: str | None = None,
 ) -> dict[str, Any]:
-    """What a bank's header says of its mining: the fields source, seed and settings.
+    """The fields source, seed and settings of a bank's header.
 
     Args:
-        source: name of the set that is mined, or of several.
+        source: name of the mined set, or of several.
         seed: of crops and prompts.
-        settings: further settings to record, of JSON types or a node of a config.
+        settings: to be recorded; JSON types or part of a config.
         prompts: of the miner.
         pin: of the miner.
         images: `images_fingerprint` of the set; None if no set is mined.
     """
-    # Plain containers, as a bank's file gives them back: lists of configs would not be equal.
+    # Plain containers, as banks are read back; a config's lists would compare as different.
     recorded: Any = plain_data(settings)
     if images is not None:
         recorded["images"] = images
@@ -79,18 +79,17 @@ def mining_origin(
 
 
 class StyleMiner:
-    """Mines the styles of batches of labelled images with a frozen CLIP.
+    """Mines styles of batches of labelled images with a frozen CLIP.
 
     Args:
-        clip: the CLIP whose features are restyled, as `load_clip` gives it; it is frozen and its
-            image tower is used at CLIP's own stride.
-        clip_name: the name or JSON path that `load_clip` was given; a bank remembers it.
+        clip: returned by `load_clip`; frozen and owned by this object.
+        clip_name: the name or JSON path given to `load_clip`; recorded in the bank.
         restyled_layer: see `ClipResNet`.
-        grid: patches that images are cut into.
-        prompts: target texts of the patches of a class; they also define the classes.
-        normalize: of the images, as in training.
-        pin: how patches are optimised.
-        device: where it runs.
+        grid: patches of an image.
+        prompts: target texts; they also define the classes.
+        normalize: of images, as in training.
+        pin: settings of the optimisation.
+        device: to run on.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class StyleMiner:
             trainable=(),
             restyled_layer=restyled_layer,
             attention_pool=True,
-        ).to(memory_format=torch.channels_last)  # several times faster on CPUs
+        ).to(memory_format=torch.channels_last)  # several times as fast on CPUs
         fold(self.backbone)
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts
@@ -130,7 +129,7 @@ class StyleMiner:
         settings: Mapping[str, Any],
         images: str | None = None,
     ) -> BankHeader:
-        """What the styles mined here belong to; the arguments are those of `mining_origin`."""
+        """Header of a bank of this miner; for the arguments see `mining_origin`."""
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self.backbone),
@@ -153,16 +152,16 @@ class StyleMiner:
     def mine(
         self, images: Tensor, labels: Tensor, *, header: BankHeader, generator: torch.Generator
     ) -> StyleBank:
-        """Styles of one patch for every class in a batch.
+        """Mine the style of one patch for every class in a batch.
 
         Args:
-            images: (N, 3, H, W) RGB in 0..255, any device.
+            images: (N, 3, H, W) RGB in 0..255, on any device.
             labels: (N, H, W) uint8 train ids.
-            header: of the bank that is being made.
-            generator: draws the style prompts.
+            header: of the returned bank.
+            generator: draws the style prompts; on the CPU.
 
         Returns:
-            A bank of as many styles as there are classes, ascending, on the CPU.
+            One style per class, in ascending order, on the CPU.
         """
         places = choose_patches(self._grid.majority(labels))
         prompts = self._prompts.sample(list(places), generator=generator)
@@ -182,7 +181,7 @@ class StyleMiner:
 
     @torch.no_grad()
     def _patches(self, images: Tensor, places: Iterable[tuple[int, int, int]]) -> Tensor:
-        """(P, C, h, w) features; where the grid does not divide evenly, of the smallest size."""
+        """Features (P, C, h, w) of P patches, cropped to the smallest cell of an uneven grid."""
         features = self.backbone.forward_low(self._normalize(images))[self.backbone.restyled]
         cells = self._grid.split(features)  # rows * cols of (N, C, h, w)
         height = min(cell.shape[-2] for cell in cells)
@@ -197,23 +196,19 @@ class StyleMiner:
 class SourceMining:
     """Mines a whole source set and writes the bank.
 
-    The bank depends on the seed and the batches alone, not on the number of processes or on
-    interruptions: every `checkpoint_period` batches become a file, `<path>.part<first batch>`,
-    which is kept until the bank is written.
+    The bank depends on batches and seed alone, not on the number of processes or on interruptions:
+    every `checkpoint_period` batches are saved as `<path>.part<first batch>`, which is kept until
+    the bank is written.
 
     Args:
         miner: on this process's device.
-        batches: one pass over the source set, or over several together; prompts follow from their
-            seed, too.
+        batches: one pass over the source set, or over several; their seed draws the prompts, too.
         source: name of the set, or names of several.
         settings: recorded in the bank.
-        path: path of the bank, in a folder that all processes can access.
+        path: of the bank, in a folder that all processes share.
         checkpoint_period: batches that a process mines and saves together.
-        num_workers: processes of the loader.
-        max_styles_per_class: most styles of each class, drawn at random; None for all.
-
-    Attributes:
-        miner: as given.
+        num_workers: worker processes of the loader.
+        max_styles_per_class: styles of each class to keep, drawn at random; None keeps all.
     """
 
     def __init__(
@@ -241,7 +236,7 @@ class SourceMining:
         self._header = miner.header(
             source=source, seed=batches.seed, settings=settings, images=batches.fingerprint
         )
-        period = {"checkpoint_period": checkpoint_period}  # decides which batches a part has
+        period = {"checkpoint_period": checkpoint_period}  # determines the batches of a part
         self._part_header = replace(self._header, settings={**self._header.settings, **period})
         self._parts: dict[Path, range] = {}  # batches by file
         for first in range(0, len(batches), checkpoint_period):
@@ -252,12 +247,12 @@ class SourceMining:
         """Mine every batch and write the bank. Collective."""
         unfinished = of_main_process(self._unfinished)
         self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
-        comm.synchronize()  # all parts are there
+        comm.synchronize()  # until all parts are written
         of_main_process(self._join)
 
     def _unfinished(self) -> list[Path]:
         """The parts that interrupted runs have not written."""
-        # Listed: looked up by name, a network file system may remember that a file is missing.
+        # A listing, because network file systems may cache that a name did not exist.
         present = [file for file in self._path.parent.glob("*.part*") if file in self._parts]
         for file in present:
             self._load_part(file)
@@ -272,7 +267,7 @@ class SourceMining:
             raise StyleBankError(
                 f"delete this damaged part of unfinished mining: {error}"
             ) from error
-        # Of an earlier run, or of a machine with other files of prompts or weights.
+        # From an earlier run, or from a machine with other prompt files or weights.
         if differences := part.header.differences(vars(self._part_header), other="this run"):
             lines = "\n- ".join(differences)
             raise StyleBankError(
@@ -282,7 +277,7 @@ class SourceMining:
         return part
 
     def _mine(self, files: list[Path]) -> None:
-        """Mine the batches of some parts and write each part."""
+        """Mine and write some parts."""
         loader = DataLoader(
             self._batches,
             batch_size=None,
@@ -301,12 +296,13 @@ class SourceMining:
                 logger.info("%d batches mined, mean cosine %.3f", len(mined), cosine)
 
     def _mine_batch(self, number: int, images: Tensor, labels: Tensor) -> StyleBank:
+        # 63 bits, which fit into an int64.
         seed = np.random.SeedSequence((self._seed, number)).generate_state(1, np.uint64)[0] >> 1
         generator = torch.Generator().manual_seed(int(seed))
         return self.miner.mine(images, labels, header=self._part_header, generator=generator)
 
     def _join(self) -> None:
-        """Write the bank of all parts, in the order of the batches, and remove them."""
+        """Join all parts, in the order of the batches, into the bank; remove them."""
         if missing := [file.name for file in self._parts if not file.exists()]:
             raise StyleBankError(
                 f"{len(missing)} of {len(self._parts)} mined parts are missing, such as "

@@ -1,4 +1,4 @@
-"""Mix (paper section 4.3): blend each patch's own style with another in training."""
+"""Mix (paper section 4.3): in training, blend the style of each patch with another one."""
 
 import logging
 import math
@@ -18,57 +18,57 @@ from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError
 
 logger = logging.getLogger(__name__)
 
-_DRAWS = 1 << 62  # so large that the bias of the remainder is negligible
+_DRAWS = 1 << 62  # large enough for the bias of the remainder to be negligible
 
 
 class TargetStyles(Protocol):
-    """Source of the styles that patches are mixed with."""
+    """The styles that patches are mixed with."""
 
     def prepare(self, backbone: Backbone) -> None:
-        """Load the styles, check that they fit a backbone, move them to its device.
+        """Load the styles, check that they fit the backbone, and move them to its device.
 
-        Called before training, on every process, after mining.
+        Called on every process before training, when mining is done.
         """
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
     ) -> tuple[ChannelStats, Tensor]:
-        """Draw styles for the patches of a batch.
+        """Draw a style for each patch of a batch.
 
         Args:
-            own: the patches' statistics, (N, C, rows, cols).
+            own: statistics (N, C, rows, cols) of the patches.
             patch_classes: (N, rows, cols) uint8 train ids.
-            generator: of the CPU; advances.
+            generator: on the CPU; advances.
 
         Returns:
-            Statistics (N, C, rows, cols), and whether the class of each patch has no style and got
-            one of another, (N, rows, cols) bool.
+            Statistics (N, C, rows, cols), and for each patch whether its class has no style, so
+            that it got another one's, (N, rows, cols) bool.
         """
         ...
 
     def describe(self) -> str:
-        """Description of the styles, in a sentence."""
+        """The styles in one sentence, for reports."""
         ...
 
     def table(self) -> dict[str, list[Any]]:
-        """A table of the styles, values by heading; empty if there is none."""
+        """Table of the styles, columns by heading; empty if there is none."""
         return {}
 
     def record(self) -> dict[str, Any]:
-        """Description of the styles for the record of a run, in JSON types."""
+        """The styles as recorded with results, in JSON types."""
         return {"description": self.describe()}
 
 
 class BankStyles(TargetStyles):
-    """A mined style of the patch's own class, drawn uniformly (paper section 4.3).
+    """Mined styles of the patch's own class, drawn uniformly (paper section 4.3).
 
     Args:
         bank: the mined styles, or the path of their file, which `prepare` reads.
-        grid: patches of training, the same as the bank's.
-        class_names: name of every train id, the same as the bank's.
-        ignore_label: train id of unlabelled patches, the same as the bank's.
-        origin: source, seed and settings that this config mines with, see `mining_origin`: a bank
-            with others is used with a warning, as configs may share one. None to skip.
+        grid: patches of training; the bank must have the same.
+        class_names: name of every train id; the bank must have the same.
+        ignore_label: train id of unlabelled patches; the bank must have the same.
+        origin: the `mining_origin` of this config, or None. A bank of another origin is used with a
+            warning, since configs may share one.
 
     Attributes:
         bank: the mined styles on the model's device; set by `prepare`.
@@ -108,7 +108,7 @@ class BankStyles(TargetStyles):
                 "the style bank '%s' was mined with other settings than this config's; delete it "
                 "to mine again, unless you share it on purpose:\n- %s",
                 bank.header.source if bank is given else given,
-                "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may differ alike
+                "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may repeat them
             )
         self.bank = bank.to(next(iter(backbone.low_state().values())).device)
         self._sampler = StyleSampler(bank=self.bank)
@@ -128,7 +128,7 @@ class BankStyles(TargetStyles):
         return self.bank.table().to_dict("list")
 
     def record(self) -> dict[str, Any]:
-        """The header of the bank, not of the config, and the number of styles."""
+        """The header of the bank and the number of styles."""
         return {**asdict(self.bank.header), "number_of_styles": len(self.bank)}
 
     def _rows(self, index: Tensor) -> ChannelStats:
@@ -138,7 +138,7 @@ class BankStyles(TargetStyles):
 
 
 class PooledBankStyles(BankStyles):
-    """Ablation: a mined style of any class."""
+    """Ablation: mined styles of any class."""
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
@@ -149,10 +149,10 @@ class PooledBankStyles(BankStyles):
 
 
 class NoiseStyles(TargetStyles):
-    """Ablation: the patch's own statistics under Gaussian noise, without any text.
+    """Ablation: the patch's own statistics with Gaussian noise, without any text.
 
     Args:
-        snr_db: signal-to-noise ratio in decibels, for the vector of means and for that of stds.
+        snr_db: signal-to-noise ratio in decibels, of means and of stds each.
     """
 
     def __init__(self, *, snr_db: float) -> None:
@@ -160,7 +160,7 @@ class NoiseStyles(TargetStyles):
         self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
 
     def prepare(self, backbone: Backbone) -> None:
-        """Noise fits every backbone."""
+        """Nothing to do: noise fits every backbone."""
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
@@ -169,7 +169,7 @@ class NoiseStyles(TargetStyles):
         return stats, torch.zeros_like(patch_classes, dtype=torch.bool)
 
     def describe(self) -> str:
-        """One sentence."""
+        """See `TargetStyles`."""
         return f"Gaussian noise at {self._snr_db} dB in place of mined styles."
 
     def _perturb(self, value: Tensor, generator: torch.Generator) -> Tensor:
@@ -181,12 +181,12 @@ class NoiseStyles(TargetStyles):
 class StyleSampler:
     """Draws a row of a bank for every patch, uniformly among those of its class.
 
-    A class without styles gets a style of the unlabelled patches, as in FAMix, or, if the bank has
-    none of these, any style. A class that dominates no mined patch rarely dominates one in
-    training, so a fallback is better than an error; its share is logged.
+    A class without styles falls back to those of unlabelled patches, as in FAMix, or to any style
+    if there are none. A class that dominates no mined patch rarely dominates one in training, so
+    this is better than an error; the share of such patches is logged.
 
     Args:
-        bank: the styles; index tables are made on its device.
+        bank: the styles; patches must be on its device.
     """
 
     def __init__(self, *, bank: StyleBank) -> None:
@@ -196,7 +196,7 @@ class StyleSampler:
             )
         self._order = torch.argsort(bank.class_id, stable=True)  # rows of the bank by label
         self._count = torch.bincount(bank.class_id.long(), minlength=NUM_LABELS)
-        self._first = self._count.cumsum(0) - self._count  # each label's place in the order
+        self._first = self._count.cumsum(0) - self._count  # where each label begins in the order
         self._fallback = self._count == 0
         first, count = 0, len(bank)
         if unlabelled := bank.counts()[IGNORE]:
@@ -209,12 +209,10 @@ class StyleSampler:
 
         Args:
             patch_classes: (...) uint8 train ids, on the bank's device.
-            generator: of this device, or of the CPU, which gives the same styles on every device.
-                Advances.
+            generator: on this device, or on the CPU for the same styles on every device; advances.
 
         Returns:
-            Rows of the bank (...) int64, and whether the patch's class has no style and got one of
-            another (...) bool.
+            Rows of the bank (...) int64, and whether the patch's class has no style (...) bool.
         """
         device = patch_classes.device
         label = patch_classes.long()
@@ -224,7 +222,7 @@ class StyleSampler:
 
 
 class WeightSampler(Protocol):
-    """Draws how much of its own style a patch keeps, in 0..1."""
+    """Draws the share of its own style that a patch keeps, in 0..1."""
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
         """(images, channels, 1, 1), on the CPU."""
@@ -239,14 +237,14 @@ class BetaWeights:
         self._parameters = (a, b)
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
-        # torch's public Beta takes no generator, NumPy's does.
+        # Unlike NumPy's, torch's public Beta takes no generator.
         seed = int(torch.randint(torch.iinfo(torch.int64).max, (), generator=generator))
         weights = np.random.default_rng(seed).beta(*self._parameters, size=(images, channels, 1, 1))
         return torch.from_numpy(weights).float()
 
 
 class ConstantWeights:
-    """The same weight everywhere; 0 replaces every style, as "no mixing" in the ablation."""
+    """The same weight everywhere; 0 replaces every style, the ablation without mixing."""
 
     def __init__(self, *, value: float) -> None:
         if not 0 <= value <= 1:
@@ -258,10 +256,10 @@ class ConstantWeights:
 
 
 class Restyling(NamedTuple):
-    """What was done to a batch.
+    """How a batch was restyled.
 
     Attributes:
-        own, mixed: statistics of the patches before and after, (N, C, rows, cols).
+        own, mixed: statistics (N, C, rows, cols) of the patches before and after.
         patch_classes: (N, rows, cols) train ids.
     """
 
@@ -272,14 +270,14 @@ class Restyling(NamedTuple):
 
 @dataclass
 class MixStatistics:
-    """Sums over restyled batches.
+    """Sums over batches.
 
     Attributes:
         images: number of images.
         patches: number of patches.
-        restyled: patches of the images that were restyled.
-        weight: sum over images of the mean drawn weight over channels.
-        fallback: patches whose class has no style; a tensor on the device, not yet synchronised.
+        restyled: number of restyled patches.
+        weight: sum over images of the drawn weight, averaged over channels.
+        fallback: number of patches whose class has no style, on the device.
     """
 
     images: int = 0
@@ -289,7 +287,7 @@ class MixStatistics:
     fallback: Tensor | int = 0
 
     def add(self, chosen: Tensor, weight: Tensor, fallback: Tensor) -> None:
-        """Count a batch: images chosen (N,), weights (N, C, 1, 1), fallbacks (N, rows, cols)."""
+        """Add a batch: chosen images (N,), weights (N, C, 1, 1), fallbacks (N, rows, cols)."""
         self.images += len(chosen)
         self.patches += fallback.numel()
         self.restyled += int(chosen.sum()) * fallback[0].numel()
@@ -297,40 +295,40 @@ class MixStatistics:
         self.fallback = self.fallback + fallback.sum()
 
     def merge(self, other: "MixStatistics") -> None:
-        """Add the sums of another one."""
+        """Add the sums of others."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
     @property
     def restyled_share(self) -> float:
-        """Share of patches that were restyled, in 0..1; NaN before the first."""
+        """Share of restyled patches, in 0..1; NaN without any patch."""
         return self.restyled / self.patches if self.patches else math.nan
 
     @property
     def mean_weight(self) -> float:
-        """Mean share of the own style, in 0..1; NaN before the first."""
+        """Mean share of the patches' own style, in 0..1; NaN without any patch."""
         return self.weight / self.images if self.images else math.nan
 
     @property
     def fallback_share(self) -> float:
-        """Share of patches whose class had no style, in 0..1; waits for the device."""
+        """Share of patches whose class has no style, in 0..1; synchronises the device."""
         return float(self.fallback) / self.patches if self.patches else math.nan
 
 
 class PatchStyleMixer(FeatureAugmentation):
-    """Restyles every patch with a mixture of its own style and one drawn for its class.
+    """Restyles every patch with a mixture of its own style and one drawn for it.
 
     Args:
-        grid: patches; the mapper must use the same grid.
-        styles: source of the other style.
-        weights: sampler of the own style's share.
+        grid: patches; the mapper must use the same.
+        styles: the other styles.
+        weights: draws the share of the patch's own style.
 
     Attributes:
         probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
         activation: see `Backbone.restyle_activation`.
-        generator: a CPU generator.
-        statistics: counts since they were last replaced, for logging.
-        last: what was done to the last batch, for pictures; None before the first.
+        generator: on the CPU; seeded by `StyleAugmentationHook`.
+        statistics: sums for the log, which whoever logs replaces.
+        last: how the last batch was restyled, for images; None before the first.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """PIN, prompt-driven instance normalization (PØDA, arXiv 2212.03241; paper section 4.2).
 
-A patch keeps its content and gets the style of a text: its channel statistics are optimised until
-CLIP's embedding of the restyled patch comes close to the embedding of the text.
+A patch keeps its content and takes on the style of a text: its channel statistics are optimised so
+that CLIP's embedding of the restyled patch approaches that of the text.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from ..utils.amp import at_least_single, autocast
 from ..utils.errors import LangDGError, require_int
 
 _WHOLE = PatchGrid(1, 1)
-_PRECISIONS = ("float32", "bfloat16")  # gradients of float16 would have to be scaled
+_PRECISIONS = ("float32", "bfloat16")  # float16 would need scaled losses
 
 
 class PinResult(NamedTuple):
@@ -25,8 +25,8 @@ class PinResult(NamedTuple):
 
     Attributes:
         stats: mean and std (P, C, 1, 1).
-        cosine_before: (P,) similarity of each patch and its text with the patch's own style.
-        cosine_after: (P,) similarity with the optimised style.
+        cosine_before: (P,) similarity to the text in the patch's own style.
+        cosine_after: (P,) similarity to the text in the optimised style.
     """
 
     stats: ChannelStats
@@ -36,15 +36,15 @@ class PinResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PinSettings:
-    """Settings of the optimisation; the defaults are the paper's.
+    """Settings of the optimisation by SGD; the defaults are the paper's.
 
     Attributes:
-        steps: of SGD; 0 leaves the patches' own statistics.
+        steps: number of steps; 0 keeps the patches' own statistics.
         lr: learning rate.
-        momentum: of SGD.
-        weight_decay: of SGD, on mean and std alike.
-        precision: of convolutions and products, "float32" or "bfloat16"; styles and cosines are
-            float32.
+        momentum: in [0, 1).
+        weight_decay: applies to mean and std alike.
+        precision: of convolutions and matrix products, "float32" or "bfloat16"; styles and cosines
+            are float32.
     """
 
     steps: int = 100
@@ -63,7 +63,7 @@ class PinSettings:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as recorded in banks; the precision only if it is not the paper's."""
+        """The settings as banks record them; the precision only if it is not float32."""
         settings = asdict(self)
         if self.precision == "float32":
             del settings["precision"]
@@ -71,13 +71,11 @@ class PinSettings:
 
 
 class PromptDrivenNormalization:
-    """Optimises the statistics of patches toward texts with SGD.
-
-    The loss is `1 - cosine`, averaged over the patches given at once.
+    """Optimises statistics of patches toward texts; the loss is the mean of `1 - cosine`.
 
     Args:
         backbone: frozen CLIP at its own stride with attention pooling, in eval mode.
-        settings: settings of the optimisation.
+        settings: of the optimisation.
     """
 
     def __init__(self, *, backbone: TextAlignedBackbone, settings: PinSettings) -> None:
@@ -86,7 +84,7 @@ class PromptDrivenNormalization:
         shapes = backbone.output_shape()
         *_, self._last = shapes
         factor = shapes[self._last].stride // shapes[backbone.restyled].stride
-        # Side of the restyled layer's output for an image of CLIP's input size: 56 after layer1.
+        # Side of these features for an image of CLIP's input size: 56 after layer1.
         self._side = backbone.embedding_side * factor
 
     def __call__(self, patches: Tensor, text: Tensor) -> PinResult:
@@ -94,12 +92,12 @@ class PromptDrivenNormalization:
 
         Args:
             patches: (P, C, h, w) features of the restyled layer.
-            text: (P, D) unit vectors, one for each patch.
+            text: (P, D) unit vector of each patch's text.
         """
         own = patch_stats(patches, _WHOLE)
-        # NOTE: normalised first, as in the official code. Features that are exactly 0 lie on ReLU's
-        # kink while the style is the patch's own; rounding decides whether they get a gradient, so
-        # the order of operations is part of the method.
+        # NOTE: normalised first, as in the official code. In the patch's own style, features that
+        # are exactly 0 lie on ReLU's kink, where rounding decides whether they get a gradient: the
+        # order of operations is part of the method.
         content = (patches - own.mean) / own.std
         style = ChannelStats(*(nn.Parameter(value.clone()) for value in own))
         optimizer = torch.optim.SGD(
@@ -122,10 +120,10 @@ class PromptDrivenNormalization:
         return PinResult(stats, before, after)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
-        """(P,) similarity to the texts of normalised patches (P, C, h, w) in a style.
+        """Similarity (P,) of normalised patches (P, C, h, w) in a style to their texts.
 
-        CLIP expects its own input size: the restyled patch is average-pooled to the size that such
-        an image has in this layer (64 x 64 to 56 x 56 in FAMix).
+        CLIP expects images of its own input size: restyled patches are average-pooled to the size
+        that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
         """
         restyled = self._backbone.restyle_activation(content * style.std + style.mean)
         pooled = average_pool(restyled, self._side)
@@ -137,8 +135,8 @@ class PromptDrivenNormalization:
 def average_pool(features: Tensor, side: int) -> Tensor:
     """`adaptive_avg_pool2d` of (N, C, h, w) to (N, C, side, side).
 
-    On GPUs the gradient of torch's operator sums in random order; with deterministic algorithms
-    switched on, matrix products replace it there. On CPUs the order is fixed.
+    On GPUs the gradient of torch's operator is not deterministic: where determinism is demanded,
+    matrix products take its place.
     """
     if features.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return average_pool_by_products(features, side)
@@ -146,13 +144,13 @@ def average_pool(features: Tensor, side: int) -> Tensor:
 
 
 def average_pool_by_products(features: Tensor, side: int) -> Tensor:
-    """As `adaptive_avg_pool2d` up to rounding, by a matrix product for each dimension."""
+    """`average_pool` as one matrix product per axis, equal up to rounding."""
     height, width = features.shape[-2:]
     with autocast("float32", features.device.type):
         return _averages(height, side, features) @ features @ _averages(width, side, features).mT
 
 
 def _averages(size: int, side: int, like: Tensor) -> Tensor:
-    """(side, size): row k holds the weights of the k-th pooled value."""
+    """(side, size); row k holds the weights of the k-th pooled value."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
     return F.adaptive_avg_pool1d(unit, side).mT

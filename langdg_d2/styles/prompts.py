@@ -16,16 +16,12 @@ _DATA = (".json", ".yaml", ".yml")
 
 
 def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
-    """A list of style prompts.
+    """Style prompts from a list, a pack or a file, in their order.
 
     Args:
-        source: a list of prompts; or the name of a pack of this package (a file in
-            `prompt_packs/`); or the path of a UTF-8 file: a list of texts in JSON or YAML, or a
-            style on each line, where blank lines and comments after `#` are skipped and runs of
-            white space count as one space.
-
-    Returns:
-        The prompts in their order.
+        source: a list of prompts; the name of a pack, a file in `prompt_packs/`; or the path of a
+            UTF-8 file with a list of texts in JSON or YAML, or with one style per line (blank
+            lines and comments after `#` are skipped, runs of white space become one space).
     """
     if not isinstance(source, str):
         return _distinct(source, "style prompts")
@@ -63,10 +59,10 @@ def _parse(text: str, path: Path) -> list[str]:
 
 
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
-    """The prompts, after checking that they are distinct texts."""
+    """The prompts, checked to be distinct texts."""
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
         raise LangDGError(f"{origin} contain {strange}, expected strings; put numbers in quotes")
-    # CLIP reads lower case: a second spelling would make its style likelier than others.
+    # CLIP reads lower case: with a second spelling, a style would be drawn more often.
     read = [" ".join(prompt.split()).lower() for prompt in prompts]
     if not all(read) or not read:
         raise LangDGError(f"{origin} are empty, or one of them is; write a style for each")
@@ -79,12 +75,12 @@ def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
 
 
 def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str, ...]:
-    """Meaningless prompts, for the ablation of the styles' words.
+    """Distinct meaningless prompts of letters a to z, for the ablation of the prompts' content.
 
     Args:
-        count: number of distinct prompts.
-        length: letters of each prompt, a to z.
-        seed: seed of the draw; torch's global generator is neither used nor changed.
+        count: number of prompts.
+        length: letters of each prompt.
+        seed: of the draw; the global generator is neither used nor changed.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
@@ -100,21 +96,18 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
 
 
 class TargetPrompts:
-    """Target texts of each class: a style prompt and the class's name.
+    """Target texts of each class: a style prompt and the name of the class.
 
     Args:
         class_names: name of every train id, in order.
-        style_prompts: styles to draw from, as `load_style_prompts` takes them: a list of texts,
-            the name of a pack, or a file.
-        ignore_label: train id of patches without a class.
-        template: format of a text; `"{class_name}"` or `"{style}"` alone leaves the other part out.
-        ignore_prompt: text for the ignore label, used without style; None for the style prompts
+        style_prompts: styles to draw from, see `load_style_prompts`.
+        ignore_label: train id of unlabelled patches.
+        template: format of a text with `{style}`, `{class_name}` or both.
+        ignore_prompt: text of unlabelled patches, which gets no style; None for the style prompts
             alone.
 
     Attributes:
         styles: the style prompts; empty if no text has a style.
-        class_names: as given.
-        ignore_label: as given.
     """
 
     def __init__(
@@ -131,7 +124,7 @@ class TargetPrompts:
         self.styles = load_style_prompts(style_prompts) if needed else ()
         self.class_names = tuple(class_names)
         self.ignore_label = ignore_label
-        styles = self.styles if styled else ("",)  # without the field there is one way to fill it
+        styles = self.styles if styled else ("",)  # the template ignores it
         self._texts: dict[int, tuple[str, ...]] = {}
         for train_id, name in enumerate(class_names):
             self._texts[train_id] = tuple(
@@ -140,11 +133,11 @@ class TargetPrompts:
         self._texts[ignore_label] = self.styles if ignore_prompt is None else (ignore_prompt,)
 
     def sample(self, class_ids: Sequence[int], *, generator: torch.Generator) -> list[str]:
-        """Draw a text for each class id, uniformly and independently.
+        """Draw a text for each train id or ignore label, uniformly and independently.
 
         Args:
-            class_ids: train ids or the ignore label.
-            generator: of the CPU; advances.
+            class_ids: ids to draw for.
+            generator: on the CPU; advances.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
             raise LangDGError(
@@ -155,7 +148,7 @@ class TargetPrompts:
         return [texts[pick] for texts, pick in zip(options, picks, strict=True)]
 
     def all(self) -> list[str]:
-        """Every text that `sample` can give, once, always in the same order."""
+        """All distinct texts that `sample` can draw, always in the same order."""
         return list(dict.fromkeys(chain.from_iterable(self._texts.values())))
 
 

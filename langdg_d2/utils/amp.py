@@ -17,7 +17,7 @@ _MEMORY_FORMATS = ("channels_last", "contiguous_format")
 
 
 def dtype_of(precision: str, device_type: str) -> torch.dtype:
-    """The dtype of one of `PRECISIONS` on a type of device, such as "cuda"."""
+    """The dtype of one of `PRECISIONS`; refuses "float16" on the CPU."""
     if precision not in PRECISIONS:
         raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "float16" and device_type == "cpu":
@@ -26,21 +26,21 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
 
 
 def memory_format_of(name: str) -> torch.memory_format:
-    """The memory format of a name, for weights and features."""
+    """torch's memory format by name."""
     if name not in _MEMORY_FORMATS:
         raise LangDGError(f"memory format '{name}' must be one of {list(_MEMORY_FORMATS)}")
     return getattr(torch, name)
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
-    """Context in which convolutions and matrix products compute in a precision.
+    """Context that computes convolutions and matrix products in one of `PRECISIONS`.
 
-    Weights keep their dtype. "float32" suspends an outer autocast.
+    Weights keep their dtype. "float32" suspends an enclosing autocast.
     """
     dtype = dtype_of(precision, device_type)
     return torch.autocast(device_type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Upcast half precision to float32; leave other dtypes unchanged."""
+    """Upcast half precision to float32; other dtypes stay."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

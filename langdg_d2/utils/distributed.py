@@ -1,4 +1,4 @@
-"""Share results and errors between processes."""
+"""Helpers for distributed training."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def of_main_process(work: Callable[[], T]) -> T:
-    """Run a function in the main process; its result or error reaches every process. Collective.
+    """Run a function in the main process; every process gets its result or error. Collective.
 
     Args:
-        work: the function; makes no collective calls. Its result is pickled.
+        work: makes no collective calls; its result is pickled.
     """
     result: T | None = None
     error: Exception | None = None
@@ -30,5 +30,5 @@ def of_main_process(work: Callable[[], T]) -> T:
 
 
 def without_ddp(model: nn.Module) -> nn.Module:
-    """The model inside `DistributedDataParallel`; any other model is returned as it is."""
+    """The model inside `DistributedDataParallel`, or else the model itself."""
     return model.module if isinstance(model, DistributedDataParallel) else model

@@ -1,4 +1,4 @@
-"""The base of the package's errors, and how commands report them."""
+"""The base class of errors, and how commands report them."""
 
 import io
 import logging
@@ -12,17 +12,17 @@ _SHOWN = 3  # items in messages
 
 
 class LangDGError(Exception):
-    """Base class of user-facing errors; the message states the problem and how to fix it."""
+    """An error that the user can fix; the message says what is wrong and how to fix it."""
 
 
 def require_int(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
-    """Check that a value is a whole number in a range.
+    """Check that a setting is a whole number from `least` to `most`.
 
     Args:
-        name: name of the setting, for the message.
-        value: value of the setting.
-        least: smallest value allowed.
-        most: largest value allowed; None for no limit.
+        name: of the setting, for the message.
+        value: of the setting.
+        least: smallest value.
+        most: largest value; None for no limit.
     """
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < least or (most is not None and value > most):
@@ -31,15 +31,14 @@ def require_int(name: str, value: Any, least: int = 1, most: int | None = None) 
 
 
 def shortened(items: Iterable[str]) -> str:
-    """The first few items, and the number of the others."""
+    """The first few items, and how many more there are."""
     items = list(items)
     more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
     return ", ".join([*items[:_SHOWN], *more])
 
 
-# Faults of the environment: files, permissions, disk space, packages.
-_ENVIRONMENT = (OSError, ImportError)
-_REPORTED = (LangDGError, *_ENVIRONMENT)
+# Beside the package's own errors: files, permissions, disk space, missing packages.
+_REPORTED = (LangDGError, OSError, ImportError)
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"
 _LOOP = "detectron2.engine.train_loop"  # logs the error that ends training, with its traceback
@@ -47,12 +46,11 @@ _LOOP = "detectron2.engine.train_loop"  # logs the error that ends training, wit
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """End the process with one line and exit code 1 for errors that users can mend.
+    """End the process with one line and exit code 1 for errors that the user can fix.
 
-    These are `LangDGError`, `OSError` and `ImportError`; any other error is a bug and keeps its
-    traceback. A log file gets message and traceback in either case. Python's development mode,
-    `python -X dev`, shows every traceback. Characters that the terminal's encoding lacks are
-    printed as escapes from then on.
+    These are `LangDGError`, `OSError` and `ImportError`; any other error is a bug and shows its
+    traceback. Log files get message and traceback in either case, and `python -X dev` shows every
+    traceback. Characters that the terminal cannot encode are printed as escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         escape_unprintable(stream)
@@ -68,7 +66,7 @@ def report_errors() -> Iterator[None]:
 
 
 def escape_unprintable(stream: object) -> None:
-    """Let a text stream write characters that its encoding lacks as escapes."""
+    """Make a text stream write characters that it cannot encode as escapes."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
@@ -79,7 +77,7 @@ def _is_dev_mode() -> bool:
 
 @contextmanager
 def _without_tracebacks() -> Iterator[None]:
-    """Log a reported error that ends the training loop without its traceback."""
+    """Keep Detectron2's training loop from logging tracebacks of reported errors."""
 
     def shorten(record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], _REPORTED) and not _is_dev_mode():
@@ -95,7 +93,7 @@ def _without_tracebacks() -> Iterator[None]:
 
 
 def _log(message: str, error: Exception) -> None:
-    """Write to the log's files alone: the terminal gets the message on exit."""
+    """Write an error to log files only: the terminal gets its message on exit."""
     logger = logging.getLogger("langdg_d2")
     origin = (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), origin)
@@ -109,6 +107,6 @@ def _log(message: str, error: Exception) -> None:
 def _message(error: Exception) -> str:
     text = str(error)
     _, from_worker, further = text.partition(_WORKER)
-    if from_worker:  # of a data loader: the message follows a traceback
+    if from_worker:  # a loader's worker puts a traceback before the message
         text = further.rpartition(f"{type(error).__name__}: ")[2]
     return text.strip() or type(error).__name__

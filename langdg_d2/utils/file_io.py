@@ -10,43 +10,35 @@ from typing import BinaryIO
 
 from .errors import LangDGError
 
-_END = ".tmp"  # suffix of files that are being written
 # First part of a path such as "s3://bucket"; a single letter is a Windows drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _REMEDY = "nothing was changed: make room or choose another place to write to"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Create or replace a file; readers see the old or the new one, also after a power cut.
+    """Create or replace a file; readers see the old or the new one, even after a power cut.
 
-    Creates the folder if needed.
-
-    Raises:
-        OSError: if the file cannot be written; names it. An earlier file is kept.
+    Creates the folder if needed. An earlier file is kept if the new one cannot be written.
     """
     with replacing(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_atomically`, in UTF-8.
-
-    Bytes of file names that are not UTF-8 become escapes such as `\\udcdf`.
-    """
+    """`write_atomically` in UTF-8; undecodable bytes of file names are written as escapes."""
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """As `write_atomically`, for content that is written piece by piece into the open file given.
+    """`write_atomically` for content that is written piecewise, into the file that this yields.
 
-    On an error inside the block an earlier file is kept; errors about other files are raised
-    unchanged.
+    An error inside the block keeps the earlier file.
     """
     if path.is_dir():
         raise IsADirectoryError(f"'{path}' is a folder, expected the name of a file to write")
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_END}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -56,16 +48,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or str(error.filename or temporary) != str(temporary):
             raise
-        # The system does not name the file for which it had no room.
+        # The system does not name the file that it had no room for.
         raise OSError(error.errno, f"{error.strerror}; {_REMEDY}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # not every file system can flush folders; the file is in place
-        _flush_folder(path.parent)
+    with suppress(OSError):  # some file systems cannot flush folders; the file is in place
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def content_digest(path: Path) -> str:
-    """Identifies the content of a file."""
+    """Hash of a file's content, 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
     with path.open("rb") as file:
         while block := file.read(1 << 24):
@@ -74,13 +70,13 @@ def content_digest(path: Path) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents, if it could be written to."""
+    """Create a folder and its missing parents; see `require_writable` for what is refused."""
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(folder: Path) -> None:
-    """Check that a folder, existing or not, could be written to. Changes nothing."""
+    """Check that a folder, which need not exist, can be written to. Changes nothing."""
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
         raise LangDGError(
             f"output '{folder}' is an address, expected a local folder: mount it, or copy the "
@@ -94,11 +90,3 @@ def require_writable(folder: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise PermissionError(f"'{existing}' may not be written to; choose another output")
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Origin of results: the configuration as plain data, the state of the code, versions."""
+"""Origin of results: the config as plain data, the state of the code, versions."""
 
 import math
 import platform
@@ -18,17 +18,21 @@ from omegaconf.errors import OmegaConfBaseException
 import langdg_d2
 
 _PACKAGE = Path(__file__).parents[1]
-_GIT_SECONDS = 20  # a slow disk must not hold up a benchmark for longer
+_GIT_SECONDS = 20  # a slow disk must not hold up a run for longer
 
 
 def plain_data(value: Any) -> Any:
-    """A configuration, or part of one, as data that JSON can hold.
+    """A config, or part of one, in JSON types.
 
-    References are resolved. Numbers that are not finite become text. Other values become names:
-    classes and functions their dotted path, objects the path of their class.
+    References are resolved, and non-finite numbers become text. Classes and functions become their
+    dotted path, other objects that of their class.
     """
     if OmegaConf.is_config(value):
-        value = _container(value)
+        try:
+            value = OmegaConf.to_container(value, resolve=True)
+        except OmegaConfBaseException:
+            # Unused parts may refer to missing keys; the record then keeps references unresolved.
+            value = OmegaConf.to_container(value, resolve=False)
     if isinstance(value, Mapping):
         return {str(key): plain_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -44,11 +48,11 @@ def plain_data(value: Any) -> Any:
 
 
 def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of plain data; positions in lists are keys, empty containers values.
+    """Dotted keys and values of nested dicts and lists; empty ones count as values.
 
     Args:
         data: nested dicts and lists.
-        key: what the keys begin with.
+        key: prefix of the keys.
     """
     if not isinstance(data, dict | list) or not data:
         yield key, data
@@ -58,16 +62,16 @@ def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
-    """Commit of the checkout that holds `folder`, and whether tracked files differ from it.
+    """Commit of the checkout that `folder` is in, and whether tracked files differ from it.
 
     Returns:
-        `{"commit": hash, "dirty": bool}`; None where git or a checkout is missing,
-        or the folder is not tracked, as for an installed package.
+        `{"commit": hash, "dirty": bool}`; None without git, or if the folder is not tracked, as in
+        an installed package.
     """
     try:
         _git(folder, "ls-files", "--error-unmatch", "__init__.py")
         commit = _git(folder, "rev-parse", "--verify", "HEAD").strip()
-        # From the top: a config or tool outside the package changes results as well.
+        # Of the whole checkout: configs and tools outside the package change results as well.
         top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
         changes = _git(top, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
@@ -82,7 +86,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Python, libraries, system, devices and number of processes."""
+    """Python, libraries, system, GPUs and number of processes."""
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
@@ -92,14 +96,6 @@ def environment() -> dict[str, str]:
         "GPUs": ", ".join(devices) or "none",
         "processes": str(comm.get_world_size()),
     }
-
-
-def _container(config: Any) -> Any:
-    try:
-        return OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:
-        # An unused part may refer to missing keys; the record then keeps references as written.
-        return OmegaConf.to_container(config, resolve=False)
 
 
 def _git(folder: Path, *arguments: str) -> str:

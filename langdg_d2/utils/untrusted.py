@@ -1,4 +1,4 @@
-"""Guards against damaged and hostile files of weights: archives, pickles, web pages."""
+"""Guards against damaged and hostile weight files."""
 
 import pickletools
 import zipfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .errors import LangDGError
 
-# Weights hardly compress, and torch stores them as they are; code and notes do, but are small.
+# Weights hardly compress, and torch stores them uncompressed.
 _LARGEST_FACTOR = 4
 _ALWAYS_ALLOWED = 1 << 26  # bytes
 
@@ -14,7 +14,7 @@ _REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a memo index
 _ZIP = b"PK\x03\x04"  # start of files of torch's newer format
 _HEADER_SIZE = 8  # bytes at the start of a safetensors file; JSON follows
 _LARGEST_HEADER = 100_000_000  # bytes that safetensors allows
-# Starts, in small letters, of files that a failed download or copy leaves under the real name.
+# How files begin, in lower case, that a failed download or copy leaves under the expected name.
 LFS_POINTER = b"version https://git-lfs"
 WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _WEB_PAGE = "it is a web page; the address leads to a page about the file, not to the file"
@@ -29,7 +29,7 @@ _OTHERS = {
 
 
 def other_kind(path: Path) -> str:
-    """Why a file cannot hold weights, if it is of a known other kind; else ""."""
+    """Why a file cannot contain weights, if it is of another known kind; otherwise ""."""
     if path.is_dir():
         return "it is a folder; name the file in it"
     with path.open("rb") as file:
@@ -43,16 +43,16 @@ def other_kind(path: Path) -> str:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file is in the safetensors format, by its content."""
+    """Whether a file's content is in the safetensors format."""
     with path.open("rb") as file:
         size, brace = file.read(_HEADER_SIZE), file.read(1)
     return brace == b"{" and int.from_bytes(size, "little") <= _LARGEST_HEADER
 
 
 def require_no_bomb(path: Path) -> None:
-    """Refuse a zip archive that unpacks into far more than its file.
+    """Refuse a zip archive that unpacks into far more bytes than it has.
 
-    Files that are not complete archives pass; the readers report them.
+    Anything but a complete archive passes; its reader will report it.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -68,10 +68,10 @@ def require_no_bomb(path: Path) -> None:
 
 
 def damage(path: Path) -> str:
-    """Compare the checksums of a zip archive, which torch does not.
+    """Verify the checksums of a zip archive, which torch does not.
 
     Returns:
-        The damage; "" for none, and for files of torch's older format, which has no checksums.
+        The damage; "" for none, and for torch's older format, which has no checksums.
     """
     with path.open("rb") as file:
         if file.read(len(_ZIP)) != _ZIP:
@@ -90,10 +90,7 @@ def damage(path: Path) -> str:
 
 
 def require_small_memo(data: bytes) -> None:
-    """Refuse a small pickle whose memo indices would make Python reserve gigabytes.
-
-    Nothing in it is executed.
-    """
+    """Refuse a pickle with memo indices that would make Python allocate gigabytes."""
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in _REMEMBER and (argument or 0) > len(data):
             raise LangDGError(f"it claims {argument} objects in {len(data)} bytes")

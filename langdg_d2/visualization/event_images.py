@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard, in Detectron2's event storage; its writer fetches them."""
+"""Pictures for TensorBoard, through Detectron2's event storage."""
 
 import logging
 
@@ -14,22 +14,18 @@ from .sem_seg import Image
 
 
 def put_picture(name: str, picture: Image) -> None:
-    """Show (H, W, 3) uint8 RGB under a name; outside of training nothing happens.
+    """Show (H, W, 3) uint8 RGB under a name; does nothing outside of training.
 
-    For the main process, as no other has a writer that would fetch it.
+    For the main process: others have no writer that would empty their storage.
     """
     if has_event_storage():
         get_event_storage().put_image(name, picture.transpose(2, 0, 1))
 
 
 def put_restyling(restyling: Restyling | None, palette: Palette) -> None:
-    """Show how far the patches of a batch were restyled; nothing if there is no batch yet.
+    """Show how far the patches of a batch were restyled; None, before the first, shows nothing.
 
-    Every process may call this. An error is logged, not raised: it must not end a training.
-
-    Args:
-        restyling: of the main process.
-        palette: names and colours of the classes.
+    Only the main process draws. Errors are logged, not raised: a plot must not end a training.
     """
     if restyling is None or not comm.is_main_process():
         return
@@ -42,7 +38,7 @@ def put_restyling(restyling: Restyling | None, palette: Palette) -> None:
     try:
         canvas = FigureCanvasAgg(restyling_figure(restyling.own, restyling.mixed, classes, colors))
         canvas.draw()
-    except Exception:  # of matplotlib, of any kind
+    except Exception:  # matplotlib raises errors of any kind
         logging.getLogger(__name__).exception("Cannot draw how patches were restyled")
     else:
         put_picture("style/patches", np.asarray(canvas.buffer_rgba())[..., :3])

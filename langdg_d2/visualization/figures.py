@@ -1,4 +1,4 @@
-"""Figures of the reports, and what they share: colours, sizes, texts that are not formulas."""
+"""Figures of the reports, with their colours and sizes."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,21 +12,21 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
-from ..evaluation.tables import MISSING, percent
+from ..evaluation.tables import percent
 from ..structures import ChannelStats
 
-# Of Okabe and Ito's palette, which people of any colour vision tell apart; all but the last are
-# dark and bright enough for lines on light and on dark pages.
+# Okabe and Ito's palette, for any kind of colour vision. All but the last contrast with light and
+# dark pages, also as lines.
 DISTINCT = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BLUE, ORANGE, *_ = DISTINCT
 OTHER = "#9a9a9a"
-TEXT = "black"  # pages show it in their colour of text
+TEXT = "black"  # pages replace it with their text colour
 ON_DARK, ON_BRIGHT = "#f5f5f5", "#111111"  # text on colours, the same on all pages
-FAINT = 0.15  # opacity of grid lines and bands
+FAINT = 0.15  # opacity of grid lines
 _SMALL_SHARE = 0.001  # smaller confusions are neither coloured nor listed
-_CHARACTER = 0.07  # inches, in a small text
+_CHARACTER = 0.07  # inches, in small text
 _LONGEST = 40  # characters of a text in a figure
-_MOST_POINTS = 200  # of a curve; more are averaged
+_SMOOTHED = 100  # points of a curve; longer ones are smoothed
 
 
 def bars_figure(
@@ -48,7 +48,7 @@ def bars_figure(
         ticks = reference.reindex(values.index)
         axes.plot(ticks, places, "|", color=ORANGE, markersize=10, markeredgewidth=2.5)
     style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": "small"}
-    for place, value in enumerate(values):  # right of the bars, which end at 1
+    for place, value in enumerate(values):  # to the right of the bars, which end at 1
         axes.text(1.26, place, percent(value), transform=axes.get_yaxis_transform(), **style)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))
@@ -89,7 +89,7 @@ def largest_confusions(counts: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
 
 
 def matrix_figure(counts: pd.DataFrame) -> Figure:
-    """A field for each pair of classes, the stronger the larger the share of the true class.
+    """A cell for each pair of classes, the stronger the larger the share of the true class.
 
     Right predictions are blue, wrong ones orange; numbers are percent.
 
@@ -98,12 +98,12 @@ def matrix_figure(counts: pd.DataFrame) -> Figure:
     """
     names = [plain(name) for name in counts.columns]
     side, margin = 0.24 * len(names), room(names)
-    # Turned names of the last classes reach over the right border.
+    # Rotated names of the last classes extend beyond the right border.
     margins = {"left": margin, "top": margin + 0.2, "right": margin / 2, "bottom": 0.05}
     figure, axes = panel((side, side), **margins)
     shares = row_shares(counts).to_numpy()
     right = np.eye(len(names), dtype=bool)
-    # Of the root, small shares are seen as well.
+    # The root makes small shares visible as well.
     opacity = np.where(shares >= _SMALL_SHARE, np.sqrt(shares), 0)
     colors = np.where(right[..., None], to_rgb(BLUE), to_rgb(ORANGE))
     axes.imshow(np.dstack([colors, opacity]), interpolation="none")
@@ -122,7 +122,7 @@ def matrix_figure(counts: pd.DataFrame) -> Figure:
 
 
 def histogram_figure(values: pd.Series) -> Figure:
-    """How many images have which percent, with a line at the median; NaN is left out."""
+    """Number of images by percent, with a line at the median; NaN is left out."""
     figure, axes = panel((3.0, 0.7), left=0.4, top=0.1, right=0.3, bottom=0.25)
     if not (known := values.dropna()).empty:
         axes.hist(known, bins=25, range=(0, 100), color=BLUE, rwidth=0.9)
@@ -141,25 +141,31 @@ def curves_figure(
 ) -> Figure:
     """Curves over the iterations, with a legend that gives their last values.
 
-    Curves of many points are condensed: the line is the mean of a stretch of iterations, a band
-    shows its extremes.
+    A long curve is drawn faintly, under its moving average.
 
     Args:
         title: with the unit.
         curves: a column for each, by iteration; NaN where it has no point.
         from_zero: whether the axis of values begins at zero.
-        emphasized: curve drawn strong, in the colour of text.
+        emphasized: name of a curve to draw thicker and in the text colour.
     """
     series = {name: curves[name].dropna() for name in curves}
-    # Behind the number: matplotlib hides labels that begin with an underscore.
+    # The number comes first: matplotlib hides labels that begin with an underscore.
     labels = {name: f"{values.iloc[-1]:.4g} {plain(name)}" for name, values in series.items()}
     height = 2.3
     margins = {"left": 0.65, "top": 0.3, "right": 0.6 + room(labels.values())}
     bottom = max(0.5, 0.18 * len(series) - height)  # a long legend needs more
     figure, axes = panel((4.6, height), bottom=bottom, **margins)
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=DISTINCT[:6]))
+    strong = {"color": TEXT, "linestyle": "-", "linewidth": 2.2}
     for name, values in series.items():
-        _curve(axes, condense(values), labels[name], strong=name == emphasized)
+        window = max(1, len(values) // _SMOOTHED)
+        smooth = values.rolling(window, center=True, min_periods=1).mean()
+        style: dict[str, Any] = strong if name == emphasized else {}
+        marker = "." if len(values) < _SMOOTHED / 2 else ""
+        (line,) = axes.plot(smooth.index, smooth, label=labels[name], marker=marker, **style)
+        if window > 1:
+            axes.plot(values.index, values, "-", color=line.get_color(), alpha=2 * FAINT)
     axes.set_xlim(left=0)
     if from_zero:
         axes.set_ylim(bottom=min(0.0, axes.dataLim.y0))
@@ -174,32 +180,12 @@ def curves_figure(
     return figure
 
 
-def condense(values: pd.Series, limit: int = _MOST_POINTS) -> pd.DataFrame:
-    """Stretches of neighbouring points of a curve as one each, so that at most `limit` are left.
-
-    Returns:
-        A row for each stretch: mean "iteration", and "mean", "min" and "max" of its values.
-    """
-    stretch = np.arange(len(values)) * min(limit, len(values)) // len(values)
-    condensed = values.groupby(stretch).agg(["mean", "min", "max"])
-    return condensed.assign(iteration=values.index.to_series().groupby(stretch).mean())
-
-
-def _curve(axes: Axes, points: pd.DataFrame, label: str, *, strong: bool) -> None:
-    style: dict[str, Any] = {"color": TEXT, "linestyle": "-", "linewidth": 2.2} if strong else {}
-    marker = "." if len(points) < _MOST_POINTS / 4 else ""
-    (line,) = axes.plot(points["iteration"], points["mean"], label=label, marker=marker, **style)
-    if (points["min"] < points["max"]).any():
-        band: dict[str, Any] = {"color": line.get_color(), "alpha": FAINT, "linewidth": 0}
-        axes.fill_between(points["iteration"], points["min"], points["max"], **band)
-
-
 def restyling_figure(
     own: ChannelStats, mixed: ChannelStats, classes: Sequence[str], colors: Mapping[str, Any]
 ) -> Figure:
-    """How far restyling moves the statistics of patches: a line each from its own to the mixed.
+    """How far restyling moves patches: a line for each, from its own statistics to the mixed ones.
 
-    Restyled features have no image that could be shown, their statistics averaged over channels do.
+    Restyled features cannot be shown as images, but their statistics, averaged over channels, can.
 
     Args:
         own, mixed: (N, C, rows, cols).
@@ -208,7 +194,7 @@ def restyling_figure(
     """
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
-    # (2, 2, patches): own and mixed, of each the average mean and the average deviation.
+    # (2, 2, patches): own and mixed; the average mean and the average standard deviation.
     points = np.array([[part.mean(1).flatten().tolist() for part in s] for s in (own, mixed)])
     member = np.array(classes)
     for name in dict.fromkeys(classes):
@@ -236,7 +222,7 @@ def rgb(color: str) -> tuple[int, int, int]:
 def panel(
     size: tuple[float, float], *, left: float, top: float, right: float, bottom: float
 ) -> tuple[Figure, Axes]:
-    """A figure of one plot; its size and margins are in inches, so no layout engine takes time."""
+    """A figure of one plot, with its size and margins in inches: a layout engine would be slow."""
     width, height = left + size[0] + right, bottom + size[1] + top
     figure = Figure(figsize=(width, height))
     place = (left / width, bottom / height, size[0] / width, size[1] / height)
@@ -244,23 +230,13 @@ def panel(
 
 
 def room(texts: Iterable[str]) -> float:
-    """Inches that the longest of small texts needs."""
+    """Width in inches of the longest of some small texts."""
     return _CHARACTER * (max(map(len, texts)) + 1)
 
 
-def printable(text: str) -> str:
-    """A foreign text as characters that can be drawn."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def plain(text: str) -> str:
-    """A foreign text for a figure: short, and never taken for a formula."""
-    shown = printable(text)
+    """A text from outside for a figure: printable, short, and never taken for a formula."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
     return shown.replace("$", r"\$")
-
-
-def number_text(value: float) -> str:
-    """Three decimals, or a dash for what is not known."""
-    return MISSING if math.isnan(value) else f"{value:.3f}"

@@ -4,7 +4,6 @@ Texts are escaped; only `markupsafe.Markup` is taken as markup.
 """
 
 import base64
-import hashlib
 import io
 import re
 from numbers import Integral
@@ -22,7 +21,7 @@ from ..utils.errors import LangDGError
 
 _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg"}
 _PNG_DPI = 130
-# Texts again as comments; their font, as the page has one; turns by 0; names of groups.
+# Comments, which repeat texts; fonts, as the page has one; rotations by 0; names of groups.
 _NEEDLESS = re.compile(r"(?s)<!--.*?-->|\n *(?=<)")
 _NEEDLESS_IN_TAG = re.compile(
     r""" font-family:[^;"]*;| transform="rotate\(-0 [^"]*"|(?<=<g) id="[^"]*\""""
@@ -34,7 +33,7 @@ def render(template: str, **values: Any) -> bytes:
 
     Args:
         template: file in this folder that extends `page.html.j2`.
-        values: what the template shows, `title` and `lead` among it.
+        values: of the template's variables, `title` and `lead` among them.
     """
     html = _TEMPLATES.get_template(template).render(values, headings=[])
     # Half of a surrogate pair, which JSON can hold, is not valid UTF-8.
@@ -42,25 +41,24 @@ def render(template: str, **values: Any) -> bytes:
 
 
 def svg(figure: Figure, alt: str) -> Markup:
-    """A matplotlib figure as a drawing inside the page; black takes the page's colour of text.
+    """A matplotlib figure as a drawing inside the page; black becomes the page's text colour.
 
     Backgrounds become transparent; draw legends without a frame.
 
     Args:
-        figure: many points should be `rasterized`, they are many bytes otherwise.
-        alt: what it shows.
+        figure: large numbers of points should be `rasterized`, as they take many bytes otherwise.
+        alt: description of the figure, unique in the page.
     """
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "page"}):  # same bytes each time
+    # The salt makes the names in a drawing reproducible, and different from those of others.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": ascii(alt)}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue().decode()
     text = _NEEDLESS.sub("", text[text.index("<svg") :])
-    # Drawings of one page share their names otherwise.
-    prefix = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}-"
-    text = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0], prefix), text)
+    text = re.sub(r"<[^>]*>", lambda tag: _NEEDLESS_IN_TAG.sub("", tag[0]), text)
     label = f'<svg role="img" aria-label="{escape(alt)}" fill="currentColor"'
-    return Markup(text.replace("<svg", label, 1))
+    return Markup(text.replace("#000000", "currentColor").replace("<svg", label, 1))
 
 
 def png(figure: Figure) -> bytes:
@@ -79,18 +77,12 @@ def data_uri(data: bytes) -> str:
 
 
 def shown(value: Any, digits: int = 2) -> Any:
-    """A value for a table: floats rounded, thousands apart, a dash for what is missing."""
+    """A value for a table: rounded floats, thousands separators, a dash for missing values."""
     if pd.isna(value):
         return MISSING
     if isinstance(value, float):
         return f"{value:.{digits}f}"
     return f"{value:,}" if isinstance(value, Integral) else value
-
-
-def _adapted(tag: str, prefix: str) -> str:
-    tag = _NEEDLESS_IN_TAG.sub("", tag)
-    tag = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", tag)
-    return tag.replace("#000000", "currentColor")
 
 
 _TEMPLATES = Environment(
@@ -101,5 +93,5 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {"svg": svg, "data_uri": data_uri, "shown": shown}
-# Macros `table`, `swatch` and others, which give `Markup`.
+# Macros such as `table` and `swatch`, which return `Markup`.
 parts: Any = _TEMPLATES.get_template("parts.html.j2").module

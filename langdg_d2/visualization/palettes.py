@@ -8,7 +8,7 @@ import numpy.typing as npt
 from detectron2.data import Metadata
 
 from ..structures import CITYSCAPES_19, LabelSpace
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, shortened
 from .sem_seg import Image
 
 _MOST_CLASSES = 256
@@ -21,7 +21,7 @@ class Palette:
     Attributes:
         names: of the classes.
         colors: of the classes, RGB in 0..255.
-        value_map: OpenCV's number of a perceptually uniform colour map, dark for 0, bright for 1.
+        value_map: OpenCV's id of a perceptually uniform colour map, dark for 0, bright for 1.
     """
 
     names: tuple[str, ...]
@@ -45,10 +45,10 @@ class Palette:
         return cv2.cvtColor(cv2.applyColorMap(steps, self.value_map), cv2.COLOR_BGR2RGB)
 
 
-# NOTE: not colours of the benchmark, but near to them. Found by keeping any two at least 17 apart
-# in CIELAB, those of large areas (road, building, wall, vegetation, sky) 24 and, laid over greys of
-# asphalt, 10 away from these; as seen normally and in protanopia, deuteranopia and tritanopia,
-# which Machado et al. (IEEE TVCG, 2009) simulate.
+# NOTE: not the benchmark's colours, but close to them. In CIELAB any two are at least 17 apart,
+# those of large areas (road, building, wall, vegetation, sky) at least 24, and these, laid over the
+# greys of asphalt, at least 10 from the grey: for normal vision and for protanopia, deuteranopia
+# and tritanopia as simulated by Machado et al. (IEEE TVCG, 2009).
 _COLOR_BLIND_SAFE = (
     (108, 53, 111),  # road
     (226, 167, 255),  # sidewalk
@@ -71,25 +71,21 @@ _COLOR_BLIND_SAFE = (
     (199, 63, 108),  # bicycle
 )
 
-# Names of palettes.
 PALETTES = ("classes", "colorblind")
 
 
 def palettes_for(classes: LabelSpace) -> tuple[str, ...]:
-    """Those of `PALETTES` that some classes have."""
+    """The names in `PALETTES` that exist for these classes."""
     return PALETTES if classes.names == CITYSCAPES_19.names else PALETTES[:1]
 
 
 def palette_named(name: str, classes: LabelSpace) -> Palette:
-    """The palette of a name, for some classes.
+    """The palette of this name.
 
     Args:
-        name: "classes" for their own colours; "colorblind" for colours of the Cityscapes classes
-            that are safe for colour-blind eyes.
+        name: "classes" for the classes' own colours; "colorblind" for colours of the Cityscapes
+            classes that are safe for colour-blind eyes.
         classes: to paint.
-
-    Raises:
-        LangDGError: if there is none.
     """
     if name == "classes":
         return Palette(names=classes.names, colors=classes.colors, value_map=cv2.COLORMAP_VIRIDIS)
@@ -98,6 +94,6 @@ def palette_named(name: str, classes: LabelSpace) -> Palette:
     if name not in palettes_for(classes):
         raise LangDGError(
             "palette 'colorblind' is for the Cityscapes classes alone; choose palette 'classes' "
-            f"for {', '.join(classes.names[:3])} and so on"
+            f"for {shortened(classes.names)}"
         )
     return Palette(names=classes.names, colors=_COLOR_BLIND_SAFE, value_map=cv2.COLORMAP_CIVIDIS)

@@ -1,4 +1,4 @@
-"""What a model says about every pixel of an image, and pictures of that."""
+"""What a model predicts for every pixel of an image, and pictures of it."""
 
 import io
 import math
@@ -23,19 +23,17 @@ from .palettes import Palette, palette_named
 from .sem_seg import (
     Image,
     draw_sem_seg,
+    encode,
     legend,
     side_by_side,
     stacked,
-    strip_height,
     title_strip,
     title_width,
-    widened,
 )
 
 Values = npt.NDArray[np.float32]
 
 _BAND_VALUES = 1 << 22  # logits that become probabilities at a time
-_MOST_CLASSES = 256  # that a class map of 8 bits can tell apart
 _BACKGROUND = 255
 _ROW_MINIMUM = 20  # pixels of a row of the legend at least, ...
 _ROW_SHARE = 60  # ... or else this fraction of the picture's width
@@ -64,16 +62,13 @@ class Prediction:
     def from_logits(cls, image: Image, logits: Tensor, label_space: LabelSpace) -> "Prediction":
         """Classes and probabilities of logits; probabilities are computed in float32.
 
-        Rows are taken a few at a time: beside its arguments and results this needs about 60 MB,
-        whatever the size of the image.
+        A few rows are computed at a time: beside arguments and results this needs about 60 MB for
+        images of any size.
 
         Args:
             image: (H, W, 3) uint8 RGB; kept, not copied.
-            logits: (K, H, W), of any floating type and device; left as they are.
+            logits: (K, H, W), of any floating type and device; not modified.
             label_space: the K classes.
-
-        Raises:
-            LangDGError: if sizes differ, or a logit is not finite.
         """
         num_classes, height, width = logits.shape
         if (*image.shape[:2], len(label_space)) != (height, width, num_classes):
@@ -99,7 +94,7 @@ class Prediction:
         )
 
     def resized(self, height: int, width: int) -> "Prediction":
-        """The same at another size: classes of the nearest pixel, all else averaged by area."""
+        """The same at another size: nearest classes, all other values averaged by area."""
 
         def scale(array: npt.NDArray[Any], interpolation: int = cv2.INTER_AREA) -> npt.NDArray[Any]:
             return np.asarray(cv2.resize(array, (width, height), interpolation=interpolation))
@@ -120,24 +115,16 @@ class Prediction:
         Args:
             views: of `VIEWS`.
             palette: of `palettes_for` the classes.
-
-        Raises:
-            LangDGError: for an unknown view or palette.
         """
         colors = palette_named(palette, self.label_space)
         return Pillow.fromarray(draw_panels({"": self}, views=views, palette=colors))
 
     def show(self, **options: Any) -> None:
-        """Show the `overlay` of these options, in a notebook or else in the system's viewer."""
+        """Show the `overlay` with these options, in a notebook or else in the system's viewer."""
         self.overlay(**options).show()
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the `overlay` of these options, in the format of the file's suffix.
-
-        Raises:
-            LangDGError: if Pillow writes no such format.
-            OSError: if the file cannot be written.
-        """
+        """Write the `overlay` with these options, in the format of the file's suffix."""
         file = Path(path)
         kind = Pillow.registered_extensions().get(file.suffix.lower())
         if kind not in Pillow.SAVE:
@@ -147,12 +134,10 @@ class Prediction:
         write_atomically(file, content.getvalue())
 
     def _repr_png_(self) -> bytes:
-        content = io.BytesIO()
-        self.overlay().save(content, "PNG")
-        return content.getvalue()
+        return encode(np.asarray(self.overlay()))
 
 
-# Every view of a prediction: what is drawn of it.
+# The views of a prediction, and how to draw them.
 _VIEWS: dict[str, Callable[[Prediction, Palette], Image]] = {
     "image": lambda prediction, palette: prediction.image,
     "overlay": lambda prediction, palette: draw_sem_seg(
@@ -176,10 +161,7 @@ def draw_view(prediction: Prediction, view: str, palette: Palette) -> Image:
         palette: colours of classes and values.
 
     Returns:
-        (H, W, 3) uint8 RGB; of the view "image" the prediction's own array.
-
-    Raises:
-        LangDGError: if there is no such view.
+        (H, W, 3) uint8 RGB; for the view "image" the prediction's own array.
     """
     check_views([view])
     return _VIEWS[view](prediction, palette)
@@ -193,34 +175,32 @@ def draw_panels(
     longest_side: int | None = None,
     classes: Iterable[int] | None = None,
 ) -> Image:
-    """Views of what one or several models predict for an image, with a legend below.
+    """Views of the predictions of one or several models for an image, with a legend below.
 
-    Several models stand side by side, a row for each view; the views of a single one are laid out
-    in about a square. A single panel has no title.
+    Several models are shown side by side, a row for each view; the views of a single one form about
+    a square. A single panel has no title.
 
     Args:
         predictions: title to prediction, all of one size.
         views: of `VIEWS`, in this order.
         palette: colours of classes and values.
         longest_side: of a panel in pixels; larger images are scaled down before they are drawn.
-        classes: ids in the legend; None for those that are predicted. Frames of a video need the
-            same ones throughout to be of one size.
+        classes: ids in the legend; None for those that are predicted. The frames of a video need
+            the same ones throughout, to be of one size.
 
     Returns:
         uint8 RGB picture.
-
-    Raises:
-        LangDGError: for an unknown view, none at all, or predictions of several sizes.
     """
     check_views(views)
     fitted = {title: _fit(prediction, longest_side) for title, prediction in predictions.items()}
-    panels = {
-        _panel_title(name, view, len(fitted), len(views)): draw_view(prediction, view, palette)
-        for view in dict.fromkeys(views)
-        for name, prediction in fitted.items()
-    }
+    panels = {}
+    for view in dict.fromkeys(views):
+        for name, prediction in fitted.items():
+            both = name if len(views) == 1 else f"{name}: {view}"
+            panels[view if len(fitted) == 1 else both] = draw_view(prediction, view, palette)
     columns = len(fitted) if len(fitted) > 1 else math.ceil(math.sqrt(len(panels)))
-    parts = [next(iter(panels.values())) if len(panels) == 1 else _grid(panels, columns)]
+    alone = len(panels) == 1
+    parts = [next(iter(panels.values())) if alone else side_by_side(panels, columns=columns)]
     width = parts[0].shape[1]
     row_height = max(_ROW_MINIMUM, width // _ROW_SHARE)
     if _OF_CLASSES.intersection(views):
@@ -234,9 +214,9 @@ def draw_panels(
 
 
 def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image:
-    """(height, width, 3) uint8 strip of the colours from 0 to 1, and what they stand for.
+    """(height, width, 3) uint8 strip of the colours from 0 to 1 and their title.
 
-    It is wider than that where the title needs it.
+    A longer title widens it.
     """
     margin, length = height // 4, max(1, width // 3)
     title = f"1   {title}"
@@ -256,25 +236,6 @@ def check_views(views: Collection[str]) -> None:
         raise LangDGError(f"views {unknown}, expected one or more of {', '.join(VIEWS)}")
 
 
-def _grid(panels: Mapping[str, Image], columns: int) -> Image:
-    """Titled panels row by row; what the last row lacks is white."""
-    titles = list(panels)
-    height = strip_height(next(iter(panels.values())).shape[0])
-    least = max(title_width(title, height) for title in titles)
-    panels = {title: widened(panel, least) for title, panel in panels.items()}
-    rows = [
-        side_by_side({title: panels[title] for title in titles[start : start + columns]})
-        for start in range(0, len(titles), columns)
-    ]
-    return stacked(rows)
-
-
-def _panel_title(name: str, view: str, models: int, views: int) -> str:
-    if models == 1:
-        return view
-    return name if views == 1 else f"{name}: {view}"
-
-
 def _fit(prediction: Prediction, longest_side: int | None) -> Prediction:
     height, width = prediction.classes.shape
     if longest_side is None or max(height, width) <= longest_side:
@@ -287,7 +248,7 @@ def _fit(prediction: Prediction, longest_side: int | None) -> Prediction:
 def _band_of_logits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Class, its probability and the relative entropy, (h, w) each, of logits (K, h, w)."""
     scores = logits.float()
-    classes = scores.argmax(dim=0)  # not of probabilities, where rounding makes ties
+    classes = scores.argmax(dim=0)  # of logits: rounding gives probabilities ties
     log_probabilities = scores.log_softmax(dim=0)
     confidence = log_probabilities.amax(dim=0).exp()
     products = log_probabilities.exp().mul_(log_probabilities)

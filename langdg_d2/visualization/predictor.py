@@ -46,18 +46,15 @@ class Predictor:
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
-            inference variants around it do; put into eval mode and folded with its weights as they
-            are. If these change later, other than by `load_state_dict`, build another predictor.
-            Knows its `classes`.
+            inference variants around it do; put into eval mode and folded with its present
+            weights. If these change later, other than by `load_state_dict`, build another
+            predictor. Has the attribute `classes`.
         precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
             precision on GPUs, single on the CPU. Weights keep their type.
 
     Attributes:
         classes: of the model, with their names and colours.
-        least_side: height and width in pixels that images need at least.
-
-    Raises:
-        LangDGError: for another precision, or one that the device does not have.
+        least_side: smallest height and width of images in pixels.
     """
 
     def __init__(self, *, model: nn.Module, precision: str = "auto") -> None:
@@ -78,7 +75,7 @@ class Predictor:
         device: str | None = None,
         precision: str = "auto",
     ) -> "Predictor":
-        """Build what a training run left, as `train_net.py --eval-only` does.
+        """Build a trained model, as `train_net.py --eval-only` does.
 
         Args:
             config_file: LazyConfig file of the run. It is Python code: use only those you trust.
@@ -86,11 +83,6 @@ class Predictor:
             overrides: changes of the config, such as "evaluation.inference.window=[768,768]".
             device: None for the config's own, a GPU where there is one.
             precision: as for `Predictor`.
-
-        Raises:
-            FileNotFoundError: if a file does not exist.
-            LangDGError: for an override of a key that does not exist.
-            LangDGError: if the checkpoint is none, or does not fit the model.
         """
         if not (checkpoint and PathManager.isfile(checkpoint)):
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
@@ -102,7 +94,7 @@ class Predictor:
         checkpointer = StrictCheckpointer(model, same_classes=False)
         content = checkpointer.load(checkpoint)
         settings = plain_data(cfg.model)
-        del settings["classes"]  # those of the checkpoint count
+        del settings["classes"]  # the checkpoint's are used
         RunSettings({"model": settings}).warn_of_other_training(checkpoint, content)
         model.classes = checkpointer.classes or model.classes
         # The precision is chosen here, not by the config.
@@ -128,7 +120,10 @@ class Predictor:
             precision: as for `Predictor`.
         """
         model, header = load_pretrained(source, revision=revision)
-        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        usual = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+        )
+        model.to(device or usual)
         inference = {**header["inference"], "precision": "float32"}
         return cls(model=build_inference(model, **inference), precision=precision)
 
@@ -143,22 +138,17 @@ class Predictor:
     ) -> Prediction | list[Prediction]:
         """Predict one image, or several of any sizes.
 
-        Those of one size pass through the model together; others would have to be padded, which
-        changes predictions. Logits of an 8K image take 2.5 GB for 19 classes in single precision,
-        and the model holds about three times that at its peak, beside its features, which
-        inference in windows keeps small. A prediction itself takes 12 bytes a pixel.
+        Images of one size pass through the model together; padding others to one size would change
+        predictions. The logits of an 8K image take 2.5 GB for 19 classes in single precision, and
+        the peak is about three times that, beside the model's features, which inference in windows
+        keeps small. A prediction takes 12 bytes a pixel.
 
         Args:
-            images: file name, array or image of Pillow, as `read_image` and `to_rgb` take
-                them, or a list or tuple of those.
+            images: file name, array or Pillow image, as `read_image` and `to_rgb` take them, or a
+                list or tuple of those.
 
         Returns:
             Prediction of the image, or a list of them in the images' order.
-
-        Raises:
-            ImageFileError: if a file cannot be read; names it.
-            LangDGError: if an array is not an image, an image is too small for the model, or the
-                logits are not finite.
         """
         if isinstance(images, list | tuple):
             return self._predict([_load(image) for image in images])
@@ -172,7 +162,7 @@ class Predictor:
         predictions: dict[int, Prediction] = {}
         for indices in of_size.values():
             logits = self._logits([images[k] for k in indices])
-            for k in indices:  # each image's logits are given back as soon as they are used
+            for k in indices:  # the memory of each image's logits is freed once they are used
                 predictions[k] = Prediction.from_logits(images[k], logits.pop(0), self.classes)
         return [predictions[k] for k in range(len(images))]
 
@@ -201,14 +191,14 @@ def predict_frames(
     """Predict a stream of images with one or several models.
 
     Args:
-        frames: no more of them are held than are in a batch.
+        frames: memory holds one batch of them.
         predictors: by the names of their models.
         batch_size: images that a model is given at once.
-        problems: takes, in words, which images cannot be predicted and why; the others go on, after
-            a failure one by one. If None, such an image is an error.
+        problems: list to which messages about images that cannot be predicted are added; the other
+            images of their batch are predicted one by one. If None, such an image is an error.
 
     Yields:
-        Each frame and what every model predicts for it, by the names of the models.
+        Each frame with its predictions, by the names of the models.
     """
     rest = iter(frames)
     while batch := list(islice(rest, batch_size)):
@@ -263,11 +253,9 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:
-    """Predictors by name, to be compared, of the options of `parse_with_predictors`.
+    """Predictors by name, from the options of `parse_with_predictors`.
 
-    Raises:
-        LangDGError: if two checkpoints or their names are the same, or the checkpoints have other
-            classes, which one legend could not name, or classes that lack the palette.
+    Names have to differ, and classes to be the same, as one legend names them.
     """
     names = args.names or model_names(args.checkpoint)
     if len(set(names)) < len(names):
@@ -286,19 +274,15 @@ def predictors_of(args: Namespace) -> dict[str, Predictor]:
         if predictors[other].classes.names != classes.names:
             lists = (shortened(predictors[name].classes.names) for name in (first, other))
             raise LangDGError(
-                f"'{first}' and '{other}' have other classes, {' and '.join(lists)}: show them one "
-                "at a time"
+                f"'{first}' and '{other}' have different classes, {' and '.join(lists)}: show them "
+                "one at a time"
             )
     palette_named(args.palette, classes)
     return predictors
 
 
 def model_names(checkpoints: Sequence[str]) -> list[str]:
-    """Short names that tell checkpoints apart: of their files, else of the folders, else paths.
-
-    Raises:
-        LangDGError: if a checkpoint is named twice.
-    """
+    """Short distinct names of checkpoints: those of files, else of folders, else whole paths."""
     paths = [Path(checkpoint) for checkpoint in checkpoints]
     if len(set(paths)) < len(paths):
         raise LangDGError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
@@ -315,13 +299,13 @@ def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
 
 
 def _least_side(model: nn.Module) -> int:
-    """Of images, in pixels; 1 for models that are not known."""
+    """Smallest side of images in pixels; 1 for unknown models."""
     *wrappers, network = unwrapped(model)
     if not isinstance(network, LangDGSegmentor):
         return 1
     scale = min(scale for one in (*wrappers, network) for scale in getattr(one, "scales", (1.0,)))
     stride = max(feature.stride for feature in network.backbone.output_shape().values())
-    # Of the layers that halve, all but the first round down, and each must leave a pixel.
+    # All layers that halve the size but the first round down, and each must leave a pixel.
     return math.ceil((stride - 1) / scale)
 
 

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 import yaml
 from detectron2.utils import comm
@@ -32,7 +30,7 @@ from ..evaluation.tables import (
 from ..utils.file_io import write_atomically
 from . import figures
 from .page import render
-from .sem_seg import Image, encode
+from .sem_seg import Image, encode, shrunk
 
 REPORT = "report.html"
 PICTURE_BYTES = 1_600_000  # of all pictures; a third more in the page
@@ -49,19 +47,17 @@ logger = logging.getLogger(__name__)
 def write_report(folder: Path, output: Path | None = None) -> Path:
     """Write one HTML page that needs no other file.
 
-    What the folder lacks is left out. The same files at the same place give the same page, byte
-    for byte.
+    Sections whose files are missing are left out. The same files give the same page, byte for byte.
 
     Args:
         folder: results of training or evaluation.
-        output: file of the page, made with its folder; `report.html` in the folder if None.
+        output: file of the page, created with its folder; `report.html` in `folder` if None.
 
     Returns:
         File of the page.
 
     Raises:
-        BenchmarkFileError: if the folder has no benchmark's record, or a damaged one.
-        OSError: if files cannot be read or written.
+        BenchmarkFileError: if the benchmark's record is missing or damaged.
     """
     output = output or folder / REPORT
     write_atomically(output, render("report.html.j2", **report_values(folder)))
@@ -69,9 +65,9 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 
 
 def write_report_of_run(folder: str | Path) -> None:
-    """Write the report of a run that has just ended, on the main process, if it scored something.
+    """Write the report of a run that has just ended, on the main process, if there are scores.
 
-    An error is logged, not raised: the scores are worth more than their picture.
+    Errors are logged, not raised: the scores themselves are saved.
     """
     if not comm.is_main_process() or not (Path(folder) / RECORD).is_file():
         return
@@ -82,15 +78,13 @@ def write_report_of_run(folder: str | Path) -> None:
 
 
 def report_values(folder: Path) -> dict[str, Any]:
-    """What `report.html.j2` shows of a results folder.
-
-    Where a checkpoint was scored, training left its metrics beside the checkpoint.
-    """
+    """The values of `report.html.j2` for a results folder."""
     record = read_benchmark(folder)
     run, rows = BenchmarkRun.of_record(record), record_rows(record)
     titles = dict(zip(rows.index, row_titles(rows, ""), strict=True))
     details = read_details(folder)
     trained_in = Path(run.weights).parent if run.weights else folder
+    # Metrics of a scored checkpoint's training lie beside the checkpoint.
     metrics = [file for file in (folder / _METRICS, trained_in / _METRICS) if file.is_file()]
     sections = {
         heading: section._replace(table=_numbers_first(section.table))
@@ -117,14 +111,14 @@ def report_values(folder: Path) -> dict[str, Any]:
 
 
 def _title(run: BenchmarkRun, folder: Path) -> str:
-    """A heading that names the config and the run, the latter by the end of its folder's path."""
+    """A heading with the names of the config and of the run's folder."""
     named = f" of {Path(run.config_file).stem}" if run.config_file else ""
     trained_in = Path(run.weights).parent.parts if run.weights else ()
     return f"Benchmark{named}: {'/'.join((trained_in or folder.resolve().parts)[-2:])}"
 
 
 def _lead(rows: pd.DataFrame, run: BenchmarkRun) -> str:
-    """What was trained on, what was tested on, and the main figure."""
+    """Source, targets and the main figure in a sentence or two."""
     trained = f"Trained on {run.source}. " if run.source else ""
     targets = rows.index[rows["role"] == TARGET]
     if targets.empty:
@@ -141,13 +135,13 @@ def _mean_ious(rows: pd.DataFrame) -> pd.Series:
 
 
 def _numbers_first(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose words stand behind its numbers, which narrow windows then show."""
+    """A table with its words behind its numbers, so that narrow windows show the numbers."""
     is_word = table.columns.isin(["protocol", "classes"])
     return table.iloc[:, is_word.argsort(kind="stable")]
 
 
 def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> dict[str, pd.DataFrame]:
-    """Confusion matrices by title: of several unseen targets together, and of every domain."""
+    """Confusion matrices by title: of all unseen targets together, and of every domain."""
     counts = {
         domain: pd.DataFrame(found["confusion"], index=found["classes"], columns=found["classes"])
         for domain in rows.index
@@ -162,7 +156,7 @@ def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> dict[st
 
 def _pictures(folder: Path, details: Details) -> dict[str, list[dict[str, Any]]]:
     """The pictures of every domain whose files are there, with their content as "data"."""
-    # The name alone: no record leads to files elsewhere.
+    # The name alone: a record must not lead to files elsewhere.
     found = {
         domain: [p | {"file": folder / _OVERLAYS / Path(p["file"]).name} for p in one["pictures"]]
         for domain, one in details.items()
@@ -177,30 +171,27 @@ def _pictures(folder: Path, details: Details) -> dict[str, list[dict[str, Any]]]
 
 
 def embedded_pictures(files: Iterable[Path], budget: int) -> dict[Path, bytes]:
-    """The pictures of some files, all shrunk alike until they fit.
+    """The pictures in some files, all shrunk by the same factor until they fit.
 
     Args:
-        files: any images.
+        files: image files; missing files and those that are not images are left out.
         budget: bytes for all together; the smallest scale is taken where none fits.
 
     Returns:
-        JPEG by file; missing files and those that are not images are left out.
+        JPEG by file.
     """
     images: dict[Path, Image] = {}
     for file in files:
         with suppress(ImageFileError):
             images[file] = read_image(file)
     for scale in _SCALES:
-        embedded = {file: _shrunk(image, scale) for file, image in images.items()}
+        embedded = {
+            file: encode(shrunk(image, round(scale * max(image.shape))), quality=_QUALITY)
+            for file, image in images.items()
+        }
         if sum(map(len, embedded.values())) <= budget:
             break
     return embedded
-
-
-def _shrunk(image: Image, scale: float) -> bytes:
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    return encode(np.asarray(pixels, np.uint8), quality=_QUALITY)
 
 
 def _curves(metrics: pd.DataFrame, titles: Titles) -> dict[str, Figure]:
@@ -225,7 +216,7 @@ def _curves(metrics: pd.DataFrame, titles: Titles) -> dict[str, Figure]:
 def read_metrics(path: Path) -> pd.DataFrame:
     """Finite numbers that training reported, a column for each name, by iteration.
 
-    What a resumed run did again counts once. Damaged lines are left out with a warning.
+    Iterations that a resumed run repeated count once. Damaged lines are left out with a warning.
     """
     lines: list[dict[str, Any]] = []
     last = -1  # iteration of training
@@ -233,7 +224,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
         try:
             line = json.loads(text)
             iteration = int(line["iteration"])
-        except (ValueError, TypeError, KeyError):  # such as the last line of a run that was killed
+        except (ValueError, TypeError, KeyError):  # as the last line of a run that was killed
             logger.warning("a damaged line of '%s' is left out", path)
             continue
         if "total_loss" in line:
@@ -250,15 +241,8 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def _conditions(run: BenchmarkRun, record: Mapping[str, Any]) -> dict[str, str]:
     """Settings, code, libraries and machine, as far as they are recorded."""
-    given = {
-        "date": run.date,
-        "config": run.config_file,
-        "source": run.source,
-        "protocol": run.protocol,
-        "inference": run.inference,
-        "weights": run.weights,
-        "seed": run.seed,
-    }
+    known = ("date", "config_file", "source", "protocol", "inference", "weights", "seed")
+    given = {name.removesuffix("_file"): getattr(run, name) for name in known}
     if git := record.get("git"):
         given["commit"] = git["commit"] + (", changed" if git["dirty"] else "")
     given |= record.get("versions", {}) | record.get("environment", {})

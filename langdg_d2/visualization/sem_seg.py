@@ -20,9 +20,9 @@ Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer[Any]]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_STRIP_SHARE = 24  # a text strip is this fraction of a panel's height, ...
-_STRIP_MINIMUM = 20  # ... but never too low to be read, in pixels
-LEGEND_HEIGHT = 24  # pixels at least, of a row below labels of a data set
+_STRIP_SHARE = 24  # a text strip has this fraction of a panel's height, ...
+_STRIP_MINIMUM = 20  # ... but is never too low to be read, in pixels
+LEGEND_HEIGHT = 24  # pixels of a legend row below the labels of a data set, at least
 _BACKGROUND, _INK = 255, 0
 
 
@@ -31,15 +31,12 @@ def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6)
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        label: (H, W) integers; whatever is not a class (the ignore label) is left undrawn.
+        label: (H, W) integers; values that are not classes, as the ignore label, are not drawn.
         metadata: Detectron2 metadata with `stuff_classes` and `stuff_colors` (RGB in 0..255).
         alpha: opacity in 0..1.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array, equal to `image` where nothing is drawn.
-
-    Raises:
-        LangDGError: if the label map is not of the image's size.
     """
     if image.shape[:2] != label.shape:
         raise LangDGError(
@@ -49,23 +46,24 @@ def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6)
     undrawn = (label < 0) | (label >= num_classes)
     # Detectron2 skips labels from num_classes on, but would take -1 for the last class.
     drawable = np.where(undrawn, num_classes, label)
-    # No edge colour means the class' own: white outlines would hide poles and distant people.
+    # Without an edge colour the class's own is used: white outlines would hide poles and distant
+    # people.
     drawn = Visualizer(image, metadata).draw_sem_seg(
         drawable, alpha=alpha, draw_text=False, edge_color=None
     )
-    # Outlines reach over the border of their region.
+    # Outlines extend beyond the border of their region.
     return np.where(undrawn[..., None], image, drawn.get_image())
 
 
 def title_strip(text: str, *, width: int, height: int) -> Image:
-    """(height, width, 3) uint8 strip with `text` at its left; what does not fit is cut off."""
+    """(height, width, 3) uint8 strip with `text` at its left; text that does not fit is cut off."""
     strip = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
     _put_text(strip, text, left=height // 4)
     return strip
 
 
 def title_width(text: str, height: int) -> int:
-    """Pixels that a strip of this height needs for all of a text."""
+    """Width in pixels that a strip of this height needs for the whole text."""
     return height // 2 + _text_width(text, height)
 
 
@@ -76,13 +74,13 @@ def titled(text: str, panel: Image, *, height: int, below: bool = False) -> Imag
 
 
 def stacked(pictures: Sequence[Image]) -> Image:
-    """Pictures one below the other, narrower ones widened with white at their right."""
+    """Pictures one below the other, narrower ones padded with white at their right."""
     width = max(picture.shape[1] for picture in pictures)
     return np.concatenate([widened(picture, width) for picture in pictures])
 
 
 def widened(picture: Image, width: int) -> Image:
-    """A picture with white at its right up to a width; a wider one as it is."""
+    """A picture padded with white at its right up to a width; a wider one is returned as it is."""
     missing = max(0, width - picture.shape[1])
     return np.pad(picture, ((0, 0), (0, missing), (0, 0)), constant_values=_BACKGROUND)
 
@@ -91,9 +89,9 @@ def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int
     """Colour and name of classes, in as many rows as their names need.
 
     Args:
-        classes: class ids, drawn in this order; others than 0..K-1 are left out.
+        classes: class ids, drawn in this order; ids outside 0..K-1 are left out.
         metadata: as for `draw_sem_seg`.
-        width: of the strip, in pixels, at least; a name that needs more widens it.
+        width: of the strip in pixels; a longer name widens it.
         row_height: in pixels.
 
     Returns:
@@ -116,42 +114,48 @@ def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int
     return np.concatenate(rows) if rows else np.empty((0, width, 3), dtype=np.uint8)
 
 
-def side_by_side(panels: Mapping[str, Image]) -> Image:
+def side_by_side(panels: Mapping[str, Image], *, columns: int | None = None) -> Image:
     """Titled panels from left to right, a narrow gap between them.
 
-    Their columns have one width; where a title needs more than a panel's, white is added.
+    All columns are as wide as the widest panel or title.
 
     Args:
         panels: title to (H, W, 3) uint8 image, all of one size.
+        columns: panels in a row; None for a single row.
 
     Returns:
-        uint8 image: a title strip above the panels.
-
-    Raises:
-        LangDGError: if sizes differ, or there is no panel.
+        uint8 image: rows of panels below their titles.
     """
     shapes = {title: image.shape for title, image in panels.items()}
     if len(set(shapes.values())) != 1:
         raise LangDGError(f"panels must be of one size, got {shapes}; resize them first")
     height, width, _ = next(iter(shapes.values()))
-    strip = strip_height(height)
+    strip = max(_STRIP_MINIMUM, height // _STRIP_SHARE)
     width = max([width, *(title_width(title, strip) for title in panels)])
     gap = np.full((strip + height, strip // 4, 3), _BACKGROUND, dtype=np.uint8)
-    columns: list[Image] = []
-    for title, image in panels.items():
-        columns += [gap, widened(titled(title, image, height=strip), width)]
-    return np.concatenate(columns[1:], axis=1)
+    parts = [widened(titled(title, x, height=strip), width) for title, x in panels.items()]
+    columns = columns or len(parts)
+    rows = []
+    for start in range(0, len(parts), columns):
+        row = [part for one in parts[start : start + columns] for part in (gap, one)]
+        rows.append(np.concatenate(row[1:], axis=1))
+    return stacked(rows)
+
+
+def shrunk(picture: Image, longest_side: int) -> Image:
+    """A picture (H, W, 3), averaged down until no side has more pixels than `longest_side`."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, longest_side / max(height, width))
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def encode(picture: Image, *, quality: int | None = None) -> bytes:
-    """A picture as the content of a PNG file, or of a JPEG file of a quality from 1 to 100.
+    """A picture as the content of a PNG or JPEG file.
 
     Args:
         picture: (H, W, 3) RGB or (H, W) grey.
-        quality: of JPEG, which suits photographs; PNG if None.
-
-    Raises:
-        LangDGError: if it has no pixel.
+        quality: of JPEG, from 1 to 100; None for PNG.
     """
     if picture.size == 0:
         raise LangDGError(f"a picture {picture.shape} has no pixel, expected at least one")
@@ -169,17 +173,14 @@ def write_label_overlays(
     count: int,
     seed: int,
 ) -> None:
-    """Write images beside their labels laid over them, with a legend, for readable pairs.
+    """Write random images beside their labels laid over them, with a legend.
 
     Args:
         records: dataset dicts; those whose files cannot be read are left out.
-        dataset_name: whose metadata gives names and colours; begins the file names.
-        folder: of the PNG files, made if need be.
+        dataset_name: begins the file names; its metadata gives names and colours.
+        folder: of the PNG files, created if needed.
         count: how many to write at most.
         seed: of the random choice.
-
-    Raises:
-        OSError: if a file cannot be written.
     """
     metadata = MetadataCatalog.get(dataset_name)
     written = 0
@@ -201,18 +202,8 @@ def write_label_overlays(
 
 
 def write_png(path: Path, picture: Image) -> None:
-    """Write a picture atomically.
-
-    Raises:
-        OSError: if it cannot be written.
-        LangDGError: if it has no pixel.
-    """
+    """Write a picture atomically."""
     write_atomically(path, encode(picture))
-
-
-def strip_height(panel_height: int) -> int:
-    """Height in pixels of the title of a panel."""
-    return max(_STRIP_MINIMUM, panel_height // _STRIP_SHARE)
 
 
 def _font(height: int) -> tuple[float, int]:
@@ -222,7 +213,7 @@ def _font(height: int) -> tuple[float, int]:
 
 
 def _drawable(text: str) -> str:
-    """What OpenCV's font has: other characters are question marks."""
+    """The text in ASCII, which OpenCV's font is limited to; others become question marks."""
     return text.encode("ascii", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Where images come from, and where pictures go: files, folders, videos, cameras, windows."""
+"""Sources of images and sinks of pictures: files, folders, videos, cameras, windows."""
 
 import glob
 import itertools
@@ -27,8 +27,8 @@ from .video import (
 )
 
 _KEYS_TO_CLOSE = (27, ord("q"))  # Escape
-_LARGEST_WIDTH = 1600  # pixels, that a window opens with
-_HIGHEST_RATE = 240  # frames a second; higher ones are placeholders of drivers
+_LARGEST_WIDTH = 1600  # pixels of a window when it opens
+_HIGHEST_RATE = 240  # frames a second; higher rates are placeholders of drivers
 
 
 class ImageFiles:
@@ -36,7 +36,7 @@ class ImageFiles:
 
     Attributes:
         names: of the frames, in the order of the files.
-        rate: None, as they are no clip.
+        rate: None, as they are not a clip.
     """
 
     rate: None = None
@@ -59,12 +59,9 @@ class ImageFiles:
 
 
 class Camera:
-    """The frames of a camera, without end, at the times when OpenCV read them.
+    """The endless frames of a camera, with the times at which OpenCV read them.
 
     It has the attributes of a `VideoFile`; `count` is None.
-
-    Raises:
-        MediaError: if it cannot be opened; raised by the constructor.
     """
 
     count: None = None
@@ -111,10 +108,7 @@ def find_sources(inputs: Iterable[str], *, problems: list[str]) -> list[FrameSou
     Args:
         inputs: files, folders (all images and videos directly in them) and patterns such as
             "night/*.jpg" or "city/**/*.png", each in order of names.
-        problems: takes, in words, which videos cannot be read and why; they are left out.
-
-    Raises:
-        FileNotFoundError: if an input stands for no file; names it.
+        problems: list to which messages about unreadable videos are added; these are left out.
     """
     images: list[Path] = []
     clips: list[VideoFile] = []
@@ -150,7 +144,7 @@ def _files(name: str) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file is an image or a video, as its suffix says; without one, as its content."""
+    """Whether a file is an image or a video, by its suffix or, without one, by its content."""
     if path.suffix:
         return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
     with suppress(ImageFileError):
@@ -159,7 +153,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """The names, from the second of a kind on with a number."""
+    """The names, each distinct: repeated ones get a number."""
     unique: dict[str, None] = {}
     for name in names:
         numbered = (f"{name}_{number}" for number in itertools.count(2))
@@ -171,8 +165,8 @@ class PngFiles(AbstractContextManager["PngFiles"]):
     """A PNG file for each picture, written atomically.
 
     Args:
-        folder: made when the first is written.
-        name: of the only picture, without suffix; None to name each file as its frame.
+        folder: created when the first is written.
+        name: of the only picture, without suffix; None to name each file after its frame.
     """
 
     is_closed = False
@@ -195,15 +189,12 @@ class Window(AbstractContextManager["Window"]):
     Args:
         title: of the window.
         wait: whether every picture stays until a key is pressed.
-
-    Raises:
-        MediaError: if OpenCV has no windows, or there is no display; raised by the constructor.
     """
 
     is_closed = False
 
     def __init__(self, *, title: str, wait: bool) -> None:
-        # Without a display OpenCV does not raise, it ends the process.
+        # Without a display, OpenCV would not raise an error but end the process.
         has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if not cv2.currentUIFramework() or (sys.platform.startswith("linux") and not has_display):
             raise MediaError(
@@ -240,15 +231,12 @@ PictureSink = PngFiles | VideoWriter | Window
 
 
 def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]:
-    """Where the pictures of every source go; nothing is made before the first is written.
+    """Sinks for the pictures of every source; they create nothing before the first is written.
 
     Args:
         sources: of `find_sources`, or a camera.
-        output: a folder, which gets a PNG file for each image and an MP4 video for each clip; or,
-            for a single image or clip, a file: `.png`, or a video of `FORMATS`.
-
-    Raises:
-        LangDGError: if the output does not go with the sources, or would replace one of them.
+        output: a folder, for a PNG file for each image and an MP4 video for each clip; or, for a
+            single image or clip, a file: `.png`, or a video of `FORMATS`.
     """
     is_file = _is_file(sources, output)
     folder = output.parent if is_file else output
@@ -277,15 +265,15 @@ def write_sources(
     sinks: Sequence[PictureSink],
     pictures: Callable[[FrameSource], Iterable[tuple[Frame, Image]]],
 ) -> None:
-    """Write what is drawn of one source after the other, until a window is closed.
+    """Draw one source after the other, until a window is closed.
 
-    A source that fails is noted in its own problems, and the next one follows. Ctrl-C ends the
-    pictures of a camera, which are kept.
+    An error is added to the problems of its source, and the next source follows. Ctrl-C ends the
+    recording of a camera, which is kept.
 
     Args:
-        sources: where images come from.
-        sinks: where the pictures of each go.
-        pictures: frames and pictures of a source, one after the other.
+        sources: of images.
+        sinks: for the pictures of each.
+        pictures: draws a source; yields its frames with their pictures.
     """
     for source, sink in zip(sources, sinks, strict=True):
         ended_by = [KeyboardInterrupt] if isinstance(source, Camera) else []
@@ -300,7 +288,7 @@ def write_sources(
 
 
 def _is_file(sources: Sequence[FrameSource], output: Path) -> bool:
-    """Whether the output is the one file to write, and not a folder."""
+    """Whether the output is a single file, not a folder."""
     suffix = output.suffix.lower()
     if output.is_dir() or suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
         if output.is_file():

@@ -11,40 +11,35 @@ to an average pixel, before ReLU and summed over channels. Where no std is negat
 distance between multivariate normal distributions, Journal of Multivariate Analysis 12, 1982).
 """
 
-import colorsys
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..modeling import ClipResNet, PixelNormalization
-from ..structures import PatchGrid, patch_stats
+from ..structures import PatchGrid, classes_named, patch_stats
 from ..styles import BankHeader, StyleBank, StyleBankError
 from ..styles.bank import IGNORE
 from ..utils.file_io import write_atomically
-from .figures import DISTINCT, OTHER, plain, printable
-from .page import parts, png, render
-from .palettes import Palette
-from .sem_seg import Image, encode
+from .figures import DISTINCT, OTHER, plain
+from .page import png, render
+from .palettes import palette_named
+from .sem_seg import Image, encode, shrunk
 
-METHODS = ("pca", "tsne")
 PAGE = "styles.html"
-_COSINES = ["cosine before", "cosine after", "gain"]
-_MOST_ROWS = 300  # of the table of prompts
-_MOST_PICTURES = 240
-_LONGEST = 300  # characters of a setting
-_SIDE = 160  # pixels of a patch's picture, at most
-_TURN = 0.618  # of the colour circle between classes that the palette does not have
-_MARKERS = "os^Dv<>Xph*P"  # classes of like colours differ by them
+PICTURES = {
+    "by class": "projection_by_class.png",
+    "by style prompt": "projection_by_prompt.png",
+}
+_COSINES = ["cosine before", "cosine after"]
+_PATCH_SIDE = 160  # pixels of a patch's picture, at most
+_MARKERS = "os^Dv<>Xph*P"  # classes of similar colours differ by them
 _REST = "(others)"
 _WHOLE = PatchGrid(1, 1)
 
@@ -55,8 +50,8 @@ class SourcePatch(NamedTuple):
     """A patch of a source image.
 
     Attributes:
-        distance: of its own style from the style it was found for.
-        caption: distance, class and name of the image.
+        distance: from its own style to the style it was found for.
+        caption: distance and name of the image.
         jpeg: its picture, the content of a file.
     """
 
@@ -69,10 +64,10 @@ class PatchReader:
     """The patches of images and their own styles, as mining sees them.
 
     Args:
-        backbone: whose restyled features count.
+        backbone: gives the features that are restyled.
         grid: patches that images are cut into.
         normalize: of the images, as in mining.
-        device: where it runs.
+        device: where the backbone runs.
     """
 
     def __init__(
@@ -83,7 +78,7 @@ class PatchReader:
         normalize: PixelNormalization,
         device: str,
     ) -> None:
-        # Mining has this memory format, and sums in another order differ in their last digits.
+        # Mining's memory format: sums in another order differ in their last digits.
         self._backbone = backbone.eval().to(device, memory_format=torch.channels_last)
         self._grid = grid
         self._normalize = normalize.to(device)
@@ -93,7 +88,7 @@ class PatchReader:
         """Style points (N * patches, 2C) of images (N, 3, H, W) in 0..255, image by image."""
         features = self._backbone.forward_low(self._normalize(images))[self._backbone.restyled]
         patches = self._grid.split(features)
-        # As in mining, where the grid does not divide evenly patches have the smallest one's size.
+        # As in mining: where the grid does not divide evenly, all have the smallest patch's size.
         height = min(patch.shape[-2] for patch in patches)
         width = min(patch.shape[-1] for patch in patches)
         equal = torch.stack([patch[..., :height, :width] for patch in patches], dim=1)
@@ -117,7 +112,7 @@ def style_points(mean: Tensor, std: Tensor) -> Tensor:
 
 def pairwise(first: Tensor, second: Tensor) -> Tensor:
     """(S, T) distances between points (S, D) and (T, D)."""
-    # The faster way, by a matrix product, loses the digits of small distances.
+    # A matrix product would be faster, but loses the digits of small distances.
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -134,7 +129,7 @@ def style_prompts(bank: StyleBank) -> list[str]:
 
 
 def typical_styles(bank: StyleBank) -> list[int]:
-    """The row of each class's style that lies nearest to the class's mean, class by class."""
+    """For each class with styles, the row of the style that lies nearest to the class's mean."""
     points = style_points(bank.mean, bank.std).double()
     rows = []
     for k in bank.header.labels.values():
@@ -151,9 +146,8 @@ def nearest_patches(
     rows: Sequence[int],
     reader: PatchReader,
     count: int,
-    own_class: bool,
 ) -> dict[int, list[SourcePatch]]:
-    """The source patches whose own statistics lie nearest to styles, the nearest first.
+    """The source patches of a style's class whose own statistics lie nearest to it.
 
     Memory holds one batch and the pictures kept. Of patches at the same distance the earlier one
     counts as nearer.
@@ -163,55 +157,46 @@ def nearest_patches(
         batches: for each image "image" (3, H, W) uint8 RGB, "sem_seg" (H, W) uint8 train ids and
             "file_name"; the images of a batch have one size.
         rows: styles of the bank.
-        reader: of the patches.
+        reader: cuts images into patches.
         count: patches for each style, at most.
-        own_class: compare a style with patches of its class alone.
+
+    Returns:
+        Patches by row, the nearest first.
     """
-    names = _names(bank.header)
-    styles = style_points(bank.mean, bank.std)[list(rows)]
+    styles, class_id = style_points(bank.mean, bank.std)[list(rows)], bank.class_id[list(rows)]
     found: dict[int, list[SourcePatch]] = {row: [] for row in rows}
     for batch in batches:
         images = [example["image"] for example in batch]
         points = reader.points(torch.stack(images))
         classes = reader.classes(torch.stack([example["sem_seg"] for example in batch]))
         distances = pairwise(styles.to(points), points).cpu()
-        if own_class:
-            distances[bank.class_id[list(rows), None] != classes] = torch.inf
+        distances[class_id[:, None] != classes] = torch.inf
         patches_of_image = len(classes) // len(batch)
         values, numbers = (x[:, :count].tolist() for x in distances.sort(dim=1, stable=True))
         for own, *nearest in zip(found.values(), values, numbers, strict=True):
             for distance, number in zip(*nearest, strict=True):
                 if distance == torch.inf or (len(own) == count and distance >= own[-1].distance):
                     break
-                label = int(classes[number])
-                image = printable(Path(batch[number // patches_of_image]["file_name"]).stem)
-                caption = f"{distance:.4g}, {names.get(label, f'label {label}')}, {image}"
-                jpeg = encode(_shrunk(reader.picture(images, number)), quality=85)
-                own.append(SourcePatch(distance, caption, jpeg))
+                image = Path(batch[number // patches_of_image]["file_name"]).stem
+                jpeg = encode(shrunk(reader.picture(images, number), _PATCH_SIDE), quality=85)
+                own.append(SourcePatch(distance, f"{distance:.4g}, {image}", jpeg))
                 own.sort(key=lambda patch: patch.distance)  # stable
                 del own[count:]
     return found
 
 
-def project(points: Tensor, *, method: str = "pca") -> tuple[np.ndarray, tuple[str, str]] | None:
-    """Styles in a plane, (S, 2), and what its axes are; the same styles always give the same plane.
+def project(points: Tensor) -> tuple[np.ndarray, tuple[str, str]] | None:
+    """The two principal components of styles, and titles of the axes.
 
     Args:
         points: (S, D), see `style_points`.
-        method: "pca" keeps distances as far as a plane can; "tsne", for which scikit-learn has to
-            be installed, keeps neighbourhoods.
 
     Returns:
-        None for fewer than three styles, and for styles that are all alike.
+        (S, 2), the same for the same styles; None for fewer than three styles, and for styles that
+        are all alike.
     """
     if len(points) < 3 or bool((points == points[:1]).all()):
         return None
-    if method == "tsne":
-        from sklearn.manifold import TSNE
-
-        perplexity = min(30.0, (len(points) - 1) / 3)
-        model = TSNE(perplexity=perplexity, init="pca", random_state=0)
-        return model.fit_transform(points.double().numpy()), ("t-SNE 1", "t-SNE 2")
     centred = points.double() - points.double().mean(dim=0)
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
     # The sign is arbitrary: the largest entry becomes positive.
@@ -231,21 +216,17 @@ def write_style_report(
     folder: Path,
     *,
     name: str,
-    palette: Palette,
-    projection: str,
+    palette: str,
     nearest: Mapping[int, Sequence[SourcePatch]] | None = None,
-    own_class: bool = True,
 ) -> Path:
-    """Write a self-contained HTML page about a bank, and its figures as PNG files.
+    """Write a self-contained HTML page about a bank, and its projections as PNG files.
 
     Args:
         bank: on the CPU.
-        folder: made if need be; files of an earlier report are replaced or removed.
+        folder: created if needed; files of an earlier report are replaced or removed.
         name: of the bank, for the title.
-        palette: of the classes.
-        projection: one of `METHODS`.
+        palette: name of the classes' colours, see `palette_named`.
         nearest: of `nearest_patches`, by row of the bank.
-        own_class: whether these were looked for among patches of the style's class alone.
 
     Returns:
         The page's file.
@@ -255,167 +236,96 @@ def write_style_report(
             f"the style bank '{name}' holds no style, there is nothing to show; mine one with "
             "tools/mine_styles.py"
         )
-    header, rows, colors = bank.header, style_rows(bank), class_colors(bank.header, palette)
-    counts = counts_figure(rows, colors)
-    cosines = cosine_figure(rows) if rows["gain"].notna().any() else None
-    planes = projection_figures(bank, rows, colors, method=projection)
-    prompts = prompt_table(rows)
-    nearest = nearest or {}
-    shown = list(nearest)[: max(1, _MOST_PICTURES // max([1, *map(len, nearest.values())]))]
+    rows, colors = style_rows(bank), class_colors(bank.header, palette)
+    planes = projection_figures(bank, rows, colors)
+    pictures = {heading: png(figure) for heading, figure in planes.items()}
     html = render(
         "styles.html.j2",
         title=f"Style bank {name}",
-        lead=f"{len(bank)} styles of {header.layer} of {header.clip_name}, from {header.source}.",
-        origin=_origin(header),
-        counts=counts,
-        prompts=prompts[:_MOST_ROWS],
-        prompts_left=max(0, len(prompts) - _MOST_ROWS),
-        cosines=cosines,
-        cosine_means=cosine_table(rows, colors),
-        projections=(pictures := {name: png(figure) for name, figure in planes.items()}),
-        nearest=[{"title": _title(bank, row), "patches": nearest[row]} for row in shown],
-        styles_left=len(nearest) - len(shown),
-        own_class=own_class,
+        lead=f"{len(bank)} styles of {bank.header.layer}. {bank.header.describe()}",
+        table=bank.table(),
+        cosines=cosine_figure(rows) if rows[_COSINES].notna().all(axis=1).any() else None,
+        projections=pictures,
+        nearest={_title(bank, row): patches for row, patches in (nearest or {}).items()},
     )
-    files = {
-        "counts.png": png(counts),
-        "cosines.png": png(cosines) if cosines else None,
-        "projection_by_class.png": pictures.get("by class"),
-        "projection_by_prompt.png": pictures.get("by style prompt"),
-        PAGE: html,
-    }
-    for file, content in files.items():
-        if content is None:  # there may be one of an earlier report
+    for heading, file in PICTURES.items():
+        if heading in pictures:
+            write_atomically(folder / file, pictures[heading])
+        else:  # there may be one of an earlier report
             (folder / file).unlink(missing_ok=True)
-        else:
-            write_atomically(folder / file, content)
+    write_atomically(folder / PAGE, html)
     return folder / PAGE
 
 
 def style_rows(bank: StyleBank) -> pd.DataFrame:
-    """A row for each style: class, style prompt, cosines before and after mining, gain."""
+    """A row for each style: class, style prompt, cosines before and after mining."""
     names = _names(bank.header)
     classes = [names[k] for k in bank.class_id.tolist()]
-    before, after = (c.double().numpy() for c in (bank.cosine_before, bank.cosine_after))
     return pd.DataFrame(
         {
             "class": pd.Categorical(classes, categories=list(bank.header.labels)),
-            "style prompt": [printable(prompt) for prompt in style_prompts(bank)],
-            **dict(zip(_COSINES, (before, after, after - before), strict=True)),
+            "style prompt": style_prompts(bank),
+            "cosine before": bank.cosine_before.double().numpy(),
+            "cosine after": bank.cosine_after.double().numpy(),
         }
     )
 
 
-def prompt_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Number of styles and mean cosines of each style prompt, the most frequent first."""
-    groups = rows.groupby("style prompt")  # in the order of the alphabet
-    table = groups[_COSINES].mean().reset_index()
-    table.insert(1, "styles", groups.size().to_numpy())
-    return table.sort_values("styles", ascending=False, kind="stable")
-
-
-def cosine_table(rows: pd.DataFrame, colors: Colors) -> pd.DataFrame:
-    """Number of styles and mean of the known cosines, by class and over all."""
-    groups = [
-        (parts.swatch([255 * value for value in colors[name]]) + name, group)
-        for name, group in rows.groupby("class", observed=True)
-    ]
-    return pd.DataFrame(
-        [
-            {
-                "class": name,
-                "styles": len(group),
-                **group[_COSINES].mean(),
-                "unknown": int(group["gain"].isna().sum()),
-            }
-            for name, group in [*groups, ("all", rows)]
-        ],
-        dtype=object,  # pandas would take the markup for text
-    )
-
-
-def class_colors(header: BankHeader, palette: Palette) -> Colors:
-    """Of every class of a bank, "ignore" included."""
-    known = dict(zip(palette.names, palette.colors, strict=True))
-    colors = {}
-    for k, name in enumerate(header.class_names):
-        other = colorsys.hls_to_rgb(_TURN * k % 1, 0.5, 0.8)
-        red, green, blue = (part / 255 for part in known[name]) if name in known else other
-        colors[name] = (red, green, blue)
-    return colors | {IGNORE: (0.75, 0.75, 0.75)}
-
-
-def counts_figure(rows: pd.DataFrame, colors: Colors) -> Figure:
-    """Bars of the number of styles by class."""
-    counts = rows["class"].value_counts(sort=False)
-    figure, axes = _horizontal([plain(name) for name in counts.index], xlabel="styles")
-    fill = [colors[name] for name in counts.index]
-    # The outline shows bars whose colour is the page's.
-    bars = axes.barh(range(len(counts)), counts, color=fill, edgecolor=OTHER, linewidth=0.5)
-    axes.bar_label(bars, padding=2, fontsize="small")
-    axes.locator_params(axis="x", integer=True)
-    return figure
+def class_colors(header: BankHeader, palette: str) -> Colors:
+    """Colours of all classes of a bank, "ignore" included."""
+    known = palette_named(palette, classes_named(header.class_names))
+    return {
+        name: (red / 255, green / 255, blue / 255)
+        for name, (red, green, blue) in zip(known.names, known.colors, strict=True)
+    } | {IGNORE: (0.75, 0.75, 0.75)}
 
 
 def cosine_figure(rows: pd.DataFrame) -> Figure:
     """Cosines of every style before and after mining, and their means, by class and over all."""
     groups = [("all", rows), *rows.groupby("class", observed=True)]
-    figure, axes = _horizontal([plain(name) for name, _ in groups], xlabel="cosine")
-    for column, color, shift in ((_COSINES[0], OTHER, -0.17), (_COSINES[1], DISTINCT[5], 0.17)):
+    figure = Figure(figsize=(7, 0.3 * len(groups) + 1.3), layout="constrained")
+    axes = figure.subplots()
+    for column, color, shift in zip(_COSINES, (OTHER, DISTINCT[5]), (-0.17, 0.17), strict=True):
         means = [group[column].mean() for _, group in groups]
         axes.plot(means, np.arange(len(groups)) + shift, "o", color=color, label=column)
         for place, (_, group) in enumerate(groups):
             heights = [place + shift] * len(group)
             axes.plot(group[column], heights, "|", color=color, alpha=0.4, rasterized=True)
+    axes.set_yticks(range(len(groups)), [plain(name) for name, _ in groups])
+    axes.set(xlabel="cosine", ylim=(len(groups) - 0.5, -0.5))  # the first at the top
+    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
-def _horizontal(names: Sequence[str], *, xlabel: str) -> tuple[Figure, Axes]:
-    """A figure with a line for each name, the first at the top."""
-    figure = Figure(figsize=(7, 0.3 * len(names) + 1.3), layout="constrained")
-    axes = figure.subplots()
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def projection_figures(
-    bank: StyleBank, rows: pd.DataFrame, colors: Colors, *, method: str
-) -> dict[str, Figure]:
+def projection_figures(bank: StyleBank, rows: pd.DataFrame, colors: Colors) -> dict[str, Figure]:
     """The styles in their plane, coloured by class and by style prompt; none for too few styles."""
-    projected = project(style_points(bank.mean, bank.std), method=method)
+    projected = project(style_points(bank.mean, bank.std))
     if projected is None:
         return {}
-    plane, labels = projected
+    plane, (xlabel, ylabel) = projected
     frequent = rows["style prompt"].value_counts().index[: len(DISTINCT)]
     prompts = rows["style prompt"].where(rows["style prompt"].isin(frequent), _REST)
     of_prompts = {_REST: OTHER, **dict(zip(frequent, DISTINCT, strict=False))}
-    size = 24.0 * min(1.0, max(0.2, 500 / len(rows)))  # area of a marker
+    size = 24.0 * min(1.0, max(0.2, 500 / len(rows)))  # area of a marker: many styles overlap
     figures = {}
-    for heading, groups, fill in (
-        ("by class", rows["class"].astype(object), colors),
-        ("by style prompt", prompts, of_prompts),
-    ):
+    coloured = (rows["class"].astype(object), colors), (prompts, of_prompts)
+    for heading, (groups, fill) in zip(PICTURES, coloured, strict=True):
         figure = Figure(figsize=(6, 6.8), layout="constrained")
         axes = figure.subplots()
-        present = set(groups)
-        for k, (group, color) in enumerate((g, c) for g, c in fill.items() if g in present):
-            own = plane[(groups == group).to_numpy()]
-            # Behind the number: matplotlib hides labels that begin with an underscore.
-            label = f"{len(own)} {plain(group)}"
+        present = [group for group in fill if (groups == group).any()]
+        for k, group in enumerate(present):
+            x, y = plane[(groups == group).to_numpy()].T
             axes.scatter(
-                own[:, 0],
-                own[:, 1],
-                label=label,
+                *(x, y),
+                label=f"{len(x)} {plain(group)}",  # matplotlib hides labels that begin with "_"
                 marker=_MARKERS[k % len(_MARKERS)],
                 s=size,
-                color=[color],
+                color=[fill[group]],
                 edgecolors="white",
                 linewidths=size / 60,
             )
-        axes.set(title=heading, xlabel=labels[0], ylabel=labels[1])
+        axes.set(title=heading, xlabel=xlabel, ylabel=ylabel)
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
         figures[heading] = figure
@@ -444,26 +354,3 @@ def _title(bank: StyleBank, row: int) -> str:
     before, after = float(bank.cosine_before[row]), float(bank.cosine_after[row])
     cosines = "" if np.isnan(after - before) else f", cosine {before:.3f} to {after:.3f}"
     return f"{name}, style {row}: {text}{cosines}"
-
-
-def _origin(header: BankHeader) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "CLIP": f"{header.clip_name}, weights {header.clip_fingerprint}",
-        "layer": f"{header.layer}, {header.channels} channels",
-        "patches": f"{header.grid[0]} x {header.grid[1]} of an image",
-        "source": header.source,
-        "seed": "several or unknown" if header.seed is None else header.seed,
-        "created by": header.created_by,
-    }
-    for key, value in header.settings.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        facts[f"setting {key}"] = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return facts
-
-
-def _shrunk(picture: Image) -> Image:
-    """A picture whose sides have no more than `_SIDE` pixels."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(1, round(scale * width)), max(1, round(scale * height))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,8 +1,8 @@
 """Video files, read and written by PyAV (FFmpeg) with the times of their frames.
 
-Reads what FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS, FLV and
-more; and by Pillow animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and WebM in
-VP9.
+Reads everything that FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS,
+FLV and more; Pillow reads animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and
+WebM in VP9.
 """
 
 import logging
@@ -28,24 +28,24 @@ from ..utils.file_io import replacing
 
 Image = npt.NDArray[np.uint8]
 
-# Suffixes of files that are taken for videos without a look into them.
+# Suffixes of files that are taken for videos without opening them.
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v"}
     | {".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt"}
     | {".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
-# Names of FFmpeg by the suffixes of files that are written.
+# FFmpeg's names of the formats that are written, by suffix.
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-# Encoder and its options. Without look-ahead and B-frames packets come out in the order of their
-# frames, and few frames are held.
+# Encoders and their options. Without look-ahead and B-frames, packets come in the order of the
+# frames, and memory holds few of them.
 _H264 = "libx264", {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 _VP9 = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "lag-in-frames": "0"}
 
 DEFAULT_RATE = 25.0  # frames a second, where a file does not say
-_TICKS = 90_000  # a second, of written times
-_LEAST_GAP = 0.1  # seconds; less than that may be missing at the end of a healthy file
+_TICKS = 90_000  # a second, the resolution of written times
+_LEAST_GAP = 0.1  # seconds; intact files may end that much early
 
-# Images of these formats may be animated; those of other suffixes are not opened to find out.
+# Images of these formats may be animated; files with other suffixes are not opened to find out.
 _ANIMATED = {"AVIF", "GIF", "PNG", "WEBP"}
 
 _logger = logging.getLogger(__name__)
@@ -59,10 +59,10 @@ class Frame(NamedTuple):
     """An image of a source.
 
     Attributes:
-        name: unlike that of any other frame of the source; begins with the file's.
+        name: unique among the frames of the source; begins with the file's name.
         image: (H, W, 3) uint8 RGB.
         time: seconds since the first frame.
-        duration: seconds that it is shown; None where that is not known.
+        duration: seconds that it is shown; None if unknown.
     """
 
     name: str
@@ -75,19 +75,19 @@ class VideoFile:
     """The frames of a video, turned upright, with their times. Can be iterated repeatedly.
 
     Only the file itself is read: FFmpeg gets its bytes and may use none of its protocols, so that
-    playlists and scripts lead to no other file or machine. All frames have the size of the first.
-    Transparent parts lie on white.
+    playlists and scripts lead to no other file or machine. All frames have the size of the first,
+    and transparent parts become white.
 
     Attributes:
         name: of the file, without suffix; begins the frames' names.
-        count: of the frames, an estimate in many formats; 0 where there is none.
-        rate: mean of the frames a second, as the file says.
+        count: number of frames, an estimate in many formats; 0 if unknown.
+        rate: mean number of frames a second, as the file says.
         paths: the file.
-        problems: what could not be read so far, in words.
+        problems: messages about everything that could not be read so far.
 
     Raises:
-        MediaError: if it has no video that FFmpeg can decode, or its frames are larger than images
-            may be (see `read_image`); raised by the constructor.
+        MediaError: if the file has no video that FFmpeg can decode, or its frames are larger than
+            images may be (see `read_image`); raised by the constructor.
     """
 
     def __init__(self, *, path: Path) -> None:
@@ -107,7 +107,7 @@ class VideoFile:
         return self._animation() if self._is_animation else self._video()
 
     def _animation(self) -> Iterator[Frame]:
-        """Of an image; FFmpeg 8 does not decode animated WebP."""
+        """Frames of an animated image, by Pillow: FFmpeg 8 does not decode animated WebP."""
         time = 0.0
         try:
             with opened(self.paths[0]) as (_, image):
@@ -127,7 +127,7 @@ class VideoFile:
         with self._opened() as (container, stream), suppress(av.FFmpegError):
             promised = _promised(container, stream)
             size = stream.width, stream.height
-            for packet in container.demux():  # also of sound, which tells how far the file reaches
+            for packet in container.demux():  # sound as well: it shows how far the file reaches
                 reached = max(reached, _end(packet))
                 frames: list[av.VideoFrame] = []
                 try:
@@ -138,7 +138,7 @@ class VideoFile:
                     last, time = time, time + interval
                     if frame.time is not None:
                         if start is None or frame.time - start <= last:
-                            start = frame.time - time  # joined recordings begin anew
+                            start = frame.time - time  # times of joined recordings start again
                         time = frame.time - start
                     longest = max(longest, time - last)
                     duration = _seconds(frame.duration, frame) or interval
@@ -164,14 +164,14 @@ class VideoFile:
         with ExitStack() as files:
             try:
                 file = files.enter_context(path.open("rb", buffering=0))
-                file.name = "clip"  # FFmpeg would look into the name for formats and numbers
+                file.name = "clip"  # FFmpeg would search the name for formats and numbers
                 container = files.enter_context(av.open(file, "r", options=options))
             except (OSError, av.FFmpegError) as error:
                 raise _unreadable(path, error.strerror or str(error)) from error
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
                 raise _unreadable(path, "there are no pictures in it that can be decoded")
-            if not stream.width * stream.height:  # FFmpeg keeps the limit
+            if not stream.width * stream.height:  # FFmpeg enforces `max_pixels` like this
                 raise MediaError(
                     f"the frames of '{path}' have no size, or more pixels than the limit of "
                     f"{limit} for images; scale them down, or set PIL.Image.MAX_IMAGE_PIXELS "
@@ -184,16 +184,12 @@ class VideoFile:
 class VideoWriter:
     """Writes a video; its file appears, complete, at the end of the `with` block.
 
-    After an error, and without any frame, an earlier file stays as it was. Sides that are odd,
-    which the codecs do not take, grow by a pixel that repeats their last one.
+    After an error, or without any frame, an earlier file is kept. The codecs take no odd sides;
+    these grow by a pixel that repeats the last one.
 
     Args:
-        path: its suffix, of `FORMATS`, decides on the format.
-        rate: frames a second; of frames without times, else a hint for players.
-
-    Raises:
-        LangDGError: for another suffix, or if a picture is not of the first one's size.
-        OSError: if the file cannot be written.
+        path: its suffix, one of `FORMATS`, determines the format.
+        rate: frames a second, for frames without times; otherwise a hint for players.
     """
 
     is_closed = False
@@ -219,7 +215,7 @@ class VideoWriter:
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            frame: gives time and duration; None to follow the picture before at `rate`.
+            frame: gives time and duration; None to continue at `rate`.
         """
         if self._stream is None:
             self._shape = picture.shape
@@ -273,9 +269,9 @@ class VideoWriter:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video, or an animated image: by its suffix where it has a known one.
+    """Whether a file is a video or an animated image.
 
-    Of other files, and of images that may be animated, the content decides.
+    Known suffixes decide; files with other ones, and images that may be animated, are opened.
     """
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
@@ -290,7 +286,7 @@ def is_video(path: Path) -> bool:
 
 
 def _number_of_images(path: Path) -> int:
-    """Of an image file, all those of an animation; 0 of any other file."""
+    """Number of images in an image file, several in an animation; 0 for any other file."""
     with suppress(ImageFileError), opened(path) as (_, image):
         return getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     return 0
@@ -308,30 +304,30 @@ def _seconds(ticks: int | None, of: av.Packet | av.VideoFrame) -> float:
 
 
 def _end(packet: av.Packet) -> float:
-    """Time in seconds at which a packet ends; 0 where it has none."""
+    """Time in seconds at which a packet ends; 0 if it has no time."""
     begin = packet.dts if packet.pts is None else packet.pts
     return 0.0 if begin is None else _seconds(begin + (packet.duration or 0), packet)
 
 
 def _promised(container: InputContainer, stream: VideoStream) -> float:
-    """Seconds that the header says a file lasts; 0 where it does not."""
-    if container.format.name == "avi" and stream.average_rate:  # its duration is by size
+    """Duration in seconds by the header of a file; 0 if there is none."""
+    if container.format.name == "avi" and stream.average_rate:  # FFmpeg estimates it by size
         return float(stream.frames / stream.average_rate)
-    flags: Any = container.format.flags  # a number, other than PyAV's annotation says
+    flags: Any = container.format.flags  # a number, unlike PyAV's annotation
     if container.duration is None or flags & Flags.no_timestamps.value:
-        return 0.0  # of bare streams FFmpeg makes a guess, by their size
+        return 0.0  # for raw streams FFmpeg guesses a duration by size
     return (container.duration + min(0, container.start_time or 0)) / av.time_base
 
 
 def _upright(frame: av.VideoFrame, width: int, height: int) -> Image:
-    """Pixels in a size, on white where they are transparent, turned as the frame asks for."""
+    """Pixels of a frame at a size, on white where transparent, turned by its display matrix."""
     has_alpha = any(component.is_alpha for component in frame.format.components)
     kind = "rgba" if has_alpha else "rgb24"
     image = to_rgb(frame.to_ndarray(format=kind, width=width, height=height))
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
-    # Of a place: its new x is a * x + c * y, its new y is b * x + d * y.
+    # A point (x, y) moves to (a * x + c * y, b * x + d * y).
     (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3).tolist()
     across, down = a, d
     if abs(b) > abs(a):

@@ -10,8 +10,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 from scipy.io import savemat
 
-from langdg_d2.data import DatasetError, SeededBatches, TestMapper, findings, training_loader
-from langdg_d2.data.checks import CopyCheck
+from langdg_d2.data import DatasetError, SeededBatches, TestMapper, training_loader
+from langdg_d2.data.checks import CopyCheck, Kind
 from langdg_d2.data.datasets.builtin import FAMILIES, datasets_root
 from langdg_d2.structures import CITYSCAPES_19
 
@@ -219,7 +219,8 @@ def test_splits_without_labels_give_images_of_their_size(copy, name, image, test
     assert f"{name}_sem_seg_test: 3 images, 3 looked at: no problem" in report.text()
     Path(records[1]["file_name"]).write_bytes(b"")
     report = CopyCheck(root=copy, subset=True).check(FAMILIES[name], "test")
-    assert [finding.kind for finding in report.findings] == [findings.EMPTY]
+    assert [*report.problems] == [Kind.UNREADABLE]
+    assert "it is empty" in report.text()
     for build in (
         lambda: training_loader(dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0),
         lambda: SeededBatches(dataset=records, mapper=TestMapper(), batch_size=1, seed=0),

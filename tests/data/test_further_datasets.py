@@ -8,8 +8,8 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from langdg_d2.data import DatasetError, ImageFileError, TestMapper, findings
-from langdg_d2.data.checks import CopyCheck
+from langdg_d2.data import DatasetError, ImageFileError, TestMapper
+from langdg_d2.data.checks import CopyCheck, Kind
 from langdg_d2.data.datasets.builtin import FAMILIES
 
 SIZE = (20, 32)
@@ -135,8 +135,8 @@ def test_idd_without_drawn_labels_says_how_to_draw_them(root: Path):
     with pytest.raises(DatasetError, match=r"3 of 3 .*createLabels.py .*--id-type csTrainId"):
         DatasetCatalog.get(name)
     report = CopyCheck(root=root, subset=True).check(FAMILIES["idd"], "val")
-    assert [finding.kind for finding in report.findings] == [findings.MISSING_FILE]
-    assert "createLabels.py" in report.findings[0].remedy
+    assert [*report.problems] == [Kind.MISSING_FILE]
+    assert "createLabels.py" in report.remedies[Kind.MISSING_FILE]
     assert "unpack it again" not in report.text()
 
 

@@ -212,6 +212,22 @@ def test_a_program_in_an_image_file_is_not_started(tmp_path, monkeypatch):
     assert not started
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS; `git lfs pull`"),
+        (b"<!DOCTYPE html><title>Log in</title>", "it is a web page"),
+        (b"", "it is empty; download or copy it again"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_rgb, lambda path: read_train_ids(str(path), TRAIN_IDS)])
+def test_files_of_failed_downloads_are_named(tmp_path, read, content, says):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageFileError, match=rf"a\.png' is not an image .*{says}"):
+        read(path)
+
+
 def jpeg(path, pixels, **options):
     Image.fromarray(pixels).save(path, format="JPEG", **{"quality": 90} | options)
     return str(path)

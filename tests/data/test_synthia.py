@@ -99,11 +99,11 @@ def test_folders_tell_the_splits_as_well(divided):
 def test_check_looks_through_divided_folders(divided):
     check = CopyCheck(root=divided.parent, subset=True)
     for split in ("train", "val", "all"):
-        assert check.check(FAMILIES["synthia"], split).findings == ()
+        assert not check.check(FAMILIES["synthia"], split).problems
     (divided / "RGB/val/0000001.png").unlink()
     for split, image in {"all": "val/0000001", "train": None}.items():
-        found = check.check(FAMILIES["synthia"], split).findings
-        named = [problem.path for finding in found for problem in finding.problems]
+        found = check.check(FAMILIES["synthia"], split).problems
+        named = [problem.path for cases in found.values() for problem in cases]
         assert named == ([str(divided / f"GT/LABELS/{image}.png")] if image else [])
 
 

@@ -134,6 +134,13 @@ def test_limits_without_sense_are_refused(records, limit) -> None:
         readable(records, limit)
 
 
+def test_a_limit_that_a_whole_source_fits_into_is_refused(records) -> None:
+    named = [record | {"source": "few" if k < 3 else "many"} for k, record in enumerate(records)]
+    with pytest.raises(LangDGError, match="unreadable_limit 3 of 3 images of source 'few'"):
+        readable(named, 3)
+    assert len(readable(named, 2)) == COUNT
+
+
 def test_images_that_can_be_read_come_as_the_mapper_gives_them(records) -> None:
     mapper = TrainMapper(augmentations=[])
     for limit in (0, 3):

@@ -189,13 +189,7 @@ def test_a_damaged_checkpoint_that_is_named_is_an_error(saved):
     named = saved / "model_0000003.pth"
     named.write_bytes(named.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"3\.pth' cannot be read .* damaged"):
-        find_starting_point(
-            output_dir=str(saved),
-            init_checkpoint=str(named),
-            max_iter=10,
-            resume=False,
-            eval_only=False,
-        )
+        StrictCheckpointer(torch.nn.Linear(300, 3), str(saved)).start(str(named), resume=False)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -64,7 +64,7 @@ def go_on(settings, *, iteration=4, earlier=SETTINGS):
 def test_what_is_new_is_said_in_one_line(caplog, key, value, said):
     caplog.set_level(logging.INFO)
     go_on(changed(key, value))
-    expected = [f"Changed against the earlier run: {said}"] if said else []
+    expected = [f"Changed since the earlier run: {said}"] if said else []
     assert [record.getMessage() for record in caplog.records] == expected
 
 

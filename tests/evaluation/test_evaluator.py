@@ -165,7 +165,9 @@ def test_own_classes_have_no_named_subsets_and_all_are_scored() -> None:
 def test_logits_that_are_not_finite_end_the_evaluation(bad: float) -> None:
     inputs, outputs = make_batch(0)
     outputs[0]["sem_seg"][1, 3, 5] = bad
-    with pytest.raises(LangDGError, match=r"0\.png .*not finite.*evaluation\.inference\.precision"):
+    with pytest.raises(
+        LangDGError, match=r"0\.png: .*not finite.*evaluation\.inference\.precision"
+    ):
         make_evaluator().process(inputs, outputs)
 
 

@@ -152,10 +152,10 @@ def test_every_truncation_and_other_files_are_refused(tmp_path):
     [
         (
             [1],
-            "no entry 'model_state' with the weights but list; projects/famix/import_famix.py",
+            "no entry 'model_state' of weights, only list; projects/famix/import_famix.py",
         ),
-        ({"model": {}, "iteration": 3}, "with the weights but 'model', 'iteration'"),
-        (dict.fromkeys("abcdefg", 1), "but 'a', 'b', 'c', 4 more"),
+        ({"model": {}, "iteration": 3}, "of weights, only 'model', 'iteration'"),
+        (dict.fromkeys("abcdefg", 1), "only 'a', 'b', 'c', 4 more"),
         ({"model_state": 3}, "'model_state' is not a dict of tensors by their names"),
         ({"model_state": {"weight": [0.0]}}, "is not a dict of tensors"),
         ({"model_state": {3: torch.zeros(1)}}, "is not a dict of tensors"),

@@ -182,7 +182,7 @@ def test_warmup_is_not_counted_and_a_missing_phase_took_no_time(tool, clock):
 
 
 def test_machine_is_described_by_what_speed_depends_on(tool):
-    facts = tool.describe_machine("cpu")
+    facts = tool.describe_machine()
     assert facts["threads"] == str(torch.get_num_threads())
     assert facts["torch"] == torch.__version__
     assert 1 <= int(facts["cores"]) <= os.cpu_count()

@@ -147,7 +147,7 @@ def test_a_resumed_run_learns_as_its_config_says_and_records_that(train, tmp_pat
     for iteration in range(2, 8):
         assert found[iteration] == pytest.approx(0.01 * (1 - iteration / 8) ** 0.9)
     log = (tmp_path / "cut/log.txt").read_text()
-    (said,) = re.findall("Changed against the earlier run: (.*)", log)
+    (said,) = re.findall("Changed since the earlier run: (.*)", log)
     for change in ("optimizer.lr 0.1 -> 0.01", "optimizer.momentum 0.9 -> 0.5", "max_iter 5 -> 8"):
         assert change in said
     config = (tmp_path / "cut/config.yaml").read_text()
@@ -185,6 +185,7 @@ def test_nothing_to_resume_is_a_warning_with_the_folder(train, tmp_path):
     train("mistyped", "train.max_iter=1", resume=True)
     log = (tmp_path / "mistyped/log.txt").read_text()
     assert re.search(
-        "WARNING: --resume: no checkpoint is in '.*mistyped': training starts from the beginning",
+        "WARNING: --resume: there is no checkpoint in '.*mistyped': training starts from the "
+        "beginning",
         log,
     )

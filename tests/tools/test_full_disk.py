@@ -34,7 +34,6 @@ from langdg_d2.styles import BankHeader, StyleBank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import make_folder, require_writable, write_atomically
 from langdg_d2.visualization import write_report
-from langdg_d2.visualization.palettes import palette_named
 from langdg_d2.visualization.sem_seg import write_png
 from langdg_d2.visualization.styles import write_style_report
 
@@ -88,8 +87,7 @@ def report(folder: Path, seed: int) -> None:
 
 
 def styles(folder: Path, seed: int) -> None:
-    palette = palette_named("classes", CITYSCAPES_19)
-    write_style_report(bank(seed), folder, name="a", palette=palette, projection="pca")
+    write_style_report(bank(seed), folder, name="a", palette="classes")
 
 
 def picture(folder: Path, seed: int) -> None:

@@ -13,7 +13,6 @@ from langdg_d2.visualization.figures import (
     ORANGE,
     OTHER,
     bars_figure,
-    condense,
     curves_figure,
     histogram_figure,
     largest_confusions,
@@ -97,35 +96,19 @@ def test_a_histogram_counts_images_and_marks_their_median() -> None:
     assert not histogram_figure(values[-1:]).axes[0].patches
 
 
-def test_condensed_curves_keep_mean_and_extremes() -> None:
-    values = np.random.default_rng(2).normal(size=1003)
-    series = pd.Series(values, index=20 * np.arange(1003))
-    curve = condense(series, limit=100)
-    assert len(curve) == 100
-    assert curve["min"].min() == values.min()
-    assert curve["max"].max() == values.max()
-    sizes = [sum(k * 100 // 1003 == stretch for k in range(1003)) for stretch in range(100)]
-    assert np.average(curve["mean"], weights=sizes) == pytest.approx(values.mean())
-    assert np.average(curve["iteration"], weights=sizes) == pytest.approx(20 * 501)
-    short = condense(pd.Series({3: 1.0, 7: 2.0}))
-    assert short["iteration"].tolist() == [3, 7]
-    assert short["min"].tolist() == short["mean"].tolist() == short["max"].tolist() == [1, 2]
-
-
-def test_curves_have_bands_of_extremes_and_a_legend_of_last_values() -> None:
+def test_long_curves_are_smoothed_and_the_legend_gives_last_values() -> None:
     noise = np.random.default_rng(2).uniform(0.1, 1, 1000)
     curves = pd.DataFrame({"_long": noise}).assign(mean=math.nan)
     curves.loc[[0, 999], "mean"] = [1.0, 0.123456]
     figure = curves_figure("Loss", curves, emphasized="mean")
     (axes,) = figure.axes
-    long, short = axes.lines
-    assert long.get_ydata() == pytest.approx(noise.reshape(200, 5).mean(axis=1))
+    smooth, long, short = axes.lines
+    assert long.get_ydata() == pytest.approx(noise)
+    assert smooth.get_ydata()[500] == pytest.approx(noise[495:505].mean())
+    assert len(smooth.get_ydata()) == 1000
     assert short.get_xydata().tolist() == [[0, 1], [999, 0.123456]]
-    (band,) = axes.collections
-    heights = band.get_paths()[0].vertices[:, 1]
-    assert (heights.min(), heights.max()) == (noise.min(), noise.max())
-    assert (long.get_marker(), short.get_marker()) == ("", ".")
-    assert (long.get_color(), short.get_color()) == (BLUE, "black")
+    assert (smooth.get_marker(), short.get_marker()) == ("", ".")
+    assert (smooth.get_color(), short.get_color()) == (BLUE, "black")
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
     assert legend == [f"{noise[-1]:.4g} _long", "0.1235 mean"]
     assert axes.get_ylim()[0] == 0

@@ -12,7 +12,13 @@ import pytest
 import torch
 from detectron2.utils import comm
 
-from langdg_d2.evaluation import BenchmarkRun, StreamingSemSegEvaluator, run_benchmark
+from langdg_d2.evaluation import (
+    BenchmarkRun,
+    ConfusionMatrix,
+    StreamingSemSegEvaluator,
+    evaluate_domains,
+    run_benchmark,
+)
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import OverlayWriter, draw_sem_seg, overlay_writer, palette_named
@@ -144,7 +150,7 @@ def test_a_picture_holds_image_truth_and_prediction(tmp_path: Path, size: tuple[
     flat = torch.tensor([40, 120, 200], dtype=torch.uint8)[:, None, None]
     image["image"] = flat.expand(3, *size)
     palette = palette_named("colorblind", CITYSCAPES_19)
-    writer = make_writer(tmp_path, longest_side=60, alpha=0.5, palette="colorblind")
+    writer = make_writer(tmp_path, longest_side=60, palette="colorblind")
     (found,) = feed(writer, [(image, output)])
     picture = cv2.imread(str(tmp_path / found["file"]))[..., ::-1]
 
@@ -153,7 +159,7 @@ def test_a_picture_holds_image_truth_and_prediction(tmp_path: Path, size: tuple[
     rgb = np.broadcast_to(flat[:, 0, 0].numpy(), (height, width, 3))
     labels = [cv2.resize(x["sem_seg"].numpy(), (width, height), interpolation=0)
               for x in (image, output)]  # fmt: skip
-    expected = [rgb, *(draw_sem_seg(rgb, k, palette.metadata, alpha=0.5) for k in labels)]
+    expected = [rgb, *(draw_sem_seg(rgb, k, palette.metadata) for k in labels)]
     top, left = 0, 0
     titles = ("image", "ground truth", "prediction")
     for title, panel in zip(titles, expected, strict=True):
@@ -202,6 +208,25 @@ def benchmark(folder: Path, seeds: list[int]) -> None:
         BenchmarkRun(protocol="full"),
         folder,
     )
+
+
+def test_evaluators_of_a_domain_count_an_image_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    update = ConfusionMatrix.update
+    monkeypatch.setattr(
+        ConfusionMatrix, "update", lambda *maps: counted.append(maps) or update(*maps)
+    )
+    (image, _), (other, output) = make_image(1), make_image(2)
+    scores, writer = make_scores(), make_writer(tmp_path)
+    # The model returns one and the same dict for both images.
+    evaluate_domains(lambda batch: [output], {"fog": [[image], [other]]}, {"fog": [scores, writer]})
+    assert len(counted) == 2
+    found = {one["image"]: one["mIoU"] for one in writer.details()["pictures"]}
+    expected = {one["image_id"]: slow_scores(one, output)[0] for one in (image, other)}
+    assert found == pytest.approx(expected)
+    assert {one.image: one.mean_iou for one in scores.images} == pytest.approx(expected)
 
 
 def test_two_processes_leave_the_files_of_one(

@@ -331,6 +331,6 @@ def test_names_and_colours_come_from_the_checkpoint_where_it_has_them(
     assert mine.classes == own
     assert Predictor.from_config(CONFIG, trained[1], overrides).classes == CITYSCAPES_19
     with pytest.raises(
-        LangDGError, match="'model_final' and 'own' have other classes, road, .* 16"
+        LangDGError, match="'model_final' and 'own' have different classes, road, .* 16"
     ):
         predictors_named(trained[1], path, options=["--opts", *overrides])

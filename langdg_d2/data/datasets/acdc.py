@@ -1,6 +1,7 @@
-"""ACDC (Sakaridis et al., ICCV 2021): adverse conditions, 106 night and 100 each other val images.
+"""ACDC (Sakaridis et al., ICCV 2021): fog, night, rain and snow.
 
-And 500 test images of each condition, whose labels are not public.
+Of each condition 400 training, 100 validation (night: 106) and 500 test images, whose labels are
+not public.
 
 Layout: `rgb_anon/<condition>/<split>/<sequence>/*_rgb_anon.png` and
 `gt/<condition>/<split>/<sequence>/*_gt_label{TrainIds,Ids}.png`.
@@ -14,7 +15,6 @@ from .family import DatasetFamily, Layout
 from .folders import Folders
 
 CONDITIONS = ("fog", "night", "rain", "snow")
-# Number of images: of every condition 400 to train and 500 to test, and of night 106 to validate.
 _SPLITS = {"train": 400, "val": 100, "test": 500}
 _NIGHT_SPLITS = _SPLITS | {"val": 106}
 

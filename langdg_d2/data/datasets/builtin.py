@@ -15,7 +15,7 @@ from ...structures import CITYSCAPES_19
 from . import acdc, bdd100k, cityscapes, dark_zurich, gta5, idd, mapillary, synthia, urbansyn
 from .family import DatasetFamily
 
-# By name; every table, test and tool that goes through all data sets reads them here.
+# All data sets by name, for tables, tests and tools.
 FAMILIES: dict[str, DatasetFamily] = {
     family.name: family
     for module in (

@@ -1,6 +1,6 @@
-"""Cityscapes (Cordts et al., CVPR 2016): 2,975 training and 500 validation images of 50 cities.
+"""Cityscapes (Cordts et al., CVPR 2016): street scenes of 50 cities.
 
-And 1,525 test images, whose labels are not public: the files of that split hold none.
+2,975 training, 500 validation and 1,525 test images; label files of the test split hold no labels.
 
 Layout: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*`, label ids as
 downloaded or train ids as made by the data set's own scripts.

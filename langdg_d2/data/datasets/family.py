@@ -1,5 +1,6 @@
-"""What the project knows of a data set, and how its files are found."""
+"""What is known of a data set, and how its files are found."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -7,20 +8,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...structures import LabelEncoding
+from ...utils.errors import shortened
 from ..image_io import IMAGE_SUFFIXES
 from .folders import LABEL_SUFFIXES, DatasetError, Folders
-
-_SHOWN = 3  # examples in a message
 
 
 class Layout(NamedTuple):
     """Where images of a split and their labels lie: patterns of `Folders`.
 
     Attributes:
-        images: of the images.
-        labels: of their labels, with the same stars, and how each kind is encoded. The first that
-            is there counts; the last is named where none is.
-        stems: what the star stands for in a split that is a list; None for all images there are.
+        images: pattern of the images.
+        labels: patterns of their labels, with the same stars, and the encoding of each. The first
+            existing file counts; if there is none, the last pattern is named as missing.
+        stems: what the star stands for in a split defined by a list; None for all images.
     """
 
     images: str
@@ -29,7 +29,13 @@ class Layout(NamedTuple):
 
 
 class FoundFiles(NamedTuple):
-    """Files of a split: dataset dicts of the complete pairs, and the files that are not there."""
+    """Files of a split.
+
+    Attributes:
+        records: dataset dicts of the complete pairs.
+        missing: files that are not there.
+        listed: number of pairs, complete or not.
+    """
 
     records: list[dict[str, Any]]
     missing: list[Path]
@@ -41,27 +47,27 @@ class DatasetFamily:
     """A data set and its splits.
 
     Attributes:
-        name: as in registered names, `<name>_sem_seg_<split>`, and in result tables.
-        title: as its authors call it.
+        name: name in registered names, `<name>_sem_seg_<split>`, and in result tables.
+        title: its authors' name for it.
         website: where it comes from.
         folder: its folder, below that of the data sets.
-        layouts: where the files of a split lie, one or several places.
-        splits: number of images that each split of the published release gives; None where
-            that is decided by a list of the user's.
+        layouts: function of the folders and a split: where the files of the split lie.
+        splits: number of images in each split of the published release; None where a list of the
+            user's decides.
         condition: weather or light: "clear", "fog", "night", "rain", "snow" or "all".
-        sizes: (height, width) in pixels that its images may have; None where they vary.
-        unlabeled: splits whose labels are not public: images for predictions, to be scored by
-            the authors' server.
-        image_id: name of an image, unlike that of any other in the split.
-        image_suffixes: of images, in small letters.
-        missing_remedy: what to do about missing files, where it is special to the data set;
+        sizes: (height, width) in pixels of its images; None where they vary.
+        unlabeled: splits whose labels are not public, for predictions that the authors' server
+            scores.
+        image_id: function of an image's path: its name, unique in the split.
+        image_suffixes: suffixes of images, in small letters.
+        missing_remedy: what to do about missing files, where that is special to the data set;
             `{folder}` stands for its folder.
         same_images_as: name of a family with the same images and other labels, None for none.
-        least_images: of splits that lists of the user's decide, what the usual lists have.
-        least_pixels: what most images have at least, where `sizes` vary.
-        has_many_sizes: whether the images of a whole split are of several sizes.
-        image_format: of its images, as Pillow calls it; None where it is not known.
-        folders: names of the folders that the images of a split lie in, where they are known.
+        least_images: number of images in the usual lists, for splits that a list decides.
+        least_pixels: pixels that most images have at least, where `sizes` vary.
+        has_many_sizes: whether the images of a complete split have several sizes.
+        image_format: format of its images, as Pillow calls it; None where it is not known.
+        folders: names of the folders of a split's images, where they are known.
     """
 
     name: str
@@ -99,11 +105,11 @@ class DatasetFamily:
             `sem_seg_file_name` and `label_encoding`.
 
         Raises:
-            DatasetError: for missing folders or files, and places that leave open what counts.
+            DatasetError: for missing folders or files, and for ambiguous ones.
         """
         records, missing, listed = self.find(root, split)
         if missing:
-            examples = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
+            examples = shortened(f"'{path}'" for path in missing)
             incomplete = "the download or its unpacking is incomplete: get the rest of it"
             raise DatasetError(
                 f"{self.title}: {listed - len(records)} of {listed} image-label pairs lack a file, "
@@ -112,20 +118,29 @@ class DatasetFamily:
         return records
 
     def find(self, root: Path, split: str) -> FoundFiles:
-        """As `load`, but missing files are no error."""
+        """As `load`, but missing files are not an error."""
         folders, layouts = self._open(root, split)
         records: list[dict[str, Any]] = []
         missing: list[Path] = []
         listed = 0
         for layout in layouts:
-            for key, image in self._images(folders, layout):
-                listed += 1
-                record = {"file_name": str(image), "image_id": self.image_id(image)}
-                absent = [] if image.is_file() else [image]
-                if layout.labels:
-                    label, encoding = _label(folders, layout, key)
-                    record |= {"sem_seg_file_name": str(label), "label_encoding": encoding.name}
-                    absent += [] if label.is_file() else [label]
+            # A list may name images that are missing; a folder cannot.
+            if layout.stems is None:
+                images = folders.matching(layout.images, self.image_suffixes)
+            else:
+                keys = [(stem,) for stem in layout.stems]
+                images = [(key, folders.find(layout.images, key)) for key in keys]
+            listed += len(images)
+            for key, image in images:
+                files = [image]
+                record = {"file_name": image, "image_id": self.image_id(Path(image))}
+                for pattern, encoding in layout.labels:
+                    label = folders.find(pattern, key, LABEL_SUFFIXES)
+                    record |= {"sem_seg_file_name": label, "label_encoding": encoding.name}
+                    files = [image, label]
+                    if os.path.isfile(label):
+                        break  # the first kind of label that exists counts
+                absent = [Path(file) for file in files if not os.path.isfile(file)]
                 missing += absent
                 if not absent:
                     records.append(record)
@@ -137,10 +152,10 @@ class DatasetFamily:
         return FoundFiles(records, missing, listed)
 
     def lone_labels(self, root: Path, split: str) -> Iterator[tuple[Path, Path]]:
-        """Labels without an image, and where that is expected, without suffix."""
+        """Labels without an image, and the expected path of that image, without suffix."""
         folders, layouts = self._open(root, split)
         for layout in layouts:
-            lone: dict[tuple[str, ...], Path] = {}
+            lone: dict[tuple[str, ...], str] = {}
             for pattern, _ in layout.labels:
                 for key, label in folders.matching(pattern, LABEL_SUFFIXES):
                     # Next to `a.png` there may be another rendering `a_color.png` of the label.
@@ -148,44 +163,58 @@ class DatasetFamily:
                     parts = name.split("_")
                     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
                     images = [folders.find(layout.images, (*folder, name)) for name in names]
-                    if label not in lone.values() and not any(images):
+                    if label not in lone.values() and not any(map(os.path.isfile, images)):
                         lone.setdefault(key, label)
             for key, label in lone.items():
-                yield label, folders.path(layout.images, key)
+                yield Path(label), Path(folders.path(layout.images, key))
 
-    def deviations(
-        self, split: str, images: Sequence[tuple[str, str | None, tuple[int, int]]]
-    ) -> list[str]:
-        """In what images of a split differ from the release's, but for their number.
+    def departure(
+        self, split: str, count: int, images: Sequence[tuple[str, str | None, tuple[int, int]]]
+    ) -> str:
+        """How a copy of a split differs from the release.
 
         Args:
             split: name of the split.
-            images: file name, format as Pillow calls it, and (height, width) of each.
+            count: number of images in the copy.
+            images: file name, format as Pillow calls it, and (height, width) of all or some.
 
         Returns:
-            Phrases such as "3 of them 128x256 instead of 1024x2048", "JPEG files instead of PNG".
+            Text such as "3 of 500 images, 128x256 instead of 1024x2048"; "" for the release.
         """
-        found = []
-        sizes = [size for _, _, size in images]
-        if self.sizes is not None:
-            others = [size for size in sizes if size not in self.sizes]
-            if different := sorted(set(others)):
-                some = "" if len(others) == len(images) else f"{len(others)} of them "
-                several = "" if len(different) == 1 else "sizes such as "
-                expected = " or ".join(map(_size_text, sorted(self.sizes)))
-                found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
-        elif self.has_many_sizes and len(images) > 1 and len(set(sizes)) == 1:
-            found.append(f"all {_size_text(sizes[0])} instead of various sizes")
-        if least := self.least_pixels:
-            small = sum(height * width < least for height, width in sizes)
-            if small > len(images) / 2:  # a few may be
-                found.append(f"{small} of them below {least} pixels")
+        found = self._other_sizes([size for _, _, size in images])
         formats = sorted({str(kind) for _, kind, _ in images} - {self.image_format})
         if self.image_format and formats:
             found.append(f"{formats[0]} files instead of {self.image_format}")
         if split in self.folders:
             places = {Path(file).parent.name for file, _, _ in images} - self.folders[split]
             found += [f"some in '{place}'" for place in sorted(places)[:1]]
+
+        published, least = self.splits[split], self.least_images.get(split, 0)
+        if published is not None and count != published:
+            relation = "of" if count < published else "instead of"
+            found.insert(0, f"{count} {relation} {published} images")
+        elif count < least:
+            found.insert(0, f"{count} images, the usual lists have {least} or more")
+        elif found:
+            found.insert(0, f"{count} images")
+        return ", ".join(found)
+
+    def _other_sizes(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
+        """How sizes of images differ from the release's."""
+        found = []
+        if self.sizes is not None:
+            others = [size for size in sizes if size not in self.sizes]
+            if different := sorted({*others}):
+                some = "" if len(others) == len(sizes) else f"{len(others)} of them "
+                several = "" if len(different) == 1 else "sizes such as "
+                expected = " or ".join(map(_size_text, sorted(self.sizes)))
+                found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
+        elif self.has_many_sizes and len(sizes) > 1 and len({*sizes}) == 1:
+            found.append(f"all {_size_text(sizes[0])} instead of various sizes")
+        if least := self.least_pixels:
+            small = sum(height * width < least for height, width in sizes)
+            if small > len(sizes) / 2:  # a few may be
+                found.append(f"{small} of them below {least} pixels")
         return found
 
     def _open(self, root: Path, split: str) -> tuple[Folders, list[Layout]]:
@@ -193,31 +222,12 @@ class DatasetFamily:
         layouts = list(self.layouts(folders, split))
         if split in self.unlabeled:
             layouts = [layout._replace(labels=()) for layout in layouts]
+        # A missing folder is named as such, not as a split without images.
         for layout in layouts:
             for pattern in (layout.images, *(labels for labels, _ in layout.labels)):
                 folders.require(pattern.partition("*")[0].rpartition("/")[0])
         return folders, layouts
 
-    def _images(self, folders: Folders, layout: Layout) -> list[tuple[tuple[str, ...], Path]]:
-        if layout.stems is None:
-            return folders.matching(layout.images, self.image_suffixes)
-        keys = [(stem,) for stem in layout.stems]
-        return [
-            (k, folders.find(layout.images, k) or _png(folders, layout.images, k)) for k in keys
-        ]
-
 
 def _size_text(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _label(folders: Folders, layout: Layout, key: Sequence[str]) -> tuple[Path, LabelEncoding]:
-    for pattern, encoding in layout.labels:
-        if label := folders.find(pattern, key, LABEL_SUFFIXES):
-            return label, encoding
-    return _png(folders, pattern, key), encoding
-
-
-def _png(folders: Folders, pattern: str, key: Sequence[str]) -> Path:
-    path = folders.path(pattern, key)
-    return path.with_name(f"{path.name}.png")

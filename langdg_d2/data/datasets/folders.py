@@ -16,10 +16,10 @@ class DatasetError(LangDGError):
 
 
 class Folders:
-    """Images and labels of a data set, with suffixes in any case; every folder is listed once.
+    """Images and labels of a data set, with suffixes in any case; each folder is listed once.
 
     Patterns are paths below the root without suffix. A `*` stands for a part of the file name, or
-    as the last folder for any folder; the texts it stands for are the key of a file.
+    as the last folder for any folder; the texts that the stars stand for are the key of a file.
 
     Args:
         root: the data set's folder.
@@ -31,14 +31,12 @@ class Folders:
         self.root = root
         self._dataset = dataset
         self._website = website
-        self._listed: dict[Path, dict[str, list[str]]] = {}
+        # Suffixes by stem of every folder listed. Paths are strings here: `pathlib` takes seconds
+        # for ten thousands of files.
+        self._listed: dict[str, dict[str, list[str]]] = {}
 
     def require(self, folder: str = "") -> Path:
-        """Return a folder below the root that exists.
-
-        Raises:
-            DatasetError: names the folder, the environment variable that moves it and the source.
-        """
+        """A folder below the root, which must exist."""
         path = self.root / folder
         if not path.is_dir():
             raise DatasetError(
@@ -49,7 +47,7 @@ class Folders:
 
     def matching(
         self, pattern: str, suffixes: Collection[str] = IMAGE_SUFFIXES
-    ) -> list[tuple[tuple[str, ...], Path]]:
+    ) -> list[tuple[tuple[str, ...], str]]:
         """Keys and files of a pattern, sorted by folder, then by name.
 
         Raises:
@@ -60,30 +58,30 @@ class Folders:
         folders = [self.root / place]
         if any_folder := place.endswith("*"):
             folders = sorted(path for path in folders[0].parent.iterdir() if path.is_dir())
-        found: list[tuple[tuple[str, ...], Path]] = []
+        found: list[tuple[tuple[str, ...], str]] = []
         for folder in folders:
-            stems = [s for s in self._stems(folder) if s.startswith(start) and s.endswith(end)]
-            files = {stem: self._file(folder, stem, suffixes) for stem in stems}
-            there = sorted((file.name, stem, file) for stem, file in files.items() if file)
-            for _, stem, file in there:
+            stems = [s for s in self._stems(f"{folder}") if s.startswith(start) and s.endswith(end)]
+            files = [(self._file(f"{folder}", stem, suffixes), stem) for stem in stems]
+            for file, stem in sorted((file, stem) for file, stem in files if file):
                 part = stem[len(start) : len(stem) - len(end)]
                 found.append(((folder.name, part) if any_folder else (part,), file))
         return found
 
     def find(
         self, pattern: str, key: Sequence[str], suffixes: Collection[str] = IMAGE_SUFFIXES
-    ) -> Path | None:
-        """The file of a key, None if there is none; errors of `matching`."""
+    ) -> str:
+        """The file of a key, or its path as PNG if there is none; errors of `matching`."""
         path = self.path(pattern, key)
-        return self._file(path.parent, path.name, suffixes)
+        return self._file(*os.path.split(path), suffixes) or f"{path}.png"
 
-    def path(self, pattern: str, key: Sequence[str]) -> Path:
+    def path(self, pattern: str, key: Sequence[str]) -> str:
         """The path of a key, without suffix."""
         first, *others = pattern.split("*")
         rest = (text + part for text, part in zip(key, others, strict=True))
-        return self.root / "".join([first, *rest])
+        return os.path.join(self.root, "".join([first, *rest]))
 
-    def _file(self, folder: Path, stem: str, suffixes: Collection[str]) -> Path | None:
+    def _file(self, folder: str, stem: str, suffixes: Collection[str]) -> str | None:
+        # Suffixes in any case: cameras and archives write `.JPG`.
         ends = self._stems(folder).get(stem, ())
         found = [stem + end for end in ends if end.lower() in suffixes]
         if len(found) > 1:
@@ -91,12 +89,12 @@ class Folders:
                 f"{self._dataset}: '{folder}' holds {', '.join(sorted(found))}: nothing says "
                 "which counts. Keep one of them and move the others away"
             )
-        return folder / found[0] if found else None
+        return os.path.join(folder, found[0]) if found else None
 
-    def _stems(self, folder: Path) -> dict[str, list[str]]:
+    def _stems(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
             stems: dict[str, list[str]] = {}
-            for name in os.listdir(folder) if folder.is_dir() else ():
+            for name in os.listdir(folder) if os.path.isdir(folder) else ():
                 stem, suffix = os.path.splitext(name)
                 stems.setdefault(stem, []).append(suffix)
             self._listed[folder] = stems
@@ -106,15 +104,8 @@ class Folders:
 def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
     """Dataset dicts of all images in a folder and those below it, for predictions without labels.
 
-    They are read as a viewer shows them, upright: predictions have that size. `image_id` is the
-    path below the folder without suffix.
-
-    Args:
-        folder: where images are looked for; links to folders are followed.
-
-    Raises:
-        DatasetError: if no folder is named, there is no such folder, no image in it, or two that
-            differ in the suffix alone.
+    Links to folders are followed. Images are read upright, as a viewer shows them, and predictions
+    have that size. `image_id` is the path below the folder without suffix.
     """
     if folder is None:
         raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, it is null")
@@ -131,8 +122,8 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
         )
     return [
         {
-            "file_name": str(file),
-            "image_id": file.relative_to(root).with_suffix("").as_posix(),
+            "file_name": file,
+            "image_id": Path(file).relative_to(root).with_suffix("").as_posix(),
             "as_viewed": True,
         }
         for file in files
@@ -141,7 +132,7 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
 
 def folders_below(root: Path, _above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """A folder and all folders below it in order of names; links that lead back up are left out."""
-    real = root.resolve()
+    real = root.resolve()  # a link to a folder above would be followed for ever
     if real in _above or not root.is_dir():
         return
     yield root

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ...structures.label_encoding import GTA5_LABEL_IDS
+from ...utils.errors import shortened
 from ..image_io import ImageFileError, read_size
 from .family import DatasetFamily, FoundFiles, Layout
 from .folders import DatasetError, Folders
@@ -18,21 +19,17 @@ _logger = logging.getLogger(__name__)
 
 _WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
-# Frames of the release whose image and label differ in size.
+# Frames of the release whose image and label differ in size, as public loaders agree.
 MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
-_SHARE = 0.01  # of the frames may differ in size beside those; more are of another copy
-_SHOWN = 8  # frames in a message
+_SHARE = 0.01  # most frames that may differ in size beside those; with more, copies are mixed up
 
 
 class _GTA5(DatasetFamily):
     def find(self, root: Path, split: str) -> FoundFiles:
         """As of any family, without frames whose image and label differ in size.
 
-        Those known of the release are left out, and a few others that the files' headers show, 1 %
-        at most; the log names them once.
-
-        Raises:
-            DatasetError: also for more frames of unequal sizes, or if no frame is left.
+        Those known of the release are left out, and up to 1 % more whose headers show it; a warning
+        names them once.
         """
         found = super().find(root, split)
         records = [x for x in found.records if x["image_id"] not in MISMATCHED]
@@ -59,18 +56,17 @@ class _GTA5(DatasetFamily):
 
 @cache
 def _warn_once(root: Path, split: str, left_out: tuple[str, ...]) -> None:
-    more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
     _logger.warning(
-        "GTA5: %d frames of the split '%s' are left out, as image and label differ in size: %s%s",
-        *(len(left_out), split, ", ".join(left_out[:_SHOWN]), more),
+        "GTA5: %d frames of the split '%s' are left out, as image and label differ in size: %s",
+        *(len(left_out), split, shortened(left_out)),
     )
 
 
-@cache  # a run loads its data sets several times
+@cache  # a run lists its source several times, for training, mining and checks
 def _differ(image: str, label: str) -> bool:
     try:
         return read_size(image) != read_size(label)
-    except ImageFileError:  # which is named when the pair is read
+    except ImageFileError:  # reading the pair names the file
         return False
 
 

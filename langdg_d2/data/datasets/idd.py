@@ -3,9 +3,9 @@
 Layout: `leftImg8bit/<split>/<drive>/*_leftImg8bit.png` and, drawn from the polygons of the
 download by the authors' tool, `gtFine/<split>/<drive>/*_gtFine_labelcsTrainIds.png`.
 
-The other label files that the tool can draw do not serve: level 3 ids join animals with persons,
-and trains with caravans and trailers; its Cityscapes ids changed between versions. Images of
-part II are JPEG files, which are passed over.
+Other label files of that tool are not used: level 3 ids join animals with persons, and trains with
+caravans and trailers; its Cityscapes ids changed between versions. Images of part II, JPEG files,
+are ignored.
 """
 
 from ...structures.label_encoding import TRAIN_IDS

@@ -28,16 +28,16 @@ def register_labelled_folder(
 ) -> str:
     """Register a folder with the folders `images` and `labels` as a Detectron2 data set.
 
-    An image and its label are in the same place below the two, with the same name but for its
-    end: `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". A
-    data set of this name is replaced. Files are looked for when the set is used.
+    An image and its label have the same path below the two but for the end of the name:
+    `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". A data
+    set of this name is replaced. Files are looked for when the set is used.
 
     Args:
-        name: of the data set; any that no other set has.
-        folder: that of the data set; `~` is the home folder.
-        classes: names in the order of the train ids, those of `model.classes`.
-        label_ids: the class of every id in the label files, None for those that are ignored; None
-            if the files hold train ids.
+        name: name of the data set.
+        folder: its folder; `~` is the home folder.
+        classes: names in the order of the train ids, as in `model.classes`.
+        label_ids: class of each id in the label files, None for ignored ids; None if the files
+            hold train ids.
         ignore_label: train id of pixels without a class, in labels of train ids.
         images: folder of the images below `folder`.
         labels: folder of the labels, PNG, below `folder`.
@@ -46,9 +46,6 @@ def register_labelled_folder(
 
     Returns:
         The name.
-
-    Raises:
-        LangDGError: if `label_ids` names a class that is not one of `classes`.
     """
     record: dict[str, Any] = {}
     if label_ids is not None:
@@ -97,20 +94,21 @@ def _pairs(
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Dataset dicts of the images and labels in two folders."""
-    (image_end, label_end), records, missing = ends, list[dict[str, Any]](), list[str]()
+    image_end, label_end = ends
+    records: list[dict[str, Any]] = []
+    missing: list[str] = []
     for below in folders_below(images):
         place = below.relative_to(images)
         found = Folders(below, dataset=dataset, website="").matching(f"*{image_end}")
         own_labels = Folders(labels / place, dataset=dataset, website="")
         for key, file in found:
             label = own_labels.find(f"*{label_end}", key, LABEL_SUFFIXES)
-            if label is None:
-                missing.append(f"{own_labels.path(f'*{label_end}', key)}.png")
+            if not os.path.isfile(label):
+                missing.append(label)
                 continue
             name = (place / key[0]).as_posix()
             records.append(
-                {**record, "file_name": str(file), "sem_seg_file_name": str(label)}
-                | {"image_id": name}
+                {**record, "file_name": file, "sem_seg_file_name": label} | {"image_id": name}
             )
     if missing:
         raise DatasetError(

@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 from ..image_io import IMAGE_SUFFIXES
 from .folders import DatasetError
 
-# Marks at the start of text files, the longer ones first: UTF-32's begins with that of UTF-16.
+# Byte order marks, the longer ones first: that of UTF-32 begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -15,17 +15,16 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What precedes the first suffix of an image, which a blank, a comma or a quotation mark ends.
+# Text before the first image suffix that a blank, a separator or a quotation mark follows.
 _IMAGE = re.compile(
     rf"(.+?)({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})(?=[\s,;\"']|$)", re.IGNORECASE
 )
 
 
 def read_text(file: Path) -> str:
-    """A text file in UTF-8, in UTF-16 or UTF-32 with their marks, or else in Latin-1.
+    """A text file in UTF-8, in UTF-16 or UTF-32 with byte order marks, or else in Latin-1.
 
     Raises:
-        OSError: if it cannot be read.
         ValueError: if it is not text of the encoding that its mark names.
     """
     data = file.read_bytes()
@@ -43,13 +42,9 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
 
     Args:
         list_file: one image a line, with or without suffix and folder, which may have blanks and
-            Windows' separators; what follows the suffix, such as the label's name, does not count.
-            Of names without suffix the first word counts.
+            Windows' separators. What follows the suffix, such as the label's name, is ignored;
+            without a suffix, the first word is the name.
         dataset: name for messages.
-
-    Raises:
-        DatasetError: if the file is missing, is not text, or has a line that names no image or one
-            named before; names the line.
     """
     try:
         text = read_text(list_file)
@@ -63,7 +58,7 @@ def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
             f"{dataset}: '{list_file}' is not text of the encoding that its first bytes name "
             f"({error}). Save it as UTF-8"
         ) from error
-    lines: dict[str, int] = {}  # where each stem was found
+    lines: dict[str, int] = {}  # line of each stem
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if not line.strip():
             continue
@@ -89,5 +84,5 @@ def _stem(line: str) -> str:
     line = line.lstrip("\"'")
     image = _IMAGE.match(line)
     name = image[1] if image else (line.split() or [""])[0].strip("\"',;")
-    # Of Windows' paths and of others the last part; a dot in it begins no suffix any more.
+    # `PureWindowsPath` splits at both kinds of separators; the suffix is already removed.
     return "" if name.endswith(("/", "\\")) else PureWindowsPath(name).name

@@ -2,8 +2,8 @@
 
 Layout: `RGB/0000000.png`, `GT/LABELS/0000000.png` (16-bit colour images whose first channel holds
 the ids), and for the splits lists `train.txt` / `val.txt` of file names. Or both folders are
-divided into `train` and `val`, as RobustNet and FAMix have them; then there are no lists. A copy is
-compared with the split in common use, 6,580 and 2,820 images.
+divided into `train` and `val`, as RobustNet and FAMix have them; then there are no lists. The
+common split has 6,580 training and 2,820 validation images.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Interface of backbones, so that any tower can replace CLIP's.
+"""Interfaces of backbones, so that any tower can replace CLIP's.
 
-Both protocols describe a Detectron2 `Backbone`: features by the names `res2` to `res5`, their
-channels and strides by `output_shape()`.
+Both extend Detectron2's `Backbone`: features are named `res2` to `res5`, and `output_shape()` gives
+their channels and strides.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,16 +12,16 @@ from torch import Tensor
 
 
 class Backbone(Protocol):
-    """A tower cut in two, where features are restyled (paper section 4).
+    """A tower split where features are restyled (paper section 4).
 
     Attributes:
-        restyled: name of the features in between, one of `output_shape()`.
+        restyled: name of the features at the split, one of `output_shape()`.
         restyled_layer: the tower's own name of the layer that computes them; banks record it.
-        restyled_channels: number of channels of these features.
-        restyle_activation: applied to restyled features, as at the end of the layer itself: ReLU in
-            ResNets, the identity where layers end without activation.
+        restyled_channels: their number of channels.
+        restyle_activation: applied after restyling, as the layer itself ends: ReLU in ResNets, the
+            identity in layers without a final activation.
         whole_clip_fingerprint: fingerprint of the whole CLIP; None if none was loaded.
-        size_divisibility: divisor that the images' sides need, 0 for none.
+        size_divisibility: the sides of images must be multiples of it; 0 for no constraint.
     """
 
     restyled: str
@@ -38,10 +38,10 @@ class Backbone(Protocol):
     def size_divisibility(self) -> int: ...
 
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
-        """Features up to the restyled ones of normalised images (N, 3, H, W)."""
+        """Features of normalised images (N, 3, H, W), up to the restyled ones."""
 
     def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All features, from what `forward_low` gave, restyled or not."""
+        """All features, from those of `forward_low`, restyled or not."""
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Channels and stride of all features."""
@@ -51,7 +51,7 @@ class Backbone(Protocol):
 
 
 class TextAlignedBackbone(Backbone, Protocol):
-    """A backbone whose embeddings of images can be compared with those of texts.
+    """A backbone that embeds images where texts are embedded, as CLIP does.
 
     Attributes:
         embedding_side: height and width of the high-level features that `embed` takes.

@@ -12,11 +12,11 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 
 from ...utils.errors import LangDGError, shortened
-from ..checkpoint_files import find_weights, fingerprint, read_content
+from ..checkpoint_files import find_weights, fingerprint, misfits, read_content
 
 logger = logging.getLogger(__name__)
 
-# Ending of open_clip's entries whose text towers have QuickGELU, as OpenAI's were trained with.
+# Suffix of open_clip's entries with QuickGELU, which OpenAI's weights were trained with.
 _QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
@@ -32,25 +32,24 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached); or the path of a file
-            that `read_content` reads, whose state dict may be nested or have prefixes; or
-            None for random weights, the same ones at every call.
+        weights: an open_clip tag (`openai` is downloaded once and cached); a file that
+            `read_content` reads, in which the state dict may be nested or prefixed; or None for
+            random weights, the same at every call.
 
     Returns:
-        The open_clip model, float32, on the CPU, in eval mode. If all its weights were loaded, its
-        image tower has the attribute `whole_clip_fingerprint`, by which style banks identify the
-        text tower.
+        The open_clip model, float32, on the CPU, in eval mode. If weights were loaded, its image
+        tower has the attribute `whole_clip_fingerprint`, which style banks record.
     """
     return _load(name=name, weights=weights, text=True)
 
 
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
-    """As `load_clip`; if `text` is False, weights of the image tower are enough."""
+    """`load_clip`; without `text`, weights of the image tower suffice."""
     name = _register_architecture(name)
-    with torch.random.fork_rng(devices=()):
+    with torch.random.fork_rng(devices=()):  # weights are drawn on the CPU
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         disabled = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # open_clip warns of random weights; others follow
+        logging.disable(logging.WARNING)  # open_clip warns of random weights, replaced below
         try:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
@@ -67,7 +66,7 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 
 def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
-    """The image tower of `load_clip`, for which weights of an image tower are enough."""
+    """The image tower of `load_clip`; a file with the image tower alone suffices."""
     tower = _load(name=name, weights=weights, text=False).visual
     if not isinstance(tower, ModifiedResNet):
         raise ClipWeightsError(
@@ -78,12 +77,12 @@ def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
-    """The tokenizer that belongs to the text tower of `load_clip(name=name, ...)`."""
+    """The tokenizer for the text tower of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
 
 
 def _register_architecture(name: str) -> str:
-    """Make a JSON model config known to open_clip; return the name of the architecture."""
+    """Register a JSON model config with open_clip; returns the architecture's name."""
     if name.endswith(".json"):
         path = Path(name)
         if not path.is_file():
@@ -99,7 +98,7 @@ def _register_architecture(name: str) -> str:
 
 
 def _weights_path(name: str, weights: str) -> Path:
-    """Path of the weights file behind a tag (downloading it if needed) or a path."""
+    """The file behind a tag, downloaded if needed, or behind a path."""
     if Path(weights).exists():
         if f"{name}{_QUICK_GELU}" in open_clip.list_models():
             logger.warning(
@@ -123,7 +122,7 @@ def _weights_path(name: str, weights: str) -> Path:
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))
-    except Exception as error:  # the hub client has its own errors for network, 404 and disk
+    except Exception as error:  # the hub client has errors of its own for network, 404 and disk
         raise ClipWeightsError(
             f"could not download the '{weights}' weights of '{name}' from {tag_config['hf_hub']} "
             f"({type(error).__name__}). Without network, or where HF_HUB_OFFLINE forbids it, "
@@ -133,32 +132,37 @@ def _weights_path(name: str, weights: str) -> Path:
 
 
 def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
+    visual: Any = model.visual
     try:
         content = read_content(path)
+        weights = find_weights(content, model.state_dict())
+        faults = misfits(weights, model.state_dict())
+        if not faults:
+            model.load_state_dict(weights, strict=False)  # OpenAI's archives have extra scalars
+            visual.whole_clip_fingerprint = _embeddings_fingerprint(model)
+            return
+        tower = find_weights(content, visual.state_dict())
     except LangDGError as error:
         raise ClipWeightsError(f"'{path}' cannot be read as CLIP weights: {error}") from error
-    visual: Any = model.visual
-    whole = find_weights(content, model.state_dict())
-    if not whole.faults:
-        model.load_state_dict(whole.tensors, strict=False)
-        state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
-        # The same weights give other embeddings with another activation or other heads.
-        state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
-        heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
-        state["heads"] = torch.tensor(heads)
-        visual.whole_clip_fingerprint = fingerprint(state)
-        return
-    tower = find_weights(content, visual.state_dict())
-    if tower.faults:
-        best = max(whole, tower, key=lambda found: len(found.tensors))
+    if tower_faults := misfits(tower, visual.state_dict()):
         raise ClipWeightsError(
             f"pass the file that belongs to '{name}', or change model.backbone.tower.name: the "
-            f"weights in '{path}' do not fit '{name}': {shortened(best.faults)}"
+            f"weights in '{path}' do not fit '{name}': "
+            f"{shortened(faults if weights else tower_faults)}"
         )
     if text:
         raise ClipWeightsError(
             f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
             f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
-            f"({shortened(whole.faults)})"
+            f"({shortened(faults)})"
         )
-    visual.load_state_dict(tower.tensors, strict=False)
+    visual.load_state_dict(tower, strict=False)
+
+
+def _embeddings_fingerprint(model: nn.Module) -> str:
+    """Fingerprint of everything that decides a CLIP's embeddings."""
+    state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
+    # The same weights give other embeddings with another activation or other heads.
+    state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
+    heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
+    return fingerprint({**state, "heads": torch.tensor(heads)})

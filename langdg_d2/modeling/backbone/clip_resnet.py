@@ -1,7 +1,7 @@
 """CLIP's ModifiedResNet as a Detectron2 backbone, cut where FAMix restyles features.
 
-Paper section 4: stem and `layer1` give the low-level features (stride 4) whose style is augmented;
-`layer2` to `layer4` turn them into the high-level features.
+Paper section 4: the stem and `layer1` give the low-level features (stride 4), whose style is
+augmented; `layer2` to `layer4` turn them into high-level features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ from .output_stride import DilationPattern, set_output_stride
 
 
 class ClipResNet(Backbone):
-    """Image tower of a ResNet CLIP, in three steps: `forward_low`, `forward_high`, `embed`.
+    """Image tower of a ResNet CLIP in three steps: `forward_low`, `forward_high`, `embed`.
 
-    The style of the features between the first two is augmented.
+    Styles are augmented between the first two.
 
     Args:
-        tower: as returned by `load_image_tower`; modified in place and owned by this module.
-        output_stride: of the high-level features: 8, 16, or 32 (CLIP's own).
-        dilation: how strides become dilation, see `set_output_stride`.
-        trainable: layer groups that train, see `freeze`; all others stay frozen, in eval mode even
-            after `train()`.
+        tower: returned by `load_image_tower`; modified in place and owned by this module.
+        output_stride: of the high-level features: 8, 16, or 32, CLIP's own.
+        dilation: how stride becomes dilation, see `set_output_stride`.
+        trainable: layer groups that train, see `freeze`; all others stay frozen, and in eval mode
+            even after `train()`.
         restyled_layer: `layer1` as in FAMix, or `stem`, `layer2`, `layer3`.
-        attention_pool: keep CLIP's attention pooling, which `embed` needs. Segmentation does not,
-            and saves its parameters.
+        attention_pool: keep CLIP's attention pooling, which `embed` needs and segmentation does
+            not.
     """
 
     restyle_activation = staticmethod(torch.relu)
@@ -57,7 +57,7 @@ class ClipResNet(Backbone):
         self.restyled_layer = restyled_layer
         self._low_layers = LAYERS[: LAYERS.index(restyled_layer) + 1]
         self.restyled = FEATURES[len(self._low_layers) - 1]
-        self._frozen = freeze(tower, trainable=trainable)
+        self._frozen = freeze(tower, trainable=trainable)  # in a list, which registers no module
         blocks = (getattr(tower, layer)[-1] for layer in BLOCK_LAYERS)
         widths = [tower.conv3.out_channels, *(block.conv3.out_channels for block in blocks)]
         self._output_shape = {
@@ -72,7 +72,7 @@ class ClipResNet(Backbone):
             images: normalised, (N, 3, H, W).
 
         Returns:
-            All features up to `restyled`, (N, C, ~H/stride, ~W/stride) each.
+            All features up to `restyled`, each (N, C, H/stride, W/stride).
         """
         return self._run({}, images, self._low_layers)
 
@@ -80,7 +80,7 @@ class ClipResNet(Backbone):
         """The layers after the restyled one.
 
         Args:
-            low: what `forward_low` gave, its restyled features as they are or restyled.
+            low: features of `forward_low`, restyled or not.
 
         Returns:
             `low` and all later features.
@@ -100,19 +100,19 @@ class ClipResNet(Backbone):
         """CLIP's image embedding (N, D), not normalised; needs the attention pooling.
 
         Args:
-            high: high-level features (N, C, h, w) at stride 32 of an image of CLIP's input size, h
-                and w equal to `embedding_side`.
+            high: (N, C, `embedding_side`, `embedding_side`), the high-level features at stride 32
+                of images of CLIP's input size.
         """
         return self.tower.attnpool(high)
 
     @property
     def embedding_side(self) -> int:
         """Height and width of the high-level features that `embed` takes; 7 in CLIP RN50."""
-        positions = len(self.tower.attnpool.positional_embedding) - 1  # one is the mean of all
+        positions = len(self.tower.attnpool.positional_embedding) - 1  # without the mean token
         return isqrt(positions)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """All features of normalised images (N, 3, H, W), without any restyling."""
+        """All features of normalised images (N, 3, H, W), without restyling."""
         return self.forward_high(self.forward_low(x))
 
     @property
@@ -126,7 +126,7 @@ class ClipResNet(Backbone):
         return getattr(self.tower, "whole_clip_fingerprint", None)
 
     def low_state(self) -> dict[str, Tensor]:
-        """Parameters and buffers up to the restyled layer, by group and number of the module."""
+        """Parameters and buffers up to the restyled layer, by group and index of the module."""
         return {
             f"{group}.{k}.{name}": value
             for group, modules in layer_groups(self.tower).items()

@@ -1,7 +1,7 @@
-"""Freeze (paper section 4.1): which layers of CLIP's image tower train, and which do not.
+"""Freeze (paper section 4.1): which layers of CLIP's image tower train.
 
-Frozen means two things: no gradient, and BatchNorm that normalises with CLIP's running statistics
-and does not update them.
+A frozen layer gets no gradient, and its BatchNorm normalises with CLIP's running statistics without
+updating them.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
     """Partition of the tower's parameters, from input to output.
 
     Returns:
-        `stem`, `layer1.0` ... `layer4.2` (a group for each block), `attnpool` if it is there.
+        Modules by group: `stem`, a group for each block (`layer1.0` to `layer4.2` in RN50), and
+        `attnpool` if the tower has it.
     """
     groups: dict[str, list[nn.Module]] = {"stem": [getattr(tower, name) for name in _STEM]}
     for layer in BLOCK_LAYERS:
@@ -31,17 +32,16 @@ def layer_groups(tower: ModifiedResNet) -> dict[str, list[nn.Module]]:
 
 
 def freeze(tower: ModifiedResNet, *, trainable: Sequence[str]) -> list[nn.Module]:
-    """Set `requires_grad` of every parameter of a tower, True or False.
+    """Set `requires_grad` of every parameter of a tower.
 
     Args:
         tower: CLIP's image tower.
-        trainable: names of groups that train, e.g. `("layer4.2",)`, or counted from the end, so
-            that `("layer4.-1",)` is the last block of any tower; a layer's name stands for all its
-            blocks; `()` freezes everything.
+        trainable: groups that train, e.g. `("layer4.2",)`. `layer4.-1` is the last block of
+            `layer4` in any tower, `layer4` stands for all its blocks, and `()` freezes everything.
 
     Returns:
-        The frozen modules. Trainers call `model.train()`, after which the owner of the tower has to
-        put them back into eval mode.
+        The frozen modules, which the caller must put back into eval mode after each
+        `model.train()`.
     """
     groups = layer_groups(tower)
     names = {group: _names(group, tower) for group in groups}
@@ -60,7 +60,7 @@ def freeze(tower: ModifiedResNet, *, trainable: Sequence[str]) -> list[nn.Module
 
 
 def _names(group: str, tower: ModifiedResNet) -> set[str]:
-    """All names of a group: its own, its layer's, and with its index from the layer's end."""
+    """All names of a group: its own, its layer's, and its index counted from the end."""
     layer, _, index = group.partition(".")
     if not index:
         return {group}

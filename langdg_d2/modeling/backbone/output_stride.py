@@ -1,4 +1,4 @@
-"""Output stride of CLIP's ModifiedResNet: trade strides of its last layers for dilation."""
+"""Output stride of CLIP's ModifiedResNet: stride of its last layers traded for dilation."""
 
 from typing import Literal, get_args
 
@@ -18,18 +18,18 @@ def set_output_stride(
 ) -> None:
     """Dilate the last layers of a freshly loaded tower in place.
 
-    Layers beyond `output_stride` keep their input's resolution: their average pools, also the one
-    in the shortcut, become identities, and 3x3 convolutions are dilated instead:
+    Layers beyond `output_stride` keep the resolution of their input: average pools, also in the
+    shortcut, become identities, and the 3x3 convolutions are dilated instead:
 
-    - `famix`: the first block of a layer by 1, the last by all the stride lost so far, those
-      between by what was lost before the layer. NOTE: this is how the official FAMix weights were
-      trained; at stride 16 only the very last block of the tower is dilated.
-    - `deeplab`: the first block by what was lost before the layer, every other block by all the
-      stride lost so far (DeepLabV3, arXiv 1706.05587).
+    - `famix`: the first block of a layer by 1, the last by all the stride removed so far, those
+      between by what was removed before the layer. NOTE: the official FAMix weights were trained
+      like this; at stride 16 only the very last block of the tower is dilated.
+    - `deeplab`: the first block by what was removed before the layer, all others by all the stride
+      removed so far (DeepLabV3, arXiv 1706.05587).
 
     Args:
-        tower: CLIP's image tower at its own stride, 32; its weights are not touched.
-        output_stride: 8, 16 or 32; stride of `layer4`'s output.
+        tower: CLIP's image tower at its own stride, 32; weights are left as they are.
+        output_stride: stride of `layer4`'s output: 8, 16 or 32.
     """
     if output_stride not in _OUTPUT_STRIDES:
         raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
@@ -37,26 +37,19 @@ def set_output_stride(
         raise LangDGError(
             f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}"
         )
-    lost_before = 1
-    for layer_name, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
-        lost = max(1, stride // output_stride)
-        if lost > 1:
-            blocks: list[Bottleneck] = list(getattr(tower, layer_name))
-            _remove_stride(blocks[0])
-            rates = _dilations(len(blocks), lost_before, lost, pattern)
+    removed_before = 1
+    for layer, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
+        removed = max(1, stride // output_stride)
+        if removed > 1:
+            blocks: list[Bottleneck] = list(getattr(tower, layer))
+            blocks[0].stride = 1
+            blocks[0].avgpool = nn.Identity()
+            if blocks[0].downsample is not None:
+                blocks[0].downsample[0] = nn.Identity()  # the shortcut's average pool
+            if pattern == "famix":
+                rates = [1, *[removed_before] * (len(blocks) - 2), removed]
+            else:
+                rates = [removed_before, *[removed] * (len(blocks) - 1)]
             for block, rate in zip(blocks, rates, strict=True):
                 block.conv2.dilation = block.conv2.padding = (rate, rate)
-        lost_before = lost
-
-
-def _dilations(blocks: int, lost_before: int, lost: int, pattern: DilationPattern) -> list[int]:
-    if pattern == "famix":
-        return [1, *[lost_before] * (blocks - 2), lost]
-    return [lost_before, *[lost] * (blocks - 1)]
-
-
-def _remove_stride(block: Bottleneck) -> None:
-    block.avgpool = nn.Identity()
-    if block.downsample is not None:
-        block.downsample[0] = nn.Identity()
-    block.stride = 1
+        removed_before = removed

@@ -1,4 +1,4 @@
-"""The network of the paper: CLIP backbone, feature augmentation seam, DeepLabV3+ head."""
+"""The network of the paper: CLIP backbone, feature augmentation, segmentation head."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,17 +23,17 @@ class LangDGSegmentor(nn.Module):
     """Language-guided domain-generalized segmentor with Detectron2's `batched_inputs` convention.
 
     Args:
-        backbone: gives low-level features, and high-level ones from (restyled) low-level ones.
-        sem_seg_head: maps the backbone's features to logits (N, classes, h, w); its `input_shape`
-            (if it has one) says which features it is built for.
+        backbone: computes low-level features, and from these, restyled or not, high-level ones.
+        sem_seg_head: maps the backbone's features to logits (N, classes, h, w). If it has an
+            `input_shape`, the backbone must match it.
         criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
-        pixel_mean: per channel, RGB, in the range 0..255 of the input images.
-        pixel_std: per channel, in the same range.
-        classes: names, colours and numbers of the classes; padding gets their ignore label.
+        pixel_mean: of R, G and B, in 0..255.
+        pixel_std: of R, G and B, in 0..255.
+        classes: names, colours and ids of the classes; padding gets their ignore label.
 
     Attributes:
-        feature_augmentation: restyles the low-level features in training; None leaves them as they
-            are. Hooks set it.
+        feature_augmentation: restyles low-level features in training; a hook sets it. None leaves
+            them as they are.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class LangDGSegmentor(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives; inputs may live elsewhere."""
+        """The model's device; inputs may be on another."""
         return self.normalize.mean.device
 
     def forward(self, batched_inputs: BatchedInputs) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """Losses in training mode, predictions in eval mode.
 
         Args:
-            batched_inputs: a dict for each image with `image` (3, H, W), RGB in 0..255, any
-                dtype. In training also `sem_seg` (H, W), integer train ids, and `patch_classes`
-                (rows, cols) if the feature augmentation needs them. In eval mode `height` and
-                `width`, the output size, if it is not the image's own.
+            batched_inputs: one dict per image with `image` (3, H, W), RGB in 0..255, any dtype. In
+                training also `sem_seg` (H, W), integer train ids, and `patch_classes` (rows, cols)
+                if the feature augmentation needs them. In eval mode optionally `height` and
+                `width`, the output size, by default the image's.
 
         Returns:
-            Training: `{"loss_sem_seg": scalar}`. Eval: for each image `{"sem_seg": logits}`,
-            (classes, height, width) float.
+            In training `{"loss_sem_seg": scalar}`; in eval mode, for each image,
+            `{"sem_seg": logits}` (classes, height, width) float.
         """
         return self.losses(batched_inputs) if self.training else self.inference(batched_inputs)
 
@@ -90,8 +90,8 @@ class LangDGSegmentor(nn.Module):
         """Logits (N, classes, H, W) of normalised images (N, 3, H, W).
 
         Args:
-            images: as `normalize` gives them.
-            augmentation: restyles their low-level features; None leaves these as they are.
+            images: returned by `normalize`.
+            augmentation: restyles low-level features; None leaves them as they are.
             patch_classes: (N, rows, cols) train ids, if the augmentation needs them.
         """
         low = self.backbone.forward_low(images)
@@ -101,26 +101,30 @@ class LangDGSegmentor(nn.Module):
         return self.head_logits(self.backbone.forward_high(low), images.shape[-2:])
 
     def head_logits(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
-        """Logits (N, classes, *size) of the backbone's features, in single precision at least.
-
-        In half precision, rounding would decide where classes meet.
-        """
+        """Logits (N, classes, *size) of the backbone's features, at least float32."""
         logits = self.sem_seg_head(features)
+        # In half precision, rounding would decide between classes at their borders.
         return resize_bilinear(at_least_single(logits), size)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
-        """Loss of a labelled batch, its features restyled."""
-        images = self.preprocess(batched_inputs)
-        logits = self.logits(
-            images.tensor, self.feature_augmentation, self._patch_classes(batched_inputs)
+        """Loss of a labelled batch, with restyled features."""
+        images = self.preprocess(batched_inputs).tensor
+        patch_classes = None
+        if "patch_classes" in batched_inputs[0]:
+            patch_classes = torch.stack([x["patch_classes"] for x in batched_inputs])
+            patch_classes = patch_classes.to(self.device, non_blocking=True)
+        logits = self.logits(images, self.feature_augmentation, patch_classes)
+        labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
+        padded = ImageList.from_tensors(
+            labels, self.backbone.size_divisibility, self.classes.ignore_label
         )
-        return {"loss_sem_seg": self.criterion(logits, self._targets(batched_inputs))}
+        return {"loss_sem_seg": self.criterion(logits, padded.tensor.long())}
 
     @torch.no_grad()
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
-        """Logits at the wanted size; features are never restyled.
+        """Logits at the output size; features are never restyled.
 
-        Only images of one size share a forward pass: padding would change predictions.
+        Only images of the same size share a forward pass: padding would change predictions.
         """
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, inputs in enumerate(batched_inputs):
@@ -136,20 +140,9 @@ class LangDGSegmentor(nn.Module):
         return [results[k] for k in range(len(batched_inputs))]
 
     def preprocess(self, batched_inputs: BatchedInputs) -> ImageList:
-        """Normalise the images and pad them to one size, with zeros, at the right and bottom."""
+        """Normalise the images and zero-pad them at the right and bottom to a common size."""
         images = [self.normalize(x["image"]) for x in batched_inputs]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)
-
-    def _targets(self, batched_inputs: BatchedInputs) -> Tensor:
-        labels = [x["sem_seg"].to(self.device, non_blocking=True) for x in batched_inputs]
-        divisibility = self.backbone.size_divisibility
-        return ImageList.from_tensors(labels, divisibility, self.classes.ignore_label).tensor.long()
-
-    def _patch_classes(self, batched_inputs: BatchedInputs) -> Tensor | None:
-        if "patch_classes" not in batched_inputs[0]:
-            return None
-        stacked = torch.stack([x["patch_classes"] for x in batched_inputs])
-        return stacked.to(self.device, non_blocking=True)
 
 
 def _require_fit(backbone: Backbone, head: nn.Module) -> None:
@@ -169,7 +162,7 @@ def _require_fit(backbone: Backbone, head: nn.Module) -> None:
 
 
 def _at_size(scores: Tensor, image_size: tuple[int, int], height: int, width: int) -> Tensor:
-    """Detectron2's post-processing; skipped where the size is right already."""
+    """Detectron2's post-processing, which interpolates even where the size is right already."""
     if image_size == (height, width):
         # A copy: a view would keep the whole batch in memory.
         return scores[:, :height, :width].clone()

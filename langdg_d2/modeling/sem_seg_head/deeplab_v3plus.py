@@ -1,7 +1,7 @@
-"""DeepLabV3+ decoder (arXiv 1802.02611) in the form FAMix trains.
+"""DeepLabV3+ head (arXiv 1802.02611) as FAMix trains it.
 
-It differs from the head of Detectron2's DeepLab project: BatchNorm after image pooling, and one
-3x3 convolution after the concatenation instead of two.
+Unlike the head of Detectron2's DeepLab project, it has BatchNorm after image pooling and one 3x3
+convolution after the concatenation instead of two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from ...layers import UpsampledConv2d
 from ...utils.errors import LangDGError
 
-_MOST_GROUPS = 32  # as Detectron2's
+_MOST_GROUPS = 32  # as in Detectron2
 
 
 class DeepLabV3PlusHead(nn.Module):
-    """Class scores from low and high-level features.
+    """Class scores from low-level and high-level features.
 
     Args:
         input_shape: the backbone's features, by name.
-        low_level: name of the features at fine stride; they set the size of the output.
-        high_level: name of the features that atrous spatial pyramid pooling reads.
+        low_level: name of the fine features, which set the size of the output.
+        high_level: name of the features that the atrous spatial pyramid pooling (ASPP) takes.
         num_classes: channels of the output.
-        low_level_channels: width that the low-level features are projected to.
-        channels: width of the pyramid and the decoder.
-        atrous_rates: dilations of the pyramid's 3x3 convolutions.
-        dropout: probability of zeroing a value of the pyramid's output in training.
-        norm: after convolutions: `BN` or `SyncBN`, which are the same (where several processes
-            train, they share statistics), `GN` for groups of channels, or "" for none.
+        low_level_channels: channels that the low-level features are projected to.
+        channels: channels of the ASPP and the decoder.
+        atrous_rates: dilations of the ASPP's 3x3 convolutions.
+        dropout: probability of zeroing a value of the ASPP's output in training.
+        norm: after convolutions: `BN` or `SyncBN`, which mean the same (several processes always
+            share statistics), `GN`, or "" for none.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class DeepLabV3PlusHead(nn.Module):
             conv=UpsampledConv2d,
         )
         self.predict = nn.Conv2d(channels, num_classes, kernel_size=1)
-        self.apply(_initialize)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)  # as in the official head
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
@@ -78,7 +80,7 @@ class DeepLabV3PlusHead(nn.Module):
 
 
 class AtrousSpatialPyramidPooling(nn.Module):
-    """Context at several scales: a 1x1, dilated 3x3 convolutions, and the image's mean.
+    """Context at several scales: a 1x1, dilated 3x3 convolutions, and the mean of the image.
 
     Shape: (N, in_channels, H, W) to (N, channels, H, W).
     """
@@ -103,7 +105,7 @@ class AtrousSpatialPyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scales = [self.local(x), *(convolution(x) for convolution in self.atrous)]
-        image_mean = self.image_pool(x).expand_as(scales[0])
+        image_mean = self.image_pool(x).expand_as(scales[0])  # upsampling of 1x1 is broadcasting
         return self.project(torch.cat([*scales, image_mean], dim=1))
 
 
@@ -116,7 +118,7 @@ def conv_norm_relu(
     norm: str,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Convolution that keeps the size, normalisation (or else a bias), ReLU."""
+    """Convolution that keeps the size, normalisation (or a bias without one), ReLU."""
     convolution = conv(
         in_channels,
         out_channels,
@@ -132,15 +134,9 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     if name in ("BN", "SyncBN"):
         return [nn.BatchNorm2d(channels)]
     if name == "GN":
-        # Of one channel a group, nothing would be left of the image's mean.
+        # The image's mean is 1x1: groups of a single channel would normalise it to 0.
         groups = [n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0 and channels > n]
         return [nn.GroupNorm(groups[-1], channels)]
     if name == "":
         return []
     raise LangDGError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
-
-
-def _initialize(module: nn.Module) -> None:
-    # He-normal, as the official head; norm layers already start at weight 1, bias 0.
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight)

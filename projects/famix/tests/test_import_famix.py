@@ -139,7 +139,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
         ("--checkpoint", "missing.pth"): "there is no file 'missing.pth'",
         ("--checkpoint", "half.pth"): "'half.pth' cannot be read as a checkpoint: it is damaged",
         ("--checkpoint", saved_params): "not written by torch.save",
-        ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' with the weights",
+        ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' of weights",
         ("--checkpoint", "other.pth"): "backbone.layer9.weight is unknown",
         ("--style-bank", checkpoint, "--clip-from", checkpoint): "as checkpoints (.pth) are",
     }

@@ -4,7 +4,7 @@ Needs what requirements.txt lists, Gradio and Playwright among it, and a Chromiu
 (`apt-get install chromium`), another that is on the path, or the one that the environment variable
 CHROMIUM names. No window opens. To run it alone:
 
-    python -m pytest tests/app/test_browser.py
+    python -m pytest projects/app/tests/test_browser.py
 """
 
 import io
@@ -12,18 +12,18 @@ import runpy
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
+from app import serving
+from live_styles import LiveStyles
 from PIL import Image
 
-from langdg_d2.app import Actions, Limits
 from langdg_d2.structures import CITYSCAPES_19
-from langdg_d2.visualization import Predictor, VideoWriter, draw_view, palette_named
+from langdg_d2.visualization import VideoWriter, draw_view, palette_named
 
 pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
 playwright = pytest.importorskip(
@@ -31,20 +31,16 @@ playwright = pytest.importorskip(
 )
 expect = playwright.expect
 
-MAKE_IMAGES = Path(__file__).parents[2] / "docs/make_images.py"  # also needs a browser
+MAKE_IMAGES = Path(__file__).parents[3] / "docs/make_images.py"  # also needs a browser
 SETTLED = 2_000  # milliseconds in which a result would have been shown
 PATIENCE = 120_000  # milliseconds, for machines that do other things as well
 INPUT = "#file input[type=file]"
 
 
 @pytest.fixture(scope="module")
-def address(actions: Actions) -> Iterator[str]:
-    from langdg_d2.app.page import build_page
-    from langdg_d2.app.server import serving
-
-    build = partial(build_page, actions)
-    with serving(build, host="127.0.0.1", port=None, megabytes=actions.limits.megabytes) as url:
-        yield url
+def address(models: dict[str, Any]) -> Iterator[str]:
+    with serving(**models) as page:
+        yield page.local_url
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +84,9 @@ def clear(page: Any) -> None:
     button = page.locator("#file").get_by_label("Clear")
     if button.count():
         button.click()
-    expect(page.locator("#message p")).to_have_count(0)
+    expect(page.locator("#facts p")).to_have_count(0)
+    for close in page.get_by_test_id("toast-close").all():
+        close.click()
 
 
 def picture(page: Any, name: str) -> np.ndarray:
@@ -100,25 +98,26 @@ def picture(page: Any, name: str) -> np.ndarray:
 
 
 def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
-    page: Any, predictor: Predictor, image_file: Path
+    page: Any, models: dict[str, Any], image_file: Path
 ) -> None:
     page.set_input_files(INPUT, str(image_file))
+    predictor = models["predictors"]["tiny"]
     prediction, palette = predictor(image_file), palette_named("classes", CITYSCAPES_19)
-    expect(page.locator("#message .note")).to_contain_text("96 x 72 pixels")
+    expect(page.locator("#facts p")).to_contain_text("96 x 72 pixels")
     for view in ("overlay", "confidence"):
         np.testing.assert_array_equal(picture(page, view), draw_view(prediction, view, palette))
-    names = page.locator("#legend li b").all_text_contents()
+    names = page.locator("#legend td:first-child").all_inner_texts()
     seen = np.unique(prediction.classes)
-    assert sorted(names) == sorted(CITYSCAPES_19.names[k] for k in seen)
+    assert sorted(map(str.strip, names)) == sorted(CITYSCAPES_19.names[k] for k in seen)
 
     page.get_by_label("colour-blind safe").check()  # to the end of these tests
-    k = CITYSCAPES_19.names.index(names[0])
+    k = CITYSCAPES_19.names.index(names[0].strip())
     red, green, blue = palette_named("colorblind", CITYSCAPES_19).colors[k]
-    swatch = page.locator("#legend li .swatch").first
+    swatch = page.locator("#legend .swatch").first
     expect(swatch).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
 
 
-def test_bad_files_are_told_and_the_page_goes_on(
+def test_bad_files_are_named_and_the_page_goes_on(
     page: Any, image_file: Path, scene: Callable[..., np.ndarray]
 ) -> None:
     broken = image_file.with_name("broken.png")
@@ -129,19 +128,20 @@ def test_bad_files_are_told_and_the_page_goes_on(
     page.set_input_files(INPUT, str(large))
     expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
     page.set_input_files(INPUT, str(broken))
-    problem = page.locator("#message .problem")
-    expect(problem).to_contain_text("'broken.png' cannot be read as an image")
+    problem = page.get_by_text("'broken.png' cannot be read as an image")
+    expect(problem).to_be_visible()
     expect(page.locator("#overlay img")).to_have_count(0)
 
     clear(page)
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#legend li").first).to_be_visible()
+    expect(page.locator("#legend td").first).to_be_visible()
     assert picture(page, "overlay").shape == scene().shape
+    expect(problem).to_have_count(0)
 
 
 def test_a_clip_plays(page: Any, clip_file: Path) -> None:
     page.set_input_files(INPUT, str(clip_file))
-    expect(page.locator("#message .note")).to_contain_text("3 frames")
+    expect(page.locator("#facts p")).to_contain_text("3 frames")
     page.wait_for_function("document.querySelector('#video video')?.videoWidth")
     width, height = page.locator("#video video").evaluate("v => [v.videoWidth, v.videoHeight]")
     assert width > 2 * 96  # overlay and confidence side by side
@@ -154,8 +154,7 @@ def test_a_clip_ends_when_its_visitor_leaves(
     page: Any,
     browser: Any,
     address: str,
-    actions: Actions,
-    predictor: Predictor,
+    models: dict[str, Any],
     image_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +165,7 @@ def test_a_clip_ends_when_its_visitor_leaves(
     with VideoWriter(path=clip) as writer:
         for _ in range(100):
             writer.write(np.zeros((72, 96, 3), np.uint8))
-    frames, begun = [], Event()
+    frames, begun, predictor = [], Event(), models["predictors"]["tiny"]
 
     def slow(image: np.ndarray) -> Any:
         frames.append(image)
@@ -175,8 +174,8 @@ def test_a_clip_ends_when_its_visitor_leaves(
         return predictor(image)
 
     slow.classes = predictor.classes
-    monkeypatch.setitem(actions.predictors, "tiny", slow)
-    monkeypatch.setattr(actions, "limits", Limits(frames=100))
+    monkeypatch.setitem(models["predictors"], "tiny", slow)
+    monkeypatch.setattr(models["limits"], "frames", 100)
     other = browser.new_page()
     other.set_default_timeout(PATIENCE)
     other.goto(address)
@@ -191,10 +190,10 @@ def test_a_clip_ends_when_its_visitor_leaves(
     else:
         clear_and_drop(other, image_file)
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#message .note")).to_contain_text("96 x 72 pixels")
+    expect(page.locator("#facts p")).to_contain_text("96 x 72 pixels")
     assert len(frames) < 60
     if leave == "drops another file":
-        expect(other.locator("#message .note")).to_contain_text("96 x 72 pixels")
+        expect(other.locator("#facts p")).to_contain_text("96 x 72 pixels")
     other.close()
 
 
@@ -209,57 +208,57 @@ def test_a_typed_style_is_mined_and_its_effect_shown(
     page.get_by_role("tab", name="Restyle").click()
     page.fill("#prompt :is(input, textarea)", "<b>foggy</b> ${1+1} {{value}}")
     page.click("#mine")
-    expect(page.locator("#style-message .problem")).to_contain_text("there is no image yet")
+    expect(page.get_by_text("there is no image yet")).to_be_visible()
 
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#message .note")).to_have_count(1)
+    expect(page.locator("#facts p")).to_have_count(1)
     page.click("#mine")
-    rows = page.locator("#styles tbody tr")
+    rows = page.locator("#styles table").first.locator("tbody tr")
     expect(rows.first).to_be_visible()
     for row in rows.all():
-        name, text, before, after, _ = row.locator("td").all_inner_texts()
+        name, text, before, after = row.locator("td").all_inner_texts()
         assert text == f"<b>foggy</b> ${{1+1}} {{{{value}}}} {name.strip()}"
         assert float(before) < float(after)
-    expect(page.locator("#style-message .note")).to_contain_text("of the pixels get another class")
+    expect(page.locator("#style-facts p")).to_contain_text("of the pixels change class")
     shown = [picture(page, name) for name in ("before", "after", "difference")]
     assert {part.shape for part in shown} == {scene().shape}
 
 
 def test_a_style_under_way_is_dropped_when_what_it_belongs_to_changes(
-    page: Any, image_file: Path, actions: Actions, monkeypatch: pytest.MonkeyPatch
+    page: Any, image_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The image goes while a slow mining of it is under way; later the colours change."""
     page.get_by_label("of the classes").check()
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#message .note")).to_have_count(1)
+    expect(page.locator("#facts p")).to_have_count(1)
     page.get_by_role("tab", name="Restyle").click()
     page.fill("#prompt :is(input, textarea)", "noir")
     begun, go_on, ended = Event(), Event(), Event()
-    styles = actions.styles
+    mine = LiveStyles.__call__
 
     def slow(*args: Any, **settings: Any) -> Any:
         begun.set()
         go_on.wait(PATIENCE / 1000)
         try:
-            return styles(*args, **settings)
+            return mine(*args, **settings)
         finally:
             ended.set()
 
-    monkeypatch.setattr(actions, "styles", slow)
+    monkeypatch.setattr(LiveStyles, "__call__", slow)
     page.click("#mine")
     assert begun.wait(PATIENCE / 1000)
     page.locator("#file").get_by_label("Clear").click()
-    expect(page.locator("#style-message p")).to_have_count(0)
+    expect(page.locator("#style-facts p")).to_have_count(0)
     go_on.set()
     assert ended.wait(PATIENCE / 1000)
     page.wait_for_timeout(SETTLED)
     expect(page.locator("#after img")).to_have_count(0)
-    expect(page.locator("#style-message p")).to_have_count(0)
+    expect(page.locator("#style-facts p")).to_have_count(0)
 
     page.set_input_files(INPUT, str(image_file))
-    expect(page.locator("#message .note")).to_have_count(1)
+    expect(page.locator("#facts p")).to_have_count(1)
     page.click("#mine")
     expect(page.locator("#after img")).to_be_visible()
     page.get_by_label("colour-blind safe").check()
     expect(page.locator("#after img")).to_have_count(0)
-    expect(page.locator("#style-message p")).to_have_count(0)
+    expect(page.locator("#style-facts p")).to_have_count(0)

@@ -1,7 +1,10 @@
-"""A tiny model, its CLIP, and files that users might bring."""
+"""The library's own fixtures, a tiny model, and files that users might bring."""
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +12,41 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from PIL import Image
 
-from langdg_d2.app import Actions, Limits, LiveStyles
+sys.path.insert(0, str(Path(__file__).parents[1]))  # of its command and modules
+
+from live_styles import LiveStyles
+from uploads import Limits
+
 from langdg_d2.engine import apply_overrides
 from langdg_d2.visualization import Predictor, VideoWriter
 
-CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
-LIMITS = Limits(megabytes=1, longest_side=120, frames=3)
+ROOT = Path(__file__).parents[3]
+CONFIG = str(ROOT / "configs/langdg_gta5.py")
+
+_spec = importlib.util.spec_from_file_location("library_fixtures", ROOT / "tests/conftest.py")
+_library = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_library)
+tiny_clip, tiny_model, reference = _library.tiny_clip, _library.tiny_model, _library.reference
+_seeded, _loggers_restored = _library._seeded, _library._loggers_restored
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tensors this small gain nothing from threads, which fight over a busy machine's cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment_restored() -> Iterator[None]:
+    """What serving the page sets for the process ends with the tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", None)
+        patch.setenv("GRADIO_TEMP_DIR", "")
+        patch.setenv("no_proxy", "")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +66,14 @@ def predictor(overrides: list[str]) -> Predictor:
 
 @pytest.fixture(scope="session")
 def live_styles(overrides: list[str]) -> LiveStyles:
-    return LiveStyles.from_config(CONFIG, overrides)
+    return LiveStyles(CONFIG, overrides)
 
 
 @pytest.fixture(scope="session")
-def actions(predictor: Predictor, live_styles: LiveStyles) -> Actions:
-    return Actions(predictors={"tiny": predictor}, limits=LIMITS, styles=live_styles)
+def models(predictor: Predictor, live_styles: LiveStyles) -> dict[str, Any]:
+    """What the page works with."""
+    limits = Limits(megabytes=1, longest_side=120, frames=3)
+    return {"predictors": {"tiny": predictor}, "styles": live_styles, "limits": limits}
 
 
 @pytest.fixture(scope="session")

@@ -13,22 +13,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
+import app
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 
 from langdg_d2.engine import apply_overrides
 
-CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
-TOOL = str(Path(__file__).parents[2] / "tools/app.py")
+CONFIG = str(Path(__file__).parents[3] / "configs/langdg_gta5.py")
+TOOL = str(Path(__file__).parents[3] / "projects/app/app.py")
 PATIENCE = 600  # seconds, for machines that do other things as well
-
-
-@pytest.fixture(scope="module")
-def tool(load_tool) -> ModuleType:
-    return load_tool("app")
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +34,6 @@ def _signals_restored() -> Iterator[None]:
     yield
     for one, handler in handlers.items():
         signal.signal(one, handler)
-
-
-@pytest.fixture(scope="module")
-def overrides(tiny_model: list[str]) -> list[str]:
-    return [*tiny_model, "train.device=cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +60,7 @@ def visit_and_interrupt(said: io.StringIO, found: dict[str, str]) -> None:
 
 
 def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
-    tool: ModuleType, checkpoint: str, overrides: list[str], capsys: pytest.CaptureFixture
+    checkpoint: str, overrides: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     before, said, found = tempfile.gettempdir(), io.StringIO(), {}
@@ -80,13 +70,12 @@ def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
     files = ["--config-file", CONFIG, "--checkpoint", checkpoint]
     visitor.start()
     with contextlib.redirect_stdout(said):
-        tool.main([*files, *options, "--opts", *without_clip])
+        app.main([*files, *options, "--opts", *without_clip])
     visitor.join()
     assert "http://127.0.0.1:" in said.getvalue()
     assert "the only one" in found["page"]
     assert found["folder"] != before
     assert not Path(found["folder"]).exists()
-    assert tempfile.gettempdir() == before
     assert "warning: no style can be mined without CLIP" in capsys.readouterr().err
 
 
@@ -119,10 +108,10 @@ def test_a_proxy_is_not_asked_for_the_own_page(
     assert line.startswith("open http://127.0.0.1:")
 
 
-def test_a_checkpoint_that_is_not_there_is_named(tool: ModuleType) -> None:
+def test_a_checkpoint_that_is_not_there_is_named() -> None:
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     with pytest.raises(SystemExit) as stopped:
-        tool.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth"])
+        app.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth"])
     assert stopped.value.code == "error: checkpoint 'nothing.pth' does not exist"
 
 
@@ -131,13 +120,20 @@ def test_a_checkpoint_that_is_not_there_is_named(tool: ModuleType) -> None:
     [("a b", "error: "), ("model.backbone.tower.name=no-such-tower", "no-such-tower")],
 )
 def test_settings_that_make_no_sense_are_told_in_a_line(
-    tool: ModuleType, checkpoint: str, overrides: list[str], setting: str, says: str
+    checkpoint: str, overrides: list[str], setting: str, says: str
 ) -> None:
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     files = ["--config-file", CONFIG, "--checkpoint", checkpoint]
     with pytest.raises(SystemExit) as stopped:
-        tool.main([*files, "--opts", *overrides, setting])
+        app.main([*files, "--opts", *overrides, setting])
     assert says in str(stopped.value.code)
+
+
+def test_a_limit_of_nothing_is_refused() -> None:
+    pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
+    with pytest.raises(SystemExit) as stopped:
+        app.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth", "--frames", "0"])
+    assert stopped.value.code == "error: frames is 0, expected a whole number of 1 or more"
 
 
 @pytest.mark.parametrize(
@@ -148,11 +144,11 @@ def test_settings_that_make_no_sense_are_told_in_a_line(
     ],
 )  # fmt: skip
 def test_that_other_machines_can_open_the_page_is_warned_about(
-    tool: ModuleType, host: str, alone: bool, capsys: pytest.CaptureFixture
+    host: str, alone: bool, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     with pytest.raises(SystemExit):
-        tool.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth", "--host", host])
+        app.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth", "--host", host])
     warning = f"warning: at {host} other machines can open the page, which asks for no password"
     assert (warning in capsys.readouterr().err) is not alone
 
@@ -161,14 +157,13 @@ def test_that_other_machines_can_open_the_page_is_warned_about(
     ("options", "says"),
     [
         (["--names", "a", "b"], "2 names for 1 checkpoints"),
-        (["--frames", "0"], "--megabytes, --frames and --longest-side must be 1 or more"),
         (["--palette", "grey"], "invalid choice"),
     ],
 )
 def test_wrong_usage_says_what_is_right(
-    tool: ModuleType, options: list[str], says: str, capsys: pytest.CaptureFixture
+    options: list[str], says: str, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        tool.main(["--config-file", CONFIG, "--checkpoint", "x.pth", *options])
+        app.main(["--config-file", CONFIG, "--checkpoint", "x.pth", *options])
     assert stopped.value.code == 2
     assert says in capsys.readouterr().err

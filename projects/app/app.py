@@ -1,0 +1,159 @@
+#!/usr/bin/env python
+"""Show in a browser what checkpoints predict, and how a style mined on the spot changes it.
+
+    python projects/app/app.py --config-file configs/langdg_gta5.py \\
+        --checkpoint source_only.pth recipe.pth --names "source only" recipe
+
+Prints the address of a page where an image or a clip can be dropped. Only this machine can open it,
+and it loads nothing from others; its files are deleted when Ctrl-C ends it. Needs the extra `demo`:
+pip install -e ".[demo]".
+"""
+
+import importlib.util
+import ipaddress
+import os
+import signal
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from live_styles import LiveStyles
+from uploads import Limits
+
+from langdg_d2.modeling import ClipWeightsError
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.visualization import parse_with_predictors, predictors_of
+
+# Gradio's page needs its inline scripts; nothing may be loaded from, or sent to, another host.
+POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; connect-src 'self'; form-action 'none'; "
+    "frame-ancestors 'none'; base-uri 'self'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    """The command's options."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
+    add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
+    add("--megabytes", type=int, default=64, metavar="N", help="of an upload [64]")
+    add("--frames", type=int, default=250, metavar="N", help="of a clip [250]")
+    add(
+        "--longest-side", type=int, default=2048, metavar="PIXELS",
+        help="larger images are scaled down first [2048]",
+    )  # fmt: skip
+    return parse_with_predictors(parser, arguments)
+
+
+@contextmanager
+def serving(
+    *, host: str = "127.0.0.1", port: int | None = None, palette: str = "classes", **models: Any
+) -> Iterator[Any]:
+    """Serve the page until the block ends, with its files in a temporary folder.
+
+    Args:
+        host: address to listen at; "127.0.0.1" is reached from this machine only.
+        port: None for the first free one from 7860 on.
+        palette: name of the palette that the page opens with.
+        models: arguments of `page.Handlers`.
+
+    Yields:
+        The page, a `gradio.Blocks`.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    os.environ["no_proxy"] = "*"  # Gradio fails to start where it asks a proxy for its own page
+    import gradio as gr
+    from page import Handlers, build_page
+    from starlette.middleware import Middleware
+
+    with (
+        TemporaryDirectory(prefix="langdg_d2_", ignore_cleanup_errors=True) as folder,
+        closing(Handlers(**models)) as handlers,
+    ):
+        tempfile.tempdir = folder
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/served"  # Gradio copies what it shows into it
+        page = build_page(handlers, palette=palette)
+        try:
+            page.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=f"{handlers.limits.megabytes}mb",
+                theme=gr.themes.Default(font="system-ui", font_mono="ui-monospace"),
+                css_paths=[Path(__file__).with_name("page.css")],
+                app_kwargs={"middleware": [Middleware(with_headers)]},
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+            yield page
+        finally:
+            page.close(verbose=False)
+            tempfile.tempdir = None
+
+
+def with_headers(app: Any) -> Any:
+    """An ASGI application that adds `HEADERS` to every answer of another."""
+    headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_headers(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return answer
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load the models and serve the page until the process is interrupted."""
+    args = parse(arguments)
+    if importlib.util.find_spec("gradio") is None:
+        sys.exit('error: the page needs Gradio: pip install -e ".[demo]"')
+    if not is_this_machine(args.host):
+        print(
+            f"warning: at {args.host} other machines can open the page, which asks for no password",
+            file=sys.stderr,
+        )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
+    with suppress(KeyboardInterrupt), report_errors():
+        limits = Limits(args.megabytes, args.longest_side, args.frames)
+        predictors, styles = predictors_of(args), None
+        try:
+            styles = LiveStyles(args.config_file[0], args.opts)
+        except ClipWeightsError as error:
+            print(f"warning: no style can be mined without CLIP: {error}", file=sys.stderr)
+        models = {"predictors": predictors, "styles": styles, "limits": limits}
+        with serving(host=args.host, port=args.port, palette=args.palette, **models) as page:
+            print(f"open {page.local_url} in a browser; Ctrl-C ends it", flush=True)
+            page.block_thread()
+
+
+if __name__ == "__main__":
+    main()

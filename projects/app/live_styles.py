@@ -1,0 +1,141 @@
+"""A style mined on a single image (paper section 4.2), and what it changes in the prediction.
+
+As in the recipe, the image is cut into patches, a style is optimised for every class that is the
+majority of a patch, and patches are restyled with the style of their class. The image has no
+labels, so the classes are those that the model predicts.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from detectron2.config import instantiate
+from torch import nn
+from uploads import Image
+
+from langdg_d2.engine import load_config
+from langdg_d2.evaluation import unwrapped
+from langdg_d2.modeling import FeatureAugmentation, LangDGSegmentor
+from langdg_d2.styles import (
+    BankStyles,
+    ConstantWeights,
+    PatchStyleMixer,
+    StyleBank,
+    StyleMiner,
+    TargetPrompts,
+)
+from langdg_d2.styles.bank import feature_fingerprint
+from langdg_d2.utils.errors import LangDGError
+from langdg_d2.visualization import Prediction
+
+STYLE_ONLY = "{style}"
+
+
+class Restyled(NamedTuple):
+    """An image predicted before and after restyling, and the styles of its patches' classes."""
+
+    before: Prediction
+    after: Prediction
+    bank: StyleBank
+
+
+class LiveStyles:
+    """Mines a style for a text on an image, and predicts the image in that style.
+
+    Args:
+        config_file: LazyConfig file with the CLIP, grid and settings to mine with. It is Python
+            code: use only those you trust.
+        overrides: changes of the config.
+
+    Raises:
+        ClipWeightsError: if CLIP's weights cannot be loaded.
+    """
+
+    def __init__(self, config_file: str, overrides: Sequence[str] = ()) -> None:
+        self._config = load_config(config_file, overrides).styles.mining.miner
+        self._clip = instantiate(self._config.clip)
+        self._grid = instantiate(self._config.grid)
+
+    def __call__(
+        self,
+        image: Image,
+        model: nn.Module,
+        *,
+        prompt: str,
+        steps: int,
+        own_share: float = 0.0,
+        name_classes: bool = True,
+    ) -> Restyled:
+        """Mine and predict. The image is predicted whole and once, in any inference variant.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            model: a `LangDGSegmentor`, or an inference variant of one.
+            prompt: the style, such as "foggy night".
+            steps: of the optimisation; 0 keeps the patches' own styles.
+            own_share: of a patch's own style in the mixture, in 0..1.
+            name_classes: put the name of each patch's class into its text, as the recipe does.
+        """
+        if not prompt.strip():
+            raise LangDGError("there is no style prompt; write one, such as 'foggy night'")
+        *_, segmentor = unwrapped(model)
+        if not isinstance(segmentor, LangDGSegmentor):
+            raise LangDGError(
+                f"a {type(segmentor).__name__} has no features to restyle, expected a "
+                "LangDGSegmentor"
+            )
+        prompts = self._prompts(prompt.strip(), name_classes)
+        pin = {**self._config.pin, "steps": steps}
+        miner: StyleMiner = instantiate(
+            {**self._config, "clip": self._clip, "prompts": prompts, "pin": pin}
+        )
+        header = miner.header(source="one image", seed=0, settings={})
+        if feature_fingerprint(segmentor.backbone) != header.clip_fingerprint:
+            raise LangDGError(
+                f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "
+                "that mines styles, as after training that froze nothing; choose another checkpoint"
+            )
+        before = _predict(segmentor, image)
+        labels = torch.from_numpy(before.classes)[None]  # (1, H, W)
+        images = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, H, W)
+        generator = torch.Generator().manual_seed(0)
+        bank = miner.mine(images, labels, header=header, generator=generator)
+        styles = BankStyles(
+            bank=bank,
+            grid=self._grid,
+            class_names=prompts.class_names,
+            ignore_label=prompts.ignore_label,
+        )
+        styles.prepare(segmentor.backbone)
+        weights = ConstantWeights(value=own_share)
+        mixer = PatchStyleMixer(grid=self._grid, styles=styles, weights=weights)
+        after = _predict(segmentor, image, mixer, self._grid.majority(labels))
+        return Restyled(before, after, bank)
+
+    def _prompts(self, style: str, name_classes: bool) -> TargetPrompts:
+        settings: dict[str, Any] = {**self._config.prompts, "style_prompts": [style]}
+        if not name_classes:
+            settings["template"] = STYLE_ONLY
+        prompts: TargetPrompts = instantiate(settings)
+        if not any(style in text for text in prompts.all()):
+            raise LangDGError(
+                f"the config's template '{settings['template']}' has no '{STYLE_ONLY}', so that no "
+                "style changes anything: put it into styles.mining.miner.prompts.template, or mine "
+                "without class names"
+            )
+        return prompts
+
+
+@torch.no_grad()
+def _predict(
+    model: LangDGSegmentor,
+    image: Image,
+    augmentation: FeatureAugmentation | None = None,
+    patch_classes: torch.Tensor | None = None,
+) -> Prediction:
+    """What the model predicts, with its low-level features augmented."""
+    images = model.preprocess([{"image": torch.from_numpy(image).permute(2, 0, 1)}])
+    classes = None if patch_classes is None else patch_classes.to(model.device)
+    logits = model.logits(images.tensor, augmentation, classes)
+    height, width = image.shape[:2]
+    return Prediction.from_logits(image, logits[0, :, :height, :width], model.classes)
