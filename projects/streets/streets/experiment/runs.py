@@ -31,7 +31,7 @@ from omegaconf import DictConfig
 from langdg_d2.engine import load_config
 from langdg_d2.evaluation import config_difference, plain_data
 from langdg_d2.utils.errors import LangDGError
-from langdg_d2.utils.file_io import write_text
+from langdg_d2.utils.file_io import content_digest, write_text
 from streets.collection import Settings
 from streets.domains import DOMAINS, Domain, Role
 from streets.experiment.variants import Variant
@@ -112,16 +112,19 @@ class Run:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The config and the scenes, as plain data."""
-        return plain_data(self.cfg) | {"scenes": plain_data(asdict(self.experiment.scenes))}
+        """The config, the scenes and the digest of CLIP's weights, as plain data."""
+        weights = self.cfg.model.backbone.tower.weights
+        clip = content_digest(Path(weights)) if weights else None
+        scenes = plain_data(asdict(self.experiment.scenes))
+        return plain_data(self.cfg) | {"scenes": scenes, "clip": clip}
 
     @cached_property
     def difference(self) -> str:
         """How the settings differ from those of the run in the folder; "" if they do not."""
-        file = self.folder / _SETTINGS
+        file, wanted = self.folder / _SETTINGS, self.settings
         if not file.is_file():
             return f"no {_SETTINGS} says which" if any(self.folder.glob("*.pth")) else ""
-        found = config_difference(json.loads(file.read_text()), self.settings)
+        found = config_difference(json.loads(file.read_text()), wanted)
         return "{}: {} there, {} wanted".format(*found) if found else ""
 
     @cached_property
@@ -129,7 +132,8 @@ class Run:
         """File of the mined styles that training needs; runs with the same mining share it."""
         if self.cfg.styles.bank is None:
             return None
-        facts = json.dumps([self.settings["styles"]["mining"], self.settings["scenes"]])
+        settings = self.settings
+        facts = json.dumps([settings["styles"]["mining"], settings["scenes"], settings["clip"]])
         digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
         return self.experiment.output / f"banks/seed{self.seed}_{digest}.safetensors"
 
