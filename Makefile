@@ -34,8 +34,8 @@ $(INSTALLED): requirements.txt setup.py projects/detectron2_lite/setup.py
 
 quickstart: $(INSTALLED)  ## street scenes: source-only training against the recipe on unseen looks
 	$(BIN)/python projects/streets/experiment.py --output $(OUTPUT) --seeds 1 \
-		--cells freeze_nothing_no_restyling full --train 200 --val 10 --targets 8 --iterations 350
-	@echo "Table: $(OUTPUT)/targets/table.md. Pictures: predictions.png, mean.png, looks.png beside it"
+		--cells freeze_nothing_no_restyling full --train 200 --val 10 --targets 8 --set train.max_iter=350
+	@echo "Table: $(OUTPUT)/table.md. Pictures: predictions.png, mean.png, looks.png beside it"
 
 # A process on every core.
 test: $(INSTALLED)  ## run the test suite

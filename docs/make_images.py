@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Make the pictures of the documentation out of an experiment on streets, with the project's tools.
+"""Make the pictures of the documentation from an experiment on streets, with the project's tools.
 
     python projects/streets/experiment.py --output output/experiment
     python docs/make_images.py --experiment output/experiment
 
-Pages are photographed in a headless Chromium: Debian's (`apt-get install chromium`), another one on
+Screenshots are taken in a headless Chromium: Debian's (`apt-get install chromium`), another one on
 the path, or the one that the environment variable CHROMIUM names.
 """
 
@@ -38,7 +38,7 @@ LARGEST = 450_000  # bytes of a picture
 
 
 def save(picture: Image.Image, name: str, *, width: int) -> None:
-    """Write a JPEG of at most this width, in the best quality that is not too large."""
+    """Write a JPEG of at most this width, at the best quality within the size limit."""
     height = round(picture.height * min(1, width / picture.width))
     small = picture.convert("RGB").resize((min(width, picture.width), height), Image.LANCZOS)
     file = IMAGES / f"{name}.jpg"
@@ -83,7 +83,7 @@ def styles(experiment: Path, folder: Path) -> None:
 def report(experiment: Path, browser: Browser, folder: Path) -> None:
     """The upper part of the recipe's report."""
     written = folder / "report.html"
-    scores = experiment / "full/seed1/targets"
+    scores = experiment / "full/seed1/scores"
     subprocess.run(command("tools/write_report.py", scores, "--output", written), check=True)
     page = browser.new_page(viewport={"width": 1200, "height": 1500})
     page.goto(written.as_uri())
@@ -105,7 +105,7 @@ def served(experiment: Path) -> Iterator[str]:
 
 
 def app(experiment: Path, browser: Browser, folder: Path) -> None:
-    """The page in which a style is typed, mined and tried."""
+    """The page on which a style is typed, mined and tried."""
     with served(experiment) as address:
         page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(PATIENCE)
@@ -123,17 +123,17 @@ def app(experiment: Path, browser: Browser, folder: Path) -> None:
 
 
 def chromium_path() -> str | None:
-    """Where a browser is that pages can be opened in; None if there is none."""
+    """Path of a Chromium browser; None if there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A headless browser."""
     path = chromium_path()
     if path is None:
-        sys.exit("there is no Chromium to photograph pages in: apt-get install chromium")
+        sys.exit("there is no Chromium for screenshots: apt-get install chromium")
     with sync_playwright() as driver:
         yield driver.chromium.launch(executable_path=path, timeout=PATIENCE)
 
@@ -151,7 +151,7 @@ def main() -> None:
         report(experiment, browser, folder)
         app(experiment, browser, folder)
     for name in ("mean", "looks", "predictions"):
-        save(Image.open(experiment / f"targets/{name}.png"), f"streets_{name}", width=1600)
+        save(Image.open(experiment / f"{name}.png"), f"streets_{name}", width=1600)
 
 
 if __name__ == "__main__":

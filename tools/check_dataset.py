@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Check copies of data sets on disk: what is wrong with them, and where to get what is missing.
+"""Check copies of data sets on disk: what is wrong with them, and where to get missing ones.
 
     python tools/check_dataset.py cityscapes
     python tools/check_dataset.py all --sample 200 --overlays output/overlays
 
 Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, or with `--sample` some
-of them. Exit code 0: nothing wrong; 1: problems; 2: wrong usage, or nothing there.
+of them. Exit code 0: no problems; 1: problems found; 2: wrong usage, or no data.
 """
 
 import argparse
@@ -32,12 +32,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("name", metavar="NAME", help=f"{', '.join(FAMILIES)}, or {ALL}")
     parser.add_argument("--split", nargs="+", help="splits to check; all of them if not given")
-    parser.add_argument("--root", type=Path, default=datasets_root(), help="of the data sets")
-    parser.add_argument("--sample", type=int, help="look at so many random pairs of each split")
+    parser.add_argument("--root", type=Path, default=datasets_root(), help="of all data sets")
+    parser.add_argument("--sample", type=int, help="random pairs of each split to check")
     parser.add_argument(
-        "--subset", action="store_true", help="fewer or resized images are meant to be there"
+        "--subset", action="store_true", help="a smaller or resized copy is intended"
     )
-    parser.add_argument("--overlays", type=Path, help="folder for pictures of some random labels")
+    parser.add_argument("--overlays", type=Path, help="folder for overlays of some random labels")
     parser.add_argument("--seed", type=int, default=0, help="of --sample and --overlays")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
     args = parser.parse_args(arguments)

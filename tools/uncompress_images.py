@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Copy a data set, its RGB images of the format PNG without compression: loaders read them faster.
+"""Copy a data set with its RGB PNG images stored uncompressed, which loaders read faster.
 
     python tools/uncompress_images.py datasets/gta5 --output fast/gta5
 
-Layout, names and pixels stay; every copy is read back and compared. All other files are copied as
-they are. Files that are there already are kept: an interrupted run goes on where it stopped.
+Layout, names and pixels stay the same; every copy is read back and compared. All other files are
+copied unchanged. Existing files are kept, so an interrupted run can be continued.
 """
 
 import argparse

@@ -11,8 +11,8 @@ optimizer = L(torch.optim.SGD)(
     # Learning rate of the head.
     lr=0.1,
     momentum=0.9,
-    # Applies to every trainable parameter, also those of BatchNorm, as in the official code.
+    # Applies to every trainable parameter, including those of BatchNorm, as in the official code.
     weight_decay=1e-4,
-    # On a GPU in one kernel, which also unscales gradients of "float16" without being waited for.
+    # On a GPU in one kernel, which also unscales "float16" gradients without synchronising.
     fused=torch.cuda.is_available(),
 )

@@ -19,17 +19,17 @@ from langdg_d2.styles import (
 )
 
 styles = dict(
-    # Patches that an image is cut into; 1 x 1 gives whole-image styles.
+    # Rows and columns of patches that an image is cut into; 1 x 1 gives whole-image styles.
     grid=L(PatchGrid)(rows=3, cols=3),
     # File of the mined styles; null if training needs none.
     bank="${train.output_dir}/style_bank.safetensors",
-    # Training mines the bank first where there is none.
+    # If there is no bank, training mines it first.
     mine_if_missing=True,
-    # Of the crops and prompts in mining; the mixing follows train.seed.
+    # Seed of crops and prompts in mining; mixing uses train.seed.
     seed=1,
     # One pass over the source set, or over several together.
     mining=L(SourceMining)(
-        # Built first: too few images are an error before the CLIP is loaded.
+        # Built first, so that too few images are an error before CLIP is loaded.
         batches=L(SeededBatches)(
             dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),
             # Crops as in training, without changing colours.
@@ -39,9 +39,9 @@ styles = dict(
             batch_size=16,
             seed="${styles.seed}",
             unreadable_limit="${dataloader.train.unreadable_limit}",
-            # The labels must have these.
+            # Classes that the labels must have.
             classes="${model.classes}",
-            # The first so many alone; null for the whole pass.
+            # Number of batches to mine; null for the whole pass.
             max_batches=None,
         ),
         miner=L(StyleMiner)(
@@ -53,8 +53,8 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",
-                # A pack of langdg_d2/styles/prompt_packs; a file with a style a line, or a list
-                # in JSON or YAML; or the texts themselves, [driving at night].
+                # A pack of langdg_d2/styles/prompt_packs; a file with one style per line, or a
+                # list in JSON or YAML; or the texts themselves, [driving at night].
                 style_prompts="art_styles",
                 ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
@@ -65,13 +65,13 @@ styles = dict(
                 lr=1.0,
                 momentum=0.9,
                 weight_decay=1e-4,
-                # Of convolutions and products, "float32" or "bfloat16".
+                # Of convolutions and matrix products: "float32" or "bfloat16".
                 precision="float32",
             ),
             device="${train.device}",
         ),
         source="${styles.mining.batches.dataset.names}",
-        # Remembered in the bank.
+        # Recorded in the bank.
         settings=dict(
             mapper="${styles.mining.batches.mapper}",
             batch_size="${styles.mining.batches.batch_size}",

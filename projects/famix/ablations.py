@@ -1,7 +1,7 @@
 """The ablations: each function changes one thing in a config of the full recipe.
 
-`configs/ablations` applies them to `configs/gta5_rn50.py`, the experiment on streets to a config of
-its own. Several together make a row as well, such as `freeze_nothing` and `no_mixing`.
+`configs/ablations` applies them to `configs/gta5_rn50.py`, the streets experiment to its own
+config. Some rows of the tables combine several, such as `freeze_nothing` and `no_mixing`.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ PARTS = ("dataloader", "evaluation", "lr_scheduler", "model", "optimizer", "styl
 def recipe_with(*changes: Callable[[DictConfig], None]) -> tuple[Any, ...]:
     """The parts of the recipe's config after some changes, in alphabetical order.
 
-    Their names make that of the output folder, and of the published row if there is one.
+    The changes' names name the output folder, and the published row if there is one.
     """
     cfg = LazyConfig.load(str(RECIPE))
     for change in changes:
@@ -41,12 +41,12 @@ def freeze_nothing(cfg: DictConfig) -> None:
 
 
 def freeze_less(cfg: DictConfig) -> None:
-    """All of `layer4` trains, as with Cityscapes as the source."""
+    """All of `layer4` trains, as where Cityscapes is the source."""
     cfg.model.backbone.trainable = ["layer4"]
 
 
 def freeze_more(cfg: DictConfig) -> None:
-    """All of the backbone is frozen, only the head trains."""
+    """The whole backbone is frozen; only the head trains."""
     cfg.model.backbone.trainable = []
 
 
@@ -57,7 +57,7 @@ def no_restyling(cfg: DictConfig) -> None:
 
 
 def no_mixing(cfg: DictConfig) -> None:
-    """Mined styles take the place of the patches' own."""
+    """Mined styles replace the patches' own."""
     cfg.styles.augmentation.mixer.weights = L(ConstantWeights)(value=0)
 
 
@@ -67,7 +67,7 @@ def source_styles(cfg: DictConfig) -> None:
 
 
 def source_and_mined_styles(cfg: DictConfig) -> None:
-    """Both kinds of styles in one bank, merged from two others; mining would give one kind."""
+    """A bank with both kinds of styles, merged from two others; mining gives one kind only."""
     cfg.styles.mine_if_missing = False
 
 
@@ -83,7 +83,7 @@ def class_agnostic_bank(cfg: DictConfig) -> None:
 
 
 def whole_image_styles(cfg: DictConfig) -> None:
-    """One style for the whole image instead of one a patch."""
+    """One style for the whole image instead of one per patch."""
     cfg.styles.grid.rows = cfg.styles.grid.cols = 1
 
 

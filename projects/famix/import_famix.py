@@ -42,16 +42,16 @@ OURS, THEIRS = "model", "model_state"  # where checkpoints keep the weights
 
 
 def build_without_weights(cfg: DictConfig) -> nn.Module:
-    """The model, for its shapes; CLIP's weights need not be there."""
+    """The model, for its shapes; CLIP's weights are not loaded."""
     cfg.model.backbone.tower.weights = None
-    logging.disable(logging.WARNING)  # that these weights are random
+    logging.disable(logging.WARNING)  # about random weights
     model = instantiate(cfg.model)
     logging.disable(logging.NOTSET)
     return model
 
 
 def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
-    """Give a checkpoint's weights the other names."""
+    """Rename a checkpoint's weights."""
     convert = to_official if args.reverse else from_official
     old, new = (OURS, THEIRS) if args.reverse else (THEIRS, OURS)
     weights = read_checkpoint(args.checkpoint, weights=old)[old]
@@ -61,7 +61,7 @@ def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
 
 
 def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
-    """Read a style bank, write it in the other format."""
+    """Read a style bank and write it in the other format."""
     if args.reverse:
         bank = StyleBank.load(args.style_bank)
         write_official_bank(args.output, bank)
@@ -90,7 +90,7 @@ def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
 def parse(arguments: list[str] | None) -> Namespace:
     """What to convert."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, help="of the same backbone and classes")
+    parser.add_argument("--config-file", required=True, help="with the same backbone and classes")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--checkpoint", metavar="FILE", help="a .pth file to convert")
     what.add_argument("--style-bank", metavar="FILE", help="a saved_params.pkl to convert")
@@ -100,13 +100,13 @@ def parse(arguments: list[str] | None) -> Namespace:
         metavar="FILE",
         help="official .pth whose frozen layers mined --style-bank (default: the config's CLIP)",
     )
-    parser.add_argument("--reverse", action="store_true", help="the file is ours, make it theirs")
+    parser.add_argument("--reverse", action="store_true", help="convert our file to theirs")
     parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Convert one file; without arguments, the one that the command line names."""
+    """Convert one file."""
     args = parse(arguments)
     with report_errors():
         if Path(args.output).exists():

@@ -5,11 +5,12 @@
     python projects/streets/experiment.py --output output/trial --validation --seeds 1 \\
         --cells full no_mixing --set optimizer.lr=0.05
 
-Started again, it skips what is done and goes on with what was cut. Everything is in
-`<output>/targets/` (or `validation/`): tables, bars, and a sheet of predictions.
+Started again, it skips what is done and resumes what was interrupted. The output folder gets
+tables, bars and a sheet of predictions.
 """
 
 import argparse
+import asyncio
 import shlex
 import signal
 import sys
@@ -41,11 +42,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="K", help="[1 2 3]")
     cells = {"choices": names, "default": names, "metavar": "NAME"}
     add("--cells", nargs="+", help=f"variants [all]: {', '.join(names)}", **cells)
-    add("--iterations", type=int, metavar="N", help="of training [of the config]")
     add("--validation", action="store_true", help="score the looks to choose settings on instead")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of configs/experiment.py")
-    add("--workers", type=int, default=2, metavar="N", help="trainings side by side [2]")
-    add("--data", type=Path, metavar="DIR", help="folder of the scenes [<output>/datasets]")
+    add("--workers", type=int, default=2, metavar="N", help="runs side by side [2]")
     add("--size", type=size, default=(384, 768), metavar="HxW", help="of the scenes [384x768]")
     add("--train", type=int, default=400, metavar="N", help="source scenes [400]")
     add("--val", type=int, default=25, metavar="N", help="scored source scenes [25]")
@@ -53,24 +52,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def make_experiment(options: argparse.Namespace) -> Experiment:
-    """The setting that the options ask for."""
+def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
+    """Do what is left to do, then draw and print all there is."""
     looks = VALIDATION_LOOKS if options.validation else TARGET_LOOKS
     height, width = options.size
     numbers = {name: getattr(options, name) for name in ("train", "val", "targets")}
-    iterations = [f"train.max_iter={options.iterations}"] if options.iterations else []
-    return Experiment(
-        output=options.output.resolve(),
-        data=(options.data or options.output / "datasets").resolve(),
-        scenes=Settings(height=height, width=width, seed=0, looks=looks, **numbers),
-        split="validation" if options.validation else "targets",
-        overrides=(*options.set, *iterations),
-    )
-
-
-def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
-    """Do what is left to do, then draw and print all there is."""
-    experiment = make_experiment(options)
+    output, overrides = options.output.resolve(), tuple(options.set)
+    scenes = Settings(height=height, width=width, seed=0, looks=looks, **numbers)
+    experiment = Experiment(output=output, scenes=scenes, overrides=overrides)
     variants = [variant for name, variant in VARIANTS.items() if name in options.cells]
     # Seed by seed, so that every variant has its first result early.
     runs = [Run(experiment, v, seed) for seed in sorted(set(options.seeds)) for v in variants]
@@ -80,16 +69,16 @@ def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
                 f"{one.folder} was made with other settings ({one.difference}); choose another "
                 "--output, or delete the folder"
             )
-    collections = list(experiment.collections.items())
     if not all(one.is_scored for one in runs):
-        wanted = 2 if any(variant.sees_targets for variant in variants) else 1
-        for folder, scenes in collections[:wanted]:
-            generate(folder, scenes, workers=options.workers)
-    tables = partial(write_tables, experiment, command)
-    execute(runs, workers=options.workers, lock=lock, after_each=tables)
-    if tables():
-        write_pictures(experiment)
-        print((experiment.scores / "table.md").read_text())
+        for folder, drawn in experiment.collections.items():
+            if drawn is scenes or any(variant.sees_targets for variant in variants):
+                generate(folder, drawn, workers=options.workers)
+    tables = partial(write_tables, runs, output, command)
+    asyncio.run(execute(runs, workers=options.workers, lock=lock, after_each=tables))
+    if scored := [one for one in runs if one.is_scored]:
+        tables()
+        write_pictures(scored, output)
+        print((output / "table.md").read_text())
     if failed := [str(one.folder) for one in runs if not one.is_scored]:
         raise LangDGError(f"{len(failed)} runs failed: {', '.join(failed)}")
 

@@ -4,38 +4,56 @@ Example:
     python projects/streets/style_directions.py output/quickstart/banks/seed1_*.safetensors \\
         --data output/quickstart/datasets --output output/directions
 
-Writes a table and a heat map: mean cosine of the shifts from the source, by style prompt and look.
+A style is a point: mean and standard deviation of every channel. A look moves the patches of a
+class away from where they lie in the source, and so does mining. The cosine of the two shifts says
+whether text points to the look, their lengths whether it goes as far. Writes a table and a heat map
+of their means by style prompt and look.
 """
 
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+import torch
 from detectron2.config import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from streets.collection import SETTINGS_FILE
 from streets.domains import DOMAINS, Role
-from streets.experiment.directions import Directions, directions, read_patches
 from streets.experiment.runs import CONFIG
-from tabulate import tabulate
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
 from tqdm import tqdm
 
 from langdg_d2.engine import load_config
+from langdg_d2.evaluation.tables import markdown_table
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import replacing, write_atomically
-from langdg_d2.visualization.styles import PatchReader, style_prompts
+from langdg_d2.visualization.styles import PatchReader, style_points, style_prompts
 
-_LENGTH = "length"
+LENGTH = "length"
+_FEWEST_PATCHES = 5  # of a class, for a mean that says something
 _DPI = 130
 _FONT = 8
 
-Rows = Mapping[str, Mapping[str, float]]
+
+class Patches(NamedTuple):
+    """Patches of images.
+
+    Attributes:
+        points: (P, D) their own statistics.
+        class_ids: (P,) uint8, the most frequent label of each.
+    """
+
+    points: Tensor
+    class_ids: Tensor
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,57 +84,79 @@ def build_reader(cfg: DictConfig, bank: StyleBank, data: Path) -> PatchReader:
     )
 
 
-def compare(cfg: DictConfig, bank: StyleBank, reader: PatchReader) -> Directions:
-    """Read the scenes of all looks and compare."""
-    read = {
-        domain: read_patches(instantiate(cfg.dataloader.test[domain.name]), reader)
-        for domain in tqdm(
-            [domain for domain in DOMAINS if domain.role is not Role.VALIDATION], unit="look"
-        )
-    }
-    (source,) = (patches for domain, patches in read.items() if domain.role is Role.SOURCE)
-    targets = {d.look: patches for d, patches in read.items() if d.role is Role.TARGET}
-    return directions(bank, source, targets)
-
-
-def mean_by_prompt(
-    bank: StyleBank, found: Directions, wanted: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Mean cosine with each look, and mean length, of the style prompts that a bank has."""
-    prompts = np.array(style_prompts(bank))
-    columns = {**found.cosines, _LENGTH: found.lengths}
-    return {
-        prompt: {
-            name: float(values[prompts == prompt].nanmean()) for name, values in columns.items()
-        }
-        for prompt in wanted
-        if prompt in prompts
-    }
-
-
-def table(rows: Rows, look_lengths: Mapping[str, float]) -> str:
-    """Markdown, a row for each style prompt; the looks' own lengths in the last."""
-    return tabulate(
-        [
-            *([title, *row.values()] for title, row in rows.items()),
-            [_LENGTH, *look_lengths.values()],
-        ],
-        headers=["style", *look_lengths, _LENGTH],
-        floatfmt=".2f",
-        tablefmt="pipe",
+def read_patches(scenes: Iterable[list[dict[str, Any]]], reader: PatchReader) -> Patches:
+    """The patches of a test loader's scenes."""
+    examples = [example for batch in scenes for example in batch]
+    labels = [example["sem_seg"][None].to(torch.uint8) for example in examples]
+    return Patches(
+        points=torch.cat([reader.points(example["image"][None]) for example in examples]),
+        class_ids=torch.cat([reader.classes(label) for label in labels]),
     )
 
 
-def heat_map(rows: Rows, looks: Sequence[str]) -> Figure:
-    """Mean cosines, a row for each style prompt."""
-    values = np.array([[row[look] for look in looks] for row in rows.values()])
-    size = (2 + 0.5 * len(looks), 1 + 0.22 * len(rows))
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+def directions(
+    bank: StyleBank, source: Patches, looks: Mapping[str, Patches]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Compare every style of a bank with the same class in every look.
+
+    Lengths are in standard deviations of the source's patches; dimensions in which these do not
+    differ are left out. What is unknown, since a class has too few patches, is NaN.
+
+    Args:
+        bank: mined in patches of the size of these.
+        source: patches of the source.
+        looks: patches of other looks, by name.
+
+    Returns:
+        A row for each style: by look, the cosine of its shift and the look's shift of its class;
+        and the length of its shift. And by look, the mean length of its classes' shifts.
+    """
+    labels = bank.header.labels.values()
+    spread = source.points.std(dim=0)
+    # A channel that is zero in all of the source has no unit to measure with.
+    units = torch.where(spread > 0, 1 / spread, 0)
+    origin, of_class = _class_means(source, labels), bank.class_id.long()
+    styles = (style_points(bank.mean, bank.std) - origin[of_class]) * units
+    shifts = {name: (_class_means(look, labels) - origin) * units for name, look in looks.items()}
+    found = {
+        name: cosine_similarity(styles, shift[of_class], dim=1) for name, shift in shifts.items()
+    }
+    lengths = {name: float(shift.norm(dim=1).nanmean()) for name, shift in shifts.items()}
+    return pd.DataFrame(found | {LENGTH: styles.norm(dim=1)}), pd.Series(lengths)
+
+
+def _class_means(patches: Patches, labels: Iterable[int]) -> Tensor:
+    """(L, D) mean point of every label, NaN for those with too few patches or none."""
+    means = patches.points.new_full((max(labels) + 1, patches.points.shape[1]), torch.nan)
+    for label in patches.class_ids.unique().tolist():
+        own = patches.points[patches.class_ids == label]
+        if len(own) >= _FEWEST_PATCHES:
+            means[label] = own.mean(dim=0)
+    return means
+
+
+def compare(
+    cfg: DictConfig, bank: StyleBank, reader: PatchReader
+) -> tuple[pd.DataFrame, pd.Series]:
+    """`directions` of the scenes of all looks."""
+    domains = [domain for domain in DOMAINS if domain.role is not Role.VALIDATION]
+    source, *targets = (
+        read_patches(instantiate(cfg.dataloader.test[domain.name]), reader)
+        for domain in tqdm(domains, unit="look")
+    )
+    looks = [domain.look for domain in domains[1:]]
+    return directions(bank, source, dict(zip(looks, targets, strict=True)))
+
+
+def heat_map(cosines: pd.DataFrame) -> Figure:
+    """Mean cosines, a row for each style prompt and a column for each look."""
+    rows, columns = cosines.shape
+    figure = Figure((2 + 0.5 * columns, 1 + 0.22 * rows), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(looks)), looks, rotation=45, ha="right", fontsize=_FONT)
-    axes.set_yticks(range(len(rows)), list(rows), fontsize=_FONT)
-    for (row, column), value in np.ndenumerate(values):
+    axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(columns), cosines.columns, rotation=45, ha="right", fontsize=_FONT)
+    axes.set_yticks(range(rows), cosines.index, fontsize=_FONT)
+    for (row, column), value in np.ndenumerate(cosines.to_numpy()):
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=_FONT - 1)
     return figure
 
@@ -128,13 +168,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with report_errors():
         cfg = load_config(str(CONFIG), args.opts)
         bank = StyleBank.merge([StyleBank.load(path) for path in args.bank])
-        found = compare(cfg, bank, build_reader(cfg, bank, args.data))
-        styles = instantiate(cfg.styles.mining.miner.prompts).styles
-        rows = mean_by_prompt(bank, found, styles)
-        text = table(rows, found.look_lengths)
+        found, look_lengths = compare(cfg, bank, build_reader(cfg, bank, args.data))
+        means = found.groupby(style_prompts(bank)).mean()
+        prompts = instantiate(cfg.styles.mining.miner.prompts).styles
+        means = means.loc[[prompt for prompt in prompts if prompt in means.index]]
+        table = means.map("{:.2f}".format)
+        table.loc[LENGTH] = look_lengths.map("{:.2f}".format).reindex(table.columns, fill_value="")
+        text = markdown_table(table.rename_axis("style").reset_index())
         write_atomically(args.output / "directions.md", f"{text}\n".encode())
         with replacing(args.output / "directions.png") as file:
-            heat_map(rows, list(found.look_lengths)).savefig(file, format="png")
+            heat_map(means.drop(columns=LENGTH)).savefig(file, format="png")
     print(text)
 
 

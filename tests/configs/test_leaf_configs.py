@@ -196,9 +196,7 @@ def test_main_config_is_the_papers_recipe():
     ("source", "trainable", "classes"),
     [("gta5", "layer4.-1", None), ("synthia", "layer4.-1", "16"), ("cityscapes", "layer4", None)],
 )
-def test_each_source_is_scored_on_the_other_sets_with_the_layers_the_paper_trains(
-    source, trainable, classes
-):
+def test_sources_have_the_papers_targets_and_layers(source, trainable, classes):
     both = [load(ROOT / f"configs/langdg_{source}{end}.py") for end in ("", "_rn101")]
     sets = {"gta5", "synthia", "cityscapes", "bdd100k", "mapillary"}
     for cfg in both:
@@ -237,7 +235,7 @@ def test_rn101_has_features_of_the_same_widths_and_more_blocks():
 
 
 @pytest.mark.parametrize("stage", ["dataloader.train.mapper", "styles.mining.batches.mapper"])
-def test_synthia_is_scaled_and_cropped_to_720_before_it_gets_the_training_size(stage):
+def test_synthia_is_cropped_to_720_then_resized(stage):
     cfg = LazyConfig.load(str(ROOT / "configs/langdg_synthia.py"))
     augmentations = OmegaConf.select(cfg, stage).augmentations
     scale, pad, crop, resize = (instantiate(a) for a in augmentations[:4])

@@ -29,7 +29,7 @@ def load(datasets, tiny_clip, tmp_path, monkeypatch):
     return lambda *overrides: apply_overrides(LazyConfig.load(config), [*small, *overrides])
 
 
-def test_training_names_what_another_config_has_mined_otherwise_without_a_second_clip(load, caplog):
+def test_training_names_differing_mining_settings(load, caplog):
     cfg = load()
     torch.manual_seed(0)
     backbone = instantiate(cfg.model.backbone)

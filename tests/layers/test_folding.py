@@ -263,7 +263,7 @@ def test_a_copy_of_a_folded_model_computes_with_its_own_weights(network, copied)
     assert torch.equal(network(images()), expected)
 
 
-def test_modules_whose_order_is_not_known_are_left_alone(fused):
+def test_modules_of_unknown_order_are_not_folded(fused):
     class Odd(nn.Module):
         def __init__(self):
             super().__init__()

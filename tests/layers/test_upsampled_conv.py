@@ -37,7 +37,7 @@ def test_matrices_made_in_inference_mode_serve_in_training():
     assert weight.grad.any()
 
 
-def test_under_autocast_it_errs_no_more_than_the_usual_order():
+def test_autocast_error_is_within_twice_the_usual():
     x, weight = random(1, 64, 12, 12), random(16, 64, 3, 3) / 24
     up = F.interpolate(x, size=(48, 48), mode="bilinear", align_corners=False)
     exact = F.conv2d(up, weight, padding=1)

@@ -82,7 +82,7 @@ def test_ids_beyond_the_last_are_named(encoding, known, beyond):
 
 
 @pytest.mark.parametrize("raw", [256, 256 + 7, 65_535])
-def test_ids_of_more_than_8_bits_are_not_taken_for_a_known_255(raw):
+def test_wide_ids_do_not_wrap_to_255(raw):
     for encoding in (TRAIN_IDS, CITYSCAPES_LABEL_IDS):
         assert encoding.decode(np.array([[255]], np.uint16)).tolist() == [[255]]
         with pytest.raises(LangDGError, match=rf"label ids \[{raw}\] are not in the"):

@@ -18,7 +18,7 @@ def fits(grid: PatchGrid, height: int, width: int) -> bool:
 
 @settings(deadline=None, max_examples=60)
 @given(grid=grids, height=sizes, width=sizes)
-def test_cells_cover_the_map_once_differ_by_a_pixel_at_most_and_join_again(grid, height, width):
+def test_cells_partition_the_map_evenly(grid, height, width):
     maps = torch.arange(2 * height * width).view(2, height, width)
     if not fits(grid, height, width):
         with pytest.raises(LangDGError, match=rf"cannot split a {height}x{width} map"):

@@ -33,7 +33,7 @@ def test_statistics_that_are_not_finite_are_refused(
         bank(**changes).require_finite()
 
 
-def test_a_merged_header_names_every_origin_once_however_it_was_merged(
+def test_merged_header_names_every_origin_once(
     bank: MakeBank, content: Content, header: BankHeader
 ) -> None:
     parts = [

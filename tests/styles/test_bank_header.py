@@ -58,7 +58,7 @@ def test_another_models_bank_is_refused_with_all_differences(
     ]
 
 
-def test_differing_settings_are_named_down_to_the_entry_and_long_lists_kept_short(
+def test_differing_settings_are_named(
     header: BankHeader,
 ) -> None:
     own = replace(header, settings={"pin": {"steps": 1, "lr": 1.0}, "prompts": [*"abcdef"]})

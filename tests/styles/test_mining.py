@@ -118,7 +118,7 @@ def test_header_knows_the_whole_clip_that_training_loads(tiny_clip, tmp_path):
 
 
 @pytest.mark.parametrize(("part", "key"), [("text_cfg", "heads"), ("vision_cfg", "head_width")])
-def test_a_clip_of_the_same_weights_with_other_heads_is_another(tiny_clip, tmp_path, part, key):
+def test_other_attention_heads_change_the_fingerprint(tiny_clip, tmp_path, part, key):
     config = json.loads(Path(tiny_clip).read_text())
     weights = tmp_path / "clip.safetensors"
     save_file(load_clip(name=tiny_clip, weights=None).state_dict(), weights)
@@ -252,7 +252,7 @@ def test_unfinished_work_of_another_period_is_refused(tiny_clip, tmp_path):
         mine(tiny_clip, path, period=3)
 
 
-def test_parts_of_others_that_cannot_be_seen_are_no_bank(tiny_clip, tmp_path):
+def test_missing_parts_of_other_processes_are_refused(tiny_clip, tmp_path):
     path = tmp_path / "bank.safetensors"
 
     class Lost(SeededBatches):
@@ -333,7 +333,7 @@ def _fail_in_process(args: Namespace) -> None:
             Path(f"{args.folder}/{name}.error{comm.get_rank()}").write_text(message)
 
 
-def test_where_the_main_process_fails_the_others_do_not_wait(in_two_processes, tiny_clip, tmp_path):
+def test_failure_of_main_process_ends_the_others(in_two_processes, tiny_clip, tmp_path):
     (tmp_path / "resuming.part0").write_bytes(b"damaged")
     (tmp_path / "finishing").mkdir()
     in_two_processes(_fail_in_process, clip=tiny_clip, folder=str(tmp_path))
@@ -379,7 +379,7 @@ def load(clip_config, path, **changes):
     return styles.bank
 
 
-def test_bank_mined_as_the_config_says_is_loaded_without_a_word(tiny_clip, tmp_path, caplog):
+def test_bank_mined_as_configured_loads_silently(tiny_clip, tmp_path, caplog):
     path = tmp_path / "bank.safetensors"
     mined = mine(tiny_clip, path)
     caplog.clear()
@@ -414,9 +414,7 @@ def warnings_of_mining(caplog):
         ),
     ],
 )
-def test_bank_mined_otherwise_is_used_with_a_warning_that_says_how(
-    tiny_clip, tmp_path, caplog, changes, difference
-):
+def test_bank_mined_otherwise_gives_a_warning(tiny_clip, tmp_path, caplog, changes, difference):
     path = tmp_path / "bank.safetensors"
     mined = mine(tiny_clip, path)
     caplog.clear()

@@ -126,7 +126,7 @@ def test_mixed_precision_restyles_as_single_precision_does(
     assert torch.allclose(found.float(), expected, rtol=tolerance, atol=1e-4)
 
 
-def test_each_patch_gets_a_style_of_its_class_or_else_of_unlabelled_patches(backbone, batch):
+def test_patches_get_styles_of_their_class(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
     source = BankStyles(bank=bank, **EXPECTED)
@@ -172,7 +172,7 @@ def test_weights_are_beta_distributed_one_for_each_image_and_channel():
     assert np.mean(values < 1e-3) == pytest.approx(np.mean(values > 1 - 1e-3), abs=0.02)
 
 
-def test_weight_one_changes_nothing_and_weight_zero_leaves_nothing(backbone, batch):
+def test_weight_one_keeps_and_zero_replaces_styles(backbone, batch):
     features, classes = batch
     bank = make_bank(backbone)
     same = mixer(backbone, BankStyles(bank=bank, **EXPECTED), ConstantWeights(value=1))

@@ -5,7 +5,7 @@ import torch
 from langdg_d2.styles.mining import choose_patches
 
 
-def test_first_patch_of_each_class_is_chosen_cell_by_cell_over_the_images():
+def test_first_patch_of_each_class_is_chosen():
     classes = torch.randint(0, 4, (5, 3, 2), dtype=torch.uint8)
     choice = choose_patches(classes)
     assert list(choice) == sorted(set(classes.flatten().tolist()))

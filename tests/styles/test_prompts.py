@@ -93,7 +93,7 @@ def test_spellings_that_clip_cannot_tell_apart_are_the_same_prompt(tmp_path):
         load_style_prompts(str(path))
 
 
-def test_byte_order_mark_and_windows_line_ends_are_no_part_of_a_prompt(tmp_path):
+def test_byte_order_mark_and_crlf_are_stripped(tmp_path):
     path = tmp_path / "styles.txt"
     path.write_bytes(b"\xef\xbb\xbffoggy\r\nhazy\r\n")
     assert load_style_prompts(str(path)) == ("foggy", "hazy")
@@ -160,7 +160,7 @@ def test_unknown_pack_lists_those_there_are(pack):
 # Random characters
 
 
-def test_random_prompts_are_distinct_words_of_the_length_that_follow_the_seed():
+def test_random_prompts_are_distinct_and_follow_the_seed():
     prompts = random_character_prompts(count=20, length=8, seed=0)
     assert len(set(prompts)) == 20
     assert all(re.fullmatch("[a-z]{8}", prompt) for prompt in prompts)
@@ -174,7 +174,7 @@ def test_random_letters_are_uniform():
     assert is_uniform("".join(prompts), "abcdefghijklmnopqrstuvwxyz")
 
 
-def test_every_word_can_be_drawn_and_not_one_more():
+def test_exactly_the_possible_words_are_drawn():
     prompts = random_character_prompts(count=26, length=1, seed=0)
     assert sorted(prompts) == list("abcdefghijklmnopqrstuvwxyz")
     for count, length in ((27, 1), (1, 0), (1, -1)):
@@ -185,7 +185,7 @@ def test_every_word_can_be_drawn_and_not_one_more():
 # Target texts
 
 
-def test_each_class_id_gets_a_style_and_its_own_name_and_ignore_the_fixed_text():
+def test_classes_get_styled_prompts_and_ignore_fixed_text():
     ids = [2, IGNORE, 0, 1, 2] * 50
     texts = target_prompts().sample(ids, generator=seeded())
     for class_id, text in zip(ids, texts, strict=True):
@@ -228,7 +228,7 @@ def test_all_lists_exactly_what_sample_gives_for_every_composition(template, tex
     assert set(drawn) == {*texts, "photo"}
 
 
-def test_default_recipe_has_20_styles_for_each_of_19_classes_and_one_text_for_the_rest():
+def test_default_recipe_has_20_styles_per_class():
     prompts = target_prompts(
         class_names=CITYSCAPES_19.names,
         style_prompts=load_style_prompts("art_styles"),

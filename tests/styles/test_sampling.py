@@ -81,7 +81,7 @@ def test_every_draw_is_of_the_class_or_else_of_unlabelled_patches(
         (IGNORE, (0, 2, 6, 7), False),
     ],
 )
-def test_styles_are_drawn_uniformly_and_one_patch_tells_nothing_of_the_next(
+def test_patch_styles_are_uniform_and_independent(
     label: int, rows: tuple[int, ...], fallback: bool
 ) -> None:
     sampler = StyleSampler(bank=bank(IGNORE, 0, IGNORE, 1, 0, 0, IGNORE, IGNORE, 0))

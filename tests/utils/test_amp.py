@@ -15,7 +15,7 @@ def test_products_have_the_wanted_type():
             assert (A @ A).dtype == dtype
 
 
-def test_single_precision_is_single_also_inside_of_a_lower_one():
+def test_float32_holds_inside_autocast():
     with autocast("bfloat16", "cpu"), autocast("float32", "cpu"):
         assert (A @ A).dtype == torch.float32
 

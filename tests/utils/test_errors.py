@@ -27,7 +27,7 @@ def test_an_expected_error_ends_the_command_with_its_message(kind: type[Exceptio
     assert stopped.value.code == "error: what is wrong"
 
 
-def test_an_error_in_a_loaders_worker_is_told_without_its_traceback() -> None:
+def test_loader_worker_error_has_no_traceback() -> None:
     loader = DataLoader([None], collate_fn=_fail, num_workers=1)
     with pytest.raises(ImageFileError, match="Original Traceback"):
         next(iter(loader))
@@ -36,7 +36,7 @@ def test_an_error_in_a_loaders_worker_is_told_without_its_traceback() -> None:
     assert stopped.value.code == "error: 'a.png' is cut off"
 
 
-def test_the_logs_file_ends_with_an_expected_error_and_where_it_comes_from(tmp_path) -> None:
+def test_log_ends_with_error_and_traceback(tmp_path) -> None:
     setup_logger(str(tmp_path), name="langdg_d2", configure_stdout=False)
     with pytest.raises(SystemExit), report_errors():
         raise LangDGError("what is wrong")
@@ -67,7 +67,7 @@ class _Failing(TrainerBase):
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(LangDGError, True), (ValueError, False)])
-def test_training_tells_where_it_failed_only_for_errors_nobody_expects(kind, expected, caplog):
+def test_training_shows_tracebacks_of_unexpected_errors_only(kind, expected, caplog):
     with pytest.raises((SystemExit, kind)), report_errors():
         _Failing(kind("what is wrong")).train(0, 1)
     (record,) = [

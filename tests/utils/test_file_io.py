@@ -36,7 +36,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_of_errors_within_only_those_of_writing_ask_for_room(tmp_path: Path) -> None:
+def test_only_write_errors_mention_disk_space(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     own = str(tmp_path / f".report.md.{os.getpid()}.tmp")
     for source in (None, own, "source.md"):
@@ -48,7 +48,7 @@ def test_of_errors_within_only_those_of_writing_ask_for_room(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_content_is_on_disk_before_the_name_is_and_the_name_at_the_end(
+def test_content_is_flushed_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "report.md"

@@ -72,7 +72,7 @@ def test_a_checkout_gives_its_commit_and_whether_any_tracked_file_changed(checko
     assert git_state(checkout) == {"commit": commit, "dirty": True}
 
 
-def test_without_a_checkout_a_commit_or_git_there_is_no_state(
+def test_no_git_state_without_checkout_commit_or_git(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = checkout / "site-packages/other"  # lies in the checkout, but is none of its files

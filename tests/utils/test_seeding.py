@@ -23,7 +23,7 @@ def test_seeds_differ_by_number_order_and_purpose():
         derived_seed(-1)
 
 
-def test_all_global_randomness_starts_from_the_seed_and_is_put_back():
+def test_global_random_state_is_seeded_and_restored():
     seed_globally(3)
     first, second = draw(), draw()
     seed_globally(3)

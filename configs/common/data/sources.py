@@ -41,13 +41,13 @@ def train_mapper(crops: list[DictConfig]) -> DictConfig:
             L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
             L(T.RandomFlip)(prob=0.5, horizontal=True),
         ],
-        # Patches whose class decides on their style.
+        # Patches; the class of each decides on its style.
         patch_grid="${styles.grid}",
     )
 
 
 def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
-    """Batches of 8 of one source set or several, over all processes."""
+    """Batches of 8, over all processes, from one source set or several."""
     return L(training_loader)(
         # A name, or a list of names.
         dataset=L(source_dataset)(names=names),
@@ -55,15 +55,15 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         # How often images of each source are seen, such as {gta5_sem_seg_train:1,
         # synthia_sem_seg_train:1} (in quotation marks on command lines); null for one pool of all.
         source_weights=None,
-        # Number of unreadable images to replace by others before failing (also in mining).
+        # Number of unreadable images to replace before failing (also in mining).
         unreadable_limit=0,
         # Images in an iteration, shared by all processes.
         total_batch_size=8,
-        # Of the images' order and augmentation, for any numbers of processes and workers.
+        # Seed of image order and augmentation, for any number of processes and workers.
         seed="${train.seed}",
         # Worker processes that read and augment, for each training process.
         num_workers=4,
-        # The labels must have these.
+        # Classes that the labels must have.
         classes="${model.classes}",
         # Pinned memory, for non-blocking copies to the GPU.
         pin_memory=torch.cuda.is_available(),

@@ -17,7 +17,7 @@ from langdg_d2.evaluation import (
 )
 from langdg_d2.visualization import OverlayWriter
 
-# Domain, the data set's family, to its registered name.
+# Registered name of each domain's data set.
 DATASETS = dict(
     gta5="gta5_sem_seg_val",
     synthia="synthia_sem_seg_val",
@@ -35,7 +35,7 @@ DATASETS = dict(
 )
 
 
-# Sets whose labels only their test servers have: `evaluation.predictions` writes files for those.
+# Sets whose labels only the test servers have: `evaluation.predictions` writes files for them.
 UNLABELLED = dict(
     cityscapes_test="cityscapes_sem_seg_test",
     bdd100k_test="bdd100k_sem_seg_test",
@@ -48,7 +48,7 @@ _NAMES = {**DATASETS, **UNLABELLED}
 
 
 def test_loader(domain: str, name: str) -> DictConfig:
-    """Images as the protocol frames them, one at a time; without labels they stay whole."""
+    """Images cropped as the protocol says, one at a time; whole ones where there are no labels."""
     return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
             names=name,
@@ -63,14 +63,14 @@ def test_loader(domain: str, name: str) -> DictConfig:
                 severity="${evaluation.corruption.severity}",
             )
         ),
-        # Labels must have these.
+        # Classes that the labels must have.
         classes="${model.classes}",
         num_workers=2,
     )
 
 
 def scores(name: str) -> DictConfig:
-    """IoU of the classes that the benchmark counts."""
+    """IoU of the scored classes."""
     evaluator = L(StreamingSemSegEvaluator)(
         dataset_name=name,
         class_names="${model.classes.names}",
@@ -95,7 +95,7 @@ def overlays(name: str) -> DictConfig:
 
 
 def predictions(name: str) -> DictConfig:
-    """Files of all predictions, where wanted."""
+    """Files of all predictions, if the config asks for them."""
     return L(PredictionWriter)(
         output_dir="${train.output_dir}/predictions",
         dataset_name=name,

@@ -20,7 +20,7 @@ model = L(LangDGSegmentor)(
         output_stride=16,
         # Which of layer4's convolutions are dilated: as in FAMix, only the last one.
         dilation="famix",
-        # The last block of the last layer; everything else stays as CLIP left it.
+        # The last block of the last layer; everything else stays as in CLIP.
         trainable=["layer4.-1"],
         # The layer whose output is cut into patches and restyled.
         restyled_layer="layer1",
@@ -33,9 +33,9 @@ model = L(LangDGSegmentor)(
         low_level="res2",
         high_level="res5",
         num_classes=len(CITYSCAPES_19),
-        # Width that the low-level features are projected to.
+        # Channels that the low-level features are projected to.
         low_level_channels=48,
-        # Width of the pyramid and of the decoder.
+        # Channels of the pyramid and of the decoder.
         channels=256,
         # Dilations of the pyramid, for stride 16.
         atrous_rates=[6, 12, 18],
@@ -47,9 +47,9 @@ model = L(LangDGSegmentor)(
     # CLIP's statistics are for RGB in 0..1, Detectron2's images are RGB in 0..255.
     pixel_mean=[255 * mean for mean in OPENAI_DATASET_MEAN],
     pixel_std=[255 * std for std in OPENAI_DATASET_STD],
-    # The classes wherever they are named, drawn or written; `sem_seg_head.num_classes` is their
-    # number. For others: `model.classes.update(names=[...], colors=None, ids=None)`. Colours are
-    # generated then; ids are the numbers in prediction files of "label_ids". The `LabelEncoding` of
-    # the labels has to have the same names, `class_names`.
+    # The classes, used wherever they are named, drawn or written; `sem_seg_head.num_classes` is
+    # their number. For others: `model.classes.update(names=[...], colors=None, ids=None)`, which
+    # generates colours; ids are the values in prediction files of "label_ids". The `LabelEncoding`
+    # of the labels must have the same `class_names`.
     classes=L(LabelSpace)(**CITYSCAPES_19.plain()),
 )

@@ -31,7 +31,7 @@ def modules() -> list[str]:
 # what it is
 
 
-def test_the_version_says_that_it_is_the_stand_in_and_setup_agrees(
+def test_version_names_the_stand_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments: dict[str, object] = {}
@@ -99,7 +99,7 @@ def test_every_library_it_imports_is_required_at_installation() -> None:
          "detectron2.utils.visualizer.GenericMask"),
     ],
 )  # fmt: skip
-def test_what_it_lacks_is_refused_by_name_with_the_way_out(statement: str, asked: str) -> None:
+def test_missing_names_are_refused_with_a_remedy(statement: str, asked: str) -> None:
     with pytest.raises(ImportError) as caught:
         exec(statement, {})
     message = str(caught.value)
@@ -109,7 +109,7 @@ def test_what_it_lacks_is_refused_by_name_with_the_way_out(statement: str, asked
     assert caught.value.name == asked
 
 
-def test_a_config_that_names_what_it_lacks_is_told_so() -> None:
+def test_config_with_a_missing_name_is_refused() -> None:
     from detectron2.config import instantiate
 
     with pytest.raises(ImportError, match="not part of this detectron2"):
@@ -128,7 +128,7 @@ def test_what_its_data_loading_lacks_is_refused() -> None:
         MapDataset(ToIterableDataset([{}], InferenceSampler(1)), len)
 
 
-def test_without_cloudpickle_a_config_with_a_lambda_is_saved_for_reading(
+def test_lambda_config_is_saved_without_cloudpickle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from detectron2.config import LazyConfig
@@ -143,7 +143,7 @@ def test_without_cloudpickle_a_config_with_a_lambda_is_saved_for_reading(
     assert "cloudpickle" in caplog.text
 
 
-def test_probes_for_dunder_and_private_names_are_answered_as_usual() -> None:
+def test_dunder_and_private_names_raise_attribute_errors() -> None:
     from detectron2.engine import hooks
 
     for module in (detectron2, detectron2.engine, hooks):
@@ -198,7 +198,7 @@ def test_a_submodule_that_exists_is_imported_not_refused(toy: Toy) -> None:
     assert package.part.leaf.x == 1
 
 
-def test_a_circular_import_fails_as_usual_not_as_a_missing_name(toy: Toy) -> None:
+def test_circular_import_fails_as_in_python(toy: Toy) -> None:
     toy({"one.py": "from toy.two import b\na = 1", "two.py": "from toy.one import a\nb = 1"})
     with pytest.raises(ImportError, match="partially initialized module"):
         importlib.import_module("toy.one")
@@ -212,7 +212,7 @@ def test_other_packages_are_left_alone(toy: Toy) -> None:
         importlib.import_module("toy.absent")
 
 
-def test_a_module_with_an_answer_of_its_own_keeps_it(toy: Toy) -> None:
+def test_module_keeps_its_own_getattr(toy: Toy) -> None:
     toy({"own.py": "def __getattr__(name):\n    return name.upper()"})
     assert importlib.import_module("toy.own").anything == "ANYTHING"
 

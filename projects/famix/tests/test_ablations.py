@@ -105,7 +105,7 @@ def test_ablation_changes_the_main_config_in_the_stated_keys_only(name, main_con
     assert ablation["evaluation"]["published"] == (row if row in published_names() else None)
 
 
-def test_every_config_is_listed_in_the_readme_and_every_published_row_has_a_config():
+def test_readme_configs_and_published_rows_match():
     folder = ROOT / "projects/famix"
     listed = re.findall(r"\((configs/[\w/]+\.py)\)", (folder / "README.md").read_text())
     files = sorted(str(path.relative_to(folder)) for path in folder.glob("configs/**/*.py"))
@@ -153,7 +153,7 @@ def test_gradients_and_batch_statistics_reach_the_trainable_layers_only(small, n
         assert model.backbone.tower.conv1.weight.grad.abs().sum() > 0
 
 
-def test_only_without_mixing_a_style_replaces_the_patchs_own(small):
+def test_no_mixing_replaces_the_patch_style(small):
     main, without = small("main"), small("no_mixing")
     main.styles.mining.miner.pin.steps = 1
     mine(main)
@@ -167,7 +167,7 @@ def test_only_without_mixing_a_style_replaces_the_patchs_own(small):
     assert shares[1] == 0
 
 
-def test_source_styles_are_the_patches_own_and_one_bank_holds_them_with_mined_ones(small):
+def test_source_styles_merge_with_mined_styles(small):
     own, main, both = (small(name) for name in ("source_styles", "main", "source_and_mined_styles"))
     main.styles.mining.miner.pin.steps = 1
     source, mined = mine(own), mine(main)
@@ -183,7 +183,7 @@ def test_source_styles_are_the_patches_own_and_one_bank_holds_them_with_mined_on
     assert len(model.feature_augmentation.styles.bank) == 2 * len(source)
 
 
-def test_noise_restyles_and_no_restyling_does_not_and_neither_reads_a_bank(small, tmp_path):
+def test_noise_and_no_restyling_need_no_bank(small, tmp_path):
     without = small("no_restyling")
     noise, gentle = small("noise_styles"), small("noise_styles")
     gentle.styles.augmentation.mixer.styles.snr_db = 200.0
@@ -209,7 +209,7 @@ def test_target_texts_are_those_of_the_prompts(small, name, texts):
     assert set(instantiate(small(name).styles.mining.miner.prompts).all()) == {*texts, "photo"}
 
 
-def test_random_characters_take_the_place_of_styles_and_follow_the_seed(small):
+def test_random_character_prompts_follow_the_seed(small):
     def words(name, seed):
         cfg = small(name)
         cfg.styles.seed = seed
@@ -224,7 +224,7 @@ def test_random_characters_take_the_place_of_styles_and_follow_the_seed(small):
     assert words("random_character_prompts", 2) & set(alone) == {"photo"}
 
 
-def test_whole_image_styles_are_mined_and_mixed_on_a_grid_of_one_cell(small):
+def test_whole_image_styles_use_one_patch(small):
     cfg = small("whole_image_styles")
     cfg.styles.mining.miner.pin.steps = 1
     bank = mine(cfg)
@@ -237,7 +237,7 @@ def test_whole_image_styles_are_mined_and_mixed_on_a_grid_of_one_cell(small):
     assert model.feature_augmentation.statistics.patches == 2
 
 
-def test_class_agnostic_bank_gives_a_class_the_styles_of_others(small):
+def test_class_agnostic_bank_mixes_classes(small):
     cfg = small("class_agnostic_bank")
     cfg.styles.mining.miner.pin.steps = 0
     bank = mine(cfg)

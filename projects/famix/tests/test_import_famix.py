@@ -81,7 +81,7 @@ def saved_params(tmp_path):
     return path
 
 
-def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
+def test_imported_checkpoint_round_trips_exactly(
     run, model, checkpoint, tiny_model, tmp_path, random_segmentor
 ):
     output = run("--checkpoint", checkpoint, "--output", "ours.pth")
@@ -102,9 +102,7 @@ def test_imported_checkpoint_gives_the_same_logits_and_goes_back_bit_by_bit(
     assert all(torch.equal(back[name], value) for name, value in expected.items())
 
 
-def test_imported_bank_fits_the_model_and_goes_back_bit_by_bit(
-    run, model, checkpoint, saved_params, tmp_path
-):
+def test_imported_bank_round_trips_exactly(run, model, checkpoint, saved_params, tmp_path):
     given = ("--style-bank", saved_params)
     output = run(*given, "--clip-from", checkpoint, "--output", "styles.safetensors")
     assert "6 styles of" in output
@@ -155,7 +153,7 @@ def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp
     )
 
 
-def test_misspelt_changes_of_the_config_are_told_in_a_line(run, checkpoint):
+def test_misspelt_override_is_one_error_line(run, checkpoint):
     for change, message in {
         "model.backbne.x=1": "error: override 'model.backbne.x=1': the config has no key",
         "model": "error: ",

@@ -315,7 +315,7 @@ def test_header_tells_the_clip_of_the_styles(tiny_tower: torch.nn.Module, tmp_pa
         read_official_bank(path, header=header).check(backbone)
 
 
-def test_a_model_that_restyles_another_layer_has_no_use_for_official_banks(
+def test_official_bank_for_another_layer_is_refused(
     tiny_tower: torch.nn.Module,
 ) -> None:
     backbone = ClipResNet(tower=tiny_tower, output_stride=16, trainable=(), restyled_layer="layer2")

@@ -116,7 +116,7 @@ def test_the_first_misfits_are_named_after_the_remedy(model):
     )
 
 
-def test_a_deeper_networks_weights_are_refused_though_all_needed_ones_are_there(model):
+def test_weights_of_a_deeper_network_are_refused(model):
     official = official_state(model)
     deeper = {
         re.sub(r"layer3\.1", "layer3.2", name): value
@@ -127,7 +127,7 @@ def test_a_deeper_networks_weights_are_refused_though_all_needed_ones_are_there(
         from_official(official | deeper, model_state=model.state_dict())
 
 
-def test_our_weights_that_do_not_fit_are_named_by_our_names(model):
+def test_unfit_weights_are_reported_by_our_names(model):
     ours = dict(model.state_dict())
     del ours["sem_seg_head.predict.bias"]
     ours["sem_seg_head.extra"] = torch.zeros(1)

@@ -63,7 +63,7 @@ def train(datasets, tiny_model, load_tool, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_target_is_known_by_one_text_and_nothing_else(name):
+def test_one_text_describes_the_target(name):
     cfg = load(name)
     assert texts(cfg) == [PROMPTS[name]]
     night = OmegaConf.to_container(load("night"), resolve=False)
@@ -77,7 +77,7 @@ def test_another_target_is_one_key():
     assert texts(load("night", f"{prompt}=[driving through fire]")) == ["driving through fire"]
 
 
-def test_images_mined_alone_get_the_styles_they_would_get_sixteen_at_a_time(tiny_clip):
+def test_mining_one_image_equals_mining_sixteen(tiny_clip):
     backbone = ClipResNet(
         tower=load_image_tower(name=tiny_clip, weights=None).requires_grad_(False),
         output_stride=32,
@@ -98,9 +98,7 @@ def test_images_mined_alone_get_the_styles_they_would_get_sixteen_at_a_time(tiny
         assert (mined - own).abs().mean() > 1e-4
 
 
-def test_source_only_then_night_trains_the_head_alone_on_styles_of_the_prompt(
-    train, tiny_clip, tmp_path
-):
+def test_night_trains_only_the_head_on_prompt_styles(train, tiny_clip, tmp_path):
     source = train("source_only")
     assert not list(tmp_path.rglob("*.safetensors"))
     start = f"train.init_checkpoint={tmp_path / 'source_only/model_final.pth'}"

@@ -30,7 +30,7 @@ def test_ray_slopes_invert_projection() -> None:
     np.testing.assert_allclose(camera.project(point), [13.5, 42.5], rtol=1e-5)
 
 
-def test_level_camera_puts_the_horizon_at_the_middle_and_pitch_moves_it() -> None:
+def test_pitch_moves_the_horizon_from_the_middle() -> None:
     far = np.array([[0.0, 1.5, 1e6]], np.float32)
     level = Camera.from_pose(_pose(yaw=0, pitch=0, roll=0), (100, 200))
     assert level.project(level.to_camera(far))[0, 1] == pytest.approx(50, abs=1e-3)

@@ -56,7 +56,7 @@ def _trainer(pool: Path, checkpoint: Path, settings: TrainSettings = SETTINGS) -
     )
 
 
-def test_with_one_true_caption_each_the_loss_is_clips() -> None:
+def test_loss_with_single_captions_equals_clip() -> None:
     generator = torch.Generator().manual_seed(0)
     similarity = torch.randn(5, 5, generator=generator)
     target = torch.arange(5)
@@ -142,7 +142,7 @@ def test_an_average_follows_quickly_at_first_and_slowly_later() -> None:
         assert average.weight.item() == pytest.approx(1 - kept)
 
 
-def test_a_training_that_was_cut_ends_as_if_it_had_not_been(pool: Path, tmp_path: Path) -> None:
+def test_interrupted_training_resumes_exactly(pool: Path, tmp_path: Path) -> None:
     whole = _trainer(pool, tmp_path / "whole.pt")
     whole.train()
     cut = _trainer(pool, tmp_path / "cut.pt")
@@ -211,7 +211,7 @@ def test_zero_shot_counts_every_crop_and_the_card_shows_its_figures(pool: Path) 
     assert "57 texts" in card
 
 
-def test_the_committed_clip_tells_classes_in_every_look_also_where_it_was_not_trained() -> None:
+def test_committed_clip_classifies_every_look() -> None:
     weights = CLIP.parents[1] / "weights/small_clip.safetensors"
     clip = load_clip(name=str(CLIP), weights=str(weights))
     settings = PoolSettings(scenes=3, seed=9_500_000)
@@ -244,7 +244,7 @@ def train_clip(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     return main
 
 
-def test_the_command_leaves_weights_and_a_card_of_their_figures(
+def test_command_writes_weights_and_model_card(
     train_clip: Callable[[list[str]], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"scenes": 60, "held-out": 60, "rendered": 2, "steps": 2, "images": 6, "workers": 0}

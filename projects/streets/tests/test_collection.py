@@ -45,7 +45,7 @@ def test_pictures_do_not_depend_on_processes(collection: Path, tmp_path: Path) -
     assert _digests(tmp_path) == _digests(collection)
 
 
-def test_a_collection_has_every_file_of_its_plan_and_no_other(collection: Path) -> None:
+def test_collection_has_exactly_the_planned_files(collection: Path) -> None:
     planned = {path for job in plan(collection, _SMALL) for path in job.files.all}
     planned |= {*companion_files(collection, _SMALL), collection / "streets.json"}
     assert {path for path in collection.rglob("*") if path.is_file()} == planned

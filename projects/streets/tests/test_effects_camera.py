@@ -49,7 +49,7 @@ def test_haze_is_brightest_toward_the_sun(frame: Frame) -> None:
     assert toward.mean() > 1.2 * away.mean()
 
 
-def test_lens_leaves_green_in_place_and_parts_red_from_blue(frame: Frame) -> None:
+def test_lens_shifts_red_and_blue_not_green(frame: Frame) -> None:
     """A white bar right of the middle: red moves outward, blue inward, by the given share."""
     height, width = frame.depth.shape
     radiance = np.zeros_like(frame.radiance)
@@ -62,7 +62,7 @@ def test_lens_leaves_green_in_place_and_parts_red_from_blue(frame: Frame) -> Non
     np.testing.assert_allclose(places, expected, atol=0.05)
 
 
-def test_lens_falls_off_with_the_cosine_and_keeps_the_stray_light(frame: Frame) -> None:
+def test_lens_falls_off_with_the_cosine(frame: Frame) -> None:
     flat = replace(frame, radiance=np.full_like(frame.radiance, 0.5))
     seen = CheapLens((0, 0), (0, 0), falloff=4.0, stray=0.2)(flat, _rng())
     height, width = frame.depth.shape
@@ -118,7 +118,7 @@ def test_sharpening_overshoots_at_edges_and_keeps_flat_areas() -> None:
     assert (seen[:, -10:] == 160).all()
 
 
-def test_jpeg_loses_more_at_lower_quality_and_keeps_the_order_of_colours() -> None:
+def test_jpeg_error_grows_at_lower_quality() -> None:
     image = np.random.default_rng(0).integers(0, 60, (64, 64, 3)).astype(np.uint8)
     image[..., 0] += 150
     fine, coarse = (Jpeg((q, q))(image, _rng()) for q in (95, 10))

@@ -89,9 +89,7 @@ def test_grey_labels_hold_exact_ids(
     assert (stored[20, 30:34] == 255).all()  # Cityscapes' -1 in eight bits
 
 
-def test_mapillary_labels_are_a_palette_png_that_both_maps_read_alike(
-    tmp_path: Path, rendering: Rendering
-) -> None:
+def test_both_mapillary_maps_read_the_labels_alike(tmp_path: Path, rendering: Rendering) -> None:
     files = mapillary_files(tmp_path, "val", 3)
     write_sample(rendering, files)
     with Image.open(files.labels[0][0]) as label:

@@ -71,7 +71,7 @@ def test_fog_and_rain_take_contrast_from_the_distance(drawn: dict[str, list[Rend
     assert spread(drawn["rain"]) < 0.8 * spread(drawn["clear"])
 
 
-def test_looks_of_one_city_share_the_scene_and_another_city_does_not() -> None:
+def test_looks_of_one_city_share_scenes() -> None:
     labels = {
         look: draw_sample(seed=3, look=look, index=5, size=(48, 96)).label_ids for look in LOOKS
     }

@@ -56,13 +56,10 @@ def oracle(cfg: DictConfig) -> None:
 
 
 class Variant(NamedTuple):
-    """A variant: where its styles come from ("none" for no text), what it mixes and freezes."""
+    """Changes of `configs/experiment.py`, under a title for tables."""
 
     title: str
-    freeze: bool
-    augment: str
-    mix: bool
-    changes: tuple[Callable[[DictConfig], None], ...]  # of `configs/experiment.py`
+    changes: tuple[Callable[[DictConfig], None], ...]
 
     @property
     def name(self) -> str:
@@ -77,28 +74,27 @@ class Variant(NamedTuple):
 
 # With the colour jitter of the recipe, "freeze" is also "frozen, image augmentation only".
 _PARTS = (
-    Variant("source-only fine-tuning", False, "none", False, (freeze_nothing, no_restyling)),
-    Variant("augment", False, "text", False, (freeze_nothing, no_mixing)),
-    Variant("mix", False, "none", True, (freeze_nothing, source_styles)),
-    Variant("augment, mix", False, "text", True, (freeze_nothing,)),
-    Variant("freeze", True, "none", False, (no_restyling,)),
-    Variant("freeze, augment", True, "text", False, (no_mixing,)),
-    Variant("freeze, mix", True, "none", True, (source_styles,)),
-    Variant("freeze, augment, mix", True, "text", True, (full,)),
-    Variant("the recipe, mined in batches of 4", True, "text, more styles", True, (more_styles,)),
+    Variant("source-only fine-tuning", (freeze_nothing, no_restyling)),
+    Variant("augment", (freeze_nothing, no_mixing)),
+    Variant("mix", (freeze_nothing, source_styles)),
+    Variant("augment, mix", (freeze_nothing,)),
+    Variant("freeze", (no_restyling,)),
+    Variant("freeze, augment", (no_mixing,)),
+    Variant("freeze, mix", (source_styles,)),
+    Variant("freeze, augment, mix", (full,)),
+    Variant("the recipe, mined in batches of 4", (more_styles,)),
 )
 _ADAMW = (
-    Variant(f"{title}, AdamW", *parts, (*changes, adamw))
-    for title, *parts, changes in (_PARTS[k] for k in (0, 4, 6, 7, 8))
+    Variant(f"{title}, AdamW", (*changes, adamw))
+    for title, changes in (_PARTS[k] for k in (0, 4, 6, 7, 8))
 )
-_CHARACTERS = "random characters"
 _OTHERS = (
-    Variant("faint noise for text", True, "noise", True, (noise_styles,)),
-    Variant("noise as strong as text", True, "noise", True, (strong_noise_styles,)),
-    Variant("art styles as prompts", True, "text of art", True, (art_styles,)),
-    Variant(f"{_CHARACTERS} for styles", True, _CHARACTERS, True, (random_character_prompts,)),
-    Variant("whole-image styles", True, "text, no patches", True, (whole_image_styles,)),
-    Variant("oracle: trained on the targets, AdamW", False, "none", False, (oracle,)),
+    Variant("faint noise for text", (noise_styles,)),
+    Variant("noise as strong as text", (strong_noise_styles,)),
+    Variant("art styles as prompts", (art_styles,)),
+    Variant("random characters for styles", (random_character_prompts,)),
+    Variant("whole-image styles", (whole_image_styles,)),
+    Variant("oracle: trained on the targets, AdamW", (oracle,)),
 )
 VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_OTHERS)}
 FULL = full.__name__

@@ -45,11 +45,9 @@ def make_experiment(tmp_path: Path, tiny: list[str]) -> Callable[..., Experiment
         looks = VALIDATION_LOOKS if validation else TARGET_LOOKS
         return Experiment(
             output=tmp_path / "out",
-            data=tmp_path / "out/datasets",
             scenes=Settings(
                 height=64, width=128, seed=0, train=train, val=2, targets=2, looks=looks
             ),
-            split="validation" if validation else "targets",
             overrides=(*tiny, *overrides),
         )
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -26,7 +27,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     return runpy.run_path(str(COMMAND))["main"]
 
 
-def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
+def test_experiment_runs_to_pictures_and_skips_finished_runs(
     main: Callable[[list[str]], None],
     tiny: list[str],
     tmp_path: Path,
@@ -37,19 +38,18 @@ def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
     arguments = ["--output", str(out), *variants, *SCENES, "--set", *tiny, "train.max_iter=4"]
     main(arguments)
 
-    rows = json.loads((out / "validation/table.json").read_text())["runs"]
-    assert [row["cell"] for row in rows] == ["source_styles", "oracle"]
-    for row, folder in zip(rows, ("source_styles", "oracle_validation"), strict=True):
-        record = json.loads((out / folder / "seed1/validation/benchmark.json").read_text())
+    rows = pd.read_csv(out / "table.csv", index_col="cell")
+    assert list(rows.index) == ["source_styles", "oracle"]
+    for name, row in rows.iterrows():
+        record = json.loads((out / name / "seed1/scores/benchmark.json").read_text())
         titles = ["smoggy_industry", "wet_evening", "mean of unseen", "clear (source)"]
         keys = ["idd", "dark_zurich", "mean", "gta5"]
         scores = [record["results"][key]["sem_seg"]["mIoU_detectron2"] for key in keys]
-        assert [row[title] for title in titles] == scores
-        assert row["training_seconds"] > 0
+        assert row[titles].to_list() == pytest.approx(scores, rel=1e-15)
     assert len(list((out / "banks").glob("*.safetensors"))) == 1
     assert not (out / "datasets/acdc").exists()
     for picture in ("mean.png", "looks.png", "predictions.png"):
-        assert Image.open(out / "validation" / picture).size[0] > 400
+        assert Image.open(out / picture).size[0] > 400
     printed = capsys.readouterr().out
     assert printed.count("is done") == 5  # a mining, two trainings and scorings
     assert "| smoggy_industry |" in " ".join(printed.split())
@@ -62,13 +62,13 @@ def test_two_variants_from_nothing_to_pictures_and_nothing_twice(
         main([*arguments[:-1], "train.max_iter=5"])
 
 
-def test_stopped_experiment_ends_with_the_weights_of_an_unbroken_one(
+def test_stopped_experiment_resumes_exactly(
     main: Callable[[list[str]], None], tiny: list[str], tmp_path: Path
 ) -> None:
     def arguments(name: str) -> list[str]:
         settings = [*tiny, "train.max_iter=60", "train.checkpointer.period=2"]
-        data = ["--output", str(tmp_path / name), "--data", str(tmp_path / "datasets")]
-        return [*data, *SCENES, "--seeds", "1", "--cells", "noise_styles", "--set", *settings]
+        output = ["--output", str(tmp_path / name)]
+        return [*output, *SCENES, "--seeds", "1", "--cells", "noise_styles", "--set", *settings]
 
     run = tmp_path / "stopped/noise_styles/seed1"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -90,7 +90,7 @@ def test_stopped_experiment_ends_with_the_weights_of_an_unbroken_one(
     weights = [torch.load(f / "model_final.pth", weights_only=True)["model"] for f in files]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    records = [json.loads((file / "validation/benchmark.json").read_text()) for file in files]
+    records = [json.loads((file / "scores/benchmark.json").read_text()) for file in files]
     assert records[0]["results"] == records[1]["results"]
 
 

@@ -4,24 +4,26 @@ import math
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 from streets.collection import Settings, generate
-from streets.experiment.directions import Patches, directions
 from streets.experiment.runs import CONFIG, PROJECT
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.styles import BankHeader, StyleBank
 
+COMMAND = runpy.run_path(str(PROJECT / "style_directions.py"))
+Patches, directions, main = (COMMAND[name] for name in ("Patches", "directions", "main"))
 CHANNELS = 3
 ROAD, SKY, IGNORE = 0, 1, 255
 SPREAD = 2.0
 
 
-def patches(**points: torch.Tensor) -> Patches:
+def patches(**points: torch.Tensor) -> NamedTuple:
     """Six patches of each class, whose mean is the point given for it."""
     ids = {"road": ROAD, "sky": SKY}
     deviation = SPREAD * torch.tensor([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0])[:, None]
@@ -62,41 +64,40 @@ def make_bank() -> Callable[..., StyleBank]:
     return make
 
 
-def test_cosines_and_lengths_are_those_of_the_shifts_from_the_sources_class(make_bank) -> None:
+def test_cosines_and_lengths_of_shifts_from_source(make_bank) -> None:
     road, sky = torch.zeros(6), torch.zeros(6)
     along, across = torch.eye(6)[:2]
     source = patches(road=road, sky=sky)
     looks = {"fog": patches(road=road + 3 * along, sky=sky + 4 * across), "dusk": patches(sky=sky)}
     styles = torch.stack([2 * along, -along, along + across, along])
-    found = directions(make_bank(styles, [ROAD, ROAD, ROAD, SKY]), source, looks)
+    found, lengths = directions(make_bank(styles, [ROAD, ROAD, ROAD, SKY]), source, looks)
 
-    half = math.sqrt(0.5)
-    torch.testing.assert_close(found.cosines["fog"], torch.tensor([1.0, -1.0, half, 0.0]))
-    assert found.cosines["dusk"][:3].isnan().all()
-    scale = source.points[:, 0].std()
-    torch.testing.assert_close(found.lengths * scale, torch.tensor([2.0, 1.0, math.sqrt(2), 1.0]))
-    assert found.look_lengths["fog"] * scale == pytest.approx(3.5)
+    assert found["fog"].to_list() == pytest.approx([1, -1, math.sqrt(0.5), 0], abs=1e-6)
+    assert found["dusk"][:3].isna().all()
+    scale = float(source.points[:, 0].std())
+    assert (found["length"] * scale).to_list() == pytest.approx([2, 1, math.sqrt(2), 1])
+    assert lengths["fog"] * scale == pytest.approx(3.5)
 
 
-def test_a_channel_that_is_the_same_everywhere_in_the_source_does_not_count(make_bank) -> None:
+def test_channel_without_variation_in_source_does_not_count(make_bank) -> None:
     points = torch.zeros(6)
     source = patches(road=points, sky=points)
     source.points[:, 5] = 1.0
     fog = patches(road=points + 1)
     style = torch.tensor([[1.0, 1, 1, 1, 1, 7]])
-    found = directions(make_bank(style, [ROAD]), source, {"fog": fog})
-    torch.testing.assert_close(found.cosines["fog"], torch.ones(1))
+    found, _ = directions(make_bank(style, [ROAD]), source, {"fog": fog})
+    assert found["fog"].to_list() == pytest.approx([1])
 
 
-def test_a_class_with_few_patches_tells_nothing(make_bank) -> None:
+def test_class_with_few_patches_is_unknown(make_bank) -> None:
     source = patches(road=torch.zeros(6), sky=torch.zeros(6))
     few = Patches(*(values[:4] for values in patches(road=torch.ones(6))))
-    found = directions(make_bank(torch.ones(1, 6), [ROAD]), source, {"fog": few})
-    assert found.cosines["fog"].isnan().all()
-    assert math.isnan(found.look_lengths["fog"])
+    found, lengths = directions(make_bank(torch.ones(1, 6), [ROAD]), source, {"fog": few})
+    assert found["fog"].isna().all()
+    assert math.isnan(lengths["fog"])
 
 
-def test_command_writes_a_row_for_each_style_prompt_and_a_column_for_each_look(
+def test_command_writes_prompts_by_looks(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, bank = tmp_path / "datasets", tmp_path / "bank.safetensors"
@@ -105,7 +106,6 @@ def test_command_writes_a_row_for_each_style_prompt_and_a_column_for_each_look(
     options = [*tiny, "train.device=cpu", f"styles.bank={bank}", "styles.mining.miner.pin.steps=2"]
     cfg = apply_overrides(LazyConfig.load(str(CONFIG)), options)
     instantiate(cfg.styles.mining).run()
-    main = runpy.run_path(str(PROJECT / "style_directions.py"))["main"]
     main([str(bank), "--data", str(data), "--output", str(tmp_path / "out"), "--opts", *options])
 
     lines = (tmp_path / "out/directions.md").read_text().splitlines()

@@ -1,74 +1,106 @@
 """What is done is kept, what is not is done, and settings are never mixed."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from streets.experiment.runs import Experiment, Run, Step, execute, locked
+from streets.experiment import runs
+from streets.experiment.runs import Experiment, Run, execute, locked
 from streets.experiment.variants import VARIANTS
 
 from langdg_d2.utils.errors import LangDGError
 
 MakeExperiment = Callable[..., Experiment]
 
+# Stands for the tools: notes its arguments, and writes the file that the real one would write.
+TOOL = """
+import os, pathlib, sys
+name, *arguments = sys.argv
+*_, folder = arguments
+folder = pathlib.Path(folder.removeprefix("train.output_dir="))
+folder.mkdir(parents=True, exist_ok=True)
+kind = "scoring" if "--eval-only" in arguments else pathlib.Path(name).stem
+result = {"mine_styles": folder.with_suffix(".safetensors"), "scoring": folder / "benchmark.json"}
+result.get(kind, folder / "model_final.pth").touch()
+with open(os.environ["NOTES"], "a") as notes:
+    print(kind, os.environ["DETECTRON2_DATASETS"], *arguments, file=notes)
+"""
+
 
 def make_run(experiment: Experiment, variant: str = "full", seed: int = 1) -> Run:
     return Run(experiment, VARIANTS[variant], seed)
 
 
-def step_of(run: Run) -> Step:
-    step = run.next_step()
-    assert step is not None
-    return step
-
-
-def leave(file: Path, text: str) -> None:
+def leave(file: Path, text: str = "") -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
-def test_run_is_mined_trained_and_scored_by_what_is_there(
-    make_experiment: MakeExperiment, leave_scores: Callable[..., None]
+def finish(*found: Run, after_each: Callable[[], object] = str, workers: int = 2) -> None:
+    with locked(found[0].experiment.output) as lock:
+        asyncio.run(execute(found, workers=workers, lock=lock, after_each=after_each))
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
+    """Replaces the tools; a function that gives the words of their commands since its last call."""
+    for name in ("mine_styles", "train_net"):
+        leave(tmp_path / f"tools/{name}.py", TOOL)
+    notes = tmp_path / "notes"
+    monkeypatch.setattr(runs, "PROJECT", tmp_path / "projects/streets")
+    monkeypatch.setenv("NOTES", str(notes))
+
+    def called() -> list[list[str]]:
+        lines = notes.read_text().splitlines() if notes.exists() else []
+        notes.unlink(missing_ok=True)
+        return [line.split() for line in lines]
+
+    return called
+
+
+def test_run_continues_from_its_files(
+    make_experiment: MakeExperiment, commands: Callable[[], list[list[str]]]
 ) -> None:
     run = make_run(make_experiment())
-    assert step_of(run).tool == "mine_styles"
-    assert f"styles.bank={run.bank}" in step_of(run).options
-    leave(run.bank, "")
-    training = step_of(run)
-    assert training.folder == run.folder
-    assert {"--resume", f"styles.bank={run.bank}"} < set(training.options)
-    leave(run.folder / "model_0000024.pth", "")
-    assert step_of(run) == training
-    leave(run.folder / "model_final.pth", "")
-    scoring = step_of(run)
-    assert scoring.folder == run.scores
-    assert scoring.options[:2] == [
-        "--eval-only",
-        f"train.init_checkpoint={run.folder / 'model_final.pth'}",
-    ]
-    leave_scores(run, 30.0)
-    assert run.next_step() is None
+    final = run.folder / "model_final.pth"
+    finish(run)
+    mining, training, scoring = commands()
+    assert [mining[0], training[0], scoring[0]] == ["mine_styles", "train_net", "scoring"]
+    assert f"styles.bank={run.bank}" in mining
+    assert {"--resume", f"styles.bank={run.bank}", f"train.output_dir={run.folder}"} < {*training}
+    assert {f"train.init_checkpoint={final}", f"train.output_dir={run.scores}"} < {*scoring}
+    finish(run)
+    assert commands() == []
+    (run.scores / "benchmark.json").unlink()
+    finish(run)
+    assert [command[0] for command in commands()] == ["scoring"]
+    (run.scores / "benchmark.json").unlink()
+    final.unlink()
+    finish(run)
+    assert [command[0] for command in commands()] == ["train_net", "scoring"]
 
 
-def test_targets_are_not_scored_for_validation_and_training_is_shared(
-    make_experiment: MakeExperiment,
+def test_oracle_trains_and_is_scored_on_different_scenes(
+    make_experiment: MakeExperiment, commands: Callable[[], list[list[str]]]
 ) -> None:
-    target, validation = experiments = [make_experiment(), make_experiment(validation=True)]
-    found = [make_run(experiment) for experiment in experiments]
-    assert found[0].folder == found[1].folder
-    assert found[0].bank == found[1].bank
-    assert found[0].settings == found[1].settings
-    leave(found[1].folder / "model_final.pth", "")
-    scoring = step_of(found[1])
-    assert "evaluation.domains=[gta5,idd,dark_zurich]" in scoring.options
-    assert scoring.folder == found[1].folder / "validation"
-    oracles = [make_run(experiment, "oracle") for experiment in experiments]
-    assert oracles[0].folder != oracles[1].folder
-    assert [step_of(run).datasets for run in oracles] == [
-        list(experiment.collections)[1] for experiment in (target, validation)
-    ]
+    experiment = make_experiment()
+    finish(make_run(experiment, "oracle"))
+    (_, trained_on, *_), (_, scored_on, *_) = commands()
+    assert [scored_on, trained_on] == list(map(str, experiment.collections))
+
+
+def test_runs_that_mine_alike_wait_for_one_mining(
+    make_experiment: MakeExperiment, commands: Callable[[], list[list[str]]]
+) -> None:
+    experiment, ended = make_experiment(), []
+    found = [make_run(experiment, name) for name in ("full", "no_mixing", "freeze_nothing")]
+    finish(*found, after_each=lambda: ended.append(None), workers=3)
+    kinds = sorted(command[0] for command in commands())
+    assert kinds == ["mine_styles", *["scoring"] * 3, *["train_net"] * 3]
+    assert len(ended) == 3
 
 
 @pytest.mark.parametrize(
@@ -94,15 +126,15 @@ def test_other_settings_are_named(
     assert not make_run(other, seed=2).difference
 
 
-def test_settings_of_mining_matter_where_a_bank_is_needed(make_experiment: MakeExperiment) -> None:
-    one, other = make_experiment(), make_experiment("styles.mining.miner.pin.lr=0.5")
-    assert make_run(one, "oracle").settings == make_run(other, "oracle").settings
-    assert make_run(one).settings != make_run(other).settings
+def test_other_looks_are_other_settings(make_experiment: MakeExperiment) -> None:
+    run = make_run(make_experiment())
+    leave(run.folder / "settings.json", json.dumps(run.settings))
+    assert "evaluation.domains" in make_run(make_experiment(validation=True)).difference
 
 
 def test_results_without_settings_are_refused(make_experiment: MakeExperiment) -> None:
     run = make_run(make_experiment())
-    leave(run.folder / "model_final.pth", "")
+    leave(run.folder / "model_final.pth")
     assert run.difference == "no settings.json says which"
 
 
@@ -137,42 +169,15 @@ def test_folder_is_held_until_its_last_process_ends(tmp_path: Path) -> None:
         pass
 
 
-def test_scored_runs_of_these_settings_are_found(
-    make_experiment: MakeExperiment, leave_scores: Callable[..., None]
-) -> None:
-    experiment, other = make_experiment(), make_experiment("optimizer.lr=0.5")
-    for run in (
-        make_run(experiment, "oracle"),
-        make_run(experiment, "full", seed=3),
-        make_run(other, "full", seed=1),
-    ):
-        leave_scores(run, 30.0)
-    leave(experiment.output / "no_mixing/seed2/settings.json", "{}")
-    found = [(run.variant.name, run.seed) for run in experiment.scored_runs()]
-    assert found == [("full", 3), ("oracle", 1)]
-
-
-def test_seconds_are_those_of_an_undisturbed_training(make_experiment: MakeExperiment) -> None:
-    run = make_run(make_experiment())
-    assert run.seconds is None
-    # Iterations 10 to 19 were done twice, once on a busy machine; evaluations have no time.
-    lines = [(9, 1.0), (19, 70.0), (19, 2.0), (24, 2.0), (29, 2.5)]
-    texts = [json.dumps({"iteration": i, "time": t}) for i, t in lines]
-    texts = [texts[0], '{"iterat', *texts[1:], json.dumps({"iteration": 30, "mIoU": 1})]
-    leave(run.folder / "metrics.json", "\n".join(texts))
-    assert run.seconds == pytest.approx(30 * 2)
-
-
-def test_failed_mining_ends_the_runs_that_need_it_alone(
-    make_experiment: MakeExperiment, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_failed_mining_ends_only_its_runs(
+    make_experiment: MakeExperiment, capfd: pytest.CaptureFixture[str]
 ) -> None:
     experiment = make_experiment("styles.mining.batches.batch_size=99", "train.max_iter=1")
     ended = []
-    found = [make_run(experiment, name) for name in ("full", "no_mixing", "noise_styles")]
-    with locked(tmp_path) as lock:
-        execute(found, workers=2, lock=lock, after_each=lambda: ended.append(None))
-    assert len(ended) == 3
+    found = [make_run(experiment, name) for name in ("full", "noise_styles")]
+    finish(*found, after_each=lambda: ended.append(None))
+    assert len(ended) == 2
     printed = capfd.readouterr().out
     assert printed.count("mine_styles failed") == 1
     assert printed.count("train_net failed") == 1  # there are no scenes
-    assert f"{found[2].folder}.out" in printed
+    assert f"{found[1].folder}.out" in printed

@@ -8,9 +8,10 @@ import pytest
 import torch
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import DictConfig, OmegaConf
-from streets.experiment.runs import Experiment, Run
+from streets.experiment.runs import CONFIG, Experiment, Run
 from streets.experiment.variants import VARIANTS
 
+from langdg_d2.engine import load_config
 from langdg_d2.styles import ConstantWeights
 from langdg_d2.utils.provenance import plain_data
 
@@ -58,15 +59,15 @@ def test_variants_named_as_ablations_change_the_same_keys(
 
 def test_eight_variants_combine_freeze_augment_and_mix(config: Callable[..., DictConfig]) -> None:
     eight = list(VARIANTS.values())[:8]
-    assert len({(v.freeze, v.augment, v.mix) for v in eight}) == 8
+    assert len({variant.title for variant in eight}) == 8
     for variant in eight:
-        cfg = config(variant.name)
-        assert cfg.model.backbone.trainable == (["layer4.-1"] if variant.freeze else _LAYERS)
-        assert (cfg.styles.augmentation is None) == (variant.augment == "none" and not variant.mix)
+        parts, cfg = {*variant.title.split(", ")}, config(variant.name)
+        assert cfg.model.backbone.trainable == (["layer4.-1"] if "freeze" in parts else _LAYERS)
+        assert (cfg.styles.augmentation is None) == parts.isdisjoint({"augment", "mix"})
         if cfg.styles.augmentation is not None:
             weights = instantiate(cfg.styles.augmentation.mixer.weights)
-            assert isinstance(weights, ConstantWeights) != variant.mix
-            assert (cfg.styles.mining.miner.pin.steps == 0) == (variant.augment == "none")
+            assert isinstance(weights, ConstantWeights) == ("mix" not in parts)
+            assert (cfg.styles.mining.miner.pin.steps == 0) == ("augment" not in parts)
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name.endswith("_adamw")])
@@ -97,7 +98,7 @@ def test_strong_noise_is_fifteen_decibels_louder(config: Callable[..., DictConfi
     assert OmegaConf.select(config("noise_styles"), styles).snr_db == 20.0
 
 
-def test_oracle_trains_on_other_scenes_of_the_scored_domains(
+def test_oracle_trains_on_other_scenes_of_scored_domains(
     make_experiment: Callable[..., Experiment],
 ) -> None:
     experiment = make_experiment(validation=True)
@@ -111,13 +112,20 @@ def test_oracle_trains_on_other_scenes_of_the_scored_domains(
     ]
 
 
-def test_config_scores_the_source_and_all_targets(
-    make_experiment: Callable[..., Experiment],
+@pytest.mark.parametrize(
+    ("validation", "unseen"),
+    [
+        (True, ["idd", "dark_zurich"]),
+        (False, load_config(str(CONFIG), []).evaluation.domains[1:]),
+    ],
+)
+def test_source_and_chosen_looks_are_scored(
+    make_experiment: Callable[..., Experiment], validation: bool, unseen: list[str]
 ) -> None:
-    experiment = make_experiment()
-    domains = [domain.name for domain in experiment.domains]
-    assert domains[0] == "gta5"
-    assert sorted(experiment.base.evaluation.domains) == sorted(domains)
+    cfg = Run(make_experiment(validation=validation), VARIANTS["full"], 1).cfg
+    first, *others = cfg.evaluation.domains
+    assert first == "gta5"
+    assert sorted(others) == sorted(unseen)
 
 
 def test_seed_reaches_weights_styles_and_prompts(config: Callable[..., DictConfig]) -> None:
