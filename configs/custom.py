@@ -1,4 +1,4 @@
-"""Your own classes and folders: change what is here, see docs/tutorials/own_data.md."""
+"""Template for own classes and folders of images; see docs/tutorials/own_data.md."""
 
 from langdg_d2.data.datasets import register_labelled_folder as folder
 
@@ -11,13 +11,13 @@ from .common.styles import styles
 from .common.train import train
 
 classes = ["road", "sidewalk", "building", "vegetation", "sky", "person", "car"]
-ids = {0: None} | dict(enumerate(classes, start=1))
-known = dict(classes=classes, label_ids=ids)
+_ids = {0: None} | dict(enumerate(classes, start=1))
+_labels = dict(classes=classes, label_ids=_ids)
 
 use_classes(model, classes)
 dataloader = own_data(
-    train=folder("own_day", "datasets/day", **known),
-    targets=dict(night=folder("own_night", "datasets/night", **known)),
+    train=folder("own_day", "datasets/day", **_labels),
+    targets=dict(night=folder("own_night", "datasets/night", **_labels)),
     crop_size=[512, 512],
 )
 evaluation = evaluation(source=None, targets=["night"], groups={})

@@ -5,7 +5,7 @@
     python tools/push_to_hub.py --config-file configs/langdg_gta5.py --checkpoint model_final.pth \\
         --half --folder famix
 
-`Predictor.from_pretrained("me/famix")` opens it, or the folder. `hf auth login` comes first.
+Run `hf auth login` first. `Predictor.from_pretrained("me/famix")` opens the repository.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from langdg_d2.engine import load_config
 from langdg_d2.engine.pretrained import (
@@ -34,7 +33,8 @@ pipeline_tag: image-segmentation
 ---
 # {title}
 
-Semantic segmentation of street scenes, trained with `langdg_d2`. It has {count} classes: {classes}.
+Semantic segmentation, trained with `langdg_d2`. It has {count} classes: {classes}.
+The licences of the weights that training began with, and of the data, hold for it as well.
 
 ```python
 from langdg_d2.visualization import Predictor
@@ -54,14 +54,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of training")
-    parser.add_argument("--config-file", metavar="FILE", help="of checkpoints that need one, .pth")
+    parser.add_argument("--config-file", metavar="FILE", help="config of a .pth checkpoint")
     parser.add_argument("--half", action="store_true", help="store kernels in half precision")
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--repo-id", metavar="NAME", help="repository, USER/MODEL; made if needed")
     place.add_argument("--folder", metavar="FOLDER", help="write here instead of uploading")
     parser.add_argument("--private", action="store_true", help="make a private repository")
     parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="changes of the config")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.opts and not args.config_file:
+        parser.error("KEY=VALUE changes a config: pass --config-file")
+    return args
 
 
 def write_folder(args: argparse.Namespace, folder: Path) -> None:
@@ -76,7 +79,7 @@ def write_folder(args: argparse.Namespace, folder: Path) -> None:
     save_pretrained(folder / PRETRAINED, model=model, header=header, precision=precision)
     rows = {**header["notes"], "inference": header["inference"], **header["versions"]}
     card = CARD.format(
-        title=args.repo_id or folder.name,
+        title=args.repo_id or folder.resolve().name,
         count=len(model.classes),
         classes=", ".join(model.classes.names),
         rows="\n".join(f"| {key} | {value} |" for key, value in rows.items()),
@@ -103,10 +106,10 @@ def upload(folder: Path, repo_id: str, *, private: bool) -> str:
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
         return str(api.upload_folder(folder_path=folder, repo_id=repo_id))
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+    except Exception as error:  # the client has many for network, names, permissions and disk
         raise LangDGError(
             f"'{repo_id}' cannot be uploaded ({type(error).__name__}: "
-            f"{str(error).strip().splitlines()[0]}): check the network and `hf auth login`, or "
+            f"{' '.join(str(error).split())[:200]}): check the network and `hf auth login`, or "
             "write it with --folder"
         ) from error
 

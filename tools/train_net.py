@@ -26,7 +26,7 @@ from langdg_d2 import engine, evaluation, visualization
 from langdg_d2.data.datasets.builtin import FAMILIES
 from langdg_d2.data.sources import as_names, images_fingerprint
 from langdg_d2.engine import compose
-from langdg_d2.modeling import training_summary
+from langdg_d2.modeling import LangDGSegmentor, training_summary
 from langdg_d2.styles import SourceMining, StyleBank
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
@@ -70,7 +70,7 @@ def compose_evaluation(
     domains = [*settings.domains, *(source if cfg.train.best_period else ())]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
-    for domain in FAMILIES.keys() & {*settings.domains}:
+    for domain in filter(FAMILIES.__contains__, settings.domains):
         loader = evaluation.plain_data(cfg.dataloader.test[domain])
         # Both its images and its augmentations follow the protocol.
         if len(list(values_of(loader, "protocol"))) < 2:
@@ -93,7 +93,7 @@ def compose_evaluation(
 
 
 def require_one_protocol(cfg: DictConfig) -> None:
-    """Refuse domains that are not scored as `evaluation` says, which tables name for all."""
+    """Refuse domains with other settings than `evaluation`, which tables report for all."""
     settings = evaluation.plain_data(cfg.evaluation)
     expected = {
         "protocol": settings["protocol"],
@@ -218,7 +218,7 @@ def compose_training(
 
 
 def compose_mining(cfg: DictConfig) -> SourceMining | None:
-    """Build what mines the style bank; None if there is one, or training needs none."""
+    """Build the mining of the style bank; None if the bank exists or training needs none."""
     bank = cfg.styles.bank
     if not (cfg.styles.augmentation and bank) or of_main_process(Path(bank).is_file):
         return None
@@ -265,8 +265,9 @@ def main(args: Namespace) -> None:
             engine.require_patches(cfg, model.backbone)
         engine.start_run(cfg, args)
         if comm.is_main_process() and not start.resumed:
-            # Or --resume could take up an earlier run of this folder.
-            Path(cfg.train.output_dir, "last_checkpoint").unlink(missing_ok=True)
+            # Otherwise they would be taken for this run's if it is interrupted.
+            for name in ("last_checkpoint", engine.PRETRAINED, evaluation.RECORD):
+                Path(cfg.train.output_dir, name).unlink(missing_ok=True)
         if mining:
             mining.run()
             del mining  # frees the memory of its CLIP
@@ -276,12 +277,19 @@ def main(args: Namespace) -> None:
         trainer.train(trainer.start_iter, cfg.train.max_iter)
         notes = {"sources": settings.sources, "iterations": cfg.train.max_iter}
         if comm.is_main_process():
-            engine.save_pretrained(
-                Path(cfg.train.output_dir, engine.PRETRAINED),
-                model=model,
-                header=engine.describe_model(cfg, notes),
-            )
+            save_pretrained(cfg, model, notes)
     visualization.write_report_of_run(cfg.train.output_dir)
+
+
+def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, Any]) -> None:
+    """Write the model with its description, unless it has parts that files cannot describe."""
+    path = Path(cfg.train.output_dir, engine.PRETRAINED)
+    try:
+        header = engine.describe_model(cfg, notes)
+    except LangDGError as error:
+        logger.info("'%s' is not written: %s", path, error)
+        return
+    engine.save_pretrained(path, model=model, header=header)
 
 
 def cli() -> None:

@@ -56,11 +56,14 @@ class LabelFormatError(ImageFileError):
 def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
     """How the label file of a dataset dict holds its classes.
 
-    `label_encoding` names an encoding of `structures.ENCODINGS`. Dataset dicts without it, as
-    Detectron2's own loaders give them, have train ids: of the classes `stuff_classes` and with the
-    `ignore_label` that `registered_dicts` adds from the metadata, else Cityscapes' train ids.
+    `label_encoding` is an encoding, or the name of one in `structures.ENCODINGS`. Dataset dicts
+    without it, as Detectron2's own loaders give them, have train ids: of the classes
+    `stuff_classes` and with the `ignore_label` that `registered_dicts` adds from the metadata,
+    else Cityscapes' train ids.
     """
     name = record.get("label_encoding")
+    if isinstance(name, LabelEncoding):
+        return name
     if name is None:
         ignored = record.get("ignore_label", CITYSCAPES_19.ignore_label)
         return train_id_encoding(record.get("stuff_classes", CITYSCAPES_19.names), ignored)

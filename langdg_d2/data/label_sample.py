@@ -113,7 +113,8 @@ def _groups(dataset: Sequence[Record]) -> Iterable[list[Record]]:
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in dataset:
         name = record.get("label_encoding")
-        if "sem_seg_file_name" in record and (name is None or name in ENCODINGS):
+        known = name is None or isinstance(name, LabelEncoding) or name in ENCODINGS
+        if "sem_seg_file_name" in record and known:
             groups.setdefault(tuple(map(record.get, _OF_SETS)), []).append(record)
     return groups.values()
 
@@ -195,8 +196,10 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     pixels = np.sum([label.content.pixels for label in labels], axis=0)
     of_cityscapes = encoding.class_names == names  # with another ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
-    lacking = [names[k] for k in _COMMON if not pixels[k]]
-    if lacking and len(labels) >= _FEW and (has_train_ids or encoding in RAW_ID_ENCODINGS):
+    of_streets = has_train_ids or encoding in RAW_ID_ENCODINGS
+    wanted = _COMMON if of_streets else range(len(encoding.class_names))
+    lacking = [encoding.class_names[k] for k in wanted if not pixels[k]]
+    if lacking and len(labels) >= _FEW:
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
     if encoding in TRAIN_ID_ENCODINGS and len(labels) >= _FEW and not pixels[-1]:
         yield f"no pixel without a class is in {named} where releases have some"

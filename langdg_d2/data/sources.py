@@ -110,7 +110,10 @@ def _below(files: list[str]) -> list[str]:
 
 def _meaning(record: Mapping[str, Any]) -> str:
     """The class of each id of a record's label."""
-    if (encoding := ENCODINGS.get(record.get("label_encoding", ""))) is not None:
+    encoding = record.get("label_encoding", "")
+    if isinstance(encoding, str):
+        encoding = ENCODINGS.get(encoding)
+    if encoding is not None:
         return str(sorted(encoding.raw_to_train.items()))
     return str([record.get(key) for key in ("label_encoding", "stuff_classes", "ignore_label")])
 

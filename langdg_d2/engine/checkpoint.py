@@ -150,7 +150,7 @@ def find_starting_point(
     eval_only: bool,
     settings: RunSettings | None = None,
 ) -> StartingPoint:
-    """What a run starts from, as the main process decides for all. Collective.
+    """Find what a run starts from; the main process decides for all. Collective.
 
     Args:
         output_dir: may have checkpoints of an earlier run, of which the last undamaged one counts.

@@ -1,5 +1,6 @@
 """LazyConfig files and overrides, with errors that name file and key."""
 
+import logging
 import os
 import re
 import shlex
@@ -18,6 +19,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..utils.errors import LangDGError
+
+logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".py", ".yaml", ".yml")
 _SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
@@ -144,6 +147,9 @@ def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
             f"{get_close_matches(place, keys, cutoff=0.0)}"
             + ("" if adds else f". Write '+{text}' to add it")
         )
+    parent = OmegaConf.select(cfg, place) if place else cfg
+    if adds and (not isinstance(parent, DictConfig) or "_target_" not in parent):
+        logger.warning("override '%s' adds a key: nothing reads it unless your own code does", text)
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -195,7 +195,7 @@ class StopOnSignal(HookBase):
 
     Args:
         checkpointer: of the run.
-        period: a multiple of the trainer's log period, so that no loss is left to be checked.
+        period: a multiple of the trainer's log period, so that all losses have been checked.
     """
 
     def __init__(self, *, checkpointer: DetectionCheckpointer, period: int) -> None:

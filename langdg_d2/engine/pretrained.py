@@ -1,38 +1,49 @@
 """Models in one file: weights, architecture, classes and preprocessing, as safetensors.
 
-The header is JSON; nothing in the file is executed. Such files are small enough to share, open
-without a config, and are what the Hugging Face Hub holds.
+The header is JSON and may come from a stranger: only the parts listed here are built from it, so
+nothing in the file is executed. It opens without a config and can be shared on the Hugging Face
+Hub.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import huggingface_hub
-from detectron2.config import instantiate
 from detectron2.layers import ShapeSpec
-from detectron2.utils.registry import locate
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
-from ..modeling import LangDGSegmentor, load_image_tower
+from ..modeling import (
+    ClipResNet,
+    DeepLabV3PlusHead,
+    LangDGSegmentor,
+    PixelCrossEntropy,
+    load_image_tower,
+)
 from ..modeling.checkpoint_files import CheckpointError, fingerprint
 from ..structures import LabelSpace
 from ..utils.amp import PRECISIONS
+from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from ..utils.provenance import plain_data, versions
 
 PRETRAINED = "model.safetensors"
 _ENTRY = "langdg_d2"  # of the file's metadata
 _FORMAT = 1
-# A header names what to build; these are the kinds of things it may name, and where they are from.
-_KINDS = (nn.Module, LabelSpace, ShapeSpec)
-_ORIGINS = ("langdg_d2.modeling.", "langdg_d2.structures.", "detectron2.layers.")
+_PARTS: dict[str, Callable[..., Any]] = {
+    part.__name__: part
+    for part in (
+        *(LangDGSegmentor, ClipResNet, DeepLabV3PlusHead, PixelCrossEntropy),
+        *(LabelSpace, ShapeSpec, load_image_tower),
+    )
+}
+# Keys of an open_clip architecture that lead to no other repository.
+_ARCHITECTURE = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
 
 
 class Pretrained(NamedTuple):
@@ -55,8 +66,13 @@ def describe_model(cfg: DictConfig, notes: Mapping[str, Any] | None = None) -> d
         cfg: its `model` and `evaluation.inference` are recorded, and the content of a JSON file
             that describes the tower.
         notes: plain data about the training, for readers.
+
+    Raises:
+        CheckpointError: if the model has parts of other packages, such as a head of one's own.
     """
     model = plain_data(cfg.model)
+    for target in _targets(model):
+        _part(target)
     tower = model["backbone"]["tower"]
     tower["weights"] = architecture = None
     if tower["name"].endswith(".json"):
@@ -128,43 +144,73 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
             f"'{path}' has weights without a description of their model, or a later version's: "
             "open checkpoints of training with their config, Predictor.from_config(CONFIG, FILE)"
         )
-    if fingerprint(state) != header["weights"]:
+    if fingerprint(state) != header.get("weights"):
         raise CheckpointError(f"'{path}' is damaged: its weights are not those that were written")
-    model = _build(header, path)
     try:
+        model = _build(header)
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"'{path}' does not fit its own description: {error}") from error
+    except (LangDGError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"'{path}' cannot be built from its header: {error}") from error
     return Pretrained(model.eval(), header)
 
 
-def _build(header: Mapping[str, Any], path: Path) -> LangDGSegmentor:
-    described = header["model"]
-    for target in _targets(described):
-        built = locate(target) if target.startswith(_ORIGINS) else None
-        is_kind = isinstance(built, type) and issubclass(built, _KINDS)
-        if not is_kind and built is not load_image_tower:
-            raise CheckpointError(
-                f"'{path}' asks for '{target}', which is not a part of models of langdg_d2: use "
-                "its config file with Predictor.from_config, if you trust both"
-            )
-    cfg = OmegaConf.create(described)
+def _build(header: Mapping[str, Any]) -> LangDGSegmentor:
+    described = json.loads(json.dumps(header["model"]))
+    tower = described["backbone"]["tower"]
+    tower["weights"] = None  # those of the file follow
     with TemporaryDirectory() as folder:
-        if header["architecture"]:
-            file = Path(folder, Path(cfg.backbone.tower.name).name)
-            file.write_text(json.dumps(header["architecture"]))
-            cfg.backbone.tower.name = str(file)
-        return instantiate(cfg)
+        if architecture := header["architecture"]:
+            _check_architecture(architecture)
+            # A name of its own, or it would replace an architecture of open_clip.
+            file = Path(
+                folder,
+                f"pretrained-{sha256(json.dumps(architecture).encode()).hexdigest()[:16]}.json",
+            )
+            file.write_text(json.dumps(architecture))
+            tower["name"] = str(file)
+        model = _construct(described)
+    if not isinstance(model, LangDGSegmentor):
+        raise CheckpointError(f"the header describes a {type(model).__name__}, not a segmentor")
+    return model
+
+
+def _construct(described: Any) -> Any:
+    """Build what plain data describes, from `_PARTS` alone."""
+    if isinstance(described, list):
+        return [_construct(item) for item in described]
+    if not isinstance(described, dict):
+        return described
+    arguments = {key: _construct(item) for key, item in described.items() if key != "_target_"}
+    if "_target_" not in described:
+        return arguments
+    return _part(described["_target_"])(**arguments)
+
+
+def _part(target: Any) -> Callable[..., Any]:
+    package, _, name = str(target).rpartition(".")
+    if name not in _PARTS or not package.startswith(("langdg_d2.", "detectron2.layers")):
+        raise CheckpointError(
+            f"it has the part {target!r}, but files of models have those of langdg_d2 only: open "
+            "its checkpoint with its config, Predictor.from_config(CONFIG, FILE), if you trust both"
+        )
+    return _PARTS[name]
 
 
 def _targets(described: Any) -> Iterator[str]:
-    """Names of everything that a described model is built from."""
-    if isinstance(described, Mapping):
+    """Names of all parts of a described model."""
+    if isinstance(described, dict):
         if "_target_" in described:
-            yield str(described["_target_"])
+            yield described["_target_"]
         described = list(described.values())
-    for part in described if isinstance(described, list) else ():
-        yield from _targets(part)
+    for item in described if isinstance(described, list) else ():
+        yield from _targets(item)
+
+
+def _check_architecture(architecture: Mapping[str, Any]) -> None:
+    keys = {*architecture, *architecture["vision_cfg"], *architecture["text_cfg"]}
+    foreign = {key for key in keys if key.startswith(("hf_", "timm_"))}
+    if foreign := sorted(foreign | ({*architecture} - _ARCHITECTURE)):
+        raise CheckpointError(f"its architecture has {foreign}, which may lead to other files")
 
 
 def _local_file(source: str | Path, revision: str | None) -> Path:
@@ -173,10 +219,12 @@ def _local_file(source: str | Path, revision: str | None) -> Path:
         path = path / PRETRAINED
     if path.is_file():
         return path
+    if len(path.parts) != 2 or path.is_absolute() or Path(path.parts[0]).is_dir():
+        raise CheckpointError(f"there is no file '{path}', nor a folder with a {PRETRAINED}")
     try:
         return Path(huggingface_hub.hf_hub_download(str(source), PRETRAINED, revision=revision))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # the hub's client has many for network, names, licences and disk
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"'{source}' is neither a file, nor a folder with {PRETRAINED}, nor a repository of "
             f"the Hugging Face Hub that can be reached ({type(error).__name__}: {reason})"

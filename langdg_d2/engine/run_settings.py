@@ -1,7 +1,8 @@
-"""Settings of runs, as checkpoints record them: which changes allow to resume, which warn."""
+"""Run settings recorded in checkpoints; changes that forbid resuming or cause a warning."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ _IMAGES = "dataloader.train.dataset.images"  # fingerprint: a config may find ot
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
 _EARLIER = "train.earlier_sources"  # of runs that this one's initial weights come from
+_BEFORE = "train.earlier_training"  # identifies how initial weights were trained, seeds aside
 _INCOMPLETE = "train.incomplete_sources"  # of this run and those
 _CHANGED = "train.changed"  # on resumption
 _TRAINABLE = "model.backbone.trainable"
@@ -33,7 +35,7 @@ _MAY_CHANGE = (
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("test", "evaluators"),  # a config imports them under these names
     *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # paths; banks record their origin
-    *(_EARLIER, _INCOMPLETE, _CHANGED),
+    *(_EARLIER, _BEFORE, _INCOMPLETE, _CHANGED),
 )
 # Settings that must match: they determine the optimizer's state, the data, or what a run started
 # from.
@@ -83,6 +85,7 @@ class RunSettings:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the history of a resumed run; its settings stay those of this command."""
         self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
+        self._settings[_BEFORE] = state_dict.get(_BEFORE)
         self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
         self._settings[_CHANGED] = [*state_dict.get(_CHANGED, []), *filter(None, [self._changed])]
 
@@ -97,6 +100,7 @@ class RunSettings:
         known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
         self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
         self._settings[_CHANGED] = earlier.get(_CHANGED, [])
+        self._settings[_BEFORE] = _training(earlier)
         self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
 
     def add_source(self, name: str) -> None:
@@ -181,14 +185,14 @@ class RunSettings:
             )
 
     def warn_of_records(self, checkpoint: Mapping[str, Any]) -> None:
-        """Warn if records name a config that a checkpoint was not trained with, seeds aside."""
+        """Warn if a checkpoint was trained with another config than results will name."""
         if not (earlier := checkpoint.get("settings")):
             return
         found = [
             f"{key} {old!r}"
             for key, (old, _) in training_differences(earlier, self._settings).items()
             # An evaluation reads no training images, and its initial checkpoint is the scored one.
-            if key not in (_IMAGES, _WEIGHTS, _BEGINNING)
+            if key not in (_IMAGES, _WEIGHTS, _BEGINNING, _BEFORE)
         ]
         if found:
             logger.warning(
@@ -197,17 +201,29 @@ class RunSettings:
 
 
 def training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> _Changes:
-    """In what two runs were trained differently, by key, seeds aside.
+    """Training settings in which two runs differ, by key; seeds are ignored.
 
     Args:
         one, other: states of `RunSettings`.
     """
-    return {
+    found = {
         key: (old, new)
         for key, (old, new) in _changes(one, other).items()
-        # Each seed may go on from a checkpoint of its own.
+        # Runs with different seeds may start from different checkpoints.
         if key.rpartition(".")[2] != "seed" and not (key == _BEGINNING and old and new)
     }
+    before = one.get(_BEFORE), other.get(_BEFORE)
+    return found | ({_BEFORE: before} if before[0] != before[1] else {})
+
+
+def _training(settings: Mapping[str, Any]) -> str | None:
+    """Identifies how a checkpoint with these settings was trained, seeds aside."""
+    kept = sorted(
+        (key, str(value))
+        for key, value in settings.items()
+        if not _is_one_of(key, _MAY_CHANGE) and key.rpartition(".")[2] != "seed"
+    )
+    return sha256(repr(kept).encode()).hexdigest()[:16] if kept else None
 
 
 def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from ..utils.provenance import plain_data
 from .benchmark import (
+    RECORD,
     Benchmark,
     BenchmarkFileError,
     evaluator_if,
@@ -38,6 +39,7 @@ from .summary import config_difference, summarize_runs, summary_csv, summary_mar
 from .tables import BenchmarkRun, record_rows, score_rows
 
 __all__ = [
+    "RECORD",
     "Benchmark",
     "BenchmarkFileError",
     "BenchmarkRun",

@@ -86,7 +86,8 @@ def with_training(
     """
     _warn_of_sources(trained.incomplete)
     seen = {_release(name) for name in trained.sources}
-    named = {_release(name) for name in source}
+    named = {_release(names.get(domain) or domain) for domain in source}
+    named |= {_release(domain) for domain in source}
     more = [name for name in trained.sources if source and _release(name) not in named]
     general = [f"also learnt from {name}" for name in more]
     general += [f"resumed with {change}" for change in trained.changed]
@@ -202,7 +203,8 @@ def _release(name: str) -> str:
     """The release that a registered set is part of: "acdc" for "acdc_fog_sem_seg_val"."""
     # Parts of a release are named after it: "acdc_fog", "mapillary_b".
     family = name.partition(_SPLIT)[0]
-    return family.partition("_")[0] if family in FAMILIES else family
+    first = family.partition("_")[0]
+    return first if first in FAMILIES else family
 
 
 def _files(names: str | Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ from .tables import (
 
 # Settings that runs may differ in: seeds and what depends on them, and places of files. First the
 # last parts of keys, then whole keys. What training began with is part of its own settings.
-_FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint"})
+_FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "num_workers"})
 _FREE_KEYS = frozenset(
     {"styles.bank", "styles.augmentation.mixer.styles.bank", "styles.mining.path"}
 )

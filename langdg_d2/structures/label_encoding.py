@@ -37,6 +37,9 @@ class LabelEncoding:
     colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     class_names: tuple[str, ...] = CITYSCAPES_19.names
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # the tables are dicts
+
     @property
     def num_classes(self) -> int:
         """The highest train id of a class, plus one; 0 without classes."""

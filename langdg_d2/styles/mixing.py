@@ -41,8 +41,8 @@ class TargetStyles(Protocol):
             generator: on the CPU; advances.
 
         Returns:
-            Statistics (N, C, rows, cols), and for each patch whether its class has no style, so
-            that it got another one's, (N, rows, cols) bool.
+            Statistics (N, C, rows, cols), and a mask (N, rows, cols) bool of the patches whose
+            class has no style, which got a fallback.
         """
         ...
 
@@ -326,7 +326,7 @@ class PatchStyleMixer(FeatureAugmentation):
         probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
         activation: see `Backbone.restyle_activation`.
         generator: on the CPU; seeded by `StyleAugmentationHook`.
-        statistics: sums for the log, which whoever logs replaces.
+        statistics: sums since the last log entry; `StyleAugmentationHook` resets them.
         last: how the last batch was restyled, for images; None before the first.
     """
 

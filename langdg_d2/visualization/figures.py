@@ -89,7 +89,7 @@ def largest_confusions(counts: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
 
 
 def matrix_figure(counts: pd.DataFrame) -> Figure:
-    """A cell for each pair of classes, the stronger the larger the share of the true class.
+    """A cell for each pair of classes; its colour shows the share of the true class.
 
     Right predictions are blue, wrong ones orange; numbers are percent.
 

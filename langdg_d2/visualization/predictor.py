@@ -242,6 +242,8 @@ def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | Non
     count = len(args.checkpoint)
     if args.names and len(args.names) != count:
         parser.error(f"{len(args.names)} names for {count} checkpoints")
+    if args.opts and not args.config_file:
+        parser.error("--opts changes a config: pass --config-file")
     if args.config_file and len(args.config_file) not in (1, count):
         parser.error(f"{len(args.config_file)} configs for {count} checkpoints")
     return args

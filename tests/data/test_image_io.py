@@ -155,7 +155,7 @@ def test_damage_within_a_16_bit_file_is_named(wide):
     [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16), np.zeros((4, 4), np.uint8)],
     ids=["colours", "16-bit grey", "converted"],
 )
-def test_what_is_no_16_bit_colour_image_is_refused_for_data_sets_that_have_those(tmp_path, pixels):
+def test_only_16_bit_colour_labels_are_accepted_there(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "label.png")
     with pytest.raises(ImageFileError, match=r"label\.png' is .* PNG, expected 16-bit RGB PNG"):
         read_train_ids(str(tmp_path / "label.png"), SYNTHIA_LABEL_IDS)

@@ -148,7 +148,7 @@ def test_train_ids_of_other_classes_are_warned_of(labels_of, caplog, encoding, i
 
 def test_classes_of_like_size_are_not_warned_of(labels_of, caplog):
     records = labels_of(*9 * [[0]], encoding=TRAIN_IDS)
-    rising = np.repeat(np.arange(19), np.arange(50, 69)).astype(np.uint8)
+    rising = np.append(np.repeat(np.arange(19), np.arange(50, 69)), 255).astype(np.uint8)
     check_labels(write_labels(records, [np.roll(rising, k)[None] for k in range(9)]), required=True)
     assert not caplog.messages
 

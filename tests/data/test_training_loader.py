@@ -36,7 +36,7 @@ def test_every_epoch_holds_every_image_once_in_an_order_of_its_own():
     assert first.min() > 3  # of 14 on average
 
 
-def test_taken_up_at_a_batch_and_with_workers_it_goes_on_as_if_never_stopped():
+def test_resuming_at_a_batch_continues_the_stream():
     unbroken = batches(9)
     assert len({example["drawn"] for batch in unbroken for example in batch}) == 36
     for workers in (0, 1, 2):

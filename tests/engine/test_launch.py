@@ -25,7 +25,7 @@ def _fail(args: Namespace) -> None:
 
 
 @pytest.mark.parametrize("ranks", [(0, 1), (1,)], ids=["all", "another"])
-def test_an_error_of_a_user_is_told_once(in_two_processes, tmp_path, ranks):
+def test_a_user_error_is_reported_once(in_two_processes, tmp_path, ranks):
     log = tmp_path / "errors.txt"
     log.touch()
     with pytest.raises(SystemExit) as stopped:
@@ -94,7 +94,7 @@ launch(main, Namespace(num_gpus=0, config_file=""))
 
 
 @pytest.mark.parametrize("ranks", ["01", "1"], ids=["all", "another"])
-def test_torchrun_lets_an_error_of_a_user_be_told_once(tmp_path, ranks):
+def test_a_user_error_under_torchrun_is_reported_once(tmp_path, ranks):
     (tmp_path / "script.py").write_text(TORCHRUN)
     starter = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     result = subprocess.run(

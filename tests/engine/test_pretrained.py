@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,24 +107,73 @@ def test_own_classes_are_part_of_the_file(
 
 
 @pytest.mark.parametrize(
-    "target",
+    "part",
     [
-        "os.system",
-        "subprocess.Popen",
-        "torch.nn.Linear",
-        "langdg_d2.modeling.checkpoint_files.write_weights",
-        "langdg_d2.modeling.checkpoint_files.Path",
-        "langdg_d2.modeling.checkpoint_files.torch.hub.load",
-        "langdg_d2.utils.file_io.write_text",
+        {"_target_": "os.system", "command": "touch MADE"},
+        "${oc.create:{_target_:os.system,command:'touch MADE'}}",
+        {"_target_": "langdg_d2.utils.file_io.write_text", "path": "MADE", "text": ""},
+        {"_target_": "langdg_d2.modeling.checkpoint_files.write_weights", "path": "MADE"},
+        {"_target_": "langdg_d2.modeling.checkpoint_files.torch.nn.Linear", "in_features": 1},
+        {"_target_": "langdg_d2.modeling.text_encoder.open_clip.hf_model.HFTextEncoder"},
+        {"_target_": "elsewhere.LangDGSegmentor"},
+        {"_target_": ["langdg_d2.modeling.PixelCrossEntropy"]},
+        {"_target_": "langdg_d2.structures.LabelSpace", "names": ["a"]},
+        None,
     ],
 )
-def test_a_file_cannot_name_other_code(file: Path, target: str, tmp_path: Path):
-    def change(header: dict) -> None:
-        header["model"]["criterion"] = {"_target_": target, "path": str(tmp_path / "made")}
+@pytest.mark.parametrize("place", ["criterion", "pixel_mean", "classes", "backbone", ""])
+def test_nothing_else_is_built_from_a_file(
+    file: Path, part: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(CheckpointError, match="not a part of models"):
+    def change(header: dict) -> None:
+        if place:
+            header["model"][place] = part
+        else:
+            header["model"] = part
+
+    foreign = isinstance(part, dict) and "names" not in part
+    with pytest.raises(CheckpointError) if foreign else suppress(CheckpointError):
         load_pretrained(rewritten(file, change))
-    assert not (tmp_path / "made").exists()
+    assert not Path("MADE").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": {"text_cfg": {"hf_model_name": "a/b"}}},
+        {"architecture": {"vision_cfg": {"timm_model_name": "hf-hub:a/b"}}},
+        {"architecture": {"custom_text": True}},
+        {"architecture": None},
+        {"model": {}},
+        {"weights": None},
+        {"format": 2},
+    ],
+)
+def test_headers_of_another_kind_are_refused(file: Path, change: dict):
+    def merge(header: dict) -> None:
+        for key, value in change.items():
+            merged = isinstance(value, dict) and value and header[key]
+            header[key] = {**header[key], **value} if merged else value
+        for key in ("text_cfg", "vision_cfg"):
+            header["architecture"] and header["architecture"].setdefault(key, {})
+
+    with pytest.raises(CheckpointError):
+        load_pretrained(rewritten(file, merge))
+
+
+def test_a_file_names_no_other_weights(file: Path, model: LangDGSegmentor):
+    def change(header: dict) -> None:
+        header["model"]["backbone"]["tower"]["weights"] = "openai"
+
+    assert torch.equal(logits(load_pretrained(rewritten(file, change)).model), logits(model))
+
+
+def test_a_model_with_parts_of_others_cannot_be_described(cfg: DictConfig):
+    cfg.model.criterion = {"_target_": "torch.nn.CrossEntropyLoss"}
+    with pytest.raises(CheckpointError, match=r"part 'torch\.nn\.CrossEntropyLoss'"):
+        describe_model(cfg)
 
 
 def test_a_damaged_file_is_refused(file: Path):
@@ -157,5 +207,8 @@ def test_a_downloaded_repository_opens_without_network(
     assert torch.equal(logits(load_pretrained("someone/famix").model), logits(model))
     with pytest.raises(CheckpointError, match="neither a file"):
         load_pretrained("someone/else")
-    with pytest.raises(CheckpointError, match="neither a file"):
+    with pytest.raises(CheckpointError, match="there is no file"):
         load_pretrained("no such/place/at all.safetensors")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="there is no file"):  # not a repository "hub/..."
+        load_pretrained("hub/famix")

@@ -88,7 +88,7 @@ def test_settings_without_sense_are_refused(options: dict, words: str) -> None:
         trained([], 0, **options)
 
 
-def test_states_of_detectron2s_trainer_and_of_its_own_are_taken_up() -> None:
+def test_loads_detectron2s_and_its_own_states() -> None:
     loader = batches(6)
     unbroken = trained(loader, 6)
     for kind in (SimpleTrainer, SegmentationTrainer):
@@ -189,7 +189,7 @@ class Steep(nn.Module):
         return {"loss": (self.weight * batch).sum()}
 
 
-def test_overflowing_gradients_are_left_out_and_their_scale_is_taken_up(half_everywhere) -> None:
+def test_overflows_skip_a_step_and_scale_is_resumed(half_everywhere) -> None:
     large = torch.tensor([3e38])  # overflows when scaled
     first = run(Steep(), [torch.ones(1), large, large], 3, precision="float16")
     assert first.model.weight.item() == -0.5  # of the first step alone

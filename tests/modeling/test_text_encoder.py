@@ -111,7 +111,7 @@ def test_text_tower_reads_each_prompt_once_in_batches_of_bounded_size(clip, tiny
     assert sum(count.batches) == 80 * (len(prompts) + 1)
 
 
-def test_vector_of_a_prompt_does_not_depend_on_the_company_it_is_encoded_in(clip, tiny_clip):
+def test_vector_of_a_prompt_is_independent_of_the_batch(clip, tiny_clip):
     together = TextEncoder(clip=clip, name=tiny_clip).encode(PROMPTS)
     encoder = TextEncoder(clip=clip, name=tiny_clip)
     for k in (2, 0, 1):

@@ -315,7 +315,7 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
     ("setting", "says"),
     [("a b", "error: "), ("model.backbone.tower.name=no-such-tower", "no-such-tower")],
 )
-def test_settings_that_make_no_sense_are_told_in_a_line(
+def test_invalid_settings_are_reported_in_one_line(
     demo: Callable[..., int],
     images: Path,
     checkpoints: list[str],

@@ -56,7 +56,7 @@ def test_largest_confusions_are_those_of_a_slow_search() -> None:
     assert len(largest_confusions(frame, 100)) == len(expected)
 
 
-def test_fields_of_a_matrix_are_as_strong_as_shares_and_say_them_in_percent() -> None:
+def test_matrix_cells_show_shares_by_colour_and_percent() -> None:
     counts = np.array([[9790, 100, 100, 10, 0], *np.random.default_rng(1).integers(0, 99, (4, 5))])
     counts[3] = 0
     axes = matrix_figure(matrix(counts, "abc$_")).axes[0]

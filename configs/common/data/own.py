@@ -1,4 +1,4 @@
-"""Training and test data of one's own classes."""
+"""Loaders and evaluators of data sets with their own classes."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def own_data(
 
 
 def use_classes(model: DictConfig, names: Sequence[str], colors: Sequence | None = None) -> None:
-    """Let a model config have other classes than the 19 of Cityscapes.
+    """Replace the 19 Cityscapes classes of a model config.
 
     Args:
         model: `model` of a config, which is changed.

@@ -211,6 +211,8 @@ class DatasetFamily:
                 found.append(f"{some}{several}{_size_text(different[0])} instead of {expected}")
         elif self.has_many_sizes and len(sizes) > 1 and len({*sizes}) == 1:
             found.append(f"all {_size_text(sizes[0])} instead of various sizes")
+        elif self.has_many_sizes and len(sizes) > 1 and len({*map(min, sizes)}) == 1:
+            found.append(f"all with a shorter side of {min(sizes[0])} instead of various sizes")
         if least := self.least_pixels:
             small = sum(height * width < least for height, width in sizes)
             if small > len(sizes) / 2:  # a few may be

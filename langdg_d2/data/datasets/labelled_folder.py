@@ -1,5 +1,6 @@
-"""Data sets that are a folder of images beside a folder of labels."""
+"""Data sets stored as a folder of images and a folder of labels."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,10 +9,14 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ...structures import ENCODINGS, LabelEncoding
+from ...structures import CITYSCAPES_19, LabelEncoding
 from ...utils.errors import LangDGError, shortened
 from ..image_io import IMAGE_SUFFIXES
 from .folders import LABEL_SUFFIXES, DatasetError, Folders, folders_below
+
+IGNORE_LABEL = CITYSCAPES_19.ignore_label
+
+logger = logging.getLogger(__name__)
 
 
 def register_labelled_folder(
@@ -20,7 +25,7 @@ def register_labelled_folder(
     *,
     classes: Sequence[str],
     label_ids: Mapping[int, str | None] | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     images: str = "images",
     labels: str = "labels",
     image_end: str = "",
@@ -28,7 +33,7 @@ def register_labelled_folder(
 ) -> str:
     """Register a folder with the folders `images` and `labels` as a Detectron2 data set.
 
-    An image and its label have the same path below the two but for the end of the name:
+    An image and its label have the same relative path, except for the end of the file name:
     `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". A data
     set of this name is replaced. Files are looked for when the set is used.
 
@@ -49,7 +54,12 @@ def register_labelled_folder(
     """
     record: dict[str, Any] = {}
     if label_ids is not None:
-        record["label_encoding"] = _encoding(name, classes, label_ids).name
+        if ignore_label != IGNORE_LABEL:
+            raise LangDGError(
+                f"data set '{name}' has ignore_label={ignore_label} beside label_ids: leave it "
+                "out, and map the ids to ignore to None"
+            )
+        record["label_encoding"] = _encoding(name, classes, label_ids)
     for catalog in (DatasetCatalog, MetadataCatalog):
         catalog.pop(name, None)
     pairs = partial(
@@ -69,20 +79,20 @@ def register_labelled_folder(
 def _encoding(
     name: str, classes: Sequence[str], label_ids: Mapping[int, str | None]
 ) -> LabelEncoding:
-    train_ids: dict[str | None, int] = {one: k for k, one in enumerate(classes)} | {None: 255}
+    train_ids: dict[str | None, int] = {one: k for k, one in enumerate(classes)}
+    train_ids[None] = IGNORE_LABEL
     if unknown := sorted({str(one) for one in label_ids.values() if one not in train_ids}):
         raise LangDGError(
             f"label_ids of '{name}' name {shortened(unknown)}, expected classes of "
             f"{list(classes)}, or None for ids to ignore"
         )
-    encoding = LabelEncoding(
+    # Part of the records, for workers that do not share this process's tables.
+    return LabelEncoding(
         f"ids of {name}",
         {int(label_id): train_ids[one] for label_id, one in label_ids.items()},
         raw_names={int(label_id): one or "ignored" for label_id, one in label_ids.items()},
         class_names=tuple(classes),
     )
-    ENCODINGS[encoding.name] = encoding
-    return encoding
 
 
 def _pairs(
@@ -97,6 +107,9 @@ def _pairs(
     image_end, label_end = ends
     records: list[dict[str, Any]] = []
     missing: list[str] = []
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise DatasetError(f"data set '{dataset}': there is no folder '{folder}'")
     for below in folders_below(images):
         place = below.relative_to(images)
         found = Folders(below, dataset=dataset, website="").matching(f"*{image_end}")
@@ -118,4 +131,12 @@ def _pairs(
     if not records:
         expected = f"'{images}/*{image_end}' with suffix {', '.join(sorted(IMAGE_SUFFIXES))}"
         raise DatasetError(f"data set '{dataset}': no image is found; expected {expected}")
+    used = {record["sem_seg_file_name"] for record in records}
+    files = (path for below in folders_below(labels) for path in below.glob(f"*{label_end}.*"))
+    lone = [str(file) for file in files if file.suffix.lower() in LABEL_SUFFIXES]
+    if lone := [file for file in lone if file not in used]:
+        logger.warning(
+            "data set '%s': %d labels have no image, such as %s: images end in %s",
+            *(dataset, len(lone), shortened(lone), ", ".join(sorted(IMAGE_SUFFIXES))),
+        )
     return records

@@ -119,7 +119,7 @@ def test_a_checkpoint_that_is_not_there_is_named() -> None:
     ("setting", "says"),
     [("a b", "error: "), ("model.backbone.tower.name=no-such-tower", "no-such-tower")],
 )
-def test_settings_that_make_no_sense_are_told_in_a_line(
+def test_invalid_settings_are_reported_in_one_line(
     checkpoint: str, overrides: list[str], setting: str, says: str
 ) -> None:
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')

@@ -44,7 +44,7 @@ def test_a_clip_ends_after_the_most_frames(clip_file: Path) -> None:
     assert whole.remarks == []
 
 
-def test_problems_of_a_clip_are_told_without_its_folder(clip_file: Path) -> None:
+def test_problems_of_a_clip_do_not_name_its_folder(clip_file: Path) -> None:
     upload = Upload(clip_file, Limits(1, 2048, 5))
     upload.video.problems.append(f"'{clip_file}' is truncated")
     assert len(list(upload)) == 5

@@ -129,7 +129,7 @@ def test_without_a_checkpoint_the_banks_clip_is_the_configs(run, saved_params, t
     assert len(StyleBank.load(tmp_path / "styles.safetensors")) == 6
 
 
-def test_bad_input_is_told_and_leaves_no_file(run, checkpoint, saved_params, tmp_path):
+def test_bad_input_is_reported_and_leaves_no_file(run, checkpoint, saved_params, tmp_path):
     whole = torch.load(checkpoint, weights_only=False)
     del whole["model_state"]["classifier.classifier.3.bias"]
     whole["model_state"]["backbone.layer9.weight"] = torch.zeros(1)

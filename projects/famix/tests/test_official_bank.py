@@ -146,7 +146,7 @@ def test_code_in_a_pickle_never_runs(kind: str, place: str, tmp_path: Path) -> N
     assert marker.exists()  # it would have run
 
 
-def test_a_refused_name_is_told(tmp_path: Path) -> None:
+def test_a_refused_name_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path / "b.pkl", attacks(str(tmp_path / "ran"))["eval"])
     assert "refusing to load 'builtins.eval'" in refusal(path)
 

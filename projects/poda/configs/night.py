@@ -7,13 +7,13 @@ from langdg_d2.styles import ConstantWeights, PooledBankStyles
 from ....configs.langdg_gta5 import styles
 from .source_only import dataloader, evaluation, lr_scheduler, model, optimizer, train
 
-# Step 2: every source image, as a whole, is mined for one text, all that is known of the target.
+# Step 2: mine a whole-image style for every source image toward one text, the target's description.
 styles.grid.rows = styles.grid.cols = 1
 styles.mining.miner.prompts.style_prompts = ["driving at night"]
 styles.mining.miner.prompts.template = "{style}"
 styles.mining.miner.prompts.ignore_prompt = None
-# The loss is a mean over the styles mined at once. One image at a time with these two is what 16
-# at a time with rate 1 and decay 1e-4 are.
+# The loss is a mean over the batch. These two settings make one image at a time equivalent to
+# batches of 16 with learning rate 1 and weight decay 1e-4.
 styles.mining.batches.batch_size = 1
 styles.mining.miner.pin.lr = 1 / 16
 styles.mining.miner.pin.weight_decay = 16 * 1e-4

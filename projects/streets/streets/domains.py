@@ -27,7 +27,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """A look in the clothes of a data set.
+    """A look that is stored in the layout of a data set.
 
     Attributes:
         name: of the data set in evaluations, such as "acdc_fog".

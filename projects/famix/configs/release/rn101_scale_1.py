@@ -1,4 +1,4 @@
-"""The released RN101 checkpoint, brought over by `tools/import_famix.py`; for `--eval-only`."""
+"""The released RN101 checkpoint, converted by `import_famix.py`; for `--eval-only`."""
 
 from ..gta5_rn101 import (
     dataloader,

@@ -104,9 +104,9 @@ def meanings_of(images: Sequence[Meaning]) -> list[Meaning]:
 
 
 def truth(images: Sequence[Meaning], captions: Sequence[Meaning]) -> np.ndarray:
-    """What captions are to images, (images, captions) int8: 1 true, -1 false, 0 nobody knows.
+    """What captions are to images, (images, captions) int8: 1 true, -1 false, 0 unknown.
 
-    Unknown is whether an unnamed look, which may resemble any, is the one that a caption names.
+    It is unknown whether an unnamed look, which may resemble any other, is the one in a caption.
     """
     classes, looks = np.array(images).T[:, :, None]
     said_classes, said_looks = np.array(captions).T[:, None]

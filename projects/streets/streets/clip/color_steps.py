@@ -1,4 +1,4 @@
-"""Colour changes that looks are composed of; `texture_steps` has those that know of places.
+"""Colour changes that looks are composed of; position-dependent ones are in `texture_steps`.
 
 Every function here takes ranges and returns a `Step`: a function of an image, (H, W, 3) float32 RGB
 about 0..1, and a random generator, which draws the strength and returns a new image. Values may

@@ -1,4 +1,4 @@
-"""Zero-shot accuracy of a CLIP on held-out scenes: which class, which look, told by text alone."""
+"""Zero-shot accuracy of a CLIP on held-out scenes: classes and looks recognised by text alone."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
