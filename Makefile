@@ -10,7 +10,7 @@ export MALLOC_MMAP_MAX_ ?= 0
 export MALLOC_TRIM_THRESHOLD_ ?= 1099511627776
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-long coverage lint format clean
+.PHONY: help install quickstart test test-long coverage docs lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,11 @@ test-long: $(INSTALLED)  ## run the tests that take minutes: trainings killed, s
 coverage: $(INSTALLED)  ## run the test suite and list the lines that no test runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --cov=langdg_d2 \
 		--cov-report=term-missing:skip-covered
+
+docs: $(INSTALLED)  ## build the site into output/site; a broken link is an error
+	$(BIN)/python -m pip install --quiet "mkdocs>=1.6,<2" "mkdocs-material>=9.5" mkdocs-same-dir \
+		"mkdocstrings[python]>=0.26"
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build
 
 lint: $(INSTALLED)  ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -122,7 +122,8 @@ def describe(
     Args:
         model: what is exported; its classes are listed in the order of train ids.
         result: one of `RESULTS`.
-        config_file, checkpoint: of the model; recorded without their folders.
+        config_file: of the model; recorded without its folder.
+        checkpoint: likewise.
     """
     return {
         "class_names": list(model.classes.names),

@@ -191,7 +191,7 @@ def compose_training(
             progress=(done, length),
             restyling=styles,
             seed=seeds.seed,
-            trained=settings.state_dict(),
+            trained=engine.training_settings(settings.state_dict()),
         )
 
     parts = {"settings": settings, "trainer": trainer}
@@ -255,7 +255,7 @@ def main(args: Namespace) -> None:
             progress=engine.training_progress(content),
             weights=start.checkpoint,
             seed=engine.training_seed(content),
-            trained=content.get("settings", {}),
+            trained=engine.training_settings(content.get("settings", {})),
             styles=engine.training_styles(content),
         )
     else:

@@ -18,6 +18,7 @@ from .run_settings import (
     training_differences,
     training_progress,
     training_seed,
+    training_settings,
     training_styles,
 )
 from .trainer import SegmentationTrainer, distribute, training_hooks
@@ -53,5 +54,6 @@ __all__ = [
     "training_hooks",
     "training_progress",
     "training_seed",
+    "training_settings",
     "training_styles",
 ]

@@ -200,11 +200,17 @@ class RunSettings:
             )
 
 
+def training_settings(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a state of `RunSettings` that affect training, for records."""
+    return {k: v for k, v in state.items() if k == _BEFORE or not _is_one_of(k, _MAY_CHANGE)}
+
+
 def training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> _Changes:
     """Training settings in which two runs differ, by key; seeds are ignored.
 
     Args:
-        one, other: states of `RunSettings`.
+        one: state of `RunSettings`.
+        other: of another run.
     """
     found = {
         key: (old, new)

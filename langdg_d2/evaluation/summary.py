@@ -137,7 +137,8 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
     Seeds and places of files are ignored, as is whether CLIP's weights come from a checkpoint.
 
     Args:
-        one, other: configurations as in benchmark records: plain data, text or None.
+        one: configuration as in benchmark records: plain data, text or None.
+        other: another one.
 
     Returns:
         Dotted key ("" for a whole text) and both values, None for a missing one; or None if the

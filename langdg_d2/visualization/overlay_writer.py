@@ -68,7 +68,8 @@ class OverlayWriter(DatasetEvaluator):
             dataset_name: begins the file names.
             classes: of model and ground truth.
             scored_classes: classes to score, as for `StreamingSemSegEvaluator`; all if None.
-            best, worst: how many images to save, over all processes; none is saved as both.
+            best: how many of the best images to save, over all processes.
+            worst: how many of the worst, none of which is one of the best.
             longest_side: of a panel, in pixels; larger images are shrunk.
             palette: name of the colours to draw in, see `palette_named`.
         """

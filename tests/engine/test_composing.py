@@ -92,7 +92,7 @@ BAD = [
     ),
     (
         "dataloader.evaluators.synthia.0.evaluator.scored_classes=16",
-        "'synthia' has the scored_classes '16', but tables name None of evaluation",
+        "'synthia' has the scored_classes 16, but tables name None of evaluation",
     ),
     ("evaluation.inference.scales=[-1.0]", "scales [-1.0]; expected a list of factors above"),
     ("evaluation.inference.precision=float16", "'float16' is for GPUs"),
