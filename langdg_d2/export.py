@@ -123,7 +123,7 @@ def describe(
         model: what is exported; its classes are listed in the order of train ids.
         result: one of `RESULTS`.
         config_file: of the model; recorded without its folder.
-        checkpoint: likewise.
+        checkpoint: file of the weights; recorded without its folder.
     """
     return {
         "class_names": list(model.classes.names),

@@ -48,7 +48,7 @@ class LabelEncoding:
 
     @cached_property
     def table(self) -> npt.NDArray[np.int16]:
-        """(256,) train id of every 8-bit value, -1 where the value is no raw id."""
+        """(256,) train id of every 8-bit value, -1 where the value is not a raw id."""
         table = np.full(_RAW_VALUES, _UNKNOWN, np.int16)
         for raw, train in self.raw_to_train.items():
             table[raw] = train
