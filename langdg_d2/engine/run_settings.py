@@ -85,7 +85,8 @@ class RunSettings:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the history of a resumed run; its settings stay those of this command."""
         self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
-        self._settings[_BEFORE] = state_dict.get(_BEFORE)
+        if _BEFORE in state_dict:
+            self._settings[_BEFORE] = state_dict[_BEFORE]
         self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
         self._settings[_CHANGED] = [*state_dict.get(_CHANGED, []), *filter(None, [self._changed])]
 

@@ -91,8 +91,8 @@ BAD = [
         "'cityscapes' has the corruption 'gaussian_noise', but tables name None of evaluation",
     ),
     (
-        "dataloader.evaluators.synthia.0.evaluator.scored_classes=16",
-        "'synthia' has the scored_classes 16, but tables name None of evaluation",
+        "dataloader.evaluators.cityscapes.0.evaluator.scored_classes=16",
+        "'cityscapes' has the scored_classes 16, but tables name None of evaluation",
     ),
     ("evaluation.inference.scales=[-1.0]", "scales [-1.0]; expected a list of factors above"),
     ("evaluation.inference.precision=float16", "'float16' is for GPUs"),
