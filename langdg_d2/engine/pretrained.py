@@ -208,8 +208,8 @@ def _targets(described: Any) -> Iterator[str]:
 
 def _check_architecture(architecture: Mapping[str, Any]) -> None:
     keys = {*architecture, *architecture["vision_cfg"], *architecture["text_cfg"]}
-    foreign = {key for key in keys if key.startswith(("hf_", "timm_"))}
-    if foreign := sorted(foreign | ({*architecture} - _ARCHITECTURE)):
+    elsewhere = {key for key in keys if key.startswith(("hf_", "timm_"))}
+    if foreign := sorted(elsewhere | ({*architecture} - _ARCHITECTURE)):
         raise CheckpointError(f"its architecture has {foreign}, which may lead to other files")
 
 

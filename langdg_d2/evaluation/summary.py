@@ -181,10 +181,10 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, A
         if value != of_other[what]:
             return what, value, of_other[what]
     # Checkpoints of weights alone know nothing of their training.
-    trainings = one.get("trained"), other.get("trained")
-    if all(trainings):
-        for key, values in training_differences(*trainings).items():
-            return f"training, in '{key}'", *values
+    trained, of_other_training = one.get("trained"), other.get("trained")
+    if trained and of_other_training:
+        for key, pair in training_differences(trained, of_other_training).items():
+            return f"training, in '{key}'", *pair
     compared = ["config"]
     compared += [k for k in ("styles", "label_pixels") if one.get(k) and other.get(k)]
     for what in compared:
