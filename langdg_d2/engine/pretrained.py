@@ -7,12 +7,13 @@ Hub.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import sha256
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import huggingface_hub
+import open_clip
 from detectron2.layers import ShapeSpec
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
@@ -155,17 +156,15 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
 
 
 def _build(header: Mapping[str, Any]) -> LangDGSegmentor:
-    described = json.loads(json.dumps(header["model"]))
+    described = deepcopy(header["model"])
     tower = described["backbone"]["tower"]
     tower["weights"] = None  # those of the file follow
+    architecture = header["architecture"]
+    _check_architecture(architecture or open_clip.get_model_config(tower["name"]))
     with TemporaryDirectory() as folder:
-        if architecture := header["architecture"]:
-            _check_architecture(architecture)
+        if architecture:
             # A name of its own, or it would replace an architecture of open_clip.
-            file = Path(
-                folder,
-                f"pretrained-{sha256(json.dumps(architecture).encode()).hexdigest()[:16]}.json",
-            )
+            file = Path(folder, "langdg-d2-pretrained.json")
             file.write_text(json.dumps(architecture))
             tower["name"] = str(file)
         model = _construct(described)

@@ -146,6 +146,7 @@ def test_nothing_else_is_built_from_a_file(
         {"architecture": {"vision_cfg": {"timm_model_name": "hf-hub:a/b"}}},
         {"architecture": {"custom_text": True}},
         {"architecture": None},
+        {"architecture": None, "model": {"backbone": {"tower": {"name": "roberta-ViT-B-32"}}}},
         {"model": {}},
         {"weights": None},
         {"format": 2},
