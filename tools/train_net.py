@@ -76,6 +76,8 @@ def compose_evaluation(
         if len(list(values_of(loader, "protocol"))) < 2:
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
             logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
+    if dataset:  # the log says it before the training
+        evaluation.with_training(sets, names, trained, source=source)
     model = evaluation.build_inference(model, **settings.inference)
 
     def score(

@@ -13,7 +13,6 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
-from ..data.sources import as_names
 from ..modeling import ClipResNet, LangDGSegmentor
 from ..structures import patch_stats
 from ..utils.amp import memory_format_of
@@ -82,7 +81,6 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
             "are meaningless, and so are predictions unless a checkpoint replaces the weights",
             tower.name,
         )
-    _warn_of_another_source(cfg)
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
@@ -175,20 +173,3 @@ def _begin_log(output_dir: str) -> None:
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
     for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
         escape_unprintable(getattr(handler, "stream", None))  # all three share the file's
-
-
-def _warn_of_another_source(cfg: DictConfig) -> None:
-    """Warn if `evaluation.source`, which results name, differs from what is trained on."""
-    source = OmegaConf.select(cfg, "evaluation.source")
-    names = OmegaConf.select(cfg, "dataloader.train.dataset.names")
-    if names is None:  # the config has a data set of its own
-        return
-    names = as_names(names)
-    trained = {name.partition("_sem_seg_")[0] for name in names} & {*cfg.dataloader.test}
-    if trained != {*as_names(source or ())}:
-        logger.warning(
-            "evaluation.source is %s, and dataloader.train.dataset.names is %s: results name the "
-            "wrong source and may count training data as an unseen target; make them agree, for "
-            "example with evaluation.source=%s",
-            *(source, names, f"[{','.join(sorted(trained))}]" if trained else "null"),
-        )

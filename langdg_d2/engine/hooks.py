@@ -269,8 +269,8 @@ class EvalHook(hooks.EvalHook):
 class BestWeightsHook(EvalHook):
     """Evaluates every `period` iterations and keeps the best weights as `model_best.pth`.
 
-    The file has the score and the settings of the run beside the weights; no run resumes from it. A
-    resumed run replaces it only by better weights.
+    The file has the score, the settings and the styles of the run beside the weights; no run
+    resumes from it. A resumed run replaces it only by better weights.
 
     Args:
         evaluate: returns `{"source": {"mIoU": ...}}` on the main process. Collective.
@@ -319,6 +319,8 @@ class BestWeightsHook(EvalHook):
         if score > self._best:
             self._best = score
             found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}
+            restyling = [h for h in self.trainer._hooks if isinstance(h, StyleAugmentationHook)]
+            found |= {"styles": hook.record() for hook in restyling}
             self._checkpointer.write(_BEST, iteration=self.trainer.iter, **found)
             logger.info("Best so far: %s %.2f", _METRIC, score)
         return results

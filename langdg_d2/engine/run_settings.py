@@ -245,7 +245,8 @@ def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
 def training_styles(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     """`TargetStyles.record` of a checkpoint's run; None without restyling, or if unknown."""
     hooks = checkpoint.get("trainer", {}).get("hooks", {})
-    return hooks.get("StyleAugmentationHook", {}).get("styles")
+    # Files of the best weights have no trainer.
+    return hooks.get("StyleAugmentationHook", checkpoint).get("styles")
 
 
 def training_seed(checkpoint: Mapping[str, Any]) -> int | None:

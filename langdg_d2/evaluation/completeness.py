@@ -74,8 +74,8 @@ def with_training(
     """Add remarks on the model's training to those of `incomplete_sets`; they are logged.
 
     Most remarks concern every domain: sources that are not what was published or that `source` does
-    not name, settings that changed on resumption, a training that has not ended. That a domain is
-    not unseen concerns it alone.
+    not name, domains of `source` that are none, settings that changed on resumption, a training
+    that has not ended. That a domain is not unseen concerns it alone.
 
     Args:
         sets: of `incomplete_sets`.
@@ -86,10 +86,7 @@ def with_training(
     """
     _warn_of_sources(trained.incomplete)
     seen = {_release(name) for name in trained.sources}
-    named = {_release(names.get(domain) or domain) for domain in source}
-    named |= {_release(domain) for domain in source}
-    more = [name for name in trained.sources if source and _release(name) not in named]
-    general = [f"also learnt from {name}" for name in more]
+    general = _other_sources(trained.sources, {d: names.get(d) or d for d in source})
     general += [f"resumed with {change}" for change in trained.changed]
     if progress and progress[0] < progress[1]:
         general.append(f"after {progress[0]} of {progress[1]} iterations")
@@ -108,6 +105,21 @@ def with_training(
             found.append("trained on another part")
         remarks[domain] = "; ".join([*found, *of_sources, *general])
     return {domain: text for domain, text in remarks.items() if text}
+
+
+def _other_sources(trained: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """How sets trained on differ from the named sources, whose registered names go by domain.
+
+    Sets of the user's own count as one: nothing tells which of them belong together.
+    """
+    if not (trained and named):
+        return []
+    taken = {name: _known_release(name) for name in trained}
+    stated = {d: _known_release(name) or _known_release(d) for d, name in named.items()}
+    more = [name for name, release in taken.items() if release not in stated.values()]
+    less = [domain for domain, release in stated.items() if release not in taken.values()]
+    also = [f"also learnt from {name}" for name in more]
+    return also + [f"not trained on {domain}, which evaluation.source names" for domain in less]
 
 
 def departure(name: str, domain: str, files: Sequence[str]) -> str:
@@ -205,6 +217,11 @@ def _release(name: str) -> str:
     family = name.partition(_SPLIT)[0]
     first = family.partition("_")[0]
     return first if first in FAMILIES else family
+
+
+def _known_release(name: str) -> str | None:
+    release = _release(name)
+    return release if release in FAMILIES else None
 
 
 def _files(names: str | Sequence[str]) -> list[str]:

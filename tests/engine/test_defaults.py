@@ -52,26 +52,3 @@ def test_random_weights_are_announced_where_they_are_used(options, option, tiny_
     log = (tmp_path / "log.txt").read_text()
     assert ("has random weights" in log) is (option is None)
     assert log.count("Command line arguments") == 1  # no line is logged twice
-
-
-@pytest.mark.parametrize(
-    ("overrides", "warns"),
-    [
-        ([], False),
-        (["dataloader.train.dataset.names=[gta5_sem_seg_train,synthia_sem_seg_train]"], True),
-        (["dataloader.train.dataset.names=synthia_sem_seg_train"], True),
-        (["evaluation.source=null"], True),
-        (["dataloader.train.dataset.names=own", "evaluation.source=null"], False),
-        (
-            [
-                "dataloader.train.dataset.names=[gta5_sem_seg_all,synthia_sem_seg_train]",
-                "evaluation.source=[synthia,gta5]",
-            ],
-            False,
-        ),
-    ],
-)
-def test_another_source_than_the_results_name_is_warned_of(options, overrides, warns, tmp_path):
-    args = default_argument_parser().parse_args([*options, *overrides])
-    start_run(setup(args), args)
-    assert ("results name the wrong source" in (tmp_path / "log.txt").read_text()) is warns

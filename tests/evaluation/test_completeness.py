@@ -137,6 +137,28 @@ def test_sources_that_are_not_named_mark_every_domain(caplog: pytest.LogCaptureF
     assert with_training({}, names, run) == {}  # no source is named at all
 
 
+@pytest.mark.parametrize(
+    ("trainings", "source", "remark"),
+    [
+        (["gta5_sem_seg_train"], ["gta5"], ""),
+        (["gta5_sem_seg_all", "synthia_sem_seg_train"], ["synthia", "gta5"], ""),
+        (["gta5_sem_seg_train"], ["gta5", "synthia"], "not trained on synthia"),
+        (["synthia_sem_seg_train"], ["gta5"], "also learnt from synthia_sem_seg_train"),
+        (["synthia_sem_seg_train"], ["gta5"], "not trained on gta5"),
+        (["my_city_train"], ["gta5"], "also learnt from my_city_train"),
+        # The held-out part of one's own set.
+        (["my_city_train"], ["mine"], ""),
+        (["my_city_train", "gta5_sem_seg_train"], ["mine"], "also learnt from gta5_sem_seg_train"),
+        (["gta5_sem_seg_train"], ["gta5", "mine"], "not trained on mine"),
+    ],
+)
+def test_sources_are_those_trained_on(trainings: list[str], source: list[str], remark: str) -> None:
+    names = {"mine": "my_city_val", "a": None}
+    found = with_training({}, names, trained(*trainings), source=source)
+    assert remark in found.get("a", "")
+    assert bool(remark) == bool(found)
+
+
 def test_settings_that_changed_on_resumption_mark_every_domain() -> None:
     earlier, run = (
         RunSettings({"optimizer": {"lr": lr}, "train": {"max_iter": 9}}) for lr in (1, 2)

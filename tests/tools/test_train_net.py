@@ -240,7 +240,8 @@ def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path)
     assert kept["score"] == max(found)
     assert list(scores(out)) == ["acdc_fog", "mean"]
     # The lists of these copies name the same images.
-    sets = json.loads((out / "benchmark.json").read_text())["sets"]
+    record = json.loads((out / "benchmark.json").read_text())
+    sets = record["sets"]
     assert "; 4 of 4 images trained on" in sets["gta5"]
     assert "images trained on" not in sets["acdc_fog"]
     # Nor are they the published ones.
@@ -249,6 +250,8 @@ def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path)
     )
     run_here("--eval-only", f"train.init_checkpoint={out / 'model_best.pth'}")
     assert list(scores(out)) == ["cityscapes", "acdc_fog", "mean"]
+    styles = json.loads((out / "benchmark.json").read_text())["styles"]
+    assert styles == record["styles"] is not None
 
 
 def test_two_processes_choose_the_best_weights(
