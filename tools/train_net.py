@@ -71,9 +71,9 @@ def compose_evaluation(
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
     for domain in filter(FAMILIES.__contains__, settings.domains):
-        loader = evaluation.plain_data(cfg.dataloader.test[domain])
-        # Both its images and its augmentations follow the protocol.
-        if len(list(values_of(loader, "protocol"))) < 2:
+        loader = cfg.dataloader.test[domain]
+        followed = ("dataset.protocol", "mapper.augmentations.protocol")
+        if any(OmegaConf.select(loader, key) is None for key in followed):
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
             logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
     if dataset:  # the log says it before the training

@@ -13,7 +13,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from omegaconf import DictConfig, OmegaConf
 
-from ..modeling import ClipResNet, LangDGSegmentor
+from ..modeling import Backbone, LangDGSegmentor
 from ..structures import patch_stats
 from ..utils.amp import memory_format_of
 from ..utils.errors import LangDGError, escape_unprintable, require_int
@@ -105,7 +105,7 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     return model.to(device=cfg.train.device, memory_format=memory_format)
 
 
-def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
+def require_patches(cfg: DictConfig, backbone: Backbone) -> None:
     """Refuse training crops whose features are too small for the patches of `styles.grid`.
 
     Args:
@@ -115,7 +115,8 @@ def require_patches(cfg: DictConfig, backbone: ClipResNet) -> None:
     crop = OmegaConf.select(cfg, "dataloader.crop_size")
     if crop is None:
         return
-    black, was_training = next(backbone.parameters()).new_zeros(1, 3, *crop), backbone.training
+    parameter = next(iter(backbone.low_state().values()))
+    black, was_training = parameter.new_zeros(1, 3, *crop), backbone.training
     try:
         with torch.no_grad():
             low = backbone.eval().forward_low(black)

@@ -7,7 +7,6 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,7 +91,6 @@ class StyleAugmentationHook(HookBase):
         self._probability = probability
         self._warmup_iters = warmup_iters
         self._log_period = log_period
-        self._total = MixStatistics()
         self._resumed_styles: dict[str, Any] | None = None
 
     def before_train(self) -> None:
@@ -114,7 +112,8 @@ class StyleAugmentationHook(HookBase):
 
     def after_step(self) -> None:
         if (self.trainer.iter + 1) % self._log_period == 0:
-            logged = {**self._collect().shares(), "probability": self.mixer.probability}
+            logged = {**self.mixer.statistics.shares(), "probability": self.mixer.probability}
+            self.mixer.statistics = MixStatistics()
             scalars = {f"style/{name}": value for name, value in logged.items()}
             self.trainer.storage.put_scalars(smoothing_hint=False, **scalars)
 
@@ -122,12 +121,9 @@ class StyleAugmentationHook(HookBase):
         self._model.feature_augmentation = None
 
     def state_dict(self) -> dict[str, Any]:
-        self._collect()
-        self._total.fallback = int(self._total.fallback)
-        return {"total": asdict(self._total), "styles": self.record()}
+        return {"styles": self.record()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._total = MixStatistics(**state_dict["total"])
         # Compared in before_train, once the bank is loaded.
         self._resumed_styles = state_dict.get("styles")
 
@@ -136,30 +132,12 @@ class StyleAugmentationHook(HookBase):
         return self.mixer.styles.record()
 
     def report(self) -> dict[str, Any]:
-        """What this process has restyled since iteration 0, and with which styles.
-
-        Returns:
-            "notes", a list of sentences, and "table", columns by heading.
-        """
-        self._collect()
-        total, shares = self._total, self._total.shares()
-        summary = (
-            f"{total.restyled:,} of {total.patches:,} patches were restyled "
-            f"({shares['restyled_share']:.1%}), keeping {shares['mean_weight']:.1%} of their own "
-            f"style on average; {shares['fallback_share']:.1%} had no style of their class."
-        )
-        styles = self.mixer.styles
-        return {"notes": [summary, styles.describe()], "table": styles.table()}
+        """The styles for results: "notes", a list of sentences, "table", columns by heading."""
+        return {"notes": [self.mixer.styles.describe()], "table": self.mixer.styles.table()}
 
     @property
     def _model(self) -> LangDGSegmentor:
         return cast("LangDGSegmentor", without_ddp(self.trainer.model))
-
-    def _collect(self) -> MixStatistics:
-        """Add the statistics since the last call to the total; returns them."""
-        recent, self.mixer.statistics = self.mixer.statistics, MixStatistics()
-        self._total.merge(recent)
-        return recent
 
 
 class LRScheduler(hooks.LRScheduler):
@@ -320,7 +298,8 @@ class BestWeightsHook(EvalHook):
             self._best = score
             found = {"metric": _METRIC, "score": score, "validated_on": self._validated_on}
             restyling = [h for h in self.trainer._hooks if isinstance(h, StyleAugmentationHook)]
-            found |= {"styles": hook.record() for hook in restyling}
+            if restyling:
+                found["styles"] = restyling[0].record()
             self._checkpointer.write(_BEST, iteration=self.trainer.iter, **found)
             logger.info("Best so far: %s %.2f", _METRIC, score)
         return results

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from ..utils.errors import report_errors
 from .config import load_config
 from .hooks import SIGNALS, TrainingStopped
 
-_SECONDS_TO_END = 5  # enough for a process to fail and for torchrun to end the others
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
@@ -44,7 +42,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
     Signals that end training, see `StopOnSignal`, are forwarded to the processes started here. If
     one of these dies, the others are ended, and this one exits with code 1. An error that the
-    processes of a machine share is reported once.
+    processes started here share is reported once.
 
     Args:
         main: to run.
@@ -65,8 +63,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group(backend="nccl" if use_gpu else "gloo", timeout=DEFAULT_TIMEOUT)
         comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
-        with _report_once():
-            _run_and_leave(main, args)
+        _run_and_leave(main, args)
         return
     if args.num_machines > 1 and args.dist_url == "auto":
         sys.exit(
@@ -126,20 +123,6 @@ def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
         f"error: process {error.error_index} of this machine exited unexpectedly ({how}); the "
         "remaining processes were stopped. Resume from the last checkpoint with --resume"
     )
-
-
-@contextmanager
-def _report_once() -> Iterator[None]:
-    """Let only one of a machine's processes under torchrun report an error that all have met.
-
-    The others wait for torchrun to end them once the first has exited.
-    """
-    try:
-        yield
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            time.sleep(_SECONDS_TO_END * int(os.environ["LOCAL_RANK"]))
-        raise
 
 
 def _run_spawned(

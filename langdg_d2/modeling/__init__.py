@@ -2,9 +2,11 @@
 
 from .backbone import (
     Backbone,
+    ClipConvNeXt,
     ClipResNet,
     ClipWeightsError,
     TextAlignedBackbone,
+    embedding_backbone,
     load_clip,
     load_image_tower,
 )
@@ -18,6 +20,7 @@ from .text_encoder import TextEncoder
 
 __all__ = [
     "Backbone",
+    "ClipConvNeXt",
     "ClipResNet",
     "ClipWeightsError",
     "DeepLabV3PlusHead",
@@ -27,6 +30,7 @@ __all__ = [
     "PixelNormalization",
     "TextAlignedBackbone",
     "TextEncoder",
+    "embedding_backbone",
     "load_clip",
     "load_image_tower",
     "training_summary",

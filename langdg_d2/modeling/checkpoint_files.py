@@ -8,7 +8,7 @@ import hashlib
 import io
 import warnings
 import zipfile
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -41,31 +41,14 @@ class _LeftOut:
     def __setstate__(self, state: object) -> None: ...
 
 
-# Objects that training scripts save beside weights: options, paths, dates, numbers. The official
-# release saves its best score as a NumPy scalar, and NumPy 2 renamed the module.
+# Options and numbers that training scripts save beside weights. The official release saves its best
+# score as a NumPy scalar, and NumPy 2 renamed the module.
 _OBJECTS = (
-    *("argparse.Namespace", "types.SimpleNamespace", "numpy.dtype", "numpy.ndarray", "typing.Any"),
+    *("argparse.Namespace", "numpy.dtype", "numpy.ndarray"),
     *(f"numpy.{m}.multiarray.{n}" for m in ("core", "_core") for n in ("scalar", "_reconstruct")),
     *(f"pathlib{module}.{kind}Path" for module in ("", "._local") for kind in ("Posix", "Windows")),
-    *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
-    *(f"builtins.{name}" for name in ("dict", "list", "int", "float", "str", "bool")),
-    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig"),
-    *("omegaconf.base.Metadata", "omegaconf.base.ContainerMetadata", "collections.defaultdict"),
-    *(f"omegaconf.nodes.{k}Node" for k in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
 )
-_DICTS = (
-    *("yacs.config.CfgNode", "fvcore.common.config.CfgNode", "detectron2.config.config.CfgNode"),
-    *("easydict.EasyDict", "addict.addict.Dict", "mmengine.config.config.ConfigDict"),
-    "pytorch_lightning.utilities.parsing.AttributeDict",
-    *(
-        f"{package}.utilities.data.AttributeDict"
-        for package in ("lightning_fabric", "lightning.fabric")
-    ),
-)
-_ALLOWED: list[Any] = [
-    *((_LeftOut, name) for name in _OBJECTS),
-    *((OrderedDict, name) for name in _DICTS),
-]
+_ALLOWED: list[Any] = [(_LeftOut, name) for name in _OBJECTS]
 
 
 def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, Any]:

@@ -1,12 +1,8 @@
 """Table of what trains and what is frozen in a model."""
 
-from typing import cast
-
 from tabulate import tabulate
 from torch import nn
 
-from .backbone import ClipResNet
-from .backbone.freezing import layer_groups
 from .meta_arch import LangDGSegmentor
 
 
@@ -16,9 +12,9 @@ def training_summary(model: LangDGSegmentor) -> str:
     Call it in training mode. The BatchNorm column says whether a group normalises with its running
     statistics (`eval`) or with those of the batch (`train`).
     """
-    groups = layer_groups(cast("ClipResNet", model.backbone).tower)
+    groups = {**model.backbone.layer_groups(), "sem_seg_head": [model.sem_seg_head]}
     rows = []
-    for name, tops in {**groups, "sem_seg_head": [model.sem_seg_head]}.items():
+    for name, tops in groups.items():
         modules = [module for top in tops for module in top.modules()]
         parameters = [p for module in modules for p in module.parameters(recurse=False)]
         trainable = [p for p in parameters if p.requires_grad]

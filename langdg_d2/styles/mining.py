@@ -16,8 +16,7 @@ from tqdm import tqdm
 from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
 from ..layers import fold
-from ..modeling import ClipResNet, PixelNormalization, TextEncoder
-from ..modeling.backbone.layer_names import STRIDES
+from ..modeling import PixelNormalization, TextEncoder, embedding_backbone
 from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
 from ..utils.errors import require_int
@@ -27,10 +26,6 @@ from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
 
 logger = logging.getLogger(__name__)
-
-# CLIP's attention pooling has positions for features at CLIP's own stride only, which mining
-# therefore uses; training uses a finer one.
-_CLIP_STRIDE = STRIDES[-1]
 
 
 def choose_patches(patch_classes: Tensor) -> dict[int, tuple[int, int, int]]:
@@ -84,7 +79,7 @@ class StyleMiner:
     Args:
         clip: returned by `load_clip`; frozen and owned by this object.
         clip_name: the name or JSON path given to `load_clip`; recorded in the bank.
-        restyled_layer: see `ClipResNet`.
+        restyled_layer: the tower's own name of the layer whose features are restyled.
         grid: patches of an image.
         prompts: target texts; they also define the classes.
         normalize: of images, as in training.
@@ -105,13 +100,9 @@ class StyleMiner:
         device: str,
     ) -> None:
         clip = clip.requires_grad_(False).eval().to(device)
-        self.backbone = ClipResNet(
-            tower=clip.visual,
-            output_stride=_CLIP_STRIDE,
-            trainable=(),
-            restyled_layer=restyled_layer,
-            attention_pool=True,
-        ).to(memory_format=torch.channels_last)  # several times as fast on CPUs
+        backbone = embedding_backbone(clip.visual, restyled_layer=restyled_layer)
+        # Several times as fast on CPUs.
+        self.backbone = backbone.to(memory_format=torch.channels_last)
         fold(self.backbone)
         self._text = TextEncoder(clip=clip, name=clip_name)
         self._prompts = prompts

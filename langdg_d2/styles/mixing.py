@@ -294,11 +294,6 @@ class MixStatistics:
         self.weight += float(weight.mean(1).sum())
         self.fallback = self.fallback + fallback.sum()
 
-    def merge(self, other: "MixStatistics") -> None:
-        """Add the sums of others."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
-
     def shares(self) -> dict[str, float]:
         """Shares in 0..1, NaN without any patch. Synchronises the device.
 

@@ -74,7 +74,7 @@ class PromptDrivenNormalization:
     """Optimises statistics of patches toward texts; the loss is the mean of `1 - cosine`.
 
     Args:
-        backbone: frozen CLIP at its own stride with attention pooling, in eval mode.
+        backbone: frozen CLIP at its own stride, in eval mode; see `embedding_backbone`.
         settings: of the optimisation.
     """
 
@@ -84,8 +84,9 @@ class PromptDrivenNormalization:
         shapes = backbone.output_shape()
         *_, self._last = shapes
         factor = shapes[self._last].stride // shapes[backbone.restyled].stride
-        # Side of these features for an image of CLIP's input size: 56 after layer1.
-        self._side = backbone.embedding_side * factor
+        # Side of the restyled features of an image of CLIP's input size: 56 after layer1.
+        side = backbone.embedding_side
+        self._side = None if side is None else side * factor
 
     def __call__(self, patches: Tensor, text: Tensor) -> PinResult:
         """Mine a style for every patch.
@@ -122,12 +123,14 @@ class PromptDrivenNormalization:
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
         """Similarity (P,) of normalised patches (P, C, h, w) in a style to their texts.
 
-        CLIP expects images of its own input size: restyled patches are average-pooled to the size
-        that such an image has in this layer (64 x 64 to 56 x 56 in FAMix).
+        Attention pooling expects images of CLIP's own input size: restyled patches are
+        average-pooled to the size that such an image has in this layer (64 x 64 to 56 x 56 in
+        FAMix).
         """
         restyled = self._backbone.restyle_activation(content * style.std + style.mean)
-        pooled = average_pool(restyled, self._side)
-        features = self._backbone.forward_high({self._backbone.restyled: pooled})
+        if self._side is not None:
+            restyled = average_pool(restyled, self._side)
+        features = self._backbone.forward_high({self._backbone.restyled: restyled})
         embedding = self._backbone.embed(features[self._last])
         return F.cosine_similarity(text, at_least_single(embedding))
 

@@ -22,7 +22,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..modeling import ClipResNet, PixelNormalization
+from ..modeling import Backbone, PixelNormalization
 from ..structures import PatchGrid, classes_named, patch_stats
 from ..styles import BankHeader, StyleBank, StyleBankError
 from ..styles.bank import IGNORE
@@ -73,7 +73,7 @@ class PatchReader:
     def __init__(
         self,
         *,
-        backbone: ClipResNet,
+        backbone: Backbone,
         grid: PatchGrid,
         normalize: PixelNormalization,
         device: str,

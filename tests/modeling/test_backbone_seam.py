@@ -1,9 +1,8 @@
-"""Another tower than CLIP's fits segmentor, mixer and PIN through the protocols alone."""
+"""Another tower than CLIP's fits segmentor, mixer and PIN through the base class alone."""
 
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import Backbone as Detectron2Backbone
 from torch import nn
 
 from langdg_d2.modeling import (
@@ -17,14 +16,11 @@ from langdg_d2.styles import NoiseStyles, PatchStyleMixer
 from langdg_d2.styles.pin import PinSettings, PromptDrivenNormalization
 
 
-class LinearTower(Detectron2Backbone):
+class LinearTower(TextAlignedBackbone):
     """Layers that end without an activation."""
 
     restyled = "res2"
     restyled_layer = "patchify"
-    restyled_channels = 8
-    restyle_activation = staticmethod(lambda x: x)
-    whole_clip_fingerprint = None
     embedding_side = 2
 
     def __init__(self):
@@ -37,9 +33,6 @@ class LinearTower(Detectron2Backbone):
     def forward_high(self, low):
         return {**low, "res4": self.down(low["res2"])}
 
-    def forward(self, x):
-        return self.forward_high(self.forward_low(x))
-
     def embed(self, high):
         return high.mean((2, 3))
 
@@ -51,6 +44,9 @@ class LinearTower(Detectron2Backbone):
 
     def low_state(self):
         return self.patchify.state_dict(keep_vars=True)
+
+    def layer_groups(self):
+        return {"patchify": [self.patchify], "down": [self.down]}
 
 
 @pytest.fixture
@@ -69,7 +65,6 @@ def test_a_segmentor_trains_and_predicts_on_it(tower):
         channels=8,
         atrous_rates=[1],
         dropout=0.0,
-        norm="BN",
     )
     model = LangDGSegmentor(
         backbone=tower,

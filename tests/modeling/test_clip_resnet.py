@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from langdg_d2.modeling import ClipResNet, load_clip
-from langdg_d2.modeling.backbone import layer_groups
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -99,7 +98,7 @@ def test_exactly_the_chosen_groups_get_gradients(tiny_tower, trainable, expected
     loss = backbone(torch.rand(2, 3, 64, 64))["res5"].square().mean()
     if loss.requires_grad:
         loss.backward()
-    groups = layer_groups(backbone.tower)
+    groups = backbone.layer_groups()
     moved = {
         name
         for name, modules in groups.items()
@@ -112,14 +111,15 @@ def test_exactly_the_chosen_groups_get_gradients(tiny_tower, trainable, expected
 
 
 def test_groups_partition_the_towers_parameters(tiny_tower):
+    backbone = ClipResNet(tower=tiny_tower, output_stride=32, trainable=(), attention_pool=True)
     grouped = [
         id(parameter)
-        for modules in layer_groups(tiny_tower).values()
+        for modules in backbone.layer_groups().values()
         for module in modules
         for parameter in module.parameters()
     ]
     assert len(grouped) == len(set(grouped))
-    assert set(grouped) == {id(parameter) for parameter in tiny_tower.parameters()}
+    assert set(grouped) == {id(parameter) for parameter in backbone.parameters()}
 
 
 def test_frozen_batch_norm_never_changes_whatever_calls_train(backbone):

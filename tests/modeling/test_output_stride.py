@@ -25,29 +25,24 @@ def features(tower, images):
 
 # Layer 4 at stride 16 is how the released FAMix weights were trained (RN50 and RN101).
 EXPECTED = {
-    (32, "famix"): ([1] * 6, [1, 1, 1]),
-    (16, "famix"): ([1] * 6, [1, 1, 2]),
-    (8, "famix"): ([1] * 5 + [2], [1, 2, 4]),
-    (32, "deeplab"): ([1] * 6, [1, 1, 1]),
-    (16, "deeplab"): ([1] * 6, [1, 2, 2]),
-    (8, "deeplab"): ([1] + [2] * 5, [2, 4, 4]),
+    32: ([1] * 6, [1, 1, 1]),
+    16: ([1] * 6, [1, 1, 2]),
+    8: ([1] * 5 + [2], [1, 2, 4]),
 }
 
 
-@pytest.mark.parametrize(("setting", "expected"), EXPECTED.items(), ids=str)
-def test_dilations_follow_the_pattern_and_sizes_the_stride(tower, setting, expected):
-    stride, pattern = setting
-    set_output_stride(tower, output_stride=stride, pattern=pattern)
+@pytest.mark.parametrize(("stride", "expected"), EXPECTED.items())
+def test_dilations_and_sizes_follow_the_stride(tower, stride, expected):
+    set_output_stride(tower, output_stride=stride)
     assert dilations(tower, "layer1") == [1] * 3
     assert dilations(tower, "layer2") == [1] * 4
     assert (dilations(tower, "layer3"), dilations(tower, "layer4")) == expected
     assert features(tower, torch.rand(1, 3, 64, 128)).shape[-2:] == (64 // stride, 128 // stride)
 
 
-@pytest.mark.parametrize("pattern", ["famix", "deeplab"])
-def test_weights_and_their_names_stay(tower, pattern):
+def test_weights_and_their_names_stay(tower):
     before = {k: v.clone() for k, v in tower.state_dict().items()}
-    set_output_stride(tower, output_stride=8, pattern=pattern)
+    set_output_stride(tower, output_stride=8)
     after = tower.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[k], before[k]) for k in before)
@@ -56,12 +51,10 @@ def test_weights_and_their_names_stay(tower, pattern):
 def test_stride_32_computes_what_clip_computes(tower):
     images = torch.rand(2, 3, 64, 64)
     before = tower(images)
-    set_output_stride(tower, output_stride=32, pattern="famix")
+    set_output_stride(tower, output_stride=32)
     assert torch.equal(tower(images), before)
 
 
-def test_other_strides_and_patterns_are_refused(tower):
+def test_other_strides_are_refused(tower):
     with pytest.raises(LangDGError, match=r"output_stride 4 must be one of \(8, 16, 32\)"):
-        set_output_stride(tower, output_stride=4, pattern="famix")
-    with pytest.raises(LangDGError, match="dilation pattern 'usual' must be one of"):
-        set_output_stride(tower, output_stride=16, pattern="usual")
+        set_output_stride(tower, output_stride=4)

@@ -36,7 +36,6 @@ def model(tiny_tower):
         channels=8,
         atrous_rates=(1, 2),
         dropout=0.0,
-        norm="BN",
     )
     return LangDGSegmentor(
         backbone=backbone,

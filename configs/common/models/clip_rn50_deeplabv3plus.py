@@ -18,8 +18,6 @@ model = L(LangDGSegmentor)(
         # OpenAI's weights were trained with QuickGELU. `weights` may be the path of a file.
         tower=L(load_image_tower)(name="RN50-quickgelu", weights="openai"),
         output_stride=16,
-        # Which of layer4's convolutions are dilated: as in FAMix, only the last one.
-        dilation="famix",
         # The last block of the last layer; everything else stays as in CLIP.
         trainable=["layer4.-1"],
         # The layer whose output is cut into patches and restyled.
@@ -40,8 +38,6 @@ model = L(LangDGSegmentor)(
         # Dilations of the pyramid, for stride 16.
         atrous_rates=[6, 12, 18],
         dropout=0.1,
-        # "BN" (synchronised over processes when there are several), "GN", or "" for none.
-        norm="BN",
     ),
     criterion=L(PixelCrossEntropy)(ignore_label="${..classes.ignore_label}", label_smoothing=0.1),
     # CLIP's statistics are for RGB in 0..1, Detectron2's images are RGB in 0..255.

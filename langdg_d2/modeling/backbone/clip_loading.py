@@ -6,7 +6,6 @@ from typing import Any
 
 import open_clip
 import torch
-from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import QuickGELU
 from torch import nn
@@ -65,14 +64,9 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
     return model.eval()
 
 
-def load_image_tower(*, name: str, weights: str | None) -> ModifiedResNet:
+def load_image_tower(*, name: str, weights: str | None) -> nn.Module:
     """The image tower of `load_clip`; a file with the image tower alone suffices."""
-    tower = _load(name=name, weights=weights, text=False).visual
-    if not isinstance(tower, ModifiedResNet):
-        raise ClipWeightsError(
-            f"the image tower of '{name}' is a {type(tower).__name__}, expected a ModifiedResNet: "
-            "choose an 'RN*' model"
-        )
+    tower: nn.Module = _load(name=name, weights=weights, text=False).visual
     return tower
 
 

@@ -1,31 +1,25 @@
 """Output stride of CLIP's ModifiedResNet: stride of its last layers traded for dilation."""
 
-from typing import Literal, get_args
-
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
 
 from ...utils.errors import LangDGError
-from .layer_names import BLOCK_LAYERS, STRIDES
 
-DilationPattern = Literal["famix", "deeplab"]
-
+BLOCK_LAYERS = ("layer1", "layer2", "layer3", "layer4")
+STRIDES = (4, 8, 16, 32)  # of their outputs in CLIP as published
 _OUTPUT_STRIDES = (8, 16, 32)
 
 
-def set_output_stride(
-    tower: ModifiedResNet, *, output_stride: int, pattern: DilationPattern
-) -> None:
+def set_output_stride(tower: ModifiedResNet, *, output_stride: int) -> None:
     """Dilate the last layers of a freshly loaded tower in place.
 
     Layers beyond `output_stride` keep the resolution of their input: average pools, also in the
-    shortcut, become identities, and the 3x3 convolutions are dilated instead:
+    shortcut, become identities, and the 3x3 convolutions are dilated instead: the first block of a
+    layer by 1, the last by all the stride removed so far, those between by what was removed before
+    the layer.
 
-    - `famix`: the first block of a layer by 1, the last by all the stride removed so far, those
-      between by what was removed before the layer. NOTE: the official FAMix weights were trained
-      like this; at stride 16 only the very last block of the tower is dilated.
-    - `deeplab`: the first block by what was removed before the layer, all others by all the stride
-      removed so far (DeepLabV3, arXiv 1706.05587).
+    NOTE: the official weights were trained like this. DeepLabV3 (arXiv 1706.05587) dilates all
+    blocks but the first; here, at stride 16, only the very last block of the tower is dilated.
 
     Args:
         tower: CLIP's image tower at its own stride, 32; weights are left as they are.
@@ -33,12 +27,8 @@ def set_output_stride(
     """
     if output_stride not in _OUTPUT_STRIDES:
         raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
-    if pattern not in get_args(DilationPattern):
-        raise LangDGError(
-            f"dilation pattern '{pattern}' must be one of {get_args(DilationPattern)}"
-        )
     removed_before = 1
-    for layer, stride in zip(BLOCK_LAYERS, STRIDES[1:], strict=True):
+    for layer, stride in zip(BLOCK_LAYERS, STRIDES, strict=True):
         removed = max(1, stride // output_stride)
         if removed > 1:
             blocks: list[Bottleneck] = list(getattr(tower, layer))
@@ -46,10 +36,7 @@ def set_output_stride(
             blocks[0].avgpool = nn.Identity()
             if blocks[0].downsample is not None:
                 blocks[0].downsample[0] = nn.Identity()  # the shortcut's average pool
-            if pattern == "famix":
-                rates = [1, *[removed_before] * (len(blocks) - 2), removed]
-            else:
-                rates = [removed_before, *[removed] * (len(blocks) - 1)]
+            rates = [1, *[removed_before] * (len(blocks) - 2), removed]
             for block, rate in zip(blocks, rates, strict=True):
                 block.conv2.dilation = block.conv2.padding = (rate, rate)
         removed_before = removed

@@ -11,9 +11,6 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ...layers import UpsampledConv2d
-from ...utils.errors import LangDGError
-
-_MOST_GROUPS = 32  # as in Detectron2
 
 
 class DeepLabV3PlusHead(nn.Module):
@@ -28,8 +25,6 @@ class DeepLabV3PlusHead(nn.Module):
         channels: channels of the ASPP and the decoder.
         atrous_rates: dilations of the ASPP's 3x3 convolutions.
         dropout: probability of zeroing a value of the ASPP's output in training.
-        norm: after convolutions: `BN` or `SyncBN`, which mean the same (several processes always
-            share statistics), `GN`, or "" for none.
     """
 
     def __init__(
@@ -43,7 +38,6 @@ class DeepLabV3PlusHead(nn.Module):
         channels: int,
         atrous_rates: Sequence[int],
         dropout: float,
-        norm: str,
     ) -> None:
         super().__init__()
         self.input_shape = dict(input_shape)
@@ -51,20 +45,18 @@ class DeepLabV3PlusHead(nn.Module):
         self.low_level = low_level
         self.high_level = high_level
         self.project = conv_norm_relu(
-            input_shape[low_level].channels, low_level_channels, kernel_size=1, norm=norm
+            input_shape[low_level].channels, low_level_channels, kernel_size=1
         )
         self.aspp = AtrousSpatialPyramidPooling(
             in_channels=input_shape[high_level].channels,
             channels=channels,
             rates=atrous_rates,
             dropout=dropout,
-            norm=norm,
         )
         self.fuse = conv_norm_relu(
             low_level_channels + channels,
             channels,
             kernel_size=3,
-            norm=norm,
             conv=UpsampledConv2d,
         )
         self.predict = nn.Conv2d(channels, num_classes, kernel_size=1)
@@ -86,20 +78,19 @@ class AtrousSpatialPyramidPooling(nn.Module):
     """
 
     def __init__(
-        self, *, in_channels: int, channels: int, rates: Sequence[int], dropout: float, norm: str
+        self, *, in_channels: int, channels: int, rates: Sequence[int], dropout: float
     ) -> None:
         super().__init__()
-        self.local = conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm)
+        self.local = conv_norm_relu(in_channels, channels, kernel_size=1)
         self.atrous = nn.ModuleList(
-            conv_norm_relu(in_channels, channels, kernel_size=3, dilation=rate, norm=norm)
-            for rate in rates
+            conv_norm_relu(in_channels, channels, kernel_size=3, dilation=rate) for rate in rates
         )
         self.image_pool = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            *conv_norm_relu(in_channels, channels, kernel_size=1, norm=norm),
+            *conv_norm_relu(in_channels, channels, kernel_size=1),
         )
         self.project = nn.Sequential(
-            *conv_norm_relu((len(rates) + 2) * channels, channels, kernel_size=1, norm=norm),
+            *conv_norm_relu((len(rates) + 2) * channels, channels, kernel_size=1),
             nn.Dropout(dropout),
         )
 
@@ -115,28 +106,15 @@ def conv_norm_relu(
     *,
     kernel_size: int,
     dilation: int = 1,
-    norm: str,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Convolution that keeps the size, normalisation (or a bias without one), ReLU."""
+    """Convolution that keeps the size, BatchNorm (synchronised between processes), ReLU."""
     convolution = conv(
         in_channels,
         out_channels,
         kernel_size,
         padding=dilation * (kernel_size // 2),
         dilation=dilation,
-        bias=not norm,
+        bias=False,
     )
-    return nn.Sequential(convolution, *_norm(norm, out_channels), nn.ReLU(inplace=True))
-
-
-def _norm(name: str, channels: int) -> list[nn.Module]:
-    if name in ("BN", "SyncBN"):
-        return [nn.BatchNorm2d(channels)]
-    if name == "GN":
-        # The image's mean is 1x1: groups of a single channel would normalise it to 0.
-        groups = [n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0 and channels > n]
-        return [nn.GroupNorm(groups[-1], channels)]
-    if name == "":
-        return []
-    raise LangDGError(f"norm {name!r} of the head, expected 'BN', 'SyncBN', 'GN' or ''")
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

@@ -15,7 +15,6 @@ from torch import nn
 
 from langdg_d2.evaluation import build_inference, inference_name, published_figures, published_names
 from langdg_d2.modeling import LangDGSegmentor
-from langdg_d2.modeling.backbone import layer_groups
 from langdg_d2.structures import CITYSCAPES_19, PatchGrid
 from langdg_d2.styles import StyleBank, load_style_prompts
 
@@ -143,7 +142,7 @@ def test_gradients_and_batch_statistics_reach_the_trainable_layers_only(small, n
     cfg.styles.augmentation = None
     model, loss = training_loss(cfg)
     loss.backward()
-    for group, modules in layer_groups(model.backbone.tower).items():
+    for group, modules in model.backbone.layer_groups().items():
         trains = re.fullmatch(pattern, group) is not None
         for parameter in (p for module in modules for p in module.parameters()):
             assert (parameter.grad is not None) == trains, group

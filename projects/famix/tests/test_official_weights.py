@@ -29,7 +29,6 @@ def network(tower, rates=(6, 12, 18), **options):
         channels=8,
         atrous_rates=rates,
         dropout=0.1,
-        norm="BN",
     )
     for module in (backbone, head):
         for name, buffer in module.named_buffers():

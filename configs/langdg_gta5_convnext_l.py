@@ -1,0 +1,7 @@
+"""As `langdg_gta5`, on a CLIP whose image tower is ConvNeXt-L."""
+
+from .common.models.clip_convnext_l_deeplabv3plus import model
+from .langdg_gta5 import dataloader, evaluation, lr_scheduler, optimizer, styles, train
+
+evaluation["published"] = None
+train.output_dir = "output/langdg_gta5_convnext_l"

@@ -1,0 +1,109 @@
+"""CLIP's ConvNeXt towers as Detectron2 backbones, cut after their first stage.
+
+LayerNorm keeps no statistics of batches, and stages end without an activation.
+"""
+
+from collections.abc import Sequence
+
+from detectron2.layers import ShapeSpec
+from open_clip.timm_model import TimmModel
+from timm.layers import create_conv2d
+from timm.models import ConvNeXt
+from torch import Tensor, nn
+
+from ...utils.errors import LangDGError
+from .staged import StagedBackbone
+
+_STAGES = tuple(f"stages.{k}" for k in range(4))
+_STRIDES = (4, 8, 16, 32)
+_OUTPUT_STRIDES = (16, 32)
+
+
+class ClipConvNeXt(StagedBackbone):
+    """Image tower of a ConvNeXt CLIP in three steps: `forward_low`, `forward_high`, `embed`.
+
+    Layer groups are `stem`, one for each block (`stages.0.0` to `stages.3.2` in the base size; the
+    downsampling is part of the first of its stage), and `head`. Stages end without an activation,
+    so restyled features get none.
+
+    Args:
+        tower: returned by `load_image_tower`; modified in place and owned by this module.
+        output_stride: of the high-level features: 16, or 32, CLIP's own. At 16 the last stage is
+            dilated instead, as timm does.
+        trainable: layer groups that train, see `freezing.freeze`.
+        restyled_layer: `stages.0`, or `stem`, `stages.1`, `stages.2`.
+    """
+
+    def __init__(
+        self,
+        *,
+        tower: TimmModel,
+        output_stride: int = 32,
+        trainable: Sequence[str],
+        restyled_layer: str = "stages.0",
+    ) -> None:
+        trunk = getattr(tower, "trunk", None)
+        if not isinstance(trunk, ConvNeXt):
+            found = type(trunk or tower).__name__
+            raise LangDGError(
+                f"the image tower is a {found}, expected a ConvNeXt: choose a 'convnext*' model"
+            )
+        if output_stride not in _OUTPUT_STRIDES:
+            raise LangDGError(f"output_stride {output_stride} must be one of {_OUTPUT_STRIDES}")
+        if output_stride < _STRIDES[-1]:
+            _dilate(trunk.stages[-1])
+        widths = [stage["num_chs"] for stage in trunk.feature_info]
+        strides = [min(stride, output_stride) for stride in (_STRIDES[0], *_STRIDES)]
+        pairs = zip([widths[0], *widths], strides, strict=True)
+        super().__init__(
+            tower=tower,
+            stages=("stem", *_STAGES),
+            shapes=[ShapeSpec(channels=width, stride=stride) for width, stride in pairs],
+            trainable=trainable,
+            restyled_layer=restyled_layer,
+        )
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See `Backbone.layer_groups`."""
+        trunk = self.tower.trunk
+        groups: dict[str, list[nn.Module]] = {"stem": [trunk.stem]}
+        for name, stage in zip(_STAGES, trunk.stages, strict=True):
+            for index, block in enumerate(stage.blocks):
+                groups[f"{name}.{index}"] = [block] if index else [stage.downsample, block]
+        groups["head"] = [trunk.norm_pre, trunk.head, self.tower.head]
+        return groups
+
+    def embed(self, high: Tensor) -> Tensor:
+        """CLIP's image embedding (N, D), not normalised.
+
+        Args:
+            high: (N, C, h, w), the high-level features at stride 32 of images of any size.
+        """
+        trunk = self.tower.trunk
+        return self.tower.head(trunk.forward_head(trunk.norm_pre(high)))
+
+    @property
+    def embedding_side(self) -> None:
+        """None: the features are averaged, so any size is embedded."""
+
+    def _stage(self, name: str) -> nn.Module:
+        return self.tower.trunk.get_submodule(name)
+
+
+def _dilate(stage: nn.Module) -> None:
+    """Keep the resolution of a stage's input, and dilate its depthwise convolutions by 2."""
+    strided = stage.downsample[1]
+    dense = create_conv2d(
+        strided.in_channels,
+        strided.out_channels,
+        strided.kernel_size[0],
+        stride=1,
+        padding="same",
+        bias=strided.bias is not None,
+    )
+    dense.load_state_dict(strided.state_dict())
+    stage.downsample[1] = dense
+    for block in stage.blocks:
+        reach = block.conv_dw.kernel_size[0] // 2
+        block.conv_dw.dilation = (2, 2)
+        block.conv_dw.padding = (2 * reach, 2 * reach)

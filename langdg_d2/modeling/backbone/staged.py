@@ -1,0 +1,100 @@
+"""Towers made of stages, of which each takes the features of the one before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from ...utils.errors import LangDGError
+from .base import TextAlignedBackbone
+
+# Detectron2's names of the outputs.
+FEATURES = ("stem", "res2", "res3", "res4", "res5")
+
+
+class StagedBackbone(TextAlignedBackbone):
+    """A CLIP tower of a stem and four stages, cut after one of them.
+
+    Args:
+        tower: owned by this module.
+        stages: the tower's own names of the stem and the stages.
+        shapes: channels and stride of their features.
+        trainable: layer groups that train, see `freezing.freeze`; all others stay frozen, and in
+            eval mode even after `train()`.
+        restyled_layer: a stage but the last.
+    """
+
+    def __init__(
+        self,
+        *,
+        tower: nn.Module,
+        stages: Sequence[str],
+        shapes: Sequence[ShapeSpec],
+        trainable: Sequence[str],
+        restyled_layer: str,
+    ) -> None:
+        super().__init__()
+        if restyled_layer not in stages[:-1]:
+            raise LangDGError(f"restyled_layer '{restyled_layer}' must be one of {stages[:-1]}")
+        self.tower = tower
+        self.restyled_layer = restyled_layer
+        cut = stages.index(restyled_layer)
+        self.restyled = FEATURES[cut]
+        named = list(zip(FEATURES, stages, strict=True))
+        self._low, self._high = named[: cut + 1], named[cut + 1 :]
+        self._output_shape = dict(zip(FEATURES, shapes, strict=True))
+        self.freeze(trainable=trainable)
+
+    def forward_low(self, images: Tensor) -> dict[str, Tensor]:
+        """The stages up to and including the restyled one.
+
+        Args:
+            images: normalised, (N, 3, H, W).
+
+        Returns:
+            All features up to `restyled`, each (N, C, H/stride, W/stride).
+        """
+        return self._run({}, images, self._low)
+
+    def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The stages after the restyled one.
+
+        Args:
+            low: features of `forward_low`, restyled or not.
+
+        Returns:
+            `low` and all later features.
+        """
+        return self._run(low, low[self.restyled], self._high)
+
+    def _run(
+        self, known: Mapping[str, Tensor], x: Tensor, stages: Sequence[tuple[str, str]]
+    ) -> dict[str, Tensor]:
+        features = dict(known)
+        for feature, stage in stages:
+            x = features[feature] = self._stage(stage)(x)
+        return features
+
+    def _stage(self, name: str) -> Callable[[Tensor], Tensor]:
+        return attrgetter(name)(self.tower)  # type: ignore[no-any-return]
+
+    @property
+    def whole_clip_fingerprint(self) -> str | None:
+        """Fingerprint of the whole CLIP, set by `load_clip`; None if it loaded no weights."""
+        return getattr(self.tower, "whole_clip_fingerprint", None)
+
+    def low_state(self) -> dict[str, Tensor]:
+        """Parameters and buffers up to the restyled stage, by group and index of the module."""
+        low = {stage for _, stage in self._low}
+        return {
+            f"{group}.{k}.{name}": value
+            for group, modules in self.layer_groups().items()
+            if low & {group, group.rpartition(".")[0]}
+            for k, module in enumerate(modules)
+            for name, value in module.state_dict(keep_vars=True).items()
+        }
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and stride of `stem` and of `res2` to `res5`."""
+        return dict(self._output_shape)
