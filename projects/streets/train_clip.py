@@ -81,13 +81,15 @@ def _draw_scenes(options: argparse.Namespace) -> tuple[Path, Path]:
 def _write_results(
     options: argparse.Namespace, settings: TrainSettings, results: dict[str, Any], minutes: float
 ) -> None:
-    weights = options.output / "small_clip.safetensors"
+    weights = _weights(options)
     clip = load_clip(name=str(options.config), weights=str(weights))
     facts = {
+        "name": options.config.stem,
+        "tower": type(getattr(clip.visual, "trunk", clip.visual)).__name__,
         "parameters": sum(p.numel() for p in clip.parameters()) / 1e6,
         "size": input_size(clip),
         "megabytes": weights.stat().st_size / 1e6,
-        "command": "python projects/streets/train_clip.py --output output/small_clip "
+        "command": f"python projects/streets/train_clip.py --output output/{options.config.stem} "
         + _arguments(options),
         "minutes": minutes,
         "machine": f"{torch.get_num_threads()} CPU threads ({platform.machine()})",
@@ -107,9 +109,14 @@ def _write_results(
     write_atomically(options.output / "README.md", model_card(results, facts=facts).encode())
 
 
+def _weights(options: argparse.Namespace) -> Path:
+    return Path(options.output, f"{options.config.stem}.safetensors")
+
+
 def _arguments(options: argparse.Namespace) -> str:
     """What was set apart from folders, as it is typed."""
     names = (
+        *(() if options.config == _CONFIG else ("config",)),
         "scenes",
         "held_out",
         "rendered",
@@ -136,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
             checkpoint=options.output / "checkpoint.pt",
             workers=options.workers,
         )
-    weights = options.output / "small_clip.safetensors"
+    weights = _weights(options)
     write_weights(weights, trainer.train())
     clip = load_clip(name=str(options.config), weights=str(weights))
     clip.visual.to(memory_format=torch.channels_last)

@@ -189,11 +189,6 @@ def test_a_possible_run_is_composed_and_nothing_mined(compose, override, tmp_pat
     assert not list(tmp_path.rglob("*.safetensors*"))
 
 
-def test_other_norms_take_batches_of_one_image(compose):
-    with pytest.raises(ComposedError):
-        compose("dataloader.train.total_batch_size=1", "model.sem_seg_head.norm=GN")
-
-
 CONFIGS = [
     *(ROOT / f"configs/langdg_{name}.py" for name in ("cityscapes", "gta5_synthia", "synthia")),
     ROOT / "projects/famix/configs/ablations/noise_styles.py",

@@ -265,7 +265,6 @@ def segmentor(tiny_tower: nn.Module) -> LangDGSegmentor:
         channels=8,
         atrous_rates=(1, 2),
         dropout=0.0,
-        norm="BN",
     )
     return LangDGSegmentor(
         backbone=backbone,

@@ -111,7 +111,7 @@ def test_a_restyled_patch_embeds_at_its_own_size(clip):
     backbone = embedding_backbone(clip.visual, restyled_layer="stages.0").eval()
     settings = PinSettings(steps=5, lr=0.1)
     pin = PromptDrivenNormalization(backbone=backbone, settings=settings)
-    patches = torch.randn(3, 24, 6, 10)
+    patches = torch.randn(3, 24, 8, 16)
     text = nn.functional.normalize(torch.randn(3, 16), dim=1)
     result = pin(patches, text)
     own = nn.functional.cosine_similarity(

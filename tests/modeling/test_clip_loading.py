@@ -15,8 +15,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from langdg_d2.modeling import ClipWeightsError, checkpoint_files, load_clip, load_image_tower
+from langdg_d2.modeling import (
+    ClipWeightsError,
+    checkpoint_files,
+    embedding_backbone,
+    load_clip,
+    load_image_tower,
+)
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
+from langdg_d2.utils.errors import LangDGError
 
 
 @pytest.fixture
@@ -150,10 +157,9 @@ def test_vision_transformer_is_refused(tmp_path):
     config["text_cfg"] |= {"layers": 1, "width": 8, "heads": 1}
     path = tmp_path / "tiny-vit-for-tests.json"
     path.write_text(json.dumps(config))
-    with pytest.raises(
-        ClipWeightsError, match=r"is a VisionTransformer, expected .*ModifiedResNet"
-    ):
-        load_image_tower(name=str(path), weights=None)
+    tower = load_image_tower(name=str(path), weights=None)
+    with pytest.raises(LangDGError, match=r"is a VisionTransformer, expected a ModifiedResNet or"):
+        embedding_backbone(tower, restyled_layer="layer1")
 
 
 def test_unknown_weights_name_the_tags_and_ask_for_a_file():

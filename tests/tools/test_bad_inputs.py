@@ -23,7 +23,6 @@ TRAINING = {
     "train.init_checkpoint=nothing.pth": "'nothing.pth' does not exist",
     "evaluation.domains=[citiscapes]": "unknown domains ['citiscapes']; known are ['acdc_fog'",
     "model.sem_seg_head.input_shape.res2.channels=9": "set model.sem_seg_head.input_shape.res2.c",
-    "model.sem_seg_head.norm=LN": "norm 'LN' of the head, expected 'BN', 'SyncBN', 'GN' or ''",
     "model.backbone.trainable=[layer9]": "trainable groups ['layer9'] do not exist",
 }
 

@@ -94,7 +94,9 @@ def _register_architecture(name: str) -> str:
 def _weights_path(name: str, weights: str) -> Path:
     """The file behind a tag, downloaded if needed, or behind a path."""
     if Path(weights).exists():
-        if not open_clip.get_model_config(name).get("quick_gelu"):
+        config = open_clip.get_model_config(name)
+        # Towers of timm have their own activation, and no weights of OpenAI's.
+        if not (config.get("quick_gelu") or "timm_model_name" in config["vision_cfg"]):
             listed = f"{name}{_QUICK_GELU}" in open_clip.list_models()
             logger.warning(
                 "CLIP '%s' has no QuickGELU: if the weights in '%s' are OpenAI's, its text "

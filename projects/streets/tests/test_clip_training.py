@@ -185,6 +185,28 @@ def test_weights_are_small_and_read_as_float32(tmp_path: Path) -> None:
         assert torch.allclose(read[name], value, rtol=1e-3, atol=1e-6), name
 
 
+def test_small_convnext_clip_trains_on_crops_of_any_size(pool: Path, tmp_path: Path) -> None:
+    name = str(CLIP.with_name("small_convnext_clip.json"))
+    trainer = ClipTrainer(
+        clip_name=name,
+        pool=pool,
+        settings=replace(SETTINGS, steps=100, warmup=2),
+        checkpoint=tmp_path / "fit.pt",
+        workers=0,
+    )
+    path = tmp_path / "small_convnext_clip.safetensors"
+    write_weights(path, trainer.clip)
+    assert path.stat().st_size <= LARGEST_WEIGHTS
+    for size in (64, 96):
+        embedding = embed_images(trainer.clip.visual, torch.rand(2, 3, size, size))
+        assert embedding.shape == (2, 128)
+        assert torch.allclose(embedding.norm(dim=1), torch.ones(2))
+    trainer.clip.train()
+    batch = trainer._batches[0]
+    losses = [trainer._train_step(*batch) for _ in range(12)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
 def test_zero_shot_counts_every_crop_and_the_card_shows_its_figures(pool: Path) -> None:
     clip = load_clip(name=str(CLIP), weights=None)
     results = zero_shot(
@@ -200,7 +222,7 @@ def test_zero_shot_counts_every_crop_and_the_card_shows_its_figures(pool: Path) 
     assert results["class_accuracy"] == pytest.approx(right / results["crops"])
     assert results["joint_accuracy"] <= results["look_accuracy"]
     assert list(results["looks"]) == [*LOOK_NAMES[:3], "unnamed"]
-    facts = dict.fromkeys(("command", "machine", "world_looks"), "text")
+    facts = dict.fromkeys(("name", "tower", "command", "machine", "world_looks"), "text")
     facts |= dict.fromkeys(("size", "scenes", "steps", "images", "held_out", "rendered_scenes"), 7)
     facts |= dict.fromkeys(("conditions", "styles"), 20)
     facts |= dict.fromkeys(("parameters", "megabytes", "minutes"), 1.5)

@@ -5,15 +5,15 @@ from typing import Any
 from streets.clip.appearances import WORLD_LOOKS
 from streets.clip.zero_shot import UNNAMED
 
-_CARD = """# small_clip
+_CARD = """# {name}
 
 A CLIP of {parameters:.1f} million parameters that knows only the streets of this project: an image
-tower with CLIP's ResNet structure, a small text tower, CLIP's own tokenizer. It exists so that
+tower with the structure of {tower}, a small text tower, CLIP's own tokenizer. It exists so that
 language-guided domain generalization can be tried without a download. Its words mean something in
 this procedural world and nothing outside of it.
 
-- Architecture: `configs/small_clip.json` (open_clip), input {size}x{size}, normalised as CLIP's.
-- Weights: `small_clip.safetensors`, {megabytes:.1f} MB, matrices in half precision.
+- Architecture: `configs/{name}.json` (open_clip), input {size}x{size}, normalised as CLIP's.
+- Weights: `{name}.safetensors`, {megabytes:.1f} MB, matrices in half precision.
 - Reproduce: `{command}`
 - Trained in {minutes:.0f} minutes on {machine}: {steps} steps of {images} crops, {scenes} scenes.
 
@@ -21,8 +21,8 @@ this procedural world and nothing outside of it.
 from langdg_d2.modeling import load_clip
 
 clip = load_clip(
-    name="projects/streets/configs/small_clip.json",
-    weights="projects/streets/weights/small_clip.safetensors",
+    name="projects/streets/configs/{name}.json",
+    weights="projects/streets/weights/{name}.safetensors",
 )
 ```
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from open_clip import CLIP
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -74,12 +75,14 @@ def _one_way(similarity: Tensor, truth: Tensor) -> Tensor:
     return (each.sum(dim=1) / counts.clamp(min=1))[counts > 0].mean()
 
 
-def embed_images(tower: ModifiedResNet, images: Tensor) -> Tensor:
+def embed_images(tower: ModifiedResNet | TimmModel, images: Tensor) -> Tensor:
     """CLIP's embeddings of normalised images of any size, (N, D) of unit length.
 
     Attention pooling has positions for images of the architecture's size only; the features of
-    others are resized to these.
+    others are resized to these. Other towers average their features.
     """
+    if isinstance(tower, TimmModel):
+        return F.normalize(tower(images), dim=1)
     features = tower.stem(images)
     for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
         features = layer(features)
