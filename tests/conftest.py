@@ -122,6 +122,16 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def tiny_convnext_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of the model config of a CLIP whose image tower is a tiny ConvNeXt."""
+    vision = {"timm_model_name": "test_convnext", "timm_pool": "", "timm_proj": "linear"}
+    config = TINY_CLIP | {"vision_cfg": {**vision, "timm_model_pretrained": False}}
+    path = tmp_path_factory.mktemp("clip") / "tiny-convnext-clip-for-tests.json"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tiny_clip: str) -> list[str]:
     """Overrides that put `tiny_clip` and a narrow head into a config; weights are not named."""
     width = TINY_CLIP["vision_cfg"]["width"]

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import huggingface_hub
 import open_clip
+import timm
 from detectron2.layers import ShapeSpec
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..modeling import (
+    ClipConvNeXt,
     ClipResNet,
     DeepLabV3PlusHead,
     LangDGSegmentor,
@@ -39,7 +41,7 @@ _FORMAT = 1
 _PARTS: dict[str, Callable[..., Any]] = {
     part.__name__: part
     for part in (
-        *(LangDGSegmentor, ClipResNet, DeepLabV3PlusHead, PixelCrossEntropy),
+        *(LangDGSegmentor, ClipResNet, ClipConvNeXt, DeepLabV3PlusHead, PixelCrossEntropy),
         *(LabelSpace, ShapeSpec, load_image_tower),
     )
 }
@@ -206,8 +208,13 @@ def _targets(described: Any) -> Iterator[str]:
 
 
 def _check_architecture(architecture: Mapping[str, Any]) -> None:
-    keys = {*architecture, *architecture["vision_cfg"], *architecture["text_cfg"]}
-    elsewhere = {key for key in keys if key.startswith(("hf_", "timm_"))}
+    vision, text = architecture["vision_cfg"], architecture["text_cfg"]
+    keys = {*architecture, *vision, *text}
+    # A name with a prefix, or pretrained weights, would be downloaded.
+    from_timm = vision.get("timm_model_name") in timm.list_models()
+    allowed = {*vision} if from_timm and vision.get("timm_model_pretrained") is False else set()
+    elsewhere = {key for key in keys - allowed if key.startswith(("hf_", "timm_"))}
+    elsewhere |= {key for key in text if key.startswith("timm_")}
     if foreign := sorted(elsewhere | ({*architecture} - _ARCHITECTURE)):
         raise CheckpointError(f"its architecture has {foreign}, which may lead to other files")
 

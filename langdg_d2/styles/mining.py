@@ -100,7 +100,8 @@ class StyleMiner:
         device: str,
     ) -> None:
         clip = clip.requires_grad_(False).eval().to(device)
-        backbone = embedding_backbone(clip.visual, restyled_layer=restyled_layer)
+        tower: Any = clip.visual
+        backbone = embedding_backbone(tower, restyled_layer=restyled_layer)
         # Several times as fast on CPUs.
         self.backbone = backbone.to(memory_format=torch.channels_last)
         fold(self.backbone)

@@ -87,6 +87,7 @@ class PromptDrivenNormalization:
         # Side of the restyled features of an image of CLIP's input size: 56 after layer1.
         side = backbone.embedding_side
         self._side = None if side is None else side * factor
+        self._least = 1 if side else factor
 
     def __call__(self, patches: Tensor, text: Tensor) -> PinResult:
         """Mine a style for every patch.
@@ -95,6 +96,11 @@ class PromptDrivenNormalization:
             patches: (P, C, h, w) features of the restyled layer.
             text: (P, D) unit vector of each patch's text.
         """
+        if min(patches.shape[-2:]) < self._least:
+            raise LangDGError(
+                f"patches are {patches.shape[-2]}x{patches.shape[-1]} features, and the tower "
+                f"embeds {self._least}x{self._least} or more: use larger crops or a coarser grid"
+            )
         own = patch_stats(patches, _WHOLE)
         # NOTE: normalised first, as in the official code. In the patch's own style, features that
         # are exactly 0 lie on ReLU's kink, where rounding decides whether they get a gradient: the

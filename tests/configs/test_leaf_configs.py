@@ -16,6 +16,7 @@ from langdg_d2.data.sources import joined_names
 from langdg_d2.engine import apply_overrides
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import LangDGError
+from langdg_d2.visualization import Predictor
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/**/*.py")])
@@ -105,6 +106,22 @@ def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(leaf, train, tiny
     assert state["iteration"] == 1
     assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())
     assert "acdc_rain" in (tmp_path / "benchmark.md").read_text()
+
+
+def test_convnext_config_mines_trains_and_evaluates(train, tiny_convnext_clip, tmp_path):
+    train(
+        ROOT / "configs/langdg_gta5_convnext_b.py",
+        f"model.backbone.tower.name={tiny_convnext_clip}",
+        "dataloader.crop_size=[48,64]",
+        *("styles.grid.rows=1", "styles.grid.cols=1"),
+        "model.sem_seg_head.input_shape.res2.channels=24",
+        "model.sem_seg_head.input_shape.res5.channels=64",
+        "model.sem_seg_head.channels=8",
+    )
+    bank = StyleBank.load(tmp_path / "style_bank.safetensors")
+    assert (bank.header.layer, bank.header.channels) == ("stages.0", 24)
+    assert "acdc_rain" in (tmp_path / "benchmark.md").read_text()
+    assert Predictor.from_pretrained(tmp_path).classes.names[0] == "road"
 
 
 def test_two_sources_are_mined_trained_and_recorded_together(train, tiny_model, tmp_path):

@@ -1,7 +1,5 @@
 """ConvNeXt CLIPs compute what open_clip and timm compute, cut in two and frozen by blocks."""
 
-import json
-
 import open_clip
 import pytest
 import timm
@@ -14,17 +12,6 @@ from langdg_d2.styles import ConstantWeights, NoiseStyles, PatchStyleMixer
 from langdg_d2.styles.pin import PinSettings, PromptDrivenNormalization
 from langdg_d2.utils.errors import LangDGError
 
-ARCHITECTURE = {
-    "embed_dim": 16,
-    "vision_cfg": {
-        "timm_model_name": "test_convnext",
-        "timm_model_pretrained": False,
-        "timm_pool": "",
-        "timm_proj": "linear",
-        "image_size": 64,
-    },
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
-}
 TAGS = {
     "convnext_base_w": "laion2b_s13b_b82k_augreg",
     "convnext_base_w_320": "laion_aesthetic_s13b_b82k_augreg",
@@ -37,11 +24,9 @@ TAGS = {
 
 
 @pytest.fixture
-def clip(tmp_path) -> nn.Module:
+def clip(tiny_convnext_clip) -> nn.Module:
     """A ConvNeXt CLIP whose branches count as much as their shortcuts."""
-    path = tmp_path / "tiny-convnext-clip.json"
-    path.write_text(json.dumps(ARCHITECTURE))
-    clip = load_clip(name=str(path), weights=None)
+    clip = load_clip(name=tiny_convnext_clip, weights=None)
     for name, parameter in clip.visual.named_parameters():
         if name.endswith("gamma"):  # timm starts them near zero
             nn.init.ones_(parameter)
@@ -119,6 +104,8 @@ def test_a_restyled_patch_embeds_at_its_own_size(clip):
     )
     assert torch.allclose(result.cosine_before, own, atol=1e-5)
     assert (result.cosine_after > result.cosine_before).all()
+    with pytest.raises(LangDGError, match="embeds 8x8 or more"):
+        pin(patches[..., :7, :], text)
 
 
 def test_restyled_features_keep_their_negative_values(clip):

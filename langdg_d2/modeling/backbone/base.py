@@ -29,13 +29,11 @@ class Backbone(detectron2.modeling.Backbone):
         restyled_layer: the tower's own name of the layer that computes them; banks record it.
         restyle_activation: applied after restyling, as the layer itself ends: ReLU in ResNets, the
             identity in layers without a final activation.
-        whole_clip_fingerprint: fingerprint of the whole CLIP; None if none was loaded.
     """
 
     restyled: str
     restyled_layer: str
     restyle_activation: Callable[[Tensor], Tensor] = staticmethod(identity)
-    whole_clip_fingerprint: str | None = None
 
     @abstractmethod
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
@@ -56,6 +54,11 @@ class Backbone(detectron2.modeling.Backbone):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """All features of normalised images (N, 3, H, W), without restyling."""
         return self.forward_high(self.forward_low(x))
+
+    @property
+    def whole_clip_fingerprint(self) -> str | None:
+        """Fingerprint of the whole CLIP; None if none was loaded."""
+        return None
 
     @property
     def restyled_channels(self) -> int:

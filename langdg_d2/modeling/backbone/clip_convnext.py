@@ -4,6 +4,7 @@ LayerNorm keeps no statistics of batches, and stages end without an activation.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from detectron2.layers import ShapeSpec
 from open_clip.timm_model import TimmModel
@@ -42,7 +43,7 @@ class ClipConvNeXt(StagedBackbone):
         trainable: Sequence[str],
         restyled_layer: str = "stages.0",
     ) -> None:
-        trunk = getattr(tower, "trunk", None)
+        trunk: Any = getattr(tower, "trunk", None)
         if not isinstance(trunk, ConvNeXt):
             found = type(trunk or tower).__name__
             raise LangDGError(
@@ -90,7 +91,7 @@ class ClipConvNeXt(StagedBackbone):
         return self.tower.trunk.get_submodule(name)
 
 
-def _dilate(stage: nn.Module) -> None:
+def _dilate(stage: Any) -> None:
     """Keep the resolution of a stage's input, and dilate its depthwise convolutions by 2."""
     strided = stage.downsample[1]
     dense = create_conv2d(

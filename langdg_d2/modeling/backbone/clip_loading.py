@@ -66,8 +66,8 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 def load_image_tower(*, name: str, weights: str | None) -> nn.Module:
     """The image tower of `load_clip`; a file with the image tower alone suffices."""
-    tower: nn.Module = _load(name=name, weights=weights, text=False).visual
-    return tower
+    clip: Any = _load(name=name, weights=weights, text=False)
+    return clip.visual
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:

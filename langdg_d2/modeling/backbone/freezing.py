@@ -35,7 +35,7 @@ def freeze(
             f"trainable groups {unknown} do not exist in this tower; there are {list(groups)}, "
             f"whole layers such as '{layer}', and '{layer}.-1' for the last block of one"
         )
-    frozen = []
+    frozen: list[nn.Module] = []
     for group, modules in groups.items():
         trains = bool(names[group].intersection(trainable))
         for module in modules:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ class StagedBackbone(TextAlignedBackbone):
             eval mode even after `train()`.
         restyled_layer: a stage but the last.
     """
+
+    tower: Any
 
     def __init__(
         self,
@@ -77,7 +80,8 @@ class StagedBackbone(TextAlignedBackbone):
         return features
 
     def _stage(self, name: str) -> Callable[[Tensor], Tensor]:
-        return attrgetter(name)(self.tower)  # type: ignore[no-any-return]
+        stage: Callable[[Tensor], Tensor] = attrgetter(name)(self.tower)
+        return stage
 
     @property
     def whole_clip_fingerprint(self) -> str | None:
