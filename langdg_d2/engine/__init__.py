@@ -1,5 +1,6 @@
 """Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
+from .adapter_files import load_adapter, save_adapter
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
@@ -42,11 +43,13 @@ __all__ = [
     "distribute",
     "find_starting_point",
     "launch",
+    "load_adapter",
     "load_config",
     "load_pretrained",
     "parameter_groups",
     "polynomial_lr",
     "require_patches",
+    "save_adapter",
     "save_pretrained",
     "setup",
     "start_run",
