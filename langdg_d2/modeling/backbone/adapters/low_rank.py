@@ -1,6 +1,6 @@
 """Linear layers with a trainable low-rank part, which LoRA and SoMA have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -68,22 +68,24 @@ class LowRankLinear(nn.Linear, AdapterPart):
         self.register_buffer("start_a", self.lora_a.detach().clone() if centered else None)
         self.register_buffer("start_b", self.lora_b.detach().clone() if centered else None)
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """A and B, as of the attributes, of all that is added to the weight."""
-        if self.start_a is None or self.start_b is None:
-            return self.lora_a, self.lora_b
-        return torch.cat([self.lora_a, self.start_a], 1), torch.cat([self.lora_b, -self.start_b], 2)
+    def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """A and B of what is added to each of the joined weights."""
+        for k, (a, b) in enumerate(zip(self.lora_a, self.lora_b, strict=True)):
+            if self.start_a is None or self.start_b is None:
+                yield a, b
+            else:
+                yield torch.cat([a, self.start_a[k]]), torch.cat([b, -self.start_b[k]], 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        added = [F.linear(F.linear(input, a), b) for a, b in zip(*self.factors(), strict=True)]
+        added = [F.linear(F.linear(input, a), b) for a, b in self.factors()]
         return super().forward(input) + self.scale * torch.cat(added, -1)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """A Linear with the weight W + scale B A."""
-        a, b = self.factors()
+        added = torch.cat([b @ a for a, b in self.factors()])
         plain = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
-        plain.weight = nn.Parameter(self.weight + self.scale * (b @ a).flatten(0, 1))
+        plain.weight = nn.Parameter(self.weight + self.scale * added)
         plain.bias = self.bias
         return plain.train(self.training)
 
