@@ -11,6 +11,7 @@ from .loaders import (
     evaluation_loader,
     training_loader,
 )
+from .rare_classes import RareClasses
 from .sources import SourceMapper, source_dataset
 from .transforms import (
     CenterCrop,
@@ -38,6 +39,7 @@ __all__ = [
     "RandomCrop",
     "RandomCropOfClasses",
     "RandomScale",
+    "RareClasses",
     "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",

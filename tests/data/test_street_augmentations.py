@@ -1,15 +1,19 @@
 """Photometric distortion against Python's colour arithmetic, and crops that no class fills."""
 
 import colorsys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from detectron2.config import LazyConfig, instantiate
 from detectron2.data import transforms as T
+from omegaconf import OmegaConf
 
 from langdg_d2.data import PhotometricDistortion, RandomCropOfClasses
 from langdg_d2.data.transforms import distort_colors
 from langdg_d2.utils.errors import LangDGError
 
+SOURCES = Path(__file__).parents[2] / "configs/common/data/sources.py"
 NOTHING = {"brightness": 0.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
 
@@ -109,3 +113,18 @@ def test_ignored_pixels_do_not_count():
 def test_shares_out_of_range_are_refused(share):
     with pytest.raises(LangDGError, match="of a class in a crop must be in 0..1"):
         RandomCropOfClasses(crop_size=[8, 8], max_share=share, ignore_label=255)
+
+
+def test_street_crops_have_one_size():
+    crops, mapper = LazyConfig.load(str(SOURCES), ("street_crops", "street_mapper"))
+    cfg = OmegaConf.create({"model": {"classes": {"ignore_label": 255}}})
+    cfg.mapper = mapper(crops([16, 20]))
+    augmentations = instantiate(cfg.mapper).augmentations
+    label = np.random.default_rng(0).integers(0, 3, (24, 40)).astype(np.uint8)
+    edges = set()
+    for _ in range(300):
+        inputs = T.AugInput(np.zeros((24, 40, 3), np.uint8), sem_seg=label)
+        edges.add(augmentations(inputs).transforms[0].new_h)
+        assert inputs.image.shape == (16, 20, 3)
+        assert inputs.sem_seg.shape == (16, 20)
+    assert edges == {int(16 * k / 10) for k in range(5, 21)}
