@@ -69,6 +69,7 @@ class WeightAverage(HookBase):
 
     def state_dict(self) -> dict[str, Any]:
         """The trained weights; to be called inside `averaged`, as `StrictCheckpointer` does."""
+        assert self._trained, "the model's averages would be lost: call it inside `averaged`"
         return {"trained": dict(zip(self._weights(), self._trained, strict=True))}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class SoMA:
         modules: timm's names of the layers, such as "qkv", "proj", "fc1" and "fc2"; None for all
             Linear layers of the blocks, as in the paper.
         blocks: places of the blocks, negative ones from the end; None for all. The paper has those
-            from the ninth on, `range(8, 24)` of a ViT-L.
+            from the ninth on, `[*range(8, 24)]` of a ViT-L.
         start: "minor" as in the paper, or "released".
     """
 
