@@ -11,13 +11,16 @@ from .loaders import (
     evaluation_loader,
     training_loader,
 )
+from .rare_classes import RareClasses
 from .sources import SourceMapper, source_dataset
 from .transforms import (
     CenterCrop,
     ColorJitter,
     FamixCropOrPad,
     PadToSize,
+    PhotometricDistortion,
     RandomCrop,
+    RandomCropOfClasses,
     RandomScale,
     ResizeToHeight,
 )
@@ -32,8 +35,11 @@ __all__ = [
     "FamixCropOrPad",
     "ImageFileError",
     "PadToSize",
+    "PhotometricDistortion",
     "RandomCrop",
+    "RandomCropOfClasses",
     "RandomScale",
+    "RareClasses",
     "ReadableImages",
     "ResizeToHeight",
     "SeededBatches",

@@ -24,6 +24,7 @@ from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import SEEDS, derived_seed, globally_seeded
 from .image_io import ImageFileError
 from .label_sample import check_labels
+from .rare_classes import RareClasses
 from .sources import Example, SourceTurns, images_fingerprint
 
 Mapper = Callable[[Example], Example]
@@ -40,13 +41,14 @@ def training_loader(
     first_batch: int = 0,
     unreadable_limit: int = 0,
     source_weights: Mapping[str, float] | None = None,
+    rare_classes: RareClasses | None = None,
     num_workers: int = 0,
     classes: LabelSpace | None = None,
     **options: Any,
 ) -> DataLoader:
     """An endless loader of lists of mapped dataset dicts; every process must call this.
 
-    Args: those of `TrainingStream`, and
+    Args: those of `TrainingStream`, whose `rare_classes` are prepared here, and
         total_batch_size: images in a batch, shared by all processes.
         seed: seed of the stream; -1 or less draws one.
         first_batch: number of the first batch; earlier ones cost nothing.
@@ -64,6 +66,10 @@ def training_loader(
         )
     require_same_images(dataset)
     check_labels(dataset, required=True, classes=classes)
+    if rare_classes is not None:
+        if classes is None:
+            raise LangDGError("rare classes can only be found with dataloader.train.classes")
+        rare_classes.prepare(dataset, len(classes))
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
         dataset=dataset,
@@ -71,6 +77,7 @@ def training_loader(
         seed=seed,
         unreadable_limit=unreadable_limit,
         source_weights=source_weights,
+        rare_classes=rare_classes,
     )
     return DataLoader(
         stream,
@@ -109,6 +116,8 @@ class TrainingStream(Dataset[Example]):
         unreadable_limit: see `ReadableImages`.
         source_weights: how often images of each source are seen, in proportion, by the `source` of
             the dataset dicts; every source then has epochs of its own. None for one pool of all.
+        rare_classes: draws the images in place of epochs, see `RareClasses.prepare`; None for
+            epochs.
     """
 
     def __init__(
@@ -119,12 +128,19 @@ class TrainingStream(Dataset[Example]):
         seed: int,
         unreadable_limit: int = 0,
         source_weights: Mapping[str, float] | None = None,
+        rare_classes: RareClasses | None = None,
     ) -> None:
+        if rare_classes is not None and source_weights is not None:
+            raise LangDGError(
+                "dataloader.train has source_weights and rare_classes, which draw the images each "
+                "in their way: set one of them to null"
+            )
         records = list(dataset)
         # Serialized into one array, which workers share instead of copying it.
         shared = DatasetFromList(records, copy=False)
         self._images = ReadableImages(dataset=shared, mapper=mapper, limit=unreadable_limit)
         self._seed = seed
+        self._rare_classes = rare_classes
         self._turns: SourceTurns | None = None
         self._pools = {"": torch.arange(len(records))}  # places in the data set by source
         if source_weights is not None:
@@ -137,6 +153,14 @@ class TrainingStream(Dataset[Example]):
         self._epochs: dict[str, tuple[int, torch.Tensor]] = {}  # the latest, and its order
 
     def __getitem__(self, position: int) -> Example:
+        index = self._index(position)
+        with globally_seeded(derived_seed(self._seed, position, purpose="example")):
+            return self._images[index]
+
+    def _index(self, position: int) -> int:
+        """Place in the data set of the image at a position."""
+        if self._rare_classes is not None:
+            return self._rare_classes.image(derived_seed(self._seed, position, purpose="class"))
         source, number = self._turns[position] if self._turns else ("", position)
         pool = self._pools[source]
         epoch, place = divmod(number, len(pool))
@@ -145,9 +169,7 @@ class TrainingStream(Dataset[Example]):
             seed = derived_seed(self._seed, epoch, purpose=f"order {source}".strip())
             generator = torch.Generator().manual_seed(seed)
             self._epochs[source] = epoch, pool[torch.randperm(len(pool), generator=generator)]
-        index = int(self._epochs[source][1][place])
-        with globally_seeded(derived_seed(self._seed, position, purpose="example")):
-            return self._images[index]
+        return int(self._epochs[source][1][place])
 
 
 class _SharedBatches(Sampler[list[int]]):

@@ -7,6 +7,7 @@ Detectron2's do. `PadToSize` followed by `CenterCrop` gives the centred frames o
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -17,6 +18,7 @@ from ..utils.errors import LangDGError
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
+_TRIES = 10  # crops of an image
 _BICUBIC = PIL.Image.Resampling.BICUBIC
 _ENHANCERS = {
     "brightness": ImageEnhance.Brightness,
@@ -99,6 +101,35 @@ class RandomCrop(T.RandomCrop):
         return height, width
 
 
+class RandomCropOfClasses(RandomCrop):
+    """Random crop of a fixed size that no class fills; the last of ten tries is taken in any case.
+
+    Detectron2's `RandomCrop_CategoryAreaConstraint`, as an error for images smaller than the crop.
+
+    Args:
+        crop_size: height and width in pixels.
+        max_share: share of the labelled pixels below which every class must be, in 0..1; 0.75 in
+            most works on street scenes.
+        ignore_label: value of pixels that do not count.
+    """
+
+    def __init__(self, *, crop_size: Sequence[int], max_share: float, ignore_label: int) -> None:
+        super().__init__(crop_size=crop_size)
+        if not 0 < max_share <= 1:
+            raise LangDGError(f"max_share {max_share} of a class in a crop must be in 0..1")
+        self.max_share = max_share
+        self.ignore_label = ignore_label
+
+    def get_transform(self, image: Image, sem_seg: npt.NDArray[np.uint8]) -> T.Transform:
+        for _ in range(_TRIES):
+            crop = super().get_transform(image)
+            ids, counts = np.unique(crop.apply_segmentation(sem_seg), return_counts=True)
+            counts = counts[ids != self.ignore_label]
+            if len(counts) > 1 and counts.max() < self.max_share * counts.sum():
+                break
+        return crop
+
+
 class ColorJitter(T.Augmentation):
     """Random brightness, contrast and saturation, applied in random order.
 
@@ -123,6 +154,63 @@ class ColorJitter(T.Augmentation):
         return PixelTransform(
             partial(change_colors, factors={name: factors[name] for name in order})
         )
+
+
+class PhotometricDistortion(T.Augmentation):
+    """Random brightness, contrast, saturation and hue as in SSD (Liu et al., ECCV 2016).
+
+    Each takes place with probability 1/2: brightness adds up to 32 levels either way, contrast and
+    saturation multiply by 0.5 to 1.5, and the hue turns by up to 36 degrees. Contrast comes either
+    second or last.
+    """
+
+    def get_transform(self, image: Image) -> "PixelTransform":
+        brightness = np.random.uniform(-32, 32)
+        contrast, saturation = np.random.uniform(0.5, 1.5, 2).tolist()
+        hue = np.random.uniform(-36, 36)
+        happen = np.random.randint(2, size=4)
+        return PixelTransform(
+            partial(
+                distort_colors,
+                brightness=brightness if happen[0] else 0.0,
+                contrast=contrast if happen[1] else 1.0,
+                saturation=saturation if happen[2] else 1.0,
+                hue=hue if happen[3] else 0.0,
+                contrast_last=bool(np.random.randint(2)),
+            )
+        )
+
+
+def distort_colors(
+    image: Image,
+    *,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    contrast_last: bool,
+) -> Image:
+    """Change an image's colours, with values clipped to 0..255 after each step.
+
+    Args:
+        image: RGB.
+        brightness: added to all values.
+        contrast: factor of all values.
+        saturation: factor of the saturation.
+        hue: turn of the hue, in degrees.
+        contrast_last: after saturation and hue, not before.
+    """
+    pixels = (image.astype(np.float32) + brightness).clip(0, 255)
+    if not contrast_last:
+        pixels = (pixels * contrast).clip(0, 255)
+    if saturation != 1 or hue:
+        hsv = cv2.cvtColor(pixels / 255, cv2.COLOR_RGB2HSV)  # degrees, 0..1, 0..1
+        hsv[..., 0] = (hsv[..., 0] + hue) % 360
+        hsv[..., 1] = (hsv[..., 1] * saturation).clip(0, 1)
+        pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255
+    if contrast_last:
+        pixels = (pixels * contrast).clip(0, 255)
+    return pixels.round().astype(np.uint8)
 
 
 class PixelTransform(T.Transform):

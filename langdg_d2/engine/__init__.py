@@ -1,11 +1,18 @@
 """Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
+from .adapter_files import load_adapter, save_adapter
+from .averaging import WeightAverage
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
 from .launch import argument_parser, launch
-from .optimization import parameter_groups, polynomial_lr
+from .optimization import (
+    CosineWeightDecay,
+    GradientClipping,
+    parameter_groups,
+    polynomial_lr,
+)
 from .pretrained import (
     PRETRAINED,
     Pretrained,
@@ -26,6 +33,8 @@ from .trainer import SegmentationTrainer, distribute, training_hooks
 __all__ = [
     "PRETRAINED",
     "BestWeightsHook",
+    "CosineWeightDecay",
+    "GradientClipping",
     "Pretrained",
     "RunSettings",
     "SeededIterations",
@@ -34,6 +43,7 @@ __all__ = [
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
+    "WeightAverage",
     "apply_overrides",
     "argument_parser",
     "build_model",
@@ -42,11 +52,13 @@ __all__ = [
     "distribute",
     "find_starting_point",
     "launch",
+    "load_adapter",
     "load_config",
     "load_pretrained",
     "parameter_groups",
     "polynomial_lr",
     "require_patches",
+    "save_adapter",
     "save_pretrained",
     "setup",
     "start_run",

@@ -18,6 +18,7 @@ from ..structures import LabelSpace
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, require_int, shortened
 from ..utils.file_io import content_digest, write_atomically
+from .averaging import averaged
 from .run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -70,15 +71,19 @@ class StrictCheckpointer(DetectionCheckpointer):
             self.tag_last_checkpoint(f"{name}.pth")
 
     def write(self, name: str, **kwargs: Any) -> None:
-        """Write a checkpoint without marking it as the one to resume from."""
-        states: dict[str, Any] = {"model": self.model.state_dict()}
-        if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
-            states["classes"] = classes.plain()
-        states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
+        """Write a checkpoint, with averaged weights if the run has them.
+
+        It is not marked as the one to resume from.
+        """
+        with averaged(self.checkpointables.get("trainer")):
+            states: dict[str, Any] = {"model": self.model.state_dict()}
+            if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
+                states["classes"] = classes.plain()
+            states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
+            file = io.BytesIO()  # torch.save would disguise a full disk as another error
+            torch.save({**states, **kwargs}, file)
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
-        file = io.BytesIO()  # torch.save would disguise a full disk as another error
-        torch.save({**states, **kwargs}, file)
         write_atomically(path, file.getvalue())
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from ..styles.mixing import MixStatistics, PatchStyleMixer
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import derived_seed, seed_globally
+from .averaging import averaged
 from .checkpoint import StrictCheckpointer
 from .run_settings import RunSettings
 
@@ -233,10 +235,18 @@ class StopOnSignal(HookBase):
 
 
 class EvalHook(hooks.EvalHook):
-    """Detectron2's hook, but the final evaluation takes place only after a complete run.
+    """Detectron2's hook, but with averaged weights if the run has them (`WeightAverage`).
 
-    After a signal or an error in the last iteration, other processes would not join it.
+    The final evaluation takes place only after a complete run: after a signal or an error in the
+    last iteration, other processes would not join it.
     """
+
+    def __init__(self, eval_period: int, eval_function: Callable[[], Any]) -> None:
+        super().__init__(eval_period, partial(self._with_averages, eval_function))
+
+    def _with_averages(self, function: Callable[[], Any]) -> Any:
+        with averaged(self.trainer):
+            return function()
 
     def after_train(self) -> None:
         # The iteration is incremented when the last one is done.

@@ -1,13 +1,15 @@
-"""Parameter groups and learning-rate schedule."""
+"""Parameter groups, schedules of learning rate and weight decay, and clipped gradients."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from detectron2.engine import HookBase
+from fvcore.common.param_scheduler import CosineParamScheduler
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_int
 
 
 def parameter_groups(
@@ -43,7 +45,9 @@ def parameter_groups(
     return filled
 
 
-def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: float) -> LambdaLR:
+def polynomial_lr(
+    optimizer: Optimizer, *, max_iter: int, power: float, min_lr: float, warmup_iters: int = 0
+) -> LambdaLR:
     """Polynomial decay, `lr * (1 - iteration / max_iter) ** power`, never below a floor.
 
     Args:
@@ -51,15 +55,67 @@ def polynomial_lr(optimizer: Optimizer, *, max_iter: int, power: float, min_lr: 
         max_iter: iterations until the decay would reach zero.
         power: 0.9 in FAMix.
         min_lr: floor of every group's learning rate.
+        warmup_iters: iterations in which the decay is also multiplied by a factor that rises
+            linearly from 0 to 1.
     """
     if power < 0 or min_lr < 0:
         raise LangDGError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
+    require_int("lr_scheduler.warmup_iters", warmup_iters, 0)
 
     def factor_above(floor: float) -> Callable[[int], float]:
-        return lambda iteration: max(max(0.0, 1.0 - iteration / max_iter) ** power, floor)
+        def factor(iteration: int) -> float:
+            decay = max(0.0, 1.0 - iteration / max_iter) ** power
+            warmth = min(1.0, iteration / warmup_iters) if warmup_iters else 1.0
+            return max(decay * warmth, floor)
+
+        return factor
 
     floors = [min_lr / group["lr"] for group in optimizer.param_groups]
     return LambdaLR(optimizer, [factor_above(floor) for floor in floors])
+
+
+class CosineWeightDecay(HookBase):
+    """Moves the weight decay of all groups that have one along half a cosine.
+
+    Args:
+        final: weight decay at the end of training, such as 1e-5 in SoMA; the optimizer's own is
+            that at the beginning.
+    """
+
+    def __init__(self, *, final: float) -> None:
+        if final < 0:
+            raise LangDGError(f"final weight decay {final} must not be negative")
+        self._final = final
+        self._schedules: list[tuple[dict[str, Any], CosineParamScheduler]] = []
+
+    def before_train(self) -> None:
+        self._schedules = [
+            (group, CosineParamScheduler(group["weight_decay"], self._final))
+            for group in self.trainer.optimizer.param_groups
+            if group["weight_decay"]
+        ]
+
+    def before_step(self) -> None:
+        for group, schedule in self._schedules:
+            group["weight_decay"] = schedule(self.trainer.iter / self.trainer.max_iter)
+
+
+class GradientClipping(HookBase):
+    """Scales gradients down if their common norm exceeds a limit.
+
+    Args:
+        max_norm: largest Euclidean norm of all gradients together, such as 0.01 in Mask2Former.
+    """
+
+    def __init__(self, *, max_norm: float) -> None:
+        if max_norm <= 0:
+            raise LangDGError(f"max_norm {max_norm} of gradients must be positive")
+        self._max_norm = max_norm
+
+    def after_backward(self) -> None:
+        self.trainer.unscale_gradients()
+        groups = self.trainer.optimizer.param_groups
+        nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], self._max_norm)
 
 
 def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:

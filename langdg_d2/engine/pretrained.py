@@ -19,6 +19,7 @@ from detectron2.layers import ShapeSpec
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from ..modeling import (
     ClipConvNeXt,
@@ -116,11 +117,9 @@ def save_pretrained(
     described = header["model"]
     header = {
         **header,
-        "format": _FORMAT,
         "model": {**described, "classes": {**described["classes"], **model.classes.plain()}},
-        "weights": fingerprint(state),
     }
-    write_atomically(Path(path), save(state, {_ENTRY: json.dumps(header)}))
+    write_described(path, state, header, entry=_ENTRY)
 
 
 def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretrained:
@@ -136,25 +135,49 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
             another kind.
     """
     path = _local_file(source, revision)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_ENTRY, "null"))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"'{path}' cannot be read as safetensors: {error}") from error
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise CheckpointError(
-            f"'{path}' has weights without a description of their model, or a later version's: "
-            "open checkpoints of training with their config, Predictor.from_config(CONFIG, FILE)"
-        )
-    if fingerprint(state) != header.get("weights"):
-        raise CheckpointError(f"'{path}' is damaged: its weights are not those that were written")
+    header, state = read_described(
+        path,
+        entry=_ENTRY,
+        otherwise="has weights without a description of their model, or a later version's: open "
+        "checkpoints of training with their config, Predictor.from_config(CONFIG, FILE)",
+    )
     try:
         model = _build(header)
         model.load_state_dict(state)
     except (LangDGError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{path}' cannot be built from its header: {error}") from error
     return Pretrained(model.eval(), header)
+
+
+def write_described(
+    path: str | Path, state: Mapping[str, Tensor], header: Mapping[str, Any], *, entry: str
+) -> None:
+    """Write tensors with a header of plain data under a key of the metadata, atomically."""
+    header = {**header, "format": _FORMAT, "weights": fingerprint(state)}
+    write_atomically(Path(path), save(dict(state), {entry: json.dumps(header)}))
+
+
+def read_described(
+    path: str | Path, *, entry: str, otherwise: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file of `write_described`.
+
+    Args:
+        path: the file.
+        entry: key of the header.
+        otherwise: what a file without such a header is, for the error.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(entry, "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"'{path}' cannot be read as safetensors: {error}") from error
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise CheckpointError(f"'{path}' {otherwise}")
+    if fingerprint(state) != header.get("weights"):
+        raise CheckpointError(f"'{path}' is damaged: its weights are not those that were written")
+    return header, state
 
 
 def _build(header: Mapping[str, Any]) -> LangDGSegmentor:

@@ -121,6 +121,10 @@ class SegmentationTrainer(SimpleTrainer):
         """Backward pass."""
         self._scaler.scale(loss).backward()
 
+    def unscale_gradients(self) -> None:
+        """Undo the scaling of losses in the gradients, once before a step, for hooks."""
+        self._scaler.unscale_(self.optimizer)
+
     def update(self) -> None:
         """Step of the optimizer."""
         self._scaler.step(self.optimizer)

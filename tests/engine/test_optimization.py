@@ -1,10 +1,18 @@
-"""Learning rates against the published schedule, and the two parameter groups."""
+"""Schedules against their formulas, the two parameter groups, and clipped gradients."""
+
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from langdg_d2.engine import parameter_groups, polynomial_lr
+from langdg_d2.engine import (
+    CosineWeightDecay,
+    GradientClipping,
+    SegmentationTrainer,
+    parameter_groups,
+    polynomial_lr,
+)
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -91,3 +99,83 @@ def test_learning_rates_that_are_not_positive_are_refused(lr, factor):
     message = rf"learning rate {lr} and the backbone's factor {factor} must be positive"
     with pytest.raises(LangDGError, match=message):
         parameter_groups(Network(), base_lr=lr, backbone_lr_factor=factor)
+
+
+def test_warmup_multiplies_the_decay_linearly():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = polynomial_lr(optimizer, max_iter=50, power=0.9, min_lr=1e-6, warmup_iters=10)
+    for iteration in range(50):
+        decay = 0.1 * (1 - iteration / 50) ** 0.9
+        expected = max(decay * min(1, iteration / 10), 1e-6)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+class Line(nn.Module):
+    """Its gradient is the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+
+    def forward(self, batch):
+        return {"loss": self.weight @ torch.tensor(batch)}
+
+
+def train_line(batches, hook, start=0, accumulate=1):
+    """Train with a hook; returns the trainer, and the weight and its decay in each iteration."""
+    model, seen = Line(), []
+    groups = [
+        {"params": [model.weight], "weight_decay": 0.0},
+        {"params": [nn.Parameter(torch.zeros(1))], "weight_decay": 0.05},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    trainer = SegmentationTrainer(
+        model=model, loader=batches, optimizer=optimizer, accumulate=accumulate
+    )
+    step = optimizer.step
+
+    def recorded_step(*args, **options):
+        seen.append([group["weight_decay"] for group in optimizer.param_groups])
+        return step(*args, **options)
+
+    optimizer.step = recorded_step
+    trainer.register_hooks([hook])
+    trainer.train(start, start + len(batches) // accumulate)
+    return model.weight.tolist(), seen
+
+
+def test_long_gradients_are_clipped_and_short_ones_not():
+    weight, _ = train_line([[3.0, 4.0]], GradientClipping(max_norm=0.5))
+    assert weight == pytest.approx([-0.3, -0.4])
+    weight, _ = train_line([[0.03, 0.04]], GradientClipping(max_norm=0.5))
+    assert weight == pytest.approx([-0.03, -0.04])
+
+
+def test_accumulated_gradients_are_clipped_together():
+    weight, _ = train_line([[6.0, 0.0], [0.0, 8.0]], GradientClipping(max_norm=0.5), accumulate=2)
+    assert weight == pytest.approx([-0.3, -0.4])
+
+
+def test_gradients_of_scaled_losses_are_clipped_as_others():
+    class Scaled(GradientClipping):
+        def before_train(self):
+            self.trainer._scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+
+    weight, _ = train_line([[3.0, 4.0]], Scaled(max_norm=0.5))
+    assert weight == pytest.approx([-0.3, -0.4])
+
+
+def test_weight_decay_follows_half_a_cosine():
+    _, seen = train_line([[0.0, 0.0]] * 8, CosineWeightDecay(final=0.01))
+    expected = [0.01 + 0.04 * (1 + math.cos(math.pi * k / 8)) / 2 for k in range(8)]
+    assert [decay for _, decay in seen] == pytest.approx(expected)
+    assert {without for without, _ in seen} == {0.0}
+
+
+def test_hooks_out_of_range_are_refused():
+    with pytest.raises(LangDGError, match="max_norm 0 of gradients must be positive"):
+        GradientClipping(max_norm=0)
+    with pytest.raises(LangDGError, match=r"final weight decay -0\.1 must not be negative"):
+        CosineWeightDecay(final=-0.1)

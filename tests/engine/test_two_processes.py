@@ -10,7 +10,14 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from langdg_d2.engine import SegmentationTrainer, distribute, find_starting_point, setup
+from langdg_d2.engine import (
+    GradientClipping,
+    SegmentationTrainer,
+    WeightAverage,
+    distribute,
+    find_starting_point,
+    setup,
+)
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.utils.errors import LangDGError
 
@@ -59,10 +66,13 @@ def batches(count: int) -> list[list[dict]]:
 
 
 def train(model: nn.Module, loader: list[list[dict]], steps: int) -> nn.Module:
+    """With clipped gradients; the model ends with the averages of its weights."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    SegmentationTrainer(
+    trainer = SegmentationTrainer(
         model=model, loader=loader, optimizer=optimizer, accumulate=2, log_period=2
-    ).train(0, steps)
+    )
+    trainer.register_hooks([GradientClipping(max_norm=0.1), WeightAverage(decay=0.5)])
+    trainer.train(0, steps)
     return model
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from safetensors.torch import load_file
 
 from langdg_d2.engine import SegmentationTrainer
 from langdg_d2.evaluation import config_difference, plain_data
@@ -109,6 +110,30 @@ def test_a_resumed_run_ends_bit_by_bit_as_an_unbroken_one_whatever_stopped_it(
     expected, found = evaluated[0], evaluated[-1]
     assert config_difference(found.pop("config"), expected.pop("config")) is None
     assert found == expected
+
+
+HOOKS = (
+    "train.hooks=[{_target_: langdg_d2.engine.WeightAverage, decay: 0.5},"
+    "{_target_: langdg_d2.engine.GradientClipping, max_norm: 0.01},"
+    "{_target_: langdg_d2.engine.CosineWeightDecay, final: 0.0}]"
+)
+
+
+def trained_weights(folder: Path) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(folder / "model_final.pth", weights_only=True)
+    return checkpoint["trainer"]["hooks"]["WeightAverage"]["trained"]
+
+
+def test_averages_clipping_and_weight_decay_resume_exactly(train, tmp_path):
+    unbroken = train("unbroken", HOOKS)
+    with pytest.raises(PowerCutError):
+        train("cut", HOOKS, at=3, event=cut_power)
+    assert_same(train("cut", HOOKS, resume=True), unbroken)
+    trained = trained_weights(tmp_path / "unbroken")
+    assert_same(trained_weights(tmp_path / "cut"), trained)
+    assert any(not torch.equal(value, unbroken[name]) for name, value in trained.items())
+    written = load_file(tmp_path / "unbroken/model.safetensors")
+    assert_same(written, {name: unbroken[name] for name in written})
 
 
 def test_a_drawn_seed_is_remembered_and_a_damaged_checkpoint_passed_over(

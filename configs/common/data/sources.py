@@ -8,7 +8,9 @@ from omegaconf import DictConfig
 from langdg_d2.data import (
     ColorJitter,
     PadToSize,
+    PhotometricDistortion,
     RandomCrop,
+    RandomCropOfClasses,
     RandomScale,
     SourceMapper,
     TrainMapper,
@@ -30,6 +32,32 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
         L(RandomCrop)(crop_size=size),
         L(T.Resize)(shape="${dataloader.crop_size}"),
     ]
+
+
+def street_crops(size: list[int]) -> list[DictConfig]:
+    """Crops that no class fills, of the source at half to twice the size (Rein, SoMA)."""
+    return [
+        L(T.ResizeShortestEdge)(
+            short_edge_length=[int(size[0] * k / 10) for k in range(5, 21)],
+            max_size=4 * size[0],
+            sample_style="choice",
+        ),
+        L(PadToSize)(size=size, label_fill="${model.classes.ignore_label}"),
+        L(RandomCropOfClasses)(
+            crop_size=size, max_share=0.75, ignore_label="${model.classes.ignore_label}"
+        ),
+    ]
+
+
+def street_mapper(crops: list[DictConfig]) -> DictConfig:
+    """Crops with horizontal flip and photometric distortion, without patches."""
+    return L(TrainMapper)(
+        augmentations=[
+            *crops,
+            L(T.RandomFlip)(prob=0.5, horizontal=True),
+            L(PhotometricDistortion)(),
+        ]
+    )
 
 
 def train_mapper(crops: list[DictConfig]) -> DictConfig:
@@ -55,6 +83,9 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
         # How often images of each source are seen, such as {gta5_sem_seg_train:1,
         # synthia_sem_seg_train:1} (in quotation marks on command lines); null for one pool of all.
         source_weights=None,
+        # Draw images by their rare classes, L(RareClasses)(temperature=0.01, min_pixels=3000);
+        # null for epochs of all images.
+        rare_classes=None,
         # Number of unreadable images to replace before failing (also in mining).
         unreadable_limit=0,
         # Images in an iteration, shared by all processes.

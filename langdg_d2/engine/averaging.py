@@ -1,0 +1,101 @@
+"""Exponential moving averages of the weights."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from detectron2.engine import HookBase
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ..utils.distributed import without_ddp
+from ..utils.errors import LangDGError, require_int
+
+
+class WeightAverage(HookBase):
+    """Averages what trains, for evaluations, checkpoints and the final model.
+
+    A checkpoint has the averages as the model's weights, so that whoever reads it gets them, and
+    the trained weights as this hook's state, from which a resumed run goes on exactly. Buffers such
+    as BatchNorm's statistics are not averaged.
+
+    Args:
+        decay: share of the averages that an iteration keeps, in 0..1, such as 0.999.
+        start_iter: iterations without averaging; the averages are the weights until then.
+    """
+
+    def __init__(self, *, decay: float, start_iter: int = 0) -> None:
+        if not 0 <= decay < 1:
+            raise LangDGError(f"decay {decay} of averaged weights, expected 0 or more, below 1")
+        require_int("start_iter of averaged weights", start_iter, 0)
+        self._update = get_ema_multi_avg_fn(decay)
+        self._start_iter = start_iter
+        self._averages: list[Tensor] = []
+        self._trained: list[Tensor] = []  # while the model has the averages
+
+    def before_train(self) -> None:
+        if not self._averages:  # otherwise resumed
+            self._averages = _copies(self._weights())
+
+    def after_step(self) -> None:
+        weights = [*self._weights().values()]
+        if self.trainer.iter < self._start_iter:
+            _assign(self._averages, weights)
+        else:
+            self._update(self._averages, weights, 0)
+
+    def after_train(self) -> None:
+        """Leave the averages in the model after a complete run."""
+        # The iteration is incremented when the last one is done.
+        if self.trainer.iter >= self.trainer.max_iter and not self._trained:
+            self._trained = _copies(self._weights())
+            _assign(self._weights().values(), self._averages)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model has the averages inside, and the trained weights again afterwards."""
+        if self._trained:
+            yield
+            return
+        weights = self._weights()
+        self._trained = _copies(weights)
+        _assign(weights.values(), self._averages)
+        try:
+            yield
+        finally:
+            _assign(weights.values(), self._trained)
+            self._trained = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The trained weights; to be called inside `averaged`, as `StrictCheckpointer` does."""
+        assert self._trained, "the model's averages would be lost: call it inside `averaged`"
+        return {"trained": dict(zip(self._weights(), self._trained, strict=True))}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Resume, once the model has the weights of the checkpoint."""
+        weights = self._weights()
+        self._averages = _copies(weights)
+        _assign(weights.values(), [state_dict["trained"][name] for name in weights])
+
+    def _weights(self) -> dict[str, Tensor]:
+        model = without_ddp(self.trainer.model)
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def averaged(trainer: Any) -> AbstractContextManager[None]:
+    """`WeightAverage.averaged` of a trainer's hook; nothing for trainers without one."""
+    for hook in getattr(trainer, "_hooks", ()):
+        if isinstance(hook, WeightAverage):
+            return hook.averaged()
+    return nullcontext()
+
+
+def _copies(weights: Mapping[str, Tensor]) -> list[Tensor]:
+    return [weight.detach().clone() for weight in weights.values()]
+
+
+@torch.no_grad()
+def _assign(to: Any, values: list[Tensor]) -> None:
+    for weight, value in zip(to, values, strict=True):
+        weight.copy_(value)

@@ -1,0 +1,155 @@
+"""Linear layers with a trainable low-rank part, which LoRA and SoMA have in common."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ....utils.errors import LangDGError, require_int
+from .base import AdapterPart, chosen_blocks, freeze_trunk
+
+# B and A of a weight and a rank; their product has the shape of the weight.
+Start = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+_JOINED = {"qkv": 3}  # number of weights that timm has joined in one, by the layer's name
+
+
+# A subclass of Linear and not torch's parametrization of the weight W + BA, because
+# - the gradient of such a weight, as large as the frozen one, costs as much as training it;
+# - `weight` and `bias` keep their names, so that the tower's files fit it with and without adapter;
+# - copies, mixed precision, several processes and exports treat it as any other layer.
+class LowRankLinear(nn.Linear, AdapterPart):
+    """A Linear with a frozen weight W and a trainable low-rank part: `W x + scale B A x`.
+
+    With `centered`, what the low-rank part is at the start is subtracted, so that the layer starts
+    as the plain one. It is kept as its factors, so that W stays the tower's, bit for bit: files of
+    adapters identify the tower by it, and depend on no decomposition.
+
+    Args:
+        linear: the plain layer, whose parameters this one takes over. Its bias stays as it is.
+        parts: weights joined in it, along the outputs; each has an A and a B of its own.
+        rank: of each.
+        start: gives B and A of each.
+        scale: of the low-rank part.
+        centered: subtract the initial low-rank part.
+
+    Attributes:
+        lora_a: (parts, rank, inputs).
+        lora_b: (parts, outputs / parts, rank).
+        start_a: initial `lora_a` with `centered`, otherwise None.
+        start_b: initial `lora_b` with `centered`, otherwise None.
+    """
+
+    start_a: Tensor | None
+    start_b: Tensor | None
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        *,
+        parts: int,
+        rank: int,
+        start: Start,
+        scale: float = 1.0,
+        centered: bool = False,
+    ) -> None:
+        has_bias = linear.bias is not None
+        super().__init__(linear.in_features, linear.out_features, has_bias, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+        self.train(linear.training)
+        pieces = self.weight.detach().chunk(parts)
+        require_int("rank of the adapter", rank, 1, min(pieces[0].shape))
+        starts_b, starts_a = zip(*[start(piece, rank) for piece in pieces], strict=True)
+        self.lora_a = nn.Parameter(torch.stack(starts_a))
+        self.lora_b = nn.Parameter(torch.stack(starts_b))
+        self.scale = scale
+        self.register_buffer("start_a", self.lora_a.detach().clone() if centered else None)
+        self.register_buffer("start_b", self.lora_b.detach().clone() if centered else None)
+
+    def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """A and B of what is added to each of the joined weights."""
+        for k, (a, b) in enumerate(zip(self.lora_a, self.lora_b, strict=True)):
+            if self.start_a is None or self.start_b is None:
+                yield a, b
+            else:
+                yield torch.cat([a, self.start_a[k]]), torch.cat([b, -self.start_b[k]], 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        added = [F.linear(F.linear(input, a), b) for a, b in self.factors()]
+        return super().forward(input) + self.scale * torch.cat(added, -1)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """A Linear with the weight W + scale B A."""
+        added = torch.cat([b @ a for a, b in self.factors()])
+        plain = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
+        plain.weight = nn.Parameter(self.weight + self.scale * added)
+        plain.bias = self.bias
+        return plain.train(self.training)
+
+
+def attach_low_rank(
+    trunk: nn.Module,
+    *,
+    blocks: Sequence[int] | None,
+    modules: Sequence[str] | None,
+    rank: int,
+    start: Start,
+    scale: float = 1.0,
+    centered: bool = False,
+    train_bias: bool = False,
+) -> None:
+    """Freeze a trunk and give Linear layers of its blocks a low-rank part.
+
+    Args:
+        trunk: see `Adapter.attach`.
+        blocks: see `chosen_blocks`.
+        modules: timm's names of the layers, such as "qkv" and "fc1"; None for all.
+        rank: see `LowRankLinear`, also for `start`, `scale` and `centered`.
+        train_bias: train the biases of these layers.
+    """
+    chosen: list[tuple[Any, str, nn.Linear]] = [
+        (parent, name, layer)
+        for block in chosen_blocks(trunk, blocks)
+        for parent in block.modules()
+        for name, layer in parent.named_children()
+        if isinstance(layer, nn.Linear) and (modules is None or name in modules)
+    ]
+    found = {name for _, name, _ in chosen}
+    if missing := sorted({*(modules or ())} - found):
+        known = {
+            name.rpartition(".")[2]
+            for name, layer in trunk.named_modules()
+            if name.startswith("blocks.") and isinstance(layer, nn.Linear)
+        }
+        raise LangDGError(
+            f"modules of the adapter {missing} are not in the blocks of the trunk, expected some "
+            f"of {sorted(known)}, or null for all"
+        )
+    freeze_trunk(trunk)
+    for parent, name, layer in chosen:
+        low_rank = LowRankLinear(
+            layer,
+            parts=_JOINED.get(name, 1),
+            rank=rank,
+            start=start,
+            scale=scale,
+            centered=centered,
+        )
+        setattr(parent, name, low_rank)
+        if train_bias:
+            for bias in _biases(parent, low_rank):
+                bias.requires_grad_(True)
+        if hasattr(parent, "qkv_bias_separate"):
+            # Otherwise Eva takes the weight of its joined layer and does not call it.
+            parent.qkv_bias_separate = True
+
+
+def _biases(parent: nn.Module, layer: LowRankLinear) -> list[Tensor]:
+    """Biases of a layer; those of Eva's joined one belong to the attention."""
+    biases: list[Any] = [layer.bias]
+    if layer is getattr(parent, "qkv", None):
+        biases += [getattr(parent, "q_bias", None), getattr(parent, "v_bias", None)]
+    return [bias for bias in biases if bias is not None]
