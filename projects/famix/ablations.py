@@ -37,7 +37,7 @@ def recipe_with(*changes: Callable[[DictConfig], None]) -> tuple[Any, ...]:
 
 def freeze_nothing(cfg: DictConfig) -> None:
     """CLIP's whole image tower trains."""
-    cfg.model.backbone.trainable = ["stem", "layer1", "layer2", "layer3", "layer4"]
+    cfg.model.backbone.trainable = [*cfg.model.backbone._target_.stages]
 
 
 def freeze_less(cfg: DictConfig) -> None:

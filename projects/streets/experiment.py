@@ -20,7 +20,7 @@ from pathlib import Path
 from streets.collection import Settings, generate
 from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
 from streets.experiment.report import write_pictures, write_tables
-from streets.experiment.runs import Experiment, Run, execute, locked
+from streets.experiment.runs import CONFIG, Experiment, Run, execute, locked
 from streets.experiment.variants import VARIANTS
 
 from langdg_d2.utils.errors import LangDGError, report_errors
@@ -43,7 +43,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     cells = {"choices": names, "default": names, "metavar": "NAME"}
     add("--cells", nargs="+", help=f"variants [all]: {', '.join(names)}", **cells)
     add("--validation", action="store_true", help="score the looks to choose settings on instead")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of configs/experiment.py")
+    add("--config-file", type=Path, default=CONFIG, metavar="FILE", help="[configs/experiment.py]")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
     add("--workers", type=int, default=2, metavar="N", help="runs side by side [2]")
     add("--size", type=size, default=(384, 768), metavar="HxW", help="of the scenes [384x768]")
     add("--train", type=int, default=400, metavar="N", help="source scenes [400]")
@@ -59,7 +60,9 @@ def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
     numbers = {name: getattr(options, name) for name in ("train", "val", "targets")}
     output, overrides = options.output.resolve(), tuple(options.set)
     scenes = Settings(height=height, width=width, seed=0, looks=looks, **numbers)
-    experiment = Experiment(output=output, scenes=scenes, overrides=overrides)
+    experiment = Experiment(
+        output=output, scenes=scenes, overrides=overrides, config_file=options.config_file
+    )
     variants = [variant for name, variant in VARIANTS.items() if name in options.cells]
     # Seed by seed, so that every variant has its first result early.
     runs = [Run(experiment, v, seed) for seed in sorted(set(options.seeds)) for v in variants]

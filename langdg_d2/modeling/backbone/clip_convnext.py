@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from ...utils.errors import LangDGError
 from .staged import StagedBackbone
 
-_STAGES = tuple(f"stages.{k}" for k in range(4))
 _STRIDES = (4, 8, 16, 32)
 _OUTPUT_STRIDES = (16, 32)
 
@@ -34,6 +33,8 @@ class ClipConvNeXt(StagedBackbone):
         trainable: layer groups that train, see `freezing.freeze`.
         restyled_layer: `stages.0`, or `stem`, `stages.1`, `stages.2`.
     """
+
+    stages = ("stem", *(f"stages.{k}" for k in range(4)))
 
     def __init__(
         self,
@@ -58,7 +59,6 @@ class ClipConvNeXt(StagedBackbone):
         pairs = zip([widths[0], *widths], strides, strict=True)
         super().__init__(
             tower=tower,
-            stages=("stem", *_STAGES),
             shapes=[ShapeSpec(channels=width, stride=stride) for width, stride in pairs],
             trainable=trainable,
             restyled_layer=restyled_layer,
@@ -68,7 +68,7 @@ class ClipConvNeXt(StagedBackbone):
         """See `Backbone.layer_groups`."""
         trunk = self.tower.trunk
         groups: dict[str, list[nn.Module]] = {"stem": [trunk.stem]}
-        for name, stage in zip(_STAGES, trunk.stages, strict=True):
+        for name, stage in zip(self.stages[1:], trunk.stages, strict=True):
             for index, block in enumerate(stage.blocks):
                 groups[f"{name}.{index}"] = [block] if index else [stage.downsample, block]
         groups["head"] = [trunk.norm_pre, trunk.head, self.tower.head]

@@ -36,6 +36,7 @@ class ClipResNet(StagedBackbone):
             not.
     """
 
+    stages = ("stem", *BLOCK_LAYERS)
     restyle_activation = staticmethod(torch.relu)
 
     def __init__(
@@ -59,7 +60,6 @@ class ClipResNet(StagedBackbone):
         strides = [min(stride, output_stride) for stride in (STRIDES[0], *STRIDES)]
         super().__init__(
             tower=tower,
-            stages=("stem", *BLOCK_LAYERS),
             shapes=[ShapeSpec(channels=c, stride=s) for c, s in zip(widths, strides, strict=True)],
             trainable=trainable,
             restyled_layer=restyled_layer,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
@@ -19,32 +19,36 @@ class StagedBackbone(TextAlignedBackbone):
 
     Args:
         tower: owned by this module.
-        stages: the tower's own names of the stem and the stages.
         shapes: channels and stride of their features.
         trainable: layer groups that train, see `freezing.freeze`; all others stay frozen, and in
             eval mode even after `train()`.
         restyled_layer: a stage but the last.
+
+    Attributes:
+        stages: the tower's own names of the stem and the stages.
     """
 
+    stages: ClassVar[tuple[str, ...]]
     tower: Any
 
     def __init__(
         self,
         *,
         tower: nn.Module,
-        stages: Sequence[str],
         shapes: Sequence[ShapeSpec],
         trainable: Sequence[str],
         restyled_layer: str,
     ) -> None:
         super().__init__()
-        if restyled_layer not in stages[:-1]:
-            raise LangDGError(f"restyled_layer '{restyled_layer}' must be one of {stages[:-1]}")
+        if restyled_layer not in self.stages[:-1]:
+            raise LangDGError(
+                f"restyled_layer '{restyled_layer}' must be one of {self.stages[:-1]}"
+            )
         self.tower = tower
         self.restyled_layer = restyled_layer
-        cut = stages.index(restyled_layer)
+        cut = self.stages.index(restyled_layer)
         self.restyled = FEATURES[cut]
-        named = list(zip(FEATURES, stages, strict=True))
+        named = list(zip(FEATURES, self.stages, strict=True))
         self._low, self._high = named[: cut + 1], named[cut + 1 :]
         self._output_shape = dict(zip(FEATURES, shapes, strict=True))
         self.freeze(trainable=trainable)

@@ -50,11 +50,13 @@ class Experiment:
         output: folder of everything that is made.
         scenes: what is drawn; its looks are the unseen domains that are scored.
         overrides: `key=value` changes of the config, before those of a variant.
+        config_file: the config.
     """
 
     output: Path
     scenes: Settings
     overrides: tuple[str, ...] = ()
+    config_file: Path = CONFIG
 
     @property
     def domains(self) -> list[Domain]:
@@ -71,7 +73,7 @@ class Experiment:
     @cached_property
     def base(self) -> DictConfig:
         """The config that variants change; for reading only."""
-        return load_config(str(CONFIG), self.overrides)
+        return load_config(str(self.config_file), self.overrides)
 
 
 @dataclass(frozen=True)
