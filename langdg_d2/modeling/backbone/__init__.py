@@ -6,15 +6,23 @@ from .clip_convnext import ClipConvNeXt
 from .clip_loading import ClipWeightsError, load_clip, load_image_tower
 from .clip_resnet import ClipResNet
 from .output_stride import set_output_stride
+from .pyramid import DeconvPyramid, ResizePyramid
+from .timm_loading import load_timm_tower
+from .vit import Adapter, VitTower
 
 __all__ = [
+    "Adapter",
     "Backbone",
     "ClipConvNeXt",
     "ClipResNet",
     "ClipWeightsError",
+    "DeconvPyramid",
+    "ResizePyramid",
     "TextAlignedBackbone",
+    "VitTower",
     "embedding_backbone",
     "load_clip",
     "load_image_tower",
+    "load_timm_tower",
     "set_output_stride",
 ]
