@@ -91,9 +91,13 @@ class SegmentorGraph(nn.Module):
         """
         height, width = images.shape[-2:]
         images = self.model.normalize(images)
-        if side := self.model.backbone.size_divisibility:
+        side = self.model.backbone.size_divisibility
+        if side > 1:
             images = F.pad(images, (0, -width % side, 0, -height % side))
-        logits = self.model.logits(images)[..., :height, :width]
+        logits = self.model.logits(images)
+        if side > 1:  # a slice would bind a trace to sizes that need padding
+            for axis, length in ((2, height), (3, width)):
+                logits = logits.index_select(axis, torch.arange(length, device=logits.device))
         return logits if self.result == "logits" else logits.argmax(dim=1).to(torch.uint8)
 
 

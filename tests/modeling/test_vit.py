@@ -110,11 +110,17 @@ def test_resizing_pyramid_is_bilinear():
         torch.testing.assert_close(found, expected)
 
 
-def test_pyramids_keep_odd_rows_and_columns():
-    maps = [torch.randn(1, 4, 5, 7)] * 4
-    for pyramid in (DeconvPyramid(channels=4), ResizePyramid()):
-        sizes = [tuple(one.shape[-2:]) for one in pyramid(maps)]
-        assert sizes == [(20, 28), (10, 14), (5, 7), (3, 4)]
+def test_learned_pyramid_is_tqdms():
+    maps = list(torch.randn(4, 2, 8, 6, 10))
+    pyramid = DeconvPyramid(channels=8).eval()
+    found = pyramid(maps)
+    assert [tuple(one.shape[2:]) for one in found] == [(24, 40), (12, 20), (6, 10), (3, 5)]
+    blocks = maps[3].reshape(2, 8, 3, 2, 5, 2)
+    assert torch.equal(found[3], blocks.amax((3, 5)))
+    assert found[2] is maps[2]
+    pixel = torch.einsum("nchw,cdij->ndhiwj", maps[1], pyramid.to_res3.weight)
+    expected = pixel.reshape(2, 8, 12, 20) + pyramid.to_res3.bias.view(1, -1, 1, 1)
+    torch.testing.assert_close(found[1], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["vit_large_patch14_dinov2", "eva02_large_patch14_clip_336"])

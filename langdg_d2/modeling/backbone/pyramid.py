@@ -23,7 +23,7 @@ class DeconvPyramid(nn.Module):
             _double(channels), nn.BatchNorm2d(channels), nn.GELU(), _double(channels)
         )
         self.to_res3 = _double(channels)
-        self.to_res5 = nn.MaxPool2d(2, ceil_mode=True)  # an odd row or column is not lost
+        self.to_res5 = nn.MaxPool2d(2)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps at `SCALES` times the stride of four (N, channels, h, w)."""

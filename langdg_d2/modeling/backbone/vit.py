@@ -129,7 +129,8 @@ class VitTower(Backbone):
             x = block(x, **positions)
             if index in self.taps:
                 patches = x[:, trunk.num_prefix_tokens :].transpose(1, 2)
-                maps.append(patches.reshape(images, -1, height, width))
+                # In torch's default layout: a trace of another is bound to some image sizes.
+                maps.append(patches.reshape(images, -1, height, width).contiguous())
         if self.pyramid is None:
             return {**low, "res4": torch.cat(maps, dim=1)}
         names = ("res2", "res3", "res4", "res5")
@@ -220,7 +221,7 @@ def _require_transformer(trunk: object) -> None:
     rope = getattr(trunk, "rope", None)
     if not isinstance(rope, RotaryEmbeddingCat | RotaryEmbeddingDinoV3 | None):
         raise LangDGError(
-            f"the image tower has positions of the kind {type(rope).__name__}, expected a table, or "
+            f"the image tower has positions of the kind {type(rope).__name__}, expected a table or "
             "rotary ones as in EVA02 or DINOv3: choose another model"
         )
 
