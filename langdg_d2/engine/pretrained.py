@@ -14,17 +14,26 @@ from typing import Any, NamedTuple
 
 import huggingface_hub
 import open_clip
+import timm
 from detectron2.layers import ShapeSpec
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..modeling import (
+    ClipConvNeXt,
     ClipResNet,
+    DeconvHead,
+    DeconvPyramid,
     DeepLabV3PlusHead,
     LangDGSegmentor,
+    LinearHead,
     PixelCrossEntropy,
+    ResizePyramid,
+    SegFormerHead,
+    VitTower,
     load_image_tower,
+    load_timm_tower,
 )
 from ..modeling.checkpoint_files import CheckpointError, fingerprint
 from ..structures import LabelSpace
@@ -39,11 +48,14 @@ _FORMAT = 1
 _PARTS: dict[str, Callable[..., Any]] = {
     part.__name__: part
     for part in (
-        *(LangDGSegmentor, ClipResNet, DeepLabV3PlusHead, PixelCrossEntropy),
-        *(LabelSpace, ShapeSpec, load_image_tower),
+        *(LangDGSegmentor, PixelCrossEntropy, LabelSpace, ShapeSpec),
+        *(ClipResNet, ClipConvNeXt, VitTower, DeconvPyramid, ResizePyramid),
+        *(DeepLabV3PlusHead, DeconvHead, LinearHead, SegFormerHead),
+        *(load_image_tower, load_timm_tower),
     )
 }
-# Keys of an open_clip architecture that lead to no other repository.
+_LOADERS = (load_image_tower, load_timm_tower)
+# Keys of an architecture in a file that lead to no other repository.
 _ARCHITECTURE = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
 
 
@@ -160,7 +172,12 @@ def _build(header: Mapping[str, Any]) -> LangDGSegmentor:
     tower = described["backbone"]["tower"]
     tower["weights"] = None  # those of the file follow
     architecture = header["architecture"]
-    _check_architecture(architecture or open_clip.get_model_config(tower["name"]))
+    if [one for one in _targets(described) if _part(one) in _LOADERS] != [tower["_target_"]]:
+        raise CheckpointError("it loads other towers than its backbone's")
+    if _part(tower["_target_"]) is load_image_tower:
+        _check_architecture(architecture, tower["name"])
+    elif architecture:
+        raise CheckpointError("it has an architecture for a tower that has one by name")
     with TemporaryDirectory() as folder:
         if architecture:
             # A name of its own, or it would replace an architecture of open_clip.
@@ -205,11 +222,25 @@ def _targets(described: Any) -> Iterator[str]:
         yield from _targets(item)
 
 
-def _check_architecture(architecture: Mapping[str, Any]) -> None:
-    keys = {*architecture, *architecture["vision_cfg"], *architecture["text_cfg"]}
-    elsewhere = {key for key in keys if key.startswith(("hf_", "timm_"))}
-    if foreign := sorted(elsewhere | ({*architecture} - _ARCHITECTURE)):
-        raise CheckpointError(f"its architecture has {foreign}, which may lead to other files")
+def _check_architecture(architecture: Mapping[str, Any] | None, name: str) -> None:
+    """Refuse what would download: text towers of other libraries, and other repositories.
+
+    Args:
+        architecture: of the file; None for open_clip's own of a name.
+        name: of the tower.
+    """
+    own = architecture or open_clip.get_model_config(name)
+    keys = {*own["vision_cfg"], *own["text_cfg"]}
+    foreign = {key for key in keys if key.startswith("hf_model")}
+    if architecture:
+        foreign |= {key for key in keys if key.startswith("hf_")} | ({*own} - _ARCHITECTURE)
+    image_tower = own["vision_cfg"].get("timm_model_name")
+    if image_tower is not None and not timm.is_model(image_tower):
+        foreign.add(f"timm_model_name {image_tower!r}")
+    if foreign:
+        raise CheckpointError(
+            f"its architecture has {sorted(foreign)}, which may lead to other files"
+        )
 
 
 def _local_file(source: str | Path, revision: str | None) -> Path:

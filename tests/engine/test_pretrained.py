@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from detectron2.config import instantiate
 from omegaconf import DictConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -24,6 +25,30 @@ from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import LabelSpace
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
+# Overrides that put a tiny vision transformer into a config; `NAME` is that of the tower.
+SMALL_VIT = {
+    "langdg_gta5_dinov2_l": [
+        "model.backbone.tower.name=test_vit",
+        "model.backbone.taps=[4,5]",
+        "model.sem_seg_head.input_shape.res4.channels=128",
+    ],
+    "langdg_gta5_eva02_l": [
+        "model.backbone.tower.name=NAME",
+        "model.backbone.taps=[2,3,4,5]",
+        "model.backbone.pyramid.channels=64",
+        *(f"model.sem_seg_head.input_shape.res{k}.channels=64" for k in (2, 3, 4, 5)),
+    ],
+}
+VIT_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "timm_model_name": "test_vit",
+        "timm_pool": "token",
+        "timm_proj": "linear",
+        "image_size": 160,
+    },
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+}
 OWN = [
     "model.classes.names=[road,rail,tram]",
     "model.classes.colors=null",
@@ -169,6 +194,59 @@ def test_a_file_names_no_other_weights(file: Path, model: LangDGSegmentor):
         header["model"]["backbone"]["tower"]["weights"] = "openai"
 
     assert torch.equal(logits(load_pretrained(rewritten(file, change)).model), logits(model))
+
+
+LOADER = {
+    "_target_": "langdg_d2.modeling.load_timm_tower",
+    "name": "test_vit",
+    "weights": "pretrained",
+}
+
+
+@pytest.mark.parametrize("place", ["criterion", "backbone.restyled_layer", "classes.names"])
+def test_towers_load_nowhere_but_in_the_backbone(
+    file: Path, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("it was built"))
+    *parts, key = place.split(".")
+
+    def change(header: dict) -> None:
+        part = header["model"]
+        for name in parts:
+            part = part[name]
+        part[key] = LOADER
+
+    with pytest.raises(CheckpointError, match="other towers than its backbone's"):
+        load_pretrained(rewritten(file, change))
+
+
+@pytest.mark.parametrize("name", ["hf-hub:a/b", "local-dir:a", "a/b"])
+def test_towers_of_timm_are_those_it_lists(file: Path, name: str):
+    def change(header: dict) -> None:
+        header["architecture"] = None
+        header["model"]["backbone"]["tower"] = {**LOADER, "name": name}
+
+    with pytest.raises(CheckpointError, match="not an architecture of timm"):
+        load_pretrained(rewritten(file, change))
+
+
+@pytest.mark.parametrize("config", ["langdg_gta5_dinov2_l", "langdg_gta5_eva02_l"])
+def test_a_model_on_a_vision_transformer_is_read_without_network(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", lambda *_, **__: pytest.fail("network"))
+    name = tmp_path / "tiny-vit-clip-for-tests.json"
+    name.write_text(json.dumps(VIT_CLIP))
+    small = [text.replace("NAME", str(name)) for text in SMALL_VIT[config]]
+    path = CONFIG.replace("langdg_gta5", config)
+    cfg = load_config(path, [*small, "model.sem_seg_head.channels=8"])
+    header = describe_model(cfg)
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model).eval()
+    save_pretrained(tmp_path / PRETRAINED, model=model, header=header)
+    name.unlink()
+    loaded = load_pretrained(tmp_path / PRETRAINED).model
+    assert torch.equal(logits(loaded), logits(model))
 
 
 def test_a_model_with_parts_of_others_cannot_be_described(cfg: DictConfig):
