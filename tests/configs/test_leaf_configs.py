@@ -25,6 +25,8 @@ TRAINED_SMALL = [
     *(ABLATIONS / f"{name}.py" for name in ("freeze_nothing", "noise_styles", "restyle_layer2")),
     *(ROOT / f"configs/langdg_{source}.py" for source in ("synthia", "cityscapes")),
 ]
+# Without restyling, on tiny transformers.
+TRAINED_VIT = [ROOT / f"configs/langdg_gta5_{tower}.py" for tower in ("dinov2_l", "eva02_l")]
 # On networks of their own; the others on a tiny CLIP.
 TRAINED_WHOLE = [ROOT / "configs/langdg_gta5.py", ROOT / "projects/streets/configs/experiment.py"]
 SMALL_RUN = [
@@ -40,6 +42,10 @@ SMALL_RUN = [
     "evaluation.domains=[acdc_rain]",
     "dataloader.test.acdc_rain.num_workers=0",
 ]
+
+
+def parameters(modules):
+    return [parameter for module in modules for parameter in module.parameters()]
 
 
 @cache
@@ -86,9 +92,10 @@ def train(load_tool, datasets, tmp_path, monkeypatch):
     monkeypatch.setattr(open_clip, "OPENAI_IMAGENET_TEMPLATES", templates)
 
     def run(leaf: Path, *overrides: str) -> None:
+        small = [x for x in SMALL_RUN if load(leaf).styles.mining or not x.startswith("styles.")]
         arguments = Namespace(
             config_file=str(leaf),
-            opts=[*SMALL_RUN, f"train.output_dir={tmp_path}", *overrides],
+            opts=[*small, f"train.output_dir={tmp_path}", *overrides],
             num_gpus=0,
             resume=False,
             eval_only=False,
@@ -98,9 +105,13 @@ def train(load_tool, datasets, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("leaf", [*TRAINED_WHOLE, *TRAINED_SMALL], ids=lambda leaf: leaf.stem)
-def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(leaf, train, tiny_model, tmp_path):
-    train(leaf, *(tiny_model if leaf in TRAINED_SMALL else []))
+@pytest.mark.parametrize(
+    "leaf", [*TRAINED_WHOLE, *TRAINED_SMALL, *TRAINED_VIT], ids=lambda leaf: leaf.stem
+)
+def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
+    leaf, train, tiny_model, tiny_vit, tmp_path
+):
+    train(leaf, *(tiny_model if leaf in TRAINED_SMALL else tiny_vit.get(leaf.stem, [])))
     state = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert state["iteration"] == 1
     assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())
@@ -232,6 +243,20 @@ def test_rn101_has_features_of_the_same_widths_and_more_blocks():
     assert [len(getattr(model.backbone.tower, f"layer{k}")) for k in (1, 2, 3, 4)] == [3, 4, 23, 3]
     image = torch.randint(256, (3, 64, 96), dtype=torch.uint8)
     assert model.eval()([{"image": image}])[0]["sem_seg"].shape == (19, 64, 96)
+
+
+@pytest.mark.parametrize("leaf", TRAINED_VIT, ids=lambda leaf: leaf.stem)
+def test_large_transformers_train_their_last_four_blocks(leaf):
+    cfg = LazyConfig.load(str(leaf))
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model)
+    groups = model.backbone.layer_groups()
+    trained = {
+        name for name, own in groups.items() if any(p.requires_grad for p in parameters(own))
+    }
+    assert trained - {"pyramid"} == {f"blocks.{k}" for k in (20, 21, 22, 23)}
+    assert model.backbone.size_divisibility == 16
+    assert not any(p.requires_grad for p in parameters(groups["patch_embed"]))
 
 
 @pytest.mark.parametrize("stage", ["dataloader.train.mapper", "styles.mining.batches.mapper"])

@@ -25,30 +25,6 @@ from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import LabelSpace
 
 CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
-# Overrides that put a tiny vision transformer into a config; `NAME` is that of the tower.
-SMALL_VIT = {
-    "langdg_gta5_dinov2_l": [
-        "model.backbone.tower.name=test_vit",
-        "model.backbone.taps=[4,5]",
-        "model.sem_seg_head.input_shape.res4.channels=128",
-    ],
-    "langdg_gta5_eva02_l": [
-        "model.backbone.tower.name=NAME",
-        "model.backbone.taps=[2,3,4,5]",
-        "model.backbone.pyramid.channels=64",
-        *(f"model.sem_seg_head.input_shape.res{k}.channels=64" for k in (2, 3, 4, 5)),
-    ],
-}
-VIT_CLIP = {
-    "embed_dim": 16,
-    "vision_cfg": {
-        "timm_model_name": "test_vit",
-        "timm_pool": "token",
-        "timm_proj": "linear",
-        "image_size": 160,
-    },
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
-}
 OWN = [
     "model.classes.names=[road,rail,tram]",
     "model.classes.colors=null",
@@ -232,19 +208,14 @@ def test_towers_of_timm_are_those_it_lists(file: Path, name: str):
 
 @pytest.mark.parametrize("config", ["langdg_gta5_dinov2_l", "langdg_gta5_eva02_l"])
 def test_a_model_on_a_vision_transformer_is_read_without_network(
-    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: str, tiny_vit: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("timm.models._hub.hf_hub_download", lambda *_, **__: pytest.fail("network"))
-    name = tmp_path / "tiny-vit-clip-for-tests.json"
-    name.write_text(json.dumps(VIT_CLIP))
-    small = [text.replace("NAME", str(name)) for text in SMALL_VIT[config]]
-    path = CONFIG.replace("langdg_gta5", config)
-    cfg = load_config(path, [*small, "model.sem_seg_head.channels=8"])
+    cfg = load_config(CONFIG.replace("langdg_gta5", config), tiny_vit[config])
     header = describe_model(cfg)
     cfg.model.backbone.tower.weights = None
     model = instantiate(cfg.model).eval()
     save_pretrained(tmp_path / PRETRAINED, model=model, header=header)
-    name.unlink()
     loaded = load_pretrained(tmp_path / PRETRAINED).model
     assert torch.equal(logits(loaded), logits(model))
 
