@@ -103,13 +103,14 @@ def test_graphs_pad_images_to_whole_patches(
         torch.testing.assert_close(given, transformer([{"image": image}])[0]["sem_seg"])
 
 
+@pytest.mark.parametrize("suffix", ["pt2", pytest.param("onnx", marks=pytest.mark.long)])
 def test_vision_transformers_are_exported_for_images_of_any_size(
-    transformer: LangDGSegmentor, tmp_path: Path
+    suffix: str, transformer: LangDGSegmentor, tmp_path: Path
 ) -> None:
     metadata = describe(transformer, result="logits", config_file="a.py", checkpoint="b.pth")
     sizes = [(56, 56), (45, 97)]
     for export in export_segmentor(
-        transformer, tmp_path / "vit", formats=["onnx"], metadata=metadata, sizes=sizes
+        transformer, tmp_path / "vit", formats=[suffix], metadata=metadata, sizes=sizes
     ):
         assert all(row.holds for row in export.parity), export
 
