@@ -31,6 +31,7 @@ TIMM_NAMES = [
     "vit_large_patch14_reg4_dinov2.lvd142m",
     "vit_large_patch16_dinov3.lvd1689m",
     "eva02_large_patch14_clip_336.merged2b",
+    "vit_large_patch16_siglip_512.v2_webli",
 ]
 OPEN_CLIP_NAMES = {
     "EVA02-L-14-336": "merged2b_s6b_b61k",
@@ -130,7 +131,7 @@ def test_timms_patch_resampling_is_timms(name):
     made = VitTower(tower=trunk, taps=TAPS, trainable=(), patch_size=16).trunk
     assert made.patch_embed.proj.stride == made.patch_embed.patch_size == (16, 16)
     assert torch.equal(made.patch_embed.proj.weight, resample_patch_embed(kernel, [16, 16]))
-    assert torch.equal(made.pos_embed, resample_abs_pos_embed(table, [4, 4], [5, 5]))
+    assert torch.equal(made.pos_embed, table)  # resized once, at run time
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,21 @@ def test_bicubic_patch_resampling_is_plain(name):
         grid = table[0, prefix:].T.reshape(1, 32, 5, 5)
         expected = F.interpolate(grid, (3, 3), mode="bicubic")
         torch.testing.assert_close(made.pos_embed[0, prefix:].T.reshape(1, 32, 3, 3), expected)
+
+
+def test_other_patches_resize_the_trained_positions_once():
+    name = "vit_large_patch14_dinov2"
+    trunk = trunk_of(name)
+    kernel = resample_patch_embed(trunk.patch_embed.proj.weight.detach(), [16, 16])
+    table = resample_abs_pos_embed(trunk.pos_embed.detach(), [6, 8], [5, 5])
+    reference = trunk_of(name, patch_size=16, img_size=(96, 128))
+    state = trunk.state_dict() | {"patch_embed.proj.weight": kernel, "pos_embed": table}
+    reference.load_state_dict(state)
+    backbone = VitTower(tower=trunk, taps=(3,), trainable=(), patch_size=16).eval()
+    images = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        expected = reference.forward_intermediates(images, [3], intermediates_only=True)[0]
+        torch.testing.assert_close(backbone(images)["res4"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_resampled_patches_embed_resized_images_alike():

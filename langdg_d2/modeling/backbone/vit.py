@@ -49,11 +49,11 @@ class VitTower(Backbone):
         pyramid: maps the tokens of the taps, each (N, C, h, w), to features at `pyramid.SCALES`
             times their stride: a `DeconvPyramid`, a `ResizePyramid`, or another; None gives the
             taps concatenated, as `res4`.
-        patch_size: side of the patches in pixels; None for the tower's own. For another, the
-            kernel is resampled, and the position table to the grid of the tower's trained size.
-        patch_resampling: "timm" keeps what the kernel gives for resized images, by a pseudo-inverse
-            (FlexiViT), and antialiases the table. "bicubic" interpolates both, as released weights
-            of Rein and SoMA expect it.
+        patch_size: side of the patches in pixels; None for the tower's own.
+        patch_resampling: how the patch kernel gets another size. "timm" keeps what it gives for
+            resized images, by a pseudo-inverse (FlexiViT). "bicubic" interpolates it, and the
+            position table to the new grid of the trained image size, without antialiasing:
+            released weights of Rein and SoMA expect both.
         adapter: put into the frozen transformer.
     """
 
@@ -168,27 +168,28 @@ class VitTower(Backbone):
 
 
 def set_patch_size(trunk: Any, patch_size: int, *, bicubic: bool) -> None:
-    """Resample the patch kernel, and the position table to the grid of the trained image size.
+    """Resample the patch kernel.
 
     Args:
         trunk: a `VisionTransformer` or `Eva` of timm, modified in place.
         patch_size: new side of the patches in pixels.
-        bicubic: interpolate both plainly; False for timm's way.
+        bicubic: interpolate the kernel, and the position table to the grid that the trained image
+            size has with the new patches. False for timm's kernel and the table as it is.
     """
-    kernel, table, grid = (
-        trunk.patch_embed.proj.weight,
-        trunk.pos_embed,
-        trunk.patch_embed.grid_size,
-    )
-    trunk.set_input_size(patch_size=(patch_size, patch_size))
+    embedding, sides = trunk.patch_embed, (patch_size, patch_size)
+    kernel, grid, image_size = embedding.proj.weight, embedding.grid_size, embedding.img_size
+    # A size with the same grid leaves the table alone.
+    trunk.set_input_size([side * patch_size for side in grid], sides)
     if not bicubic:
         return
+    table = trunk.pos_embed
+    trunk.set_input_size(image_size)  # gives the table its new shape
     with torch.no_grad():
-        trunk.patch_embed.proj.weight.copy_(_bicubic(kernel, (patch_size, patch_size)))
+        embedding.proj.weight.copy_(_bicubic(kernel, sides))
         if table is not None:
             prefix = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
             positions = table[:, prefix:].unflatten(1, grid).permute(0, 3, 1, 2)
-            positions = _bicubic(positions, trunk.patch_embed.grid_size)
+            positions = _bicubic(positions, embedding.grid_size)
             trunk.pos_embed[:, prefix:] = positions.flatten(2).transpose(1, 2)
 
 
