@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from tabulate import tabulate
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -88,7 +89,15 @@ class SegmentorGraph(nn.Module):
         Returns:
             Logits (N, classes, H, W) float32, or classes (N, H, W) uint8.
         """
-        logits = self.model.logits(self.model.normalize(images))
+        height, width = images.shape[-2:]
+        images = self.model.normalize(images)
+        side = self.model.backbone.size_divisibility
+        if side > 1:
+            images = F.pad(images, (0, -width % side, 0, -height % side))
+        logits = self.model.logits(images)
+        if side > 1:  # a slice would bind a trace to sizes that need padding
+            for axis, length in ((2, height), (3, width)):
+                logits = logits.index_select(axis, torch.arange(length, device=logits.device))
         return logits if self.result == "logits" else logits.argmax(dim=1).to(torch.uint8)
 
 

@@ -35,6 +35,16 @@ TINY_CLIP = {
     "vision_cfg": {"image_size": 64, "layers": [1, 2, 2, 3], "width": 4, "patch_size": None},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 }
+TINY_VIT_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "timm_model_name": "test_vit",
+        "timm_pool": "token",
+        "timm_proj": "linear",
+        "image_size": 160,
+    },
+    "text_cfg": TINY_CLIP["text_cfg"],
+}
 CONDITIONS = ("fog", "night", "rain", "snow")
 # Folder of images, folder of labels and the end of a label's name, as of the first release.
 BDD100K_LAYOUT = ("seg/images", "seg/labels", "_train_id.png")
@@ -141,6 +151,29 @@ def tiny_model(tiny_clip: str) -> list[str]:
         f"model.sem_seg_head.input_shape.res5.channels={32 * width}",
         "model.sem_seg_head.channels=8",
     ]
+
+
+@pytest.fixture(scope="session")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Overrides that put a tiny vision transformer into configs, by the configs' names."""
+    path = tmp_path_factory.mktemp("clip") / "tiny-vit-clip-for-tests.json"
+    path.write_text(json.dumps(TINY_VIT_CLIP))
+    head = "model.sem_seg_head"
+    return {
+        "langdg_gta5_dinov2_l": [
+            "model.backbone.tower.name=test_vit",
+            "model.backbone.taps=[4,5]",
+            f"{head}.input_shape.res4.channels=128",
+            f"{head}.channels=8",
+        ],
+        "langdg_gta5_eva02_l": [
+            f"model.backbone.tower.name={path}",
+            "model.backbone.taps=[2,3,4,5]",
+            "model.backbone.pyramid.channels=64",
+            *(f"{head}.input_shape.res{k}.channels=64" for k in (2, 3, 4, 5)),
+            f"{head}.channels=8",
+        ],
+    }
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 
@@ -14,13 +15,15 @@ from langdg_d2.export import (
     Parity,
     SegmentorGraph,
     describe,
+    export_segmentor,
     measure_parity,
     parity_table,
     publish,
     random_images,
     smallest_side,
 )
-from langdg_d2.modeling import LangDGSegmentor
+from langdg_d2.modeling import LangDGSegmentor, LinearHead, PixelCrossEntropy, VitTower
+from langdg_d2.structures import LabelSpace
 from langdg_d2.utils.errors import LangDGError
 
 SIZE = (33, 40)
@@ -67,6 +70,49 @@ def test_smallest_images_have_coarsest_features_of_two_rows_and_columns(
     side = smallest_side(model)
     assert side == 32
     assert model.backbone(torch.zeros(1, 3, side, side))["res5"].shape[-2:] == (2, 2)
+
+
+@pytest.fixture(scope="module")
+def transformer() -> LangDGSegmentor:
+    """Of a narrow vision transformer with one block and a rotary grid."""
+    sizes = {"img_size": 56, "embed_dim": 16, "depth": 1, "num_heads": 1, "num_classes": 0}
+    tower = timm.create_model("eva02_large_patch14_clip_336", **sizes)
+    torch.manual_seed(0)
+    for parameter in tower.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    backbone = VitTower(tower=tower, taps=(0,), trainable=())
+    return LangDGSegmentor(
+        backbone=backbone,
+        sem_seg_head=LinearHead(
+            input_shape=backbone.output_shape(), in_feature="res4", num_classes=3
+        ),
+        criterion=PixelCrossEntropy(ignore_label=255, label_smoothing=0.0),
+        pixel_mean=[120.0] * 3,
+        pixel_std=[60.0] * 3,
+        classes=LabelSpace(["a", "b", "c"]),
+    ).eval()
+
+
+def test_graphs_pad_images_to_whole_patches(
+    transformer: LangDGSegmentor, images: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        logits = SegmentorGraph(model=transformer)(images)
+    assert logits.shape == (2, 3, 45, 70)
+    for image, given in zip(images, logits, strict=True):
+        torch.testing.assert_close(given, transformer([{"image": image}])[0]["sem_seg"])
+
+
+@pytest.mark.parametrize("suffix", ["pt2", pytest.param("onnx", marks=pytest.mark.long)])
+def test_vision_transformers_are_exported_for_images_of_any_size(
+    suffix: str, transformer: LangDGSegmentor, tmp_path: Path
+) -> None:
+    metadata = describe(transformer, result="logits", config_file="a.py", checkpoint="b.pth")
+    sizes = [(56, 56), (45, 97)]
+    for export in export_segmentor(
+        transformer, tmp_path / "vit", formats=[suffix], metadata=metadata, sizes=sizes
+    ):
+        assert all(row.holds for row in export.parity), export
 
 
 def test_metadata_are_those_of_the_model(model: LangDGSegmentor) -> None:

@@ -13,7 +13,7 @@ from ..utils.errors import LangDGError, require_int
 
 
 def parameter_groups(
-    model: nn.Module, *, base_lr: float, backbone_lr_factor: float
+    model: nn.Module, *, base_lr: float, backbone_lr_factor: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Group trainable parameters for a torch optimizer: the backbone, and everything else.
 
@@ -21,28 +21,46 @@ def parameter_groups(
         model: has a `backbone`.
         base_lr: learning rate of everything but the backbone.
         backbone_lr_factor: learning rate of the backbone relative to `base_lr`; 0.1 in FAMix.
+        layer_decay: learning rate of each of the backbone's layer groups relative to the next one
+            toward the output; the last has the backbone's.
 
     Returns:
-        Groups with their `lr`; empty ones are left out.
+        Groups with their `lr`, from input to output; empty ones are left out.
     """
     if not (base_lr > 0 and backbone_lr_factor > 0):
         raise LangDGError(
             f"learning rate {base_lr} and the backbone's factor {backbone_lr_factor} must be "
             "positive; name the layers that learn in the backbone's `trainable`"
         )
-    backbone: list[nn.Parameter] = []
+    if not 0 < layer_decay <= 1:
+        raise LangDGError(f"layer_decay is {layer_decay}, expected more than 0 and at most 1")
+    decays = {} if layer_decay == 1 else _layer_decays(model.backbone, layer_decay)
+    by_factor: dict[float, list[nn.Parameter]] = {}
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (backbone if name.startswith("backbone.") else rest).append(parameter)
-    groups = [
-        {"params": backbone, "lr": base_lr * backbone_lr_factor},
-        {"params": rest, "lr": base_lr},
+        if parameter.requires_grad and name.startswith("backbone."):
+            by_factor.setdefault(decays.get(id(parameter), 1.0), []).append(parameter)
+        elif parameter.requires_grad:
+            rest.append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": by_factor[factor], "lr": base_lr * backbone_lr_factor * factor}
+        for factor in sorted(by_factor)
     ]
-    filled = [group for group in groups if group["params"]]
-    if not filled:
+    groups += [{"params": rest, "lr": base_lr}] if rest else []
+    if not groups:
         raise LangDGError("the model has no trainable parameter; check the backbone's `trainable`")
-    return filled
+    return groups
+
+
+def _layer_decays(backbone: Any, decay: float) -> dict[int, float]:
+    """Factors of the learning rates of a backbone's parameters, by their ids."""
+    groups = backbone.layer_groups().values()
+    return {
+        id(parameter): decay**distance
+        for distance, modules in enumerate(reversed(groups))
+        for module in modules
+        for parameter in module.parameters()
+    }
 
 
 def polynomial_lr(

@@ -24,10 +24,20 @@ from torch import Tensor
 from ..modeling import (
     ClipConvNeXt,
     ClipResNet,
+    DeconvHead,
+    DeconvPyramid,
     DeepLabV3PlusHead,
     LangDGSegmentor,
+    LinearHead,
+    LoRA,
     PixelCrossEntropy,
+    Rein,
+    ResizePyramid,
+    SegFormerHead,
+    SoMA,
+    VitTower,
     load_image_tower,
+    load_timm_tower,
 )
 from ..modeling.checkpoint_files import CheckpointError, fingerprint
 from ..structures import LabelSpace
@@ -42,11 +52,14 @@ _FORMAT = 1
 _PARTS: dict[str, Callable[..., Any]] = {
     part.__name__: part
     for part in (
-        *(LangDGSegmentor, ClipResNet, ClipConvNeXt, DeepLabV3PlusHead, PixelCrossEntropy),
-        *(LabelSpace, ShapeSpec, load_image_tower),
+        *(LangDGSegmentor, PixelCrossEntropy, LabelSpace, ShapeSpec),
+        *(ClipResNet, ClipConvNeXt, VitTower, DeconvPyramid, ResizePyramid, LoRA, SoMA, Rein),
+        *(DeepLabV3PlusHead, DeconvHead, LinearHead, SegFormerHead),
+        *(load_image_tower, load_timm_tower),
     )
 }
-# Keys of an open_clip architecture that lead to no other repository.
+_LOADERS = (load_image_tower, load_timm_tower)
+# Keys of an architecture in a file that lead to no other repository.
 _ARCHITECTURE = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
 
 
@@ -185,7 +198,12 @@ def _build(header: Mapping[str, Any]) -> LangDGSegmentor:
     tower = described["backbone"]["tower"]
     tower["weights"] = None  # those of the file follow
     architecture = header["architecture"]
-    _check_architecture(architecture or open_clip.get_model_config(tower["name"]))
+    if [one for one in _targets(described) if _part(one) in _LOADERS] != [tower["_target_"]]:
+        raise CheckpointError("it loads other towers than its backbone's")
+    if _part(tower["_target_"]) is load_image_tower:
+        _check_architecture(architecture, tower["name"])
+    elif architecture:
+        raise CheckpointError("it has an architecture for a tower that has one by name")
     with TemporaryDirectory() as folder:
         if architecture:
             # A name of its own, or it would replace an architecture of open_clip.
@@ -230,16 +248,28 @@ def _targets(described: Any) -> Iterator[str]:
         yield from _targets(item)
 
 
-def _check_architecture(architecture: Mapping[str, Any]) -> None:
-    vision, text = architecture["vision_cfg"], architecture["text_cfg"]
-    keys = {*architecture, *vision, *text}
-    # A name with a prefix, or pretrained weights, would be downloaded.
-    from_timm = vision.get("timm_model_name") in timm.list_models()
-    allowed = {*vision} if from_timm and vision.get("timm_model_pretrained") is False else set()
-    elsewhere = {key for key in keys - allowed if key.startswith(("hf_", "timm_"))}
-    elsewhere |= {key for key in text if key.startswith("timm_")}
-    if foreign := sorted(elsewhere | ({*architecture} - _ARCHITECTURE)):
-        raise CheckpointError(f"its architecture has {foreign}, which may lead to other files")
+def _check_architecture(architecture: Mapping[str, Any] | None, name: str) -> None:
+    """Refuse what would download: text towers of other libraries, and other repositories.
+
+    Args:
+        architecture: of the file; None for open_clip's own of a name.
+        name: of the tower.
+    """
+    own = architecture or open_clip.get_model_config(name)
+    keys = {*own["vision_cfg"], *own["text_cfg"]}
+    foreign = {key for key in keys if key.startswith("hf_model")}
+    if architecture:
+        foreign |= {key for key in keys if key.startswith("hf_")} | ({*own} - _ARCHITECTURE)
+    vision = own["vision_cfg"]
+    image_tower = vision.get("timm_model_name")
+    if image_tower is not None and not timm.is_model(image_tower):
+        foreign.add(f"timm_model_name {image_tower!r}")
+    if vision.get("timm_model_pretrained"):
+        foreign.add("timm_model_pretrained")
+    if foreign:
+        raise CheckpointError(
+            f"its architecture has {sorted(foreign)}, which may lead to other files"
+        )
 
 
 def _local_file(source: str | Path, revision: str | None) -> Path:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -26,6 +27,10 @@ TRAINED_SMALL = [
     *(ABLATIONS / f"{name}.py" for name in ("freeze_nothing", "noise_styles", "restyle_layer2")),
     *(ROOT / f"configs/langdg_{source}.py" for source in ("synthia", "cityscapes")),
 ]
+# Without restyling, on tiny transformers.
+TRAINED_VIT = [ROOT / f"configs/langdg_gta5_{tower}.py" for tower in ("dinov2_l", "eva02_l")]
+ADAPTED = [ROOT / f"configs/langdg_gta5_dinov2_l_{name}.py" for name in ("lora", "rein", "soma")]
+ADAPTED += [ROOT / "configs/langdg_gta5_eva02_l_lora.py"]
 # On networks of their own; the others on a tiny CLIP.
 TRAINED_WHOLE = [ROOT / "configs/langdg_gta5.py", ROOT / "projects/streets/configs/experiment.py"]
 SMALL_RUN = [
@@ -43,10 +48,19 @@ SMALL_RUN = [
 ]
 
 
+def parameters(modules):
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
 @cache
 def load(leaf: Path):
     """For reading only."""
     return LazyConfig.load(str(leaf))
+
+
+def small_run(leaf: Path) -> list[str]:
+    """`SMALL_RUN`, as far as the config mines styles."""
+    return [x for x in SMALL_RUN if load(leaf).styles.mining or not x.startswith("styles.")]
 
 
 def test_there_are_leaf_configs():
@@ -89,7 +103,7 @@ def train(load_tool, datasets, tmp_path, monkeypatch):
     def run(leaf: Path, *overrides: str) -> None:
         arguments = Namespace(
             config_file=str(leaf),
-            opts=[*SMALL_RUN, f"train.output_dir={tmp_path}", *overrides],
+            opts=[*small_run(leaf), f"train.output_dir={tmp_path}", *overrides],
             num_gpus=0,
             resume=False,
             eval_only=False,
@@ -99,13 +113,39 @@ def train(load_tool, datasets, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("leaf", [*TRAINED_WHOLE, *TRAINED_SMALL], ids=lambda leaf: leaf.stem)
-def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(leaf, train, tiny_model, tmp_path):
-    train(leaf, *(tiny_model if leaf in TRAINED_SMALL else []))
+@pytest.mark.parametrize(
+    "leaf", [*TRAINED_WHOLE, *TRAINED_SMALL, *TRAINED_VIT], ids=lambda leaf: leaf.stem
+)
+def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
+    leaf, train, tiny_model, tiny_vit, tmp_path
+):
+    train(leaf, *(tiny_model if leaf in TRAINED_SMALL else tiny_vit.get(leaf.stem, [])))
     state = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert state["iteration"] == 1
     assert all(math.isfinite(t.float().abs().sum()) for t in state["model"].values())
     assert "acdc_rain" in (tmp_path / "benchmark.md").read_text()
+
+
+@pytest.mark.parametrize("leaf", ADAPTED, ids=lambda leaf: leaf.stem)
+def test_adapted_tower_trains_only_adapter_and_head(leaf, train, tiny_vit, tmp_path):
+    tower = leaf.stem.rpartition("_")[0]
+    changes = [*tiny_vit[tower], "dataloader.train.rare_classes=null"]
+    if leaf.stem.endswith("soma"):
+        changes.append("model.backbone.adapter.blocks=[2,3,4,5]")
+    train(leaf, *changes)
+    cfg = apply_overrides(load(leaf), [*small_run(leaf), *changes])
+    torch.manual_seed(0)
+    before = instantiate(cfg.model).state_dict()
+    after = torch.load(tmp_path / "model_final.pth", weights_only=True)["model"]
+    shared = {name for name in before if "lora" not in name and "rein" not in name}
+    changed = {name for name in shared if not torch.equal(before[name], after[name])}
+    assert any("lora" in name or "rein" in name for name in after)
+    inside = {name for name in changed if name.startswith("backbone.trunk")}
+    assert all(name.endswith(("bias", "start_a", "start_b")) for name in inside)
+    assert bool(inside) == leaf.stem.endswith("soma")
+    with torch.no_grad():
+        found = Predictor.from_pretrained(tmp_path)(np.zeros((32, 48, 3), np.uint8))
+    assert found.classes.shape == (32, 48)
 
 
 def test_convnext_config_mines_trains_and_evaluates(train, tiny_convnext_clip, tmp_path):
@@ -249,6 +289,20 @@ def test_rn101_has_features_of_the_same_widths_and_more_blocks():
     assert [len(getattr(model.backbone.tower, f"layer{k}")) for k in (1, 2, 3, 4)] == [3, 4, 23, 3]
     image = torch.randint(256, (3, 64, 96), dtype=torch.uint8)
     assert model.eval()([{"image": image}])[0]["sem_seg"].shape == (19, 64, 96)
+
+
+@pytest.mark.parametrize("leaf", TRAINED_VIT, ids=lambda leaf: leaf.stem)
+def test_large_transformers_train_their_last_four_blocks(leaf):
+    cfg = LazyConfig.load(str(leaf))
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model)
+    groups = model.backbone.layer_groups()
+    trained = {
+        name for name, own in groups.items() if any(p.requires_grad for p in parameters(own))
+    }
+    assert trained - {"pyramid"} == {f"blocks.{k}" for k in (20, 21, 22, 23)}
+    assert model.backbone.size_divisibility == 16
+    assert not any(p.requires_grad for p in parameters(groups["patch_embed"]))
 
 
 @pytest.mark.parametrize("stage", ["dataloader.train.mapper", "styles.mining.batches.mapper"])

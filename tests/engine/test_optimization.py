@@ -40,6 +40,19 @@ def test_groups_do_not_depend_on_the_factor(factor):
     assert (backbone["lr"], head["lr"]) == (pytest.approx(0.1 * factor), 0.1)
 
 
+def test_layers_learn_slower_toward_the_image():
+    model = Network()
+    model.backbone.requires_grad_(True)
+    first, second = model.backbone
+    model.backbone.layer_groups = lambda: {"layers.0": [first], "layers.1": [second]}
+    groups = parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1, layer_decay=0.8)
+    assert [group["lr"] for group in groups] == pytest.approx([0.008, 0.01, 0.1])
+    for group, module in zip(groups, (first, second, model.head), strict=True):
+        assert {id(p) for p in group["params"]} == {id(p) for p in module.parameters()}
+    with pytest.raises(LangDGError, match="layer_decay is 1.5"):
+        parameter_groups(model, base_lr=0.1, backbone_lr_factor=0.1, layer_decay=1.5)
+
+
 def test_frozen_backbone_leaves_one_group_and_a_frozen_model_is_refused():
     model = Network()
     model.backbone.requires_grad_(False)

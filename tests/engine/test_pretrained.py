@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from detectron2.config import instantiate
 from omegaconf import DictConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -169,6 +170,54 @@ def test_a_file_names_no_other_weights(file: Path, model: LangDGSegmentor):
         header["model"]["backbone"]["tower"]["weights"] = "openai"
 
     assert torch.equal(logits(load_pretrained(rewritten(file, change)).model), logits(model))
+
+
+LOADER = {
+    "_target_": "langdg_d2.modeling.load_timm_tower",
+    "name": "test_vit",
+    "weights": "pretrained",
+}
+
+
+@pytest.mark.parametrize("place", ["criterion", "backbone.restyled_layer", "classes.names"])
+def test_towers_load_nowhere_but_in_the_backbone(
+    file: Path, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("it was built"))
+    *parts, key = place.split(".")
+
+    def change(header: dict) -> None:
+        part = header["model"]
+        for name in parts:
+            part = part[name]
+        part[key] = LOADER
+
+    with pytest.raises(CheckpointError, match="other towers than its backbone's"):
+        load_pretrained(rewritten(file, change))
+
+
+@pytest.mark.parametrize("name", ["hf-hub:a/b", "local-dir:a", "a/b"])
+def test_towers_of_timm_are_those_it_lists(file: Path, name: str):
+    def change(header: dict) -> None:
+        header["architecture"] = None
+        header["model"]["backbone"]["tower"] = {**LOADER, "name": name}
+
+    with pytest.raises(CheckpointError, match="not an architecture of timm"):
+        load_pretrained(rewritten(file, change))
+
+
+@pytest.mark.parametrize("config", ["langdg_gta5_dinov2_l", "langdg_gta5_eva02_l"])
+def test_a_model_on_a_vision_transformer_is_read_without_network(
+    config: str, tiny_vit: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", lambda *_, **__: pytest.fail("network"))
+    cfg = load_config(CONFIG.replace("langdg_gta5", config), tiny_vit[config])
+    header = describe_model(cfg)
+    cfg.model.backbone.tower.weights = None
+    model = instantiate(cfg.model).eval()
+    save_pretrained(tmp_path / PRETRAINED, model=model, header=header)
+    loaded = load_pretrained(tmp_path / PRETRAINED).model
+    assert torch.equal(logits(loaded), logits(model))
 
 
 def test_a_model_with_parts_of_others_cannot_be_described(cfg: DictConfig):

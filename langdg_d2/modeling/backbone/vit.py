@@ -1,0 +1,243 @@
+"""Vision transformers as Detectron2 backbones, over the implementations of timm.
+
+Tokens after some blocks, as maps, become features of four strides. Images of any size are taken:
+position tables and rotary grids are resized to them at run time, as timm does it.
+"""
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from detectron2.layers import ShapeSpec
+from timm.layers import Format, RotaryEmbeddingCat, RotaryEmbeddingDinoV3
+from timm.models import Eva, VisionTransformer
+from torch import Tensor, nn
+
+from ...utils.errors import LangDGError, require_int
+from .adapters import Adapter
+from .base import Backbone
+from .pyramid import SCALES
+
+_PYRAMID = "pyramid"
+_RESAMPLINGS = ("timm", "bicubic")
+
+
+class VitTower(Backbone):
+    """A vision transformer, whose features are its tokens after some blocks.
+
+    Layer groups are `patch_embed` (with class and register tokens and the position table), one for
+    each block (`blocks.0` to `blocks.23` in the large size), and `pyramid`, which always trains.
+    The layers behind the last tap, final norm and pooling included, are removed.
+
+    Features are `tokens`, the embedded patches before position embeddings are added, where they can
+    be restyled; and `res2` to `res5` of the pyramid, at a quarter, half, once and twice the
+    patches' stride, or, without one, `res4`.
+
+    Args:
+        tower: returned by `load_timm_tower`, or by `load_image_tower` if timm has the image tower;
+            modified in place and owned by this module.
+        taps: ascending indices of the blocks to take tokens from, four with a pyramid.
+        trainable: layer groups that train, see `freezing.freeze`.
+        pyramid: maps the tokens of the taps, each (N, C, h, w), to features at `pyramid.SCALES`
+            times their stride: a `DeconvPyramid`, a `ResizePyramid`, or another; None gives the
+            taps concatenated, as `res4`.
+        patch_size: side of the patches in pixels; None for the tower's own.
+        patch_resampling: how the patch kernel gets another size. "timm" keeps what it gives for
+            resized images, by a pseudo-inverse (FlexiViT). "bicubic" interpolates it, and the
+            position table to the new grid of the trained image size, without antialiasing:
+            released weights of Rein and SoMA expect both.
+        adapter: put into the frozen transformer.
+    """
+
+    restyled = "tokens"
+    restyled_layer = "patch_embed"
+
+    def __init__(
+        self,
+        *,
+        tower: nn.Module,
+        taps: Sequence[int],
+        trainable: Sequence[str],
+        pyramid: nn.Module | None = None,
+        patch_size: int | None = None,
+        patch_resampling: str = "timm",
+        adapter: Adapter | None = None,
+    ) -> None:
+        super().__init__()
+        trunk: Any = getattr(tower, "trunk", tower)
+        _require_transformer(trunk)
+        _require_taps(taps, len(trunk.blocks), pyramid)
+        trunk.prune_intermediate_layers([*taps], prune_norm=True, prune_head=True)
+        if patch_resampling not in _RESAMPLINGS:
+            raise LangDGError(
+                f"patch_resampling '{patch_resampling}', expected one of {', '.join(_RESAMPLINGS)}"
+            )
+        if patch_size is not None:
+            require_int("patch_size", patch_size)
+            set_patch_size(trunk, patch_size, bicubic=patch_resampling == "bicubic")
+        take_any_size(trunk)
+        self.trunk = trunk
+        self.pyramid = pyramid
+        self.taps = tuple(taps)
+        self._clip_fingerprint = getattr(tower, "whole_clip_fingerprint", None)
+        self.freeze(trainable=trainable)
+        if adapter is not None:
+            adapter.attach(trunk)
+
+    @property
+    def whole_clip_fingerprint(self) -> str | None:
+        """See `Backbone.whole_clip_fingerprint`."""
+        return self._clip_fingerprint
+
+    def freeze(self, *, trainable: Sequence[str]) -> None:
+        """As `Backbone.freeze`, but the pyramid always trains."""
+        own = [_PYRAMID] if self.pyramid is not None else []
+        super().freeze(trainable=[*trainable, *own])
+
+    def forward_low(self, images: Tensor) -> dict[str, Tensor]:
+        """The embedded patches.
+
+        Args:
+            images: normalised, (N, 3, H, W), with sides that the patches divide.
+
+        Returns:
+            `tokens` (N, D, H/patch, W/patch).
+        """
+        return {self.restyled: self.trunk.patch_embed(images).permute(0, 3, 1, 2)}
+
+    def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Position embeddings, the blocks and the pyramid.
+
+        Args:
+            low: features of `forward_low`, restyled or not.
+
+        Returns:
+            `low` and all later features.
+        """
+        trunk, tokens = self.trunk, low[self.restyled]
+        images, _, height, width = tokens.shape
+        x = trunk._pos_embed(tokens.permute(0, 2, 3, 1))  # (N, prefix + h * w, D)
+        positions = {}
+        if isinstance(x, tuple):  # `Eva`, whose blocks rotate queries and keys
+            x, positions["rope"] = x
+        x = trunk.norm_pre(x)
+        maps = []
+        for index, block in enumerate(trunk.blocks):
+            x = block(x, **positions)
+            if index in self.taps:
+                patches = x[:, trunk.num_prefix_tokens :].transpose(1, 2)
+                # In torch's default layout: a trace of another is bound to some image sizes.
+                maps.append(patches.reshape(images, -1, height, width).contiguous())
+        if self.pyramid is None:
+            return {**low, "res4": torch.cat(maps, dim=1)}
+        names = ("res2", "res3", "res4", "res5")
+        return {**low, **dict(zip(names, self.pyramid(maps), strict=True))}
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See `Backbone.layer_groups`."""
+        tokens = nn.ParameterList(self.trunk.parameters(recurse=False))
+        stem = [part for name, part in self.trunk.named_children() if name != "blocks"]
+        groups: dict[str, list[nn.Module]] = {"patch_embed": [tokens, *stem]}
+        groups |= {f"blocks.{k}": [block] for k, block in enumerate(self.trunk.blocks)}
+        return groups | ({} if self.pyramid is None else {_PYRAMID: [self.pyramid]})
+
+    def low_state(self) -> dict[str, Tensor]:
+        """Parameters of the patch embedding."""
+        state: dict[str, Tensor] = self.trunk.patch_embed.state_dict(keep_vars=True)
+        return state
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        """Channels and strides; for patches of 14 pixels, `res2` has a stride of 3.5."""
+        width, patch = self.trunk.embed_dim, self.size_divisibility
+        shapes = {self.restyled: ShapeSpec(channels=width, stride=patch)}
+        if self.pyramid is None:
+            return shapes | {"res4": ShapeSpec(channels=len(self.taps) * width, stride=patch)}
+        for k, scale in enumerate(SCALES, start=2):
+            stride: Any = patch * scale
+            stride = int(stride) if stride == int(stride) else stride
+            shapes[f"res{k}"] = ShapeSpec(channels=width, stride=stride)
+        return shapes
+
+    @property
+    def size_divisibility(self) -> int:
+        """Side of the patches in pixels."""
+        return int(self.trunk.patch_embed.patch_size[0])
+
+
+def set_patch_size(trunk: Any, patch_size: int, *, bicubic: bool) -> None:
+    """Resample the patch kernel.
+
+    Args:
+        trunk: a `VisionTransformer` or `Eva` of timm, modified in place.
+        patch_size: new side of the patches in pixels.
+        bicubic: interpolate the kernel, and the position table to the grid that the trained image
+            size has with the new patches. False for timm's kernel and the table as it is.
+    """
+    embedding, sides = trunk.patch_embed, (patch_size, patch_size)
+    kernel, grid, image_size = embedding.proj.weight, embedding.grid_size, embedding.img_size
+    # A size with the same grid leaves the table alone.
+    trunk.set_input_size([side * patch_size for side in grid], sides)
+    if not bicubic:
+        return
+    table = trunk.pos_embed
+    trunk.set_input_size(image_size)  # gives the table its new shape
+    with torch.no_grad():
+        embedding.proj.weight.copy_(_bicubic(kernel, sides))
+        if table is not None:
+            prefix = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
+            positions = table[:, prefix:].unflatten(1, grid).permute(0, 3, 1, 2)
+            positions = _bicubic(positions, embedding.grid_size)
+            trunk.pos_embed[:, prefix:] = positions.flatten(2).transpose(1, 2)
+
+
+def take_any_size(trunk: Any) -> None:
+    """Make a timm transformer as if it had been created with `dynamic_img_size=True`.
+
+    Positions are resized from the trained ones in every forward, so errors do not add up.
+
+    Args:
+        trunk: a `VisionTransformer` or `Eva`, modified in place.
+    """
+    trunk.dynamic_img_size = True
+    trunk.patch_embed.strict_img_size = False
+    trunk.patch_embed.flatten = False
+    trunk.patch_embed.output_fmt = Format.NHWC
+    rope = getattr(trunk, "rope", None)
+    if isinstance(rope, RotaryEmbeddingCat):  # would give the angles of its own grid only
+        names = signature(type(rope)).parameters.keys() - {"feat_shape"}
+        arguments = {name: getattr(rope, name) for name in names if hasattr(rope, name)}
+        trunk.rope = type(rope)(**arguments)
+
+
+def _require_transformer(trunk: object) -> None:
+    if not isinstance(trunk, VisionTransformer | Eva):
+        raise LangDGError(
+            f"the image tower is a {type(trunk).__name__}, expected a VisionTransformer or an Eva "
+            "of timm: choose such a model of load_timm_tower, which has OpenAI's CLIP as "
+            "vit_base_patch16_clip_quickgelu_224.openai, or an open_clip model on timm, 'EVA02*'"
+        )
+    rope = getattr(trunk, "rope", None)
+    if not isinstance(rope, RotaryEmbeddingCat | RotaryEmbeddingDinoV3 | None):
+        raise LangDGError(
+            f"the image tower has positions of the kind {type(rope).__name__}, expected a table or "
+            "rotary ones as in EVA02 or DINOv3: choose another model"
+        )
+
+
+def _require_taps(taps: Sequence[int], blocks: int, pyramid: nn.Module | None) -> None:
+    ascending = list(taps) == sorted(set(taps)) and len(taps) > 0
+    if not ascending or taps[0] < 0 or taps[-1] >= blocks:
+        raise LangDGError(
+            f"taps {list(taps)}, expected ascending indices from 0 to {blocks - 1} of blocks"
+        )
+    if pyramid is not None and len(taps) != len(SCALES):
+        raise LangDGError(
+            f"taps {list(taps)} for a pyramid, which takes {len(SCALES)}; without one, "
+            "pyramid=None, any number is concatenated"
+        )
+
+
+def _bicubic(x: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(x, size=tuple(size), mode="bicubic", align_corners=False)

@@ -1,0 +1,83 @@
+"""Towers of timm load from files of every kind, the same each time, without a network."""
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from langdg_d2.modeling import load_timm_tower
+from langdg_d2.utils.errors import LangDGError
+
+NAME = "test_vit"
+
+
+@pytest.fixture
+def state() -> dict[str, torch.Tensor]:
+    """Weights of no tower."""
+    return {
+        k: torch.randn_like(v)
+        for k, v in load_timm_tower(name=NAME, weights=None).state_dict().items()
+    }
+
+
+def test_random_weights_are_the_same_every_time():
+    first = load_timm_tower(name=NAME, weights=None)
+    torch.rand(3)
+    before = torch.get_rng_state()
+    second = load_timm_tower(name=NAME, weights=None)
+    assert torch.equal(torch.get_rng_state(), before)
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert not first.training
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "nested", "with a classifier"])
+def test_weights_of_files_are_loaded(kind, state, tmp_path):
+    path = tmp_path / "weights"
+    if kind == "safetensors":
+        save_file(state, path)
+    elif kind == "nested":
+        torch.save({"model": {f"module.{k}": v for k, v in state.items()}, "epoch": 3}, path)
+    else:
+        torch.save(
+            {**state, "head.weight": torch.zeros(10, 64), "head.bias": torch.zeros(10)}, path
+        )
+    tower = load_timm_tower(name=NAME, weights=str(path))
+    assert all(torch.equal(value, state[name]) for name, value in tower.state_dict().items())
+
+
+def test_files_of_other_towers_are_refused(state, tmp_path):
+    path = tmp_path / "weights.pth"
+    del state["blocks.0.norm1.weight"]
+    torch.save({**state, "pos_embed": torch.zeros(1, 5, 64)}, path)
+    with pytest.raises(LangDGError, match=r"do not fit 'test_vit': pos_embed is \(1, 5, 64\)"):
+        load_timm_tower(name=NAME, weights=str(path))
+    path.write_text("not weights")
+    with pytest.raises(LangDGError, match="cannot be read as weights of 'test_vit'"):
+        load_timm_tower(name=NAME, weights=str(path))
+    with pytest.raises(LangDGError, match="neither a file nor 'pretrained'"):
+        load_timm_tower(name=NAME, weights=str(tmp_path / "absent.pth"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vit_large_patch14_dino2", "not an architecture of timm. Nearest: .*dinov2"),
+        ("hf-hub:someone/model", "not an architecture of timm"),
+        ("local-dir:/tmp", "not an architecture of timm"),
+        ("test_vit.absent", r"could not build.*test_vit\.r160_in1k"),
+    ],
+)
+def test_other_names_are_refused(name, message):
+    with pytest.raises(LangDGError, match=message):
+        load_timm_tower(name=name, weights=None)
+
+
+def test_a_failed_download_names_the_remedy(monkeypatch):
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "get_paths_info", unreachable, raising=False)
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", unreachable)
+    with pytest.raises(LangDGError, match=r"with its weights.*timm/test_vit\.r160_in1k.*tower"):
+        load_timm_tower(name="test_vit.r160_in1k", weights="pretrained")
