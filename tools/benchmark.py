@@ -206,9 +206,10 @@ def random_mixer(cfg: DictConfig, backbone: Backbone) -> PatchStyleMixer:
         cosine_after=torch.zeros(len(class_id)),
     )
     styles = BankStyles(bank=bank, grid=grid, **classes)
-    styles.prepare(backbone)
     weights = instantiate(cfg.styles.augmentation.mixer.weights)
-    return PatchStyleMixer(grid=grid, styles=styles, weights=weights)
+    mixer = PatchStyleMixer(grid=grid, styles=styles, weights=weights)
+    mixer.prepare(backbone)
+    return mixer
 
 
 @dataclass(frozen=True, kw_only=True)

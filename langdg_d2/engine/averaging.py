@@ -35,6 +35,7 @@ class WeightAverage(HookBase):
         self._trained: list[Tensor] = []  # while the model has the averages
 
     def before_train(self) -> None:
+        self._trained = []
         if not self._averages:  # otherwise resumed
             self._averages = _copies(self._weights())
 
@@ -60,8 +61,8 @@ class WeightAverage(HookBase):
             return
         weights = self._weights()
         self._trained = _copies(weights)
-        _assign(weights.values(), self._averages)
         try:
+            _assign(weights.values(), self._averages)
             yield
         finally:
             _assign(weights.values(), self._trained)

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _SUFFIXES = (".py", ".yaml", ".yml")
 _SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
 
+_ONE_OR_MORE = ("names", "source", "style_prompts")  # keys that take a text or a list
+
 _TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: dict[str, tuple[type, ...]] = {
     _TEXT: (str,),
@@ -142,10 +144,12 @@ def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
     place = key.rpartition(".")[0] if adds else key
     keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
     if place not in keys and (place or not adds):
+        # Only constructors take arguments that the config leaves at their defaults.
+        may_be_added = not adds and f"{place.rpartition('.')[0]}._target_" in keys
         raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: "
             f"{get_close_matches(place, keys, cutoff=0.0)}"
-            + ("" if adds else f". Write '+{text}' to add it")
+            + (f". Write '+{text}' to add it" if may_be_added else "")
         )
     parent = OmegaConf.select(cfg, place) if place else cfg
     if adds and (not isinstance(parent, DictConfig) or "_target_" not in parent):
@@ -175,7 +179,8 @@ def _fitting(old: Any, override: Override) -> Any:
     found, expected = _kind(new), _kind(old)
     if (expected, found) == (_TEXT, _NUMBER):
         return text.partition("=")[2]
-    names = {expected, found} == {_TEXT, _LIST}  # one data set or several
+    one_or_more = override.key_or_group.rpartition(".")[2] in _ONE_OR_MORE
+    names = one_or_more and {expected, found} == {_TEXT, _LIST}
     # Only groups with a `_target_` may be null.
     lacks_group = isinstance(old, DictConfig) and new is None and "_target_" not in old
     if lacks_group or (found != expected and None not in (found, expected) and not names):

@@ -97,8 +97,7 @@ class StyleAugmentationHook(HookBase):
 
     def before_train(self) -> None:
         """Load the styles, check that they fit the model, and install the mixer."""
-        self.mixer.styles.prepare(self._model.backbone)
-        self.mixer.activation = self._model.backbone.restyle_activation
+        self.mixer.prepare(self._model.backbone)
         if self._resumed_styles not in (None, self.record()):
             logger.warning(
                 "the resumed run uses other styles than it began with, and its results will name "

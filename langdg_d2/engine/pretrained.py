@@ -255,6 +255,8 @@ def _check_architecture(architecture: Mapping[str, Any] | None, name: str) -> No
         architecture: of the file; None for open_clip's own of a name.
         name: of the tower.
     """
+    if not architecture and name not in open_clip.list_models():  # may have a hub's prefix
+        raise CheckpointError(f"its tower '{name}' is not an architecture of open_clip")
     own = architecture or open_clip.get_model_config(name)
     keys = {*own["vision_cfg"], *own["text_cfg"]}
     foreign = {key for key in keys if key.startswith("hf_model")}

@@ -1,12 +1,11 @@
 """Run settings recorded in checkpoints; changes that forbid resuming or cause a warning."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-from detectron2.utils.registry import locate
 
 from ..data.sources import images_fingerprint, split_names
 from ..utils.errors import LangDGError
@@ -32,6 +31,8 @@ _FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
 _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer", "train.writers"),
     *("train.eval_period", "train.log_period", "train.best_period", "dataloader.train.num_workers"),
+    # Of the machine.
+    *("optimizer.fused", "train.cudnn_benchmark", "train.ddp", "dataloader.train.pin_memory"),
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("test", "evaluators"),  # a config imports them under these names
     *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # paths; banks record their origin
@@ -275,16 +276,16 @@ def _same(key: str, one: Any, other: Any) -> bool:
     if not (key.endswith("_target_") and isinstance(one, str) and isinstance(other, str)):
         return False
     # Configs in YAML have the shortest path, and a class may have moved within its package.
-    known, found = _located(one), _located(other)
+    # A checkpoint may come from a stranger: what it names is not imported.
+    known, found = _loaded(one), _loaded(other)
     moved = known is None and all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
     return moved or (known is not None and known is found)
 
 
-def _located(name: str) -> Any:
-    try:
-        return locate(name)
-    except Exception:  # importing the module of an earlier version can raise anything
-        return None
+def _loaded(name: str) -> Any:
+    """The object of a dotted name if its module is loaded; nothing is imported."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(sys.modules.get(module), attribute, None)
 
 
 def _sources(settings: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, require_int
 
 _MOST_CLASSES = 255  # of 8-bit label maps, which also hold the ignore label
 _LEVELS = 7  # levels of red, green and blue in generated colours
@@ -58,7 +58,8 @@ class LabelSpace:
             raise LangDGError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
         if ids is not None and not all(type(one) is int and one >= 0 for one in ids):
             raise LangDGError(f"ids of classes {ids}, expected whole numbers from 0 on")
-        if 0 <= ignore_label < len(names):
+        require_int("ignore_label", ignore_label, 0, _MOST_CLASSES)  # labels are uint8
+        if ignore_label < len(names):
             raise LangDGError(
                 f"ignore_label {ignore_label} is the train id of '{names[ignore_label]}'; choose "
                 f"one outside 0..{len(names) - 1}"

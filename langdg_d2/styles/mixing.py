@@ -2,6 +2,7 @@
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,15 +22,17 @@ logger = logging.getLogger(__name__)
 _DRAWS = 1 << 62  # large enough for the bias of the remainder to be negligible
 
 
-class TargetStyles(Protocol):
+class TargetStyles(ABC):
     """The styles that patches are mixed with."""
 
+    @abstractmethod
     def prepare(self, backbone: Backbone) -> None:
         """Load the styles, check that they fit the backbone, and move them to its device.
 
         Called on every process before training, when mining is done.
         """
 
+    @abstractmethod
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
     ) -> tuple[ChannelStats, Tensor]:
@@ -44,11 +47,10 @@ class TargetStyles(Protocol):
             Statistics (N, C, rows, cols), and a mask (N, rows, cols) bool of the patches whose
             class has no style, which got a fallback.
         """
-        ...
 
+    @abstractmethod
     def describe(self) -> str:
         """The styles in one sentence, for reports."""
-        ...
 
     def table(self) -> dict[str, list[Any]]:
         """Table of the styles, columns by heading; empty if there is none."""
@@ -276,7 +278,7 @@ class MixStatistics:
         images: number of images.
         patches: number of patches.
         restyled: number of restyled patches.
-        weight: sum over images of the drawn weight, averaged over channels.
+        weight: sum over images of the weight of their own style, averaged over channels.
         fallback: number of patches whose class has no style, on the device.
     """
 
@@ -319,7 +321,7 @@ class PatchStyleMixer(FeatureAugmentation):
 
     Attributes:
         probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
-        activation: see `Backbone.restyle_activation`.
+        activation: see `Backbone.restyle_activation`; set by `prepare`.
         generator: on the CPU; seeded by `StyleAugmentationHook`.
         statistics: sums since the last log entry; `StyleAugmentationHook` resets them.
         last: how the last batch was restyled, for images; None before the first.
@@ -341,6 +343,11 @@ class PatchStyleMixer(FeatureAugmentation):
         self.statistics = MixStatistics()
         self.last: Restyling | None = None
 
+    def prepare(self, backbone: Backbone) -> None:
+        """Load the styles, check that they fit a backbone, and end restyling as its layer does."""
+        self.styles.prepare(backbone)
+        self.activation = backbone.restyle_activation
+
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
         """Restyle a batch."""
         images, channels = features.shape[:2]
@@ -355,10 +362,9 @@ class PatchStyleMixer(FeatureAugmentation):
         weight = self._weights(images, channels, self.generator)
         own = patch_stats(features, self._grid)
         target, fallback = self.styles.draw(own, patch_classes, generator=self.generator)
-        self.statistics.add(chosen, weight, fallback)
-
         # An image that is not restyled keeps its own style in every channel.
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
+        self.statistics.add(chosen, weight, fallback)
         weight = weight.to(own.mean, non_blocking=True)
         mixed = mix(own, target, weight)
         self.last = Restyling(

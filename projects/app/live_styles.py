@@ -106,9 +106,9 @@ class LiveStyles:
             class_names=prompts.class_names,
             ignore_label=prompts.ignore_label,
         )
-        styles.prepare(segmentor.backbone)
         weights = ConstantWeights(value=own_share)
         mixer = PatchStyleMixer(grid=self._grid, styles=styles, weights=weights)
+        mixer.prepare(segmentor.backbone)
         after = _predict(segmentor, image, mixer, self._grid.majority(labels))
         return Restyled(before, after, bank)
 

@@ -136,3 +136,16 @@ def test_resumed_averages_are_those_of_unbroken_runs(train, tmp_path):
 def test_settings_out_of_range_are_refused(decay, start_iter):
     with pytest.raises(LangDGError, match="of averaged weights"):
         WeightAverage(decay=decay, start_iter=start_iter)
+
+
+def test_a_finished_hook_trains_from_what_the_model_has():
+    model = Model()
+    optimizer = torch.optim.SGD([model.weight], lr=1.0)
+    trainer = SegmentationTrainer(model=model, loader=[[]] * 99, optimizer=optimizer)
+    hook = WeightAverage(decay=DECAY)
+    trainer.register_hooks([hook])
+    trainer.train(0, 2)
+    trainer.train(2, 3)
+    with hook.averaged():
+        pass
+    assert not hook._trained or model.weight.item() == hook._averages[0].item()

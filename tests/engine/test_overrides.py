@@ -45,7 +45,6 @@ def cfg():
         ("call=null", "call", None),
         ("text=16", "text", "16"),  # what has a text takes a number as one
         ("text=1e3", "text", "1e3"),
-        ("text=[a,b]", "text", ["a", "b"]),
         ("names=a", "names", "a"),
         ("text=''", "text", ""),
         ("train.init=3", "train.init", 3),
@@ -69,6 +68,12 @@ def test_unknown_key_is_refused_with_the_nearest_one(cfg, override, nearest):
     with pytest.raises(LangDGError, match=rf"has no key .*'{nearest}'"):
         apply_overrides(cfg, [override])
     assert OmegaConf.to_container(cfg) == before
+
+
+def test_a_typo_is_not_advised_to_be_added(cfg):
+    with pytest.raises(LangDGError) as refused:
+        apply_overrides(cfg, ["train.max_iters=3"])
+    assert "to add it" not in str(refused.value)
 
 
 def test_later_overrides_see_earlier_ones(cfg):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import pytest
 import torch
 from detectron2.config import instantiate
@@ -262,3 +263,16 @@ def test_a_downloaded_repository_opens_without_network(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="there is no file"):  # not a repository "hub/..."
         load_pretrained("hub/famix")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:a/b", "local-dir:/a", "unknown"])
+def test_tower_names_lead_to_no_other_repository(
+    file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    def change(header: dict) -> None:
+        header["architecture"] = None
+        header["model"]["backbone"]["tower"]["name"] = name
+
+    monkeypatch.setattr(open_clip, "get_model_config", pytest.fail)
+    with pytest.raises(CheckpointError, match=f"tower '{name}' is not an architecture"):
+        load_pretrained(rewritten(file, change))

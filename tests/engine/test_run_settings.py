@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,20 @@ def test_the_same_config_in_another_folder_was_trained_alike(tmp_path):
     one.require_continuation("a.pth", {"trainer": {"iteration": 4}, "settings": other.state_dict()})
     one.load_state_dict(other.state_dict())
     assert one.changed == []
+
+
+def test_what_a_checkpoint_names_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = RunSettings({"model": {"_target_": "langdg_d2.modeling.LangDGSegmentor"}})
+    checkpoint = {"settings": {"model._target_": "stranger.Segmentor"}}
+    settings.warn_of_other_training("a.pth", checkpoint)
+    assert "stranger" not in sys.modules
+
+
+def test_the_machine_makes_no_other_training():
+    gpu, cpu = (
+        RunSettings({"optimizer": {"lr": 1, "fused": x}, "train": {"cudnn_benchmark": x}})
+        for x in (True, False)
+    )
+    assert not training_differences(gpu.state_dict(), cpu.state_dict())

@@ -142,6 +142,7 @@ def test_probability_zero_restyles_nothing():
     trainer.train(0, 2)
     assert torch.allclose(trainer.model.seen[0], batch()[0], atol=1e-6)
     assert trainer.storage.history("style/restyled_share").values()[-1][0] == 0
+    assert trainer.storage.history("style/mean_weight").values()[-1][0] == 1
 
 
 @pytest.mark.parametrize(

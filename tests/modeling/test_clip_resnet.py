@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from langdg_d2.modeling import ClipResNet, load_clip
+from langdg_d2.modeling.backbone.freezing import freeze
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -149,3 +150,15 @@ def test_unknown_group_lists_those_there_are(tiny_tower):
     for wrong in ("layer4.9", "layer4.-4", "layer4.-0", "stem.-1", "layer5"):
         with pytest.raises(LangDGError, match=rf"\['{wrong}'\] do not exist .*'stem', 'layer1.0'"):
             ClipResNet(tower=tiny_tower, output_stride=16, trainable=(wrong, "stem"))
+
+
+def test_groups_need_not_be_blocks():
+    groups = {"stem": [nn.Linear(1, 1)], "trunk.body": [nn.Linear(1, 1)]}
+    assert freeze(groups, trainable=["trunk.body"]) == groups["stem"]
+    with pytest.raises(LangDGError, match=r"there are \['stem', 'trunk.body'\]$"):
+        freeze(groups, trainable=["body"])
+
+
+def test_embedding_needs_the_attention_pooling(backbone):
+    with pytest.raises(LangDGError, match="build it with attention_pool"):
+        _ = backbone.embedding_side

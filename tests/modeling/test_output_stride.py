@@ -58,3 +58,9 @@ def test_stride_32_computes_what_clip_computes(tower):
 def test_other_strides_are_refused(tower):
     with pytest.raises(LangDGError, match=r"output_stride 4 must be one of \(8, 16, 32\)"):
         set_output_stride(tower, output_stride=4)
+
+
+def test_layers_of_one_block_are_dilated():
+    tower = ModifiedResNet(layers=(1, 1, 1, 1), output_dim=8, heads=1, image_size=64, width=4)
+    set_output_stride(tower, output_stride=16)
+    assert dilations(tower, "layer4") == [2]

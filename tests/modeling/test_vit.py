@@ -266,7 +266,7 @@ def test_an_image_tower_of_open_clip_is_taken(tmp_path):
         ({"taps": (1, 3), "pyramid": ResizePyramid()}, "a pyramid, which takes 4"),
         ({"patch_resampling": "nearest"}, "'nearest', expected one of timm, bicubic"),
         ({"patch_size": 0}, "patch_size is 0"),
-        ({"trainable": ["norm"]}, "'blocks.-1' for the last block"),
+        ({"trainable": ["norm"]}, "'blocks.-1' its last"),
         ({"tower": nn.Identity()}, "is a Identity, expected a VisionTransformer or an Eva"),
     ],
 )

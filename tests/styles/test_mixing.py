@@ -218,7 +218,7 @@ def test_probability_chooses_images_and_the_others_stay(backbone, batch):
     assert statistics.patches == 50 * 4 * 6
     assert statistics.restyled == (200 - unchanged) * 6
     assert int(statistics.fallback) == 50 * int((classes == 2).sum())
-    assert statistics.weight / statistics.images == pytest.approx(0.5, abs=0.05)
+    assert statistics.weight / statistics.images == pytest.approx(0.75, abs=0.05)
 
 
 def test_restyling_follows_the_generator_alone(backbone, batch):

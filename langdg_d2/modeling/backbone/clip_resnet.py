@@ -87,5 +87,7 @@ class ClipResNet(StagedBackbone):
     @property
     def embedding_side(self) -> int:
         """Height and width of the high-level features that `embed` takes; 7 in CLIP RN50."""
+        if self.tower.attnpool is None:
+            raise LangDGError("the tower has no attention pooling: build it with attention_pool")
         positions = len(self.tower.attnpool.positional_embedding) - 1  # without the mean token
         return isqrt(positions)

@@ -27,13 +27,13 @@ def freeze(
         The frozen modules, which the caller must put back into eval mode after each
         `model.train()`.
     """
-    blocks = Counter(group.rpartition(".")[0] for group in groups)
+    blocks = Counter(group.rpartition(".")[0] for group in groups if _is_block(group))
     names = {group: _names(group, blocks) for group in groups}
     if unknown := sorted(set(trainable).difference(*names.values())):
-        *_, layer = filter(None, blocks)
+        wholes = "".join(f"; '{x}' stands for all its blocks, '{x}.-1' its last" for x in blocks)
         raise LangDGError(
-            f"trainable groups {unknown} do not exist in this tower; there are {list(groups)}, "
-            f"whole layers such as '{layer}', and '{layer}.-1' for the last block of one"
+            f"trainable groups {unknown} do not exist in this tower; there are {list(groups)}"
+            f"{wholes}"
         )
     frozen: list[nn.Module] = []
     for group, modules in groups.items():
@@ -47,4 +47,9 @@ def freeze(
 def _names(group: str, blocks: Mapping[str, int]) -> set[str]:
     """All names of a group: its own, its layer's, and its index counted from the end."""
     layer, _, index = group.rpartition(".")
-    return {group, layer, f"{layer}.{int(index) - blocks[layer]}"} if layer else {group}
+    own = {layer, f"{layer}.{int(index) - blocks[layer]}"} if _is_block(group) else set()
+    return {group, *own}
+
+
+def _is_block(group: str) -> bool:
+    return "." in group and group.rpartition(".")[2].isdecimal()

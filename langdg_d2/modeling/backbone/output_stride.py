@@ -36,7 +36,7 @@ def set_output_stride(tower: ModifiedResNet, *, output_stride: int) -> None:
             blocks[0].avgpool = nn.Identity()
             if blocks[0].downsample is not None:
                 blocks[0].downsample[0] = nn.Identity()  # the shortcut's average pool
-            rates = [1, *[removed_before] * (len(blocks) - 2), removed]
+            rates = [1, *[removed_before] * (len(blocks) - 2), removed][-len(blocks) :]
             for block, rate in zip(blocks, rates, strict=True):
                 block.conv2.dilation = block.conv2.padding = (rate, rate)
         removed_before = removed

@@ -90,7 +90,7 @@ def training_loss(cfg) -> tuple[LangDGSegmentor, torch.Tensor]:
     batch = [mapper(record) for record in DatasetCatalog.get("gta5_sem_seg_train")[:2]]
     if cfg.styles.augmentation:
         model.feature_augmentation = instantiate(cfg.styles.augmentation.mixer)
-        model.feature_augmentation.styles.prepare(model.backbone)
+        model.feature_augmentation.prepare(model.backbone)
     return model, model.train().losses(batch)["loss_sem_seg"]
 
 

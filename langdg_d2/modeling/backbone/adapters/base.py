@@ -1,6 +1,6 @@
 """What all adapters share: the protocol, freezing, the choice of blocks, and merging."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class Adapter(Protocol):
         """
 
 
-class AdapterPart(nn.Module):
+class AdapterPart(nn.Module, ABC):
     """A module that an adapter has put into a trunk."""
 
     @abstractmethod

@@ -128,16 +128,15 @@ def attach_low_rank(
             f"modules of the adapter {missing} are not in the blocks of the trunk, expected some "
             f"of {sorted(known)}, or null for all"
         )
+    if not chosen:
+        raise LangDGError("the blocks have no Linear layers: choose another tower or adapter")
     freeze_trunk(trunk)
-    for parent, name, layer in chosen:
-        low_rank = LowRankLinear(
-            layer,
-            parts=_JOINED.get(name, 1),
-            rank=rank,
-            start=start,
-            scale=scale,
-            centered=centered,
-        )
+    options: dict[str, Any] = {"rank": rank, "start": start, "scale": scale, "centered": centered}
+    # All, or an error changes none.
+    low_ranks = [
+        LowRankLinear(one, parts=_JOINED.get(name, 1), **options) for _, name, one in chosen
+    ]
+    for (parent, name, _), low_rank in zip(chosen, low_ranks, strict=True):
         setattr(parent, name, low_rank)
         if train_bias:
             for bias in _biases(parent, low_rank):
