@@ -55,7 +55,7 @@ def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
     """Refuse processes that were started with different settings, perhaps on other machines."""
     if comm.get_world_size() == 1:
         return
-    options = {name: vars(args).get(name) for name in ("resume", "eval_only")}
+    options = {name: vars(args).get(name) for name in ("resume", "overwrite", "eval_only")}
     first, *others = comm.all_gather({**options, **dict(leaves(plain_data(cfg)))})
     for rank, other in enumerate(others, start=1):
         for key in {**first, **other}:
