@@ -1,10 +1,11 @@
 """Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
+from ..utils.arguments import argument_parser
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
-from .launch import argument_parser, launch
+from .launch import launch
 from .optimization import parameter_groups, polynomial_lr
 from .pretrained import (
     PRETRAINED,
