@@ -93,6 +93,9 @@ setup(
         "demo": DEMO,
         # Export to ONNX, and running it.
         "export": EXPORT,
+        # Experiment trackers, see langdg_d2/engine/writers.py.
+        "wandb": ["wandb>=0.17"],
+        "mlflow": ["mlflow-skinny>=2.14"],
         # GTA5's split.mat
         "matlab": ["scipy>=1.11"],
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"],

@@ -23,10 +23,12 @@ from .run_settings import (
     training_styles,
 )
 from .trainer import SegmentationTrainer, distribute, training_hooks
+from .writers import MlflowWriter, TrackerWriter, WandbWriter
 
 __all__ = [
     "PRETRAINED",
     "BestWeightsHook",
+    "MlflowWriter",
     "Pretrained",
     "RunSettings",
     "SeededIterations",
@@ -35,6 +37,8 @@ __all__ = [
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
+    "TrackerWriter",
+    "WandbWriter",
     "apply_overrides",
     "argument_parser",
     "build_model",
