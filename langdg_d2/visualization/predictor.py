@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
+from omegaconf import OmegaConf
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -87,7 +88,8 @@ class Predictor:
         if not (checkpoint and PathManager.isfile(checkpoint)):
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
         cfg = load_config(config_file, overrides)
-        cfg.model.backbone.tower.weights = None  # the checkpoint holds them
+        if OmegaConf.select(cfg, "model.backbone.tower") is not None:
+            cfg.model.backbone.tower.weights = None  # the checkpoint holds them
         memory_format = memory_format_of(cfg.train.memory_format)
         model = instantiate(cfg.model)
         model.to(device=device or cfg.train.device, memory_format=memory_format)

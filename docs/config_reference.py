@@ -1,0 +1,65 @@
+"""The page docs/config.md of the site: keys, defaults and comments of configs/common."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+COMMON = Path(__file__).resolve().parents[1] / "configs/common"
+# Parts of configs, and the file and the variable or function that makes them.
+PARTS = {
+    "train": ("train", "train"),
+    "model": ("models/clip_rn50_deeplabv3plus", "model"),
+    "styles": ("styles", "styles"),
+    "optimizer": ("optim", "optimizer"),
+    "lr_scheduler": ("schedule", "lr_scheduler"),
+    "dataloader.train": ("data/sources", "train_loader"),
+    "dataloader.test.DOMAIN": ("data/targets", "test_loader"),
+    "evaluation": ("evaluation", "evaluation"),
+}
+HEAD = "| key | default | meaning |\n| --- | --- | --- |\n"
+
+
+def page() -> str:
+    """The page as Markdown."""
+    text = (
+        "# Keys of the configs\n\nWhat `configs/common` sets; keys that follow others are left out."
+    )
+    for key, (file, name) in PARTS.items():
+        source = (COMMON / f"{file}.py").read_text()
+        tree = ast.parse(source)
+        named = {
+            getattr(node, "name", ast.unparse(node).split(" = ")[0]): node for node in tree.body
+        }
+        part = named[name].body[-1] if isinstance(named[name], ast.FunctionDef) else named[name]
+        text += (
+            f"\n\n## {key}\n\n{ast.get_docstring(tree)} In `configs/common/{file}.py`:\n\n{HEAD}"
+        )
+        text += "\n".join(rows(part.value, key, source.splitlines()))
+    return text + "\n"
+
+
+def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
+    """A row for every keyword of nested calls, with the comment above it."""
+    found = []
+    for keyword in filter(lambda keyword: keyword.arg, call.keywords):
+        key, value, line = f"{prefix}.{keyword.arg}", keyword.value, keyword.lineno - 1
+        comment, default = "", ast.unparse(value)
+        while lines[keyword.lineno - 1][: keyword.col_offset].isspace() and (
+            lines[line - 1].lstrip().startswith("# ")
+        ):
+            line -= 1
+            comment = f"{lines[line].strip()[2:]} {comment}"
+        if inner := rows(value, key, lines) if isinstance(value, ast.Call) else []:
+            default = ast.unparse(value.func.args[0]) if isinstance(value.func, ast.Call) else ""
+        if not default.startswith("'${"):
+            default = f"`{default}`" if default and not isinstance(value, ast.Name) else ""
+            cells = (cell.strip().replace("|", "&#124;") for cell in (default, comment))
+            found += [f"| `{key}` | {' | '.join(cells)} |", *inner]
+    return found
+
+
+def on_files(files: Any, config: Any) -> None:
+    """Add the page to the site; MkDocs calls this."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, "docs/config.md", content=page()))
