@@ -22,18 +22,14 @@ HEAD = "| key | default | meaning |\n| --- | --- | --- |\n"
 def page() -> str:
     """The page as Markdown."""
     text = (
-        "# Keys of the configs\n\nWhat `configs/common` sets; keys that follow others are left out."
+        "# Keys of the configs\n\nWhat `configs/common` sets; keys that follow others are omitted."
     )
     for key, (file, name) in PARTS.items():
         source = (COMMON / f"{file}.py").read_text()
-        tree = ast.parse(source)
-        named = {
-            getattr(node, "name", ast.unparse(node).split(" = ")[0]): node for node in tree.body
-        }
-        part = named[name].body[-1] if isinstance(named[name], ast.FunctionDef) else named[name]
-        text += (
-            f"\n\n## {key}\n\n{ast.get_docstring(tree)} In `configs/common/{file}.py`:\n\n{HEAD}"
-        )
+        tree, starts = ast.parse(source), (f"{name} = ", f"def {name}(")
+        node = next(node for node in tree.body if ast.unparse(node).startswith(starts))
+        part = node.body[-1] if isinstance(node, ast.FunctionDef) else node
+        text += f"\n\n## {key}\n\n{ast.get_docstring(tree)} `configs/common/{file}.py`:\n\n{HEAD}"
         text += "\n".join(rows(part.value, key, source.splitlines()))
     return text + "\n"
 
@@ -41,12 +37,11 @@ def page() -> str:
 def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
     """A row for every keyword of nested calls, with the comment above it."""
     found = []
-    for keyword in filter(lambda keyword: keyword.arg, call.keywords):
+    for keyword in [keyword for keyword in call.keywords if keyword.arg]:
         key, value, line = f"{prefix}.{keyword.arg}", keyword.value, keyword.lineno - 1
         comment, default = "", ast.unparse(value)
-        while lines[keyword.lineno - 1][: keyword.col_offset].isspace() and (
-            lines[line - 1].lstrip().startswith("# ")
-        ):
+        own_line = lines[line][: keyword.col_offset].isspace()
+        while own_line and lines[line - 1].lstrip().startswith("# "):
             line -= 1
             comment = f"{lines[line].strip()[2:]} {comment}"
         if inner := rows(value, key, lines) if isinstance(value, ast.Call) else []:
@@ -54,7 +49,8 @@ def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
         if not default.startswith("'${"):
             default = f"`{default}`" if default and not isinstance(value, ast.Name) else ""
             cells = (cell.strip().replace("|", "&#124;") for cell in (default, comment))
-            found += [f"| `{key}` | {' | '.join(cells)} |", *inner]
+            cell = f"<code>{key.replace('.', '.<wbr>')}</code>"  # lines may break after dots
+            found += [f"| {' | '.join([cell, *cells])} |", *inner]
     return found
 
 

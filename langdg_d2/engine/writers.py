@@ -91,18 +91,22 @@ class MlflowWriter(TrackerWriter):
     """MLflow, on the server or in the folder that `MLFLOW_TRACKING_URI` names.
 
     Args:
-        options: of `mlflow.start_run`, such as `run_name`; a `run_id` continues that run.
         experiment: its name; None for MLflow's default.
+        options: of `mlflow.start_run`, such as `run_name`; a `run_id` continues that run.
     """
 
     package = "mlflow"
 
-    def begin(self, *, experiment: str | None = None, **options: Any) -> None:
+    def __init__(self, *, experiment: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._experiment = experiment
+
+    def begin(self, **options: Any) -> None:
         import mlflow
 
         self._mlflow = mlflow
-        if experiment:
-            mlflow.set_experiment(experiment)
+        if self._experiment:
+            mlflow.set_experiment(self._experiment)
         mlflow.start_run(**options)
 
     def send(self, figures: Mapping[str, float], iteration: int) -> None:
