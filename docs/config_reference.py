@@ -2,7 +2,6 @@
 
 import ast
 from pathlib import Path
-from typing import Any
 
 COMMON = Path(__file__).resolve().parents[1] / "configs/common"
 # Parts of configs, and the file and the variable or function that makes them.
@@ -54,7 +53,7 @@ def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
     return found
 
 
-def on_files(files: Any, config: Any) -> None:
+def on_files(files, config) -> None:
     """Add the page to the site; MkDocs calls this."""
     from mkdocs.structure.files import File
 
