@@ -45,10 +45,10 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "langdg-train = langdg_d2.tools.train_net:cli",
-            "langdg-mine = langdg_d2.tools.mine_styles:cli",
-            "langdg-demo = langdg_d2.tools.demo:main",
-            "langdg-check = langdg_d2.tools.check_dataset:main",
+            "langdg-train = langdg_d2.tools:train",
+            "langdg-mine = langdg_d2.tools:mine",
+            "langdg-demo = langdg_d2.tools:demo",
+            "langdg-check = langdg_d2.tools:check",
         ]
     },
     author="The langdg_d2 authors",
@@ -93,6 +93,9 @@ setup(
         "demo": DEMO,
         # Export to ONNX, and running it.
         "export": EXPORT,
+        # Experiment trackers, see langdg_d2/engine/writers.py.
+        "wandb": ["wandb>=0.17"],
+        "mlflow": ["mlflow-skinny>=2.14"],
         # GTA5's split.mat
         "matlab": ["scipy>=1.11"],
         "dev": [*TEST, "ruff>=0.6", "mypy>=1.10"],

@@ -15,8 +15,6 @@ config of all variants.
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import re
 import shlex
 import sys
@@ -30,6 +28,47 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
+
+from langdg_d2.utils.arguments import command_parser
+
+WORKLOAD_NAMES = ("train", "mine", "infer", "loader")
+FASTER_PATHS = ("folding", "upsampled_conv", "attention_pool")
+
+
+def _size(text: str) -> tuple[int, int]:
+    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not HEIGHTxWIDTH, such as 1024x2048")
+    return int(match[1]), int(match[2])
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    curve = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
+    lacks = f"a further variant each that lacks a faster path: {', '.join(FASTER_PATHS)}"
+    add("workload", choices=WORKLOAD_NAMES)
+    add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
+    add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
+    add("--baseline", action="store_true", help="the plain float32 path as well, first")
+    add("--without", nargs="+", default=[], choices=FASTER_PATHS, metavar="PATH", help=lacks)
+    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=curve)
+    add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
+    add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
+    add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
+    add("--repeats", type=int, default=5, metavar="N", help="steps that count [5]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if min(*args.processes, args.repeats) < 1 or args.warmup < 0:
+        parser.error("--processes and --repeats must be 1 or more, --warmup 0 or more")
+    for first, *_ in args.vary:
+        if "=" not in first:
+            parser.error(f"--vary: '{first}' is not KEY=VALUE")
+    return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
 
 import cv2
 import numpy as np
@@ -302,21 +341,6 @@ def load(cfg: DictConfig, timer: PhaseTimer) -> Workload:
 WORKLOADS = {"train": train, "mine": mine, "infer": infer, "loader": load}
 
 
-def describe_machine() -> dict[str, str]:
-    """Processor, cores, threads, GPUs and versions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": str(len(affinity(0)) if affinity else os.cpu_count()),
-        "threads": str(torch.get_num_threads()),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        **environment(),
-        **versions(),
-    }
-
-
 def matmul_peak(device_type: str, precision: str) -> float:
     """Floating-point operations per second of a large matrix product, the faster of two ways.
 
@@ -413,7 +437,7 @@ def measure_variant(
             operations=counter.get_total_flops(),
             peak=matmul_peak(device_type, workload.precision),
             memory=memory,
-            machine=describe_machine(),
+            machine=environment() | versions(),
         )
         file.write_text(json.dumps(measured))
 
@@ -513,40 +537,6 @@ def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
         row[0].legend()
     with replacing(file) as opened:
         figure.savefig(opened, dpi=100, format="png")
-
-
-def _size(text: str) -> tuple[int, int]:
-    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not HEIGHTxWIDTH, such as 1024x2048")
-    return int(match[1]), int(match[2])
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    curve = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
-    lacks = f"a further variant each that lacks a faster path: {', '.join(FASTER)}"
-    add("workload", choices=WORKLOADS)
-    add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
-    add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
-    add("--baseline", action="store_true", help="the plain float32 path as well, first")
-    add("--without", nargs="+", default=[], choices=FASTER, metavar="PATH", help=lacks)
-    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=curve)
-    add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
-    add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
-    add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
-    add("--repeats", type=int, default=5, metavar="N", help="steps that count [5]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    args = parser.parse_args(arguments)
-    if min(*args.processes, args.repeats) < 1 or args.warmup < 0:
-        parser.error("--processes and --repeats must be 1 or more, --warmup 0 or more")
-    for first, *_ in args.vary:
-        if "=" not in first:
-            parser.error(f"--vary: '{first}' is not KEY=VALUE")
-    return args
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:

@@ -14,6 +14,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from langdg_d2.utils.arguments import command_parser
+
+ALL = "all"
+OVERLAYS = 4  # of each split
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    add("name", metavar="NAME", help=f"such as cityscapes; another word lists them; or {ALL}")
+    add("--split", nargs="+", help="splits to check; all of them if not given")
+    add("--root", type=Path, help="of all data sets [$DETECTRON2_DATASETS]")
+    add("--sample", type=int, help="random pairs of each split to check")
+    add("--subset", action="store_true", help="a smaller or resized copy is intended")
+    add("--overlays", type=Path, help="folder for overlays of some random labels")
+    add("--seed", type=int, default=0, help="of --sample and --overlays")
+    add("--workers", type=int, default=os.cpu_count(), help="reading threads")
+    return parser
+
+
+if __name__ == "__main__":
+    parser().parse_args()  # first: the imports below take seconds
+
 from langdg_d2.data.checks import CopyCheck, shares_table
 from langdg_d2.data.datasets import datasets_root
 from langdg_d2.data.datasets.builtin import FAMILIES
@@ -21,35 +45,21 @@ from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 from langdg_d2.visualization import write_label_overlays
 
-ALL = "all"
-OVERLAYS = 4  # of each split
-
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 if it makes no sense."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("name", metavar="NAME", help=f"{', '.join(FAMILIES)}, or {ALL}")
-    parser.add_argument("--split", nargs="+", help="splits to check; all of them if not given")
-    parser.add_argument("--root", type=Path, default=datasets_root(), help="of all data sets")
-    parser.add_argument("--sample", type=int, help="random pairs of each split to check")
-    parser.add_argument(
-        "--subset", action="store_true", help="a smaller or resized copy is intended"
-    )
-    parser.add_argument("--overlays", type=Path, help="folder for overlays of some random labels")
-    parser.add_argument("--seed", type=int, default=0, help="of --sample and --overlays")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
-    args = parser.parse_args(arguments)
+    args = parser().parse_args(arguments)
+    error = parser().error
+    args.root = args.root or datasets_root()
     if args.name != ALL and args.name not in FAMILIES:
-        parser.error(f"no data set '{args.name}'; there are {', '.join(FAMILIES)}, and {ALL}")
+        error(f"no data set '{args.name}'; there are {', '.join(FAMILIES)}, and {ALL}")
     if not args.root.is_dir():
-        parser.error(f"'{args.root}' is not a folder; pass --root or set DETECTRON2_DATASETS")
+        error(f"'{args.root}' is not a folder; pass --root or set DETECTRON2_DATASETS")
     known = {s for f in FAMILIES.values() if args.name in (ALL, f.name) for s in f.splits}
     if unknown := set(args.split or ()) - known:
-        parser.error(f"{args.name} has no split {sorted(unknown)}; it has {sorted(known)}")
+        error(f"{args.name} has no split {sorted(unknown)}; it has {sorted(known)}")
     if min(args.workers, 1 if args.sample is None else args.sample) < 1:
-        parser.error("--workers and --sample must be 1 or more")
+        error("--workers and --sample must be 1 or more")
     return args
 
 

@@ -17,32 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.visualization import (
-    VIEWS,
-    Camera,
-    Predictor,
-    Window,
-    draw_panels,
-    find_sources,
-    palette_named,
-    parse_with_predictors,
-    predict_frames,
-    predictors_of,
-    sinks_for,
-    write_sources,
-)
-from langdg_d2.visualization.streams import FrameSource
-from langdg_d2.visualization.video import Frame, Image
+from langdg_d2.utils.arguments import VIEWS, command_parser, parse_with_predictors
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("--input", nargs="+", default=[], metavar="PATH", help="files, folders, patterns")
     add("--webcam", type=int, metavar="N", help="camera number; Ctrl-C ends the recording")
@@ -59,6 +39,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if min(args.batch_size, args.longest_side) < 1:
         parser.error("--batch-size and --longest-side must be 1 or more")
     return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
+from tqdm import tqdm
+
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.visualization import (
+    Camera,
+    Predictor,
+    Window,
+    draw_panels,
+    find_sources,
+    palette_named,
+    predict_frames,
+    predictors_of,
+    sinks_for,
+    write_sources,
+)
+from langdg_d2.visualization.streams import FrameSource
+from langdg_d2.visualization.video import Frame, Image
 
 
 def show(args: argparse.Namespace) -> list[str]:

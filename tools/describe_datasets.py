@@ -4,9 +4,22 @@
 python tools/describe_datasets.py --output docs/label_maps.md
 """
 
-from argparse import ArgumentParser
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from langdg_d2.utils.arguments import command_parser
+
+
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    """The command's options."""
+    parser = command_parser(__doc__)
+    parser.add_argument("--output", type=Path, help="file to write instead of printing")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
 
 from langdg_d2.data import CORRUPTIONS
 from langdg_d2.data.datasets.builtin import FAMILIES
@@ -135,9 +148,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the document, or write it."""
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="file to write instead of printing")
-    args = parser.parse_args(arguments)
+    args = parse(arguments)
     with report_errors():
         if args.output is None:
             print(describe(), end="")

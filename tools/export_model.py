@@ -21,17 +21,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from langdg_d2.export import (
-    FORMATS,
-    RESULTS,
-    describe,
-    export_segmentor,
-    load_segmentor,
-    parity_table,
-    publish,
-)
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.utils.file_io import require_writable
+from langdg_d2.utils.arguments import command_parser
 
 SIZES = ((256, 512), (250, 333), (211, 97))
 
@@ -45,19 +35,34 @@ def image_size(text: str) -> tuple[int, int]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("--config-file", required=True, metavar="FILE", help="config of the checkpoint")
     add("--checkpoint", required=True, metavar="FILE", help="its weights")
     add("--output", required=True, type=Path, metavar="FOLDER", help="for files named like it")
-    add("--format", nargs="+", choices=FORMATS, default=[*FORMATS], help="[all]")
-    add("--result", choices=RESULTS, default="logits", help="what files give [logits]")
+    add("--format", nargs="+", choices=("pt2", "onnx"), default=["pt2", "onnx"], help="[all]")
+    add(
+        "--result", choices=("logits", "classes"), default="logits", help="what files give [logits]"
+    )
     sizes = " ".join(f"{height}x{width}" for height, width in SIZES)
     add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="HxW", help=f"[{sizes}]")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
     return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
+from langdg_d2.export import (
+    FORMATS,
+    describe,
+    export_segmentor,
+    load_segmentor,
+    parity_table,
+    publish,
+)
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 
 def export(args: argparse.Namespace) -> list[Path]:

@@ -6,21 +6,23 @@
 After an interruption, the same command continues where it stopped.
 """
 
+from langdg_d2.utils.arguments import argument_parser
+
+if __name__ == "__main__":
+    ARGUMENTS = argument_parser(__doc__, trains=False).parse_args()  # before the slow imports
+
 from argparse import Namespace
 from pathlib import Path
 
-from langdg_d2.engine import argument_parser, compose, launch, require_patches, setup, start_run
+from omegaconf import OmegaConf
+
+from langdg_d2.engine import compose, launch, setup, start_run
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
 
 def main(args: Namespace) -> None:
     """Run in every process."""
-    if args.resume or args.eval_only:
-        raise LangDGError(
-            "--resume and --eval-only are options of training: the same command continues an "
-            "unfinished bank"
-        )
     cfg = setup(args)
     if cfg.styles.bank is None:
         raise LangDGError(
@@ -33,15 +35,11 @@ def main(args: Namespace) -> None:
             "styles.bank=FILE to mine another"
         )
     mining = compose(cfg, "styles.mining")
-    require_patches(cfg, mining.miner.backbone)
+    if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):
+        mining.miner.require_patches(crop_size)
     start_run(cfg, args)
     mining.run()
 
 
-def cli() -> None:
-    """Run the command with the process's own arguments."""
-    launch(main, argument_parser().parse_args())
-
-
 if __name__ == "__main__":
-    cli()
+    launch(main, ARGUMENTS)

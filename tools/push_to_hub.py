@@ -13,6 +13,29 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from langdg_d2.utils.arguments import command_parser
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options."""
+    parser = command_parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of training")
+    parser.add_argument("--config-file", metavar="FILE", help="config of a .pth checkpoint")
+    parser.add_argument("--half", action="store_true", help="store kernels in half precision")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--repo-id", metavar="NAME", help="repository, USER/MODEL; made if needed")
+    place.add_argument("--folder", metavar="FOLDER", help="write here instead of uploading")
+    parser.add_argument("--private", action="store_true", help="make a private repository")
+    parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="changes of the config")
+    args = parser.parse_args(arguments)
+    if args.opts and not args.config_file:
+        parser.error("KEY=VALUE changes a config: pass --config-file")
+    return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
 from huggingface_hub import HfApi
 
 from langdg_d2.engine import load_config
@@ -46,25 +69,6 @@ prediction = Predictor.from_pretrained("{title}")("street.png")
 | --- | --- |
 {rows}
 """
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of training")
-    parser.add_argument("--config-file", metavar="FILE", help="config of a .pth checkpoint")
-    parser.add_argument("--half", action="store_true", help="store kernels in half precision")
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--repo-id", metavar="NAME", help="repository, USER/MODEL; made if needed")
-    place.add_argument("--folder", metavar="FOLDER", help="write here instead of uploading")
-    parser.add_argument("--private", action="store_true", help="make a private repository")
-    parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="changes of the config")
-    args = parser.parse_args(arguments)
-    if args.opts and not args.config_file:
-        parser.error("KEY=VALUE changes a config: pass --config-file")
-    return args
 
 
 def write_folder(args: argparse.Namespace, folder: Path) -> None:

@@ -13,29 +13,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectron2.config import instantiate
-from torch.utils.data import DataLoader
-from tqdm import tqdm
-
-from langdg_d2.engine import load_config
-from langdg_d2.styles import StyleBank
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.utils.file_io import require_writable
-from langdg_d2.visualization.palettes import PALETTES
-from langdg_d2.visualization.styles import (
-    PatchReader,
-    SourcePatch,
-    nearest_patches,
-    typical_styles,
-    write_style_report,
-)
+from langdg_d2.utils.arguments import PALETTES, command_parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("bank", metavar="BANK", help="file of tools/mine_styles.py or tools/train_net.py")
     add("--output", type=Path, required=True, metavar="FOLDER", help="for styles.html and pictures")
@@ -50,6 +33,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if min(args.nearest, 1 if args.batches is None else args.batches) < 1:
         parser.error("--nearest and --batches must be 1 or more")
     return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
+from detectron2.config import instantiate
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from langdg_d2.engine import load_config
+from langdg_d2.styles import StyleBank
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
+from langdg_d2.visualization.styles import (
+    PatchReader,
+    SourcePatch,
+    nearest_patches,
+    typical_styles,
+    write_style_report,
+)
 
 
 def nearest(bank: StyleBank, args: argparse.Namespace) -> dict[int, list[SourcePatch]]:

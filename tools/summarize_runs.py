@@ -11,6 +11,25 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from langdg_d2.utils.arguments import command_parser
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = command_parser(__doc__)
+    parser.add_argument("runs", nargs="+", metavar="OUT_DIR", help="output folder of a run")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="file to write")
+    args = parser.parse_args(arguments)
+    if args.output and args.output.suffix != ".md":
+        parser.error(f"--output {args.output}: expected a name that ends in .md")
+    if len(set(args.runs)) < len(args.runs):
+        parser.error("a run is given twice")
+    return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
 from langdg_d2.evaluation import (
     read_benchmark,
     summarize_runs,
@@ -23,16 +42,7 @@ from langdg_d2.utils.file_io import write_text
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read, average, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", nargs="+", metavar="OUT_DIR", help="output folder of a run")
-    parser.add_argument("--output", type=Path, metavar="FILE.md", help="file to write")
-    args = parser.parse_args(arguments)
-    if args.output and args.output.suffix != ".md":
-        parser.error(f"--output {args.output}: expected a name that ends in .md")
-    if len(set(args.runs)) < len(args.runs):
-        parser.error("a run is given twice")
+    args = parse(arguments)
     with report_errors():
         summary = summarize_runs({run: read_benchmark(run) for run in args.runs})
         if args.output is None:

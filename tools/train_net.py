@@ -1,12 +1,18 @@
 #!/usr/bin/env python
 """Mine styles, train and evaluate with a LazyConfig file.
 
-    python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8 [--resume]
+    python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-Training first mines the style bank if there is none; a report is written at the end. `--num-gpus 0`
-is one process on the CPU, and torchrun works too. `key=value` changes the config.
+Training first mines the style bank if there is none; a report is written at the end. In the folder
+of an earlier run, it takes `--resume` or `--overwrite`. `--num-gpus 0` is one process on the CPU,
+and torchrun works too. `key=value` changes the config.
 """
+
+from langdg_d2.utils.arguments import argument_parser
+
+if __name__ == "__main__":
+    ARGUMENTS = argument_parser(__doc__).parse_args()  # first: the imports below take seconds
 
 import logging
 from argparse import Namespace
@@ -29,7 +35,7 @@ from langdg_d2.engine import compose
 from langdg_d2.modeling import LangDGSegmentor, training_summary
 from langdg_d2.styles import SourceMining, StyleBank
 from langdg_d2.utils.distributed import of_main_process
-from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.errors import LangDGError, shortened
 
 logger = logging.getLogger("langdg_d2")
 
@@ -51,9 +57,11 @@ def compose_evaluation(
         trained: settings of the run, with the sources of its weights.
     """
     settings = cfg.evaluation
+    scored = {d: compose(cfg, f"dataloader.test.{d}.dataset") for d in settings.domains}
     run = evaluation.BenchmarkRun(
         protocol=evaluation.protocol_name(settings.protocol, **settings.corruption),
         config_file=config_file,
+        images={domain: images_fingerprint(images) for domain, images in scored.items() if images},
         **{key: settings[key] for key in ("source", "groups", "published")},
     )
     parts = {"loaders": "dataloader.test", "evaluators": "dataloader.evaluators"}
@@ -72,8 +80,8 @@ def compose_evaluation(
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
     for domain in filter(FAMILIES.__contains__, settings.domains):
         loader = cfg.dataloader.test[domain]
-        followed = ("dataset.protocol", "mapper.augmentations.protocol")
-        if any(OmegaConf.select(loader, key) is None for key in followed):
+        parts = [OmegaConf.select(loader, key) for key in ("dataset", "mapper.augmentations")]
+        if not all(isinstance(part, DictConfig) and "protocol" in part for part in parts):
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
             logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
     if dataset:  # the log says it before the training
@@ -230,12 +238,33 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
     logger.warning("there is no style bank at '%s': it is mined before training", bank)
-    return compose(cfg, "styles.mining")
+    mining = compose(cfg, "styles.mining")
+    if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):
+        mining.miner.require_patches(crop_size)
+    return mining
+
+
+def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
+    """Checkpoints and results in the output folder, which a new run replaces with `--overwrite`.
+
+    A log and a config alone, as of a run that failed before its first checkpoint, are none.
+    """
+    folder = Path(cfg.train.output_dir)
+    patterns = ("last_checkpoint", "model_*.pth", engine.PRETRAINED, evaluation.RECORD)
+    files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    # The options of Detectron2's own parser lack `overwrite`.
+    if files and not (args.resume or args.eval_only or getattr(args, "overwrite", False)):
+        raise LangDGError(
+            f"'{folder}' holds an earlier run ({shortened(path.name for path in files)}): pass "
+            "--resume to continue it, --overwrite to replace it, or another train.output_dir"
+        )
+    return files
 
 
 def main(args: Namespace) -> None:
     """Run in every process."""
     cfg = engine.setup(args)
+    earlier = of_main_process(partial(earlier_results, cfg, args))
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     incomplete = evaluation.incomplete_sources(dataset)
     settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
@@ -267,9 +296,9 @@ def main(args: Namespace) -> None:
             engine.require_patches(cfg, model.backbone)
         engine.start_run(cfg, args)
         if comm.is_main_process() and not start.resumed:
-            # Otherwise they would be taken for this run's if it is interrupted.
-            for name in ("last_checkpoint", engine.PRETRAINED, evaluation.RECORD):
-                Path(cfg.train.output_dir, name).unlink(missing_ok=True)
+            for path in earlier:  # otherwise taken for this run's if it is interrupted
+                if path.resolve() != Path(start.checkpoint).resolve():
+                    path.unlink()
         if mining:
             mining.run()
             del mining  # frees the memory of its CLIP
@@ -294,10 +323,5 @@ def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, An
     engine.save_pretrained(path, model=model, header=header)
 
 
-def cli() -> None:
-    """Run the command with the process's own arguments."""
-    engine.launch(main, engine.argument_parser().parse_args())
-
-
 if __name__ == "__main__":
-    cli()
+    engine.launch(main, ARGUMENTS)

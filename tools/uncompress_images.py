@@ -14,19 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from langdg_d2.data import copy_uncompressed
-from langdg_d2.data.datasets.folders import folders_below
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.utils.file_io import require_writable
+from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 if it makes no sense."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="of the copy")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
@@ -41,6 +34,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if args.workers < 1:
         parser.error("--workers must be 1 or more")
     return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
+from tqdm import tqdm
+
+from langdg_d2.data import copy_uncompressed
+from langdg_d2.data.datasets.folders import folders_below
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.utils.file_io import require_writable
 
 
 def copy(source: Path, output: Path, file: Path) -> bool:

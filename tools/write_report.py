@@ -9,17 +9,15 @@ missing are left out.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from langdg_d2.utils.errors import report_errors
-from langdg_d2.visualization import write_report
+from langdg_d2.utils.arguments import command_parser
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Read, draw, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = command_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="output folder of a run")
     parser.add_argument(
         "--output", type=Path, metavar="FILE.html", help="default: FOLDER/report.html"
@@ -27,6 +25,19 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.output and args.output.suffix != ".html":
         parser.error(f"--output {args.output}: expected a name that ends in .html")
+    return args
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
+from langdg_d2.utils.errors import report_errors
+from langdg_d2.visualization import write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read, draw, write."""
+    args = parse(arguments)
     with report_errors():
         print(write_report(args.folder, args.output))
 

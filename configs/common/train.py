@@ -38,7 +38,8 @@ train = dict(
     best_period=0,
     # Iterations between entries of the log, metrics.json and TensorBoard.
     log_period=20,
-    # Further writers of these, and hooks of your own, as [L(MyHook)(...)].
+    # Further writers of these, such as [L(WandbWriter)(project="langdg")] of langdg_d2.engine, and
+    # hooks of your own, as [L(MyHook)(...)].
     writers=[],
     hooks=[],
 )

@@ -1,12 +1,13 @@
 """Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
+from ..utils.arguments import argument_parser
 from .adapter_files import load_adapter, save_adapter
 from .averaging import WeightAverage
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
 from .defaults import build_model, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
-from .launch import argument_parser, launch
+from .launch import launch
 from .optimization import (
     CosineWeightDecay,
     GradientClipping,
@@ -29,12 +30,14 @@ from .run_settings import (
     training_styles,
 )
 from .trainer import SegmentationTrainer, distribute, training_hooks
+from .writers import MlflowWriter, TrackerWriter, WandbWriter
 
 __all__ = [
     "PRETRAINED",
     "BestWeightsHook",
     "CosineWeightDecay",
     "GradientClipping",
+    "MlflowWriter",
     "Pretrained",
     "RunSettings",
     "SeededIterations",
@@ -43,6 +46,8 @@ __all__ = [
     "StopOnSignal",
     "StrictCheckpointer",
     "StyleAugmentationHook",
+    "TrackerWriter",
+    "WandbWriter",
     "WeightAverage",
     "apply_overrides",
     "argument_parser",

@@ -228,16 +228,10 @@ def _require_same(path: str) -> None:
 
 def _last_intact(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
     """Path and content of the last checkpoint, or if it is damaged, of the latest intact one."""
-
-    def age(path: Path) -> int:
-        return path.stat().st_mtime_ns
-
     numbered = _numbered(last.parent).items()
     earlier = [path for number, path in numbered if number < max_iter and path != last]
-    if last.exists():  # an earlier, longer run may have left higher numbers, but older files
-        earlier = [path for path in earlier if age(path) <= age(last)]
     faults = []
-    for path in (last, *sorted(earlier, key=age, reverse=True)):
+    for path in (last, *reversed(earlier)):
         try:
             return str(path), read_checkpoint(path)
         except CheckpointError as error:

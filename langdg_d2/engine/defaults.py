@@ -4,7 +4,7 @@ import logging
 import os
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import torch
@@ -55,7 +55,7 @@ def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
     """Refuse processes that were started with different settings, perhaps on other machines."""
     if comm.get_world_size() == 1:
         return
-    options = {name: vars(args).get(name) for name in ("resume", "eval_only")}
+    options = {name: vars(args).get(name) for name in ("resume", "overwrite", "eval_only")}
     first, *others = comm.all_gather({**options, **dict(leaves(plain_data(cfg)))})
     for rank, other in enumerate(others, start=1):
         for key in {**first, **other}:
@@ -74,7 +74,7 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
         args: those of `setup`.
     """
     default_setup(cfg, args)
-    tower = cfg.model.backbone.tower
+    tower = _tower(cfg)
     if tower.weights is None and not args.eval_only:
         logger.warning(
             "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
@@ -90,7 +90,7 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         cfg: returned by `setup`; not changed.
         with_clip: load CLIP's weights, which is useless where a checkpoint follows.
     """
-    tower = cfg.model.backbone.tower
+    tower = _tower(cfg)
     weights = tower.weights
     if cfg.train.seed >= 0:  # independent of earlier draws
         seed_globally(derived_seed(cfg.train.seed, purpose="weights"))
@@ -103,6 +103,12 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         tower.weights = weights  # mining refers to them
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
+
+
+def _tower(cfg: DictConfig) -> DictConfig:
+    """Where the config names CLIP's image tower; backbones of one's own may have none."""
+    unknown = OmegaConf.create({"name": None, "weights": ""})
+    return cast("DictConfig", OmegaConf.select(cfg, "model.backbone.tower", default=unknown))
 
 
 def require_patches(cfg: DictConfig, backbone: Backbone) -> None:

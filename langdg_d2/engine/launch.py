@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from detectron2.engine import DEFAULT_TIMEOUT, default_argument_parser
+from detectron2.engine import DEFAULT_TIMEOUT
 from detectron2.engine import launch as detectron2_launch
 from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
@@ -23,13 +23,6 @@ from .config import load_config
 from .hooks import SIGNALS, TrainingStopped
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-
-
-def argument_parser() -> ArgumentParser:
-    """Detectron2's argument parser, but processes of one machine use a free port by default."""
-    parser = default_argument_parser()
-    parser.set_defaults(dist_url="auto")
-    return parser
 
 
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:

@@ -71,6 +71,7 @@ class BenchmarkRun:
         styles: `TargetStyles.record` of training; None without restyling, or if unknown.
         groups: domains by the name of the group whose mean is given.
         sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
+        images: fingerprints of the scored images by domain, see `images_fingerprint`.
         published: name of the published figures to set beside these, see `published_figures`.
         sections: more to report, by heading: "notes", sentences, and "table", values by column.
         date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
@@ -87,6 +88,7 @@ class BenchmarkRun:
     styles: Mapping[str, Any] | None = None
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
     date: str | None = None

@@ -1,8 +1,10 @@
 """Augment (paper section 4.2): mine local styles of source images toward text into a bank."""
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import torch
 from detectron2.utils import comm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
@@ -19,13 +20,15 @@ from ..layers import fold
 from ..modeling import PixelNormalization, TextEncoder, embedding_backbone
 from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
-from ..utils.errors import require_int
+from ..utils.errors import LangDGError, require_int
 from ..utils.provenance import plain_data
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
 from .prompts import TargetPrompts
 
 logger = logging.getLogger(__name__)
+
+_LOG_SECONDS = 30  # between lines about the progress
 
 
 def choose_patches(patch_classes: Tensor) -> dict[int, tuple[int, int, int]]:
@@ -171,6 +174,17 @@ class StyleMiner:
         bank.require_finite()
         return bank
 
+    def require_patches(self, crop_size: Sequence[int]) -> None:
+        """Refuse crops of a height and width whose patches are too small to mine."""
+        black = torch.zeros(1, 3, *crop_size, device=self._normalize.mean.device)
+        try:
+            self._pin.statistics(self._patches(black, [(0, 0, 0)]))
+        except LangDGError as error:
+            raise LangDGError(
+                f"dataloader.crop_size is {list(crop_size)}, too small for the patches of "
+                f"styles.grid after '{self.backbone.restyled_layer}': {error}"
+            ) from error
+
     @torch.no_grad()
     def _patches(self, images: Tensor, places: Iterable[tuple[int, int, int]]) -> Tensor:
         """Features (P, C, h, w) of P patches, cropped to the smallest cell of an uneven grid."""
@@ -277,15 +291,13 @@ class SourceMining:
             num_workers=self._num_workers,
             collate_fn=_stack,
         )
-        hidden = None if comm.is_main_process() else True
-        with tqdm(loader, desc="mining styles", unit="batch", disable=hidden) as progress:
-            batches = iter(progress)
-            for file in files:
-                mined = [self._mine_batch(k, *next(batches)) for k in self._parts[file]]
-                part = StyleBank.merge(mined)
-                part.save(file)
-                cosine = part.cosine_after.mean()
-                logger.info("%d batches mined, mean cosine %.3f", len(mined), cosine)
+        batches, progress = iter(loader), _Progress(len(loader))
+        for file in files:
+            mined = []
+            for number in self._parts[file]:
+                mined.append(self._mine_batch(number, *next(batches)))
+                progress.add(mined[-1])
+            StyleBank.merge(mined).save(file)
 
     def _mine_batch(self, number: int, images: Tensor, labels: Tensor) -> StyleBank:
         # 63 bits, which fit into an int64.
@@ -309,6 +321,34 @@ class SourceMining:
         logger.info("%d styles in '%s'\n%s", len(bank), self._path, bank.describe())
         for file in self._parts:
             file.unlink()
+
+
+class _Progress:
+    """Logs what this process has mined: the beginning, every half a minute, and the end."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._styles = total, 0, 0
+        self._before = self._after = 0.0  # sums of cosines
+        self._begin = self._logged = time.monotonic()
+        logger.info("mining styles: %d batches in this process", total)
+
+    def add(self, batch: StyleBank) -> None:
+        """Count a batch."""
+        self._done += 1
+        self._styles += len(batch)
+        self._before += float(batch.cosine_before.sum())
+        self._after += float(batch.cosine_after.sum())
+        now = time.monotonic()
+        if 1 < self._done < self._total and now - self._logged < _LOG_SECONDS:
+            return
+        self._logged = now
+        each = (now - self._begin) / self._done
+        logger.info(
+            "mining styles: %d/%d batches, %.3g s a batch, %s left, mean cosine %.3f (%.3f before)",
+            *(self._done, self._total, each),
+            timedelta(seconds=round(each * (self._total - self._done))),
+            *(self._after / self._styles, self._before / self._styles),
+        )
 
 
 def _stack(batch: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:

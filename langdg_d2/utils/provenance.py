@@ -1,7 +1,9 @@
 """Origin of results: the config as plain data, the state of the code, versions."""
 
 import math
+import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -96,13 +98,20 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Python, libraries, system, GPUs and number of processes."""
+    """Python, libraries, system, processor, GPUs, and number of threads and processes."""
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return {
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": str(len(affinity(0)) if affinity else os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
         "GPUs": ", ".join(devices) or "none",
         "processes": str(comm.get_world_size()),
     }

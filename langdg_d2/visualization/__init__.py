@@ -1,18 +1,12 @@
 """Pictures of what the models see and predict."""
 
 from ..data import read_image, to_rgb
+from ..utils.arguments import PALETTES, PRECISIONS, VIEWS, parse_with_predictors
 from .event_images import put_restyling
 from .overlay_writer import OverlayWriter
-from .palettes import PALETTES, Palette, palette_named, palettes_for
-from .prediction import VIEWS, Prediction, draw_panels, draw_view
-from .predictor import (
-    PRECISIONS,
-    Predictor,
-    model_names,
-    parse_with_predictors,
-    predict_frames,
-    predictors_of,
-)
+from .palettes import Palette, palette_named, palettes_for
+from .prediction import Prediction, draw_panels, draw_view
+from .predictor import Predictor, model_names, predict_frames, predictors_of
 from .report import write_report, write_report_of_run
 from .sem_seg import draw_sem_seg, legend, side_by_side, title_strip, write_label_overlays
 from .streams import Camera, PngFiles, Window, find_sources, sinks_for, write_sources

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from detectron2.data import Metadata
 
 from ..structures import CITYSCAPES_19, LabelSpace
+from ..utils.arguments import PALETTES
 from ..utils.errors import LangDGError, shortened
 from .sem_seg import Image
 
@@ -70,8 +71,6 @@ _COLOR_BLIND_SAFE = (
     (65, 8, 234),  # motorcycle
     (199, 63, 108),  # bicycle
 )
-
-PALETTES = ("classes", "colorblind")
 
 
 def palettes_for(classes: LabelSpace) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..evaluation import require_finite
 from ..structures import LabelSpace
+from ..utils.arguments import VIEWS
 from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from .palettes import Palette, palette_named
@@ -137,7 +138,7 @@ class Prediction:
         return encode(np.asarray(self.overlay()))
 
 
-# The views of a prediction, and how to draw them.
+# How to draw each of `VIEWS`.
 _VIEWS: dict[str, Callable[[Prediction, Palette], Image]] = {
     "image": lambda prediction, palette: prediction.image,
     "overlay": lambda prediction, palette: draw_sem_seg(
@@ -147,7 +148,6 @@ _VIEWS: dict[str, Callable[[Prediction, Palette], Image]] = {
     "confidence": lambda prediction, palette: palette.paint_values(prediction.confidence),
     "entropy": lambda prediction, palette: palette.paint_values(prediction.entropy),
 }
-VIEWS = tuple(_VIEWS)
 _OF_CLASSES = {"overlay", "colors"}
 _OF_VALUES = ("confidence", "entropy")
 

@@ -7,7 +7,7 @@ predictor("street.png").save("prediction.png")
 
 import math
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from detectron2.config import instantiate
 from detectron2.utils.file_io import PathManager
+from omegaconf import OmegaConf
 from PIL import Image, ImageOps
 from torch import nn
 
@@ -30,14 +31,14 @@ from ..modeling import LangDGSegmentor
 from ..structures import LabelSpace
 from ..utils import amp
 from ..utils.amp import autocast, dtype_of, memory_format_of
+from ..utils.arguments import PRECISIONS
 from ..utils.errors import LangDGError, shortened
-from .palettes import PALETTES, palette_named
+from .palettes import palette_named
 from .prediction import Prediction
 from .video import Frame
 
 ImageLike = str | os.PathLike[str] | npt.NDArray[Any] | Image.Image
 
-PRECISIONS = ("auto", *amp.PRECISIONS)
 _FAILURES = (LangDGError, RuntimeError, MemoryError)  # RuntimeError: a GPU without memory left
 
 
@@ -87,7 +88,8 @@ class Predictor:
         if not (checkpoint and PathManager.isfile(checkpoint)):
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
         cfg = load_config(config_file, overrides)
-        cfg.model.backbone.tower.weights = None  # the checkpoint holds them
+        if OmegaConf.select(cfg, "model.backbone.tower") is not None:
+            cfg.model.backbone.tower.weights = None  # the checkpoint holds them
         memory_format = memory_format_of(cfg.train.memory_format)
         model = instantiate(cfg.model)
         model.to(device=device or cfg.train.device, memory_format=memory_format)
@@ -218,35 +220,6 @@ def _predict_batch(
     # After the `except` block, whose traceback would keep the memory of the failed batch.
     for frame in batch:
         yield from _predict_batch([frame], predictors, problems)
-
-
-def parse_with_predictors(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
-    """Parse a command's options and those of its checkpoints, which are added here.
-
-    Args:
-        parser: with the command's own options; ends the process where there are not as many names
-            or configs as checkpoints.
-        arguments: None for the process's own.
-    """
-    add = parser.add_argument_group("checkpoints").add_argument
-    add(
-        "--config-file", nargs="+", metavar="FILE",
-        help="of all checkpoints, or one for each; model.safetensors needs none",
-    )  # fmt: skip
-    add("--checkpoint", required=True, nargs="+", metavar="FILE", help="one or several")
-    add("--names", nargs="+", metavar="NAME", help="of the checkpoints [of their files]")
-    add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
-    add("--precision", choices=PRECISIONS, default="auto", help="[auto: half on GPUs]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    args = parser.parse_args(arguments)
-    count = len(args.checkpoint)
-    if args.names and len(args.names) != count:
-        parser.error(f"{len(args.names)} names for {count} checkpoints")
-    if args.opts and not args.config_file:
-        parser.error("--opts changes a config: pass --config-file")
-    if args.config_file and len(args.config_file) not in (1, count):
-        parser.error(f"{len(args.config_file)} configs for {count} checkpoints")
-    return args
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:

@@ -16,19 +16,40 @@ import os
 import signal
 import sys
 import tempfile
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from langdg_d2.utils.arguments import command_parser, parse_with_predictors
+
+
+def parse(arguments: Sequence[str] | None) -> Namespace:
+    """The command's options."""
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
+    add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
+    add("--megabytes", type=int, default=64, metavar="N", help="of an upload [64]")
+    add("--frames", type=int, default=250, metavar="N", help="of a clip [250]")
+    add(
+        "--longest-side", type=int, default=2048, metavar="PIXELS",
+        help="larger images are scaled down first [2048]",
+    )  # fmt: skip
+    return parse_with_predictors(parser, arguments)
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
+
 from live_styles import LiveStyles
 from uploads import Limits
 
 from langdg_d2.modeling import ClipWeightsError
 from langdg_d2.utils.errors import report_errors
-from langdg_d2.visualization import parse_with_predictors, predictors_of
+from langdg_d2.visualization import predictors_of
 
 # Gradio's page needs its inline scripts; nothing may be loaded from, or sent to, another host.
 POLICY = (
@@ -41,21 +62,6 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-
-
-def parse(arguments: Sequence[str] | None) -> Namespace:
-    """The command's options."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
-    add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
-    add("--megabytes", type=int, default=64, metavar="N", help="of an upload [64]")
-    add("--frames", type=int, default=250, metavar="N", help="of a clip [250]")
-    add(
-        "--longest-side", type=int, default=2048, metavar="PIXELS",
-        help="larger images are scaled down first [2048]",
-    )  # fmt: skip
-    return parse_with_predictors(parser, arguments)
 
 
 @contextmanager

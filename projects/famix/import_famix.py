@@ -18,8 +18,32 @@ Nothing in the files is executed. `key=value` after the options changes the conf
 """
 
 import logging
-from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import REMAINDER, Namespace
 from pathlib import Path
+
+from langdg_d2.utils.arguments import command_parser
+
+
+def parse(arguments: list[str] | None) -> Namespace:
+    """What to convert."""
+    parser = command_parser(__doc__)
+    parser.add_argument("--config-file", required=True, help="with the same backbone and classes")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--checkpoint", metavar="FILE", help="a .pth file to convert")
+    what.add_argument("--style-bank", metavar="FILE", help="a saved_params.pkl to convert")
+    parser.add_argument("--output", metavar="FILE", required=True, help="must not exist yet")
+    parser.add_argument(
+        "--clip-from",
+        metavar="FILE",
+        help="official .pth whose frozen layers mined --style-bank (default: the config's CLIP)",
+    )
+    parser.add_argument("--reverse", action="store_true", help="convert our file to theirs")
+    parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    parse(None)  # first: the imports below take seconds
 
 from detectron2.config import instantiate
 from official_release import (
@@ -85,24 +109,6 @@ def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
     weights = read_checkpoint(checkpoint, weights=THEIRS)[THEIRS]
     model.load_state_dict(from_official(weights, model_state=model.state_dict()))
     return model
-
-
-def parse(arguments: list[str] | None) -> Namespace:
-    """What to convert."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, help="with the same backbone and classes")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--checkpoint", metavar="FILE", help="a .pth file to convert")
-    what.add_argument("--style-bank", metavar="FILE", help="a saved_params.pkl to convert")
-    parser.add_argument("--output", metavar="FILE", required=True, help="must not exist yet")
-    parser.add_argument(
-        "--clip-from",
-        metavar="FILE",
-        help="official .pth whose frozen layers mined --style-bank (default: the config's CLIP)",
-    )
-    parser.add_argument("--reverse", action="store_true", help="convert our file to theirs")
-    parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
-    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:

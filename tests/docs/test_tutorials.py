@@ -10,13 +10,15 @@ from types import ModuleType
 import numpy as np
 import open_clip
 import pytest
-from detectron2.engine import default_argument_parser
 from PIL import Image
+
+from langdg_d2.engine import argument_parser
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"^```(?P<language>python|sh)(?: title=\"(?P<file>[^\"]+)\")?\n(?P<text>.*?)^```", re.M | re.S
 )
+TUTORIALS = ["own_data", "own_backbone", "own_head", "own_styles", "own_hook"]
 SMALL = [
     "model.backbone.tower.weights=null",
     "train.device=cpu",
@@ -42,7 +44,7 @@ def write_folder(folder: Path, count: int, rng: np.random.Generator) -> None:
             Image.fromarray(pixels).save(place / f"{k:04d}{suffix}")
 
 
-@pytest.mark.parametrize("tutorial", ["own_data", "own_head", "own_styles", "own_hook"])
+@pytest.mark.parametrize("tutorial", TUTORIALS)
 def test_every_block_of_a_tutorial_runs(
     tutorial: str,
     load_tool: Callable[[str], ModuleType],
@@ -62,7 +64,12 @@ def test_every_block_of_a_tutorial_runs(
     rng = np.random.default_rng(0)
     for name in ("day", "night", "rain"):
         write_folder(tmp_path / "datasets" / name, 3, rng)
-    model = [x for x in tiny_model if tutorial != "own_head" or not x.endswith("channels=8")]
+    small = [*tiny_model, *SMALL]
+    if tutorial == "own_head":
+        small.remove("model.sem_seg_head.channels=8")
+    if tutorial == "own_backbone":  # neither a CLIP nor mining
+        small = [x for x in small if not x.startswith(("model.backbone", "styles", "model.sem"))]
+        small += ["model.backbone.weights=null", "model.sem_seg_head.channels=8"]
     domains = ["evaluation.domains=[cityscapes]"] if tutorial != "own_data" else []
     blocks = list(BLOCK.finditer((ROOT / f"docs/tutorials/{tutorial}.md").read_text()))
     assert {"python", "sh"} <= {block["language"] for block in blocks}
@@ -75,8 +82,8 @@ def test_every_block_of_a_tutorial_runs(
             for command in block["text"].strip().splitlines():
                 words = [word for word in shlex.split(command) if "PYTHONPATH" not in word]
                 assert words[:2] == ["python", "tools/train_net.py"], command
-                arguments = [*words[2:-1], "0", *model, *SMALL, *domains]
-                load_tool("train_net").main(default_argument_parser().parse_args(arguments))
+                arguments = [*words[2:-1], "0", *small, *domains]
+                load_tool("train_net").main(argument_parser().parse_args(arguments))
     assert list(tmp_path.glob("output/*/report.html"))
     if tutorial == "own_hook":
         assert "'head_norm'" in Path("figures.txt").read_text()

@@ -40,6 +40,17 @@ def _say_backend(args: Namespace) -> None:
         file.write(f"{dist.get_backend()} {torch.cuda.is_available()}")
 
 
+def test_options_are_detectron2s_and_overwrite():
+    given = "--config-file c.py --resume --eval-only --num-gpus 2 --num-machines 3 --machine-rank 1"
+    arguments = [*given.split(), "--dist-url", "tcp://a:1", "train.seed=1", "--flag"]
+    theirs = vars(default_argument_parser().parse_args(arguments))
+    assert vars(argument_parser().parse_args(arguments)) == theirs | {"overwrite": False}
+    mining = vars(argument_parser(trains=False).parse_args([]))
+    assert mining == vars(argument_parser().parse_args([]))
+    with pytest.raises(SystemExit, match="2"):
+        argument_parser().parse_args(["--resume", "--overwrite"])
+
+
 def test_processes_of_a_machine_meet_at_a_free_port(in_two_processes, tmp_path):
     args = argument_parser().parse_args(["--num-gpus", "2"])
     taken = default_argument_parser().get_default("dist_url")

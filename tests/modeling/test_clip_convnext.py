@@ -108,12 +108,12 @@ def test_a_restyled_patch_embeds_at_its_own_size(clip):
         pin(patches[..., :7, :], text)
 
 
-def test_restyled_features_keep_their_negative_values(clip):
+def test_a_prepared_mixer_ends_as_the_tower_does(clip):
     backbone = ClipConvNeXt(tower=clip.visual, trainable=())
     mixer = PatchStyleMixer(
         grid=PatchGrid(2, 2), styles=NoiseStyles(snr_db=5.0), weights=ConstantWeights(value=1.0)
     )
-    mixer.activation = backbone.restyle_activation
+    mixer.prepare(backbone)
     features, classes = torch.randn(2, 24, 8, 8), torch.zeros(2, 2, 2, dtype=torch.uint8)
     assert torch.allclose(mixer(features, classes), features, atol=1e-5)
 

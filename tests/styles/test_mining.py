@@ -1,8 +1,10 @@
 """Mining batches and whole source sets: resuming, sharing out."""
 
 import json
+import logging
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,6 +147,19 @@ def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_
     assert bank.header.settings["pin"]["steps"] == 2
     assert bank.header.settings["images"] == batches.fingerprint
     assert list(tmp_path.iterdir()) == [tmp_path / "bank.safetensors"]
+
+
+def test_progress_is_logged_every_half_minute(tiny_clip, tmp_path, caplog, monkeypatch):
+    clock = SimpleNamespace(monotonic=iter(range(0, 140, 20)).__next__)  # 20 s for every batch
+    monkeypatch.setattr("langdg_d2.styles.mining.time", clock)
+    with caplog.at_level(logging.INFO, "langdg_d2.styles.mining"):
+        bank = mine(tiny_clip, tmp_path / "bank.safetensors")
+    first, *lines = [x for x in caplog.messages if x.startswith("mining styles: ")]
+    assert first == "mining styles: 6 batches in this process"
+    assert [line.split()[2] for line in lines] == ["1/6", "3/6", "5/6", "6/6"]
+    assert "3/6 batches, 20 s a batch, 0:01:00 left, mean cosine " in lines[1]
+    after, before = bank.cosine_after.mean(), bank.cosine_before.mean()
+    assert lines[-1].endswith(f"0:00:00 left, mean cosine {after:.3f} ({before:.3f} before)")
 
 
 class Interrupted(SeededBatches):

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.engine import default_argument_parser
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from langdg_d2.engine import SegmentationTrainer
+from langdg_d2.engine import SegmentationTrainer, argument_parser
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +68,7 @@ def run_here(load_tool, datasets, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    parser, tool = default_argument_parser(), load_tool("train_net")
+    parser, tool = argument_parser(), load_tool("train_net")
     yield lambda *options: tool.main(
         parser.parse_args(
             [*arguments(tmp_path / "out", ["--num-gpus", "0", *options]), *tiny_model]
@@ -114,6 +113,8 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert (scores(out), record["seed"]) == (trained, 1)
     assert record["trained"]["train.max_iter"] == 5  # of the training, not of this command
     assert record["styles"]["number_of_styles"] > 0  # from the checkpoint
+    assert list(record["images"]) == ["cityscapes", "acdc_fog"]
+    assert all(x.startswith("4 images, ") for x in record["images"].values())
 
     pictures = sorted(path.name for path in (out / "overlays").iterdir())
     assert len(pictures) == 8
@@ -126,20 +127,39 @@ def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_score
     assert (out / "report.html").read_text().count("data:image/jpeg") == 8
 
 
-def test_a_new_run_is_not_resumed_from_an_earlier_one_of_its_folder(
-    run_here, tmp_path, monkeypatch
-):
-    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]")
+def killed(self, *iterations: int) -> None:
+    raise KeyboardInterrupt
 
-    def killed(self, *iterations: int) -> None:
-        raise KeyboardInterrupt
+
+def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch):
+    out, short = tmp_path / "out", ["train.max_iter=1", "evaluation.domains=[acdc_fog]"]
+    out.mkdir()
+    for name in ("log.txt", "config.yaml", "metrics.json"):  # of a run that failed at once
+        (out / name).write_text("")
+    run_here(*short)
+    results = ["model_final.pth", "model.safetensors", "benchmark.json", "config.yaml"]
+    before = [(out / name).read_bytes() for name in results]
+    held = r"last_checkpoint, model_final.pth, model.safetensors, 1 more"
+    with pytest.raises(LangDGError, match=rf"out' .* \({held}\): .* --resume .*--overwrite "):
+        run_here(*short)
+    assert [(out / name).read_bytes() for name in results] == before
 
     monkeypatch.setattr(SegmentationTrainer, "train", killed)
     with pytest.raises(KeyboardInterrupt):
-        run_here("train.max_iter=2")
+        run_here("--overwrite", *short)
+    assert [name for name in ("last_checkpoint", *results) if (out / name).exists()] == results[-1:]
     with pytest.raises(KeyboardInterrupt):
-        run_here("--resume", "train.max_iter=2")
-    assert "training starts from the beginning" in (tmp_path / "out/log.txt").read_text()
+        run_here("--resume", *short)
+    assert "training starts from the beginning" in (out / "log.txt").read_text()
+
+
+def test_overwriting_keeps_the_weights_it_starts_from(run_here, tmp_path, monkeypatch):
+    first = tmp_path / "out/model_0000000.pth"
+    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]", "train.checkpointer.period=1")
+    monkeypatch.setattr(SegmentationTrainer, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_here("--overwrite", f"train.init_checkpoint={first}")
+    assert [path.name for path in first.parent.glob("*.pth")] == [first.name]
 
 
 OWN_PARTS = """
@@ -208,7 +228,7 @@ def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_al
     for name in ("benchmark.json", "benchmark.csv", "benchmark.md"):
         (out / name).unlink()
     options = [*arguments(out, ["--eval-only", targets, "train.device=cpu"]), *tiny_model]
-    in_two_processes(main, **vars(default_argument_parser().parse_args(options)))
+    in_two_processes(main, **vars(argument_parser().parse_args(options)))
     assert scores(out) == alone
     with (out / "benchmark.csv").open() as file:
         rows = {row["domain"]: row for row in csv.DictReader(file)}
@@ -261,7 +281,7 @@ def test_two_processes_choose_the_best_weights(
     out = tmp_path / "out"
     chosen = ("train.max_iter=2", "train.best_period=1", "evaluation.domains=[acdc_fog]")
     options = [*arguments(out, [*chosen, "train.device=cpu"]), *tiny_model]
-    in_two_processes(main, **vars(default_argument_parser().parse_args(options)))
+    in_two_processes(main, **vars(argument_parser().parse_args(options)))
     lines = [json.loads(line) for line in (out / "metrics.json").read_text().splitlines()]
     found = [line["source/mIoU"] for line in lines if "source/mIoU" in line]
     assert torch.load(out / "model_best.pth")["score"] == max(found)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from langdg_d2.evaluation import plain_data
-from langdg_d2.utils.provenance import git_state
+from langdg_d2.utils.provenance import environment, git_state
 
 
 def test_lazy_configs_become_data_with_dotted_names() -> None:
@@ -89,3 +90,11 @@ def test_no_git_state_without_checkout_commit_or_git(
     assert git_state(tmp_path / "nowhere") is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(checkout) is None
+
+
+def test_environment_names_what_numbers_and_speed_depend_on() -> None:
+    facts = environment()
+    assert facts["threads"] == str(torch.get_num_threads())
+    assert 1 <= int(facts["cores"]) <= os.cpu_count()
+    assert {"processor", "instructions", "GPUs", "processes"} < facts.keys()
+    assert all(facts.values())
