@@ -18,7 +18,7 @@ from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
 from ..layers import fold
 from ..modeling import PixelNormalization, TextEncoder, embedding_backbone
-from ..structures import PatchGrid
+from ..structures import PatchGrid, patch_stats
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, require_int
 from ..utils.provenance import plain_data
@@ -174,10 +174,12 @@ class StyleMiner:
         bank.require_finite()
         return bank
 
+    @torch.no_grad()
     def require_patches(self, crop_size: Sequence[int]) -> None:
         """Refuse crops of a height and width whose patches are too small to mine."""
         black = torch.zeros(1, 3, *crop_size, device=self._normalize.mean.device)
         try:
+            patch_stats(self.backbone.forward_low(black)[self.backbone.restyled], self._grid)
             self._pin.statistics(self._patches(black, [(0, 0, 0)]))
         except LangDGError as error:
             raise LangDGError(
