@@ -117,7 +117,7 @@ PLAIN_OVERRIDES = (
 # Each faster path: the attribute to replace, and torch's or CLIP's own implementation.
 FASTER: dict[str, tuple[Any, str, Any]] = {
     "folding": (folding, "_pairs", lambda model: iter(())),
-    "upsampled_conv": (upsampled_conv, "own_operator_pays", lambda x: False),
+    "upsampled_conv": (upsampled_conv, "uses_fast_path", lambda x: False),
     "attention_pool": (attention_pool.AttentionPool, "forward", AttentionPool2d.forward),
 }
 

@@ -103,7 +103,7 @@ def compose_evaluation(
 
 
 def require_one_protocol(cfg: DictConfig) -> None:
-    """Refuse domains with other settings than `evaluation`, which tables report for all."""
+    """Refuse domains whose settings differ from `evaluation`, which the tables report."""
     settings = evaluation.plain_data(cfg.evaluation)
     expected = {
         "protocol": settings["protocol"],

@@ -1,6 +1,6 @@
 """Files of trained adapters: what training has changed, without the frozen tower.
 
-A safetensors file holds adapter, pyramid and head; its header names the tower that they belong to.
+The safetensors file holds everything except the frozen tower, which the header names.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def save_adapter(
 
 
 def load_adapter(path: str | Path, model: nn.Module) -> dict[str, Any]:
-    """Load a file of `save_adapter` into a model that has the tower, the adapter and the head.
+    """Load what `save_adapter` wrote into a model with the same tower, adapter and head.
 
     Returns:
         The file's header.

@@ -16,9 +16,8 @@ from ..utils.errors import LangDGError, require_int
 class WeightAverage(HookBase):
     """Averages what trains, for evaluations, checkpoints and the final model.
 
-    A checkpoint has the averages as the model's weights, so that whoever reads it gets them, and
-    the trained weights as this hook's state, from which a resumed run goes on exactly. Buffers such
-    as BatchNorm's statistics are not averaged.
+    Checkpoints store the averages as the model's weights, and the raw weights as this hook's state,
+    from which training resumes exactly. Buffers such as BatchNorm's statistics are not averaged.
 
     Args:
         decay: share of the averages that an iteration keeps, in 0..1, such as 0.999.

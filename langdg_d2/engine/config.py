@@ -52,8 +52,8 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
     cfg = LazyConfig.load(config_file)
     if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
         raise LangDGError(
-            f"config file '{config_file}' has no {', '.join(missing)}: it is a part of configs, "
-            "expected a whole one such as configs/langdg_gta5.py"
+            f"config file '{config_file}' lacks {', '.join(missing)}: it looks like a shared part; "
+            "pass a complete config such as configs/langdg_gta5.py"
         )
     return apply_overrides(cfg, overrides)
 
@@ -119,8 +119,8 @@ def _parse(cfg: DictConfig, text: str) -> Override:
         ) from error
     if override.is_delete() or override.is_sweep_override():
         raise LangDGError(
-            f"override '{text}' deletes a key or has several values: null stands for nothing, and "
-            f"a list is written [1,2]{hint}"
+            f"override '{text}' deletes a key or sweeps over values, which is not supported: null "
+            f"unsets a key, and a list is written [1,2]{hint}"
         )
     return override
 

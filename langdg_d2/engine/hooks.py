@@ -41,8 +41,8 @@ class SeededIterations(HookBase):
     A resumed run thus equals an uninterrupted one. The seed is part of the trainer's state.
 
     Args:
-        seed: a negative one means that of the resumed run, or a random one in a new run; the
-            constructor is then collective.
+        seed: if negative, the resumed run's seed is used, or one is drawn in a new run, which is
+            collective.
 
     Attributes:
         seed: in use, never negative.
@@ -100,8 +100,8 @@ class StyleAugmentationHook(HookBase):
         self.mixer.prepare(self._model.backbone)
         if self._resumed_styles not in (None, self.record()):
             logger.warning(
-                "the resumed run uses other styles than it began with, and its results will name "
-                "the new ones only: to avoid this, resume with the original bank"
+                "the resumed run uses other styles than it began with, and results will record "
+                "only the new ones: resume with the original bank to avoid this"
             )
         self._model.feature_augmentation = self.mixer
 

@@ -136,7 +136,7 @@ def save_pretrained(
 
 
 def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretrained:
-    """Build the model of a file of `save_pretrained`.
+    """Load what `save_pretrained` wrote.
 
     Args:
         source: the file, a folder with `model.safetensors`, or the id of a repository of the
@@ -173,7 +173,7 @@ def write_described(
 def read_described(
     path: str | Path, *, entry: str, otherwise: str
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of a file of `write_described`.
+    """Header and tensors that `write_described` wrote.
 
     Args:
         path: the file.

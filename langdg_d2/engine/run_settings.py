@@ -198,7 +198,8 @@ class RunSettings:
         ]
         if found:
             logger.warning(
-                "records name this config, but the checkpoint was trained with %s", ", ".join(found)
+                "results will record this config, but the checkpoint was trained with %s",
+                ", ".join(found),
             )
 
 
@@ -235,7 +236,7 @@ def _training(settings: Mapping[str, Any]) -> str | None:
 
 
 def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Iterations done in a checkpoint and those of its whole run; None if it does not say."""
+    """(Iterations done, total) of a checkpoint's run; None if it does not say."""
     length = checkpoint.get("settings", {}).get("train.max_iter")
     done = checkpoint.get("trainer", checkpoint).get("iteration")  # beside the best weights
     if length is None or done is None:

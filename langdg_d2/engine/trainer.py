@@ -60,7 +60,8 @@ class SegmentationTrainer(SimpleTrainer):
         optimizer: of the model's parameters.
         precision: of convolutions and matrix products, see `autocast`. With "float16", losses are
             scaled, and steps whose gradients overflow are skipped.
-        accumulate: batches per step, whose gradients are averaged. BatchNorm sees single batches.
+        accumulate: batches per step, whose gradients are averaged; BatchNorm
+            normalises each on its own.
         log_period: iterations between transfers of losses to the event storage.
         checkpoint_period: iterations between checkpoints. Losses are transferred before each as
             well, so that a run that is not finite ends before it is saved.
@@ -182,7 +183,7 @@ class SegmentationTrainer(SimpleTrainer):
             losses: (iterations, batches, names).
 
         Returns:
-            The time to sort by, (iteration, whether it is its weights), and a text for the error.
+            A sort key, (iteration, whether the weights are at fault), and the error message.
         """
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from .folding import is_traced
 
 
-def own_operator_pays(x: Tensor) -> bool:
-    """Whether `conv_of_upsampled` is used: on CPUs, where it is faster, unless a trace is made."""
+def uses_fast_path(x: Tensor) -> bool:
+    """True on CPUs, unless the model is traced."""
     return x.device.type == "cpu" and not is_traced()
 
 
@@ -33,7 +33,7 @@ class UpsampledConv2d(nn.Conv2d):
     ) -> Tensor:
         fine, coarse = input
         size = fine.shape[-2:]
-        if not own_operator_pays(fine):
+        if not uses_fast_path(fine):
             both = torch.cat([fine, resize_bilinear(coarse, size)], dim=1)
             return super()._conv_forward(both, weight, bias)
         of_fine, of_coarse = weight.split([fine.shape[1], coarse.shape[1]], dim=1)

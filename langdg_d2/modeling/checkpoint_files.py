@@ -1,7 +1,7 @@
 """Weight files: read without executing their content, written atomically.
 
 Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes (`module.`,
-`clip.`). No list of either is kept here: a model's weights are wherever its names are found.
+`clip.`). Neither is enumerated here: weights are found by matching the model's parameter names.
 """
 
 import hashlib
@@ -159,8 +159,8 @@ def _openai_checksums() -> set[str]:
 def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Find a model's weights in the content of a file.
 
-    They are the tensors under the prefix (keys of nested dicts included) that most of the model's
-    names share. It is an error if several prefixes have all names.
+    The prefix, keys of nested dicts included, that matches most of the model's names wins; several
+    complete matches are an error.
 
     Args:
         content: nested dicts of tensors and other values.

@@ -32,7 +32,8 @@ class PixelCrossEntropy(nn.CrossEntropyLoss):
         if shares > 1:
             dist.all_reduce(labelled)
             labelled = labelled / shares
-        # (pixels, classes) is how channels-last memory lies: more than twice as fast on CPUs.
+        # Channels-last memory is already (pixels, classes), so this view is free, and more than
+        # twice as fast on CPUs.
         # Summing the losses of single pixels is deterministic on GPUs as well.
         loss = F.cross_entropy(
             input.movedim(1, -1).flatten(0, -2),

@@ -65,8 +65,8 @@ class TextEncoder:
     def _tokenize(self, sentences: list[str]) -> Tensor:
         """(S, context length) int64 token ids.
 
-        The tokenizer silently truncates long sentences, and the class name comes last. With room
-        for one more token, only truncated sentences change.
+        The tokenizer silently truncates long sentences, and the class name comes last. Only
+        truncated sentences differ if there is room for one more token.
         """
         length = self._tokenizer.context_length
         tokens = self._tokenizer(sentences)

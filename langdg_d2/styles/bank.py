@@ -201,7 +201,7 @@ class StyleBank:
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
-        """Read a file of `save` onto the CPU. Nothing in the file is executed.
+        """Read what `save` wrote onto the CPU. Nothing in the file is executed.
 
         Raises:
             StyleBankError: if the file is missing, damaged, or of another kind or version.

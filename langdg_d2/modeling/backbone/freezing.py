@@ -18,8 +18,7 @@ def freeze(
     """Set `requires_grad` of every parameter of a tower.
 
     Args:
-        groups: partition of its modules; names such as `layer4.2` are those of a layer and a
-            block.
+        groups: modules by group name; `layer4.2` is block 2 of `layer4`.
         trainable: groups that train, e.g. `("layer4.2",)`. `layer4.-1` is the last block of
             `layer4` in any tower, `layer4` stands for all its blocks, and `()` freezes everything.
 

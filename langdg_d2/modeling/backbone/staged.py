@@ -1,4 +1,4 @@
-"""Towers made of stages, of which each takes the features of the one before."""
+"""Towers built as a chain of stages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter

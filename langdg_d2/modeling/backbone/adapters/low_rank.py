@@ -23,9 +23,8 @@ _JOINED = {"qkv": 3}  # number of weights that timm has joined in one, by the la
 class LowRankLinear(nn.Linear, AdapterPart):
     """A Linear with a frozen weight W and a trainable low-rank part: `W x + scale B A x`.
 
-    With `centered`, what the low-rank part is at the start is subtracted, so that the layer starts
-    as the plain one. It is kept as its factors, so that W stays the tower's, bit for bit: files of
-    adapters identify the tower by it, and depend on no decomposition.
+    If `centered`, the initial low-rank product is subtracted, so the layer starts as the plain one.
+    Its factors are stored instead of changing W, because adapter files identify the tower by W.
 
     Args:
         linear: the plain layer, whose parameters this one takes over. Its bias stays as it is.

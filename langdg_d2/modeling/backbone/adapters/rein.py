@@ -14,8 +14,8 @@ from .base import AdapterPart, chosen_blocks, freeze_trunk
 class Rein:
     """Refines the patch tokens after every block by attention to a few learned tokens.
 
-    NOTE: the paper also makes queries of a mask head from the tokens. There is no such head here,
-    so this link is left out, and with it 0.46 of the 2.99 million parameters of a ViT-L.
+    NOTE: the paper also derives the queries of a mask head from the tokens. There is no mask head
+    here, so this link (0.46 M of 2.99 M parameters for ViT-L) is omitted.
 
     Args:
         tokens: learned tokens of each block.
@@ -80,7 +80,7 @@ class ReinTokens(AdapterPart):
         """Patch tokens (N, L, C) of a block, refined."""
         tokens = self.token_a[layer] @ self.token_b[layer]
         attention = (features @ tokens.T / math.sqrt(features.shape[-1])).softmax(-1)
-        # The first token takes attention that no other deserves, and adds nothing.
+        # The first token is an attention sink: it contributes nothing.
         delta = attention[..., 1:] @ self.token_projection(tokens[1:])
         return features + self.scale * self.feature_projection(delta + features)
 

@@ -23,8 +23,7 @@ class SoMA:
 
     NOTE: in the authors' released code, the pretrained weights are loaded after the decomposition,
     which is thus that of the random initial weights, and nothing is subtracted from W. With
-    `start="released"` training starts like that, at W + B A. Their released weights are to be read
-    as such.
+    `start="released"` training starts like that, at W + B A. Use it to load their released weights.
 
     Args:
         rank: number of components.
