@@ -184,8 +184,8 @@ class StyleSampler:
     """Draws a row of a bank for every patch, uniformly among those of its class.
 
     A class without styles falls back to those of unlabelled patches, as in FAMix, or to any style
-    if there are none. Classes that dominate no mined patch rarely dominate a training patch, so this
-    is better than an error; how often it happens is logged.
+    if there are none. Classes that dominate no mined patch rarely dominate a training patch, so
+    this is better than an error; how often it happens is logged.
 
     Args:
         bank: the styles; patches must be on its device.

@@ -105,7 +105,7 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("a b", "is not KEY=VALUE"),
         ("", "is not KEY=VALUE"),
         ("names=a,b", "has several values: null stands for nothing, and a list is"),
-        ("~train.max_iter", "deletes a key or has several values: null stands for nothing"),
+        ("~train.max_iter", "deletes a key or sweeps over values, which is not supported: null"),
     ],
 )
 def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
