@@ -104,7 +104,7 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("names=[a", "is not KEY=VALUE (no viable alternative at input '[a')"),
         ("a b", "is not KEY=VALUE"),
         ("", "is not KEY=VALUE"),
-        ("names=a,b", "has several values: null stands for nothing, and a list is"),
+        ("names=a,b", "which is not supported: null unsets a key, and a list is"),
         ("~train.max_iter", "deletes a key or sweeps over values, which is not supported: null"),
     ],
 )
