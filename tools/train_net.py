@@ -196,6 +196,7 @@ def compose_training(
     def evaluate() -> dict[str, dict[str, float]]:
         done = min(trainer.iter + 1, length)  # after training, iter is the length already
         if styles:
+            settings.add_changes(styles.changed)
             visualization.put_restyling(styles.mixer.last, palette)
         return score(
             progress=(done, length),

@@ -158,14 +158,18 @@ def _ids_of_indices(
     if encoding.colors and usual[used].all():
         return indices
     by_color = [_id_of_color(color, encoding) for color in colors[used]]
-    is_grey = (colors[used] == colors[used, :1]).all()
     # Optimised files: grey images stored as palettes, and palettes that were renumbered.
-    readings = [colors[used, 0].tolist()] if is_grey else []
     if encoding.colors:
+        is_grey = (colors[used] == colors[used, :1]).all()
+        readings = [colors[used, 0].tolist()] if is_grey else []
         readings.append(by_color)
-    elif not readings:
-        return indices
+    elif (palette == palette[:, :1]).all():
+        readings = [colors[used, 0].tolist(), used.tolist()]
+    else:
+        return indices  # colours of one's own
     known = [ids for ids in readings if set(ids) <= set(encoding.raw_to_train)]
+    if not (known or encoding.colors):
+        return indices  # decoding names the ids
     # Both readings may stand if they give the same classes.
     if len({tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}) != 1:
         index = used[by_color.index(NO_COLOR) if NO_COLOR in by_color else 0]

@@ -110,6 +110,12 @@ class StrictCheckpointer(DetectionCheckpointer):
                 f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
                 f"({shortened(unfit)})"
             )
+        not_finite = [k for k, t in weights.items() if not t.isfinite().all()]
+        if not_finite:
+            raise CheckpointError(
+                f"'{self._file}' has values that are not finite in {shortened(not_finite)}: take "
+                "an earlier checkpoint"
+            )
         return super()._load_model(checkpoint)
 
     def _other_classes(self) -> str:

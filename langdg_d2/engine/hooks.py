@@ -94,11 +94,13 @@ class StyleAugmentationHook(HookBase):
         self._warmup_iters = warmup_iters
         self._log_period = log_period
         self._resumed_styles: dict[str, Any] | None = None
+        self.changed: list[str] = []
 
     def before_train(self) -> None:
         """Load the styles, check that they fit the model, and install the mixer."""
         self.mixer.prepare(self._model.backbone)
         if self._resumed_styles not in (None, self.record()):
+            self.changed.append(f"other styles after {self.trainer.start_iter} iterations")
             logger.warning(
                 "the resumed run uses other styles than it began with, and results will record "
                 "only the new ones: resume with the original bank to avoid this"
@@ -122,9 +124,10 @@ class StyleAugmentationHook(HookBase):
         self._model.feature_augmentation = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"styles": self.record()}
+        return {"styles": self.record(), "changed": self.changed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.changed = state_dict.get("changed", [])
         # Compared in before_train, once the bank is loaded.
         self._resumed_styles = state_dict.get("styles")
 

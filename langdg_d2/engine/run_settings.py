@@ -109,6 +109,10 @@ class RunSettings:
         """Record the set that a bank was mined from, perhaps by another run."""
         self._settings[_EARLIER] = sorted({*self._settings.get(_EARLIER, []), *split_names(name)})
 
+    def add_changes(self, changes: Sequence[str]) -> None:
+        """Record what else changed on resumption, see `changed`."""
+        self._settings[_CHANGED] = list(dict.fromkeys([*self.changed, *changes]))
+
     @property
     def sources(self) -> list[str]:
         """Registered names of all sets that the weights or styles come from."""

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +22,8 @@ _SPLIT = "_sem_seg_"  # between family and split in registered names
 _SAMPLE = 4096  # bytes from the middle and the end, where a PNG has a checksum of its pixels
 _FEW = 0.01  # share of a set that may repeat, as published sets have frames of a car that stands
 _TRAINING = ""
+_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "all")
+_SPLIT_IN_NAME = re.compile(rf"[_-]?({'|'.join(_SPLITS)})$", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,11 @@ def incomplete_sources(dataset: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if "source" in record:
             files[record["source"]].append(record["file_name"])
     found = _texts(of_main_process(lambda: _remarks({name: name for name in files}, files)))
+    for name in files:
+        family, _, split = name.partition(_SPLIT)
+        if family in FAMILIES and "train" in FAMILIES[family].splits and split != "train":
+            text = f"split '{split}' instead of 'train'"
+            found[name] = "; ".join(filter(None, [text, found.get(name)]))
     _warn_of_sources(found)
     return found
 
@@ -85,7 +94,7 @@ def with_training(
         progress: iterations behind the weights, and those of the whole training, if known.
     """
     _warn_of_sources(trained.incomplete)
-    seen = {_release(name) for name in trained.sources}
+    seen = {mark for name in trained.sources for mark in _marks(name)}
     general = _other_sources(trained.sources, {d: names.get(d) or d for d in source})
     general += [f"resumed with {change}" for change in trained.changed]
     if progress and progress[0] < progress[1]:
@@ -98,7 +107,7 @@ def with_training(
         found = [sets[domain]] if domain in sets else []
         # A domain that is named as the source is expected to be seen.
         name = None if domain in source else names.get(domain)
-        if name and _release(name) in seen:
+        if name and _marks(name) & seen:
             logger.warning(
                 "%s is not unseen: the model was trained on another split or part of it", domain
             )
@@ -108,16 +117,13 @@ def with_training(
 
 
 def _other_sources(trained: Sequence[str], named: Mapping[str, str]) -> list[str]:
-    """How sets trained on differ from the named sources, whose registered names go by domain.
-
-    Sets of the user's own count as one: nothing tells which of them belong together.
-    """
+    """How sets trained on differ from the named sources, whose registered names go by domain."""
     if not (trained and named):
         return []
-    taken = {name: _known_release(name) for name in trained}
-    stated = {d: _known_release(name) or _known_release(d) for d, name in named.items()}
-    more = [name for name, release in taken.items() if release not in stated.values()]
-    less = [domain for domain, release in stated.items() if release not in taken.values()]
+    taken = {name: _marks(name) for name in trained}
+    stated = {domain: _marks(name) | _marks(domain) for domain, name in named.items()}
+    more = [name for name, marks in taken.items() if not marks & set().union(*stated.values())]
+    less = [d for d, marks in stated.items() if not marks & set().union(*taken.values())]
     also = [f"also learnt from {name}" for name in more]
     return also + [f"not trained on {domain}, which evaluation.source names" for domain in less]
 
@@ -211,17 +217,20 @@ def _warn_of_sources(incomplete: Mapping[str, str]) -> None:
         )
 
 
-def _release(name: str) -> str:
-    """The release that a registered set is part of: "acdc" for "acdc_fog_sem_seg_val"."""
-    # Parts of a release are named after it: "acdc_fog", "mapillary_b".
-    family = name.partition(_SPLIT)[0]
-    first = family.partition("_")[0]
-    return first if first in FAMILIES else family
+def _marks(name: str) -> set[str]:
+    """What tells that a registered set is part of another: they share one of these.
 
-
-def _known_release(name: str) -> str | None:
-    release = _release(name)
-    return release if release in FAMILIES else None
+    The release, "acdc" for "acdc_fog_sem_seg_val"; for sets of the user's own, the name and the
+    folder of the images without what names a split.
+    """
+    family, in_form, _ = name.partition(_SPLIT)
+    if family in FAMILIES or family == "cityscapes_fine":  # Detectron2's
+        return {family.partition("_")[0]}  # parts are named after it: "acdc_fog", "mapillary_b"
+    marks = {family if in_form else _SPLIT_IN_NAME.sub("", name)}
+    if folders := [os.path.dirname(os.path.abspath(file)) for file in _files(name)]:
+        parts = Path(os.path.commonpath(folders)).parts
+        marks.add(os.sep.join(part for part in parts if part.lower() not in _SPLITS))
+    return marks
 
 
 def _files(names: str | Sequence[str]) -> list[str]:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import LangDGError
+from ..utils.provenance import leaves, plain_data
 from .confusion import MEAN_IOU, subset_metric
 
 _FILES = Path(__file__).parent / "published"
@@ -81,6 +83,14 @@ def published_figures(name: str) -> PublishedFigures:
 def published_names() -> list[str]:
     """Names of all published rows."""
     return list(_rows())
+
+
+def tower_of(config: Any) -> str | None:
+    """Name of a recorded config's tower, with the tag of its weights if they are not OpenAI's."""
+    settings = dict(leaves(plain_data(config)))
+    name, weights = (settings.get(f"model.backbone.tower.{key}") for key in ("name", "weights"))
+    is_tag = weights is not None and "." not in weights  # a file may have OpenAI's
+    return f"{name} ({weights})" if is_tag and weights != "openai" else name
 
 
 @cache

@@ -1,5 +1,6 @@
 """Mean and sample standard deviation over runs of one configuration with several seeds."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -114,6 +115,10 @@ def summary_markdown(summary: RunSummary) -> str:
         f"{', '.join(map(str, seeds.values()))}.",
         section_markdown(Section(table, [f"Figures in percent, {spread}.", *notes])),
     ]
+    for what in ("git", "versions"):
+        found = {json.dumps(one.get(what), sort_keys=True) for one in summary.records.values()}
+        if len(found) > 1:
+            parts.append(f"The runs are of different code ({what}): {', '.join(sorted(found))}.")
     if run.published:
         section = published_section(rows, run)
         parts += [f"## {PUBLISHED}", section_markdown(section)]

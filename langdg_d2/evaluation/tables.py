@@ -27,9 +27,8 @@ from pandas import DataFrame, Series
 from ..data.sources import joined_names, split_names
 from ..structures import CLASS_SUBSETS
 from ..utils.errors import LangDGError
-from ..utils.provenance import leaves, plain_data
 from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
-from .published import published_figures
+from .published import published_figures, tower_of
 
 # {domain: {task: {metric: value}}}, as evaluators give it.
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -310,7 +309,7 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
             protocol=run.protocol,
             inference=run.inference,
             source=run.source,
-            tower=dict(leaves(plain_data(run.config))).get("model.backbone.tower.name"),
+            tower=tower_of(run.config),
         ),
     ]
     for domain in filter(remarks.get, shared):

@@ -150,3 +150,12 @@ def test_lists_that_name_an_image_twice_are_refused(tmp_path):
     (tmp_path / "list.txt").write_text("images/1.png\n2\n\n1\n")
     with pytest.raises(DatasetError, match=r"names '1' in the lines 1 and 4, expected .* once"):
         read_split_list(tmp_path / "list.txt", dataset="X")
+
+
+def test_files_that_are_passed_over_are_named(tmp_path, caplog):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (2, 2)).save(folder / "a.png")
+    (folder / "b.heic").touch()
+    assert [record["image_id"] for record in image_folder(folder)] == ["a"]
+    assert "files that are passed over: b.heic" in caplog.text

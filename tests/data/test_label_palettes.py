@@ -124,5 +124,18 @@ def test_indices_are_ids_where_no_colours_are_known(tmp_path):
     own = LabelEncoding("own", {0: 0, 1: 1, 40: 0})
     path = save(tmp_path / "a.png", [[0, 1]], [(200, 0, 0), (0, 200, 0)])
     assert read_train_ids(path, own).tolist() == [[0, 1]]
-    path = save(tmp_path / "b.png", [[0, 1]], [(1, 1, 1), (40, 40, 40)])
-    assert read_train_ids(path, own).tolist() == [[1, 0]]
+    # Colours of one's own, of which an image may use the greys alone.
+    colors = [(0, 0, 0), (255, 255, 255), (200, 0, 0)]
+    path = save(tmp_path / "b.png", [[0, 1]], colors)
+    masks = LabelEncoding("masks", {0: 0, 1: 1, 2: 2, 255: 255})
+    assert read_train_ids(path, masks).tolist() == [[0, 1]]
+
+
+def test_a_palette_of_greys_is_read_where_one_reading_fits(tmp_path):
+    path = save(tmp_path / "a.png", [[0, 1]], [(10, 10, 10), (40, 40, 40)])
+    assert read_train_ids(path, LabelEncoding("own", {10: 0, 40: 1})).tolist() == [[0, 1]]
+    assert read_train_ids(path, LabelEncoding("own", {0: 1, 1: 0})).tolist() == [[1, 0]]
+    # A road mask in black and white: 1 may be a class, or 255 what is ignored.
+    path = save(tmp_path / "b.png", [[0, 1]], [(0, 0, 0), (255, 255, 255)])
+    with pytest.raises(ImageFileError, match="nothing says which id is meant"):
+        read_train_ids(path, LabelEncoding("own", {0: 0, 1: 1, 255: 255}))

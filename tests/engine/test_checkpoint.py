@@ -267,3 +267,11 @@ def test_weights_alone_do_not_tell_their_classes(tmp_path):
     checkpointer = StrictCheckpointer(OfClasses("b"))
     checkpointer.load(str(tmp_path / "old.pth"))
     assert checkpointer.classes is None
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    weights = {**model.state_dict(), "bias": torch.tensor([torch.inf])}
+    torch.save({"model": weights}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="not finite in bias: take an earlier checkpoint"):
+        StrictCheckpointer(model).load(str(tmp_path / "a.pth"))

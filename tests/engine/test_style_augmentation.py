@@ -117,6 +117,7 @@ def test_resuming_with_other_styles_warns(caplog):
     assert "other styles" not in caplog.text
     resume(state | {"styles": {"source": "gta5"}})
     assert "the resumed run uses other styles than it began with" in caplog.text
+    assert hook.changed == hook.state_dict()["changed"] == ["other styles after 0 iterations"]
 
 
 def test_probability_rises_linearly_over_the_warm_up_and_is_logged():

@@ -96,8 +96,9 @@ def test_sets_in_the_place_of_others_are_named(little: list[Path]) -> None:
 
 def test_a_source_counts_the_images_that_are_trained_on(little: list[Path]) -> None:
     dataset = [{"source": NAME, "file_name": str(file)} for file in little]
-    assert incomplete_sources(dataset) == {}
-    assert incomplete_sources(dataset[:2]) == {NAME: "2 of 3 images"}
+    other = "split 'val' instead of 'train'"
+    assert incomplete_sources(dataset) == {NAME: other}
+    assert incomplete_sources(dataset[:2]) == {NAME: f"{other}; 2 of 3 images"}
 
 
 def test_a_source_that_is_not_whole_marks_every_domain(
@@ -150,6 +151,9 @@ def test_sources_that_are_not_named_mark_every_domain(caplog: pytest.LogCaptureF
         (["my_city_train"], ["mine"], ""),
         (["my_city_train", "gta5_sem_seg_train"], ["mine"], "also learnt from gta5_sem_seg_train"),
         (["gta5_sem_seg_train"], ["gta5", "mine"], "not trained on mine"),
+        (["my_city_train", "rain_train"], ["mine"], "also learnt from rain_train"),
+        (["rain_train"], ["mine"], "not trained on mine"),
+        (["gta5_half"], ["gta5"], "also learnt from gta5_half"),
     ],
 )
 def test_sources_are_those_trained_on(trainings: list[str], source: list[str], remark: str) -> None:
@@ -189,6 +193,8 @@ def test_scores_of_a_training_that_has_not_ended_are_marked(
         ("mapillary_b_sem_seg_train", "mapillary_sem_seg_val", True),
         ("cityscapes_sem_seg_train", "dark_zurich_sem_seg_val", False),
         ("my_city_sem_seg_train", "my_town_sem_seg_val", False),
+        ("my_city_train", "my_city_val", True),
+        ("cityscapes_fine_sem_seg_train", "cityscapes_sem_seg_val", True),
     ],
 )
 def test_parts_of_one_release_are_not_unseen(source: str, scored: str, seen: bool) -> None:
@@ -296,3 +302,18 @@ def test_every_process_hears_of_a_damaged_file(
     in_two_processes(_incomplete, file=str(damaged), folder=str(tmp_path))
     assert "damaged.png" in (tmp_path / "0.txt").read_text()
     assert (tmp_path / "0.txt").read_text() == (tmp_path / "1.txt").read_text()
+
+
+@pytest.mark.parametrize(("place", "seen"), [("images/val", True), ("other/val", False)])
+def test_splits_of_one_folder_are_one_set(tmp_path: Path, place: str, seen: bool) -> None:
+    names = {"drives": "images/train", "held_out": place}
+    for name, folder in names.items():
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        record = {"file_name": str(tmp_path / folder / f"{name}.png")}
+        DatasetCatalog.register(name, lambda record=record: [record])
+    try:
+        found = with_training({}, {"a": "held_out"}, trained("drives"))
+    finally:
+        for name in names:
+            DatasetCatalog.remove(name)
+    assert found == ({"a": "trained on another part"} if seen else {})

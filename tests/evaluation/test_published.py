@@ -131,6 +131,13 @@ def test_another_tower_is_named(release: str) -> None:
     assert "Models differ" not in notes(results)
 
 
+@pytest.mark.parametrize("weights", ["openai", "a/RN50.pt", "cc12m"])
+def test_other_weights_are_named(weights: str) -> None:
+    config = {"model": {"backbone": {"tower": {"name": "RN50-quickgelu", "weights": weights}}}}
+    found = notes({"cityscapes": scores(50.0)}, config=config)
+    assert ("ours of CLIP RN50-quickgelu (cc12m)" in found) is (weights == "cc12m")
+
+
 def test_a_row_of_a_mean_alone_is_compared_when_all_its_targets_are_there() -> None:
     name = f"{MAIN}_source_and_mined_styles"
     targets = published_figures(name).targets

@@ -215,3 +215,11 @@ def test_sets_that_are_not_whole_are_named_and_must_be_alike(tmp_path: Path) -> 
     )
     with pytest.raises(BenchmarkFileError, match="differ in their remarks on data sets"):
         summarize(runs[0], run_files(tmp_path, 3, published="famix_rn50_gta5"))
+
+
+def test_runs_of_different_code_are_named(tmp_path: Path) -> None:
+    runs = {name: read_benchmark(name) for name in (run_files(tmp_path, k) for k in (1, 2))}
+    assert "different code" not in summary_markdown(summarize_runs(runs))
+    first, _ = runs.values()
+    first["versions"] = {"langdg_d2": "0.0.1"}
+    assert "different code (versions): {" in summary_markdown(summarize_runs(runs))

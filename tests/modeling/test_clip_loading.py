@@ -434,3 +434,9 @@ def test_the_published_checksums_are_those_in_the_addresses():
     checksums = checkpoint_files._openai_checksums()
     assert {len(bytes.fromhex(checksum)) for checksum in checksums} == {32}
     assert any(checksum.startswith("afeb0e10f9e5a86d") for checksum in checksums)  # RN50
+
+
+def test_a_checkpoint_of_a_training_is_no_clip(clip, tiny_clip, tmp_path):
+    torch.save({"model": clip.state_dict(), "settings": {}}, tmp_path / "a.pth")
+    with pytest.raises(ClipWeightsError, match=r"pass it as train\.init_checkpoint"):
+        load_clip(name=tiny_clip, weights=str(tmp_path / "a.pth"))

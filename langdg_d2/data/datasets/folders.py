@@ -1,12 +1,15 @@
 """Finding files in the folders of data sets by what precedes their suffix."""
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...utils.errors import LangDGError
+from ...utils.errors import LangDGError, shortened
 from ..image_io import IMAGE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 LABEL_SUFFIXES = frozenset({".png"})
 
@@ -120,6 +123,14 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
         raise DatasetError(
             f"'{root}' {problem}; expected files that end in {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
+    others = [
+        path.name
+        for below in folders_below(root)
+        for path in sorted(Path(below).iterdir())
+        if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES
+    ]
+    if others:
+        logger.warning("'%s' has files that are passed over: %s", root, shortened(others))
     return [
         {
             "file_name": file,

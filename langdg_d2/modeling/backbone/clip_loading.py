@@ -133,6 +133,11 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
     visual: Any = model.visual
     try:
         content = read_content(path)
+        if isinstance(content, dict) and "settings" in content:
+            raise LangDGError(
+                "it is a checkpoint of a training: pass it as train.init_checkpoint, and the CLIP "
+                "that the training began with here"
+            )
         weights = find_weights(content, model.state_dict())
         faults = misfits(weights, model.state_dict())
         if not faults:
