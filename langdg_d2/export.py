@@ -44,16 +44,23 @@ _ENTRY = "metadata.json"  # in the archive of torch.export
 
 
 def load_segmentor(
-    config_file: str, checkpoint: str, overrides: Sequence[str] = ()
+    config_file: str | None, checkpoint: str, overrides: Sequence[str] = ()
 ) -> LangDGSegmentor:
     """Build a model on the CPU, in eval mode, with the weights of a checkpoint.
 
     Args:
-        config_file: LazyConfig file of the run. It is Python code: use only those you trust.
+        config_file: LazyConfig file of the run. It is Python code: use only those you trust. None
+            for a checkpoint that carries its description, `model.safetensors`.
         checkpoint: file of its weights; nothing in it is executed.
         overrides: changes of the config.
     """
-    model = Predictor.from_config(config_file, checkpoint, overrides, device="cpu").model
+    if config_file is None:
+        if overrides:
+            raise LangDGError(f"changes {[*overrides]} need a config: pass --config-file")
+        predictor = Predictor.from_pretrained(checkpoint, device="cpu")
+    else:
+        predictor = Predictor.from_config(config_file, checkpoint, overrides, device="cpu")
+    model = predictor.model
     if not isinstance(model, LangDGSegmentor):
         raise LangDGError(
             f"evaluation.inference is '{inference_name(model)}', expected whole images seen once: "
@@ -124,14 +131,14 @@ def smallest_side(model: LangDGSegmentor) -> int:
 
 
 def describe(
-    model: LangDGSegmentor, *, result: str, config_file: str, checkpoint: str
+    model: LangDGSegmentor, *, result: str, config_file: str | None, checkpoint: str
 ) -> dict[str, Any]:
     """The metadata of an exported file, as JSON types.
 
     Args:
         model: what is exported; its classes are listed in the order of train ids.
         result: one of `RESULTS`.
-        config_file: of the model; recorded without its folder.
+        config_file: of the model; recorded without its folder. None if there is none.
         checkpoint: file of the weights; recorded without its folder.
     """
     return {
@@ -151,7 +158,7 @@ def describe(
             "std": model.normalize.std.flatten().tolist(),
         },
         "output": {"name": result, **RESULTS[result]},
-        "config": Path(config_file).name,
+        "config": config_file and Path(config_file).name,
         "checkpoint": Path(checkpoint).name,
         "producer": f"langdg_d2 {langdg_d2.__version__}, torch {torch.__version__}",
     }

@@ -37,7 +37,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="config of the checkpoint")
+    add("--config-file", metavar="FILE", help="of the checkpoint; model.safetensors needs none")
     add("--checkpoint", required=True, metavar="FILE", help="its weights")
     add("--output", required=True, type=Path, metavar="FOLDER", help="for files named like it")
     add("--format", nargs="+", choices=("pt2", "onnx"), default=["pt2", "onnx"], help="[all]")
