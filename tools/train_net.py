@@ -251,7 +251,8 @@ def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
     A log and a config alone, as of a run that failed before its first checkpoint, are none.
     """
     folder = Path(cfg.train.output_dir)
-    patterns = ("last_checkpoint", "model_*.pth", engine.PRETRAINED, evaluation.RECORD)
+    names = (engine.PRETRAINED, engine.ADAPTER, evaluation.RECORD)
+    patterns = ("last_checkpoint", "model_*.pth", *names)
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     # The options of Detectron2's own parser lack `overwrite`.
     if files and not (args.resume or args.eval_only or getattr(args, "overwrite", False)):
@@ -314,7 +315,10 @@ def main(args: Namespace) -> None:
 
 
 def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, Any]) -> None:
-    """Write the model with its description, unless it has parts that files cannot describe."""
+    """Write the model with its description, and its adapter alone if it has one.
+
+    Nothing is written of a model with parts that files cannot describe.
+    """
     path = Path(cfg.train.output_dir, engine.PRETRAINED)
     try:
         header = engine.describe_model(cfg, notes)
@@ -322,6 +326,9 @@ def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, An
         logger.info("'%s' is not written: %s", path, error)
         return
     engine.save_pretrained(path, model=model, header=header)
+    if OmegaConf.select(cfg, "model.backbone.adapter"):
+        tower = evaluation.plain_data(cfg.model.backbone.tower)
+        engine.save_adapter(path.with_name(engine.ADAPTER), model, tower=tower, notes=notes)
 
 
 if __name__ == "__main__":

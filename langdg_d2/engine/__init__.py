@@ -1,7 +1,7 @@
 """Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
 
 from ..utils.arguments import argument_parser
-from .adapter_files import load_adapter, save_adapter
+from .adapter_files import ADAPTER, load_adapter, save_adapter
 from .averaging import WeightAverage
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
@@ -33,6 +33,7 @@ from .trainer import SegmentationTrainer, distribute, training_hooks
 from .writers import MlflowWriter, TrackerWriter, WandbWriter
 
 __all__ = [
+    "ADAPTER",
     "PRETRAINED",
     "BestWeightsHook",
     "CosineWeightDecay",

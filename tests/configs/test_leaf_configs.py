@@ -14,7 +14,7 @@ from detectron2.config import LazyConfig, instantiate
 from omegaconf import OmegaConf
 
 from langdg_d2.data.sources import joined_names
-from langdg_d2.engine import apply_overrides
+from langdg_d2.engine import apply_overrides, load_adapter
 from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor
@@ -143,6 +143,11 @@ def test_adapted_tower_trains_only_adapter_and_head(leaf, train, tiny_vit, tmp_p
     inside = {name for name in changed if name.startswith("backbone.trunk")}
     assert all(name.endswith(("bias", "start_a", "start_b")) for name in inside)
     assert bool(inside) == leaf.stem.endswith("soma")
+    torch.manual_seed(0)
+    model = instantiate(cfg.model)
+    header = load_adapter(tmp_path / "adapter.safetensors", model)
+    assert header["notes"]["iterations"] == 2
+    assert all(torch.equal(value, after[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
         found = Predictor.from_pretrained(tmp_path)(np.zeros((32, 48, 3), np.uint8))
     assert found.classes.shape == (32, 48)
