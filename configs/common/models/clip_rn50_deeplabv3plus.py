@@ -35,7 +35,7 @@ model = L(LangDGSegmentor)(
         low_level_channels=48,
         # Channels of the pyramid and of the decoder.
         channels=256,
-        # Dilations of the pyramid, for stride 16.
+        # Dilations of the pyramid for stride 16; the official code has [12, 24, 36] for stride 8.
         atrous_rates=[6, 12, 18],
         dropout=0.1,
     ),
