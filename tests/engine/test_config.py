@@ -7,14 +7,14 @@ import pytest
 from langdg_d2.engine import load_config
 from langdg_d2.utils.errors import LangDGError
 
-SECTIONS = "has no train, model, dataloader, evaluation, styles, optimizer"
+SECTIONS = "lacks train, model, dataloader, evaluation, styles, optimizer"
 # name, content -> what the error says beside the name
 BAD = {
     "text.txt": ("a = 1", "with a file that ends in .py, .yaml"),
     "empty.py": ("", SECTIONS),
     "empty.yaml": ("", SECTIONS),
     "list.yaml": ("- 1", SECTIONS),
-    "part.py": ("train = dict(seed=1)", "has no model, dataloader"),
+    "part.py": ("train = dict(seed=1)", "lacks model, dataloader"),
 }
 
 
