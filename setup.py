@@ -70,6 +70,7 @@ setup(
         "pyyaml>=5.1",
         "hydra-core>=1.1,<1.4",
         "open_clip_torch>=2.30,<4",
+        "timm>=1.0.17,<2",
         "opencv-python>=4.12",
         # FFmpeg, with an H.264 encoder.
         "av>=18,<19",

@@ -1,7 +1,7 @@
 """DINOv2-L with the head of VFMSeg, two deconvolutions of the tokens of four blocks.
 
 Other towers of timm take its place by name. `vit_large_patch16_dinov3.lvd1689m` has patches of 16
-pixels already; its weights have a licence of their own, which whoever downloads them accepts.
+pixels already; its weights have a licence of their own, to be accepted by those who download them.
 """
 
 from detectron2.config import LazyCall as L

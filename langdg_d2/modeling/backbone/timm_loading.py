@@ -20,7 +20,7 @@ _RANDOM_WEIGHTS_SEED = 0
 def load_timm_tower(*, name: str, weights: str | None) -> nn.Module:
     """Build an image tower of timm, without its classifier, and load its weights.
 
-    Weights have licences of their own. Those of DINOv3 are not open: whoever downloads them accepts
+    Weights have licences of their own. Those of DINOv3 are not open: those who download them accept
     their terms, and they must not be passed on with a model under other ones.
 
     Args:
