@@ -5,7 +5,7 @@ from detectron2.config import LazyCall as L
 from langdg_d2.data import RandomCrop, SeededBatches, TrainMapper, source_dataset
 from langdg_d2.data.sources import images_fingerprint
 from langdg_d2.engine import StyleAugmentationHook
-from langdg_d2.modeling import PixelNormalization, load_clip
+from langdg_d2.modeling import PixelNormalization, load_embedding_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
     BankStyles,
@@ -45,11 +45,11 @@ styles = dict(
             max_batches=None,
         ),
         miner=L(StyleMiner)(
-            clip=L(load_clip)(
-                name="${model.backbone.tower.name}", weights="${model.backbone.tower.weights}"
+            clip=L(load_embedding_clip)(
+                name="${model.backbone.tower.name}",
+                weights="${model.backbone.tower.weights}",
+                restyled_layer="${model.backbone.restyled_layer}",
             ),
-            clip_name="${model.backbone.tower.name}",
-            restyled_layer="${model.backbone.restyled_layer}",
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",

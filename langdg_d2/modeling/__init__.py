@@ -13,13 +13,13 @@ from .backbone import (
     SoMA,
     TextAlignedBackbone,
     VitTower,
-    embedding_backbone,
     load_clip,
     load_image_tower,
     load_timm_tower,
     merge,
 )
 from .criterion import PixelCrossEntropy
+from .embedding_clip import EmbeddingClip, load_embedding_clip
 from .feature_augmentation import FeatureAugmentation
 from .meta_arch import LangDGSegmentor
 from .pixel_normalization import PixelNormalization
@@ -36,6 +36,7 @@ __all__ = [
     "DeconvHead",
     "DeconvPyramid",
     "DeepLabV3PlusHead",
+    "EmbeddingClip",
     "FeatureAugmentation",
     "LangDGSegmentor",
     "LinearHead",
@@ -49,8 +50,8 @@ __all__ = [
     "TextAlignedBackbone",
     "TextEncoder",
     "VitTower",
-    "embedding_backbone",
     "load_clip",
+    "load_embedding_clip",
     "load_image_tower",
     "load_timm_tower",
     "merge",

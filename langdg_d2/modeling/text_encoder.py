@@ -38,6 +38,10 @@ class TextEncoder:
         self._templates = open_clip.OPENAI_IMAGENET_TEMPLATES
         self._vectors: dict[str, Tensor] = {}  # on the CPU
 
+    def to(self, device: torch.device | str) -> None:
+        """Move CLIP to a device."""
+        self._clip.to(device)
+
     # Not inference_mode: mining backpropagates through a loss that contains these vectors.
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.utils import comm
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
-from ..layers import fold
-from ..modeling import PixelNormalization, TextEncoder, embedding_backbone
+from ..modeling import EmbeddingClip, PixelNormalization
 from ..structures import PatchGrid, patch_stats
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, require_int
@@ -80,9 +79,7 @@ class StyleMiner:
     """Mines styles of batches of labelled images with a frozen CLIP.
 
     Args:
-        clip: returned by `load_clip`; frozen and owned by this object.
-        clip_name: the name or JSON path given to `load_clip`; recorded in the bank.
-        restyled_layer: the tower's own name of the layer whose features are restyled.
+        clip: returned by `load_embedding_clip`, or put together from parts of your own.
         grid: patches of an image.
         prompts: target texts; they also define the classes.
         normalize: of images, as in training.
@@ -93,28 +90,22 @@ class StyleMiner:
     def __init__(
         self,
         *,
-        clip: nn.Module,
-        clip_name: str,
-        restyled_layer: str,
+        clip: EmbeddingClip,
         grid: PatchGrid,
         prompts: TargetPrompts,
         normalize: PixelNormalization,
         pin: PinSettings,
         device: str,
     ) -> None:
-        clip = clip.requires_grad_(False).eval().to(device)
-        tower: Any = clip.visual
-        backbone = embedding_backbone(tower, restyled_layer=restyled_layer)
-        # Several times as fast on CPUs.
-        self.backbone = backbone.to(memory_format=torch.channels_last)
-        fold(self.backbone)
-        self._text = TextEncoder(clip=clip, name=clip_name)
+        self.backbone = clip.backbone.to(device)
+        clip.text.to(device)
+        self._text = clip.text
         self._prompts = prompts
         self._grid = grid
         self._pin_settings = pin
         self._pin = PromptDrivenNormalization(backbone=self.backbone, settings=pin)
         self._normalize = normalize.to(device)
-        self._clip_name = Path(clip_name).name.removesuffix(".json")
+        self._clip_name = clip.name
 
     def header(
         self,

@@ -74,7 +74,7 @@ class PromptDrivenNormalization:
     """Optimises statistics of patches toward texts; the loss is the mean of `1 - cosine`.
 
     Args:
-        backbone: frozen CLIP at its own stride, in eval mode; see `embedding_backbone`.
+        backbone: frozen CLIP at its own stride, in eval mode; see `load_embedding_clip`.
         settings: of the optimisation.
     """
 

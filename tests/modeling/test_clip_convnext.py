@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import nn
 
-from langdg_d2.modeling import ClipConvNeXt, ClipResNet, embedding_backbone, load_clip
+from langdg_d2.modeling import ClipConvNeXt, ClipResNet, load_clip
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import ConstantWeights, NoiseStyles, PatchStyleMixer
 from langdg_d2.styles.pin import PinSettings, PromptDrivenNormalization
@@ -44,7 +44,7 @@ def test_features_and_embedding_are_those_of_the_libraries(clip, size):
     with torch.no_grad():
         expected = clip.visual.trunk.forward_intermediates(images, intermediates_only=True)
         embedding = clip.encode_image(images)
-        backbone = embedding_backbone(clip.visual, restyled_layer="stages.0").eval()
+        backbone = ClipConvNeXt(tower=clip.visual, trainable=()).eval()
         features = backbone(images)
         found = backbone.embed(features["res5"])
     for name, feature in zip(("res2", "res3", "res4", "res5"), expected, strict=True):
@@ -93,7 +93,7 @@ def test_exactly_the_chosen_groups_get_gradients(clip, trainable, expected):
 
 
 def test_a_restyled_patch_embeds_at_its_own_size(clip):
-    backbone = embedding_backbone(clip.visual, restyled_layer="stages.0").eval()
+    backbone = ClipConvNeXt(tower=clip.visual, trainable=()).eval()
     settings = PinSettings(steps=5, lr=0.1)
     pin = PromptDrivenNormalization(backbone=backbone, settings=settings)
     patches = torch.randn(3, 24, 8, 16)

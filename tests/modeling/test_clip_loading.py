@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from langdg_d2.modeling import (
     ClipWeightsError,
     checkpoint_files,
-    embedding_backbone,
     load_clip,
+    load_embedding_clip,
     load_image_tower,
 )
 from langdg_d2.modeling.checkpoint_files import CheckpointError, read_checkpoint
@@ -157,9 +157,8 @@ def test_vision_transformer_is_refused(tmp_path):
     config["text_cfg"] |= {"layers": 1, "width": 8, "heads": 1}
     path = tmp_path / "tiny-vit-for-tests.json"
     path.write_text(json.dumps(config))
-    tower = load_image_tower(name=str(path), weights=None)
     with pytest.raises(LangDGError, match=r"is a VisionTransformer, expected a ModifiedResNet or"):
-        embedding_backbone(tower, restyled_layer="layer1")
+        load_embedding_clip(name=str(path), weights=None, restyled_layer="layer1")
 
 
 def test_unknown_weights_name_the_tags_and_ask_for_a_file():

@@ -15,7 +15,13 @@ from safetensors.torch import save_file
 
 from langdg_d2.data import SeededBatches
 from langdg_d2.data.sources import images_fingerprint
-from langdg_d2.modeling import ClipResNet, PixelNormalization, load_clip, load_image_tower
+from langdg_d2.modeling import (
+    ClipResNet,
+    PixelNormalization,
+    load_clip,
+    load_embedding_clip,
+    load_image_tower,
+)
 from langdg_d2.structures import PatchGrid
 from langdg_d2.styles import (
     BankStyles,
@@ -38,9 +44,7 @@ GRID = PatchGrid(2, 2)
 def build_miner(clip_config, grid=GRID, steps=2, weights=None):
     torch.manual_seed(0)  # the same random CLIP in every process
     return StyleMiner(
-        clip=load_clip(name=clip_config, weights=weights),
-        clip_name=clip_config,
-        restyled_layer="layer1",
+        clip=load_embedding_clip(name=clip_config, weights=weights, restyled_layer="layer1"),
         grid=grid,
         prompts=TargetPrompts(class_names=CLASSES, style_prompts=STYLES, ignore_label=255),
         normalize=PixelNormalization(mean=(100.0, 100.0, 100.0), std=(50.0, 50.0, 50.0)),

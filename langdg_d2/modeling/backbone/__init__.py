@@ -2,7 +2,6 @@
 
 from .adapters import Adapter, LoRA, Rein, SoMA, merge
 from .base import Backbone, TextAlignedBackbone
-from .build import embedding_backbone
 from .clip_convnext import ClipConvNeXt
 from .clip_loading import ClipWeightsError, load_clip, load_image_tower
 from .clip_resnet import ClipResNet
@@ -24,7 +23,6 @@ __all__ = [
     "SoMA",
     "TextAlignedBackbone",
     "VitTower",
-    "embedding_backbone",
     "load_clip",
     "load_image_tower",
     "load_timm_tower",

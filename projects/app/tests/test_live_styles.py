@@ -12,7 +12,7 @@ from live_styles import LiveStyles, Restyled
 
 from langdg_d2.engine import apply_overrides
 from langdg_d2.evaluation import build_inference
-from langdg_d2.modeling import load_clip
+from langdg_d2.modeling import EmbeddingClip, load_embedding_clip
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.styles import StyleMiner
 from langdg_d2.utils.errors import LangDGError
@@ -114,9 +114,9 @@ def test_clip_and_template_come_from_the_config(
 ) -> None:
     loaded: list[str] = []
 
-    def own_clip(*, name: str, weights: str | None) -> torch.nn.Module:
-        loaded.append(name)
-        return load_clip(name=name, weights=weights)
+    def own_clip(**options: str) -> EmbeddingClip:
+        loaded.append(options["name"])
+        return load_embedding_clip(**options)
 
     monkeypatch.setattr("langdg_d2.modeling.own_clip", own_clip, raising=False)
     cfg = LazyConfig.load(CONFIG)
