@@ -8,7 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LARGEST = 500_000  # bytes
-LARGER = {ROOT / "projects/streets/weights/small_clip.safetensors": 15_000_000}
+WEIGHTS = ROOT / "projects/streets/weights"
+LARGER = {
+    WEIGHTS / "small_clip.safetensors": 15_000_000,
+    WEIGHTS / "streets_recipe.safetensors": 8_000_000,
+}
 
 
 def tracked_files() -> list[Path]:
