@@ -21,6 +21,8 @@ from ..utils.errors import LangDGError
 from ..utils.file_io import write_atomically
 from .evaluator import image_classes
 
+logger = logging.getLogger(__name__)
+
 ENCODINGS = ("train_ids", "label_ids", "color")
 _LARGEST_ID = 255  # of 8 bits
 
@@ -111,13 +113,17 @@ class PredictionWriter(DatasetEvaluator):
                 "give these images other names"
             )
         if self._values is not None:
-            logging.getLogger(__name__).info(
+            folder = Path(self._output_dir, self._dataset_name)
+            logger.info(
                 "%s: %d predictions as '%s' in '%s'",
-                self._dataset_name,
-                len(written),
-                self._encoding,
-                os.path.join(self._output_dir, self._dataset_name),
+                *(self._dataset_name, len(written), self._encoding, folder),
             )
+            if older := sorted({*folder.rglob("*.png")} - {*map(Path, written)}):
+                logger.warning(
+                    "'%s' also has files of earlier evaluations (%d, such as '%s'): remove them "
+                    "before you pass the folder on",
+                    *(folder, len(older), older[0].name),
+                )
         return {}
 
     @cached_property

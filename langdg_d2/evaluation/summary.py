@@ -119,6 +119,8 @@ def summary_markdown(summary: RunSummary) -> str:
         found = {json.dumps(one.get(what), sort_keys=True) for one in summary.records.values()}
         if len(found) > 1:
             parts.append(f"The runs are of different code ({what}): {', '.join(sorted(found))}.")
+    if unknown := [name for name, one in summary.records.items() if not one.get("trained")]:
+        parts.append(f"How these were trained is not known: {', '.join(map(code, unknown))}.")
     if run.published:
         section = published_section(rows, run)
         parts += [f"## {PUBLISHED}", section_markdown(section)]

@@ -197,3 +197,15 @@ def test_one_line_says_what_was_written_and_where(
     with caplog.at_level("INFO"):
         save(tmp_path, "label_ids", [0, 1])
     assert caplog.messages == [f"{DATASET}: 2 predictions as 'label_ids' in '{tmp_path}/{DATASET}'"]
+
+
+def test_files_of_earlier_evaluations_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for indices in ([0, 1], [1], [0, 1]):
+        writer = make_writer(tmp_path, "train_ids")
+        writer.reset()
+        for k in indices:
+            writer.process([{"file_name": FILES[k]}], [{"sem_seg": classes_of(k)}])
+        writer.evaluate()
+    assert caplog.text.count("also has files of earlier evaluations (1, such as 'ulm_000000") == 1

@@ -223,3 +223,9 @@ def test_runs_of_different_code_are_named(tmp_path: Path) -> None:
     first, _ = runs.values()
     first["versions"] = {"langdg_d2": "0.0.1"}
     assert "different code (versions): {" in summary_markdown(summarize_runs(runs))
+
+
+def test_runs_of_unknown_training_are_named(tmp_path: Path) -> None:
+    known, unknown = run_files(tmp_path, 1, trained={"optimizer.lr": 1}), run_files(tmp_path, 2)
+    text = summary_markdown(summarize(known, unknown))
+    assert f"How these were trained is not known: `{unknown}`." in text
