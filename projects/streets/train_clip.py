@@ -15,12 +15,17 @@ from typing import Any
 import torch
 from streets.clip.appearances import CONDITIONS, STYLES, WORLD_LOOKS
 from streets.clip.batches import BatchSettings, PlaceIndex
-from streets.clip.crops import PoolSettings, draw_pool, open_pool
+from streets.clip.crops import PoolSettings, draw_pool, open_pool, start_worker
 from streets.clip.model_card import model_card
-from streets.clip.training import ClipTrainer, TrainSettings, input_size, write_weights
+from streets.clip.training import (
+    ClipTrainer,
+    TrainSettings,
+    input_size,
+    load_small_clip,
+    write_weights,
+)
 from streets.clip.zero_shot import rendered_accuracy, zero_shot
 
-from langdg_d2.modeling import load_clip
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import write_atomically
 
@@ -82,7 +87,7 @@ def _write_results(
     options: argparse.Namespace, settings: TrainSettings, results: dict[str, Any], minutes: float
 ) -> None:
     weights = _weights(options)
-    clip = load_clip(name=str(options.config), weights=str(weights))
+    clip = load_small_clip(str(options.config), str(weights))
     facts = {
         "name": options.config.stem,
         "tower": type(getattr(clip.visual, "trunk", clip.visual)).__name__,
@@ -134,6 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     options = argument_parser().parse_args(arguments)
     settings = _settings(options)
+    start_worker()  # before OpenCV starts threads, which forked processes would wait for
     with report_errors():
         scenes, held_out = _draw_scenes(options)
         trainer = ClipTrainer(
@@ -145,8 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     weights = _weights(options)
     write_weights(weights, trainer.train())
-    clip = load_clip(name=str(options.config), weights=str(weights))
-    clip.visual.to(memory_format=torch.channels_last)
+    clip = load_small_clip(str(options.config), str(weights))
     common = {"clip_name": str(options.config), "crops_per_class": _CROPS_PER_CLASS}
     results = zero_shot(clip, pool=open_pool(held_out), **common)
     rendered = PoolSettings(scenes=options.rendered, seed=_RENDERED_SCENES + options.seed)

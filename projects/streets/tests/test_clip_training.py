@@ -185,8 +185,9 @@ def test_weights_are_small_and_read_as_float32(tmp_path: Path) -> None:
         assert torch.allclose(read[name], value, rtol=1e-3, atol=1e-6), name
 
 
-def test_small_convnext_clip_trains_on_crops_of_any_size(pool: Path, tmp_path: Path) -> None:
-    name = str(CLIP.with_name("small_convnext_clip.json"))
+@pytest.mark.parametrize("tower", ["convnext", "vit"])
+def test_timm_towers_train_on_crops_of_any_size(tower: str, pool: Path, tmp_path: Path) -> None:
+    name = str(CLIP.with_name(f"small_{tower}_clip.json"))
     trainer = ClipTrainer(
         clip_name=name,
         pool=pool,
@@ -194,7 +195,7 @@ def test_small_convnext_clip_trains_on_crops_of_any_size(pool: Path, tmp_path: P
         checkpoint=tmp_path / "fit.pt",
         workers=0,
     )
-    path = tmp_path / "small_convnext_clip.safetensors"
+    path = tmp_path / "small.safetensors"
     write_weights(path, trainer.clip)
     assert path.stat().st_size <= LARGEST_WEIGHTS
     for size in (64, 96):
