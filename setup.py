@@ -81,6 +81,7 @@ setup(
         "tensorboard>=2.10",
         "safetensors>=0.4",
         "huggingface_hub>=0.30",
+        "filelock>=3.12",
         "tqdm>=4.60",
         "tabulate>=0.9",
         "numpy>=1.24",

@@ -266,6 +266,12 @@ def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
 def main(args: Namespace) -> None:
     """Run in every process."""
     cfg = engine.setup(args)
+    with engine.exclusive(cfg.train.output_dir):
+        run(cfg, args)
+
+
+def run(cfg: DictConfig, args: Namespace) -> None:
+    """Train or evaluate."""
     earlier = of_main_process(partial(earlier_results, cfg, args))
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     incomplete = evaluation.incomplete_sources(dataset)

@@ -3,8 +3,9 @@
 
     python tools/uncompress_images.py datasets/gta5 --output fast/gta5
 
-Layout, names and pixels stay the same; every copy is read back and compared. All other files are
-copied unchanged. Existing files are kept, so an interrupted run can be continued.
+Layout, names, pixels and times stay the same; every copy is read back and compared. All other files
+are copied unchanged. Copies of the same time as their file are kept, so an interrupted run can be
+continued, and a file that was replaced is copied again.
 """
 
 import argparse
@@ -50,7 +51,7 @@ from langdg_d2.utils.file_io import require_writable
 def copy(source: Path, output: Path, file: Path) -> bool:
     """Copy a file to its place, unless it is there; whether it is an image stored otherwise."""
     target = output / file.relative_to(source)
-    if target.exists():
+    if target.exists() and target.stat().st_mtime_ns == file.stat().st_mtime_ns:
         return False
     return copy_uncompressed(file, target)
 

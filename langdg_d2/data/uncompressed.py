@@ -23,7 +23,7 @@ _AS_THEY_ARE = (
 
 
 def copy_uncompressed(source: Path, target: Path) -> bool:
-    """Copy a file; an RGB image of the format PNG without compression, all else as it is.
+    """Copy a file with its times; an RGB image of the format PNG without compression.
 
     Args:
         source: any file.
@@ -43,7 +43,7 @@ def copy_uncompressed(source: Path, target: Path) -> bool:
             for piece in _pieces(source):
                 file.write(piece)
             file.flush()
-            shutil.copystat(source, file.name)
+        shutil.copystat(source, file.name)
     return is_rgb
 
 

@@ -5,7 +5,7 @@ from .adapter_files import ADAPTER, load_adapter, save_adapter
 from .averaging import WeightAverage
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
 from .config import apply_overrides, compose, load_config
-from .defaults import build_model, require_patches, setup, start_run
+from .defaults import build_model, exclusive, require_patches, setup, start_run
 from .hooks import BestWeightsHook, SeededIterations, StopOnSignal, StyleAugmentationHook
 from .launch import launch
 from .optimization import (
@@ -56,6 +56,7 @@ __all__ = [
     "compose",
     "describe_model",
     "distribute",
+    "exclusive",
     "find_starting_point",
     "launch",
     "load_adapter",

@@ -3,6 +3,8 @@
 import logging
 import os
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +13,13 @@ import torch
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ..modeling import Backbone, LangDGSegmentor
 from ..structures import patch_stats
 from ..utils.amp import memory_format_of
+from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, escape_unprintable, require_int
 from ..utils.file_io import require_writable
 from ..utils.provenance import leaves, plain_data
@@ -64,6 +68,31 @@ def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
                     f"process 0 was started with {key}={first.get(key)!r}, process {rank} with "
                     f"{other.get(key)!r}: start the same command on every machine"
                 )
+
+
+@contextmanager
+def exclusive(folder: str) -> Iterator[None]:
+    """Keep other runs from writing to an existing output folder. Collective.
+
+    Raises:
+        LangDGError: if another run holds it. The lock of a killed process is gone with it.
+    """
+    lock = FileLock(Path(folder, ".lock"))
+
+    def acquire() -> None:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LangDGError(
+                f"another run is writing to '{folder}': wait for its end, or choose another "
+                "train.output_dir"
+            ) from error
+
+    of_main_process(acquire)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def start_run(cfg: DictConfig, args: Namespace) -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from langdg_d2.engine import SegmentationTrainer, argument_parser
+from langdg_d2.engine import SegmentationTrainer, argument_parser, exclusive
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +151,14 @@ def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run_here("--resume", *short)
     assert "training starts from the beginning" in (out / "log.txt").read_text()
+
+
+def test_a_folder_takes_one_run_at_a_time(run_here, tmp_path):
+    (tmp_path / "out").mkdir()
+    with exclusive(str(tmp_path / "out")), pytest.raises(LangDGError, match="another run is writ"):
+        run_here("train.max_iter=1")
+    with exclusive(str(tmp_path / "out")):  # the refused run holds nothing
+        pass
 
 
 def test_overwriting_keeps_the_weights_it_starts_from(run_here, tmp_path, monkeypatch):
