@@ -32,13 +32,17 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     add = parser.add_argument
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
     add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
+    add("--examples", nargs="+", default=[], metavar="FILE", help="images and clips to click on")
     add("--megabytes", type=int, default=64, metavar="N", help="of an upload [64]")
     add("--frames", type=int, default=250, metavar="N", help="of a clip [250]")
     add(
         "--longest-side", type=int, default=2048, metavar="PIXELS",
         help="larger images are scaled down first [2048]",
     )  # fmt: skip
-    return parse_with_predictors(parser, arguments)
+    args = parse_with_predictors(parser, arguments)
+    if missing := [path for path in args.examples if not Path(path).is_file()]:
+        parser.error(f"there is no file '{missing[0]}' for --examples")
+    return args
 
 
 if __name__ == "__main__":
@@ -66,7 +70,12 @@ HEADERS = {
 
 @contextmanager
 def serving(
-    *, host: str = "127.0.0.1", port: int | None = None, palette: str = "classes", **models: Any
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    palette: str = "classes",
+    examples: Sequence[str] = (),
+    **models: Any,
 ) -> Iterator[Any]:
     """Serve the page until the block ends, with its files in a temporary folder.
 
@@ -74,6 +83,7 @@ def serving(
         host: address to listen at; "127.0.0.1" is reached from this machine only.
         port: None for the first free one from 7860 on.
         palette: name of the palette that the page opens with.
+        examples: images and clips to click on.
         models: arguments of `page.Handlers`.
 
     Yields:
@@ -93,7 +103,7 @@ def serving(
     ):
         tempfile.tempdir = folder
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/served"  # Gradio copies what it shows into it
-        page = build_page(handlers, palette=palette)
+        page = build_page(handlers, palette=palette, examples=examples)
         try:
             page.launch(
                 server_name=host,
@@ -159,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except ClipWeightsError as error:
             print(f"warning: no style can be mined without CLIP: {error}", file=sys.stderr)
         models = {"predictors": predictors, "styles": styles, "limits": limits}
-        with serving(host=args.host, port=args.port, palette=args.palette, **models) as page:
+        options = {name: getattr(args, name) for name in ("host", "port", "palette", "examples")}
+        with serving(**options, **models) as page:
             print(f"open {page.local_url} in a browser; Ctrl-C ends it", flush=True)
             page.block_thread()
 

@@ -55,6 +55,13 @@ class LiveStyles:
         self._config = load_config(config_file, overrides).styles.mining.miner
         self._clip = instantiate(self._config.clip)
         self._grid = instantiate(self._config.grid)
+        self._fingerprint = feature_fingerprint(self._clip.backbone)
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether a model's layers up to the restyled features are those of the CLIP."""
+        *_, segmentor = unwrapped(model)
+        backbone = getattr(segmentor, "backbone", None)
+        return backbone is not None and feature_fingerprint(backbone) == self._fingerprint
 
     def __call__(
         self,
@@ -90,7 +97,7 @@ class LiveStyles:
             {**self._config, "clip": self._clip, "prompts": prompts, "pin": pin}
         )
         header = miner.header(source="one image", seed=0, settings={})
-        if feature_fingerprint(segmentor.backbone) != header.clip_fingerprint:
+        if not self.fits(segmentor):
             raise LangDGError(
                 f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "
                 "that mines styles, as after training that froze nothing; choose another checkpoint"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from live_styles import LiveStyles
 from markupsafe import escape
-from results import predict_upload, restyle_upload
+from results import compare_upload, predict_upload, restyle_upload
 from uploads import Limits, Upload
 
 from langdg_d2.utils.errors import LangDGError
@@ -28,6 +28,7 @@ PALETTE_LABELS = {"classes": "of the classes", "colorblind": "colour-blind safe"
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
 FIELDS = 5  # of a tab
 STYLE_SETTINGS = ("prompt", "steps", "own_share", "name_classes")
+NO_FILE = "there is no image yet; drop one into the field at the left"
 PROGRESS = gr.Progress()  # Gradio looks for it among the defaults of arguments
 
 logger = logging.getLogger(__name__)
@@ -59,9 +60,9 @@ class Handlers:
         self._worker.shutdown(cancel_futures=True)
 
     def change(self, request: gr.Request) -> list[None]:
-        """End the clip of a client that changes file, checkpoint or colours; clear its style."""
+        """End the clip of a client that changes file, checkpoint or colours; clear its pictures."""
         self._changes[request.session_hash] += 1
-        return [None] * FIELDS
+        return [None] * (FIELDS + 1)  # of the tabs Restyle and Compare
 
     async def predict(
         self,
@@ -106,12 +107,28 @@ class Handlers:
             if self.styles is None:
                 raise LangDGError("no style can be mined: CLIP's weights could not be loaded")
             if file is None:
-                raise LangDGError("there is no image yet; drop one into the field at the left")
+                raise LangDGError(NO_FILE)
             upload = await self._do(Upload, Path(file), self.limits)
             options = dict(zip(STYLE_SETTINGS, settings, strict=True))
             return await self._do(
                 restyle_upload, upload, *self._model(model, palette), self.styles, **options
             )
+
+    async def compare(self, file: str | None, palette: str) -> list[Any]:
+        """Show what every checkpoint predicts of an image, or of a clip's first frame."""
+        with errors_as_messages(file):
+            if file is None:
+                raise LangDGError(NO_FILE)
+            upload = await self._do(Upload, Path(file), self.limits)
+            return await self._do(compare_upload, upload, self.predictors, palette)
+
+    def first_choice(self) -> str:
+        """Name of the first checkpoint that can be restyled, or else of the first one."""
+        models = self.predictors.items()
+        fit = (
+            name for name, predictor in models if self.styles and self.styles.fits(predictor.model)
+        )
+        return next(fit, next(iter(self.predictors)))
 
     def _model(self, name: str, palette: str) -> tuple[Predictor, Palette]:
         predictor = self.predictors[name]
@@ -140,12 +157,15 @@ def errors_as_messages(file: str | None) -> Iterator[None]:
     raise gr.Error(escape(text), duration=30, print_exception=False)
 
 
-def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
+def build_page(
+    handlers: Handlers, *, palette: str = "classes", examples: Sequence[str] = ()
+) -> gr.Blocks:
     """The page.
 
     Args:
         handlers: what happens on it.
         palette: name of the palette it opens with.
+        examples: images and clips to click on.
     """
     picture = partial(gr.Image, format="png", interactive=False, buttons=["download", "fullscreen"])
     text = partial(gr.HTML, padding=False)
@@ -156,7 +176,7 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
         gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", padding=False)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                inputs = _inputs(handlers, palette)
+                inputs = _inputs(handlers, palette, examples)
             with gr.Column(scale=4), gr.Tabs():
                 with gr.Tab("Predict"):
                     facts = text(elem_id="facts")
@@ -167,6 +187,16 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
                         )
                     video = gr.Video(visible=False, elem_id="video", label="Classes and confidence")
                     predicted = [facts, overlay, confidence, video, text(elem_id="legend")]
+                with gr.Tab("Compare", visible=len(handlers.predictors) > 1):
+                    compare = gr.Button("Predict with every checkpoint", elem_id="compare")
+                    pictures = gr.Gallery(
+                        label="Predicted classes",
+                        columns=[1, 2, 3],
+                        object_fit="contain",
+                        format="png",
+                        interactive=False,
+                        elem_id="pictures",
+                    )
                 with gr.Tab("Restyle"):
                     button, settings = _style_settings()
                     facts = text(elem_id="style-facts")
@@ -184,12 +214,13 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
             show_progress_on=[before, after, difference],
             **ONE_AT_A_TIME,
         )
+        compare.click(handlers.compare, [inputs[0], inputs[2]], pictures, **ONE_AT_A_TIME)
         # Results belong to one file, checkpoint and palette. With another one a mined style goes.
         changed = gr.on(
             [field.change for field in inputs],
             handlers.change,
             None,
-            restyled,
+            [*restyled, pictures],
             queue=False,
             cancels=[mining],
             api_visibility="private",
@@ -205,16 +236,18 @@ def build_page(handlers: Handlers, *, palette: str = "classes") -> gr.Blocks:
     return page.queue(max_size=16, api_open=False)
 
 
-def _inputs(handlers: Handlers, palette: str) -> list[Any]:
+def _inputs(handlers: Handlers, palette: str, examples: Sequence[str]) -> list[Any]:
     """File, checkpoint and colours, which the tabs share."""
-    models, limits = list(handlers.predictors), handlers.limits
-    palettes = palettes_for(handlers.predictors[models[0]].classes)
+    models, limits, first = list(handlers.predictors), handlers.limits, handlers.first_choice()
+    palettes = palettes_for(handlers.predictors[first].classes)
     choices = [(PALETTE_LABELS[name], name) for name in palettes]
     inputs = [
         gr.File(label="Image or clip", height=150, elem_id="file"),
-        gr.Radio(models, value=models[0], label="Checkpoint"),
+        gr.Radio(models, value=first, label="Checkpoint"),
         gr.Radio(choices, value=palette, label="Colours"),
     ]
+    if examples:
+        gr.Examples([[path] for path in examples], inputs[0], elem_id="examples")
     gr.HTML(
         f"<p>Up to {limits.megabytes} MB. Images are scaled down to {limits.longest_side} pixels, "
         f"clips end after {limits.frames} frames. Files stay on the computer that runs this page "

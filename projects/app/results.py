@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ from langdg_d2.visualization import (
     VideoWriter,
     draw_panels,
     draw_view,
+    palette_named,
 )
 from langdg_d2.visualization.page import parts
 
@@ -98,6 +99,26 @@ def predict_upload(
                 yield count
         facts = _facts(f"{count} frames", f"{summary.mean_confidence:.2f}", start, upload)
         yield {"facts": facts, "legend": summary.legend(palette), "video": str(path)}
+
+
+def compare_upload(
+    upload: Upload, predictors: Mapping[str, Predictor], palette: str
+) -> list[tuple[Image, str]]:
+    """An image, or a clip's first frame, and what several models predict of it, with captions.
+
+    Args:
+        upload: the image or clip.
+        predictors: by name.
+        palette: name of the palette to draw with.
+    """
+    image = upload.first_image()
+    pictures = [(image, "input")]
+    for name, predictor in predictors.items():
+        prediction = predictor(image)
+        overlay = draw_view(prediction, "overlay", palette_named(palette, predictor.classes))
+        confidence = ClassSummary(prediction).mean_confidence
+        pictures.append((overlay, f"{name}, mean confidence {confidence:.2f}"))
+    return pictures
 
 
 def restyle_upload(

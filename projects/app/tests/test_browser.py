@@ -38,8 +38,12 @@ INPUT = "#file input[type=file]"
 
 
 @pytest.fixture(scope="module")
-def address(models: dict[str, Any]) -> Iterator[str]:
-    with serving(**models) as page:
+def address(
+    models: dict[str, Any], scene: Callable[..., np.ndarray], tmp_path_factory: Any
+) -> Iterator[str]:
+    example = tmp_path_factory.mktemp("examples") / "example.png"
+    Image.fromarray(scene()).save(example)
+    with serving(examples=[str(example)], **models) as page:
         yield page.local_url
 
 
@@ -115,6 +119,11 @@ def test_a_dropped_image_is_shown_with_overlay_legend_and_confidence(
     red, green, blue = palette_named("colorblind", CITYSCAPES_19).colors[k]
     swatch = page.locator("#legend .swatch").first
     expect(swatch).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
+
+
+def test_an_example_is_predicted_when_it_is_clicked(page: Any) -> None:
+    page.locator("#examples").get_by_text("example.png").click()
+    expect(page.locator("#facts p")).to_contain_text("96 x 72 pixels")
 
 
 def test_bad_files_are_named_and_the_page_goes_on(

@@ -4,14 +4,19 @@ import asyncio
 import html
 import logging
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from uploads import Limits
+
+from langdg_d2.structures import CITYSCAPES_19
+from langdg_d2.visualization import draw_view, palette_named
 
 gradio = pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
 page = pytest.importorskip("page")
@@ -103,6 +108,24 @@ def test_a_page_that_ends_waits_for_the_frame_at_work(
     visitor.join(60)
     assert not visitor.is_alive()
     message(predict, handlers, clip_file, "slow")
+
+
+def test_every_checkpoint_is_compared_on_one_image(
+    models: dict[str, Any], image_file: Path
+) -> None:
+    other = deepcopy(models["predictors"]["tiny"])
+    torch.nn.init.normal_(
+        next(other.model.backbone.parameters())
+    )  # trained from the first layer on
+    handlers = page.Handlers(**{**models, "predictors": {"other": other, **models["predictors"]}})
+    assert handlers.first_choice() == "tiny"
+    pictures = asyncio.run(handlers.compare(str(image_file), "classes"))
+    assert [caption.split(",")[0] for _, caption in pictures] == ["input", "other", "tiny"]
+    palette = palette_named("classes", CITYSCAPES_19)
+    image = np.asarray(Image.open(image_file))
+    for (drawn, _), predictor in zip(pictures[1:], handlers.predictors.values(), strict=True):
+        np.testing.assert_array_equal(drawn, draw_view(predictor(image), "overlay", palette))
+    handlers.close()
 
 
 def test_before_there_is_a_file_nothing_is_shown(handlers: page.Handlers) -> None:
