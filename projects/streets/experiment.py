@@ -21,7 +21,7 @@ from streets.collection import Settings, generate
 from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
 from streets.experiment.report import write_pictures, write_tables
 from streets.experiment.runs import CONFIG, Experiment, Run, execute, locked
-from streets.experiment.variants import VARIANTS
+from streets.experiment.variants import RECIPE_VARIANTS, TOWER_VARIANTS, VARIANTS
 
 from langdg_d2.utils.errors import LangDGError, report_errors
 
@@ -37,11 +37,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add, names = parser.add_argument, list(VARIANTS)
+    add = parser.add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder of all results")
     add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="K", help="[1 2 3]")
-    cells = {"choices": names, "default": names, "metavar": "NAME"}
-    add("--cells", nargs="+", help=f"variants [all]: {', '.join(names)}", **cells)
+    named = f"of the recipe [{' '.join(RECIPE_VARIANTS)}]; of towers: {' '.join(TOWER_VARIANTS)}"
+    cells = {"choices": list(VARIANTS), "default": list(RECIPE_VARIANTS), "metavar": "NAME"}
+    add("--cells", nargs="+", help=f"variants {named}", **cells)
     add("--validation", action="store_true", help="score the looks to choose settings on instead")
     add("--config-file", type=Path, default=CONFIG, metavar="FILE", help="[configs/experiment.py]")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")

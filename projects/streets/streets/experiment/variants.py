@@ -1,4 +1,4 @@
-"""The variants of the recipe: ablations of `projects/famix`, and changes of our own."""
+"""The variants: ablations of `projects/famix`, changes of our own, and ways to train a tower."""
 
 import sys
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from detectron2.config import LazyCall as L
 from omegaconf import DictConfig
 
 from langdg_d2.engine import parameter_groups
+from langdg_d2.modeling import LinearHead, LoRA, Rein, SoMA
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "famix"))  # projects are not installed
 
@@ -55,8 +56,45 @@ def oracle(cfg: DictConfig) -> None:
         change(cfg)
 
 
+def frozen(cfg: DictConfig) -> None:
+    """The tower and the head of `configs/experiment_vit.py` as they are."""
+
+
+def linear_head(cfg: DictConfig) -> None:
+    """A linear classifier of the tokens."""
+    head = cfg.model.sem_seg_head
+    cfg.model.sem_seg_head = L(LinearHead)(
+        input_shape=head.input_shape, in_feature=head.in_feature, num_classes=head.num_classes
+    )
+
+
+def train_tower(cfg: DictConfig) -> None:
+    """The whole tower trains, at a lower learning rate than adapters."""
+    last = max(cfg.model.backbone.taps)
+    cfg.model.backbone.trainable = ["patch_embed", *(f"blocks.{k}" for k in range(last + 1))]
+    cfg.optimizer.params.backbone_lr_factor = 0.1
+
+
+def lora(cfg: DictConfig) -> None:
+    cfg.model.backbone.adapter = L(LoRA)(rank=8)
+
+
+def soma_minor(cfg: DictConfig) -> None:
+    """The start of the paper."""
+    cfg.model.backbone.adapter = L(SoMA)(rank=8, start="minor")
+
+
+def soma_released(cfg: DictConfig) -> None:
+    """The start of the authors' code."""
+    cfg.model.backbone.adapter = L(SoMA)(rank=8, start="released")
+
+
+def rein(cfg: DictConfig) -> None:
+    cfg.model.backbone.adapter = L(Rein)(tokens=50, rank=8, scale=0.001)
+
+
 class Variant(NamedTuple):
-    """Changes of `configs/experiment.py`, under a title for tables."""
+    """Changes of an experiment's config, under a title for tables."""
 
     title: str
     changes: tuple[Callable[[DictConfig], None], ...]
@@ -96,5 +134,16 @@ _OTHERS = (
     Variant("whole-image styles", (whole_image_styles,)),
     Variant("oracle: trained on the targets, AdamW", (oracle,)),
 )
-VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_OTHERS)}
+_TOWERS = (
+    Variant("frozen, linear head", (linear_head,)),
+    Variant("frozen, deconvolution head", (frozen,)),
+    Variant("full fine-tuning", (train_tower,)),
+    Variant("LoRA", (lora,)),
+    Variant("SoMA, the paper's start", (soma_minor,)),
+    Variant("SoMA, the released code's start", (soma_released,)),
+    Variant("Rein", (rein,)),
+)
+RECIPE_VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_OTHERS)}
+TOWER_VARIANTS = {variant.name: variant for variant in _TOWERS}  # of `configs/experiment_vit.py`
+VARIANTS = RECIPE_VARIANTS | TOWER_VARIANTS
 FULL = full.__name__

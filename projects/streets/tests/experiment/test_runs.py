@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streets.experiment import runs
 from streets.experiment.runs import Experiment, Run, execute, locked
-from streets.experiment.variants import VARIANTS
+from streets.experiment.variants import RECIPE_VARIANTS, VARIANTS
 
 from langdg_d2.utils.errors import LangDGError
 
@@ -140,7 +140,7 @@ def test_results_without_settings_are_refused(make_experiment: MakeExperiment) -
 
 def test_runs_that_mine_alike_share_a_bank(make_experiment: MakeExperiment) -> None:
     experiment = make_experiment()
-    banks = {name: make_run(experiment, name).bank for name in VARIANTS}
+    banks = {name: make_run(experiment, name).bank for name in RECIPE_VARIANTS}
     assert {name for name, bank in banks.items() if bank == banks["full"]} == {
         *("full", "full_adamw", "no_mixing", "freeze_nothing", "freeze_nothing_no_mixing")
     }

@@ -9,7 +9,7 @@ import torch
 from detectron2.config import LazyConfig, instantiate
 from omegaconf import DictConfig, OmegaConf
 from streets.experiment.runs import CONFIG, Experiment, Run
-from streets.experiment.variants import VARIANTS
+from streets.experiment.variants import TOWER_VARIANTS, VARIANTS
 
 from langdg_d2.engine import load_config
 from langdg_d2.styles import ConstantWeights
@@ -137,3 +137,29 @@ def test_seed_reaches_weights_styles_and_prompts(config: Callable[..., DictConfi
     one, other = (instantiate(c.styles.mining.miner.prompts.style_prompts) for c in cfgs)
     assert len(set(one)) == 20
     assert set(one).isdisjoint(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("linear_head", ()),
+        ("frozen", ()),
+        ("train_tower", ("weight", "bias", "cls_token", "pos_embed")),
+        ("lora", ("lora_a", "lora_b")),
+        ("soma_minor", ("lora_a", "lora_b", "bias")),
+        ("soma_released", ("lora_a", "lora_b", "bias")),
+        ("rein", ("weight", "bias", "scale", "token_a", "token_b")),
+    ],
+)
+def test_tower_variants_train_what_they_name(name: str, ends: tuple[str, ...]) -> None:
+    config = CONFIG.with_name("experiment_vit.py")
+    cfg = load_config(str(config), ["model.backbone.tower.weights=null"])
+    for change in TOWER_VARIANTS[name].changes:
+        change(cfg)
+    model = instantiate(cfg.model).train()
+    model.logits(torch.rand(1, 3, 64, 64)).sum().backward()
+    learned = {key for key, value in model.named_parameters() if value.grad is not None}
+    assert learned == {key for key, value in model.named_parameters() if value.requires_grad}
+    of_tower = {key for key in learned if key.startswith("backbone.")}
+    assert {key.rpartition(".")[2] for key in of_tower} == set(ends)
+    assert ("backbone.trunk.blocks.0.attn.qkv.weight" in learned) == (name == "train_tower")
