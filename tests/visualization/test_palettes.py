@@ -84,6 +84,42 @@ def test_large_areas_differ_and_show_on_asphalt(simulation: str) -> None:
         assert np.linalg.norm(overlay - lab([[grey] * 3], simulation), axis=-1).min() >= 10
 
 
+def ciede2000(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Colour differences of CIELAB colours (..., 3), after Sharma, Wu and Dalal (2005)."""
+    (l1, a1, b1), (l2, a2, b2) = np.moveaxis(one, -1, 0), np.moveaxis(other, -1, 0)
+    c7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
+    g = 1.5 - 0.5 * np.sqrt(c7 / (c7 + 25**7))
+    c1, c2 = np.hypot(g * a1, b1), np.hypot(g * a2, b2)
+    h1, h2 = (np.degrees(np.arctan2(b, g * a)) % 360 for a, b in ((a1, b1), (a2, b2)))
+    turn = (h2 - h1 + 180) % 360 - 180
+    lightness, chroma, hue = (l1 + l2) / 2, (c1 + c2) / 2, (h1 + turn / 2) % 360
+    t = (
+        1
+        - 0.17 * np.cos(np.radians(hue - 30))
+        + 0.24 * np.cos(np.radians(2 * hue))
+        + 0.32 * np.cos(np.radians(3 * hue + 6))
+        - 0.20 * np.cos(np.radians(4 * hue - 63))
+    )
+    dl = (l2 - l1) / (1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2))
+    dc = (c2 - c1) / (1 + 0.045 * chroma)
+    dh = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2)) / (1 + 0.015 * chroma * t)
+    rotation = 60 * np.exp(-(((hue - 275) / 25) ** 2))
+    r = -2 * np.sqrt(chroma**7 / (chroma**7 + 25**7)) * np.sin(np.radians(rotation))
+    return np.sqrt(dl**2 + dc**2 + dh**2 + r * dc * dh)
+
+
+@pytest.mark.parametrize("simulation", SIMULATIONS)
+def test_frequent_classes_differ_by_fifteen_of_ciede2000(simulation: str) -> None:
+    # A pair of the paper's table 1.
+    pair = np.array([[50.0, 2.6772, -79.7751], [50.0, 0.0, -82.7485]])
+    assert ciede2000(*pair) == pytest.approx(2.0425, abs=1e-4)
+    names = ("road", "building", "vegetation", "car", "sidewalk", "sky", "person", "pole")
+    ids = [CITYSCAPES_19.names.index(name) for name in (*names, "terrain", "fence")]
+    colors = lab(np.array(PALETTES["colorblind"].colors)[ids].tolist(), simulation)
+    one, other = np.triu_indices(len(ids), 1)
+    assert ciede2000(colors[one], colors[other]).min() >= 15
+
+
 def test_safe_colours_stand_out_from_the_white_of_the_legend() -> None:
     white = lab([[255, 255, 255]])
     assert np.linalg.norm(lab(PALETTES["colorblind"].colors) - white, axis=-1).min() > 10
