@@ -15,6 +15,7 @@ if __name__ == "__main__":
     ARGUMENTS = argument_parser(__doc__).parse_args()  # first: the imports below take seconds
 
 import logging
+import shutil
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -252,7 +253,7 @@ def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
     """
     folder = Path(cfg.train.output_dir)
     names = (engine.PRETRAINED, engine.ADAPTER, evaluation.RECORD)
-    patterns = ("last_checkpoint", "model_*.pth", *names)
+    patterns = ("last_checkpoint", "model_*.pth", *names, "predictions")
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     # The options of Detectron2's own parser lack `overwrite`.
     if files and not (args.resume or args.eval_only or getattr(args, "overwrite", False)):
@@ -305,7 +306,9 @@ def run(cfg: DictConfig, args: Namespace) -> None:
         engine.start_run(cfg, args)
         if comm.is_main_process() and not start.resumed:
             for path in earlier:  # otherwise taken for this run's if it is interrupted
-                if path.resolve() != Path(start.checkpoint).resolve():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.resolve() != Path(start.checkpoint).resolve():
                     path.unlink()
         if mining:
             mining.run()

@@ -94,7 +94,9 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     Damaged parts of a JPEG come as libjpeg fills them.
     """
     with opened(file_name) as (file, image):
-        rgb = to_rgb(_decode(file, image))
+        pixels = _decode(file, image)
+        _check_range(pixels, Path(file_name))
+        rgb = to_rgb(pixels)
         # Decoders of TIFF turn it themselves.
         if image.format == "TIFF" or (turn := orientation(image)) == _UPRIGHT:
             return rgb
@@ -212,6 +214,7 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
         raise LangDGError(f"{shape} is not an image; expected an array (H, W) or (H, W, channels)")
     if pixels.dtype == np.uint16:
+        _require_sixteen_bits(int(pixels.max()))
         pixels = _TO_EIGHT_BIT[pixels]
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -309,11 +312,7 @@ def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
     largest, full = int(pixels.max()), int(np.iinfo(pixels.dtype).max)
     darkest = 1  # images of 8 bits may be dark at night
     if pixels.dtype == np.uint16:
-        if largest <= full >> 4:
-            raise LangDGError(
-                f"its 16-bit values reach {largest} alone, expected the range up to {full}: it "
-                "would be all but black, so scale it or store 8 bits"
-            )
+        _require_sixteen_bits(largest)
         largest, darkest = int(np.quantile(pixels, _BRIGHT)), full >> 1
     if largest <= darkest and file.parent not in _folders_of_dark:
         _folders_of_dark.add(file.parent)  # one warning a folder, not one an image
@@ -321,6 +320,16 @@ def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
             "the values of '%s' reach %d alone; if those of other images in its folder are as "
             "small, they come out too dark: scale them to the range up to %d",
             *(file, largest, full),
+        )
+
+
+def _require_sixteen_bits(largest: int) -> None:
+    """Refuse 16-bit values of 12 bits or fewer; black images are fine."""
+    full = _SIXTEEN_BIT - 1
+    if 0 < largest <= full >> 4:
+        raise LangDGError(
+            f"its 16-bit values reach {largest} alone, expected the range up to {full}: it would "
+            "be all but black, so scale it or store 8 bits"
         )
 
 

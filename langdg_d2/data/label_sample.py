@@ -205,6 +205,12 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
         yield f"no pixel without a class is in {named} where releases have some"
     if len(labels) >= _FEW and 2 * len({label.digest for label in labels}) <= len(labels):
         yield f"labels repeat others among the {named}"
+    constant = [label.file for label in labels if _has_one_class(label.content.pixels)]
+    if len(constant) > 1:
+        yield (
+            f"a single class fills {len(constant)} of the {len(labels)} labels looked at, such as "
+            f"'{constant[0]}'"
+        )
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
         yield f"{share:.0f} % of the pixels of {named} have no class"
@@ -229,6 +235,11 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
                 "beside them"
             )
             return
+
+
+def _has_one_class(pixels: npt.NDArray[np.int64]) -> bool:
+    """Whether all pixels are of one class, by counts of each train id and of those without."""
+    return np.count_nonzero(pixels) == 1 and not pixels[-1]
 
 
 def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:

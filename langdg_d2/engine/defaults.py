@@ -130,6 +130,8 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         model = compose(cfg, "model")
     finally:
         tower.weights = weights  # mining refers to them
+    if tower.name:
+        model.normalize.warn_of_others(tower.name)
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
 

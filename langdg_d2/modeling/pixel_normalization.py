@@ -1,11 +1,16 @@
 """Normalisation of pixels for CLIP's image tower."""
 
+import logging
 from collections.abc import Sequence
 
+import open_clip
+import timm
 import torch
 from torch import Tensor, nn
 
 from ..utils.errors import LangDGError
+
+logger = logging.getLogger(__name__)
 
 
 class PixelNormalization(nn.Module):
@@ -28,6 +33,28 @@ class PixelNormalization(nn.Module):
             )
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
+
+    def warn_of_others(self, tower: str) -> None:
+        """Warn if the weights of a tower were trained on images normalised otherwise.
+
+        Args:
+            tower: its name in timm or open_clip; those of other towers are not known.
+        """
+        if timm.is_model(tower):
+            known = [vars(timm.get_pretrained_cfg(tower))]
+        else:
+            tags = open_clip.list_pretrained_tags_by_model(tower)
+            known = [open_clip.get_pretrained_cfg(tower, tag) for tag in tags]
+        for trained in ([cfg["mean"], cfg["std"]] for cfg in known):
+            expected = 255 * torch.tensor(trained)  # (2, 3)
+            if not torch.allclose(expected, torch.stack([self.mean, self.std]).view(2, 3).cpu()):
+                mean, std = ([round(value, 3) for value in row] for row in expected.tolist())
+                logger.warning(
+                    "images are normalised by mean %s and std %s, but the weights of '%s' were "
+                    "trained with mean %s and std %s: set model.pixel_mean and model.pixel_std",
+                    *(self.mean.flatten().tolist(), self.std.flatten().tolist(), tower, mean, std),
+                )
+                return
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise images (..., 3, H, W) of any dtype; returns float on this module's device."""

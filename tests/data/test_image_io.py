@@ -11,9 +11,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from langdg_d2.data import ImageFileError
-from langdg_d2.data.image_io import read_image, read_rgb, read_size
+from langdg_d2.data.image_io import read_image, read_rgb, read_size, to_rgb
 from langdg_d2.data.label_io import read_train_ids
 from langdg_d2.structures.label_encoding import SYNTHIA_LABEL_IDS, TRAIN_IDS
+from langdg_d2.utils.errors import LangDGError
 
 
 def test_rgb_image_is_read_exactly_and_may_be_written_to(tmp_path):
@@ -348,12 +349,16 @@ def test_flipped_bits_of_png_pixels_are_named(tmp_path, read):
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm"])
 @pytest.mark.parametrize("largest", [255, 4095])
-def test_16_bit_images_of_few_levels_are_refused_in_data_sets(tmp_path, largest, suffix):
+def test_16_bit_values_of_few_levels_are_refused(tmp_path, largest, suffix):
     path = str(tmp_path / f"a{suffix}")
-    cv2.imwrite(path, np.full((4, 5, 3), largest, np.uint16))
-    with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
-        read_rgb(path)
-    assert read_image(path).max() == round(largest / 257)
+    pixels = np.full((4, 5, 3), largest, np.uint16)
+    cv2.imwrite(path, pixels)
+    for read in (read_rgb, read_image):
+        with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
+            read(path)
+    with pytest.raises(LangDGError, match=f"16-bit values reach {largest} alone"):
+        to_rgb(pixels)
+    assert not to_rgb(np.zeros((4, 5), np.uint16)).any()
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif", ".jp2"])

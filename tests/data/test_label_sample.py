@@ -213,6 +213,11 @@ def test_fewer_odd_labels_are_named_in_a_warning(labels_of, caplog):
     ]
 
 
+def test_labels_of_a_single_class_are_warned_of(labels_of, caplog):
+    check_labels(labels_of([23], [23], *6 * [STREET]), required=True)
+    assert "a single class fills 2 of the 8 labels looked at" in caplog.text
+
+
 def test_labels_mostly_without_a_class_are_warned_of(labels_of, caplog):
     check_labels(labels_of(*3 * [[1, 2, 3, 9, 10, 14, 20]]), required=True)  # and one more
     assert any("86 % of the pixels of 3 labels" in message for message in caplog.messages)

@@ -4,8 +4,9 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
+from timm.data import IMAGENET_DEFAULT_MEAN
 
-from langdg_d2.modeling import load_timm_tower
+from langdg_d2.modeling import PixelNormalization, load_timm_tower
 from langdg_d2.utils.errors import LangDGError
 
 NAME = "test_vit"
@@ -81,3 +82,34 @@ def test_a_failed_download_names_the_remedy(monkeypatch):
     monkeypatch.setattr("timm.models._hub.hf_hub_download", unreachable)
     with pytest.raises(LangDGError, match=r"with its weights.*timm/test_vit\.r160_in1k.*tower"):
         load_timm_tower(name="test_vit.r160_in1k", weights="pretrained")
+
+
+def test_weights_for_quickgelu_are_refused_without_it():
+    name = "vit_base_patch16_clip_224.openai"
+    with pytest.raises(LangDGError, match="name 'vit_base_patch16_clip_quickgelu_224.openai'"):
+        load_timm_tower(name=name, weights="pretrained")
+
+
+@pytest.mark.parametrize(
+    ("tower", "means"),
+    [
+        ("vit_tiny_patch16_224.augreg_in21k", [0.5, 0.5, 0.5]),
+        ("ViT-L-16-SigLIP2-256", [0.5, 0.5, 0.5]),
+        ("RN50-quickgelu", [0.48145466, 0.4578275, 0.40821073]),
+    ],
+)
+def test_another_normalization_than_the_towers_is_named(tower, means, caplog):
+    stds = [0.5] * 3 if means[0] == 0.5 else [0.26862954, 0.26130258, 0.27577711]
+    own, other = ([255 * value for value in row] for row in (means, IMAGENET_DEFAULT_MEAN))
+    std = [255 * value for value in stds]
+    PixelNormalization(mean=own, std=std).warn_of_others(tower)
+    assert not caplog.messages
+    PixelNormalization(mean=other, std=std).warn_of_others(tower)
+    assert f"the weights of '{tower}' were trained with mean {[round(x, 3) for x in own]}" in (
+        caplog.text
+    )
+
+
+def test_normalization_of_unknown_towers_is_not_judged(caplog):
+    PixelNormalization(mean=[1.0, 2.0, 3.0], std=[1.0, 2.0, 3.0]).warn_of_others("own.json")
+    assert not caplog.messages

@@ -137,9 +137,10 @@ def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch
     for name in ("log.txt", "config.yaml", "metrics.json"):  # of a run that failed at once
         (out / name).write_text("")
     run_here(*short)
+    (out / "predictions/acdc_fog_sem_seg_val").mkdir(parents=True)
     results = ["model_final.pth", "model.safetensors", "benchmark.json", "config.yaml"]
     before = [(out / name).read_bytes() for name in results]
-    held = r"last_checkpoint, model_final.pth, model.safetensors, 1 more"
+    held = r"last_checkpoint, model_final.pth, model.safetensors, 2 more"
     with pytest.raises(LangDGError, match=rf"out' .* \({held}\): .* --resume .*--overwrite "):
         run_here(*short)
     assert [(out / name).read_bytes() for name in results] == before
@@ -147,7 +148,8 @@ def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch
     monkeypatch.setattr(SegmentationTrainer, "train", killed)
     with pytest.raises(KeyboardInterrupt):
         run_here("--overwrite", *short)
-    assert [name for name in ("last_checkpoint", *results) if (out / name).exists()] == results[-1:]
+    left = [name for name in ("last_checkpoint", "predictions", *results) if (out / name).exists()]
+    assert left == ["config.yaml"]
     with pytest.raises(KeyboardInterrupt):
         run_here("--resume", *short)
     assert "training starts from the beginning" in (out / "log.txt").read_text()

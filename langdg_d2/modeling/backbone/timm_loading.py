@@ -36,6 +36,12 @@ def load_timm_tower(*, name: str, weights: str | None) -> nn.Module:
     if not timm.is_model(name):  # also refuses names that lead to other repositories and folders
         near = get_close_matches(name.partition(".")[0], timm.list_models(), cutoff=0.5)
         raise LangDGError(f"'{name}' is not an architecture of timm. Nearest: {near}")
+    quick = name.replace("_clip_", "_clip_quickgelu_")
+    if quick != name and quick in timm.list_pretrained():
+        raise LangDGError(
+            f"the weights of '{name}' were trained with QuickGELU, which it does not use: name "
+            f"'{quick}'"
+        )
     pretrained = weights == _PRETRAINED
     with torch.random.fork_rng(devices=()):  # weights are drawn on the CPU
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
