@@ -48,7 +48,7 @@ class Palette:
 
 # NOTE: not the benchmark's colours, but close to them. In CIELAB any two are at least 17 apart,
 # those of large areas (road, building, wall, vegetation, sky) at least 24, and these, laid over the
-# greys of asphalt, at least 10 from the grey; the ten most frequent classes differ by at least 15 of
+# greys of asphalt, at least 10 from the grey. The ten most frequent classes differ by 15 or more of
 # CIEDE2000. All this for normal vision and for protanopia, deuteranopia and tritanopia as simulated
 # by Machado et al. (IEEE TVCG, 2009).
 _COLOR_BLIND_SAFE = (
