@@ -7,9 +7,10 @@ from streets.clip.zero_shot import UNNAMED
 
 _CARD = """# {name}
 
-A CLIP of {parameters:.1f} million parameters that knows only the generated streets of this project. It has
-an image tower with the structure of {tower}, a small text tower and CLIP's own tokenizer. Use it to try
-language-guided domain generalization without a download. It is not meant for photographs.
+A CLIP of {parameters:.1f} million parameters that knows only the generated streets of this
+project. It has an image tower with the structure of {tower}, a small text tower and CLIP's own
+tokenizer. Use it to try language-guided domain generalization without a download. It is not meant
+for photographs.
 
 - Architecture: `configs/{name}.json` (open_clip), input {size}x{size}, normalised like CLIP's.
 - Weights: `{name}.safetensors`, {megabytes:.1f} MB, matrices in half precision.
@@ -27,18 +28,21 @@ clip = load_clip(
 
 ## Data
 
-The model is trained on crops of scenes from `streets`, generated with a seed that no benchmark uses.
-No benchmark image is among them, but they share the city models, weather and light
-(rendered looks: {world_looks}), just as
-CLIP has seen photographs of such scenes. Captions name a class and a look: the 19 Cityscapes
-classes, and the {conditions} driving conditions and {styles} art styles of the project's prompt packs. Each
-condition and style has a procedural appearance (`streets/clip/appearances.py`). {plain_share:.0%} of the
-crops are as rendered; training begins with these alone. {unnamed_share:.0%} of the others have
-random looks without a name.
+The model is trained on crops of scenes from `streets`, generated with a seed that no benchmark
+uses. No benchmark image is among them, but they share the city models, weather and light, just as
+CLIP has seen photographs of such scenes. The rendered looks are
+{world_looks}.
+
+Captions name a class and a look: the 19 Cityscapes classes, and the {conditions} driving
+conditions and {styles} art styles of the project's prompt packs. Each condition and style has a
+procedural appearance (`streets/clip/appearances.py`). {plain_share:.0%} of the crops are as
+rendered; training begins with these alone. {unnamed_share:.0%} of the others have random looks
+without a name.
 
 ## Zero-shot accuracy
 
-Accuracy in percent on {held_out} held-out scenes ({crops} crops), averaged over CLIP's 80 templates:
+Accuracy in percent on {held_out} held-out scenes ({crops} crops), averaged over CLIP's 80
+templates:
 
 - class: among the 19 class names
 - look: among all {looks} looks, given the class
@@ -52,8 +56,8 @@ Accuracy in percent on {held_out} held-out scenes ({crops} crops), averaged over
 | --- | --- |
 {class_rows}
 
-Accuracy on rendered crops with class names only, {rendered_scenes} scenes per look. The model was trained on other
-scenes of the looks that are marked.
+Accuracy on rendered crops with class names only, {rendered_scenes} scenes per look. The model
+was trained on other scenes of the looks that are marked.
 
 | look | class |
 | --- | --- |
@@ -61,8 +65,9 @@ scenes of the looks that are marked.
 
 ## Limits
 
-Training crops show one class clearly, in boxes of 24 to 160 pixels from scenes of 256x512. Style names
-refer to the appearances that this project's code gives them. Do not use the model for photographs.
+Training crops show one class clearly, in boxes of 24 to 160 pixels from scenes of 256x512. Style
+names refer to the appearances that this project's code gives them. Do not use the model for
+photographs.
 """
 
 
