@@ -4,8 +4,8 @@
     python tools/uncompress_images.py datasets/gta5 --output fast/gta5
 
 Layout, names, pixels and modification times stay the same; every copied image is read back and
-compared. All other files are copied unchanged. Copies with the modification time of their source are
-kept, so an interrupted command can be continued, and replaced files are copied again.
+compared. All other files are copied unchanged. Copies with the modification time of their source
+are kept, so an interrupted command can be continued, and replaced files are copied again.
 """
 
 import argparse
