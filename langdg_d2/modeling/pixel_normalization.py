@@ -1,4 +1,4 @@
-"""Normalisation of pixels for CLIP's image tower."""
+"""Normalisation of pixels."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from ..utils.errors import LangDGError
 
 
 class PixelNormalization(nn.Module):
-    """`(pixel - mean) / std` of every channel; adds nothing to state dicts.
+    """Computes `(pixel - mean) / std` per channel; adds nothing to state dicts.
 
     Args:
-        mean: of R, G and B, in 0..255.
-        std: of R, G and B, in 0..255.
+        mean: mean of R, G and B, in 0..255.
+        std: standard deviation of R, G and B, in 0..255.
     """
 
     mean: Tensor
@@ -23,12 +23,12 @@ class PixelNormalization(nn.Module):
         super().__init__()
         if max(*mean, *std) <= 1:
             raise LangDGError(
-                f"mean {list(mean)} and std {list(std)} are of pixels in 0..1, expected 0..255: "
+                f"mean {list(mean)} and std {list(std)} are for pixels in 0..1, expected 0..255: "
                 "multiply both by 255"
             )
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise images (..., 3, H, W) of any dtype; returns float on this module's device."""
+        """Normalise images (..., 3, H, W) of any dtype; returns floats on this module's device."""
         return (images.to(self.mean.device, non_blocking=True) - self.mean) / self.std
