@@ -1,4 +1,4 @@
-"""Template for own classes and folders of images; see docs/tutorials/own_data.md."""
+"""Template for your own classes and images; see docs/tutorials/own_data.md."""
 
 from langdg_d2.data.datasets import register_labelled_folder as folder
 

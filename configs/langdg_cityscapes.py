@@ -1,4 +1,4 @@
-"""Cityscapes to other cities, bad weather and synthetic scenes: CLIP RN50, all of layer4 trains."""
+"""Cityscapes to other cities, bad weather and synthetic scenes: CLIP RN50, layer4 trained."""
 
 from .common.data.sources import crops, train_loader, train_mapper
 from .common.data.targets import evaluators, test

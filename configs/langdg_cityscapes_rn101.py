@@ -1,4 +1,4 @@
-"""As `langdg_cityscapes`, on CLIP RN101."""
+"""Like `langdg_cityscapes`, with CLIP RN101."""
 
 from .common.models.clip_rn101_deeplabv3plus import model as rn101
 from .langdg_cityscapes import dataloader, evaluation, lr_scheduler, model, optimizer, styles, train

@@ -10,7 +10,7 @@ from .common.styles import styles
 from .common.train import train
 
 dataloader = dict(
-    # For training and mining: height and width in pixels.
+    # Height and width of crops in pixels, for training and mining.
     crop_size=[768, 768],
     train=train_loader("gta5_sem_seg_train", train_mapper(crops())),
     test=test,

@@ -1,4 +1,4 @@
-"""As `langdg_gta5`, on a CLIP whose image tower is ConvNeXt-B."""
+"""Like `langdg_gta5`, with a CLIP ConvNeXt-B backbone."""
 
 from .common.models.clip_convnext_b_deeplabv3plus import model
 from .langdg_gta5 import dataloader, evaluation, lr_scheduler, optimizer, styles, train

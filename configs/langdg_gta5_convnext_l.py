@@ -1,4 +1,4 @@
-"""As `langdg_gta5`, on a CLIP whose image tower is ConvNeXt-L."""
+"""Like `langdg_gta5`, with a CLIP ConvNeXt-L backbone."""
 
 from .common.models.clip_convnext_l_deeplabv3plus import model
 from .langdg_gta5 import dataloader, evaluation, lr_scheduler, optimizer, styles, train

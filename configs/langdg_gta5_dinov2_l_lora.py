@@ -1,4 +1,4 @@
-"""As `langdg_gta5_dinov2_l`, tuned by LoRA in all blocks, after VFMSeg (AAAI 2025)."""
+"""Like `langdg_gta5_dinov2_l`, with LoRA in all blocks, after VFMSeg (AAAI 2025)."""
 
 from detectron2.config import LazyCall as L
 

@@ -1,4 +1,4 @@
-"""As `langdg_gta5_dinov2_l`, tuned by Rein (CVPR 2024), with a plain head for its mask head."""
+"""Like `langdg_gta5_dinov2_l`, with Rein (CVPR 2024) and a plain head instead of its mask head."""
 
 from detectron2.config import LazyCall as L
 
@@ -16,7 +16,7 @@ from .langdg_gta5_dinov2_l import (
 
 model.backbone.trainable = []
 model.backbone.adapter = L(Rein)(tokens=100, rank=16, scale=0.001)
-# As the weights that its authors release expect.
+# Expected by the weights that the authors release.
 model.backbone.patch_resampling = "bicubic"
 optimizer.params.backbone_lr_factor = 1.0
 train.output_dir = "output/langdg_gta5_dinov2_l_rein"

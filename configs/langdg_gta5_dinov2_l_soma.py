@@ -1,4 +1,4 @@
-"""As `langdg_gta5_dinov2_l`, tuned by SoMA (CVPR 2025), with a plain head for its mask head."""
+"""Like `langdg_gta5_dinov2_l`, with SoMA (CVPR 2025) and a plain head instead of its mask head."""
 
 from detectron2.config import LazyCall as L
 
@@ -16,7 +16,7 @@ from .langdg_gta5_dinov2_l import (
 )
 
 model.backbone.trainable = []
-# "released" starts as the authors' code does, see `SoMA`.
+# "released" initialises as the authors' code does, see `SoMA`.
 model.backbone.adapter = L(SoMA)(rank=16, blocks=[*range(8, 24)], start="minor")
 model.backbone.patch_resampling = "bicubic"
 optimizer.params.backbone_lr_factor = 0.5

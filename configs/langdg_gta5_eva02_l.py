@@ -12,7 +12,7 @@ dataloader["train"].total_batch_size = 4
 # Nothing is mined or restyled.
 styles["bank"] = styles["mining"] = styles["augmentation"] = None
 
-# Windows of the size that the network was trained on.
+# Sliding windows of the training crop size.
 evaluation["inference"].update(window=[512, 512], stride=[341, 341])
 evaluation["published"] = None
 train.precision = "bfloat16"

@@ -1,4 +1,4 @@
-"""As `langdg_gta5_eva02_l`, tuned by LoRA in all blocks."""
+"""Like `langdg_gta5_eva02_l`, with LoRA in all blocks."""
 
 from detectron2.config import LazyCall as L
 

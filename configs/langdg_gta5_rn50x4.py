@@ -1,4 +1,4 @@
-"""As `langdg_gta5`, on CLIP RN50x4."""
+"""Like `langdg_gta5`, with CLIP RN50x4."""
 
 from .common.models.clip_rn50x4_deeplabv3plus import model
 from .langdg_gta5 import dataloader, evaluation, lr_scheduler, optimizer, styles, train

@@ -13,7 +13,7 @@ from .common.schedule import lr_scheduler
 from .common.styles import styles
 from .common.train import train
 
-# Each source is cropped as when it is the only one, as SYNTHIA's images are lower than the crops.
+# Crops differ by source, because SYNTHIA's images are lower than the crops.
 _crops = {"gta5_sem_seg_train": crops(), "synthia_sem_seg_train": scaled_crops([720, 720])}
 
 dataloader = dict(

@@ -1,10 +1,10 @@
-"""The page docs/config.md of the site: keys, defaults and comments of configs/common."""
+"""Generates docs/config.md for the site: keys, defaults and comments of configs/common."""
 
 import ast
 from pathlib import Path
 
 COMMON = Path(__file__).resolve().parents[1] / "configs/common"
-# Parts of configs, and the file and the variable or function that makes them.
+# Parts of a config: the file, and the variable or function that defines them.
 PARTS = {
     "train": ("train", "train"),
     "model": ("models/clip_rn50_deeplabv3plus", "model"),
@@ -19,9 +19,9 @@ HEAD = "| key | default | meaning |\n| --- | --- | --- |\n"
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     text = (
-        "# Keys of the configs\n\nWhat `configs/common` sets; keys that follow others are omitted."
+        "# Config keys\n\nThe keys set by `configs/common`, without those that refer to other keys."
     )
     for key, (file, name) in PARTS.items():
         source = (COMMON / f"{file}.py").read_text()
@@ -34,7 +34,7 @@ def page() -> str:
 
 
 def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
-    """A row for every keyword of nested calls, with the comment above it."""
+    """Return a row for every keyword of nested calls, with the comment above it."""
     found = []
     for keyword in [keyword for keyword in call.keywords if keyword.arg]:
         key, value, line = f"{prefix}.{keyword.arg}", keyword.value, keyword.lineno - 1
@@ -54,7 +54,7 @@ def rows(call: ast.Call, prefix: str, lines: list[str]) -> list[str]:
 
 
 def on_files(files, config) -> None:
-    """Add the page to the site; MkDocs calls this."""
+    """Add the page to the site (called by MkDocs)."""
     from mkdocs.structure.files import File
 
     files.append(File.generated(config, "docs/config.md", content=page()))

@@ -12,16 +12,16 @@ __version__ = "0.2.0"
 
 
 def get_config(name: str, overrides: Sequence[str] = ()) -> Any:
-    """A config of this package, as Detectron2's `model_zoo.get_config`.
+    """Load a config of this package, like Detectron2's `model_zoo.get_config`.
 
     Args:
         name: file below `configs`, such as "langdg_gta5.py".
-        overrides: changes such as "train.max_iter=1000".
+        overrides: config overrides such as "train.max_iter=1000".
     """
     from langdg_d2.engine import load_config
 
     package = Path(__file__).parent
-    # In a checkout the folder lies beside the package.
+    # In a checkout, the folder is next to the package.
     folders = [folder / "configs" for folder in (package, package.parent)]
     files = [folder / name for folder in folders if (folder / name).is_file()]
     return load_config(str(files[0] if files else folders[-1] / name), overrides)

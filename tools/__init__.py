@@ -1,28 +1,28 @@
-"""Commands of the package; `pip` installs four of them under the names of these functions."""
+"""Command-line tools; `pip` installs four of them as `langdg-train`, `langdg-mine` and so on."""
 
 import runpy
 
 
 def train() -> None:
-    """Run `langdg-train`, which is `train_net.py`."""
+    """Run `train_net.py` as `langdg-train`."""
     _run("train_net")
 
 
 def mine() -> None:
-    """Run `langdg-mine`, which is `mine_styles.py`."""
+    """Run `mine_styles.py` as `langdg-mine`."""
     _run("mine_styles")
 
 
 def demo() -> None:
-    """Run `langdg-demo`, which is `demo.py`."""
+    """Run `demo.py` as `langdg-demo`."""
     _run("demo")
 
 
 def check() -> None:
-    """Run `langdg-check`, which is `check_dataset.py`."""
+    """Run `check_dataset.py` as `langdg-check`."""
     _run("check_dataset")
 
 
 def _run(name: str) -> None:
-    # As `python -m` does: run as the main module, commands parse their options first.
+    # Run as the main module, like `python -m`, so that commands parse their options first.
     runpy.run_module(f"{__name__}.{name}", run_name="__main__", alter_sys=True)

@@ -1,15 +1,15 @@
 #!/usr/bin/env python
-"""Time training, mining, inference or loading, phase by phase, on this machine.
+"""Benchmark training, mining, inference or data loading on this machine, phase by phase.
 
     python tools/benchmark.py train --config-file configs/langdg_gta5.py --baseline
     python tools/benchmark.py infer --config-file configs/langdg_gta5.py --size 1024x2048
     python tools/benchmark.py train --config-file configs/langdg_gta5.py \
         --vary dataloader.crop_size=[512,512] [768,768]
 
-Inputs and weights are random; only `loader` reads the config's source set. `--baseline` adds the
-plain float32 path, `--without` variants that lack one of the faster paths. Every `--vary` draws a
-curve over a key, `--processes 1 2 4` one over processes. `key=value` after `--opts` changes the
-config of all variants.
+Inputs and weights are random; only `loader` reads the source set of the config. `--baseline` also
+measures the plain float32 path, and `--without` leaves out single faster paths. `--vary` draws a
+curve over a config key, and `--processes 1 2 4` over the number of processes. `key=value` after
+`--opts` overrides the config of all variants.
 """
 
 import argparse
@@ -42,22 +42,35 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    curve = "a curve: the first as KEY=VALUE, others as VALUE; repeat it for further curves"
-    lacks = f"a further variant each that lacks a faster path: {', '.join(FASTER_PATHS)}"
+    curve = "values of a curve: KEY=VALUE, then further VALUEs; may be repeated"
+    lacks = f"faster paths to leave out, one at a time: {', '.join(FASTER_PATHS)}"
     add("workload", choices=WORKLOAD_NAMES)
     add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
-    add("--output", type=Path, metavar="DIR", help="[output/benchmark/<workload>]")
-    add("--baseline", action="store_true", help="the plain float32 path as well, first")
+    add("--output", type=Path, metavar="DIR", help="folder [output/benchmark/<workload>]")
+    add("--baseline", action="store_true", help="also measure the plain float32 path")
     add("--without", nargs="+", default=[], choices=FASTER_PATHS, metavar="PATH", help=lacks)
     add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=curve)
-    add("--processes", type=int, nargs="+", default=[1], metavar="N", help="[1]")
-    add("--size", type=_size, default=(1024, 2048), metavar="HxW", help="for infer [1024x2048]")
-    add("--warmup", type=int, default=2, metavar="N", help="steps that do not count [2]")
-    add("--repeats", type=int, default=5, metavar="N", help="steps that count [5]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    add(
+        "--processes",
+        type=int,
+        nargs="+",
+        default=[1],
+        metavar="N",
+        help="numbers of processes [1]",
+    )
+    add(
+        "--size",
+        type=_size,
+        default=(1024, 2048),
+        metavar="HxW",
+        help="image size for infer [1024x2048]",
+    )
+    add("--warmup", type=int, default=2, metavar="N", help="warm-up steps [2]")
+    add("--repeats", type=int, default=5, metavar="N", help="measured steps [5]")
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="config overrides")
     args = parser.parse_args(arguments)
     if min(*args.processes, args.repeats) < 1 or args.warmup < 0:
         parser.error("--processes and --repeats must be 1 or more, --warmup 0 or more")
@@ -100,10 +113,10 @@ from langdg_d2.utils.file_io import replacing, require_writable, write_text
 from langdg_d2.utils.provenance import environment, versions
 from langdg_d2.utils.seeding import derived_seed, seed_globally
 
-TOTAL = "total"  # the phase of a whole step
-PROCESSES = "processes"  # key of a curve over them; the config's keys have dots
+TOTAL = "total"  # phase name of the whole step
+PROCESSES = "processes"  # key of a curve over processes; config keys have dots
 GIGA = 1e9
-SIDES = {"cpu": 2048}  # of the matrices that give a machine's speed
+SIDES = {"cpu": 2048}  # of the matrices that measure the machine's speed
 SIDE_ON_ACCELERATORS = 8192
 REGION = 64  # pixels; random labels are constant in squares of this side
 STYLES = 8  # of every class in a random bank
@@ -114,7 +127,7 @@ PLAIN_OVERRIDES = (
     "evaluation.inference.precision=float32",
     "styles.mining.miner.pin.precision=float32",
 )
-# Each faster path: the attribute to replace, and torch's or CLIP's own implementation.
+# For each faster path, the attribute to replace and the implementation of torch or CLIP.
 FASTER: dict[str, tuple[Any, str, Any]] = {
     "folding": (folding, "_pairs", lambda model: iter(())),
     "upsampled_conv": (upsampled_conv, "uses_fast_path", lambda x: False),
@@ -124,7 +137,7 @@ FASTER: dict[str, tuple[Any, str, Any]] = {
 
 @contextmanager
 def without(paths: Collection[str] = tuple(FASTER)) -> Iterator[None]:
-    """Compute as torch and CLIP do, without some faster paths, inside a `with` block."""
+    """Disable faster paths inside a `with` block, to compute as torch and CLIP do."""
     with ExitStack() as stack:
         for path in paths:
             stack.enter_context(mock.patch.object(*FASTER[path]))
@@ -132,14 +145,14 @@ def without(paths: Collection[str] = tuple(FASTER)) -> Iterator[None]:
 
 
 class PhaseTimer:
-    """Times the phases of a step; on accelerators by events, which do not synchronise."""
+    """Times the phases of a step; uses events on accelerators, which do not synchronise."""
 
     def __init__(self, device_type: str) -> None:
         self._clock = None if device_type == "cpu" else torch.get_device_module(device_type)
         self._marks: list[tuple[str, Any, Any]] = []
 
     def timed(self, function: Callable, phase: str) -> Callable:
-        """The function, with its calls added to the time of a phase."""
+        """Wrap a function so that its calls add to the time of a phase."""
 
         @wraps(function)
         def call(*args: object, **kwargs: object) -> object:
@@ -151,11 +164,11 @@ class PhaseTimer:
         return call
 
     def watch(self, owner: object, method: str, phase: str) -> None:
-        """Add the calls of an object's method to the time of a phase."""
+        """Wrap an object's method so that its calls add to the time of a phase."""
         setattr(owner, method, self.timed(getattr(owner, method), phase))
 
     def run(self, step: Callable[[], object]) -> dict[str, float]:
-        """Run a step; returns the seconds of its phases and, as `TOTAL`, of the whole step."""
+        """Run a step and return the seconds of its phases and, as `TOTAL`, of the whole step."""
         self._marks = []
         self.timed(step, TOTAL)()
         if self._clock is not None:
@@ -177,7 +190,7 @@ class PhaseTimer:
 def measure(
     step: Callable[[], object], timer: PhaseTimer, *, warmup: int, repeats: int
 ) -> dict[str, list[float]]:
-    """Seconds by phase, a number for each repeat; the warm-up is not counted."""
+    """Seconds by phase, one value per repeat after the warm-up."""
     steps = [timer.run(step) for _ in range(warmup + repeats)][warmup:]
     phases = dict.fromkeys(phase for seconds in steps for phase in seconds)
     return {phase: [seconds.get(phase, 0.0) for seconds in steps] for phase in phases}
@@ -191,7 +204,7 @@ def random_inputs(count: int, size: Sequence[int], num_classes: int) -> tuple[Te
 
 
 def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
-    """Random crops in the form of the training loader's batches for one process."""
+    """Random crops in the format of the training loader, for one process."""
     count, num_classes = images_of_process(cfg), cfg.model.sem_seg_head.num_classes
     images, labels = random_inputs(count, cfg.dataloader.crop_size, num_classes)
     classes = instantiate(cfg.styles.grid).majority(labels)
@@ -202,12 +215,12 @@ def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
 
 
 def images_of_process(cfg: DictConfig) -> int:
-    """Images of a batch that Detectron2's loader gives to each process."""
+    """Number of images per batch and process."""
     return int(cfg.dataloader.train.total_batch_size) // comm.get_world_size()
 
 
 def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
-    """The config's model with random weights, which are as fast as trained ones."""
+    """Build the config's model with random weights."""
     cfg.model.backbone.tower.weights = None
     model: LangDGSegmentor = instantiate(cfg.model)
     timer.watch(model.backbone, "forward_low", "trunk")
@@ -218,7 +231,7 @@ def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
 
 
 def random_mixer(cfg: DictConfig, backbone: Backbone) -> PatchStyleMixer:
-    """The config's mixer, with a bank of random styles of every class."""
+    """Build the config's mixer with a bank of random styles of every class."""
     grid: PatchGrid = instantiate(cfg.styles.grid)
     classes = {
         "class_names": tuple(cfg.styles.mining.miner.prompts.class_names),
@@ -253,13 +266,13 @@ def random_mixer(cfg: DictConfig, backbone: Backbone) -> PatchStyleMixer:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """Something to time.
+    """Workload to measure.
 
     Attributes:
         step: function to repeat.
-        items: number of units that a step of this process completes.
+        items: number of units per step and process.
         unit: "images" or "style-steps".
-        precision: of matrix products.
+        precision: precision of matrix products.
     """
 
     step: Callable[[], object]
@@ -269,7 +282,7 @@ class Workload:
 
 
 def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
-    """An iteration of the trainer on random crops, with styles from a random bank."""
+    """Training iteration on random crops with styles from a random bank."""
     model = random_model(cfg, timer).train()
     if cfg.styles.augmentation:
         model.feature_augmentation = timer.timed(random_mixer(cfg, model.backbone), "mixing")
@@ -284,7 +297,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
         accumulate=cfg.train.accumulate,
         log_period=cfg.train.log_period,
     )
-    fold(model, frozen_only=True)  # as `trainer.train`
+    fold(model, frozen_only=True)  # as `trainer.train` does
     timer.watch(trainer, "backward", "backward")
     timer.watch(trainer, "update", "optimizer")
     trainer.iter, trainer.max_iter = 0, sys.maxsize
@@ -299,7 +312,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
 
 
 def mine(cfg: DictConfig, timer: PhaseTimer) -> Workload:
-    """Mining on a batch of random crops; one step of one style is a style-step."""
+    """Mining of a batch of random crops; a style-step is one step of one style."""
     mining = cfg.styles.mining
     mining.miner.clip.weights = None
     miner = instantiate(mining.miner)
@@ -317,7 +330,7 @@ def mine(cfg: DictConfig, timer: PhaseTimer) -> Workload:
 
 
 def infer(cfg: DictConfig, timer: PhaseTimer, *, size: tuple[int, int]) -> Workload:
-    """Predictions of one image of height and width."""
+    """Prediction of one image of the given height and width."""
     model = random_model(cfg, timer).eval()
     inference = build_inference(model, **cfg.evaluation.inference)
     fold(model)
@@ -327,7 +340,7 @@ def infer(cfg: DictConfig, timer: PhaseTimer, *, size: tuple[int, int]) -> Workl
 
 
 def load(cfg: DictConfig, timer: PhaseTimer) -> Workload:
-    """A batch of the config's source set, read and augmented by this process alone."""
+    """Loading of a batch from the config's source set, without worker processes."""
     settings = cfg.dataloader.train
     mapper = settings.mapper = instantiate(settings.mapper)
     mapper.augmentations = timer.timed(mapper.augmentations, "augmentation")
@@ -342,10 +355,10 @@ WORKLOADS = {"train": train, "mine": mine, "infer": infer, "loader": load}
 
 
 def matmul_peak(device_type: str, precision: str) -> float:
-    """Floating-point operations per second of a large matrix product, the faster of two ways.
+    """Floating-point operations per second of a large matrix product.
 
-    The second is a 1x1 convolution: torch has other code for it, on some CPUs twice as fast. A
-    multiplication and an addition are two operations.
+    The product is computed as such and as a 1x1 convolution, which is twice as fast on some CPUs;
+    the faster one counts. A multiply-add counts as two operations.
     """
     side = SIDES.get(device_type, SIDE_ON_ACCELERATORS)
     a, b = torch.ones(2, side, side, dtype=PRECISIONS[precision], device=device_type)
@@ -359,7 +372,7 @@ def matmul_peak(device_type: str, precision: str) -> float:
 
 
 def peak_memory(device_type: str) -> int:
-    """Peak memory of this process in bytes: resident on the CPU, else of tensors on the device."""
+    """Peak memory in bytes: resident memory on the CPU, memory of tensors on accelerators."""
     if device_type != "cpu":
         return torch.get_device_module(device_type).max_memory_allocated()
     import resource  # not on Windows
@@ -370,15 +383,15 @@ def peak_memory(device_type: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A way to run a workload.
+    """Variant of a workload.
 
     Attributes:
         name: title in tables.
-        overrides: `key=value` changes of the config.
-        plain: whether this is the baseline: float32, torch's layout, no faster path.
+        overrides: `key=value` overrides of the config.
+        plain: whether this is the baseline, with float32, torch's layout and no faster path.
         without: faster paths to leave out, keys of `FASTER`.
-        processes: number of processes; on the CPU they also share its cores.
-        key: of its curve: a key of the config or "processes"; "" for none.
+        processes: number of processes, which share the cores on the CPU.
+        key: config key that the curve varies, or "processes"; "" for none.
         value: position in the curve.
     """
 
@@ -392,7 +405,7 @@ class Variant:
 
 
 def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
-    """Measure a variant in processes of its own, so that none affects another."""
+    """Measure a variant in its own processes, so that variants do not affect each other."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         context = multiprocessing.get_context("spawn")
@@ -403,19 +416,19 @@ def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
         process.start()
         process.join()
         if process.exitcode:
-            raise LangDGError(f"variant '{variant.name}' failed, see above")
+            raise LangDGError(f"variant '{variant.name}' failed; see the error above")
         return json.loads(file.read_text())
 
 
 def measure_variant(
     args: argparse.Namespace, variant: Variant, file: Path, _: argparse.Namespace
 ) -> None:
-    """Measure a variant in this process; the main one writes its `result` to a file."""
+    """Measure a variant in this process; the main process writes its `result` to a file."""
     plain = PLAIN_OVERRIDES if variant.plain else ()
     cfg = load_config(args.config_file, [*variant.overrides, *plain])
     device_type = torch.device(cfg.train.device).type
     torch.backends.cudnn.benchmark = cfg.train.cudnn_benchmark
-    cv2.setNumThreads(1)  # as a tool's process, see `engine.setup`
+    cv2.setNumThreads(1)  # as in `engine.setup`
     if device_type == "cpu" and variant.processes > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
     seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))
@@ -445,16 +458,16 @@ def measure_variant(
 def result(
     variant: Variant, seconds: dict[str, list[float]], *, items: float, operations: int, **rest: Any
 ) -> dict[str, Any]:
-    """Measurements and the figures that follow from them, in JSON types.
+    """Combine measurements and derived figures, in JSON types.
 
     Args:
-        variant: that was measured.
-        seconds: of `measure`, of the main process.
-        items: number of units that a step of all processes completes.
-        operations: floating-point operations of a step of one process, in matrix products and
-            convolutions only; 0 where nothing is computed.
-        rest: `unit`; `peak`, of `matmul_peak` in the same precision; `memory`, of `peak_memory`;
-            `machine`.
+        variant: measured variant.
+        seconds: result of `measure` in the main process.
+        items: number of units per step over all processes.
+        operations: floating-point operations of matrix products and convolutions, per step and
+            process; 0 if nothing is computed.
+        rest: `unit`, `peak` (of `matmul_peak` in the same precision), `memory` (of `peak_memory`)
+            and `machine`.
     """
     median = float(np.median(seconds[TOTAL]))
     low, high = np.percentile(seconds[TOTAL], [25, 75])
@@ -472,7 +485,7 @@ def result(
 
 
 def table(results: Sequence[dict[str, Any]], command: str) -> str:
-    """Markdown table with a row for each variant and phases in seconds, and an explanation."""
+    """Markdown table with one row per variant, phases in seconds, and an explanation."""
     first, unit = results[0], results[0]["unit"]
     phases = list(dict.fromkeys(p for r in results for p in r["seconds"] if p != TOTAL))
     rows = [
@@ -492,16 +505,16 @@ def table(results: Sequence[dict[str, Any]], command: str) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items())
     return (
         f"{tabulate(rows, 'keys', tablefmt='pipe', floatfmt='.3g', missingval='-')}\n\n"
-        f"Medians of {len(first['seconds'][TOTAL])} steps, spread: interquartile range; 'times' is "
-        "the rate over that of the first row; 'of peak' the share of what a large product of "
-        "matrices, as such or as a convolution, reaches in the same precision, "
-        f"{first['peak'] / GIGA:,.0f} GFLOP/s in the first row.\n\n"
+        f"Medians of {len(first['seconds'][TOTAL])} steps; spread: interquartile range; 'times': "
+        "the rate relative to the first row; 'of peak': the share of the throughput that a large "
+        "matrix product, as such or as a convolution, reaches in the same precision "
+        f"({first['peak'] / GIGA:,.0f} GFLOP/s in the first row).\n\n"
         f"- command: `{command}`\n- machine: {machine}\n"
     )
 
 
 def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> str:
-    """Write `benchmark.md`, whose text is returned, `benchmark.json`, and `curves.png` if any."""
+    """Write `benchmark.md`, `benchmark.json` and, for curves, `curves.png`; return the text."""
     text = table(results, command)
     write_text(folder / "benchmark.md", text)
     record = json.dumps({"command": command, "results": results}, indent=1)
@@ -512,7 +525,7 @@ def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> s
 
 
 def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
-    """Seconds, rate and memory over the varied values: a row for each key, lines for both paths."""
+    """Plot seconds, rate and memory over the varied values: a row per key, a line per path."""
     rate, memory = f"{results[0]['unit']} a second", "memory of a process, GB"
     points = pd.DataFrame(
         {
@@ -540,8 +553,8 @@ def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:
-    """All variants that the command line asks for, plain ones first."""
-    points = []  # keys and values of all curves
+    """Variants of the command line, the plain ones first."""
+    points = []  # (key, value) of all curves
     for first, *others in args.vary:
         key, _, value = first.partition("=")
         points += [(key, value) for value in (value, *others)]
@@ -573,7 +586,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     with report_errors():
         folder = args.output or Path("output/benchmark") / args.workload
-        require_writable(folder)  # not after minutes
+        require_writable(folder)  # fail before measuring
         asked = variants(args)
         for variant in asked:
             load_config(args.config_file, variant.overrides)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Check copies of data sets on disk: what is wrong with them, and where to get missing ones.
+"""Check that the data sets on disk are complete and readable, and name those that are missing.
 
     python tools/check_dataset.py cityscapes
     python tools/check_dataset.py all --sample 200 --overlays output/overlays
 
-Looks below $DETECTRON2_DATASETS, or `--root`. Reads every image and label, or with `--sample` some
-of them. Exit code 0: no problems; 1: problems found; 2: wrong usage, or no data.
+The command looks below $DETECTRON2_DATASETS or `--root`. It reads every image and label, or a
+random sample with `--sample`. Exit code: 0 without problems, 1 with problems, 2 for invalid usage
+or no data.
 """
 
 import argparse
@@ -21,17 +22,17 @@ OVERLAYS = 4  # of each split
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("name", metavar="NAME", help=f"such as cityscapes; another word lists them; or {ALL}")
-    add("--split", nargs="+", help="splits to check; all of them if not given")
-    add("--root", type=Path, help="of all data sets [$DETECTRON2_DATASETS]")
-    add("--sample", type=int, help="random pairs of each split to check")
-    add("--subset", action="store_true", help="a smaller or resized copy is intended")
-    add("--overlays", type=Path, help="folder for overlays of some random labels")
-    add("--seed", type=int, default=0, help="of --sample and --overlays")
-    add("--workers", type=int, default=os.cpu_count(), help="reading threads")
+    add("name", metavar="NAME", help=f"data set, such as cityscapes, or {ALL}")
+    add("--split", nargs="+", help="splits to check [all]")
+    add("--root", type=Path, help="root folder of the data sets [$DETECTRON2_DATASETS]")
+    add("--sample", type=int, help="number of random image-label pairs to check per split [all]")
+    add("--subset", action="store_true", help="accept a smaller or resized copy")
+    add("--overlays", type=Path, help="folder to write overlays of random labels to")
+    add("--seed", type=int, default=0, help="seed of --sample and --overlays [0]")
+    add("--workers", type=int, default=os.cpu_count(), help="reader threads [number of cores]")
     return parser
 
 
@@ -47,7 +48,7 @@ from langdg_d2.visualization import write_label_overlays
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; exits with 2 if it makes no sense."""
+    """Parse the command line; invalid options exit with 2."""
     args = parser().parse_args(arguments)
     error = parser().error
     args.root = args.root or datasets_root()
@@ -64,7 +65,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, print, and return the exit code."""
+    """Run the command and return its exit code."""
     args = parse(arguments)
     with report_errors():
         if args.overlays is not None:
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_copies(args: argparse.Namespace) -> int:
-    """What the command does; returns the exit code."""
+    """Check the data sets and print the reports; return the exit code."""
     check = CopyCheck(
         root=args.root,
         subset=args.subset,
@@ -85,7 +86,7 @@ def check_copies(args: argparse.Namespace) -> int:
     for family in FAMILIES.values() if args.name == ALL else [FAMILIES[args.name]]:
         splits = [split for split in family.splits if args.split is None or split in args.split]
         reports = [check.check(family, split) for split in splits]
-        if args.split is None:  # many leave out the images that have no labels
+        if args.split is None:  # unlabelled images are optional
             unlabeled = {family.registered_name(split) for split in family.unlabeled}
             reports = [
                 report for report in reports if report.listed or report.name not in unlabeled

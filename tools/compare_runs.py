@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Why does the number differ? Two runs side by side, as Markdown.
+"""Compare two runs, to find out why their scores differ; prints Markdown.
 
     python tools/compare_runs.py output/mine output/theirs > comparison.md
 
-Reads the benchmark.json that training and `train_net.py --eval-only` write into their output
-folders. Prints the figures of both, then what differs in scoring, training, config, data, styles,
-versions and machine.
+The command reads the benchmark.json files that training and `train_net.py --eval-only` write to
+their output folders. It prints the scores of both runs, then the differences in scoring, training,
+config, data, styles, versions and machine.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     parser.add_argument("runs", nargs=2, metavar="RUN", help="output folder of a run")
     return parser.parse_args(arguments)
@@ -44,7 +44,7 @@ SCORING = ("protocol", "inference", "source", "scored_classes", "seed", "weights
 
 
 def figures(one: Record, other: Record) -> pd.DataFrame:
-    """Scores of both runs by domain, and how much higher the second is."""
+    """Scores of both runs by domain, and their differences."""
     a, b = (record_rows(x).reindex(columns=list(HEADLINES)).stack() for x in (one, other))
     scores = pd.DataFrame({"A": a, "B": b})
     texts = scores.map(percent).rename(index=HEADLINES)
@@ -53,7 +53,7 @@ def figures(one: Record, other: Record) -> pd.DataFrame:
 
 
 def data(record: Record) -> Record:
-    """What identifies images and labels: fingerprints of files, checksums of pixel counts."""
+    """Identify images and labels by file fingerprints and checksums of pixel counts."""
     pixels = record.get("label_pixels", {})
     checksums = {d: hashlib.sha256(str(x).encode()).hexdigest()[:8] for d, x in pixels.items()}
     return {
@@ -64,7 +64,7 @@ def data(record: Record) -> Record:
 
 
 def differing(one: Any, other: Any) -> Pairs:
-    """Values that differ, by dotted key, the outermost first; None for a missing one."""
+    """Values that differ, by dotted key, outermost keys first; None for missing values."""
     first, second = dict(leaves(one)), dict(leaves(other))
     pairs = {key: (first.get(key), second.get(key)) for key in first | second}
     keys = sorted((key for key, (a, b) in pairs.items() if a != b), key=lambda key: key.count("."))
@@ -72,7 +72,7 @@ def differing(one: Any, other: Any) -> Pairs:
 
 
 def differences(one: Record, other: Record) -> dict[str, Pairs]:
-    """What may explain another figure, by section; the likeliest sections first."""
+    """Differences that may explain a difference in scores, by section, the likeliest first."""
     trained = [record.get("trained") or {} for record in (one, other)]
     of_training = training_differences(*trained) if all(trained) else {}
     if any(trained) and not all(trained):
@@ -91,7 +91,7 @@ def differences(one: Record, other: Record) -> dict[str, Pairs]:
 
 
 def comparison(names: Sequence[str], one: Record, other: Record) -> str:
-    """The whole document."""
+    """Format the comparison as Markdown."""
     found = differences(one, other)
     rows = []
     for section, pairs in found.items():

@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Show what checkpoints predict for images, videos and cameras.
+"""Draw the predictions of checkpoints for images, videos and cameras.
 
     python tools/demo.py --config-file configs/langdg_gta5.py --checkpoint model_final.pth \\
         --input street.png "night/*.jpg" drive.mp4 --views overlay confidence --output pictures
     python tools/demo.py --config-file configs/langdg_gta5.py --input drive.mp4 \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe --output drive_both.mp4
 
-Several checkpoints are shown side by side. Images become PNG files; videos and animated images
-become videos whose frames keep their times: .mp4, .mov, .mkv (H.264) or .webm (VP9). Files that
-cannot be read or predicted are reported at the end; the exit code is then 1.
+Several checkpoints are drawn side by side. Images are written as PNG. Videos and animated images
+are written as .mp4, .mov, .mkv (H.264) or .webm (VP9) with their original frame times. Files that
+cannot be read or predicted are reported at the end, and the exit code is then 1.
 """
 
 import argparse
@@ -21,16 +21,26 @@ from langdg_d2.utils.arguments import VIEWS, command_parser, parse_with_predicto
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("--input", nargs="+", default=[], metavar="PATH", help="files, folders, patterns")
+    add("--input", nargs="+", default=[], metavar="PATH", help="files, folders or glob patterns")
     add("--webcam", type=int, metavar="N", help="camera number; Ctrl-C ends the recording")
-    add("--output", type=Path, metavar="PATH", help="folder, or the file of a single input")
-    add("--window", action="store_true", help="show instead of writing; Q or Escape ends")
-    add("--views", nargs="+", choices=VIEWS, default=["overlay"], help="what is drawn [overlay]")
-    add("--longest-side", type=int, default=2048, metavar="PIXELS", help="of a panel [2048]")
-    add("--batch-size", type=int, default=1, metavar="N", help="images at once [1]")
+    add("--output", type=Path, metavar="PATH", help="folder, or a file for a single input")
+    add(
+        "--window",
+        action="store_true",
+        help="show pictures instead of writing them; Q or Escape quits",
+    )
+    add("--views", nargs="+", choices=VIEWS, default=["overlay"], help="views to draw [overlay]")
+    add(
+        "--longest-side",
+        type=int,
+        default=2048,
+        metavar="PIXELS",
+        help="longest side of a panel [2048]",
+    )
+    add("--batch-size", type=int, default=1, metavar="N", help="images per batch [1]")
     args = parse_with_predictors(parser, arguments)
     if bool(args.input) == (args.webcam is not None):
         parser.error("expected either --input or --webcam")
@@ -64,7 +74,7 @@ from langdg_d2.visualization.video import Frame, Image
 
 
 def show(args: argparse.Namespace) -> list[str]:
-    """Predict and draw everything; returns messages about what failed."""
+    """Predict and draw all inputs; return a message for each failure."""
     problems: list[str] = []
     sources: list[FrameSource] = [Camera(index=args.webcam)] if not args.input else []
     sources += find_sources(args.input, problems=problems)
@@ -81,21 +91,21 @@ def show(args: argparse.Namespace) -> list[str]:
 def pictures(
     source: FrameSource, *, predictors: Mapping[str, Predictor], args: argparse.Namespace
 ) -> Iterator[tuple[Frame, Image]]:
-    """Frames and pictures of a source, drawn as the command says."""
+    """Yield the frames of a source with their drawn predictions."""
     classes = next(iter(predictors.values())).classes
     palette, is_clip = palette_named(args.palette, classes), source.rate is not None
     frames = predict_frames(
         source,
         predictors,
-        # Pictures of a camera are shown at once.
+        # Frames of a camera are shown immediately.
         batch_size=1 if isinstance(source, Camera) else args.batch_size,
-        # Leaving frames out would change a clip: the first that fails ends it.
+        # A clip ends at the first frame that fails, because omitting frames would change it.
         problems=None if is_clip else source.problems,
     )
     draw = partial(draw_panels, views=args.views, palette=palette, longest_side=args.longest_side)
     with tqdm(frames, desc=source.name, total=source.count, unit="image", disable=None) as bar:
         for frame, predictions in bar:
-            # All classes in the legend: the frames of a clip must have one size.
+            # All classes are in the legend, because the frames of a clip must have the same size.
             yield frame, draw(predictions, classes=range(len(palette.names)) if is_clip else None)
 
 

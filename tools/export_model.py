@@ -1,18 +1,18 @@
 #!/usr/bin/env python
-"""Export a trained model to files that run without this project, and compare them with it.
+"""Export a trained model to files that run without this project, and check their outputs.
 
     python tools/export_model.py --config-file configs/langdg_gta5.py \\
         --checkpoint model_final.pth --output exported
     python tools/export_model.py --config-file configs/langdg_gta5.py \\
         --checkpoint model_final.pth --output exported --format onnx --result classes
 
-Formats are `onnx` and `pt2` (`torch.export`). Files take `images`, (N, 3, H, W) uint8 RGB of any
-number, height and width, normalise them and give `logits`, (N, classes, H, W) float32, or
-`classes`, (N, H, W) uint8 train ids; their metadata describes all of this. They see whole images
-once; any other `evaluation.inference` is refused.
+Formats are `onnx` and `pt2` (`torch.export`). The exported model takes `images`, (N, 3, H, W) uint8
+RGB of any number, height and width, and normalises them. It returns `logits`, (N, classes, H, W)
+float32, or `classes`, (N, H, W) uint8 train ids. The metadata of the file describes this. Only
+single-scale inference on whole images can be exported; any other `evaluation.inference` is refused.
 
-Every file is opened and run beside the model on the CPU. If they differ by more than rounding, the
-exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
+Every file is loaded and compared with the model on the CPU. If their outputs differ by more than
+rounding, the exit code is 1 and the file keeps the name NAME.unverified.SUFFIX.
 """
 
 import argparse
@@ -27,26 +27,42 @@ SIZES = ((256, 512), (250, 333), (211, 97))
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Height and width of "512x1024"."""
+    """Parse a size such as "512x1024" into height and width."""
     if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size, expected HEIGHTxWIDTH")
     return int(match[1]), int(match[2])
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("--config-file", metavar="FILE", help="of the checkpoint; model.safetensors needs none")
-    add("--checkpoint", required=True, metavar="FILE", help="its weights")
-    add("--output", required=True, type=Path, metavar="FOLDER", help="for files named like it")
+    add(
+        "--config-file",
+        metavar="FILE",
+        help="config of the checkpoint; model.safetensors needs none",
+    )
+    add("--checkpoint", required=True, metavar="FILE", help="checkpoint to export")
+    add(
+        "--output", required=True, type=Path, metavar="FOLDER", help="folder for the exported files"
+    )
     add("--format", nargs="+", choices=("pt2", "onnx"), default=["pt2", "onnx"], help="[all]")
     add(
-        "--result", choices=("logits", "classes"), default="logits", help="what files give [logits]"
+        "--result",
+        choices=("logits", "classes"),
+        default="logits",
+        help="output of the model [logits]",
     )
     sizes = " ".join(f"{height}x{width}" for height, width in SIZES)
-    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="HxW", help=f"[{sizes}]")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    add(
+        "--sizes",
+        nargs="+",
+        type=image_size,
+        default=SIZES,
+        metavar="HxW",
+        help=f"sizes to check [{sizes}]",
+    )
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="config overrides")
     return parser.parse_args(arguments)
 
 
@@ -66,7 +82,7 @@ from langdg_d2.utils.file_io import require_writable
 
 
 def export(args: argparse.Namespace) -> list[Path]:
-    """Export and print the comparison; returns the files."""
+    """Export the model, print the comparison and return the files."""
     formats = list(dict.fromkeys(args.format))
     for name in formats:
         *_, modules = FORMATS[name]

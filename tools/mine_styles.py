@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Mine the style bank of a config's source set, and write it to `styles.bank`.
+"""Mine the style bank of a config and write it to `styles.bank`.
 
     python tools/mine_styles.py --config-file configs/langdg_gta5.py --num-gpus 8
 
-After an interruption, the same command continues where it stopped.
+If the command was interrupted, run it again to continue.
 """
 
 from langdg_d2.utils.arguments import argument_parser
@@ -22,17 +22,17 @@ from langdg_d2.utils.errors import LangDGError
 
 
 def main(args: Namespace) -> None:
-    """Run in every process."""
+    """Run the command in every process."""
     cfg = setup(args)
     if cfg.styles.bank is None:
         raise LangDGError(
-            f"styles.bank is null in '{args.config_file}': its training needs no mined styles; "
-            "pass styles.bank=FILE to mine them all the same"
+            f"styles.bank is null in '{args.config_file}', because its training needs no mined "
+            "styles; pass styles.bank=FILE to mine them anyway"
         )
     if of_main_process(Path(cfg.styles.bank).exists):
         raise FileExistsError(
-            f"there is a style bank at '{cfg.styles.bank}'; delete it to mine again, or pass "
-            "styles.bank=FILE to mine another"
+            f"there is already a style bank at '{cfg.styles.bank}'; delete it to mine again, or "
+            "pass styles.bank=FILE to write another"
         )
     mining = compose(cfg, "styles.mining")
     if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Put a trained model on the Hugging Face Hub, as one file with a card that says how to open it.
+"""Upload a trained model to the Hugging Face Hub, with a model card.
 
     python tools/push_to_hub.py --checkpoint output/langdg_gta5/model.safetensors --repo-id me/famix
     python tools/push_to_hub.py --config-file configs/langdg_gta5.py --checkpoint model_final.pth \\
         --half --folder famix
 
-Run `hf auth login` first. `Predictor.from_pretrained("me/famix")` opens the repository.
+Run `hf auth login` first. `Predictor.from_pretrained("me/famix")` loads the uploaded model.
 """
 
 import argparse
@@ -17,19 +17,28 @@ from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of training")
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="FILE",
+        help="model.safetensors or .pth of a training run",
+    )
     parser.add_argument("--config-file", metavar="FILE", help="config of a .pth checkpoint")
-    parser.add_argument("--half", action="store_true", help="store kernels in half precision")
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="store convolution kernels and matrices in half precision",
+    )
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--repo-id", metavar="NAME", help="repository, USER/MODEL; made if needed")
-    place.add_argument("--folder", metavar="FOLDER", help="write here instead of uploading")
-    parser.add_argument("--private", action="store_true", help="make a private repository")
-    parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="changes of the config")
+    place.add_argument("--repo-id", metavar="NAME", help="repository USER/MODEL; created if needed")
+    place.add_argument("--folder", metavar="FOLDER", help="write to a folder instead of uploading")
+    parser.add_argument("--private", action="store_true", help="create a private repository")
+    parser.add_argument("opts", nargs="*", metavar="KEY=VALUE", help="config overrides")
     args = parser.parse_args(arguments)
     if args.opts and not args.config_file:
-        parser.error("KEY=VALUE changes a config: pass --config-file")
+        parser.error("KEY=VALUE overrides a config: pass --config-file")
     return args
 
 
@@ -56,8 +65,8 @@ pipeline_tag: image-segmentation
 ---
 # {title}
 
-Semantic segmentation, trained with `langdg_d2`. It has {count} classes: {classes}.
-The licences of the weights that training began with, and of the data, hold for it as well.
+Semantic segmentation model with {count} classes, trained with `langdg_d2`: {classes}.
+The licences of the pretrained weights and of the training data apply to it as well.
 
 ```python
 from langdg_d2.visualization import Predictor
@@ -72,7 +81,7 @@ prediction = Predictor.from_pretrained("{title}")("street.png")
 
 
 def write_folder(args: argparse.Namespace, folder: Path) -> None:
-    """The model and its card."""
+    """Write the model and its card to a folder."""
     if args.config_file:
         header = describe_model(load_config(args.config_file, args.opts))
         files = (args.config_file, args.checkpoint)
@@ -105,12 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def upload(folder: Path, repo_id: str, *, private: bool) -> str:
-    """Upload a folder; returns its address."""
+    """Upload a folder and return its URL."""
     api = HfApi()
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
         return str(api.upload_folder(folder_path=folder, repo_id=repo_id))
-    except Exception as error:  # the client has many for network, names, permissions and disk
+    except (
+        Exception
+    ) as error:  # the client raises many types, for network, names, permissions and disk
         raise LangDGError(
             f"'{repo_id}' cannot be uploaded ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:200]}): check the network and `hf auth login`, or "

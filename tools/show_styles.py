@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Show what is in a style bank, in one HTML page; its projections also become PNG files.
+"""Show the contents of a style bank as an HTML page and PNG files of its projections.
 
     python tools/show_styles.py output/langdg_gta5/style_bank.safetensors --output output/styles
     python tools/show_styles.py BANK --output output/styles --config-file configs/langdg_gta5.py
 
-The page has the number of styles by class, how close mining brought patches to their texts, and
-the styles in a plane. With the config of the mining, it also has the source patches whose own
-statistics lie nearest to the most typical style of each class.
+The page shows the number of styles per class, the cosine similarity of patches and texts before and
+after mining, and a 2D projection of the styles. With the config used for mining, it also shows the
+source patches whose own statistics are nearest to the most typical style of each class.
 """
 
 import argparse
@@ -17,15 +17,25 @@ from langdg_d2.utils.arguments import PALETTES, command_parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("bank", metavar="BANK", help="file of tools/mine_styles.py or tools/train_net.py")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="for styles.html and pictures")
-    add("--palette", choices=PALETTES, default="classes", help="colours [of the classes]")
-    add("--config-file", metavar="FILE", help="look for the nearest patches in its source set")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
-    add("--nearest", type=int, default=6, metavar="N", help="patches for each style [6]")
+    add("bank", metavar="BANK", help="style bank, a .safetensors file")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder for styles.html and pictures",
+    )
+    add("--palette", choices=PALETTES, default="classes", help="palette [classes]")
+    add(
+        "--config-file",
+        metavar="FILE",
+        help="config whose source is searched for the nearest patches",
+    )
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="config overrides")
+    add("--nearest", type=int, default=6, metavar="N", help="nearest patches per style [6]")
     add("--batches", type=int, metavar="N", help="search only N random batches [all]")
     args = parser.parse_args(arguments)
     if args.config_file is None and (args.opts or args.batches):
@@ -56,7 +66,7 @@ from langdg_d2.visualization.styles import (
 
 
 def nearest(bank: StyleBank, args: argparse.Namespace) -> dict[int, list[SourcePatch]]:
-    """The source patches that lie nearest to the typical style of each class."""
+    """Find the source patches that are nearest to the typical style of each class."""
     cfg = load_config(args.config_file, args.opts)
     mining = cfg.styles.mining
     prompts = mining.miner.prompts
@@ -92,7 +102,7 @@ def nearest(bank: StyleBank, args: argparse.Namespace) -> dict[int, list[SourceP
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the bank, look for patches, write the page."""
+    """Read the bank, find the nearest patches and write the page."""
     args = parse(arguments)
     with report_errors():
         require_writable(args.output)

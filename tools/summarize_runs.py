@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Mean and standard deviation over several runs of one config, beside the published figures.
+"""Average several runs of one config and compare them with the published figures.
 
     python tools/summarize_runs.py output/seed1 output/seed2 output/seed3 --output seeds.md
 
-Reads the benchmark.json that training and `train_net.py --eval-only` write into their output
-folders. `--output FILE.md` also writes FILE.csv, unrounded; without it the table is printed.
+The command reads the benchmark.json files that training and `train_net.py --eval-only` write to
+their output folders, and prints the means and standard deviations. `--output FILE.md` writes them
+to FILE.md and, unrounded, to FILE.csv.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     parser.add_argument("runs", nargs="+", metavar="OUT_DIR", help="output folder of a run")
-    parser.add_argument("--output", type=Path, metavar="FILE.md", help="file to write")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.md", help="file to write instead of printing"
+    )
     args = parser.parse_args(arguments)
     if args.output and args.output.suffix != ".md":
         parser.error(f"--output {args.output}: expected a name that ends in .md")
@@ -41,7 +44,7 @@ from langdg_d2.utils.file_io import write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read, average, write."""
+    """Run the command."""
     args = parse(arguments)
     with report_errors():
         summary = summarize_runs({run: read_benchmark(run) for run in args.runs})

@@ -4,9 +4,9 @@
     python tools/train_net.py --config-file configs/langdg_gta5.py --num-gpus 8
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only
 
-Training first mines the style bank if there is none; a report is written at the end. In the folder
-of an earlier run, it takes `--resume` or `--overwrite`. `--num-gpus 0` is one process on the CPU,
-and torchrun works too. `key=value` changes the config.
+Training mines the style bank first if it does not exist, and writes a report at the end. An output
+folder that contains an earlier run requires `--resume` or `--overwrite`. `--num-gpus 0` runs one
+process on the CPU; torchrun works as well. `key=value` overrides a config key.
 """
 
 from langdg_d2.utils.arguments import argument_parser
@@ -51,11 +51,11 @@ def compose_evaluation(
     """Build the function that scores the model on the domains and writes the benchmark tables.
 
     Args:
-        cfg: the config.
-        config_file: its file.
-        model: to score.
+        cfg: config of the run.
+        config_file: path of the config.
+        model: model to evaluate.
         dataset: dataset dicts of training, whose images should not be scored.
-        trained: settings of the run, with the sources of its weights.
+        trained: settings of the run, with the sources that the weights were trained on.
     """
     settings = cfg.evaluation
     scored = {d: compose(cfg, f"dataloader.test.{d}.dataset") for d in settings.domains}
@@ -85,7 +85,7 @@ def compose_evaluation(
         if not all(isinstance(part, DictConfig) and "protocol" in part for part in parts):
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
             logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
-    if dataset:  # the log says it before the training
+    if dataset:  # warn before training
         evaluation.with_training(sets, names, trained, source=source)
     model = evaluation.build_inference(model, **settings.inference)
 
@@ -104,7 +104,7 @@ def compose_evaluation(
 
 
 def require_one_protocol(cfg: DictConfig) -> None:
-    """Refuse domains whose settings differ from `evaluation`, which the tables report."""
+    """Require that all domains use the settings of `evaluation`, which the tables report."""
     settings = evaluation.plain_data(cfg.evaluation)
     expected = {
         "protocol": settings["protocol"],
@@ -117,13 +117,13 @@ def require_one_protocol(cfg: DictConfig) -> None:
         for own in values_of(evaluation.plain_data(parts), key):
             if own != value:
                 raise LangDGError(
-                    f"domain '{domain}' has the {key} {own!r}, but tables name {value!r} of "
-                    "evaluation for all domains: set that, and score others in a run of their own"
+                    f"domain '{domain}' has the {key} {own!r}, but the tables report {value!r} of "
+                    "`evaluation` for all domains: use that, and score others in another run"
                 )
 
 
 def values_of(data: Any, key: str) -> Iterator[Any]:
-    """All values of a key in nested plain data."""
+    """Yield all values of a key in nested plain data."""
     if isinstance(data, dict):
         if key in data:
             yield data[key]
@@ -135,12 +135,12 @@ def values_of(data: Any, key: str) -> Iterator[Any]:
 def compose_selection(
     cfg: DictConfig, model: nn.Module, settings: engine.RunSettings
 ) -> list[HookBase]:
-    """Hooks that keep the weights that score best on the source's validation set."""
+    """Build the hooks that keep the weights with the best score on the source's validation set."""
     if not cfg.train.best_period:
         return []
     if not isinstance(source := cfg.evaluation.source, str):
         raise LangDGError(
-            f"train.best_period needs a single domain as evaluation.source, which is {source}"
+            f"train.best_period needs a single domain as evaluation.source, not {source}"
         )
     loaders = {source: compose(cfg, f"dataloader.test.{source}")}
     classes = cfg.model.classes
@@ -175,8 +175,8 @@ def compose_training(
     start: engine.StartingPoint,
     settings: engine.RunSettings,
 ) -> engine.SegmentationTrainer:
-    """Build the trainer and load what the run starts from."""
-    cfg = deepcopy(cfg)  # results record the config as it was given
+    """Build the trainer and load the weights that the run starts from."""
+    cfg = deepcopy(cfg)  # results record the original config
     cfg.optimizer.params.model = model
     cfg.lr_scheduler.optimizer = optimizer = compose(cfg, "optimizer")
     batch = OmegaConf.select(cfg, "dataloader.train.total_batch_size")
@@ -195,7 +195,7 @@ def compose_training(
     palette = visualization.palette_named(cfg.evaluation.palette, compose(cfg, "model.classes"))
 
     def evaluate() -> dict[str, dict[str, float]]:
-        done = min(trainer.iter + 1, length)  # after training, iter is the length already
+        done = min(trainer.iter + 1, length)  # after training, iter already equals the length
         if styles:
             settings.add_changes(styles.changed)
             visualization.put_restyling(styles.mixer.last, palette)
@@ -236,10 +236,10 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
         return None
     if not cfg.styles.mine_if_missing:
         raise FileNotFoundError(
-            f"there is no style bank at '{bank}': make it with tools/mine_styles.py and this "
+            f"there is no style bank at '{bank}': mine it with tools/mine_styles.py and this "
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
-    logger.warning("there is no style bank at '%s': it is mined before training", bank)
+    logger.warning("there is no style bank at '%s'; mining it before training", bank)
     mining = compose(cfg, "styles.mining")
     if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):
         mining.miner.require_patches(crop_size)
@@ -247,9 +247,9 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
 
 
 def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
-    """Checkpoints and results in the output folder, which a new run replaces with `--overwrite`.
+    """Return checkpoints and results in the output folder, which `--overwrite` replaces.
 
-    A log and a config alone, as of a run that failed before its first checkpoint, are none.
+    A log and a config alone, left by a run that failed before its first checkpoint, do not count.
     """
     folder = Path(cfg.train.output_dir)
     names = (engine.PRETRAINED, engine.ADAPTER, evaluation.RECORD)
@@ -258,21 +258,21 @@ def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
     # The options of Detectron2's own parser lack `overwrite`.
     if files and not (args.resume or args.eval_only or getattr(args, "overwrite", False)):
         raise LangDGError(
-            f"'{folder}' holds an earlier run ({shortened(path.name for path in files)}): pass "
+            f"'{folder}' contains an earlier run ({shortened(path.name for path in files)}): pass "
             "--resume to continue it, --overwrite to replace it, or another train.output_dir"
         )
     return files
 
 
 def main(args: Namespace) -> None:
-    """Run in every process."""
+    """Run the command in every process."""
     cfg = engine.setup(args)
     with engine.exclusive(cfg.train.output_dir):
         run(cfg, args)
 
 
 def run(cfg: DictConfig, args: Namespace) -> None:
-    """Train or evaluate."""
+    """Train or evaluate a model."""
     earlier = of_main_process(partial(earlier_results, cfg, args))
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     incomplete = evaluation.incomplete_sources(dataset)
@@ -305,7 +305,7 @@ def run(cfg: DictConfig, args: Namespace) -> None:
             engine.require_patches(cfg, model.backbone)
         engine.start_run(cfg, args)
         if comm.is_main_process() and not start.resumed:
-            for path in earlier:  # otherwise taken for this run's if it is interrupted
+            for path in earlier:  # otherwise mistaken for this run's after an interruption
                 if path.is_dir():
                     shutil.rmtree(path)
                 elif path.resolve() != Path(start.checkpoint).resolve():
@@ -324,15 +324,15 @@ def run(cfg: DictConfig, args: Namespace) -> None:
 
 
 def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, Any]) -> None:
-    """Write the model with its description, and its adapter alone if it has one.
+    """Write the model with its description, and its adapter separately if it has one.
 
-    Nothing is written of a model with parts that files cannot describe.
+    Models with parts that a file cannot describe are not written.
     """
     path = Path(cfg.train.output_dir, engine.PRETRAINED)
     try:
         header = engine.describe_model(cfg, notes)
     except LangDGError as error:
-        logger.info("'%s' is not written: %s", path, error)
+        logger.info("not writing '%s': %s", path, error)
         return
     engine.save_pretrained(path, model=model, header=header)
     if OmegaConf.select(cfg, "model.backbone.adapter"):

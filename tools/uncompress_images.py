@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Copy a data set with its RGB PNG images stored uncompressed, which loaders read faster.
+"""Copy a data set with uncompressed RGB PNG images, which load faster.
 
     python tools/uncompress_images.py datasets/gta5 --output fast/gta5
 
-Layout, names, pixels and times stay the same; every copy is read back and compared. All other files
-are copied unchanged. Copies of the same time as their file are kept, so an interrupted run can be
-continued, and a file that was replaced is copied again.
+Layout, names, pixels and modification times stay the same; every copied image is read back and
+compared. All other files are copied unchanged. Copies with the modification time of their source
+are kept, so an interrupted command can be continued, and replaced files are copied again.
 """
 
 import argparse
@@ -19,11 +19,15 @@ from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; exits with 2 if it makes no sense."""
+    """Parse the command line; invalid options exit with 2."""
     parser = command_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="DIR", help="folder of the data set")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="of the copy")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="reading threads")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder of the copy"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="reader threads [number of cores]"
+    )
     args = parser.parse_args(arguments)
     if not args.source.is_dir():
         parser.error(f"'{args.source}' is not a folder")
@@ -49,7 +53,7 @@ from langdg_d2.utils.file_io import require_writable
 
 
 def copy(source: Path, output: Path, file: Path) -> bool:
-    """Copy a file to its place, unless it is there; whether it is an image stored otherwise."""
+    """Copy a file unless it is up to date; return whether an image was stored uncompressed."""
     target = output / file.relative_to(source)
     if target.exists() and target.stat().st_mtime_ns == file.stat().st_mtime_ns:
         return False
@@ -57,9 +61,9 @@ def copy(source: Path, output: Path, file: Path) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Copy everything, then say what was done."""
+    """Copy all files and print a summary."""
     args = parse(arguments)
-    folders = folders_below(args.source)  # those of images are often links
+    folders = folders_below(args.source)  # image folders are often links
     files = sorted(path for folder in folders for path in folder.iterdir() if not path.is_dir())
     work = partial(copy, args.source, args.output)
     with report_errors(), ThreadPoolExecutor(args.workers) as pool:

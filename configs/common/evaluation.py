@@ -1,4 +1,4 @@
-"""What a model is scored on, and how."""
+"""Evaluation settings: domains, protocol, inference and outputs."""
 
 ACDC = ["acdc_night", "acdc_snow", "acdc_rain", "acdc_fog"]
 
@@ -9,41 +9,40 @@ def evaluation(
     published: str | None = None,
     groups: dict[str, list[str]] | None = None,
 ) -> dict:
-    """Evaluation on unseen targets, and on ACDC as a whole, of a model trained on the source.
+    """Return the settings to evaluate a model on unseen targets and on ACDC.
 
-    `groups` are other groups of domains to average, in place of ACDC's.
+    `groups` replaces ACDC by other groups of domains to average.
     """
     groups = dict(acdc=ACDC) if groups is None else groups
     return dict(
-        # The domain that the model was trained on, or a list of them; excluded from the mean if it
-        # is scored as well.
+        # Domain(s) that the model was trained on; excluded from the mean if scored as well.
         source=source,
-        # Domains to score, in the order of the tables; any of `dataloader.test`.
+        # Domains to evaluate, in the order of the tables; keys of `dataloader.test`.
         domains=[*targets, *(one for group in groups.values() for one in group)],
-        # How images are cropped before testing: "full", or "famix" as by the authors.
+        # Test protocol: "full" for whole images, or "famix", that of the authors.
         protocol="full",
-        # Applied to every image first: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
+        # Corruption of every image: a key of langdg_d2.data.CORRUPTIONS, severity 1 to 5.
         corruption=dict(name=None, severity=3),
-        # Logits are averaged over these factors of the image size, and over mirrored images if
-        # `flip`; sliding windows (height, width in pixels), null for whole images; precision of
-        # convolutions and matrix products, "float32", "bfloat16", or "float16" on GPUs.
+        # Logits are averaged over `scales`, factors of the image size, and over mirrored images if
+        # `flip`. `window` and `stride` (height, width in pixels) set sliding windows, null for
+        # whole images. `precision` is "float32", "bfloat16", or "float16" on GPUs.
         inference=dict(scales=[1.0], flip=False, window=None, stride=None, precision="float32"),
-        # Classes to average over: names, or "16" (those of SYNTHIA) or "13" of the Cityscapes
+        # Classes to average over: names, or "16" or "13" for SYNTHIA's subsets of the Cityscapes
         # classes; null for all.
         classes=None,
-        # Count pixels and write the benchmark tables.
+        # Compute scores and write the benchmark tables.
         scores=True,
-        # Save pictures of the images with the best and the worst predictions of each domain.
+        # Save overlays of the best and the worst predictions of each domain.
         overlays=True,
-        # Save all predictions as "train_ids", "label_ids" or "color" PNG; null saves none.
+        # Save all predictions as PNG files: "train_ids", "label_ids" or "color"; null for none.
         predictions=None,
-        # Images of the domain "folder", which has no labels and only gets predictions.
+        # Folder of images for the domain "folder", which has no labels and gets predictions only.
         folder=None,
-        # Colours in pictures: "classes" for those of model.classes, "colorblind" for colours of the
-        # Cityscapes classes that are safe for colour-blind eyes.
+        # Colours in pictures: "classes" for those of model.classes, or "colorblind", which is safe
+        # for colour-blind viewers (Cityscapes classes only).
         palette="classes",
-        # Groups of domains whose means are reported beside the mean of all unseen targets.
+        # Groups of domains whose means are reported in addition to the mean of all unseen targets.
         groups=groups,
-        # Name of the published figures to compare with; null for none.
+        # Published figures to compare with; null for none.
         published=published,
     )

@@ -1,4 +1,4 @@
-"""Augment and Mix: how styles are mined, where they are kept, and how training uses them."""
+"""Augment and Mix: how styles are mined, where they are stored, and how training uses them."""
 
 from detectron2.config import LazyCall as L
 
@@ -19,20 +19,20 @@ from langdg_d2.styles import (
 )
 
 styles = dict(
-    # Rows and columns of patches that an image is cut into; 1 x 1 gives whole-image styles.
+    # Rows and columns of patches per image; 1 x 1 gives whole-image styles.
     grid=L(PatchGrid)(rows=3, cols=3),
-    # File of the mined styles; null if training needs none.
+    # File of the style bank; null if training needs none.
     bank="${train.output_dir}/style_bank.safetensors",
-    # If there is no bank, training mines it first.
+    # Mine the bank before training if it does not exist.
     mine_if_missing=True,
-    # Seed of crops and prompts in mining; mixing uses train.seed.
+    # Seed for crops and prompts in mining; mixing uses train.seed.
     seed=1,
-    # One pass over the source set, or over several together.
+    # One pass over the source, or over several sources together.
     mining=L(SourceMining)(
-        # Built first, so that too few images are an error before CLIP is loaded.
+        # Built first, so that too few images raise an error before CLIP is loaded.
         batches=L(SeededBatches)(
             dataset=L(source_dataset)(names="${dataloader.train.dataset.names}"),
-            # Crops as in training, without changing colours.
+            # Crops as in training, without colour augmentation.
             mapper=L(TrainMapper)(
                 augmentations=[L(RandomCrop)(crop_size="${dataloader.crop_size}")]
             ),
@@ -41,7 +41,7 @@ styles = dict(
             unreadable_limit="${dataloader.train.unreadable_limit}",
             # Classes that the labels must have.
             classes="${model.classes}",
-            # Number of batches to mine; null for the whole pass.
+            # Number of batches to mine; null for all.
             max_batches=None,
         ),
         miner=L(StyleMiner)(
@@ -53,8 +53,8 @@ styles = dict(
             grid="${styles.grid}",
             prompts=L(TargetPrompts)(
                 class_names="${model.classes.names}",
-                # A pack of langdg_d2/styles/prompt_packs; a file with one style per line, or a
-                # list in JSON or YAML; or the texts themselves, [driving at night].
+                # Name of a pack in langdg_d2/styles/prompt_packs, a file (one style per line, or
+                # a list in JSON or YAML), or the prompts themselves: [driving at night].
                 style_prompts="art_styles",
                 ignore_label="${model.classes.ignore_label}",
                 template="{style} {class_name}",
@@ -65,13 +65,13 @@ styles = dict(
                 lr=1.0,
                 momentum=0.9,
                 weight_decay=1e-4,
-                # Of convolutions and matrix products: "float32" or "bfloat16".
+                # Precision of convolutions and matrix products: "float32" or "bfloat16".
                 precision="float32",
             ),
             device="${train.device}",
         ),
         source="${styles.mining.batches.dataset.names}",
-        # Recorded in the bank.
+        # Settings recorded in the bank.
         settings=dict(
             mapper="${styles.mining.batches.mapper}",
             batch_size="${styles.mining.batches.batch_size}",
@@ -81,23 +81,23 @@ styles = dict(
             pixel_std="${model.pixel_std}",
         ),
         path="${styles.bank}",
-        # Batches that a process mines and saves together.
+        # Number of batches that a process mines before it saves them.
         checkpoint_period=10,
         num_workers=4,
-        # Maximum styles kept per class; null keeps all.
+        # Maximum number of styles per class; null keeps all.
         max_styles_per_class=None,
     ),
-    # null trains without restyling.
+    # Mixing during training; null trains without it.
     augmentation=L(StyleAugmentationHook)(
         mixer=L(PatchStyleMixer)(
             grid="${styles.grid}",
-            # Others: PooledBankStyles (of any class), NoiseStyles (no text).
+            # Alternatives: PooledBankStyles (styles of any class), NoiseStyles (no text).
             styles=L(BankStyles)(
                 bank="${styles.bank}",
                 grid="${styles.grid}",
                 class_names="${model.classes.names}",
                 ignore_label="${model.classes.ignore_label}",
-                # A bank that was not mined like this is used with a warning.
+                # Using a bank that was mined differently logs a warning.
                 origin=L(mining_origin)(
                     source="${styles.mining.source}",
                     seed="${styles.mining.batches.seed}",
@@ -107,7 +107,7 @@ styles = dict(
                     images=L(images_fingerprint)(dataset="${styles.mining.batches.dataset}"),
                 ),
             ),
-            # Share of a patch's own style; ConstantWeights(value=0) replaces it altogether.
+            # Weight of a patch's own style; ConstantWeights(value=0) replaces the style.
             weights=L(BetaWeights)(a=0.1, b=0.1),
         ),
         # Probability of restyling an image, and its linear warm-up.

@@ -1,4 +1,4 @@
-"""Data sets, image augmentation, and the mappers that feed the model."""
+"""Data sets, augmentations, mappers and loaders."""
 
 from .corruptions import CORRUPTIONS, Corruption
 from .dataset_mapper import TestMapper, TrainMapper

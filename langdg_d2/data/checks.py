@@ -1,4 +1,4 @@
-"""Checks of data sets on disk: all problems of a split, with files and remedies."""
+"""Checks of data sets on disk, which report all problems of a split with files and remedies."""
 
 import random
 from collections import Counter
@@ -25,20 +25,20 @@ Record = dict[str, Any]
 Counts = npt.NDArray[np.int64]
 _Image = tuple[str, str | None, tuple[int, int]]  # file name, format, (height, width)
 
-_SHOWN = 3  # cases of a problem in a report
+_SHOWN = 3  # cases of a problem shown in a report
 _FILES = ("file_name", "sem_seg_file_name", "label_encoding")
 _ALPHA_MODES = ("RGBA", "LA", "PA")
 _WARNING, _NOTE = "WARNING", "NOTE"
 
 
 class Kind(Enum):
-    """A kind of problem, the gravest first.
+    """A kind of problem; the most severe kinds come first.
 
     Attributes:
-        title: what is wrong, read after a number of cases.
-        remedy: what to do; `{website}` stands for where the data set comes from.
-        severity: "ERROR" where loading fails or scores are wrong, "WARNING" where it is worth a
-            look, "NOTE" where it is harmless.
+        title: description, shown after the number of cases.
+        remedy: how to fix it; `{website}` stands for the website of the data set.
+        severity: "ERROR" if loading fails or scores would be wrong, "WARNING" if the files should
+            be inspected, "NOTE" if it is harmless.
     """
 
     UNLISTABLE = "the split cannot be listed", "complete the copy; it comes from {website}"
@@ -119,7 +119,7 @@ class Kind(Enum):
 
 
 class Problem(NamedTuple):
-    """One case of a kind of problem: the file or folder at fault, and what was found."""
+    """One case of a problem: the file or folder, and the finding."""
 
     kind: Kind
     path: str
@@ -137,11 +137,11 @@ class SplitReport:
 
     Attributes:
         name: registered name of the split.
-        problems: the cases by kind, the gravest kind first; a good copy has only notes.
-        remedies: what to do, by kind.
-        listed: number of image-label pairs that the split names.
+        problems: cases by kind, the most severe kind first; a good copy has only notes.
+        remedies: remedies by kind.
+        listed: number of image-label pairs in the split.
         records: dataset dicts of the pairs whose files were read.
-        pixel_counts: (K + 1,) pixels of each train id in these pairs, the ignored ones last.
+        pixel_counts: (K + 1,) number of pixels of each train id in these pairs, ignored ones last.
         absent: the data set's folder, if it does not exist.
     """
 
@@ -155,11 +155,11 @@ class SplitReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no errors or warnings."""
         return all(kind.severity == _NOTE for kind in self.problems)
 
     def text(self) -> str:
-        """Every kind of problem for a terminal: number, examples and remedy."""
+        """Format all problems for a terminal, with numbers, examples and remedies."""
         count = sum(kind.severity != _NOTE for kind in self.problems)
         verdict = f"{count} kind{'s' * (count > 1)} of problem" if count else "no problem found"
         labelled = all("sem_seg_file_name" in record for record in self.records)
@@ -176,15 +176,15 @@ class SplitReport:
 
 @dataclass(kw_only=True)
 class CopyCheck:
-    """Checks splits of data sets; a pair that several splits share is read once.
+    """Checks splits of data sets; pairs that several splits share are read once.
 
     Attributes:
-        root: folder of the data sets.
-        subset: whether fewer or smaller images than in the release are intended.
-        sample: number of pairs of each split to read, drawn at random; None for all. Names are
-            checked for every pair.
-        seed: seed of the random draw.
-        workers: threads that read files.
+        root: root folder of the data sets.
+        subset: accept fewer or smaller images than in the release.
+        sample: number of random pairs to read per split; None for all. File names are always
+            checked for all pairs.
+        seed: seed of the random sample.
+        workers: number of reader threads.
     """
 
     root: Path
@@ -192,11 +192,11 @@ class CopyCheck:
     sample: int | None = None
     seed: int = 0
     workers: int = 1
-    # Pairs in several splits, such as those of ACDC and of its conditions.
+    # Pairs that are in several splits, such as those of ACDC and its conditions.
     _seen: dict[tuple[str, ...], "_PairFacts"] = field(default_factory=dict, init=False)
 
     def check(self, family: DatasetFamily, split: str) -> SplitReport:
-        """Check one split; never raises for problems of the copy."""
+        """Check one split; problems of the copy never raise."""
         name, folder = family.registered_name(split), self.root / family.folder
         records: list[Record] = []
         facts: list[_PairFacts] = []
@@ -217,7 +217,7 @@ class CopyCheck:
             images = [fact.image for fact in facts if fact.image is not None]
             if not self.subset and (text := family.departure(split, listed, images)):
                 problems.append(Problem(Kind.OTHER_RELEASE, str(folder), text))
-        # Without repetitions, which an image that is listed twice would cause.
+        # Without duplicates, which an image that is listed twice would cause.
         by_kind = {
             kind: list(dict.fromkeys(problem for problem in problems if problem.kind is kind))
             for kind in Kind
@@ -246,7 +246,7 @@ class CopyCheck:
         executor = ThreadPoolExecutor(self.workers)
         try:
             facts = executor.map(self._inspect_once, records)
-            # No bar where standard error is not a terminal.
+            # No progress bar if standard error is not a terminal.
             return list(tqdm(facts, desc=name, total=len(records), unit="pair", disable=None))
         finally:  # an interrupt should not wait for thousands of files
             executor.shutdown(cancel_futures=True)
@@ -259,9 +259,9 @@ class CopyCheck:
 
 
 def shares_table(reports: Sequence[SplitReport]) -> str:
-    """Share of the pixels of each class, a row per class and a column per split.
+    """Format the share of pixels per class, with a row per class and a column per split.
 
-    Splits whose labels were not read are left out; empty if that holds for all.
+    Splits whose labels were not read are left out; the text is empty without any split.
     """
     names = CITYSCAPES_19.names
     columns: dict[str, list[str]] = {}
@@ -286,13 +286,13 @@ def shares_table(reports: Sequence[SplitReport]) -> str:
 def _name_problems(
     records: list[Record], missing: list[Path], lone: list[tuple[Path, Path]]
 ) -> Iterator[Problem]:
-    """Missing, surplus and repeated files."""
+    """Find missing, surplus and duplicate files."""
     absent = {path.with_suffix("") for path in missing}
     surplus = [label for label, image in lone if image not in absent]
     for kind, paths in ((Kind.MISSING_FILE, missing), (Kind.LABEL_WITHOUT_IMAGE, surplus)):
         for path in paths:
             yield Problem(_unless_fork(path, kind), str(path))
-    # Prediction files and tables go by the image's id.
+    # Prediction files and tables identify images by their id.
     times = Counter(record["image_id"] for record in records)
     for record in records:
         if (count := times[record["image_id"]]) > 1:
@@ -301,17 +301,17 @@ def _name_problems(
 
 
 def _unless_fork(path: str | Path, kind: Kind) -> Kind:
-    """The kind of a file's problem; resource forks, macOS's notes on other files, are their own."""
+    """Return the kind of a file's problem; resource forks of macOS are a kind of their own."""
     return Kind.RESOURCE_FORK if Path(path).name.startswith("._") else kind
 
 
 class _PairFacts(NamedTuple):
-    """Facts about an image and its label.
+    """Findings about an image and its label.
 
     Attributes:
-        problems: problems of the two files, alone and together.
-        image: file name, format and size; None where the image cannot be read.
-        pixel_counts: (K + 1,) pixels of each train id, the ignored ones last; zeros where the
+        problems: problems of the two files and of the pair.
+        image: file name, format and size; None if the image cannot be read.
+        pixel_counts: (K + 1,) number of pixels of each train id, ignored ones last; zeros if the
             label cannot be read.
     """
 
@@ -325,7 +325,7 @@ def _no_pixels() -> Counts:
 
 
 def _inspect_pair(record: Record) -> _PairFacts:
-    """Read the files of a dataset dict; never raises for them."""
+    """Read and check the files of a dataset dict; bad files never raise."""
     problems: list[Problem] = []
     image = _inspect_image(record["file_name"], problems)
     raw, counts = None, _no_pixels()
@@ -354,7 +354,7 @@ def _inspect_pair(record: Record) -> _PairFacts:
 
 
 def _inspect_image(file: str, problems: list[Problem]) -> _Image | None:
-    """Read an image; None if that is impossible. Adds to the problems."""
+    """Read an image and append its problems; returns None if it cannot be read."""
     try:
         with opened(file) as (_, image):
             kind, stored, turn = image.format, stored_as(image), orientation(image)

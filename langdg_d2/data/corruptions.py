@@ -1,13 +1,13 @@
 """Image corruptions in the style of ImageNet-C and Cityscapes-C, as augmentations for testing.
 
-Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", ICLR 2019, gave the formulas and the five severities of ImageNet-C; Michaelis et
-al., "Benchmarking Robustness in Object Detection", 2019, applied them to Cityscapes, and Kamann
-and Rother, CVPR 2020, to semantic segmentation. Only those with short formulas are here, not fog,
-frost, snow, spatter, glass, motion and zoom blur, and elastic warping.
+The formulas and the five severities are those of ImageNet-C (Hendrycks and Dietterich,
+"Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", ICLR 2019).
+Michaelis et al. ("Benchmarking Robustness in Object Detection", 2019) applied them to Cityscapes,
+and Kamann and Rother (CVPR 2020) to semantic segmentation. Fog, frost, snow, spatter, glass, motion
+and zoom blur, and elastic warping are not included.
 
-NOTE: these do not reproduce released images. The noises are other draws of the same
-distributions; the rest differs from the released code by one level at most.
+NOTE: the results do not equal released images. Noise is drawn from the same distributions with
+other seeds; everything else differs from the released code by at most one level.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from PIL import Image as PILImage
 from ..utils.errors import LangDGError
 from .transforms import Image, PixelTransform
 
-# RGB in 0..1, may leave that range.
+# RGB in 0..1, may exceed that range.
 Intensities = npt.NDArray[np.float32]
 
 _HIGHEST = np.float32(255)
-# Added before rounding down, so that inexact fractions do not fall below a whole level.
+# Added before rounding down, so that inexact fractions do not fall below a level.
 _BELOW_A_LEVEL = np.float32(1e-3)
 
 
@@ -37,23 +37,23 @@ def _intensities(image: Image) -> Intensities:
 
 
 def _levels(intensities: Intensities) -> Image:
-    """8-bit levels, rounded down as in the released code."""
+    """Convert to 8-bit levels, rounded down as in the released code."""
     clipped = np.clip(intensities, 0, 1)
     return (clipped * _HIGHEST + _BELOW_A_LEVEL).astype(np.uint8)
 
 
 def gaussian_noise(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
-    """Add normal noise of a standard deviation."""
+    """Add Gaussian noise with a standard deviation."""
     return image + deviation * rng.standard_normal(image.shape, dtype=np.float32)
 
 
 def shot_noise(image: Intensities, rng: np.random.Generator, photons: float) -> Intensities:
-    """Count Poisson-distributed photons; a white pixel receives `photons` on average."""
+    """Draw Poisson-distributed photon counts; white pixels receive `photons` on average."""
     return (rng.poisson(image * photons) / photons).astype(np.float32)
 
 
 def impulse_noise(image: Intensities, rng: np.random.Generator, share: float) -> Intensities:
-    """Replace a share of all values, channel by channel, by black or white."""
+    """Replace a share of all values, per channel, by black or white."""
     draw = rng.random(image.shape, dtype=np.float32)
     return np.select(
         [draw < share / 2, draw > 1 - share / 2], [np.float32(0), np.float32(1)], image
@@ -61,12 +61,12 @@ def impulse_noise(image: Intensities, rng: np.random.Generator, share: float) ->
 
 
 def speckle_noise(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
-    """Add normal noise in proportion to the intensity."""
+    """Add Gaussian noise in proportion to the intensity."""
     return image * (1 + deviation * rng.standard_normal(image.shape, dtype=np.float32))
 
 
 def gaussian_blur(image: Intensities, rng: np.random.Generator, deviation: float) -> Intensities:
-    """Blur with a Gaussian of a standard deviation in pixels, cut off at four deviations."""
+    """Blur with a Gaussian, truncated at four standard deviations (in pixels)."""
     size = 2 * round(4 * deviation) + 1
     blurred = cv2.GaussianBlur(image, (size, size), deviation, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(blurred, np.float32)
@@ -75,16 +75,17 @@ def gaussian_blur(image: Intensities, rng: np.random.Generator, deviation: float
 def defocus_blur(
     image: Intensities, rng: np.random.Generator, radius: float, softness: float
 ) -> Intensities:
-    """Blur with a disk of a radius in pixels, its edge softened by a Gaussian."""
+    """Blur with a disk whose edge is softened by a Gaussian."""
     return np.asarray(cv2.filter2D(image, -1, disk(radius, softness)), np.float32)
 
 
 def disk(radius: float, softness: float) -> Intensities:
-    """Weights of `defocus_blur`.
+    """Compute the kernel of `defocus_blur`.
 
     Args:
-        radius: in pixels; 17 x 17 weights serve up to 8, and 5 pixels wide softening beyond.
-        softness: standard deviation of the Gaussian over the edge, in pixels.
+        radius: radius in pixels; up to 8, the kernel is 17 x 17, and above, softening is 5 pixels
+            wide.
+        softness: standard deviation of the Gaussian at the edge, in pixels.
     """
     small = 8
     reach, window = (small, 3) if radius <= small else (int(radius), 5)
@@ -95,12 +96,12 @@ def disk(radius: float, softness: float) -> Intensities:
 
 
 def brightness(image: Intensities, rng: np.random.Generator, rise: float) -> Intensities:
-    """Raise the value of HSV."""
+    """Increase the value in HSV."""
     return _change_hsv(image, channel=2, factor=1, rise=rise)
 
 
 def contrast(image: Intensities, rng: np.random.Generator, factor: float) -> Intensities:
-    """Scale the distance from every channel's mean."""
+    """Scale the difference from the mean of every channel."""
     mean = image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     return (image - mean) * np.float32(factor) + mean
 
@@ -108,7 +109,7 @@ def contrast(image: Intensities, rng: np.random.Generator, factor: float) -> Int
 def saturate(
     image: Intensities, rng: np.random.Generator, factor: float, rise: float
 ) -> Intensities:
-    """Scale and raise the saturation of HSV; grey has the hue of red."""
+    """Scale and increase the saturation in HSV; grey has the hue of red."""
     return _change_hsv(image, channel=1, factor=factor, rise=rise)
 
 
@@ -119,14 +120,14 @@ def _change_hsv(image: Intensities, *, channel: int, factor: float, rise: float)
 
 
 def jpeg_compression(image: Intensities, rng: np.random.Generator, quality: int) -> Intensities:
-    """Write and read as JPEG of a quality."""
+    """Encode and decode as JPEG with a quality."""
     file = BytesIO()
     PILImage.fromarray(_levels(image)).save(file, "JPEG", quality=quality)
     return _intensities(np.array(PILImage.open(file)))
 
 
 def pixelate(image: Intensities, rng: np.random.Generator, factor: float) -> Intensities:
-    """Shrink both sides by a factor, and enlarge again to square blocks."""
+    """Downsample by a factor, and upsample to square blocks."""
     picture = PILImage.fromarray(_levels(image))
     small = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
     shrunk = picture.resize(small, PILImage.Resampling.BOX)
@@ -134,7 +135,7 @@ def pixelate(image: Intensities, rng: np.random.Generator, factor: float) -> Int
 
 
 class CorruptionKind(NamedTuple):
-    """How to corrupt, and the parameters of severity 1 to 5."""
+    """Function of a corruption, and its parameters for severity 1 to 5."""
 
     function: Callable[..., Intensities]
     parameters: tuple[tuple[float, ...], ...]
@@ -159,14 +160,14 @@ CORRUPTIONS = {
 
 
 class Corruption(T.Augmentation):
-    """One corruption at one severity, for the augmentations of a `TestMapper`.
+    """Corruption at one severity, for the augmentations of a `TestMapper`.
 
-    An image is corrupted alike in every run and process, since its pixels seed the generator.
-    Labels stay as they are.
+    An image is corrupted identically in every run and process, because its pixels seed the
+    generator. Labels do not change.
 
     Args:
         name: a key of `CORRUPTIONS`.
-        severity: 1 to 5. Higher is worse, except that `saturate` fades the colours at 1 and 2.
+        severity: 1 to 5; higher is worse, except that `saturate` reduces saturation at 1 and 2.
     """
 
     def __init__(self, *, name: str, severity: int) -> None:
@@ -185,7 +186,7 @@ class Corruption(T.Augmentation):
         self.severity = severity
 
     def get_transform(self, image: Image) -> PixelTransform:
-        """The corruption of this image; changes no random state."""
+        """Return the corruption of this image; no random state changes."""
         function, parameters = CORRUPTIONS[self.name]
         seed = [crc32(image.tobytes()), crc32(self.name.encode()), self.severity]
 

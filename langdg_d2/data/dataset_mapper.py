@@ -1,4 +1,4 @@
-"""From dataset dicts to the model's inputs; runs in the loader's workers."""
+"""Dataset mappers: from dataset dicts to inputs of the model, in loader workers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +17,11 @@ DatasetDict = dict[str, Any]
 
 
 class TrainMapper:
-    """Read, augment and pack a labelled image for training.
+    """Reads and augments a labelled image for training.
 
     Args:
-        augmentations: Detectron2 augmentations, applied to image and label alike.
-        patch_grid: patches whose majority class is added; None for none.
+        augmentations: Detectron2 augmentations for image and label.
+        patch_grid: grid of patches whose majority classes are added; None for none.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class TrainMapper:
         self.patch_grid = patch_grid
 
     def __call__(self, dataset_dict: DatasetDict) -> DatasetDict:
-        """Map one dataset dict, which stays as it is.
+        """Map one dataset dict, which is not modified.
 
         Args:
-            dataset_dict: `file_name`, `sem_seg_file_name`, and `label_encoding` where labels do
-                not hold train ids; see `encoding_of`.
+            dataset_dict: has `file_name`, `sem_seg_file_name`, and `label_encoding` if labels are
+                not train ids; see `encoding_of`.
 
         Returns:
-            A copy with `image` (3, H, W) uint8 RGB, `sem_seg` (H, W) uint8 train ids, and with a
-            grid `patch_classes` (rows, cols) uint8.
+            A copy with `image` (3, H, W) uint8 RGB, `sem_seg` (H, W) uint8 train ids, and, with a
+            grid, `patch_classes` (rows, cols) uint8.
 
         Raises:
             ImageFileError: if a file cannot be used.
@@ -51,11 +51,11 @@ class TrainMapper:
 
 
 class TestMapper:
-    """Read an image for evaluation, as it is or as a test protocol frames it.
+    """Reads an image for evaluation and applies the augmentations of a test protocol.
 
-    As `TrainMapper` without patch classes; adds `height` and `width`, the size after the
+    Like `TrainMapper` without patch classes, but adds `height` and `width`, the size after the
     augmentations. Dicts without `sem_seg_file_name` give no `sem_seg`. With `as_viewed`, which
-    `image_folder` sets, the image is turned as its EXIF data ask.
+    `image_folder` sets, the image is rotated according to its EXIF data.
     """
 
     __test__ = False  # not a test case, despite its name
@@ -72,7 +72,7 @@ class TestMapper:
 def read_pair(
     dataset_dict: DatasetDict,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Image (H, W, 3) RGB and train ids (H, W) of a dataset dict, both uint8."""
+    """Read the image (H, W, 3) RGB and train ids (H, W) of a dataset dict, both uint8."""
     image = read_rgb(dataset_dict["file_name"])
     train_ids = read_train_ids(dataset_dict["sem_seg_file_name"], encoding_of(dataset_dict))
     if image.shape[:2] != train_ids.shape:
@@ -96,7 +96,7 @@ def _read_augmented(dataset_dict: DatasetDict, augmentations: T.AugmentationList
         augmentations(inputs)
     except (ValueError, LangDGError) as error:
         raise ImageFileError(f"'{dataset_dict['file_name']}': {error}") from error
-    # Copies, as Detectron2's resize gives read-only arrays, of which torch warns.
+    # Copies, because Detectron2's resize returns read-only arrays, which torch warns about.
     packed = {"image": torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))}
     if inputs.sem_seg is not None:
         packed["sem_seg"] = torch.from_numpy(np.array(inputs.sem_seg, order="C"))

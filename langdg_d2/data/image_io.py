@@ -1,10 +1,10 @@
 """Reading image files, with errors that name the file.
 
-`read_rgb` reads images of data sets, `read_image` those of users. Both turn grey into RGB, scale 16
-bits to 8, resolve palettes and take the first of several frames. Images of users are turned as
-their EXIF data ask, and transparent parts become white. Images of data sets stay as stored, since
-their labels do, keep the colours below transparency, as in Detectron2 and the official code, and
-must be complete and undamaged.
+`read_rgb` reads images of data sets, and `read_image` images of users. Both convert grey to RGB and
+16 bits to 8, resolve palettes and use the first of several frames. `read_image` rotates images
+according to their EXIF data and puts transparent parts on white. `read_rgb` keeps images as stored,
+like their labels, keeps the colours of transparent pixels, as in Detectron2 and the official code,
+and refuses incomplete and damaged files.
 """
 
 import logging
@@ -26,9 +26,9 @@ from PIL import ExifTags, Image, ImageOps
 from ..utils.errors import LangDGError
 from ..utils.untrusted import other_kind
 
-# Pillow knows others, some of which start programs (PostScript) or read further files.
+# Pillow supports more, some of which start programs (PostScript) or read other files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-# Suffixes by which images are found, in small letters.
+# Suffixes of images, in lower case.
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg"}
     | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -36,10 +36,10 @@ IMAGE_SUFFIXES = frozenset(
 
 _PNG_START = struct.Struct(">8s8xII")  # signature, width, height
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # neither within a scan nor filling
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # not in a scan and not padding
 _PROGRESSIVE_FRAMES, _SCAN, _JPEG_END = (b"\xc2", b"\xca"), b"\xda", b"\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
-_JPEG2000_BIT_DEPTH = 42  # offset from the start of that marker
+_JPEG2000_BIT_DEPTH = 42  # offset from the start of the marker
 _TIFF_COMPRESSION, _DEFLATE, _JPEG_IN_TIFF = 259, (8, 32946), (6, 7)
 _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # tags of offsets and sizes in bytes
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -49,23 +49,23 @@ _UPRIGHT = 1  # EXIF orientation
 _WHITE = 255
 _SIXTEEN_BIT = 1 << 16
 _TO_EIGHT_BIT = np.rint(np.arange(_SIXTEEN_BIT) / 257).astype(np.uint8)  # 65535 / 257 = 255
-_BRIGHT = 0.999  # quantile that stands for the brightest value; single pixels may be broken
+_BRIGHT = 0.999  # quantile used as brightest value, because single pixels may be defective
 _COLOURS = ("LA", "RGB", "RGBA")
 _MODE_NAMES = {"L": "grey", "1": "black and white", "P": "palette", "I;16": "grey"}
 
 _logger = logging.getLogger(__name__)
-_folders_of_dark: set[Path] = set()  # those already warned of
+_folders_of_dark: set[Path] = set()  # folders already warned about
 
 
 class ImageFileError(LangDGError):
-    """A file of a data set is missing, unreadable, or not what its data set promises."""
+    """A file of a data set is missing, unreadable, or not as expected."""
 
 
 def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """An image of a data set as (H, W, 3) uint8 RGB, contiguous and writable, as it is stored.
+    """Read an image of a data set, as stored, as (H, W, 3) uint8 RGB, contiguous and writable.
 
-    NOTE: Detectron2's reader turns images as their EXIF data ask; the official code does not.
-    Readers that apply EXIF are reported to turn some BDD100K images away from their labels.
+    NOTE: Detectron2's reader rotates images according to EXIF; the official code does not. Applying
+    EXIF is reported to misalign some BDD100K images and their labels.
 
     Raises:
         ImageFileError: if the file is missing, truncated, damaged, not an image of `FORMATS`, of
@@ -84,20 +84,20 @@ def read_rgb(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
                 _check_end(file)
         _check_range(pixels, Path(file_name))
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-            pixels = pixels[..., :-1]  # the colours without their opacity
+            pixels = pixels[..., :-1]  # the colours without alpha
         return to_rgb(pixels)
 
 
 def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """An image of a user as a viewer shows it: `read_rgb`, on white, turned upright by EXIF.
+    """Read an image of a user as a viewer shows it: upright, and with transparency on white.
 
-    Damaged parts of a JPEG come as libjpeg fills them.
+    Damaged parts of a JPEG are filled by libjpeg.
     """
     with opened(file_name) as (file, image):
         pixels = _decode(file, image)
         _check_range(pixels, Path(file_name))
         rgb = to_rgb(pixels)
-        # Decoders of TIFF turn it themselves.
+        # TIFF decoders rotate images themselves.
         if image.format == "TIFF" or (turn := orientation(image)) == _UPRIGHT:
             return rgb
         turned = Image.fromarray(rgb)
@@ -106,14 +106,14 @@ def read_image(file_name: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def read_size(file_name: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width in pixels of an image as stored, from the file's header alone."""
+    """Read height and width in pixels of an image as stored, only from the header."""
     return read_format(file_name)[1]
 
 
 def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[int, int]]:
-    """Format of an image, one of `FORMATS`, and its (height, width), from the header alone."""
+    """Read the format (one of `FORMATS`) and (height, width) of an image, only from the header."""
     with _named_errors(file_name):
-        # Pillow takes several times as long, which counts for the headers of whole data sets.
+        # Pillow takes several times longer, which matters for whole data sets.
         with open(file_name, "rb", buffering=0) as file:
             start = file.read(_PNG_START.size)
         if start.startswith(_PNG_SIGNATURE) and len(start) == _PNG_START.size:
@@ -126,13 +126,13 @@ def read_format(file_name: str | os.PathLike[str]) -> tuple[str | None, tuple[in
 
 @contextmanager
 def opened(file_name: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], Image.Image]]:
-    """An image file and Pillow's image of it; reading errors become an `ImageFileError`."""
+    """Open an image file with Pillow; reading errors become an `ImageFileError`."""
     with _named_errors(file_name), open(file_name, "rb") as file, _open_image(file) as image:
         yield file, image
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How an opened image is stored, such as "RGB;16B"; "" for some formats and once decoded."""
+    """Return the raw mode of an opened image, such as "RGB;16B"; "" if unknown or decoded."""
     if not (tiles := getattr(image, "tile", ())):
         return ""
     arguments = tiles[0].args
@@ -142,15 +142,15 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def stored_as(image: Image.Image) -> str:
-    """Depth, colours and format of an opened image, such as "8-bit grey PNG"."""
+    """Describe depth, colours and format of an opened image, such as "8-bit grey PNG"."""
     bits = re.search(r";(\d+)", _raw_mode(image))
     depth = bits[1] if bits else "1" if image.mode == "1" else "8"
     return f"{depth}-bit {_MODE_NAMES.get(image.mode, image.mode)} {image.format}"
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 where the pixels lie as a viewer shows them; seldom decodes pixels."""
-    # Pillow would decode a PNG to look for EXIF data behind its pixels.
+    """Return the EXIF orientation, 1 for upright; rarely decodes pixels."""
+    # Pillow would decode a PNG to search for EXIF data after its pixels.
     if image.format == "PNG" and not {"exif", "XML:com.adobe.xmp", "xmp"} & image.info.keys():
         return _UPRIGHT
     found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
@@ -158,7 +158,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def _open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
-    """Pillow's `Image.open` for `FORMATS` alone; its limit on pixels is an error, not a warning."""
+    """Open an image of `FORMATS` with Pillow; exceeding its pixel limit is an error."""
     Image.init()
     image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     _check_size(image.width, image.height)
@@ -166,34 +166,36 @@ def _open_image(file: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
 
 
 def check_png(file: IO[bytes], decoded: Image.Image) -> None:
-    """Raise for damage that Pillow's decoder passes over: wrong checksums and missing rows."""
+    """Raise for damage that Pillow's decoder ignores: wrong checksums and missing rows."""
     file.seek(0)
     with _open_image(file) as image:
         image.verify()
-    # Pillow fills missing rows with 0. A second decoder finds them but doubles the time, so it
-    # runs only where the last row is 0.
+    # Pillow fills missing rows with 0. A second decoder detects them but doubles the time, so it
+    # runs only if the last row is 0.
     last = decoded.crop((0, decoded.height - 1, decoded.width, decoded.height))
     if decoded.info.get("interlace") or not np.array(last).any():
         decode_full_depth(file)
 
 
 def _check_end(file: IO[bytes]) -> None:
-    """Raise for compressed data that end in zeros, as files of interrupted copies do."""
+    """Raise for compressed data that end in zeros, as after an interrupted copy."""
     file.seek(-_ZEROS, os.SEEK_END)
     if not any(file.read()):
         raise OSError("its data end in zeros")
 
 
 def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
-    """Raise for what decoders turn, and for damage that they cannot see or pass over."""
+    """Raise for rotated TIFF files, and for damage that decoders do not detect."""
     tags = getattr(image, "tag_v2", {})
     if orientation(image) != _UPRIGHT:
         raise LangDGError(
-            "its orientation tag turns it away from its label: store the pixels upright"
+            "its orientation tag rotates it, but not its label: store the pixels upright"
         )
     if tags.get(_TIFF_COMPRESSION) in _JPEG_IN_TIFF:
-        raise LangDGError("damage of JPEG data in a TIFF cannot be seen: store it as JPEG or PNG")
-    if tags.get(_TIFF_COMPRESSION) in _DEFLATE:  # whose checksums decoders skip
+        raise LangDGError(
+            "damage of JPEG data in a TIFF cannot be detected: store it as JPEG or PNG"
+        )
+    if tags.get(_TIFF_COMPRESSION) in _DEFLATE:  # decoders skip their checksums
         for offsets, sizes in (_TIFF_STRIPS, _TIFF_TILES):
             for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
                 file.seek(offset)
@@ -201,14 +203,14 @@ def _check_tiff(file: IO[bytes], image: Image.Image) -> None:
 
 
 def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """An array of pixels as 8-bit RGB.
+    """Convert an array of pixels to 8-bit RGB.
 
     Args:
         pixels: (H, W) grey, or (H, W, C) with C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and
-            alpha; uint8, or uint16 scaled from its full range. Alpha lays the image on white.
+            alpha; uint8, or uint16 scaled from its full range. Alpha blends the image with white.
 
     Returns:
-        (H, W, 3) uint8, contiguous and writable; the argument itself where it is that already.
+        (H, W, 3) uint8, contiguous and writable; the argument itself if it already is.
     """
     shape = getattr(pixels, "shape", type(pixels).__name__)
     if not isinstance(pixels, np.ndarray) or pixels.ndim not in (2, 3) or not pixels.size:
@@ -234,7 +236,7 @@ def to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def decode_full_depth(file: IO[bytes]) -> npt.NDArray[np.unsignedinteger]:
-    """A file's pixels, (H, W) or (H, W, C) with RGB first; Pillow cuts 16-bit colours to 8."""
+    """Decode pixels (H, W) or (H, W, C), RGB first; Pillow reduces 16-bit colours to 8."""
     file.seek(0)
     stored = np.frombuffer(file.read(), np.uint8)
     pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
@@ -246,9 +248,9 @@ def decode_full_depth(file: IO[bytes]) -> npt.NDArray[np.unsignedinteger]:
 
 
 def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
-    """Pixels of an opened image as `to_rgb` takes them; nothing is turned."""
+    """Return the pixels of an opened image for `to_rgb`, not rotated."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        pixels = np.array(image).astype(np.uint16)  # Pillow holds 16 bits of PPM in 32
+        pixels = np.array(image).astype(np.uint16)  # Pillow stores 16-bit PPM in 32 bits
         # Pillow inverts images of 8 bits itself.
         inverted = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
         return ~pixels if inverted else pixels
@@ -261,28 +263,28 @@ def pillow_pixels(image: Image.Image) -> npt.NDArray[Any]:
 
 
 def _decode(file: IO[bytes], image: Image.Image) -> npt.NDArray[Any]:
-    """The pixels as stored, as `to_rgb` takes them; 16 bits where the file has more than 8."""
+    """Decode the pixels as stored, for `to_rgb`; 16-bit if the file has more than 8 bits."""
     if image.mode in _COLOURS and ";16" in _raw_mode(image):
-        return decode_full_depth(file)  # Pillow would cut it to 8
+        return decode_full_depth(file)  # Pillow would reduce it to 8 bits
     if image.format == "JPEG2000" and image.mode in _COLOURS:
         file.seek(0)
         data = file.read()
         place = data.index(_JPEG2000_SIZE) + _JPEG2000_BIT_DEPTH
         depth = 1 + (int.from_bytes(data[place : place + 1], "big") & 0x7F)
-        # Pillow rounds the brightest values up to 256, which wraps around to 0.
+        # Pillow rounds the brightest values up to 256, which overflows to 0.
         return decode_full_depth(file) << (16 - depth) if depth > 8 else pillow_pixels(image)
     return pillow_pixels(image)
 
 
 def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8]:
-    """The pixels that Pillow gives, with libjpeg's warnings, which Pillow drops, as errors."""
+    """Decode a JPEG like Pillow, but raise for libjpeg's warnings, which Pillow drops."""
     file.seek(0)
     data = file.read()
     # Pillow's defaults: accurate DCT, fancy upsampling.
     kind = "CMYK" if image.mode == "CMYK" else "RGB"
     rgb = simplejpeg.decode_jpeg(data, kind, fastdct=False, fastupsample=False)
     if image.info.get("progressive") and _lacks_scans(data):
-        raise OSError("it ends before the scans that complete its details")
+        raise OSError("it ends before its last scans")
     if kind == "CMYK":
         file.seek(0)
         rgb = np.array(image.convert("RGB"))
@@ -290,7 +292,7 @@ def _undamaged_jpeg(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint8
 
 
 def _lacks_scans(jpeg: bytes) -> bool:
-    """Whether coefficients of an undamaged progressive JPEG never got their last bit."""
+    """Whether coefficients of a progressive JPEG lack their last bits."""
     unfinished: dict[int, set[int]] = {}  # coefficients by component
     place = 2  # after the marker of the start
     while (marker := _JPEG_MARKER.search(jpeg, place)) and marker[1] != _JPEG_END:
@@ -301,21 +303,21 @@ def _lacks_scans(jpeg: bytes) -> bool:
             unfinished = {component: set(range(64)) for component in segment[6::3]}
         elif marker[1] == _SCAN:
             *components, first, last, bits = segment[1:]
-            if not bits & 0xF:  # nothing is left for later scans
+            if not bits & 0xF:  # complete: no later scans
                 for component in components[::2]:
                     unfinished[component] -= set(range(first, last + 1))
     return any(unfinished.values())
 
 
 def _check_range(pixels: npt.NDArray[Any], file: Path) -> None:
-    """Raise for 16-bit images of 12 bits or fewer, and warn of images that may be too dark."""
+    """Raise for 16-bit images with 12 bits or fewer, and warn about images that may be too dark."""
     largest, full = int(pixels.max()), int(np.iinfo(pixels.dtype).max)
-    darkest = 1  # images of 8 bits may be dark at night
+    darkest = 1  # 8-bit images may be dark at night
     if pixels.dtype == np.uint16:
         _require_sixteen_bits(largest)
         largest, darkest = int(np.quantile(pixels, _BRIGHT)), full >> 1
     if largest <= darkest and file.parent not in _folders_of_dark:
-        _folders_of_dark.add(file.parent)  # one warning a folder, not one an image
+        _folders_of_dark.add(file.parent)  # one warning per folder
         _logger.warning(
             "the values of '%s' reach %d alone; if those of other images in its folder are as "
             "small, they come out too dark: scale them to the range up to %d",
@@ -328,8 +330,8 @@ def _require_sixteen_bits(largest: int) -> None:
     full = _SIXTEEN_BIT - 1
     if 0 < largest <= full >> 4:
         raise LangDGError(
-            f"its 16-bit values reach {largest} alone, expected the range up to {full}: it would "
-            "be all but black, so scale it or store 8 bits"
+            f"its 16-bit values reach only {largest}, expected the range up to {full}: it would be "
+            "almost black, so scale it or store 8 bits"
         )
 
 
@@ -344,7 +346,7 @@ def _check_size(width: int, height: int) -> None:
 
 @contextmanager
 def _named_errors(file_name: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn errors of reading a file into an `ImageFileError` that names it and the remedy."""
+    """Convert reading errors to an `ImageFileError` that names the file and the remedy."""
     name = os.fspath(file_name)
     try:
         yield
@@ -367,7 +369,7 @@ def _named_errors(file_name: str | os.PathLike[str]) -> Iterator[None]:
             f"'{name}': {error}; scale it down, or set PIL.Image.MAX_IMAGE_PIXELS higher if you "
             "trust it"
         ) from error
-    # What Pillow and OpenCV raise for broken files.
+    # Errors of Pillow and OpenCV for broken files.
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error, LangDGError) as error:
         raise ImageFileError(
             f"'{name}' cannot be read as an image: {error}; if it is truncated or damaged, copy "

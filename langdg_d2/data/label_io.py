@@ -1,13 +1,14 @@
-"""Reading label files: PNG images of ids, checked against the encoding of their data set.
+"""Reading of label files: PNG images of ids, checked against the encoding of their data set.
 
-Programs that store images without loss sort and shorten palettes, and store grey images of few
-values as palettes. So the indices of a palette image do not say by themselves which ids they are:
+Programs that optimise PNG files sort and shorten palettes, and store grey images with few values as
+palettes. The indices of a palette image are therefore not always the ids:
 
-1. Colours of the data set at their own ids: the indices are the ids.
-2. Grey colours: the grey values are the ids.
-3. Colours of the data set elsewhere, each of a single class: the colours determine the ids.
+1. If ids have the colours of the data set at their indices, the indices are the ids.
+2. If the colours are grey, the grey values are the ids.
+3. If colours of the data set are at other indices, and each belongs to a single class, the colours
+   determine the ids.
 
-Palettes that fit no rule, or for which rules 2 and 3 disagree, are refused.
+Palettes that match no rule, or for which rules 2 and 3 disagree, are refused.
 """
 
 import logging
@@ -34,32 +35,32 @@ from ..structures.label_encoding import (
 from ..utils.errors import LangDGError
 from .image_io import ImageFileError, check_png, decode_full_depth, opened, stored_as
 
-# Encodings that ids are guessed for; encodings of users are not among them.
+# Encodings whose ids are checked for plausibility; those of users are not.
 RAW_ID_ENCODINGS = (
     *(CITYSCAPES_LABEL_IDS, GTA5_LABEL_IDS),
     *(SYNTHIA_LABEL_IDS, MAPILLARY_A, MAPILLARY_B),
 )
 TRAIN_ID_ENCODINGS = (TRAIN_IDS, URBANSYN_TRAIN_IDS)
-# Ids of 18 and below may be train ids or raw ids. Raw ids of common classes (vegetation, sky, car)
-# are higher, so from this share of pixels without a class on they are likely train ids.
+# Ids up to 18 may be train ids or raw ids. Raw ids of common classes (vegetation, sky, car) are
+# higher, so ids are likely train ids if this share of pixels has no class.
 _LARGE = 0.25
-_STEP = 8  # of the rows and columns in which every label is searched for train ids
+_STEP = 8  # of rows and columns in which labels are searched for train ids
 _INDICES = 1 << 8
-# Greys that ids without a class may have, unless a class of the data set has them.
+# Greys that ids without a class may have, unless a class of the data set uses them.
 _NEUTRAL = ((0, 0, 0), (255, 255, 255))
 
 
 class LabelFormatError(ImageFileError):
-    """A label file is an image, but not one that holds ids as its data set stores them."""
+    """A label file is an image, but does not store ids like its data set."""
 
 
 def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
-    """How the label file of a dataset dict holds its classes.
+    """Return the encoding of the label file of a dataset dict.
 
-    `label_encoding` is an encoding, or the name of one in `structures.ENCODINGS`. Dataset dicts
-    without it, as Detectron2's own loaders give them, have train ids: of the classes
-    `stuff_classes` and with the `ignore_label` that `registered_dicts` adds from the metadata,
-    else Cityscapes' train ids.
+    `label_encoding` is an encoding or the name of one in `structures.ENCODINGS`. Dataset dicts
+    without it, such as those of Detectron2, have train ids. Their classes are `stuff_classes`, with
+    the `ignore_label`, which `registered_dicts` adds from the metadata, or else Cityscapes'
+    classes.
     """
     name = record.get("label_encoding")
     if isinstance(name, LabelEncoding):
@@ -76,19 +77,19 @@ def encoding_of(record: Mapping[str, Any]) -> LabelEncoding:
 
 
 def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.uint8]:
-    """A label file as (H, W) uint8 train ids.
+    """Read a label file as (H, W) uint8 train ids.
 
     Args:
-        file_name: 8-bit grey PNG of ids; palette PNG, see above; or a 16-bit colour PNG where the
-            ids are in one of its channels.
-        encoding: what its values mean, and which kind it is.
+        file_name: 8-bit grey PNG of ids, palette PNG (see above), or 16-bit colour PNG with the ids
+            in one of its channels.
+        encoding: encoding of the file.
 
     Raises:
-        ImageFileError: if the file is missing, truncated, of another format, or holds an id that
-            the encoding does not know.
+        ImageFileError: if the file is missing, truncated or of another format, or contains an id
+            that is not in the encoding.
     """
     raw = read_raw_ids(file_name, encoding)
-    # Train ids are valid raw ids of other classes, so that decoding them is not an error.
+    # Train ids are valid raw ids of other classes, so decoding them would not fail.
     if encoding in RAW_ID_ENCODINGS:
         kind = content_of(raw[::_STEP, ::_STEP], encoding).kind
         if kind is IdKind.PERHAPS_TRAIN_IDS:
@@ -107,9 +108,9 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
 
 
 def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsignedinteger]:
-    """The ids of a label file, (H, W); arguments and errors of `read_train_ids`."""
-    # Grey values of fewer than 8 bits are refused, as programs differ in whether they stretch
-    # them; so are other formats, whose compression may make up ids.
+    """Read the raw ids (H, W) of a label file; arguments and errors as in `read_train_ids`."""
+    # Grey values of fewer than 8 bits are refused, because only some programs scale them. Other
+    # formats are refused, because lossy compression may change ids.
     is_wide = encoding.channel is not None
     expected = "16-bit RGB PNG" if is_wide else "8-bit grey or palette PNG"
     with opened(file_name) as (file, image):
@@ -139,26 +140,26 @@ def read_raw_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.unsi
 def _ids_of_indices(
     indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.integer], encoding: LabelEncoding
 ) -> npt.NDArray[np.uint8]:
-    """Raw ids of a palette image.
+    """Compute the raw ids of a palette image.
 
     Args:
         indices: (H, W) as stored.
         palette: (N, 3) RGB colours, N at most 256.
-        encoding: what raw ids mean, and their colours.
+        encoding: encoding with the colours of raw ids.
 
     Returns:
-        (H, W); the argument itself where the indices are the ids.
+        (H, W); the argument itself if the indices are the ids.
     """
     colors = np.full((_INDICES, 3), NO_COLOR)
     colors[: len(palette)] = palette
     usual = _is_usual(colors, encoding)
     if encoding.colors and usual[sorted(encoding.colors)].all():
-        return indices  # the data set's full palette, as in nearly all files
+        return indices  # the full palette of the data set, as in nearly all files
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=_INDICES))
     if encoding.colors and usual[used].all():
         return indices
     by_color = [_id_of_color(color, encoding) for color in colors[used]]
-    # Optimised files: grey images stored as palettes, and palettes that were renumbered.
+    # Optimised files: grey images stored as palettes, and renumbered palettes.
     if encoding.colors:
         is_grey = (colors[used] == colors[used, :1]).all()
         readings = [colors[used, 0].tolist()] if is_grey else []
@@ -166,11 +167,11 @@ def _ids_of_indices(
     elif (palette == palette[:, :1]).all():
         readings = [colors[used, 0].tolist(), used.tolist()]
     else:
-        return indices  # colours of one's own
+        return indices  # colours of the user
     known = [ids for ids in readings if set(ids) <= set(encoding.raw_to_train)]
     if not (known or encoding.colors):
-        return indices  # decoding names the ids
-    # Both readings may stand if they give the same classes.
+        return indices  # decoding reports the ids
+    # Both readings are valid if they give the same classes.
     if len({tuple(encoding.raw_to_train[raw] for raw in ids) for ids in known}) != 1:
         index = used[by_color.index(NO_COLOR) if NO_COLOR in by_color else 0]
         color = tuple(colors[index].tolist())
@@ -186,9 +187,9 @@ def _ids_of_indices(
 
 
 def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.NDArray[np.bool_]:
-    """(256,) whether each index has a colour that the id of the same number may have.
+    """(256,) whether each index has a colour that the same id may have.
 
-    Ids without a class may have any colour but those of classes and greys, which may be ids.
+    Ids without a class may have any colour except those of classes and greys, which may be ids.
     """
     is_ignored = encoding.table == CITYSCAPES_19.ignore_label
     of_classes = encoding.color_table[~is_ignored]
@@ -200,14 +201,14 @@ def _is_usual(colors: npt.NDArray[np.integer], encoding: LabelEncoding) -> npt.N
 
 
 def _id_of_color(color: npt.NDArray[np.integer], encoding: LabelEncoding) -> int:
-    """An id with this colour; `NO_COLOR` if there is none, or if it is of several classes."""
+    """Return an id with this colour; `NO_COLOR` for none or for several classes."""
     ids = np.flatnonzero((encoding.color_table == color).all(axis=1)).tolist()
     is_clear = NO_COLOR not in color and len({encoding.raw_to_train[raw] for raw in ids}) == 1
     return ids[0] if is_clear else NO_COLOR
 
 
 class IdKind(Enum):
-    """What a label holds, read with the encoding of its data set; the values are for messages."""
+    """Kind of the ids in a label; the values are used in messages."""
 
     FITTING = "ids of the data set"
     NO_CLASS = "no pixel of a class"
@@ -218,14 +219,14 @@ class IdKind(Enum):
 
 
 class LabelContent(NamedTuple):
-    """What a label holds.
+    """Content of a label.
 
     Attributes:
         present: raw ids that occur.
-        unknown: those of them that the encoding does not have.
-        pixels: (K + 1,) pixels of each class, then of what is ignored or unknown. K is 19, or more
-            where the encoding has more classes.
-        kind: kind of its ids; one of a mistake if there are unknown ones.
+        unknown: raw ids that occur but are not in the encoding.
+        pixels: (K + 1,) number of pixels of each class, then of ignored and unknown ids. K is 19,
+            or more if the encoding has more classes.
+        kind: kind of the ids; a kind of error if some are unknown.
     """
 
     present: list[int]
@@ -235,7 +236,7 @@ class LabelContent(NamedTuple):
 
 
 def content_of(raw: npt.NDArray[np.unsignedinteger], encoding: LabelEncoding) -> LabelContent:
-    """What the raw ids of a label (H, W) are, read with an encoding."""
+    """Analyse the raw ids (H, W) of a label with an encoding."""
     by_raw_id = np.bincount(raw.ravel())
     present: list[int] = np.flatnonzero(by_raw_id).tolist()
     unknown = sorted({*present} - {*encoding.raw_to_train})

@@ -1,4 +1,4 @@
-"""Check of a sample of labels and images before a run: do they hold what is expected?"""
+"""Plausibility check of a sample of labels and images before a run."""
 
 import logging
 import random
@@ -24,29 +24,29 @@ from .label_io import (
 
 Record = Mapping[str, Any]
 
-_FEW = 8  # labels that are read where nothing is strange about them
+_FEW = 8  # labels that are read if nothing is unusual
 _MANY = 16  # labels that are read otherwise
-_MOST = 64  # labels that are read until one has a class, and images whose orientation is read
+_MOST = 64  # labels that are read until one has a class; images whose orientation is read
 _DECODED = 4  # images whose pixels are read
-_DARK = 64  # what the brightest pixel of an image reaches, even at night
-_MOST_IDS = 8  # in a message
-# Keys of dataset dicts that tell sets apart.
+_DARK = 64  # level that the brightest pixel of an image reaches, even at night
+_MOST_IDS = 8  # shown in a message
+# Keys of dataset dicts that distinguish data sets.
 _OF_SETS = ("label_encoding", "source", "stuff_classes", "ignore_label")
 _EMPTY = {IdKind.NO_CLASS}
 _TRAIN_IDS = {IdKind.PERHAPS_TRAIN_IDS, IdKind.TRAIN_IDS}
 # Road, building, vegetation, sky and car. A sample of street scenes has pixels of all five, and
-# hardly ever fewer of two of them than of the classes whose ids are next to theirs.
+# rarely fewer of two of them than of the classes with neighbouring ids.
 _COMMON = (0, 2, 8, 10, 13)
 _RARE = 2
-# Share of the pixels at borders whose ids lie between those beside them. Means of ids are 12 to
-# 50 %; poles and the like are up to 3 %, and 5 % in images 150 pixels wide.
+# Share of pixels at borders whose ids lie between those of their neighbours: 12 to 50 % if ids were
+# averaged, up to 3 % for thin objects such as poles, and 5 % in images 150 pixels wide.
 _INTERPOLATED = 0.1
 
 _logger = logging.getLogger(__name__)
 
 
 class _Label(NamedTuple):
-    """A label of the sample, what it holds, a hash of its ids, and counts of `_count_between`."""
+    """A label of the sample: its content, a hash of its ids, and counts of `_count_between`."""
 
     file: str
     content: LabelContent
@@ -57,26 +57,25 @@ class _Label(NamedTuple):
 def check_labels(
     dataset: Sequence[Record], *, required: bool, classes: LabelSpace | None = None
 ) -> None:
-    """Refuse labels without a class or of other classes, and train ids where raw ids belong.
+    """Refuse labels without a class or with other classes, and train ids in place of raw ids.
 
-    Reads the pixels of a sample, which takes a fraction of a second. Oddities that may be right are
-    logged as warnings, such as images with EXIF rotation, which labels do not have. Unreadable
-    files are left to the run.
+    Reads the pixels of a sample, which takes a fraction of a second. Oddities that may be correct,
+    such as images with EXIF rotation, are logged as warnings. Unreadable files are left to the run.
 
     Args:
         dataset: dataset dicts; those without `sem_seg_file_name`, or with a `label_encoding` that
             is not in `structures.ENCODINGS`, are skipped.
         required: whether images without labels are refused.
-        classes: classes of the model, which the labels must have; None without a model.
+        classes: classes of the model, which must match those of the labels; None without a model.
 
     Raises:
-        DatasetError: names a file, what it holds, and what to do.
+        DatasetError: with a file, its content and the remedy.
     """
     for record in dataset if required else ():
         if {"file_name", "image_id"} <= record.keys() and "sem_seg_file_name" not in record:
             raise DatasetError(
-                f"images such as '{record['file_name']}' have no labels: their split is for "
-                "predictions, so train on another one"
+                f"images such as '{record['file_name']}' have no labels: their split is only for "
+                "predictions; train on another one"
             )
     for records in _groups(dataset):
         encoding = encoding_of(records[0])
@@ -87,7 +86,7 @@ def check_labels(
 
 
 def label_oddities(dataset: Sequence[Record]) -> Iterator[str]:
-    """What `check_labels` warns of, of samples of at least eight labels."""
+    """Yield the warnings of `check_labels`, for samples of at least eight labels."""
     for records in _groups(dataset):
         encoding = encoding_of(records[0])
         labels = _read_sample(records, encoding)
@@ -96,20 +95,20 @@ def label_oddities(dataset: Sequence[Record]) -> Iterator[str]:
 
 
 def image_oddity(pixels: npt.NDArray[np.uint8]) -> str:
-    """What is odd about an image (H, W, 3) of a street; "" if nothing is."""
+    """Describe what is unusual about a street image (H, W, 3); "" for nothing."""
     if (pixels == pixels[..., :1]).all():
         return "has no colours"
     return f"reaches {pixels.max()} of 255" if pixels.max() < _DARK else ""
 
 
 def ids_text(ids: Sequence[int]) -> str:
-    """Ids for a message, shortened."""
+    """Format ids for a message, shortened."""
     shown = ", ".join(str(k) for k in ids[:_MOST_IDS])
     return f"{shown}, ... ({len(ids)} ids)" if len(ids) > _MOST_IDS else shown
 
 
 def _groups(dataset: Sequence[Record]) -> Iterable[list[Record]]:
-    """Dataset dicts with labels, those of one set and encoding together."""
+    """Group dataset dicts with labels by data set and encoding."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in dataset:
         name = record.get("label_encoding")
@@ -143,14 +142,14 @@ def _check_classes(encoding: LabelEncoding, classes: LabelSpace) -> None:
 
 
 def _sample(records: Sequence[Record]) -> list[Record]:
-    """Random records, the same in every process."""
+    """Draw random records, the same in every process."""
     return random.Random(0).sample(records, min(_MOST, len(records)))
 
 
 def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_Label]:
     labels: list[_Label] = []
     for record in _sample(records):
-        # A set in order costs few labels, and one where most are empty is not refused by chance.
+        # A valid set needs few labels, and a set with mostly empty labels is not refused by chance.
         empty = sum(label.content.kind in _EMPTY for label in labels)
         strange = empty + sum(label.content.kind in _TRAIN_IDS for label in labels)
         if (len(labels) >= _FEW and not strange) or (len(labels) >= _MANY and empty < len(labels)):
@@ -166,7 +165,7 @@ def _read_sample(records: Sequence[Record], encoding: LabelEncoding) -> list[_La
 
 
 def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
-    # Single labels may be empty, or look like train ids, as those of tunnels do.
+    # Single labels may be empty or resemble train ids, for example in tunnels.
     for kinds, share in ((_EMPTY, 1), (_TRAIN_IDS, 1 / 2)):
         cases = [label for label in labels if label.content.kind in kinds]
         if not cases:
@@ -190,11 +189,11 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 
 
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
-    """What is odd about the labels as a whole."""
+    """Yield what is unusual about the labels as a whole."""
     names = CITYSCAPES_19.names
     named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
     pixels = np.sum([label.content.pixels for label in labels], axis=0)
-    of_cityscapes = encoding.class_names == names  # with another ignore label
+    of_cityscapes = encoding.class_names == names  # except for the ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
     of_streets = has_train_ids or encoding in RAW_ID_ENCODINGS
     wanted = _COMMON if of_streets else range(len(encoding.class_names))
@@ -227,7 +226,7 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
             f"more {found}"
         )
     for between, borders, total in np.sum([label.between for label in labels], axis=0):
-        # Where most pixels are at borders nothing can be said.
+        # Not conclusive if most pixels are at borders.
         if between > _INTERPOLATED * borders and borders < total / 2:
             yield (
                 f"ids made up by a resize that interpolates may be in {named} as "
@@ -243,11 +242,11 @@ def _has_one_class(pixels: npt.NDArray[np.int64]) -> bool:
 
 
 def _count_between(raw: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:
-    """Pixels of a label that a resize by weighted means of ids may have made up.
+    """Count pixels whose ids may result from interpolation in a resize.
 
     Returns:
-        (2, 3): along rows and along columns, pixels whose id lies between those of both
-        neighbours, those whose neighbours differ, all that have two.
+        (2, 3): along rows and along columns, the number of pixels whose id lies between those of
+        both neighbours, whose neighbours differ, and that have two neighbours.
     """
     counts = []
     for ids in (raw, raw.T):
@@ -269,7 +268,7 @@ def _warn_of_images(records: Sequence[Record]) -> None:
             if k < _DECODED:
                 found = image_oddity(read_rgb(file))
                 odd[file] = "has a palette, as label files have" if is_palette else found
-        except Exception:  # broken files raise nearly anything; the run reports them
+        except Exception:  # broken files raise errors of many types; the run reports them
             continue
     if turned:
         _logger.warning(

@@ -1,7 +1,7 @@
-"""Loaders of training, mining and evaluation.
+"""Loaders for training, mining and evaluation.
 
-A position of the training stream and a batch of mining depend on the seed and their number alone,
-not on the numbers of workers and processes or on what was loaded before: so runs can be resumed.
+Images of the training stream and batches of mining depend only on the seed and their position, not
+on the numbers of workers and processes or on what was loaded before, so that runs can be resumed.
 """
 
 import logging
@@ -46,13 +46,13 @@ def training_loader(
     classes: LabelSpace | None = None,
     **options: Any,
 ) -> DataLoader:
-    """An endless loader of lists of mapped dataset dicts; every process must call this.
+    """Build an endless loader of lists of mapped dataset dicts. Collective.
 
     Args: those of `TrainingStream`, whose `rare_classes` are prepared here, and
-        total_batch_size: images in a batch, shared by all processes.
-        seed: seed of the stream; -1 or less draws one.
-        first_batch: number of the first batch; earlier ones cost nothing.
-        num_workers: processes that read and map.
+        total_batch_size: images per batch over all processes.
+        seed: seed of the stream; a negative value draws one.
+        first_batch: number of the first batch; earlier batches are skipped at no cost.
+        num_workers: number of worker processes.
         classes: classes of the model, which the labels must have; see `check_labels`.
         options: further options of torch's `DataLoader`.
     """
@@ -68,7 +68,7 @@ def training_loader(
     check_labels(dataset, required=True, classes=classes)
     if rare_classes is not None:
         if classes is None:
-            raise LangDGError("rare classes can only be found with dataloader.train.classes")
+            raise LangDGError("rare-class sampling needs dataloader.train.classes")
         rare_classes.prepare(dataset, len(classes))
     seed = seed if seed >= 0 else comm.shared_random_seed()
     stream = TrainingStream(
@@ -85,17 +85,17 @@ def training_loader(
         num_workers=num_workers,
         collate_fn=list,
         worker_init_fn=leave_signals_to_training,
-        # The loader draws a seed for its workers, which must not consume global randomness.
+        # The loader draws a seed for its workers, which must not advance the global generator.
         generator=torch.Generator(),
         **options,
     )
 
 
 def require_same_images(dataset: Sequence[Example]) -> None:
-    """Refuse a data set that differs between the processes; every process must call this."""
+    """Refuse a data set that differs between the processes. Collective."""
     if not dist.is_initialized():
         return
-    # Processes that trained on different copies would split their batches differently.
+    # With different copies, processes would split their batches differently.
     files = [record for record in dataset if "file_name" in record]
     found = comm.all_gather(images_fingerprint(files) if files else f"{len(dataset)} images")
     if len({*found}) > 1:
@@ -106,17 +106,17 @@ def require_same_images(dataset: Sequence[Example]) -> None:
 
 
 class TrainingStream(Dataset[Example]):
-    """Epoch after epoch of a data set, each in a random order of its own.
+    """Endless epochs of a data set, each in its own random order.
 
     Args:
         dataset: dataset dicts.
-        mapper: function of a dataset dict; its randomness must be global, as in Detectron2's
+        mapper: function of a dataset dict that uses global generators, like Detectron2's
             augmentations.
         seed: seed of the orders and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
-        source_weights: how often images of each source are seen, in proportion, by the `source` of
-            the dataset dicts; every source then has epochs of its own. None for one pool of all.
-        rare_classes: draws the images in place of epochs, see `RareClasses.prepare`; None for
+        source_weights: sampling weight of each source, by the `source` of the dataset dicts; every
+            source then has its own epochs. None for one pool of all images.
+        rare_classes: draws the images instead of epochs, see `RareClasses.prepare`; None for
             epochs.
     """
 
@@ -132,17 +132,17 @@ class TrainingStream(Dataset[Example]):
     ) -> None:
         if rare_classes is not None and source_weights is not None:
             raise LangDGError(
-                "dataloader.train has source_weights and rare_classes, which draw the images each "
-                "in their way: set one of them to null"
+                "dataloader.train has both source_weights and rare_classes, which draw images in "
+                "different ways: set one of them to null"
             )
         records = list(dataset)
-        # Serialized into one array, which workers share instead of copying it.
+        # Serialized into one array, which workers share instead of copying.
         shared = DatasetFromList(records, copy=False)
         self._images = ReadableImages(dataset=shared, mapper=mapper, limit=unreadable_limit)
         self._seed = seed
         self._rare_classes = rare_classes
         self._turns: SourceTurns | None = None
-        self._pools = {"": torch.arange(len(records))}  # places in the data set by source
+        self._pools = {"": torch.arange(len(records))}  # indices in the data set by source
         if source_weights is not None:
             sources = [str(record.get("source")) for record in records]
             self._turns = SourceTurns(weights=source_weights, sources={*sources}, seed=seed)
@@ -150,7 +150,7 @@ class TrainingStream(Dataset[Example]):
                 name: torch.tensor([k for k, source in enumerate(sources) if source == name])
                 for name in source_weights
             }
-        self._epochs: dict[str, tuple[int, torch.Tensor]] = {}  # the latest, and its order
+        self._epochs: dict[str, tuple[int, torch.Tensor]] = {}  # the current epoch and its order
 
     def __getitem__(self, position: int) -> Example:
         index = self._index(position)
@@ -158,13 +158,13 @@ class TrainingStream(Dataset[Example]):
             return self._images[index]
 
     def _index(self, position: int) -> int:
-        """Place in the data set of the image at a position."""
+        """Return the index in the data set of the image at a position."""
         if self._rare_classes is not None:
             return self._rare_classes.image(derived_seed(self._seed, position, purpose="class"))
         source, number = self._turns[position] if self._turns else ("", position)
         pool = self._pools[source]
         epoch, place = divmod(number, len(pool))
-        # Positions mostly rise, so the order of one epoch at a time is kept.
+        # Positions mostly increase, so only the order of one epoch is kept.
         if source not in self._epochs or self._epochs[source][0] != epoch:
             seed = derived_seed(self._seed, epoch, purpose=f"order {source}".strip())
             generator = torch.Generator().manual_seed(seed)
@@ -173,7 +173,7 @@ class TrainingStream(Dataset[Example]):
 
 
 class _SharedBatches(Sampler[list[int]]):
-    """This process's positions of every batch, from one on."""
+    """Positions of this process in every batch, from a first batch."""
 
     def __init__(self, first: int, size: int) -> None:
         self._first = first
@@ -181,22 +181,22 @@ class _SharedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rank, processes = comm.get_rank(), comm.get_world_size()
-        # Together the processes have the batch that one process would have.
+        # All processes together have the batch of a single process.
         for begin in count(self._first * self._size, self._size):
             yield list(range(begin + rank, begin + self._size, processes))
 
 
 class SeededBatches(Dataset[list[Example]]):
-    """One pass over a data set in random order, cut into batches; an incomplete one is dropped.
+    """One pass over a data set in random order, in batches; an incomplete batch is dropped.
 
     Args:
         dataset: dataset dicts.
-        mapper: as of `TrainingStream`.
-        batch_size: images in a batch.
+        mapper: as in `TrainingStream`.
+        batch_size: images per batch.
         seed: seed of the order and of the mapper's randomness; not negative.
         unreadable_limit: see `ReadableImages`.
         classes: classes of the model, which the labels must have; see `check_labels`.
-        max_batches: maximum number of batches; None for all that the data set fills.
+        max_batches: maximum number of batches; None for all.
     """
 
     def __init__(
@@ -246,33 +246,32 @@ class SeededBatches(Dataset[list[Example]]):
 def evaluation_loader(
     *, dataset: Sequence[Example], classes: LabelSpace | None = None, **options: Any
 ) -> DataLoader:
-    """Detectron2's test loader, whose workers leave signals to the process that evaluates.
+    """Build Detectron2's test loader, with workers that leave signals to the main process.
 
     Args:
-        dataset: dataset dicts, with labels or without.
+        dataset: dataset dicts, with or without labels.
         classes: classes of the model, which labels must have; see `check_labels`.
         options: options of `build_detection_test_loader`.
     """
     require_same_images(dataset)
     check_labels(dataset, required=False, classes=classes)
     loader = build_detection_test_loader(dataset=dataset, **options)
-    # Detectron2's builder has no argument for it.
+    # Detectron2's builder has no argument for this.
     loader.worker_init_fn = leave_signals_to_training
     return loader
 
 
 class ReadableImages(Dataset[Example]):
-    """A mapped data set in which other images stand in for those that cannot be read.
+    """A mapped data set that replaces unreadable images by other images.
 
-    Which one stands in depends on an image's place in the data set and on what can be read, not on
-    randomness or on what was asked for before. Every unreadable image is logged once, as a
-    warning, and not tried again.
+    The replacement depends only on the index of the image and on which images are readable. Every
+    unreadable image is logged once, as a warning, and not read again.
 
     Args:
         dataset: dataset dicts with `file_name`.
-        mapper: raises `ImageFileError` for what cannot be used.
-        limit: maximum of unreadable images in this process and its loaders' workers together;
-            with 0 the first error is raised as it is.
+        mapper: raises `ImageFileError` for unusable files.
+        limit: maximum number of unreadable images in this process and its loader workers; with 0,
+            the first error is raised.
     """
 
     def __init__(self, *, dataset: Sequence[Example], mapper: Mapper, limit: int) -> None:
@@ -280,7 +279,7 @@ class ReadableImages(Dataset[Example]):
         self._dataset = dataset
         self._mapper = mapper
         self._limit = limit
-        # An image of the same source stands in, so that the sources keep their shares.
+        # Replacements come from the same source, so that the sources keep their shares.
         self._of_source: dict[str | None, list[int]] = {}
         for k, record in enumerate(dataset if limit else ()):
             self._of_source.setdefault(record.get("source"), []).append(k)
@@ -291,7 +290,7 @@ class ReadableImages(Dataset[Example]):
                     f"unreadable_limit {limit} of {len(places)} images{of_source}: choose one from "
                     "0, which allows none, up to less than all of them"
                 )
-        # In memory that is shared with the loaders' workers.
+        # In memory shared with the loader workers.
         self._unreadable = torch.zeros(len(dataset) if limit else 0, dtype=torch.bool)
         self._unreadable.share_memory_()
 
@@ -299,14 +298,14 @@ class ReadableImages(Dataset[Example]):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Example:
-        """The mapped image of a place, or the one that stands in for it.
+        """Return the mapped image at an index, or its replacement.
 
         Raises:
-            ImageFileError: if more images than the limit cannot be read; names all of them.
+            ImageFileError: if more images than the limit are unreadable; names all of them.
         """
         if not self._limit:
             return self._mapper(self._dataset[index])
-        # Seeded with the place: each process and each epoch chooses the same.
+        # Seeded with the index, so that each process and each epoch choose the same image.
         place, others = index, random.Random(index)
         while True:
             if not self._unreadable[place]:
@@ -323,8 +322,8 @@ class ReadableImages(Dataset[Example]):
             names = ", ".join(f"'{self._dataset[k]['file_name']}'" for k in places)
             raise ImageFileError(
                 f"{len(places)} images cannot be used, more than dataloader.train.unreadable_limit "
-                f"{self._limit} allows: {names}. The last: {error}. Repair them, "
-                "tools/check_dataset.py finds all there are, or allow more"
+                f"{self._limit} allows: {names}. The last: {error}. Repair them (find all with "
+                "tools/check_dataset.py), or allow more"
             ) from error
         _logger.warning(
             "another image stands in for an unreadable one, %d of at most %d: %s",
@@ -333,15 +332,15 @@ class ReadableImages(Dataset[Example]):
 
 
 def leave_signals_to_training(_: int) -> None:
-    """Let a loader's worker end when its training process does, not by signals to the group.
+    """Make a loader worker ignore signals to the group and end with its training process.
 
-    Ctrl-C and schedulers signal the workers as well, whose images the training process still
-    needs to end cleanly.
+    Ctrl-C and schedulers also signal the workers, whose images the training process still needs to
+    stop gracefully.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGUSR1"):  # not on Windows
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # SIGTERM of the parent ends the worker; only `sigwaitinfo` says who sent it.
+    # SIGTERM of the parent ends the worker; only `sigwaitinfo` identifies the sender.
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, daemon=True).start()

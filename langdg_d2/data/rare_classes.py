@@ -1,4 +1,4 @@
-"""Images with rare classes more often: DAFormer (Hoyer et al., CVPR 2022), section 3.3."""
+"""Rare-class sampling (DAFormer, Hoyer et al., CVPR 2022, section 3.3)."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +13,19 @@ from .label_io import encoding_of, read_train_ids
 
 
 class RareClasses:
-    """Draws a class, and then an image that has enough of it.
+    """Draws a class, and then an image with enough pixels of it.
 
-    The probability of a class is proportional to exp((1 - share of it) / temperature), where shares
-    are of all labelled pixels of the data set. Classes of which no image has enough are left out.
+    The probability of a class is proportional to exp((1 - frequency) / temperature), where the
+    frequency is the class's share of all labelled pixels. Classes without a suitable image are left
+    out.
 
-    NOTE: the authors also crop the image again while the crop has too little of the class. Here the
-    mapper's crop is taken as it is.
+    NOTE: the authors also repeat the crop while it contains too little of the class. Here, the crop
+    of the mapper is used.
 
     Args:
-        temperature: 0.01 by the authors; the higher, the more alike are the probabilities.
-        min_pixels: an image has enough of a class with more pixels of it; 3000 by the authors.
+        temperature: temperature of the softmax over classes; higher values make probabilities more
+            uniform. The authors use 0.01.
+        min_pixels: an image is suitable if it has more pixels of the class. The authors use 3000.
     """
 
     def __init__(self, *, temperature: float = 0.01, min_pixels: int = 3000) -> None:
@@ -33,7 +35,7 @@ class RareClasses:
         self._temperature = temperature
         self._min_pixels = min_pixels
         self.probabilities = np.empty(0)
-        self._images: list[npt.NDArray[np.int64]] = []  # places in the data set by class
+        self._images: list[npt.NDArray[np.int64]] = []  # indices in the data set by class
 
     def prepare(self, dataset: Sequence[Mapping[str, Any]], num_classes: int) -> None:
         """Count the pixels of all labels, which takes minutes for large data sets. Collective.
@@ -62,7 +64,7 @@ class RareClasses:
         self._images = [np.flatnonzero(column) for column in enough.T]
 
     def image(self, seed: int) -> int:
-        """Place of an image in the data set, drawn from a seed."""
+        """Draw the index of an image in the data set from a seed."""
         generator = np.random.default_rng(seed)
         drawn = generator.choice(len(self.probabilities), p=self.probabilities)
         return int(generator.choice(self._images[drawn]))

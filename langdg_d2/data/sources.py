@@ -1,4 +1,4 @@
-"""Source sets, one or several for joint training: names, records, mappers and shares."""
+"""One or several sources for training: names, records, mappers and sampling weights."""
 
 import hashlib
 import math
@@ -19,27 +19,27 @@ Example = dict[str, Any]
 
 _AND = " + "
 _DIGITS = 16  # hexadecimal digits of a hash: 64 bits
-_BLOCK = 256  # least number of positions over which shares are exact up to rounding
-_LEAST = 1e-4  # least share; smaller ones would need very long blocks
+_BLOCK = 256  # minimum number of positions over which shares are exact up to rounding
+_LEAST = 1e-4  # minimum share; smaller shares would need very long blocks
 
 
 def as_names(names: str | Sequence[str]) -> list[str]:
-    """A list, also of a single name."""
+    """Convert a name or several names to a list."""
     return [names] if isinstance(names, str) else list(names)
 
 
 def joined_names(names: str | Sequence[str]) -> str:
-    """One name for tables and headers, such as "a + b"."""
+    """Join names for tables and headers, such as "a + b"."""
     return _AND.join(as_names(names))
 
 
 def split_names(joined: str) -> list[str]:
-    """The inverse of `joined_names`."""
+    """Invert `joined_names`."""
     return joined.split(_AND)
 
 
 def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
-    """Dataset dicts of registered sets one after the other, with `source`, the set's name."""
+    """Concatenate the dataset dicts of registered data sets and add `source`, their name."""
     names = as_names(names)
     if not names or len({*names}) < len(names):
         raise LangDGError(
@@ -49,7 +49,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     examples = []
     for name in names:
         for record in registered_dicts(name):
-            # Splits of one data set may overlap, as "train" and "all" of GTA5 do.
+            # Splits of one data set may overlap, such as "train" and "all" of GTA5.
             owner = owners.setdefault(record["file_name"], name)
             if owner != name:
                 raise LangDGError(
@@ -61,11 +61,10 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
 
 
 def registered_dicts(name: str) -> list[Example]:
-    """Dataset dicts of a registered set.
+    """Return the dataset dicts of a registered data set.
 
-    Those of standard Detectron2 sets, which do not say how their labels are stored, get the
-    `stuff_classes` and the `ignore_label` of the set's metadata, if it has them, for
-    `encoding_of`.
+    Dicts of standard Detectron2 data sets, which have no `label_encoding`, get the `stuff_classes`
+    and the `ignore_label` of the metadata, if present, for `encoding_of`.
     """
     if name not in DatasetCatalog.list():
         near = get_close_matches(name, DatasetCatalog.list()) or DatasetCatalog.list()
@@ -75,7 +74,7 @@ def registered_dicts(name: str) -> list[Example]:
     classes = {key: value for key, value in known.items() if value is not None}
     records = [
         record if "label_encoding" in record else classes | record
-        # `filter_empty` would look for boxes, which semantic data sets lack.
+        # `filter_empty` would need boxes, which semantic data sets lack.
         for record in get_detection_dataset_dicts(name, filter_empty=False)
     ]
     for record in records:
@@ -85,11 +84,11 @@ def registered_dicts(name: str) -> list[Example]:
 
 
 def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
-    """Identifies a data set by its content, independent of where its folders are.
+    """Identify a data set by its content, independent of its location.
 
-    The number of images and a hash of their file names in order; where there are labels, a hash of
-    their names, sizes in bytes and meaning. Sizes of images do not count, since uncompressed copies
-    are the same images.
+    The fingerprint contains the number of images, a hash of their file names in order and, with
+    labels, a hash of their names, sizes in bytes and encodings. File sizes of images do not matter,
+    because uncompressed copies are the same images.
     """
     found = f"{len(dataset)} images, {_digest(_below([x['file_name'] for x in dataset]))}"
     labelled = [x for x in dataset if "sem_seg_file_name" in x]
@@ -102,14 +101,14 @@ def images_fingerprint(dataset: Sequence[dict[str, Any]]) -> str:
 
 
 def _below(files: list[str]) -> list[str]:
-    """Paths below the folder that all files share."""
+    """Return the paths below the common folder of all files."""
     paths = [os.path.abspath(file) for file in files]
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [path[len(folder) :].lstrip(os.sep).replace(os.sep, "/") for path in paths]
 
 
 def _meaning(record: Mapping[str, Any]) -> str:
-    """The class of each id of a record's label."""
+    """Describe the class of each id in a record's label."""
     encoding = record.get("label_encoding", "")
     if isinstance(encoding, str):
         encoding = ENCODINGS.get(encoding)
@@ -119,7 +118,7 @@ def _meaning(record: Mapping[str, Any]) -> str:
 
 
 def _size(file: str) -> int | None:
-    """Size in bytes; None for a missing file, which is an error when it is read."""
+    """Return the size in bytes; None for a missing file, which is reported when it is read."""
     try:
         return os.stat(file).st_size
     except OSError:
@@ -127,7 +126,7 @@ def _size(file: str) -> int | None:
 
 
 def _digest(lines: Iterable[str]) -> str:
-    # Names need not be UTF-8.
+    # File names need not be UTF-8.
     text = "\n".join(lines).encode(errors="surrogateescape")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
@@ -136,7 +135,7 @@ class SourceMapper:
     """Maps every dataset dict of `source_dataset` with the mapper of its source.
 
     Args:
-        mappers: one for each source, by its name.
+        mappers: mapper of each source, by name.
     """
 
     def __init__(self, **mappers: Callable[[Example], Example]) -> None:
@@ -146,20 +145,20 @@ class SourceMapper:
         source = dataset_dict["source"]
         if source not in self._mappers:
             raise LangDGError(
-                f"source '{source}' has no mapper, expected one of {list(self._mappers)}: give it "
-                "crops of its own in the config"
+                f"source '{source}' has no mapper, expected one of {list(self._mappers)}: define "
+                "its crops in the config"
             )
         return self._mappers[source](dataset_dict)
 
 
 class SourceTurns:
-    """The source at each position of an endless stream, and how often it came before.
+    """The source at each position of an endless stream, and how often it occurred before.
 
-    Both depend on the seed, the weights and the position alone. In a block of positions every
+    Both depend only on the seed, the weights and the position. In a block of positions, every
     source has its share, rounded up or down, in random order.
 
     Args:
-        weights: shares of the sources, in proportion.
+        weights: relative shares of the sources.
         sources: names of all sources.
         seed: seed of the orders.
     """
@@ -179,17 +178,17 @@ class SourceTurns:
                 f"dataloader.train.source_weights are {weights}, expected positive numbers, each "
                 f"at least {_LEAST} of their sum"
             )
-        self._names = sorted(weights)  # the order in the config must not matter
+        self._names = sorted(weights)  # independent of the order in the config
         shares = np.array([weights[name] for name in self._names], float)
         shares /= shares.sum()
-        self._ends = np.append(shares.cumsum()[:-1], 1)  # of the first 1, 2, ... sources together
-        # Long enough for the smallest share to have a place in every block.
+        self._ends = np.append(shares.cumsum()[:-1], 1)  # cumulative shares
+        # Long enough for the smallest share to occur in every block.
         self._size = max(_BLOCK, math.ceil(2 / shares.min()))
         self._seed = seed
-        self._block: tuple[int, list[tuple[str, int]]] | None = None  # the latest
+        self._block: tuple[int, list[tuple[str, int]]] | None = None  # the current block
 
     def __getitem__(self, position: int) -> tuple[str, int]:
-        """Name of a source, and how many of its images lie before this one."""
+        """Return the name of a source and the number of its images before this position."""
         block, place = divmod(position, self._size)
         if self._block is None or self._block[0] != block:
             self._block = block, self._turns(block)

@@ -1,7 +1,7 @@
-"""Augmentations that Detectron2 does not have: those of the recipe, and those of test protocols.
+"""Augmentations of FAMix and of test protocols that Detectron2 lacks.
 
-Images and labels are transformed together. Random augmentations draw from NumPy's global state, as
-Detectron2's do. `PadToSize` followed by `CenterCrop` gives the centred frames of test protocols.
+Images and labels are transformed together. Random augmentations use NumPy's global state, like
+Detectron2's. `PadToSize` followed by `CenterCrop` gives the centred frames of test protocols.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from ..utils.errors import LangDGError
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
-_TRIES = 10  # crops of an image
+_TRIES = 10  # attempts per image
 _BICUBIC = PIL.Image.Resampling.BICUBIC
 _ENHANCERS = {
     "brightness": ImageEnhance.Brightness,
@@ -28,7 +28,7 @@ _ENHANCERS = {
 
 
 class RandomScale(T.Augmentation):
-    """Resize by a random factor, both sides alike: images bicubic, labels to the nearest pixel.
+    """Resizes both sides by a random factor: images bicubic, labels nearest.
 
     Args:
         lowest: smallest factor, above 0; the factor is uniform in [lowest, highest].
@@ -51,11 +51,12 @@ class RandomScale(T.Augmentation):
 
 
 class PadToSize(T.Augmentation):
-    """Pad images smaller than a size equally on both sides; others stay as they are.
+    """Pads images that are smaller than a size equally on both sides.
 
     Args:
         size: minimum height and width in pixels.
-        label_fill: value of the label's border, usually the ignore label. Images get black.
+        label_fill: value of the label's padding, usually the ignore label. Images are padded with
+            black.
     """
 
     def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
@@ -74,10 +75,10 @@ class PadToSize(T.Augmentation):
 
 
 class RandomCrop(T.RandomCrop):
-    """Detectron2's random crop of a fixed size, as an error for images smaller than that.
+    """Detectron2's random crop of a fixed size, but an error for smaller images.
 
-    Detectron2 shrinks the crop instead. Batches of several sizes are then padded, and patches of
-    the padded features are no longer those whose classes were counted.
+    Detectron2 shrinks the crop instead. Batches of several sizes would then be padded, and patches
+    of padded features would not match the patches whose classes were counted.
 
     Args:
         crop_size: height and width in pixels.
@@ -102,15 +103,15 @@ class RandomCrop(T.RandomCrop):
 
 
 class RandomCropOfClasses(RandomCrop):
-    """Random crop of a fixed size that no class fills; the last of ten tries is taken in any case.
+    """Random crop of a fixed size that no class dominates, in up to ten attempts.
 
-    Detectron2's `RandomCrop_CategoryAreaConstraint`, as an error for images smaller than the crop.
+    Like Detectron2's `RandomCrop_CategoryAreaConstraint`, but an error for smaller images.
 
     Args:
         crop_size: height and width in pixels.
-        max_share: share of the labelled pixels below which every class must be, in 0..1; 0.75 in
-            most works on street scenes.
-        ignore_label: value of pixels that do not count.
+        max_share: maximum share of a class in the labelled pixels, in 0..1; 0.75 in most works on
+            street scenes.
+        ignore_label: value of pixels to ignore.
     """
 
     def __init__(self, *, crop_size: Sequence[int], max_share: float, ignore_label: int) -> None:
@@ -136,8 +137,8 @@ class ColorJitter(T.Augmentation):
     Args:
         brightness: largest deviation b of the factor from 1, not negative; the factor is uniform
             in [max(0, 1 - b), 1 + b]. FAMix uses 0.8.
-        contrast: as `brightness`.
-        saturation: as `brightness`.
+        contrast: like `brightness`.
+        saturation: like `brightness`.
     """
 
     def __init__(self, *, brightness: float, contrast: float, saturation: float) -> None:
@@ -159,9 +160,9 @@ class ColorJitter(T.Augmentation):
 class PhotometricDistortion(T.Augmentation):
     """Random brightness, contrast, saturation and hue as in SSD (Liu et al., ECCV 2016).
 
-    Each takes place with probability 1/2: brightness adds up to 32 levels either way, contrast and
-    saturation multiply by 0.5 to 1.5, and the hue turns by up to 36 degrees. Contrast comes either
-    second or last.
+    Each is applied with probability 1/2: brightness adds -32 to 32 levels, contrast and saturation
+    multiply by 0.5 to 1.5, and the hue rotates by up to 36 degrees. Contrast comes either second or
+    last.
     """
 
     def get_transform(self, image: Image) -> "PixelTransform":
@@ -194,11 +195,11 @@ def distort_colors(
 
     Args:
         image: RGB.
-        brightness: added to all values.
+        brightness: offset of all values.
         contrast: factor of all values.
         saturation: factor of the saturation.
-        hue: turn of the hue, in degrees.
-        contrast_last: after saturation and hue, not before.
+        hue: rotation of the hue in degrees.
+        contrast_last: whether contrast is applied after saturation and hue, not before.
     """
     pixels = (image.astype(np.float32) + brightness).clip(0, 255)
     if not contrast_last:
@@ -214,7 +215,7 @@ def distort_colors(
 
 
 class PixelTransform(T.Transform):
-    """Change the values of pixels by a function of the image; labels and coordinates stay."""
+    """Changes pixel values by a function of the image; labels and coordinates do not change."""
 
     def __init__(self, change: Callable[[Image], Image]) -> None:
         super().__init__()
@@ -233,9 +234,9 @@ class PixelTransform(T.Transform):
 def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
     """Change brightness, contrast and saturation, in the order of the factors.
 
-    Each mixes the image with another, `factor * image + (1 - factor) * other`, clipped to 0..255;
-    the other one is black, the image's mean grey, or its greyscale version. Results are cut to
-    whole levels, not rounded, as by torchvision on Pillow's images, which the official code uses.
+    Each blends the image with another, `factor * image + (1 - factor) * other`, clipped to 0..255.
+    The other image is black, the mean grey, or the greyscale version. Results are truncated, not
+    rounded, as in torchvision with Pillow images, which the official code uses.
     """
     picture = PIL.Image.fromarray(image)
     for name, factor in factors.items():
@@ -244,12 +245,12 @@ def change_colors(image: Image, factors: Mapping[str, float]) -> Image:
 
 
 class ResizeToHeight(T.Augmentation):
-    """Resize to a height, keeping the aspect: images bicubic, labels to the nearest pixel.
+    """Resizes to a height and keeps the aspect ratio: images bicubic, labels nearest.
 
     The width is rounded down. Images must be uint8, which Pillow resizes with antialiasing.
 
     Args:
-        height: in pixels.
+        height: height in pixels.
     """
 
     def __init__(self, *, height: int) -> None:
@@ -258,13 +259,13 @@ class ResizeToHeight(T.Augmentation):
 
     def get_transform(self, image: Image) -> T.Transform:
         height, width = image.shape[:2]
-        # Divided first, as in the official code: the other order may round to another pixel.
+        # Divide first, as in the official code; the other order may round differently.
         new_width = max(1, int(width / height * self.height))
         return T.ResizeTransform(height, width, self.height, new_width, _BICUBIC)
 
 
 class CenterCrop(T.Augmentation):
-    """Crop to the centre; a side shorter than the crop stays as it is.
+    """Crops the centre; a side shorter than the crop does not change.
 
     Args:
         size: height and width of the crop in pixels.
@@ -280,20 +281,20 @@ class CenterCrop(T.Augmentation):
             for side, wanted in zip(image.shape[:2], self.size, strict=True)
         )
         height, width = self.size
-        return T.CropTransform(left, top, width, height)  # slices end where the image does
+        return T.CropTransform(left, top, width, height)  # slices end at the image border
 
 
 class FamixCropOrPad(T.Augmentation):
-    """The official code's frame of a fixed size: long sides cropped, short ones padded off centre.
+    """The official code's frame of a fixed size: crops long sides and pads short ones off centre.
 
-    NOTE: the authors pad a side that lacks `d` pixels by `d` at both ends, but place the crop as
-    if the image had no border. The image then starts 1.5 d inside the frame instead of 0.5 d, and
-    its last 0.5 d pixels are lost (all of it where the side is below a third of the frame).
-    Needed to reproduce their scores only.
+    NOTE: the authors pad a side that lacks `d` pixels by `d` at both ends, but place the crop as if
+    the image had no padding. The image then starts 1.5 d inside the frame instead of 0.5 d, and its
+    last 0.5 d pixels are lost (all of it if the side is shorter than a third of the frame). This is
+    only needed to reproduce their scores.
 
     Args:
         size: height and width of the frame in pixels.
-        label_fill: value of the label's padding. Images get black.
+        label_fill: value of the label's padding. Images are padded with black.
     """
 
     def __init__(self, *, size: Sequence[int], label_fill: int) -> None:
@@ -314,12 +315,12 @@ class FamixCropOrPad(T.Augmentation):
 
 
 def _middle(side: int, wanted: int) -> int:
-    """Start of a centred crop, halves rounded to even as by torchvision and the official code."""
+    """Compute the start of a centred crop, rounding half to even as in torchvision."""
     return round((side - wanted) / 2)
 
 
 def _off_center(side: int, wanted: int) -> tuple[int, int, int]:
-    """Start of the official crop in the padded side, and the padding before and after it."""
+    """Compute the start of the official crop in the padded side, and the padding at both ends."""
     start = _middle(side, wanted) - max(0, wanted - side)  # relative to the unpadded image
     before = max(0, -start)
     return start + before, before, max(0, start + wanted - side)

@@ -1,4 +1,4 @@
-"""PNG files without compression: larger, and faster to read."""
+"""PNG files without compression, which are larger but faster to read."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ..utils.file_io import replacing
 from .image_io import ImageFileError, opened, read_rgb, stored_as
 
 _PIECE = 1 << 20  # bytes
-# PNG's filters serve compression; undoing them would take more than half of the reading time.
+# PNG's filters only help compression; undoing them would take over half of the reading time.
 _AS_THEY_ARE = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 0),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
@@ -23,14 +23,14 @@ _AS_THEY_ARE = (
 
 
 def copy_uncompressed(source: Path, target: Path) -> bool:
-    """Copy a file with its times; an RGB image of the format PNG without compression.
+    """Copy a file with its times; RGB PNG images are stored without compression.
 
     Args:
         source: any file.
         target: replaced atomically if it exists.
 
     Returns:
-        Whether it was an RGB PNG of 8 bits.
+        Whether it was an 8-bit RGB PNG.
     """
     is_rgb = False
     with suppress(ImageFileError), opened(source) as (_, image):
@@ -60,5 +60,5 @@ def _pieces(source: Path) -> Iterator[bytes]:
         with source.open("rb") as opened:
             while piece := opened.read(_PIECE):
                 yield piece
-    except OSError as error:  # errors while reading do not name the file
+    except OSError as error:  # read errors do not name the file
         raise OSError(error.errno, error.strerror, str(source)) from error

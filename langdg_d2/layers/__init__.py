@@ -1,4 +1,4 @@
-"""Faster replacements of layers, equal up to rounding."""
+"""Faster replacements of layers, with results equal up to rounding."""
 
 from .attention_pool import AttentionPool
 from .folding import fold

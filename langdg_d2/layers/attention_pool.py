@@ -1,7 +1,8 @@
-"""CLIP's attention pooling, computed for the one token that is kept.
+"""CLIP's attention pooling, computed only for the output token.
 
-CLIP keeps the output of the mean token only. With a single query, keys can be projected on the side
-of the query, and values after averaging: 95 % fewer multiplications for 7x7 pixels.
+CLIP uses only the output of the mean token. With a single query, the key projection can be applied
+to the query and the value projection after averaging, which saves 95 % of the multiplications for
+7x7 pixels.
 """
 
 import torch
@@ -13,7 +14,7 @@ class AttentionPool(nn.Module):
     """CLIP's `AttentionPool2d`, equal up to rounding.
 
     Args:
-        pool: CLIP's module, whose parameters this one takes over under the same names.
+        pool: CLIP's module; its parameters are shared under the same names.
     """
 
     def __init__(self, pool: AttentionPool2d) -> None:
@@ -26,7 +27,7 @@ class AttentionPool(nn.Module):
         self.num_heads = pool.num_heads
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w), with a pixel for each position, to (N, D)."""
+        """Pool features (N, C, h, w), one pixel per position, to (N, D)."""
         pixels = x.flatten(2).mT
         tokens = torch.cat([pixels.mean(dim=1, keepdim=True), pixels], dim=1)
         tokens = tokens + self.positional_embedding.to(tokens.dtype)  # (N, T, C)
@@ -36,7 +37,7 @@ class AttentionPool(nn.Module):
             projection.weight.unflatten(0, (self.num_heads, -1))
             for projection in (self.k_proj, self.v_proj)
         )  # (heads, C / heads, C)
-        # The bias of the keys shifts all scores alike and cancels in the softmax.
+        # The key bias shifts all scores equally and cancels in the softmax.
         scores = tokens @ (query @ keys).permute(1, 2, 0) / query.shape[-1] ** 0.5
         weights = scores.softmax(dim=1)  # (N, T, heads)
         found = (weights.mT @ tokens).transpose(0, 1) @ values.mT  # (heads, N, C / heads)

@@ -1,8 +1,8 @@
-"""BatchNorm with fixed statistics, folded into the convolution before it.
+"""Folding of BatchNorm with fixed statistics into the preceding convolution.
 
-BatchNorm with running statistics is an affine map of each channel, which the convolution's weights
-can absorb: equal up to rounding, one pass over each feature map less. Parameters, buffers and state
-dicts of a model do not change.
+BatchNorm with running statistics is an affine map per channel, which the weights of the convolution
+can absorb. This saves one pass over each feature map, and results are equal up to rounding.
+Parameters, buffers and state dicts do not change.
 """
 
 from collections.abc import Iterator
@@ -15,30 +15,30 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# Modules that call their children in the order of registration.
+# Modules that call their children in registration order.
 _IN_ORDER = (nn.Sequential, ModifiedResNet, Bottleneck)
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 def is_traced() -> bool:
-    """Whether the model is being traced or compiled; traces keep torch's own layers."""
+    """Whether the model is being traced or compiled; traces use torch's own layers."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
-    """Compute every convolution and the BatchNorm behind it as one convolution.
+    """Fold every BatchNorm that follows a convolution into the convolution.
 
-    A pair is computed as usual while its BatchNorm is in training mode, its parameters get
-    gradients, it has forward hooks, or the model is traced. Fused weights are computed lazily, and
-    again after any of these, after `load_state_dict` and after another `fold`; weights that change
-    in another way need another `fold`. Modules must not be replaced while folded.
+    A pair is computed without folding while its BatchNorm is in training mode, its parameters get
+    gradients, it has forward hooks, or the model is traced. Fused weights are computed lazily. They
+    are recomputed after any of these, after `load_state_dict` and after another `fold`; call `fold`
+    again if weights change in another way. Do not replace modules while they are folded.
 
     Args:
-        model: in any mode; anything but a module is left alone.
-        frozen_only: for training, skip pairs with a parameter that requires gradients.
+        model: model in any mode; other objects than modules are ignored.
+        frozen_only: skip pairs with parameters that require gradients, for training.
 
     Returns:
-        Context manager that unfolds on exit; without `with`, the model stays folded.
+        Context manager that unfolds on exit. Without `with`, the model stays folded.
     """
     undo = ExitStack()
     for conv, norm in _pairs(model):
@@ -56,7 +56,7 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
 
 
 def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and the BatchNorms that are known to be called next."""
+    """Yield convolutions with the BatchNorms that are known to follow them."""
     for parent in model.modules() if isinstance(model, nn.Module) else ():
         if isinstance(parent, _IN_ORDER):
             for conv, norm in pairwise(parent.children()):
@@ -65,7 +65,7 @@ def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 class _FoldedPair:
-    """The `forward` of a convolution and of its BatchNorm."""
+    """Replaces the `forward` of a convolution and of its BatchNorm."""
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, frozen_only: bool) -> None:
         self._conv = conv
@@ -74,7 +74,7 @@ class _FoldedPair:
         self._fused: tuple[Tensor, Tensor] | None = None
 
     def convolve(self, x: Tensor) -> Tensor:
-        """Replaces the convolution's `forward`."""
+        """Replacement of the convolution's `forward`."""
         if not self._is_fixed():
             self.forget()
             return type(self._conv).forward(self._conv, x)
@@ -84,7 +84,7 @@ class _FoldedPair:
         return self._conv._conv_forward(x, *self._fused)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """Replaces BatchNorm's `forward`."""
+        """Replacement of BatchNorm's `forward`."""
         return x if self._is_fixed() else type(self._norm).forward(self._norm, x)
 
     def forget(self, *_: object) -> None:
@@ -98,7 +98,7 @@ class _FoldedPair:
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         return not (self._norm.training or trains or watched or is_traced())
 
-    # Training could not use tensors made in inference mode.
+    # Training cannot use tensors created in inference mode.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _fuse(self) -> tuple[Tensor, Tensor]:

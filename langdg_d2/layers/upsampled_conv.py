@@ -1,9 +1,10 @@
-"""A convolution of upsampled features, computed while they are still small.
+"""Convolution of upsampled features, computed before upsampling.
 
-Both are linear, so their order is free: each tap of the kernel is a 1x1 convolution of the small
-map, whose result is upsampled, shifted and added. Bilinear upsampling is separable, so upsampling
-and shifting along an axis are one matrix product. A 3x3 convolution of 48x48 features upsampled to
-192x192 takes about a fifth of the multiplications, forward and backward.
+Convolution and upsampling are linear, so they can be exchanged: each tap of the kernel is a 1x1
+convolution of the small map, whose result is upsampled, shifted and added. Bilinear upsampling is
+separable, so upsampling and shifting along an axis are one matrix product. For a 3x3 convolution of
+48x48 features upsampled to 192x192, this takes about a fifth of the multiplications, forward and
+backward.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ def uses_fast_path(x: Tensor) -> bool:
 
 
 class UpsampledConv2d(nn.Conv2d):
-    """`nn.Conv2d` of the concatenation of a fine map and an upsampled coarse one.
+    """`nn.Conv2d` of the concatenation of a fine map and an upsampled coarse map.
 
-    Takes the pair of a fine map (N, C, H, W) and a coarse one (N, K, h, w); returns (N, D, H, W).
-    For odd kernels with stride 1, dilation 1, groups=1 and zero padding that keeps the size.
+    Takes a pair of a fine map (N, C, H, W) and a coarse map (N, K, h, w); returns (N, D, H, W).
+    Supports odd kernels with stride 1, dilation 1, groups=1 and zero padding that keeps the size.
     """
 
     def _conv_forward(  # type: ignore[override]
@@ -42,15 +43,15 @@ class UpsampledConv2d(nn.Conv2d):
 
 
 def resize_bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize (N, C, H, W) to (N, C, *size), corners not aligned."""
+    """Resize (N, C, H, W) to (N, C, *size) bilinearly, without aligned corners."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def conv_of_upsampled(x: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
-    """`conv2d(interpolate(x, size, mode="bilinear"), weight, padding="same")` up to rounding.
+    """Compute `conv2d(interpolate(x, size, mode="bilinear"), weight, padding="same")`.
 
     Args:
-        x: (N, C, h, w), best in channels-last layout.
+        x: (N, C, h, w), preferably channels last.
         weight: (D, C, kh, kw), kh and kw odd.
         size: (H, W) of the upsampled features.
 
@@ -73,7 +74,7 @@ def conv_of_upsampled(x: Tensor, weight: Tensor, size: Sequence[int]) -> Tensor:
 def _matrix(
     size: int, upsampled: int, taps: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """(upsampled, size * taps): row i, column (k, t) is the share of k in pixel i + t - taps//2."""
+    """(upsampled, size * taps): row i, column (k, t) weights k in pixel i + t - taps // 2."""
     with torch.inference_mode(False):  # cached for training as well
         one_each = torch.eye(size, dtype=torch.float64)[None]
         shares = F.interpolate(one_each, size=upsampled, mode="linear", align_corners=False)[0]

@@ -1,4 +1,4 @@
-"""The network: backbone, head, and the segmentor that wires them."""
+"""Backbones, heads, and the segmentor that combines them."""
 
 from .backbone import (
     Adapter,

@@ -1,7 +1,7 @@
-"""Weight files: read without executing their content, written atomically.
+"""Weight files, read without executing their content and written atomically.
 
 Training scripts nest state dicts (`state_dict`, `model_ema`), and wrappers add prefixes (`module.`,
-`clip.`). Neither is enumerated here: weights are found by matching the model's parameter names.
+`clip.`). Weights are found by matching the parameter names of the model.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ from ..utils.provenance import leaves
 from ..utils.untrusted import damage, is_safetensors, other_kind, require_no_bomb
 
 _DIGITS = 16  # hexadecimal digits of a fingerprint: 64 bits
-# BatchNorm's counter: no output depends on it, and older files lack it.
+# BatchNorm's counter, which does not affect outputs and is missing from older files.
 _BATCH_COUNTER = "num_batches_tracked"
 
 
 class CheckpointError(LangDGError):
-    """A file is not a checkpoint of the expected kind; the message says what it is instead."""
+    """A file is not a checkpoint of the expected kind."""
 
 
 class _LeftOut:
-    """Placeholder for an object that is not a weight; the object itself is never created."""
+    """Placeholder for an object that is not a weight and is never created."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-# Options and numbers that training scripts save beside weights. The official release saves its best
-# score as a NumPy scalar, and NumPy 2 renamed the module.
+# Types of options and numbers that training scripts save with weights. The official release saves
+# its best score as a NumPy scalar, and NumPy 2 renamed the module.
 _OBJECTS = (
     *("argparse.Namespace", "numpy.dtype", "numpy.ndarray"),
     *(f"numpy.{m}.multiarray.{n}" for m in ("core", "_core") for n in ("scalar", "_reconstruct")),
@@ -52,7 +52,7 @@ _ALLOWED: list[Any] = [(_LeftOut, name) for name in _OBJECTS]
 
 
 def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, Any]:
-    """Read a checkpoint onto the CPU. Nothing in the file is executed.
+    """Read a checkpoint to the CPU without executing anything in it.
 
     Args:
         path: file of `torch.save`.
@@ -84,18 +84,18 @@ def read_checkpoint(path: str | Path, *, weights: str = "model") -> dict[str, An
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, entry: str) -> None:
-    """Save weights under one key, atomically, for `read_checkpoint` and `torch.load`."""
+    """Save weights atomically under one key, for `read_checkpoint` and `torch.load`."""
     file = io.BytesIO()
     torch.save({entry: dict(weights)}, file)
     write_atomically(Path(path), file.getvalue())
 
 
 def read_content(path: Path) -> Any:
-    """Read a weight file onto the CPU: safetensors, `torch.save`, or a TorchScript file of OpenAI.
+    """Read a weight file to the CPU: safetensors, `torch.save`, or a TorchScript file of OpenAI.
 
-    The format is recognised by content, not by suffix. Nothing is executed, except in OpenAI's own
-    archives, which are known by checksum. Options and similar objects that training scripts save
-    beside weights are left out; any other object is refused before it can run.
+    The format is recognised by content, not by suffix. Nothing is executed, except in OpenAI's
+    archives, which are identified by checksum. Options and similar objects saved with the weights
+    are left out; any other object is refused before it can run.
 
     Raises:
         LangDGError: if the file is damaged or unsafe.
@@ -114,13 +114,13 @@ def read_content(path: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except (LangDGError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a damaged file can raise nearly anything
-        # torch's own message may advise to load the file without this precaution.
+    except Exception as error:  # damaged files raise errors of many types
+        # torch's message may recommend loading the file unsafely.
         reason = (
             "it is damaged, was not written by torch.save, or contains objects other than tensors "
             "and plain values"
         )
-        with suppress(Exception):  # torch lists them for the newer of its two formats only
+        with suppress(Exception):  # torch lists them only for the newer of its two formats
             if names := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)):
                 reason = f"it contains {names}, refused: only tensors and plain values are loaded"
         raise LangDGError(
@@ -137,7 +137,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _read_archive(path: Path) -> dict[str, Tensor]:
-    """Weights in a TorchScript archive of OpenAI. Opening any other could run code."""
+    """Read weights from a TorchScript archive of OpenAI; others could run code."""
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     if checksum not in _openai_checksums():
         raise LangDGError(
@@ -151,7 +151,7 @@ def _read_archive(path: Path) -> dict[str, Tensor]:
 
 
 def _openai_checksums() -> set[str]:
-    """SHA-256 of OpenAI's archives, taken from their URLs."""
+    """Return the SHA-256 of OpenAI's archives, which their URLs contain."""
     names = open_clip.list_pretrained_models_by_tag("openai")
     return {open_clip.get_pretrained_url(name, "openai").split("/")[-2] for name in names}
 
@@ -159,8 +159,8 @@ def _openai_checksums() -> set[str]:
 def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Find a model's weights in the content of a file.
 
-    The prefix, keys of nested dicts included, that matches most of the model's names wins; several
-    complete matches are an error.
+    The prefix (including keys of nested dicts) that matches most names of the model is used.
+    Several complete matches are an error.
 
     Args:
         content: nested dicts of tensors and other values.
@@ -175,8 +175,8 @@ def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]
     complete = [place for place, count in places.items() if count == len(names)]
     if len(complete) > 1:
         raise LangDGError(
-            f"{len(complete)} places have all weights ({shortened(map(repr, complete))}): save one "
-            "of them alone"
+            f"all weights occur {len(complete)} times ({shortened(map(repr, complete))}): save "
+            "only one of them"
         )
     return {
         name.removeprefix(place): value
@@ -187,10 +187,10 @@ def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """One line for each weight that is missing, unknown, or of another shape.
+    """Describe each weight that is missing, unknown, or of another shape.
 
-    An unknown weight counts only if the model has its top-level module, as with the additional
-    blocks of a deeper network.
+    Unknown weights count only if the model has their top-level module, such as additional blocks of
+    a deeper network.
 
     Args:
         weights: weights to load.
@@ -211,7 +211,7 @@ def misfits(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[
 
 
 def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
-    """Strip the prefix under which most of `names` are found, as wrappers add it."""
+    """Strip the prefix that wrappers add, under which most of `names` are found."""
     prefix = max((counts := _prefixes(weights, names)), key=counts.__getitem__, default="")
     return {name.removeprefix(prefix): value for name, value in weights.items()}
 
@@ -219,7 +219,7 @@ def without_prefix(weights: Mapping[str, Tensor], names: Collection[str]) -> dic
 def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     """Hash the names, shapes, dtypes and values of weights, except for BatchNorm's counters.
 
-    Device, order and memory layout make no difference. Style banks identify their CLIP by it.
+    Device, order and memory layout do not matter. Style banks identify their CLIP by this hash.
 
     Returns:
         The first 16 hexadecimal digits of a SHA-256.
@@ -227,7 +227,7 @@ def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(_counted(state_dict)):
         tensor = state_dict[name].detach().cpu()
-        # repr delimits the fields, so that different weights cannot give the same bytes.
+        # repr delimits the fields, so that different weights never give the same bytes.
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
         # NumPy has no bfloat16, and a scalar cannot be viewed as bytes.
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -235,7 +235,7 @@ def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def _counted(state: Iterable[str]) -> list[str]:
-    """Names of everything that outputs depend on."""
+    """Return the names of all values that affect outputs."""
     return [name for name in state if not name.endswith(_BATCH_COUNTER)]
 
 

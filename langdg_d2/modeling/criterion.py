@@ -1,4 +1,4 @@
-"""The paper's loss: cross-entropy with label smoothing over labelled pixels."""
+"""Cross-entropy with label smoothing over labelled pixels, the paper's loss."""
 
 import torch
 import torch.distributed as dist
@@ -10,23 +10,23 @@ from ..utils.amp import at_least_single
 
 
 class PixelCrossEntropy(nn.CrossEntropyLoss):
-    """Mean cross-entropy over labelled pixels; 0 for a batch without any, where torch gives NaN.
+    """Mean cross-entropy over labelled pixels; 0 for batches without any.
 
-    In training the mean is over the batches of all processes, and every process must call this:
-    gradients averaged by DDP then equal those of a single process with all images, however the
-    labelled pixels are distributed.
+    In training, the mean is over the batches of all processes, so every process must call this. The
+    gradients averaged by DDP then equal those of a single process with all images, regardless of
+    how the labelled pixels are distributed.
 
     Args:
         ignore_label: train id of unlabelled pixels.
-        label_smoothing: share of the target spread evenly over all classes; 0.1 in FAMix.
+        label_smoothing: label smoothing in 0..1; 0.1 in FAMix.
     """
 
     def __init__(self, *, ignore_label: int, label_smoothing: float) -> None:
         super().__init__(ignore_index=ignore_label, label_smoothing=label_smoothing)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss, a scalar, of logits (N, K, H, W) and train ids (N, H, W) int64."""
-        input = at_least_single(input)  # a sum over this many pixels needs it
+        """Compute the scalar loss of logits (N, K, H, W) and train ids (N, H, W) int64."""
+        input = at_least_single(input)  # the sum over so many pixels needs float32
         labelled = (target != self.ignore_index).sum().to(input.dtype)
         shares = comm.get_world_size() if self.training and torch.is_grad_enabled() else 1
         if shares > 1:

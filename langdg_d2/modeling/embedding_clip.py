@@ -1,4 +1,4 @@
-"""A frozen CLIP in the two parts that mining needs: images to features to embeddings, and texts."""
+"""A frozen CLIP for mining, with an image backbone and a text encoder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,9 @@ class EmbeddingClip(NamedTuple):
     """A frozen CLIP that embeds images and texts in one space.
 
     Attributes:
-        name: recorded in banks.
-        backbone: in eval mode, at CLIP's own stride.
-        text: encodes prompts.
+        name: name recorded in banks.
+        backbone: image backbone in eval mode, at CLIP's stride.
+        text: encoder of prompts.
     """
 
     name: str
@@ -37,7 +37,7 @@ def load_embedding_clip(*, name: str, weights: str | None, restyled_layer: str) 
     Args:
         name: see `load_clip`.
         weights: see `load_clip`.
-        restyled_layer: the image tower's own name of the layer whose features are restyled.
+        restyled_layer: name of the restyled layer in the image tower.
     """
     clip: Any = load_clip(name=name, weights=weights).requires_grad_(False).eval()
     tower = clip.visual
@@ -46,7 +46,7 @@ def load_embedding_clip(*, name: str, weights: str | None, restyled_layer: str) 
     if isinstance(trunk, ModifiedResNet):
         backbone = ClipResNet(
             tower=tower,
-            output_stride=STRIDES[-1],  # the attention pooling has positions for no other
+            output_stride=STRIDES[-1],  # the attention pooling needs this stride
             trainable=(),
             restyled_layer=restyled_layer,
             attention_pool=True,
@@ -58,7 +58,7 @@ def load_embedding_clip(*, name: str, weights: str | None, restyled_layer: str) 
             f"the CLIP's image tower is a {type(trunk).__name__}, expected a ModifiedResNet or a "
             "ConvNeXt: choose an 'RN*' or a 'convnext*' model"
         )
-    # Several times as fast on CPUs.
+    # Several times faster on CPUs.
     backbone = backbone.eval().to(memory_format=torch.channels_last)
     fold(backbone)
     text = TextEncoder(clip=clip, name=name)

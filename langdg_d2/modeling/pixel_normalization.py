@@ -1,4 +1,4 @@
-"""Normalisation of pixels for CLIP's image tower."""
+"""Normalisation of pixels."""
 
 import logging
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 class PixelNormalization(nn.Module):
-    """`(pixel - mean) / std` of every channel; adds nothing to state dicts.
+    """Computes `(pixel - mean) / std` per channel; adds nothing to state dicts.
 
     Args:
-        mean: of R, G and B, in 0..255.
-        std: of R, G and B, in 0..255.
+        mean: mean of R, G and B, in 0..255.
+        std: standard deviation of R, G and B, in 0..255.
     """
 
     mean: Tensor
@@ -28,7 +28,7 @@ class PixelNormalization(nn.Module):
         super().__init__()
         if max(*mean, *std) <= 1:
             raise LangDGError(
-                f"mean {list(mean)} and std {list(std)} are of pixels in 0..1, expected 0..255: "
+                f"mean {list(mean)} and std {list(std)} are for pixels in 0..1, expected 0..255: "
                 "multiply both by 255"
             )
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
@@ -57,5 +57,5 @@ class PixelNormalization(nn.Module):
                 return
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise images (..., 3, H, W) of any dtype; returns float on this module's device."""
+        """Normalise images (..., 3, H, W) of any dtype; returns floats on this module's device."""
         return (images.to(self.mean.device, non_blocking=True) - self.mean) / self.std

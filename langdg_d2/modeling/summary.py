@@ -1,4 +1,4 @@
-"""Table of what trains and what is frozen in a model."""
+"""Table of the trained and the frozen parts of a model."""
 
 from tabulate import tabulate
 from torch import nn
@@ -7,7 +7,7 @@ from .meta_arch import LangDGSegmentor
 
 
 def training_summary(model: LangDGSegmentor) -> str:
-    """One row for each layer group of the backbone, and one for the head, in Markdown.
+    """Format a Markdown table with a row per layer group of the backbone and one for the head.
 
     Call it in training mode. The BatchNorm column says whether a group normalises with its running
     statistics (`eval`) or with those of the batch (`train`).

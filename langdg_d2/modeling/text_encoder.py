@@ -1,4 +1,4 @@
-"""CLIP's text tower: unit vectors of the target texts of style mining (paper section 4.2)."""
+"""CLIP's text encoder for the prompts of style mining (paper section 4.2)."""
 
 from collections.abc import Sequence
 
@@ -11,24 +11,25 @@ from torch import Tensor
 from ..utils.errors import LangDGError
 from .backbone.clip_loading import load_tokenizer
 
-# Sentences per batch of the text tower, which bounds its memory.
+# Sentences per batch of the text tower, which limits memory.
 _SENTENCES_AT_ONCE = 320
 
 
 class TextEncoder:
-    """Encodes prompts with CLIP's text tower, each only once.
+    """Encodes prompts with CLIP's text tower and caches the results.
 
-    A prompt is put into each of CLIP's 80 ImageNet templates, such as "a photo of a {}."; its
-    vector is the mean of the sentences' embeddings, scaled to length 1.
+    A prompt is inserted into each of CLIP's 80 ImageNet templates, such as "a photo of a {}."; its
+    vector is the normalised mean of the embeddings of these sentences.
 
-    NOTE: the embeddings are averaged unnormalised, as in the official code. CLIP's own zero-shot
-    classifier normalises each first, which gives other vectors.
+    NOTE: embeddings are averaged unnormalised, as in the official code. CLIP's zero-shot classifier
+    normalises each embedding first, which gives other vectors.
 
-    Not a module: its owner's state dict and `train()` do not reach the text tower. Vectors are
-    cached, so CLIP's weights must not change afterwards; CLIP may move to another device.
+    The encoder is not a module, so the state dict and `train()` of its owner do not include the
+    text tower. CLIP's weights must not change after the first call; CLIP may move to another
+    device.
 
     Args:
-        clip: returned by `load_clip`.
+        clip: result of `load_clip`.
         name: the name or JSON path given to `load_clip`; selects the tokenizer.
     """
 
@@ -45,11 +46,11 @@ class TextEncoder:
     # Not inference_mode: mining backpropagates through a loss that contains these vectors.
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """Unit vectors (P, D) float32 of P prompts, on CLIP's device and without gradient.
+        """Compute unit vectors (P, D) float32 of P prompts on CLIP's device, without gradients.
 
         Args:
-            prompts: one or more texts without template; repetitions cost nothing. D is the
-                dimension of CLIP's embeddings.
+            prompts: one or more texts without template; repetitions are free. D is the dimension
+                of CLIP's embeddings.
         """
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._vectors]
         at_once = max(1, _SENTENCES_AT_ONCE // len(self._templates))
@@ -67,10 +68,10 @@ class TextEncoder:
         return F.normalize(mean, dim=1).cpu()
 
     def _tokenize(self, sentences: list[str]) -> Tensor:
-        """(S, context length) int64 token ids.
+        """Tokenize sentences to (S, context length) int64.
 
-        The tokenizer silently truncates long sentences, and the class name comes last. Only
-        truncated sentences differ if there is room for one more token.
+        The tokenizer silently truncates long sentences, which would cut off the class name. Only
+        truncated sentences change if there is room for one more token.
         """
         length = self._tokenizer.context_length
         tokens = self._tokenizer(sentences)

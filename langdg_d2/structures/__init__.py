@@ -1,4 +1,4 @@
-"""Plain data structures: label space, patch grid, channel statistics."""
+"""Data structures: label spaces and encodings, patch grids, channel statistics."""
 
 from .channel_stats import ChannelStats, mix, patch_stats, restyle
 from .label_encoding import ENCODINGS, LabelEncoding

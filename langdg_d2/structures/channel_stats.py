@@ -1,4 +1,4 @@
-"""Style as channel statistics, and changing it: the AdaIN algebra (paper sections 3 and 4.2)."""
+"""Styles as channel statistics, and restyling by AdaIN (paper sections 3 and 4.2)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _EPSILON = 1e-5  # added to variances, as in AdaIN and the official code
 
 
 class ChannelStats(NamedTuple):
-    """A style for every patch of every map.
+    """Styles of the patches of feature maps.
 
     Attributes:
         mean: (N, C, rows, cols).
@@ -26,13 +26,13 @@ class ChannelStats(NamedTuple):
 
 
 def patch_stats(features: Tensor, grid: PatchGrid) -> ChannelStats:
-    """Statistics of each channel over the pixels of each patch.
+    """Compute the statistics of each channel over the pixels of each patch.
 
-    `mean` over positions, `std = sqrt(unbiased variance + 1e-5)`; float32 at least.
+    The standard deviation is `sqrt(unbiased variance + 1e-5)`. Results are at least float32.
 
     Args:
         features: (N, C, H, W).
-        grid: the patches, of two pixels or more; they need not divide H and W evenly.
+        grid: grid of patches with at least two pixels each; it need not divide H and W evenly.
     """
     features = at_least_single(features)
     height, width = features.shape[-2:]
@@ -60,17 +60,17 @@ def restyle(
     grid: PatchGrid,
     activation: Callable[[Tensor], Tensor] = torch.relu,
 ) -> Tensor:
-    """Give every patch another style: `ReLU(std (f - mean_own) / std_own + mean)`.
+    """Restyle every patch: `activation(std (f - mean_own) / std_own + mean)`.
 
     Args:
         features: (N, C, H, W).
-        own: the statistics to remove, those of `features` except in ablations.
-        target: the new statistics.
-        grid: the grid of the statistics.
-        activation: activation at the end of the layer, ReLU in ResNets.
+        own: statistics to remove; those of `features`, except in ablations.
+        target: new statistics.
+        grid: grid of the statistics.
+        activation: activation that ends the layer, ReLU in ResNets.
 
     Returns:
-        (N, C, H, W), same type and memory format as `features`.
+        (N, C, H, W), with the dtype and memory format of `features`.
     """
     scale = target.std / own.std
     x = at_least_single(features)
@@ -84,7 +84,7 @@ def restyle(
 
 
 def mix(first: ChannelStats, second: ChannelStats, weight: Tensor) -> ChannelStats:
-    """`weight * first + (1 - weight) * second`, the weight broadcast to (N, C, rows, cols)."""
+    """Compute `weight * first + (1 - weight) * second`; weight broadcasts to (N, C, rows, cols)."""
     return ChannelStats(
         torch.lerp(second.mean, first.mean, weight), torch.lerp(second.std, first.std, weight)
     )

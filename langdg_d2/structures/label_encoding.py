@@ -1,4 +1,4 @@
-"""How the raw label ids of each data set map to train ids; the only such tables."""
+"""Tables that map the raw label ids of each data set to train ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,23 +11,23 @@ from ..utils.errors import LangDGError
 from .label_space import CITYSCAPES_19, CITYSCAPES_IDS
 
 NO_COLOR = -1
-_UNKNOWN = -1  # train id of values that are no raw ids
+_UNKNOWN = -1  # train id of values that are not raw ids
 _RAW_VALUES = 1 << 8  # no data set has larger ids, not even in 16-bit files
 
 
 @dataclass(frozen=True)
 class LabelEncoding:
-    """How the pixels of one kind of label file become train ids.
+    """Encoding of one kind of label file: how its pixels map to train ids.
 
     Attributes:
-        name: name of the encoding in errors and dataset dicts.
-        raw_to_train: train id (or the ignore label) of every raw id that may occur.
+        name: name in errors and dataset dicts.
+        raw_to_train: train id (or the ignore label) of every valid raw id.
         channel: index of the channel (0 red, 1 green, 2 blue) that holds the ids in 16-bit colour
             files; None for 8-bit files of a single channel.
-        raw_names: the data set's own names of its raw ids, where known.
-        colors: RGB in 0..255 of the raw ids in palette files; if empty, palettes are ignored and
-            their indices are the ids.
-        class_names: names of the train ids from 0 on.
+        raw_names: names of raw ids in the data set, where known.
+        colors: RGB in 0..255 of raw ids in palette files; if empty, palettes are ignored and the
+            indices are the ids.
+        class_names: class names in the order of the train ids.
     """
 
     name: str
@@ -42,13 +42,13 @@ class LabelEncoding:
 
     @property
     def num_classes(self) -> int:
-        """The highest train id of a class, plus one; 0 without classes."""
+        """Highest train id plus one; 0 without classes."""
         classes = set(self.raw_to_train.values()) - {CITYSCAPES_19.ignore_label}
         return max(classes, default=-1) + 1
 
     @cached_property
     def table(self) -> npt.NDArray[np.int16]:
-        """(256,) train id of every 8-bit value, -1 where the value is not a raw id."""
+        """(256,) train id of every 8-bit value; -1 for values that are not raw ids."""
         table = np.full(_RAW_VALUES, _UNKNOWN, np.int16)
         for raw, train in self.raw_to_train.items():
             table[raw] = train
@@ -56,7 +56,7 @@ class LabelEncoding:
 
     @cached_property
     def color_table(self) -> npt.NDArray[np.int64]:
-        """(256, 3) colour of every 8-bit value, `NO_COLOR` where it has none."""
+        """(256, 3) colour of every 8-bit value; `NO_COLOR` for values without one."""
         table = np.full((_RAW_VALUES, 3), NO_COLOR)
         for raw, color in self.colors.items():
             table[raw] = color
@@ -72,7 +72,7 @@ class LabelEncoding:
             (H, W) uint8 train ids, a new array.
 
         Raises:
-            LangDGError: if an id is not part of the encoding; names the ids.
+            LangDGError: if ids are not part of the encoding.
         """
         in_table = np.minimum(raw, _RAW_VALUES - 1)  # 16-bit ids must not wrap around
         train_ids = self.table[in_table]
@@ -88,7 +88,7 @@ class LabelEncoding:
 _IGNORE = CITYSCAPES_19.ignore_label
 _BLACK = (0, 0, 0)
 
-# Cityscapes' ids without a class, with their names and colours.
+# Ids of Cityscapes without a train class: name and colour.
 _CITYSCAPES_VOID = {
     0: ("unlabeled", _BLACK),
     1: ("ego vehicle", _BLACK),
@@ -111,7 +111,7 @@ _CITYSCAPES_VOID = {
 def _like_cityscapes(
     name: str, license_plate: int, **colors: tuple[int, int, int]
 ) -> LabelEncoding:
-    """Cityscapes' ids; data sets differ in the id of licence plates and a colour."""
+    """Cityscapes' ids, which data sets use with another id for licence plates or another colour."""
     void = _CITYSCAPES_VOID | {license_plate: ("license plate", (0, 0, 142))}
     return LabelEncoding(
         name,
@@ -134,7 +134,7 @@ TRAIN_IDS = LabelEncoding(
 CITYSCAPES_LABEL_IDS = _like_cityscapes("Cityscapes label ids", license_plate=255)
 GTA5_LABEL_IDS = _like_cityscapes("GTA5 label ids", license_plate=34, static=(20, 20, 20))
 
-# The data set's own name of each raw id, and the class it is mapped to (None: ignored).
+# Name of each raw id in the data set, and its class (None: ignored).
 _SYNTHIA: dict[int, tuple[str, str | None]] = {
     0: ("void", None),
     1: ("sky", "sky"),
@@ -161,7 +161,7 @@ _SYNTHIA: dict[int, tuple[str, str | None]] = {
     22: ("lanemarking", None),
 }
 
-# The same of Mapillary Vistas v1.2, with the colours of its label files; v2.0 has other classes.
+# The same for Mapillary Vistas v1.2, with the colours of its label files; v2.0 has other classes.
 _MAPILLARY: dict[int, tuple[str, str | None, tuple[int, int, int]]] = {
     0: ("animal--bird", None, (165, 42, 42)),
     1: ("animal--ground-animal", None, (0, 192, 0)),
@@ -286,11 +286,11 @@ ENCODINGS = {
 
 @lru_cache
 def train_id_encoding(class_names: tuple[str, ...], ignore_label: int) -> LabelEncoding:
-    """The encoding of standard Detectron2 data sets, whose labels hold train ids.
+    """Return the encoding of standard Detectron2 data sets, whose labels are train ids.
 
     Args:
-        class_names: names in the order of the train ids.
-        ignore_label: id of pixels without a class, in 0..255, above those of the classes.
+        class_names: class names in the order of the train ids.
+        ignore_label: id of pixels without a class, above those of the classes, at most 255.
     """
     if class_names == CITYSCAPES_19.names and ignore_label == _IGNORE:
         return TRAIN_IDS

@@ -1,7 +1,7 @@
-"""Classes of a label space; the 19 Cityscapes train classes with their names, colours and ids.
+"""Label spaces, and the 19 Cityscapes train classes with their names, colours and ids.
 
-This is the only class table of the project; `label_encoding` says how data sets encode them.
-Class list, colours and ids: the Cityscapes benchmark (Cordts et al., CVPR 2016).
+Classes, colours and ids are those of the Cityscapes benchmark (Cordts et al., CVPR 2016).
+`label_encoding` defines how data sets encode them.
 """
 
 from collections import Counter
@@ -19,13 +19,13 @@ _LEVELS = 7  # levels of red, green and blue in generated colours
 
 @dataclass(frozen=True, init=False)
 class LabelSpace:
-    """A list of classes; train id `k` is the k-th entry of every tuple.
+    """List of classes; train id `k` is the k-th entry of every tuple.
 
     Attributes:
-        names: class names, as they appear in prompts and tables; 1 to 255, no two alike.
-        colors: display colours, RGB in 0..255; generated if they are not given.
+        names: 1 to 255 distinct class names, used in prompts and tables.
+        colors: display colours, RGB in 0..255; generated if not given.
         ignore_label: train id of pixels that belong to no class.
-        ids: number of each class in prediction files of "label_ids"; None if there are none.
+        ids: id of each class in prediction files of the kind "label_ids"; None for none.
     """
 
     names: tuple[str, ...]
@@ -42,22 +42,23 @@ class LabelSpace:
     ) -> None:
         is_list = not isinstance(names, str) and 1 <= len(names) <= _MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and name for name in names):
-            raise LangDGError(f"names of classes {names!r}, expected 1 to {_MOST_CLASSES} texts")
+            raise LangDGError(f"class names {names!r}, expected 1 to {_MOST_CLASSES} texts")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-            raise LangDGError(f"several classes have the names {twice}; give each its own")
+            raise LangDGError(
+                f"several classes have the names {twice}; give each class its own name"
+            )
         if colors is None:
             colors = _distinct_colors(len(names))
         for what, entries in (("colours", colors), ("ids", ids)):
             if entries is not None and len(entries) != len(names):
                 raise LangDGError(
-                    f"{len(names)} names of classes and {len(entries)} {what}, expected one for "
-                    "each class"
+                    f"{len(names)} class names, but {len(entries)} {what}; expected one per class"
                 )
         parts = [part for color in colors for part in color]
         if {*map(len, colors)} != {3} or not all(type(k) is int and 0 <= k <= 255 for k in parts):
-            raise LangDGError(f"colours of classes {colors}, expected (red, green, blue) in 0..255")
+            raise LangDGError(f"class colours {colors}, expected (red, green, blue) in 0..255")
         if ids is not None and not all(type(one) is int and one >= 0 for one in ids):
-            raise LangDGError(f"ids of classes {ids}, expected whole numbers from 0 on")
+            raise LangDGError(f"class ids {ids}, expected whole numbers from 0")
         require_int("ignore_label", ignore_label, 0, _MOST_CLASSES)  # labels are uint8
         if ignore_label < len(names):
             raise LangDGError(
@@ -84,7 +85,7 @@ class LabelSpace:
 
 
 def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
-    """Colours each as far as possible from the earlier ones, from black and from white."""
+    """Generate colours, each as far as possible from earlier ones and from black and white."""
     levels = np.linspace(0, 255, _LEVELS).round().astype(int)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     distance = np.minimum(*(np.abs(candidates - grey).sum(axis=1) for grey in (0, 255)))
@@ -96,7 +97,7 @@ def _distinct_colors(count: int) -> list[tuple[int, int, int]]:
     return colors
 
 
-# Name, colour and Cityscapes' own id of each class, in the order of the train ids.
+# Name, colour and Cityscapes id of each class, in the order of the train ids.
 _CLASSES = (
     ("road", (128, 64, 128), 7),
     ("sidewalk", (244, 35, 232), 8),
@@ -133,8 +134,8 @@ def _classes_without(*left_out: str) -> tuple[str, ...]:
     return tuple(name for name in CITYSCAPES_19.names if name not in left_out)
 
 
-# Classes that mIoU averages over: all; those frequent in SYNTHIA; and those of them that SYNTHIA
-# labels as other data sets do. Networks always predict all 19.
+# Subsets that mIoU averages over: all classes; those frequent in SYNTHIA; and those that SYNTHIA
+# also labels like other data sets. Models always predict all 19.
 CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
     "19": _classes_without(),
     "16": _classes_without("terrain", "truck", "train"),
@@ -143,10 +144,10 @@ CLASS_SUBSETS: dict[str, tuple[str, ...]] = {
 
 
 def classes_named(names: Sequence[str]) -> LabelSpace:
-    """The Cityscapes classes if the names are theirs; else classes in generated colours."""
+    """Return the Cityscapes classes if the names match, else classes with generated colours."""
     return CITYSCAPES_19 if tuple(names) == CITYSCAPES_19.names else LabelSpace(names)
 
 
 def class_subsets(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`CLASS_SUBSETS` of the Cityscapes classes; none of any other classes."""
+    """Return `CLASS_SUBSETS` for the Cityscapes classes, and no subsets for others."""
     return CLASS_SUBSETS if tuple(names) == CITYSCAPES_19.names else {}

@@ -1,4 +1,4 @@
-"""Cutting maps into a grid of patches: the unit of local style (paper section 4.2)."""
+"""Grids of patches, the unit of local styles (paper section 4.2)."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,13 +11,12 @@ from ..utils.errors import LangDGError, require_int
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """A grid of `rows` x `cols` patches over maps of any size.
+    """Grid of `rows` x `cols` patches over maps of any size; FAMix uses 3 x 3.
 
-    Cell boundaries lie at floor(k * size / cells), so sizes need not divide evenly: cells then
-    differ by one pixel. The same grid applies to an image and to its features at any stride.
-    FAMix uses 3 x 3.
+    Cell boundaries are at floor(k * size / cells), so cells differ by one pixel if the size does
+    not divide evenly. The same grid applies to an image and to its features at any stride.
 
-    NOTE: the official code needs square crops of 768 pixels; this does not.
+    NOTE: the official code requires square crops of 768 pixels; this grid does not.
     """
 
     rows: int
@@ -28,7 +27,7 @@ class PatchGrid:
         require_int("cols of the patch grid", self.cols)
 
     def split(self, maps: Tensor) -> list[Tensor]:
-        """Views of the cells, row by row.
+        """Split maps into views of the cells, row by row.
 
         Args:
             maps: (..., H, W).
@@ -46,10 +45,10 @@ class PatchGrid:
         ]
 
     def majority(self, labels: Tensor) -> Tensor:
-        """The most frequent label of every cell; of equally frequent ones the smallest.
+        """Find the most frequent label of every cell; ties give the smallest label.
 
         Args:
-            labels: (..., H, W) uint8; the ignore label counts like any other.
+            labels: (..., H, W) uint8; the ignore label counts like any other label.
 
         Returns:
             (..., rows, cols) uint8.
@@ -57,7 +56,7 @@ class PatchGrid:
         height, width = self._require_size(labels)
         values = torch.iinfo(labels.dtype).max + 1
         flat = labels.reshape(-1, height, width)
-        # One histogram for all cells: a slot for each image, cell and value.
+        # One histogram for all cells, with a bin for each image, cell and value.
         image = torch.arange(len(flat), device=labels.device)[:, None, None]
         row = _cell_index(height, self.rows, labels.device)
         cell = row[:, None] * self.cols + _cell_index(width, self.cols, labels.device)  # (H, W)
@@ -68,7 +67,7 @@ class PatchGrid:
         return winner.view(*labels.shape[:-2], self.rows, self.cols)
 
     def divides(self, maps: Tensor) -> bool:
-        """Whether all cells of maps (..., H, W) have one size."""
+        """Whether all cells of maps (..., H, W) have the same size."""
         return maps.shape[-2] % self.rows == 0 and maps.shape[-1] % self.cols == 0
 
     def as_cells(self, maps: Tensor) -> Tensor:
@@ -80,11 +79,11 @@ class PatchGrid:
         height, width = self._require_size(maps)
         rows = _membership(height, self.rows, maps)
         columns = _membership(width, self.cols, maps)
-        with torch.autocast(maps.device.type, enabled=False):  # sums need their digits
+        with torch.autocast(maps.device.type, enabled=False):  # sums need full precision
             return rows @ maps @ columns.mT
 
     def expand(self, values: Tensor, like: Tensor) -> Tensor:
-        """A value for each cell (..., rows, cols) put at each pixel of maps like (..., H, W)."""
+        """Expand values of cells (..., rows, cols) to the pixels of maps like (..., H, W)."""
         height, width = self._require_size(like)
         by_row = values[..., _cell_index(height, self.rows, values.device), :]
         return by_row[..., _cell_index(width, self.cols, values.device)]
@@ -100,11 +99,11 @@ class PatchGrid:
 
 def _cell_index(size: int, cells: int, device: torch.device) -> Tensor:
     # The cell k with floor(k size / cells) <= pixel < floor((k + 1) size / cells), computed on the
-    # device: a table copied there would make it wait.
+    # device, because copying a table would synchronise.
     return ((torch.arange(size, device=device) + 1) * cells - 1) // size
 
 
 def _membership(size: int, cells: int, like: Tensor) -> Tensor:
-    """(cells, size), 1 where a pixel belongs to a cell."""
+    """Membership matrix (cells, size): 1 where a pixel belongs to a cell."""
     index = _cell_index(size, cells, like.device)
     return (index == torch.arange(cells, device=like.device)[:, None]).to(like.dtype)

@@ -17,7 +17,7 @@ _MEMORY_FORMATS = ("channels_last", "contiguous_format")
 
 
 def dtype_of(precision: str, device_type: str) -> torch.dtype:
-    """The dtype of one of `PRECISIONS`; refuses "float16" on the CPU."""
+    """Return the dtype of one of `PRECISIONS`; "float16" is an error on the CPU."""
     if precision not in PRECISIONS:
         raise LangDGError(f"precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if precision == "float16" and device_type == "cpu":
@@ -26,14 +26,14 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
 
 
 def memory_format_of(name: str) -> torch.memory_format:
-    """torch's memory format by name."""
+    """Return torch's memory format by name."""
     if name not in _MEMORY_FORMATS:
         raise LangDGError(f"memory format '{name}' must be one of {list(_MEMORY_FORMATS)}")
     return getattr(torch, name)
 
 
 def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
-    """Context that computes convolutions and matrix products in one of `PRECISIONS`.
+    """Return a context that computes convolutions and matrix products in one of `PRECISIONS`.
 
     Weights keep their dtype. "float32" suspends an enclosing autocast.
     """
@@ -42,5 +42,5 @@ def autocast(precision: str, device_type: str) -> AbstractContextManager[Any]:
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Upcast half precision to float32; other dtypes stay."""
+    """Upcast half precision to float32 and keep other dtypes."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

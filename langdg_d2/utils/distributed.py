@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def of_main_process(work: Callable[[], T]) -> T:
-    """Run a function in the main process; every process gets its result or error. Collective.
+    """Run a function in the main process and broadcast its result or error. Collective.
 
     Args:
-        work: makes no collective calls; its result is pickled.
+        work: function without collective calls, whose result can be pickled.
     """
     result: T | None = None
     error: Exception | None = None
@@ -30,5 +30,5 @@ def of_main_process(work: Callable[[], T]) -> T:
 
 
 def without_ddp(model: nn.Module) -> nn.Module:
-    """The model inside `DistributedDataParallel`, or else the model itself."""
+    """Return the model inside `DistributedDataParallel`, or the model itself."""
     return model.module if isinstance(model, DistributedDataParallel) else model

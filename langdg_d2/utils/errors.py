@@ -19,8 +19,8 @@ def require_int(name: str, value: Any, least: int = 1, most: int | None = None) 
     """Check that a setting is a whole number from `least` to `most`.
 
     Args:
-        name: of the setting, for the message.
-        value: of the setting.
+        name: name of the setting, for the message.
+        value: value of the setting.
         least: smallest value.
         most: largest value; None for no limit.
     """
@@ -31,13 +31,13 @@ def require_int(name: str, value: Any, least: int = 1, most: int | None = None) 
 
 
 def shortened(items: Iterable[str]) -> str:
-    """The first few items, and how many more there are."""
+    """Format the first few items and the number of the others."""
     items = list(items)
     more = [f"{len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
     return ", ".join([*items[:_SHOWN], *more])
 
 
-# Beside the package's own errors: files, permissions, disk space, missing packages.
+# In addition to the package's errors: files, permissions, disk space, missing packages.
 _REPORTED = (LangDGError, OSError, ImportError)
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"
@@ -48,9 +48,9 @@ _LOOP = "detectron2.engine.train_loop"  # logs the error that ends training, wit
 def report_errors() -> Iterator[None]:
     """End the process with one line and exit code 1 for errors that the user can fix.
 
-    These are `LangDGError`, `OSError` and `ImportError`; any other error is a bug and shows its
-    traceback. Log files get message and traceback in either case, and `python -X dev` shows every
-    traceback. Characters that the terminal cannot encode are printed as escapes.
+    These are `LangDGError`, `OSError` and `ImportError`. Any other error is a bug and shows its
+    traceback. Log files contain message and traceback in either case, and `python -X dev` shows
+    every traceback. Characters that the terminal cannot encode are printed as escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         escape_unprintable(stream)
@@ -107,6 +107,6 @@ def _log(message: str, error: Exception) -> None:
 def _message(error: Exception) -> str:
     text = str(error)
     _, from_worker, further = text.partition(_WORKER)
-    if from_worker:  # a loader's worker puts a traceback before the message
+    if from_worker:  # loader workers put a traceback before the message
         text = further.rpartition(f"{type(error).__name__}: ")[2]
     return text.strip() or type(error).__name__

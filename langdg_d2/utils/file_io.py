@@ -16,24 +16,24 @@ _REMEDY = "nothing was changed: make room or choose another place to write to"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Create or replace a file; readers see the old or the new one, even after a power cut.
+    """Create or replace a file atomically, also in case of a power failure.
 
-    Creates the folder if needed. An earlier file is kept if the new one cannot be written.
+    Creates the folder if needed. The old file remains if the new one cannot be written.
     """
     with replacing(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomically` in UTF-8; undecodable bytes of file names are written as escapes."""
+    """Write a text atomically in UTF-8; undecodable bytes of file names become escapes."""
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """`write_atomically` for content that is written piecewise, into the file that this yields.
+    """Yield a file to write to, which replaces `path` atomically at the end of the block.
 
-    An error inside the block keeps the earlier file.
+    After an error inside the block, the old file remains.
     """
     if path.is_dir():
         raise IsADirectoryError(f"'{path}' is a folder, expected the name of a file to write")
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or str(error.filename or temporary) != str(temporary):
             raise
-        # The system does not name the file that it had no room for.
+        # The system's error does not name the file.
         raise OSError(error.errno, f"{error.strerror}; {_REMEDY}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def content_digest(path: Path) -> str:
-    """Hash of a file's content, 16 hexadecimal digits."""
+    """Hash the content of a file into 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
     with path.open("rb") as file:
         while block := file.read(1 << 24):
@@ -70,13 +70,13 @@ def content_digest(path: Path) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents; see `require_writable` for what is refused."""
+    """Create a folder and its missing parents; raises the errors of `require_writable`."""
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(folder: Path) -> None:
-    """Check that a folder, which need not exist, can be written to. Changes nothing."""
+    """Check that a folder can be written to; it need not exist and is not created."""
     if folder.parts and _SCHEME.fullmatch(folder.parts[0]):
         raise LangDGError(
             f"output '{folder}' is an address, expected a local folder: mount it, or copy the "

@@ -20,20 +20,20 @@ from omegaconf.errors import OmegaConfBaseException
 import langdg_d2
 
 _PACKAGE = Path(__file__).parents[1]
-_GIT_SECONDS = 20  # a slow disk must not hold up a run for longer
+_GIT_SECONDS = 20  # limits the delay on slow disks
 
 
 def plain_data(value: Any) -> Any:
-    """A config, or part of one, in JSON types.
+    """Convert a config, or a part of one, to JSON types.
 
     References are resolved, and non-finite numbers become text. Classes and functions become their
-    dotted path, other objects that of their class with the numbers and texts they hold.
+    dotted path; other objects become that of their class with their numbers and texts.
     """
     if OmegaConf.is_config(value):
         try:
             value = OmegaConf.to_container(value, resolve=True)
         except OmegaConfBaseException:
-            # Unused parts may refer to missing keys; the record then keeps references unresolved.
+            # Unused parts may refer to missing keys; their references stay unresolved.
             value = OmegaConf.to_container(value, resolve=False)
     if isinstance(value, Mapping):
         return {str(key): plain_data(item) for key, item in value.items()}
@@ -60,7 +60,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested dicts and lists; empty ones count as values.
+    """Yield the dotted keys and values of nested dicts and lists; empty ones count as values.
 
     Args:
         data: nested dicts and lists.
@@ -74,7 +74,7 @@ def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
-    """Commit of the checkout that `folder` is in, and whether tracked files differ from it.
+    """Return the commit of the checkout that contains `folder`, and whether it has changes.
 
     Returns:
         `{"commit": hash, "dirty": bool}`; None without git, or if the folder is not tracked, as in
@@ -83,7 +83,7 @@ def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
     try:
         _git(folder, "ls-files", "--error-unmatch", "__init__.py")
         commit = _git(folder, "rev-parse", "--verify", "HEAD").strip()
-        # Of the whole checkout: configs and tools outside the package change results as well.
+        # Of the whole checkout, because configs and tools also affect results.
         top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
         changes = _git(top, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
@@ -92,13 +92,13 @@ def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, Detectron2 and torch."""
+    """Return the versions of this package, Detectron2 and torch."""
     modules = (langdg_d2, detectron2, torch)
     return {module.__name__: str(module.__version__) for module in modules}
 
 
 def environment() -> dict[str, str]:
-    """Python, libraries, system, processor, GPUs, and number of threads and processes."""
+    """Describe Python, libraries, system, processor, GPUs, and numbers of threads and processes."""
     devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else []
@@ -118,7 +118,7 @@ def environment() -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    # Without optional locks, `status` does not write into the user's checkout.
+    # Without optional locks, `status` does not write to the user's checkout.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     completed = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS

@@ -1,4 +1,4 @@
-"""Random seeds derived from numbers such as the iteration, so that no RNG state is saved."""
+"""Random seeds derived from numbers such as the iteration, so that no RNG state is stored."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ SEEDS = 1 << 32  # number of seeds that NumPy takes
 
 
 def derived_seed(*numbers: int, purpose: str = "") -> int:
-    """A seed in 0..2**32-1 from non-negative numbers.
+    """Derive a seed in 0..2**32-1 from non-negative numbers.
 
     Different purposes give independent seeds for the same numbers.
     """
@@ -28,7 +28,7 @@ def seed_globally(seed: int) -> None:
 
 @contextmanager
 def globally_seeded(seed: int) -> Iterator[None]:
-    """`seed_globally` on the CPU, until the generators are restored on exit."""
+    """Seed the global CPU generators inside a `with` block and restore them on exit."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Guards against damaged and hostile weight files."""
+"""Guards against damaged and malicious weight files."""
 
 import pickletools
 import zipfile
@@ -14,7 +14,7 @@ _REMEMBER = ("PUT", "BINPUT", "LONG_BINPUT")  # opcodes with a memo index
 _ZIP = b"PK\x03\x04"  # start of files of torch's newer format
 _HEADER_SIZE = 8  # bytes at the start of a safetensors file; JSON follows
 _LARGEST_HEADER = 100_000_000  # bytes that safetensors allows
-# How files begin, in lower case, that a failed download or copy leaves under the expected name.
+# First bytes, in lower case, of files that a failed download or copy may leave.
 LFS_POINTER = b"version https://git-lfs"
 WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _WEB_PAGE = "it is a web page; the address leads to a page about the file, not to the file"
@@ -29,7 +29,7 @@ _OTHERS = {
 
 
 def other_kind(path: Path) -> str:
-    """Why a file cannot contain weights, if it is of another known kind; otherwise ""."""
+    """Return why a file of another known kind cannot contain weights, or ""."""
     if path.is_dir():
         return "it is a folder; name the file in it"
     with path.open("rb") as file:
@@ -50,9 +50,9 @@ def is_safetensors(path: Path) -> bool:
 
 
 def require_no_bomb(path: Path) -> None:
-    """Refuse a zip archive that unpacks into far more bytes than it has.
+    """Refuse a zip archive that unpacks into far more bytes than its size.
 
-    Anything but a complete archive passes; its reader will report it.
+    Incomplete archives and other files pass; their reader reports them.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -62,8 +62,8 @@ def require_no_bomb(path: Path) -> None:
     size = path.stat().st_size
     if unpacked > max(_ALWAYS_ALLOWED, _LARGEST_FACTOR * size):
         raise LangDGError(
-            f"its {size:,} bytes unpack into {unpacked:,}, far more than weights ever do: it may "
-            "be made to fill the memory"
+            f"its {size:,} bytes unpack into {unpacked:,}, far more than weights do: it may be "
+            "made to fill the memory"
         )
 
 
@@ -71,7 +71,7 @@ def damage(path: Path) -> str:
     """Verify the checksums of a zip archive, which torch does not.
 
     Returns:
-        The damage; "" for none, and for torch's older format, which has no checksums.
+        Description of the damage; "" for none and for torch's older format without checksums.
     """
     with path.open("rb") as file:
         if file.read(len(_ZIP)) != _ZIP:
@@ -79,7 +79,7 @@ def damage(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             part = archive.testzip()
-    except Exception as error:  # a damaged file can raise nearly anything
+    except Exception as error:  # damaged files raise errors of many types
         return f"cut off or changed: {error}"
     if part:
         return (

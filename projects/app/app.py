@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Show in a browser what checkpoints predict, and how a style mined on the spot changes it.
+"""Serve a browser demo of checkpoints: predictions, and the effect of a mined style.
 
     python projects/app/app.py --config-file configs/langdg_gta5.py \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe
 
-Prints the address of a page where an image or a clip can be dropped. Only this machine can open it,
-and it loads nothing from others; its files are deleted when Ctrl-C ends it. Needs the extra `demo`:
-pip install -e ".[demo]".
+The command prints the address of a page on which you drop an image or a clip. By default, only this
+machine can open it, and it loads nothing from other hosts. Ctrl-C ends the demo and deletes its
+files. It needs the extra `demo`: pip install -e ".[demo]".
 """
 
 import gc
@@ -27,14 +27,19 @@ from langdg_d2.utils.arguments import command_parser, parse_with_predictors
 
 
 def parse(arguments: Sequence[str] | None) -> Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at [this machine only]")
-    add("--port", type=int, metavar="N", help="[the first free one from 7860 on]")
-    add("--examples", nargs="+", default=[], metavar="FILE", help="images and clips to click on")
-    add("--megabytes", type=int, default=64, metavar="N", help="of an upload [64]")
-    add("--frames", type=int, default=250, metavar="N", help="of a clip [250]")
+    add(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on [127.0.0.1, this machine only]",
+    )
+    add("--port", type=int, metavar="N", help="port [the first free one from 7860]")
+    add("--examples", nargs="+", default=[], metavar="FILE", help="images and clips to offer")
+    add("--megabytes", type=int, default=64, metavar="N", help="largest upload [64]")
+    add("--frames", type=int, default=250, metavar="N", help="frames to process per clip [250]")
     add(
         "--longest-side", type=int, default=2048, metavar="PIXELS",
         help="larger images are scaled down first [2048]",
@@ -55,7 +60,7 @@ from langdg_d2.modeling import ClipWeightsError
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.visualization import predictors_of
 
-# Gradio's page needs its inline scripts; nothing may be loaded from, or sent to, another host.
+# Gradio needs inline scripts. Nothing may be loaded from or sent to other hosts.
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; connect-src 'self'; form-action 'none'; "

@@ -1,20 +1,20 @@
 #!/usr/bin/env python
-"""Convert files of the official FAMix release into ours, or with --reverse ours into theirs.
+"""Convert files of the official FAMix release to this project's format; --reverse converts back.
 
-A checkpoint, and its scores:
+Convert and evaluate a checkpoint:
 
     python projects/famix/import_famix.py --config-file configs/langdg_gta5.py \\
         --checkpoint best.pth --output ours.pth
     python tools/train_net.py --config-file configs/langdg_gta5.py --eval-only \\
         train.init_checkpoint=ours.pth
 
-A style bank, and training with it:
+Convert a style bank and train with it:
 
     python projects/famix/import_famix.py --config-file configs/langdg_gta5.py \\
         --style-bank saved_params.pkl --clip-from best.pth --output styles.safetensors
     python tools/train_net.py --config-file configs/langdg_gta5.py styles.bank=styles.safetensors
 
-Nothing in the files is executed. `key=value` after the options changes the config.
+Nothing in the files is executed. `key=value` after the options overrides the config.
 """
 
 import logging
@@ -25,20 +25,22 @@ from langdg_d2.utils.arguments import command_parser
 
 
 def parse(arguments: list[str] | None) -> Namespace:
-    """What to convert."""
+    """Parse the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("--config-file", required=True, help="with the same backbone and classes")
+    parser.add_argument(
+        "--config-file", required=True, help="config with the same backbone and classes"
+    )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--checkpoint", metavar="FILE", help="a .pth file to convert")
-    what.add_argument("--style-bank", metavar="FILE", help="a saved_params.pkl to convert")
-    parser.add_argument("--output", metavar="FILE", required=True, help="must not exist yet")
+    what.add_argument("--checkpoint", metavar="FILE", help=".pth file to convert")
+    what.add_argument("--style-bank", metavar="FILE", help="saved_params.pkl to convert")
+    parser.add_argument("--output", metavar="FILE", required=True, help="new file")
     parser.add_argument(
         "--clip-from",
         metavar="FILE",
-        help="official .pth whose frozen layers mined --style-bank (default: the config's CLIP)",
+        help="official .pth with whose frozen layers --style-bank was mined [the config's CLIP]",
     )
-    parser.add_argument("--reverse", action="store_true", help="convert our file to theirs")
-    parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="changes of the config")
+    parser.add_argument("--reverse", action="store_true", help="convert to the official format")
+    parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="config overrides")
     return parser.parse_args(arguments)
 
 
@@ -66,7 +68,7 @@ OURS, THEIRS = "model", "model_state"  # where checkpoints keep the weights
 
 
 def build_without_weights(cfg: DictConfig) -> nn.Module:
-    """The model, for its shapes; CLIP's weights are not loaded."""
+    """Build the model for its shapes, without loading CLIP's weights."""
     cfg.model.backbone.tower.weights = None
     logging.disable(logging.WARNING)  # about random weights
     model = instantiate(cfg.model)

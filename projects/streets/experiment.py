@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Measure the recipe's parts on streets: train every variant with several seeds, score, compare.
+"""Run the ablations on streets: train and evaluate every variant with several seeds.
 
     python projects/streets/experiment.py --output output/experiment
     python projects/streets/experiment.py --output output/trial --validation --seeds 1 \\
         --cells full no_mixing --set optimizer.lr=0.05
 
-Started again, it skips what is done and resumes what was interrupted. The output folder gets
-tables, bars and a sheet of predictions.
+The command writes tables, bar charts and a sheet of predictions to the output folder. If you run it
+again, it skips finished runs and resumes interrupted ones.
 """
 
 import argparse
@@ -27,35 +27,57 @@ from langdg_d2.utils.errors import LangDGError, report_errors
 
 
 def size(text: str) -> tuple[int, int]:
-    """Height and width, written HxW."""
+    """Parse height and width from HxW."""
     height, width = map(int, text.split("x"))
     return height, width
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--output", type=Path, required=True, metavar="DIR", help="folder of all results")
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="K", help="[1 2 3]")
-    named = f"of the recipe [{' '.join(RECIPE_VARIANTS)}]; of towers: {' '.join(TOWER_VARIANTS)}"
-    cells = {"choices": list(VARIANTS), "default": list(RECIPE_VARIANTS), "metavar": "NAME"}
-    add("--cells", nargs="+", help=f"variants {named}", **cells)
-    add("--validation", action="store_true", help="score the looks to choose settings on instead")
-    add("--config-file", type=Path, default=CONFIG, metavar="FILE", help="[configs/experiment.py]")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of the config")
-    add("--workers", type=int, default=2, metavar="N", help="runs side by side [2]")
-    add("--size", type=size, default=(384, 768), metavar="HxW", help="of the scenes [384x768]")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for all results")
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="K", help="seeds [1 2 3]")
+    add(
+        "--cells",
+        nargs="+",
+        choices=list(VARIANTS),
+        default=list(RECIPE_VARIANTS),
+        metavar="NAME",
+        help=f"variants of the recipe [{' '.join(RECIPE_VARIANTS)}], or, with "
+        f"configs/experiment_vit.py, of the tower: {' '.join(TOWER_VARIANTS)}",
+    )
+    add(
+        "--validation",
+        action="store_true",
+        help="score the looks for choosing hyperparameters instead",
+    )
+    add(
+        "--config-file",
+        type=Path,
+        default=CONFIG,
+        metavar="FILE",
+        help="base config [configs/experiment.py]",
+    )
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="config overrides for all variants",
+    )
+    add("--workers", type=int, default=2, metavar="N", help="runs at a time [2]")
+    add("--size", type=size, default=(384, 768), metavar="HxW", help="size of the scenes [384x768]")
     add("--train", type=int, default=400, metavar="N", help="source scenes [400]")
     add("--val", type=int, default=25, metavar="N", help="scored source scenes [25]")
-    add("--targets", type=int, default=25, metavar="N", help="scored scenes a look [25]")
+    add("--targets", type=int, default=25, metavar="N", help="scored scenes per look [25]")
     return parser.parse_args(arguments)
 
 
 def run(options: argparse.Namespace, *, command: str, lock: int) -> None:
-    """Do what is left to do, then draw and print all there is."""
+    """Execute the remaining runs, then write and print all results."""
     looks = VALIDATION_LOOKS if options.validation else TARGET_LOOKS
     height, width = options.size
     numbers = {name: getattr(options, name) for name in ("train", "val", "targets")}

@@ -1,4 +1,4 @@
-"""Generate driving scenes with exact labels, in the on-disk layouts of well-known data sets.
+"""Generate driving scenes with exact labels in the on-disk formats of well-known data sets.
 
 Examples:
     python projects/streets/generate.py --output datasets --size 256x512 --workers 2
@@ -33,22 +33,28 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--output", type=Path, metavar="DIR", help="folder of the data sets (gta5, cityscapes, …)")
-    add("--size", type=_size, default=(256, 512), metavar="HxW", help="of images [256x512]")
+    add(
+        "--size", type=_size, default=(256, 512), metavar="HxW", help="size of the images [256x512]"
+    )
     add("--train", type=int, default=200, metavar="N", help="source training scenes [200]")
     add("--val", type=int, default=40, metavar="N", help="source validation scenes [40]")
-    add("--targets", type=int, default=40, metavar="N", help="validation scenes a look [40]")
-    add("--target-train", type=int, default=0, metavar="N", help="training scenes a target [0]")
-    add("--looks", type=_names, metavar="A,B", help=f"unseen looks [{','.join(TARGET_LOOKS)}]")
+    add("--targets", type=int, default=40, metavar="N", help="validation scenes per target [40]")
+    add("--target-train", type=int, default=0, metavar="N", help="training scenes per target [0]")
+    add("--looks", type=_names, metavar="A,B", help=f"target looks [{','.join(TARGET_LOOKS)}]")
     also = ", ".join(VALIDATION_LOOKS)
-    add("--validation", action="store_true", help=f"also looks to choose settings on: {also}")
-    add("--seed", type=int, default=0, help="another seed makes other scenes [0]")
-    add("--workers", type=int, default=2, metavar="N", help="processes [2]")
+    add(
+        "--validation",
+        action="store_true",
+        help=f"also write the looks for choosing hyperparameters: {also}",
+    )
+    add("--seed", type=int, default=0, help="seed of the scenes [0]")
+    add("--workers", type=int, default=2, metavar="N", help="worker processes [2]")
     add("--overwrite", action="store_true", help="replace scenes made with other settings")
     add("--contact-sheet", type=Path, metavar="PNG", help="only draw an overview of all looks")
     add("--scenes", type=int, default=4, metavar="N", help="rows of the overview [4]")

@@ -1,13 +1,13 @@
-"""Compare mined styles with the looks of streets: do they go where their texts say, and how far?
+"""Compare the directions of mined styles with those of the looks of streets.
 
 Example:
     python projects/streets/style_directions.py output/quickstart/banks/seed1_*.safetensors \\
         --data output/quickstart/datasets --output output/directions
 
-A style is a point: mean and standard deviation of every channel. A look moves the patches of a
-class away from where they lie in the source, and so does mining. The cosine of the two shifts says
-whether text points to the look, their lengths whether it goes as far. Writes a table and a heat map
-of their means by style prompt and look.
+A style is a point: the mean and standard deviation of every channel. A look shifts the patches of
+a class away from those of the source, and so does mining. The cosine of the two shifts shows
+whether a prompt points toward the look, and their lengths show whether it goes as far. The command
+writes a table and a heat map of the means by style prompt and look.
 """
 
 import argparse
@@ -57,20 +57,26 @@ class Patches(NamedTuple):
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("bank", nargs="+", metavar="BANK", help="files of mined styles, taken together")
-    add("--data", type=Path, required=True, metavar="DIR", help="scenes of all looks")
-    add("--output", type=Path, required=True, metavar="DIR", help="for directions.md and .png")
-    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config")
+    add("bank", nargs="+", metavar="BANK", help="style banks, used together")
+    add("--data", type=Path, required=True, metavar="DIR", help="folder with scenes of all looks")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for directions.md and directions.png",
+    )
+    add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="config overrides")
     return parser.parse_args(arguments)
 
 
 def build_reader(cfg: DictConfig, bank: StyleBank, data: Path) -> PatchReader:
-    """Cuts whole scenes into patches of the size that mining cuts crops into."""
+    """Build a reader that cuts scenes into patches of the size used in mining."""
     backbone = instantiate(cfg.model.backbone)
     bank.check(backbone)
     scene = json.loads((data / SETTINGS_FILE).read_text())
@@ -99,8 +105,8 @@ def directions(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Compare every style of a bank with the same class in every look.
 
-    Lengths are in standard deviations of the source's patches; dimensions in which these do not
-    differ are left out. What is unknown, since a class has too few patches, is NaN.
+    Lengths are in standard deviations of the source's patches; dimensions without variance are
+    left out. Values are NaN for classes with too few patches.
 
     Args:
         bank: mined in patches of the size of these.

@@ -1,9 +1,9 @@
-"""Train the small CLIP of streets on its own scenes, test it zero-shot, write weights and card.
+"""Train the small CLIP on generated scenes, test it zero-shot, and write weights and model card.
 
 Example:
     python projects/streets/train_clip.py --output output/small_clip --workers 2
 
-A run that was cut goes on where it stopped when it is started again.
+If the command was interrupted, run it again to continue.
 """
 
 import argparse
@@ -40,22 +40,34 @@ _RAMP = (0.15, 0.5)  # shares of the steps; see `BatchSettings.ramp`
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--output", type=Path, required=True, metavar="DIR", help="scenes, checkpoint, results")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for scenes, checkpoint and results",
+    )
     add("--config", type=Path, default=_CONFIG, metavar="JSON", help="architecture")
-    add("--scenes", type=int, default=4000, metavar="N", help="to train on, 0.4 MB each [4000]")
-    add("--held-out", type=int, default=400, metavar="N", help="scenes to test on [400]")
-    add("--rendered", type=int, default=40, metavar="N", help="of each rendered look [40]")
-    add("--steps", type=int, default=10_000, metavar="N", help="of training [10000]")
-    add("--images", type=int, default=64, metavar="N", help="crops a step [64]")
+    add("--scenes", type=int, default=4000, metavar="N", help="training scenes, 0.4 MB each [4000]")
+    add("--held-out", type=int, default=400, metavar="N", help="test scenes [400]")
+    add("--rendered", type=int, default=40, metavar="N", help="test scenes per rendered look [40]")
+    add("--steps", type=int, default=10_000, metavar="N", help="training steps [10000]")
+    add("--images", type=int, default=64, metavar="N", help="crops per step [64]")
     add("--lr", type=float, default=1.5e-3, help="highest learning rate [0.0015]")
-    add("--small-share", type=float, default=0.8, metavar="S", help="steps on 64-pixel crops [0.8]")
-    add("--seed", type=int, default=0, help="of scenes and training [0]")
-    add("--workers", type=int, default=2, metavar="N", help="processes [2]")
+    add(
+        "--small-share",
+        type=float,
+        default=0.8,
+        metavar="S",
+        help="share of steps on 64-pixel crops [0.8]",
+    )
+    add("--seed", type=int, default=0, help="seed of scenes and training [0]")
+    add("--workers", type=int, default=2, metavar="N", help="worker processes [2]")
     return parser
 
 

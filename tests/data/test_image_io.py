@@ -354,9 +354,9 @@ def test_16_bit_values_of_few_levels_are_refused(tmp_path, largest, suffix):
     pixels = np.full((4, 5, 3), largest, np.uint16)
     cv2.imwrite(path, pixels)
     for read in (read_rgb, read_image):
-        with pytest.raises(ImageFileError, match=f"16-bit values reach {largest} alone"):
+        with pytest.raises(ImageFileError, match=f"16-bit values reach only {largest}"):
             read(path)
-    with pytest.raises(LangDGError, match=f"16-bit values reach {largest} alone"):
+    with pytest.raises(LangDGError, match=f"16-bit values reach only {largest}"):
         to_rgb(pixels)
     assert not to_rgb(np.zeros((4, 5), np.uint16)).any()
 

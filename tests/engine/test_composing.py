@@ -84,15 +84,15 @@ BAD = [
     ("evaluation.published=famix_rn18", "no published figures 'famix_rn18'"),
     (
         "dataloader.test.cityscapes.mapper.augmentations.protocol=famix",
-        "'cityscapes' has the protocol 'famix', but tables name 'full' of evaluation",
+        "'cityscapes' has the protocol 'famix', but the tables report 'full' of `evaluation`",
     ),
     (
         "dataloader.test.cityscapes.mapper.augmentations.corruption=gaussian_noise",
-        "'cityscapes' has the corruption 'gaussian_noise', but tables name None of evaluation",
+        "'cityscapes' has the corruption 'gaussian_noise', but the tables report None of",
     ),
     (
         "dataloader.evaluators.cityscapes.0.evaluator.scored_classes=16",
-        "'cityscapes' has the scored_classes 16, but tables name None of evaluation",
+        "'cityscapes' has the scored_classes 16, but the tables report None of `evaluation`",
     ),
     ("evaluation.inference.scales=[-1.0]", "scales [-1.0]; expected a list of factors above"),
     ("evaluation.inference.precision=float16", "'float16' is for GPUs"),

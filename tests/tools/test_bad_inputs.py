@@ -85,7 +85,7 @@ def test_mining_leaves_a_bank_and_its_config_as_they_are(load_tool, tmp_path):
     for file in (bank, config):
         file.write_text("of an earlier run")
     arguments = ["--config-file", CONFIG, "--num-gpus", "0", f"train.output_dir={tmp_path}"]
-    with pytest.raises(SystemExit, match="there is a style bank at"):
+    with pytest.raises(SystemExit, match="there is already a style bank at"):
         engine.launch(
             load_tool("mine_styles").main, default_argument_parser().parse_args(arguments)
         )

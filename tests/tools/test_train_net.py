@@ -260,7 +260,7 @@ def test_evaluation_without_any_checkpoint_says_what_to_pass(run_here):
 
 def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(LangDGError, match="a single domain as evaluation.source, which is None"):
+    with pytest.raises(LangDGError, match="a single domain as evaluation.source, not None"):
         run_here("train.best_period=1", "evaluation.source=null", "evaluation.published=null")
     assert not out.joinpath("config.yaml").exists()
     run_here("train.max_iter=2", "train.best_period=1", "evaluation.domains=[acdc_fog]")

@@ -1,4 +1,4 @@
-"""Loaders and evaluators of data sets with their own classes."""
+"""Loaders and evaluators for your own data sets and classes."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ def own_data(
     targets: dict[str, str],
     crop_size: Sequence[int] = (768, 768),
 ) -> dict:
-    """Loaders and evaluators of registered data sets.
+    """Build loaders and evaluators for registered data sets.
 
     Args:
-        train: name of the data set to train on and mine styles from, or a list of names.
-        targets: data sets to score, by the names that tables give them.
-        crop_size: height and width in pixels of training and mining.
+        train: name of the data set to train on and to mine styles from, or a list of names.
+        targets: registered name of each data set to evaluate, by its name in tables.
+        crop_size: height and width in pixels of crops in training and mining.
     """
     return dict(
         crop_size=[*crop_size],
@@ -33,12 +33,12 @@ def own_data(
 
 
 def use_classes(model: DictConfig, names: Sequence[str], colors: Sequence | None = None) -> None:
-    """Replace the 19 Cityscapes classes of a model config.
+    """Replace the 19 Cityscapes classes in a model config.
 
     Args:
-        model: `model` of a config, which is changed.
-        names: in the order of the train ids; prompts, tables and pictures use them.
-        colors: (red, green, blue) in 0..255 of each; None for generated ones.
+        model: `model` of a config; changed in place.
+        names: class names in the order of the train ids, used in prompts, tables and pictures.
+        colors: (red, green, blue) in 0..255 for each class; None to generate them.
     """
     model.classes.update(names=[*names], colors=colors, ids=None)
     model.sem_seg_head.num_classes = len(names)

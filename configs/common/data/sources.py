@@ -1,4 +1,4 @@
-"""Training loaders over labelled source sets, with the paper's image augmentation."""
+"""Training loaders for labelled sources, with the paper's image augmentation."""
 
 import torch
 from detectron2.config import LazyCall as L
@@ -20,12 +20,12 @@ from langdg_d2.data import (
 
 
 def crops() -> list[DictConfig]:
-    """Crops of the source's own scale."""
+    """Random crops at the original scale."""
     return [L(RandomCrop)(crop_size="${dataloader.crop_size}")]
 
 
 def scaled_crops(size: list[int]) -> list[DictConfig]:
-    """Crops of a size, of the source at half to twice its scale, resized to the training size."""
+    """Random crops after scaling by 0.5 to 2, resized to the training size."""
     return [
         L(RandomScale)(lowest=0.5, highest=2.0),
         L(PadToSize)(size=size, label_fill="${model.classes.ignore_label}"),
@@ -35,7 +35,7 @@ def scaled_crops(size: list[int]) -> list[DictConfig]:
 
 
 def street_crops(size: list[int]) -> list[DictConfig]:
-    """Crops that no class fills, of the source at half to twice the size (Rein, SoMA)."""
+    """Random crops that no class dominates, after scaling by 0.5 to 2 (Rein, SoMA)."""
     return [
         L(T.ResizeShortestEdge)(
             short_edge_length=[int(size[0] * k / 10) for k in range(5, 21)],
@@ -50,7 +50,7 @@ def street_crops(size: list[int]) -> list[DictConfig]:
 
 
 def street_mapper(crops: list[DictConfig]) -> DictConfig:
-    """Crops with horizontal flip and photometric distortion, without patches."""
+    """Mapper with horizontal flips and photometric distortion, without patch classes."""
     return L(TrainMapper)(
         augmentations=[
             *crops,
@@ -61,7 +61,7 @@ def street_mapper(crops: list[DictConfig]) -> DictConfig:
 
 
 def train_mapper(crops: list[DictConfig]) -> DictConfig:
-    """Crops with colour jitter and horizontal flip."""
+    """Mapper with colour jitter and horizontal flips, the paper's augmentation."""
     return L(TrainMapper)(
         augmentations=[
             *crops,
@@ -69,30 +69,30 @@ def train_mapper(crops: list[DictConfig]) -> DictConfig:
             L(ColorJitter)(brightness=0.8, contrast=0.8, saturation=0.8),
             L(T.RandomFlip)(prob=0.5, horizontal=True),
         ],
-        # Patches; the class of each decides on its style.
+        # Grid of patches; the class of a patch selects its styles.
         patch_grid="${styles.grid}",
     )
 
 
 def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
-    """Batches of 8, over all processes, from one source set or several."""
+    """Loader of batches of 8 images over all processes, from one or several sources."""
     return L(training_loader)(
-        # A name, or a list of names.
+        # Name of a data set, or a list of names.
         dataset=L(source_dataset)(names=names),
         mapper=mapper,
-        # How often images of each source are seen, such as {gta5_sem_seg_train:1,
-        # synthia_sem_seg_train:1} (in quotation marks on command lines); null for one pool of all.
+        # Sampling weight of each source, such as {gta5_sem_seg_train:1,synthia_sem_seg_train:1}
+        # (quoted on command lines); null for one pool of all images.
         source_weights=None,
-        # Draw images by their rare classes, L(RareClasses)(temperature=0.01, min_pixels=3000);
-        # null for epochs of all images.
+        # Rare-class sampling, L(RareClasses)(temperature=0.01, min_pixels=3000); null for epochs
+        # over all images.
         rare_classes=None,
         # Number of unreadable images to replace before failing (also in mining).
         unreadable_limit=0,
-        # Images in an iteration, shared by all processes.
+        # Images per batch over all processes.
         total_batch_size=8,
-        # Seed of image order and augmentation, for any number of processes and workers.
+        # Seed for image order and augmentation, with any number of processes and workers.
         seed="${train.seed}",
-        # Worker processes that read and augment, for each training process.
+        # Loader workers per training process.
         num_workers=4,
         # Classes that the labels must have.
         classes="${model.classes}",
@@ -102,5 +102,5 @@ def train_loader(names: str | list[str], mapper: DictConfig) -> DictConfig:
 
 
 def by_source(mappers: dict[str, DictConfig]) -> DictConfig:
-    """A mapper of its own for each source."""
+    """Use a different mapper for each source."""
     return L(SourceMapper)(**mappers)

@@ -1,6 +1,6 @@
-"""Test loaders and evaluators of the domains, each under the name tables use for it.
+"""Test loaders and evaluators by domain; tables use the same names.
 
-Domains without labels get prediction files and no scores.
+Domains without labels get prediction files but no scores.
 """
 
 from detectron2.config import LazyCall as L
@@ -17,7 +17,7 @@ from langdg_d2.evaluation import (
 )
 from langdg_d2.visualization import OverlayWriter
 
-# Registered name of each domain's data set.
+# Registered data set of each domain.
 DATASETS = dict(
     gta5="gta5_sem_seg_val",
     synthia="synthia_sem_seg_val",
@@ -35,7 +35,7 @@ DATASETS = dict(
 )
 
 
-# Sets whose labels only the test servers have: `evaluation.predictions` writes files for them.
+# Test sets without public labels; `evaluation.predictions` writes files for their servers.
 UNLABELLED = dict(
     cityscapes_test="cityscapes_sem_seg_test",
     bdd100k_test="bdd100k_sem_seg_test",
@@ -48,7 +48,7 @@ _NAMES = {**DATASETS, **UNLABELLED}
 
 
 def test_loader(domain: str, name: str) -> DictConfig:
-    """Images cropped as the protocol says, one at a time; whole ones where there are no labels."""
+    """Loader of single images, cropped as the protocol says; whole images without labels."""
     return L(evaluation_loader)(
         dataset=L(protocol_dataset)(
             names=name,
@@ -70,7 +70,7 @@ def test_loader(domain: str, name: str) -> DictConfig:
 
 
 def scores(name: str) -> DictConfig:
-    """IoU of the scored classes."""
+    """Evaluator of the IoU of the scored classes."""
     evaluator = L(StreamingSemSegEvaluator)(
         dataset_name=name,
         class_names="${model.classes.names}",
@@ -81,7 +81,7 @@ def scores(name: str) -> DictConfig:
 
 
 def overlays(name: str) -> DictConfig:
-    """Pictures of the images with the best and the worst predictions."""
+    """Writer of overlays of the best and the worst predictions."""
     evaluator = L(OverlayWriter)(
         output_dir="${train.output_dir}/overlays",
         dataset_name=name,
@@ -95,7 +95,7 @@ def overlays(name: str) -> DictConfig:
 
 
 def predictions(name: str) -> DictConfig:
-    """Files of all predictions, if the config asks for them."""
+    """Writer of all predictions as files, if `evaluation.predictions` is set."""
     return L(PredictionWriter)(
         output_dir="${train.output_dir}/predictions",
         dataset_name=name,
@@ -110,7 +110,7 @@ evaluators = {
 }
 evaluators |= {domain: [predictions(name)] for domain, name in UNLABELLED.items()}
 
-# Any images: those below `evaluation.folder`.
+# Your own images, below `evaluation.folder`.
 test["folder"] = L(evaluation_loader)(
     dataset=L(image_folder)(folder="${evaluation.folder}"),
     mapper=L(TestMapper)(augmentations=[]),

@@ -1,4 +1,4 @@
-"""As `clip_rn50_deeplabv3plus`, on a ConvNeXt-B that was trained as CLIP on LAION's images."""
+"""Like `clip_rn50_deeplabv3plus`, with a CLIP ConvNeXt-B trained on LAION."""
 
 from detectron2.config import LazyCall as L
 
@@ -11,9 +11,9 @@ model.backbone = L(ClipConvNeXt)(
         name="convnext_base_w_320", weights="laion_aesthetic_s13b_b82k_augreg"
     ),
     output_stride=16,
-    # The last block of the last stage; everything else stays as in CLIP.
+    # Train the last block of the last stage; everything else stays frozen.
     trainable=["stages.3.-1"],
-    # The stage whose output is cut into patches and restyled.
+    # Stage whose output is cut into patches and restyled.
     restyled_layer="stages.0",
 )
 model.sem_seg_head.input_shape.res2.channels = 128

@@ -1,4 +1,4 @@
-"""As `clip_convnext_b_deeplabv3plus`, on ConvNeXt-L."""
+"""Like `clip_convnext_b_deeplabv3plus`, with ConvNeXt-L."""
 
 from .clip_convnext_b_deeplabv3plus import model
 

@@ -1,4 +1,4 @@
-"""As `clip_rn50_deeplabv3plus`, on CLIP RN101; both towers have features of the same widths."""
+"""Like `clip_rn50_deeplabv3plus`, with CLIP RN101, whose features have the same channels."""
 
 from .clip_rn50_deeplabv3plus import model
 

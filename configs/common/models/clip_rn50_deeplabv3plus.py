@@ -1,4 +1,4 @@
-"""CLIP RN50 at stride 16 with the DeepLabV3+ head, frozen but for its last block."""
+"""CLIP RN50 at output stride 16, frozen except for its last block, with a DeepLabV3+ head."""
 
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
@@ -18,9 +18,9 @@ model = L(LangDGSegmentor)(
         # OpenAI's weights were trained with QuickGELU. `weights` may be the path of a file.
         tower=L(load_image_tower)(name="RN50-quickgelu", weights="openai"),
         output_stride=16,
-        # The last block of the last layer; everything else stays as in CLIP.
+        # Train the last block of the last layer; everything else stays frozen.
         trainable=["layer4.-1"],
-        # The layer whose output is cut into patches and restyled.
+        # Layer whose output is cut into patches and restyled.
         restyled_layer="layer1",
     ),
     sem_seg_head=L(DeepLabV3PlusHead)(
@@ -31,21 +31,21 @@ model = L(LangDGSegmentor)(
         low_level="res2",
         high_level="res5",
         num_classes=len(CITYSCAPES_19),
-        # Channels that the low-level features are projected to.
+        # Channels of the projected low-level features.
         low_level_channels=48,
         # Channels of the pyramid and of the decoder.
         channels=256,
-        # Dilations of the pyramid for stride 16; the official code has [12, 24, 36] for stride 8.
+        # Dilations for stride 16; the official code has [12, 24, 36] for stride 8.
         atrous_rates=[6, 12, 18],
         dropout=0.1,
     ),
     criterion=L(PixelCrossEntropy)(ignore_label="${..classes.ignore_label}", label_smoothing=0.1),
-    # CLIP's statistics are for RGB in 0..1, Detectron2's images are RGB in 0..255.
+    # CLIP's statistics refer to RGB in 0..1, Detectron2's images to RGB in 0..255.
     pixel_mean=[255 * mean for mean in OPENAI_DATASET_MEAN],
     pixel_std=[255 * std for std in OPENAI_DATASET_STD],
-    # The classes, used wherever they are named, drawn or written; `sem_seg_head.num_classes` is
-    # their number. For others: `model.classes.update(names=[...], colors=None, ids=None)`, which
-    # generates colours; ids are the values in prediction files of "label_ids". The `LabelEncoding`
-    # of the labels must have the same `class_names`.
+    # Names, colours and ids of the classes; `sem_seg_head.num_classes` must be their number. For
+    # your own classes, use `model.classes.update(names=[...], colors=None, ids=None)`, which
+    # generates colours. `ids` are the values in prediction files of the kind "label_ids". The
+    # `LabelEncoding` of the labels must have the same `class_names`.
     classes=L(LabelSpace)(**CITYSCAPES_19.plain()),
 )

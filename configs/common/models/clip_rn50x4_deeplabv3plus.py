@@ -1,4 +1,4 @@
-"""As `clip_rn50_deeplabv3plus`, on CLIP RN50x4, whose features are wider."""
+"""Like `clip_rn50_deeplabv3plus`, with CLIP RN50x4, whose features have more channels."""
 
 from .clip_rn50_deeplabv3plus import model
 

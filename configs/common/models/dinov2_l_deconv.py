@@ -1,7 +1,7 @@
-"""DINOv2-L with the head of VFMSeg, two deconvolutions of the tokens of four blocks.
+"""DINOv2-L with the head of VFMSeg: two deconvolutions of the tokens of four blocks.
 
-Other towers of timm take its place by name. `vit_large_patch16_dinov3.lvd1689m` has patches of 16
-pixels already; its weights have a licence of their own, to be accepted by those who download them.
+Other vision transformers of timm can be set by name. `vit_large_patch16_dinov3.lvd1689m` already
+has patches of 16 pixels; users must accept the licence of its weights before downloading them.
 """
 
 from detectron2.config import LazyCall as L
@@ -18,19 +18,19 @@ model.backbone = L(VitTower)(
     # Blocks whose tokens are concatenated.
     taps=[7, 11, 15, 23],
     pyramid=None,
-    # The last four blocks.
+    # Train the last four blocks.
     trainable=["blocks.-4", "blocks.-3", "blocks.-2", "blocks.-1"],
-    # Side of the patches in pixels; null for the tower's own, 14.
+    # Patch size in pixels; null for the pretrained size, 14.
     patch_size=16,
     patch_resampling="timm",
-    # An object that puts trainable parts into the frozen blocks.
+    # Adapter (LoRA, SoMA or Rein) that adds trainable parameters to the frozen blocks.
     adapter=None,
 )
 model.sem_seg_head = L(DeconvHead)(
     input_shape=dict(res4=L(ShapeSpec)(channels=4096, stride=16)),
     in_feature="res4",
     num_classes=model.sem_seg_head.num_classes,
-    # Channels before the deconvolutions, each of which halves them.
+    # Input channels of the deconvolutions, each of which halves them.
     channels=1024,
     dropout=0.1,
 )

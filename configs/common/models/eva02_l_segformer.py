@@ -1,4 +1,4 @@
-"""The image tower of EVA02-CLIP-L with a learned pyramid and SegFormer's head."""
+"""The image tower of EVA02-CLIP-L with a learned pyramid and the SegFormer head."""
 
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
@@ -12,12 +12,12 @@ model.backbone = L(VitTower)(
     # Blocks whose tokens become features, from fine to coarse.
     taps=[7, 11, 15, 23],
     pyramid=L(DeconvPyramid)(channels=1024),
-    # The last four blocks; the pyramid trains in any case.
+    # Train the last four blocks; the pyramid is always trained.
     trainable=["blocks.-4", "blocks.-3", "blocks.-2", "blocks.-1"],
-    # Side of the patches in pixels; null for the tower's own, 14.
+    # Patch size in pixels; null for the pretrained size, 14.
     patch_size=16,
     patch_resampling="timm",
-    # An object that puts trainable parts into the frozen blocks.
+    # Adapter (LoRA, SoMA or Rein) that adds trainable parameters to the frozen blocks.
     adapter=None,
 )
 model.sem_seg_head = L(SegFormerHead)(

@@ -1,4 +1,4 @@
-"""The field's data sets; importing this package registers them."""
+"""Built-in data sets; importing this package registers them."""
 
 from .builtin import datasets_root, register_all
 from .folders import DatasetError, image_folder

@@ -1,7 +1,7 @@
 """ACDC (Sakaridis et al., ICCV 2021): fog, night, rain and snow.
 
-Of each condition 400 training, 100 validation (night: 106) and 500 test images, whose labels are
-not public.
+Each condition has 400 training, 100 validation (night: 106) and 500 test images; the test labels
+are not public.
 
 Layout: `rgb_anon/<condition>/<split>/<sequence>/*_rgb_anon.png` and
 `gt/<condition>/<split>/<sequence>/*_gt_label{TrainIds,Ids}.png`.

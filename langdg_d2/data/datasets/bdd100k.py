@@ -1,11 +1,11 @@
 """BDD100K, the 10k images with semantic labels (Yu et al., CVPR 2020).
 
-7,000 training, 1,000 validation and 2,000 test images, whose labels are not public.
+It has 7,000 training, 1,000 validation and 2,000 test images; the test labels are not public.
 
-Its downloads have changed over the years. Images are found in `seg/images/<split>` (first release),
+The layout of the downloads has changed. Images are in `seg/images/<split>` (first release),
 `images/10k/<split>` or `10k/<split>` (later archives) or `images/<split>`; labels in
 `seg/labels/<split>`, `labels/sem_seg/masks/<split>`, `bdd100k_seg_maps/labels/<split>` or
-`labels/<split>`, called `<image>_train_id.png` or `<image>.png`. Both hold train ids.
+`labels/<split>`, named `<image>_train_id.png` or `<image>.png`. Both contain train ids.
 """
 
 from ...structures.label_encoding import TRAIN_IDS
@@ -30,7 +30,7 @@ def _layouts(folders: Folders, split: str) -> list[Layout]:
 
 
 def _only_place(folders: Folders, kind: str, split: str) -> str:
-    # The archives have a folder `bdd100k` of their own, which may lie inside the expected one.
+    # The archives have their own folder `bdd100k`, which may be inside the expected one.
     known = [f"{base}{place}/{split}" for base in ("", "bdd100k/") for place in _PLACES[kind]]
     found = [place for place in known if folders.matching(f"{place}/*")]
     listed = ", ".join(f"'{folders.root / place}'" for place in found or known)
@@ -41,8 +41,8 @@ def _only_place(folders: Folders, kind: str, split: str) -> str:
         )
     if len(found) > 1:
         raise DatasetError(
-            f"BDD100K: {listed} all hold {kind} of the split '{split}', and releases differ. Keep "
-            f"one of them and move the others out of '{folders.root}'"
+            f"BDD100K: {listed} all contain {kind} of the split '{split}', and releases differ. "
+            f"Keep one of them and move the others out of '{folders.root}'"
         )
     return found[0]
 

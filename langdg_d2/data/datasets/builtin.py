@@ -1,6 +1,6 @@
-"""Registration of the data sets, `<name>_sem_seg_<split>`, in Detectron2's catalogs.
+"""Registration of the data sets as `<name>_sem_seg_<split>` in Detectron2's catalogs.
 
-Files are looked for below `$DETECTRON2_DATASETS` (default `./datasets`) when a data set is first
+Files are searched below `$DETECTRON2_DATASETS` (default `./datasets`) when a data set is first
 used, not when it is registered.
 """
 
@@ -27,12 +27,12 @@ FAMILIES: dict[str, DatasetFamily] = {
 
 
 def datasets_root() -> Path:
-    """Folder that holds the data sets."""
+    """Return the root folder of the data sets."""
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
 
 
 def register_all() -> None:
-    """Put every data set and split into DatasetCatalog and MetadataCatalog."""
+    """Register every data set and split in DatasetCatalog and MetadataCatalog."""
     for family in FAMILIES.values():
         for split in family.splits:
             name = family.registered_name(split)

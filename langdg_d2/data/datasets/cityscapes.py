@@ -1,9 +1,9 @@
 """Cityscapes (Cordts et al., CVPR 2016): street scenes of 50 cities.
 
-2,975 training, 500 validation and 1,525 test images; label files of the test split hold no labels.
+It has 2,975 training, 500 validation and 1,525 test images; the test label files are empty.
 
-Layout: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*`, label ids as
-downloaded or train ids as made by the data set's own scripts.
+Layout: `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/*`, with label
+ids as downloaded or train ids as created by the data set's scripts.
 """
 
 from ...structures import LabelEncoding
@@ -13,7 +13,7 @@ from .folders import Folders
 
 
 def ids_or_train_ids(start: str) -> list[tuple[str, LabelEncoding]]:
-    """Patterns of labels: ids, or train ids where those are missing."""
+    """Return patterns of label files: label ids, or train ids if those are missing."""
     ids = (f"{start}_labelIds", CITYSCAPES_LABEL_IDS)
     return [ids, (f"{start}_labelTrainIds", TRAIN_IDS), ids]
 

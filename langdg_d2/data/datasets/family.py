@@ -1,4 +1,4 @@
-"""What is known of a data set, and how its files are found."""
+"""Descriptions of data sets and their files."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from .folders import LABEL_SUFFIXES, DatasetError, Folders
 
 
 class Layout(NamedTuple):
-    """Where images of a split and their labels lie: patterns of `Folders`.
+    """Locations of the images and labels of a split, as patterns of `Folders`.
 
     Attributes:
         images: pattern of the images.
-        labels: patterns of their labels, with the same stars, and the encoding of each. The first
-            existing file counts; if there is none, the last pattern is named as missing.
-        stems: what the star stands for in a split defined by a list; None for all images.
+        labels: patterns of their labels, with the same stars, and their encodings. The first
+            existing file is used; if there is none, the last pattern is reported as missing.
+        stems: values of the star in a split defined by a list; None for all images.
     """
 
     images: str
@@ -33,7 +33,7 @@ class FoundFiles(NamedTuple):
 
     Attributes:
         records: dataset dicts of the complete pairs.
-        missing: files that are not there.
+        missing: missing files.
         listed: number of pairs, complete or not.
     """
 
@@ -48,26 +48,24 @@ class DatasetFamily:
 
     Attributes:
         name: name in registered names, `<name>_sem_seg_<split>`, and in result tables.
-        title: its authors' name for it.
-        website: where it comes from.
-        folder: its folder, below that of the data sets.
-        layouts: function of the folders and a split: where the files of the split lie.
-        splits: number of images in each split of the published release; None where a list of the
-            user's decides.
+        title: official name.
+        website: official website.
+        folder: folder below the root of the data sets.
+        layouts: function that returns the locations of a split's files.
+        splits: number of images per split in the release; None if it depends on the user's list.
         condition: weather or light: "clear", "fog", "night", "rain", "snow" or "all".
-        sizes: (height, width) in pixels of its images; None where they vary.
-        unlabeled: splits whose labels are not public, for predictions that the authors' server
-            scores.
-        image_id: function of an image's path: its name, unique in the split.
-        image_suffixes: suffixes of images, in small letters.
-        missing_remedy: what to do about missing files, where that is special to the data set;
-            `{folder}` stands for its folder.
-        same_images_as: name of a family with the same images and other labels, None for none.
-        least_images: number of images in the usual lists, for splits that a list decides.
-        least_pixels: pixels that most images have at least, where `sizes` vary.
+        sizes: (height, width) of the images in pixels; None if they vary.
+        unlabeled: splits without public labels, for predictions that the authors' server scores.
+        image_id: function that returns the id of an image's path, unique in the split.
+        image_suffixes: suffixes of images, in lower case.
+        missing_remedy: remedy for missing files, if specific to the data set; `{folder}` stands for
+            its folder.
+        same_images_as: name of a family with the same images and other labels; None for none.
+        least_images: number of images in the usual lists, for splits defined by a list.
+        least_pixels: minimum number of pixels of most images, if `sizes` vary.
         has_many_sizes: whether the images of a complete split have several sizes.
-        image_format: format of its images, as Pillow calls it; None where it is not known.
-        folders: names of the folders of a split's images, where they are known.
+        image_format: Pillow's name for the format of the images; None if unknown.
+        folders: names of the folders of a split's images, if known.
     """
 
     name: str
@@ -90,18 +88,18 @@ class DatasetFamily:
     folders: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def registered_name(self, split: str) -> str:
-        """Name of a split in Detectron2's catalogs."""
+        """Return the name of a split in Detectron2's catalogs."""
         return f"{self.name}_sem_seg_{split}"
 
     def remedy(self, root: Path) -> str | None:
-        """`missing_remedy` of a copy below the folder of the data sets."""
+        """Return `missing_remedy` for a copy below the root of the data sets."""
         return self.missing_remedy and self.missing_remedy.format(folder=root / self.folder)
 
     def load(self, root: Path, split: str) -> list[dict[str, Any]]:
-        """Dataset dicts of a split below the folder of the data sets.
+        """Return the dataset dicts of a split below the root of the data sets.
 
         Returns:
-            For each image `file_name` and `image_id`; where the split has labels, also
+            For each image `file_name` and `image_id`; if the split has labels, also
             `sem_seg_file_name` and `label_encoding`.
 
         Raises:
@@ -118,7 +116,7 @@ class DatasetFamily:
         return records
 
     def find(self, root: Path, split: str) -> FoundFiles:
-        """As `load`, but missing files are not an error."""
+        """Like `load`, but missing files are not an error."""
         folders, layouts = self._open(root, split)
         records: list[dict[str, Any]] = []
         missing: list[Path] = []
@@ -139,7 +137,7 @@ class DatasetFamily:
                     record |= {"sem_seg_file_name": label, "label_encoding": encoding.name}
                     files = [image, label]
                     if os.path.isfile(label):
-                        break  # the first kind of label that exists counts
+                        break  # the first existing kind of label is used
                 absent = [Path(file) for file in files if not os.path.isfile(file)]
                 missing += absent
                 if not absent:
@@ -152,13 +150,13 @@ class DatasetFamily:
         return FoundFiles(records, missing, listed)
 
     def lone_labels(self, root: Path, split: str) -> Iterator[tuple[Path, Path]]:
-        """Labels without an image, and the expected path of that image, without suffix."""
+        """Yield labels without an image, and the expected path of the image, without suffix."""
         folders, layouts = self._open(root, split)
         for layout in layouts:
             lone: dict[tuple[str, ...], str] = {}
             for pattern, _ in layout.labels:
                 for key, label in folders.matching(pattern, LABEL_SUFFIXES):
-                    # Next to `a.png` there may be another rendering `a_color.png` of the label.
+                    # A rendering `a_color.png` of the label may accompany `a.png`.
                     *folder, name = key
                     parts = name.split("_")
                     names = ["_".join(parts[:count]) for count in range(len(parts), 0, -1)]
@@ -171,12 +169,12 @@ class DatasetFamily:
     def departure(
         self, split: str, count: int, images: Sequence[tuple[str, str | None, tuple[int, int]]]
     ) -> str:
-        """How a copy of a split differs from the release.
+        """Describe how a copy of a split differs from the release.
 
         Args:
             split: name of the split.
             count: number of images in the copy.
-            images: file name, format as Pillow calls it, and (height, width) of all or some.
+            images: file name, Pillow's name for the format, and (height, width) of all or some.
 
         Returns:
             Text such as "3 of 500 images, 128x256 instead of 1024x2048"; "" for the release.
@@ -200,7 +198,7 @@ class DatasetFamily:
         return ", ".join(found)
 
     def _other_sizes(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
-        """How sizes of images differ from the release's."""
+        """Describe how sizes of images differ from those of the release."""
         found = []
         if self.sizes is not None:
             others = [size for size in sizes if size not in self.sizes]
@@ -215,7 +213,7 @@ class DatasetFamily:
             found.append(f"all with a shorter side of {min(sizes[0])} instead of various sizes")
         if least := self.least_pixels:
             small = sum(height * width < least for height, width in sizes)
-            if small > len(sizes) / 2:  # a few may be
+            if small > len(sizes) / 2:  # a few small images are normal
                 found.append(f"{small} of them below {least} pixels")
         return found
 
@@ -224,7 +222,7 @@ class DatasetFamily:
         layouts = list(self.layouts(folders, split))
         if split in self.unlabeled:
             layouts = [layout._replace(labels=()) for layout in layouts]
-        # A missing folder is named as such, not as a split without images.
+        # Report a missing folder as such, not as a split without images.
         for layout in layouts:
             for pattern in (layout.images, *(labels for labels, _ in layout.labels)):
                 folders.require(pattern.partition("*")[0].rpartition("/")[0])

@@ -1,4 +1,4 @@
-"""Finding files in the folders of data sets by what precedes their suffix."""
+"""Search for the files of data sets, regardless of their suffixes."""
 
 import logging
 import os
@@ -15,31 +15,31 @@ LABEL_SUFFIXES = frozenset({".png"})
 
 
 class DatasetError(LangDGError):
-    """A data set on disk is missing or incomplete; the message says where and what to do."""
+    """A data set on disk is missing or incomplete."""
 
 
 class Folders:
     """Images and labels of a data set, with suffixes in any case; each folder is listed once.
 
-    Patterns are paths below the root without suffix. A `*` stands for a part of the file name, or
-    as the last folder for any folder; the texts that the stars stand for are the key of a file.
+    Patterns are paths below the root without suffix. A `*` matches a part of the file name or the
+    last folder; the texts that the stars match are the key of a file.
 
     Args:
         root: the data set's folder.
         dataset: name for messages.
-        website: where the data set comes from.
+        website: website of the data set.
     """
 
     def __init__(self, root: Path, *, dataset: str, website: str) -> None:
         self.root = root
         self._dataset = dataset
         self._website = website
-        # Suffixes by stem of every folder listed. Paths are strings here: `pathlib` takes seconds
-        # for ten thousands of files.
+        # Suffixes by stem of every listed folder. Paths are strings, because `pathlib` takes
+        # seconds for tens of thousands of files.
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def require(self, folder: str = "") -> Path:
-        """A folder below the root, which must exist."""
+        """Return a folder below the root, which must exist."""
         path = self.root / folder
         if not path.is_dir():
             raise DatasetError(
@@ -51,10 +51,10 @@ class Folders:
     def matching(
         self, pattern: str, suffixes: Collection[str] = IMAGE_SUFFIXES
     ) -> list[tuple[tuple[str, ...], str]]:
-        """Keys and files of a pattern, sorted by folder, then by name.
+        """Return keys and files of a pattern, sorted by folder, then by name.
 
         Raises:
-            DatasetError: if two files differ in the suffix alone.
+            DatasetError: if two files differ only in the suffix.
         """
         place, _, name = pattern.rpartition("/")
         start, end = name.split("*")
@@ -73,12 +73,12 @@ class Folders:
     def find(
         self, pattern: str, key: Sequence[str], suffixes: Collection[str] = IMAGE_SUFFIXES
     ) -> str:
-        """The file of a key, or its path as PNG if there is none; errors of `matching`."""
+        """Return the file of a key, or its path as PNG if it is missing; raises like `matching`."""
         path = self.path(pattern, key)
         return self._file(*os.path.split(path), suffixes) or f"{path}.png"
 
     def path(self, pattern: str, key: Sequence[str]) -> str:
-        """The path of a key, without suffix."""
+        """Return the path of a key, without suffix."""
         first, *others = pattern.split("*")
         rest = (text + part for text, part in zip(key, others, strict=True))
         return os.path.join(self.root, "".join([first, *rest]))
@@ -105,13 +105,13 @@ class Folders:
 
 
 def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
-    """Dataset dicts of all images in a folder and those below it, for predictions without labels.
+    """Return dataset dicts of all images in a folder and its subfolders, for predictions.
 
     Links to folders are followed. Images are read upright, as a viewer shows them, and predictions
     have that size. `image_id` is the path below the folder without suffix.
     """
     if folder is None:
-        raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, it is null")
+        raise DatasetError("the domain 'folder' needs evaluation.folder=FOLDER, but it is null")
     root = Path(folder).expanduser()
     files = [
         file
@@ -130,7 +130,7 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
         if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES
     ]
     if others:
-        logger.warning("'%s' has files that are passed over: %s", root, shortened(others))
+        logger.warning("skipping files in '%s' that are not images: %s", root, shortened(others))
     return [
         {
             "file_name": file,
@@ -142,8 +142,8 @@ def image_folder(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
 
 
 def folders_below(root: Path, _above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """A folder and all folders below it in order of names; links that lead back up are left out."""
-    real = root.resolve()  # a link to a folder above would be followed for ever
+    """Yield a folder and its subfolders in order of names, without links that lead back up."""
+    real = root.resolve()  # a link to a parent folder would be followed forever
     if real in _above or not root.is_dir():
         return
     yield root

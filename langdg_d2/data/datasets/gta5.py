@@ -19,17 +19,17 @@ _logger = logging.getLogger(__name__)
 
 _WEBSITE = "https://download.visinf.tu-darmstadt.de/data/from_games/"
 
-# Frames of the release whose image and label differ in size, as public loaders agree.
+# Frames of the release whose image and label differ in size, as in public loaders.
 MISMATCHED = frozenset({"15188", "17705", *(str(number) for number in range(20801, 20861))})
-_SHARE = 0.01  # most frames that may differ in size beside those; with more, copies are mixed up
+_SHARE = 0.01  # further frames that may differ in size; with more, copies are mixed up
 
 
 class _GTA5(DatasetFamily):
     def find(self, root: Path, split: str) -> FoundFiles:
-        """As of any family, without frames whose image and label differ in size.
+        """Find the files of a split, without frames whose image and label differ in size.
 
-        Those known of the release are left out, and up to 1 % more whose headers show it; a warning
-        names them once.
+        The known frames of the release are left out, and up to 1 % more whose headers show
+        different sizes; a warning names them once.
         """
         found = super().find(root, split)
         records = [x for x in found.records if x["image_id"] not in MISMATCHED]
@@ -37,16 +37,16 @@ class _GTA5(DatasetFamily):
         usable = [x for x in records if not _differ(x["file_name"], x["sem_seg_file_name"])]
         if len(records) - len(usable) > max(1, _SHARE * len(records)):
             raise DatasetError(
-                f"GTA5: {len(records) - len(usable)} of {len(records)} images are not of the size "
-                f"of their labels: images and labels in '{root / self.folder}' seem not to be of "
-                "one copy. Use both as downloaded"
+                f"GTA5: {len(records) - len(usable)} of {len(records)} images differ in size "
+                f"from their labels: images and labels in '{root / self.folder}' seem to be from "
+                "different copies. Use both as downloaded"
             )
         kept = {x["image_id"] for x in usable} | {path.stem for path in missing}
         if not kept:
             raise DatasetError(
-                f"GTA5: all {found.listed} frames of the split '{split}' are left out, as image "
-                f"and label differ in size: see that '{root / self.folder}' holds the whole data "
-                "set, and the split the authors' frames"
+                f"GTA5: all {found.listed} frames of the split '{split}' are left out, because "
+                f"image and label differ in size: check that '{root / self.folder}' contains the "
+                "whole data set, and that the split names the authors' frames"
             )
         listed = {x["image_id"] for x in found.records} | {path.stem for path in found.missing}
         if left_out := tuple(sorted(listed - kept)):
@@ -62,7 +62,7 @@ def _warn_once(root: Path, split: str, left_out: tuple[str, ...]) -> None:
     )
 
 
-@cache  # a run lists its source several times, for training, mining and checks
+@cache  # a run lists its source several times
 def _differ(image: str, label: str) -> bool:
     try:
         return read_size(image) != read_size(label)
@@ -93,7 +93,7 @@ def _split_stems(folder: Path, split: str) -> list[str]:
         ) from error
     try:
         numbers = loadmat(matlab_file)[f"{split}Ids"].ravel()
-    except Exception as error:  # SciPy raises errors of many kinds on damaged files
+    except Exception as error:  # SciPy raises errors of many types for damaged files
         raise DatasetError(
             f"GTA5: '{matlab_file}' cannot be read as a MATLAB file with '{split}Ids' ({error}). "
             f"Copy it again from {_WEBSITE}"

@@ -3,9 +3,9 @@
 Layout: `leftImg8bit/<split>/<drive>/*_leftImg8bit.png` and, drawn from the polygons of the
 download by the authors' tool, `gtFine/<split>/<drive>/*_gtFine_labelcsTrainIds.png`.
 
-Other label files of that tool are not used: level 3 ids join animals with persons, and trains with
-caravans and trailers; its Cityscapes ids changed between versions. Images of part II, JPEG files,
-are ignored.
+Other label files of that tool are not used: level 3 ids merge animals with persons, and trains with
+caravans and trailers; its Cityscapes ids changed between versions. The JPEG images of part II are
+ignored.
 """
 
 from ...structures.label_encoding import TRAIN_IDS
@@ -33,7 +33,7 @@ FAMILIES = (
         missing_remedy="the download holds polygons: draw the labels with the authors' tool "
         "(https://github.com/AutoNUE/public-code), "
         "python preperation/createLabels.py --datadir {folder} --id-type csTrainId",
-        # Most are 1080p, says the paper, and some 720p.
+        # Most are 1080p and some 720p, according to the paper.
         least_pixels=1080 * 1920,
     ),
 )

@@ -1,4 +1,4 @@
-"""Data sets stored as a folder of images and a folder of labels."""
+"""Data sets that consist of a folder of images and a folder of labels."""
 
 import logging
 import os
@@ -31,23 +31,23 @@ def register_labelled_folder(
     image_end: str = "",
     label_end: str = "",
 ) -> str:
-    """Register a folder with the folders `images` and `labels` as a Detectron2 data set.
+    """Register a folder with the subfolders `images` and `labels` as a Detectron2 data set.
 
     An image and its label have the same relative path, except for the end of the file name:
-    `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". A data
-    set of this name is replaced. Files are looked for when the set is used.
+    `images/lyon/7_left.jpg` and `labels/lyon/7_ids.png` for the ends "_left" and "_ids". An
+    existing data set of this name is replaced. Files are searched when the data set is used.
 
     Args:
         name: name of the data set.
-        folder: its folder; `~` is the home folder.
-        classes: names in the order of the train ids, as in `model.classes`.
-        label_ids: class of each id in the label files, None for ignored ids; None if the files
-            hold train ids.
-        ignore_label: train id of pixels without a class, in labels of train ids.
+        folder: folder of the data set; `~` is the home folder.
+        classes: class names in the order of the train ids, as in `model.classes`.
+        label_ids: class of each id in the label files, None for ids to ignore; None if the files
+            contain train ids.
+        ignore_label: train id of pixels without a class, if the files contain train ids.
         images: folder of the images below `folder`.
         labels: folder of the labels, PNG, below `folder`.
-        image_end: end of images' names, before the suffix.
-        label_end: end of labels' names, before the suffix.
+        image_end: end of image names, before the suffix.
+        label_end: end of label names, before the suffix.
 
     Returns:
         The name.
@@ -56,8 +56,8 @@ def register_labelled_folder(
     if label_ids is not None:
         if ignore_label != IGNORE_LABEL:
             raise LangDGError(
-                f"data set '{name}' has ignore_label={ignore_label} beside label_ids: leave it "
-                "out, and map the ids to ignore to None"
+                f"data set '{name}' has both ignore_label={ignore_label} and label_ids: omit "
+                "ignore_label, and map the ids to ignore to None"
             )
         record["label_encoding"] = _encoding(name, classes, label_ids)
     for catalog in (DatasetCatalog, MetadataCatalog):
@@ -86,7 +86,7 @@ def _encoding(
             f"label_ids of '{name}' name {shortened(unknown)}, expected classes of "
             f"{list(classes)}, or None for ids to ignore"
         )
-    # Part of the records, for workers that do not share this process's tables.
+    # Included in the records, for workers that do not share this process's tables.
     return LabelEncoding(
         f"ids of {name}",
         {int(label_id): train_ids[one] for label_id, one in label_ids.items()},
@@ -103,7 +103,7 @@ def _pairs(
     dataset: str,
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Dataset dicts of the images and labels in two folders."""
+    """Return the dataset dicts of the images and labels in two folders."""
     image_end, label_end = ends
     records: list[dict[str, Any]] = []
     missing: list[str] = []

@@ -1,10 +1,10 @@
 """Mapillary Vistas v1.2 (Neuhold et al., ICCV 2017): 18,000 training and 2,000 validation images.
 
 Layout: `{training,validation}/images/*.jpg` and `labels/*.png` (palette images of ids 0..65) with
-the class list `config.json`; or, as downloaded together with v2.0, `v1.2/labels/*.png` and
-`config_v1.2.json`. Version 2.0 numbers 124 other classes, so the class list is compared.
+the class list `config.json`; or, if downloaded together with v2.0, `v1.2/labels/*.png` and
+`config_v1.2.json`. Version 2.0 has 124 other classes, so the class list is checked.
 
-Two maps onto the 19 classes are in use: `mapillary` is that of RobustNet and FAMix, `mapillary_b`
+Two maps to the 19 classes are in use: `mapillary` is that of RobustNet and FAMix, `mapillary_b`
 that of Rein and SoMA.
 """
 
@@ -36,7 +36,7 @@ def _layouts(folders: Folders, split: str, *, encoding: LabelEncoding) -> list[L
 
 
 def _labels_of_v1_2(folders: Folders, folder: str) -> str:
-    """The folder of labels that are certainly of version 1.2."""
+    """Return the folder of labels that are certainly of version 1.2."""
     split_folder = folders.root / folder
     if (split_folder / "v1.2" / "labels").is_dir():
         _require_v1_2(_config_files(folders.root, "config_v1.2.json", "config.json")[0])
@@ -47,7 +47,7 @@ def _labels_of_v1_2(folders: Folders, folder: str) -> str:
             f"classes. {_REMEDY}"
         )
     folders.require(f"{folder}/labels")
-    # Which of several config files such labels belong to is unknown, so all must be of v1.2.
+    # It is unknown which of several config files belongs to the labels, so all must be v1.2.
     names = ("config.json", "config_v1.2.json", "config_v2.0.json")
     for config_file in _config_files(folders.root, *names):
         _require_v1_2(config_file)
@@ -93,7 +93,7 @@ FAMILIES = tuple(
         condition="all",
         sizes=None,
         image_format="JPEG",
-        # About nine megapixels on average, says the paper.
+        # About nine megapixels on average, according to the paper.
         least_pixels=4_000_000,
         has_many_sizes=True,
         same_images_as=None if name == "mapillary" else "mapillary",

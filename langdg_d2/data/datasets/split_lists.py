@@ -15,17 +15,17 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Text before the first image suffix that a blank, a separator or a quotation mark follows.
+# Text before the first image suffix that is followed by a blank, separator or quotation mark.
 _IMAGE = re.compile(
     rf"(.+?)({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})(?=[\s,;\"']|$)", re.IGNORECASE
 )
 
 
 def read_text(file: Path) -> str:
-    """A text file in UTF-8, in UTF-16 or UTF-32 with byte order marks, or else in Latin-1.
+    """Read text in UTF-8, in UTF-16 or UTF-32 with byte order marks, or else in Latin-1.
 
     Raises:
-        ValueError: if it is not text of the encoding that its mark names.
+        ValueError: if it is not text in the encoding of its mark.
     """
     data = file.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
@@ -38,12 +38,12 @@ def read_text(file: Path) -> str:
 
 
 def read_split_list(list_file: Path, *, dataset: str) -> list[str]:
-    """Stems of the images that a list names, in its order.
+    """Read the stems of the images in a list, in order.
 
     Args:
-        list_file: one image a line, with or without suffix and folder, which may have blanks and
-            Windows' separators. What follows the suffix, such as the label's name, is ignored;
-            without a suffix, the first word is the name.
+        list_file: file with one image per line, with or without suffix and folder, which may have
+            blanks and Windows' separators. Text after the suffix, such as the name of the label, is
+            ignored; without a suffix, the first word is the name.
         dataset: name for messages.
     """
     try:

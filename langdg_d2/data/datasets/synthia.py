@@ -1,8 +1,8 @@
 """SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016): 9,400 rendered views of streets.
 
-Layout: `RGB/0000000.png`, `GT/LABELS/0000000.png` (16-bit colour images whose first channel holds
-the ids), and for the splits lists `train.txt` / `val.txt` of file names. Or both folders are
-divided into `train` and `val`, as RobustNet and FAMix have them; then there are no lists. The
+Layout: `RGB/0000000.png`, `GT/LABELS/0000000.png` (16-bit colour images whose first channel
+contains the ids), and lists of file names `train.txt` / `val.txt` for the splits. Alternatively,
+both folders are divided into `train` and `val`, as in RobustNet and FAMix, without lists. The
 common split has 6,580 training and 2,820 validation images.
 """
 

@@ -1,4 +1,4 @@
-"""Towers as segmentation backbones."""
+"""Segmentation backbones."""
 
 from .adapters import Adapter, LoRA, Rein, SoMA, merge
 from .base import Backbone, TextAlignedBackbone

@@ -1,7 +1,7 @@
-"""Base classes of backbones, so that any tower can replace CLIP's ResNets.
+"""Base classes of backbones.
 
-As with every backbone of Detectron2, features have names, `res2` to `res5` where they have the
-strides 4 to 32, and `output_shape()` gives their channels and strides.
+As in Detectron2, features are named `res2` to `res5` for the strides 4 to 32, and `output_shape()`
+returns their channels and strides.
 """
 
 from abc import abstractmethod
@@ -14,21 +14,21 @@ from .freezing import freeze
 
 
 def identity(features: Tensor) -> Tensor:
-    """The features themselves."""
+    """Return the features unchanged."""
     return features
 
 
 class Backbone(detectron2.modeling.Backbone):
-    """A tower split where features are restyled (paper section 4).
+    """A backbone split where features are restyled (paper section 4).
 
-    Subclasses set `restyled`, `restyled_layer` and what Detectron2's `output_shape()` reads, and
-    call `freeze` when their layers exist.
+    Subclasses set `restyled`, `restyled_layer` and the attributes that Detectron2's
+    `output_shape()` reads, and call `freeze` after building their layers.
 
     Attributes:
-        restyled: name of the features at the split, one of `output_shape()`.
-        restyled_layer: the tower's own name of the layer that computes them; banks record it.
-        restyle_activation: applied after restyling, as the layer itself ends: ReLU in ResNets, the
-            identity in layers without a final activation.
+        restyled: name of the features at the split, a key of `output_shape()`.
+        restyled_layer: name of the layer that computes them; banks record it.
+        restyle_activation: activation that ends the layer, applied after restyling: ReLU in
+            ResNets, the identity in layers without a final activation.
     """
 
     restyled: str
@@ -37,22 +37,22 @@ class Backbone(detectron2.modeling.Backbone):
 
     @abstractmethod
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
-        """Features of normalised images (N, 3, H, W), up to the restyled ones."""
+        """Compute the features of normalised images (N, 3, H, W) up to the restyled ones."""
 
     @abstractmethod
     def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All features, from those of `forward_low`, restyled or not."""
+        """Compute all features from those of `forward_low`, which may be restyled."""
 
     @abstractmethod
     def low_state(self) -> dict[str, Tensor]:
-        """Parameters and buffers of the layers up to the restyled features."""
+        """Return the parameters and buffers of the layers up to the restyled features."""
 
     @abstractmethod
     def layer_groups(self) -> dict[str, list[nn.Module]]:
-        """Partition of the modules with parameters, from input to output, by names for `freeze`."""
+        """Partition the modules with parameters into named groups, from input to output."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """All features of normalised images (N, 3, H, W), without restyling."""
+        """Compute all features of normalised images (N, 3, H, W) without restyling."""
         return self.forward_high(self.forward_low(x))
 
     @property
@@ -62,15 +62,17 @@ class Backbone(detectron2.modeling.Backbone):
 
     @property
     def restyled_channels(self) -> int:
-        """Channels of the restyled features."""
+        """Number of channels of the restyled features."""
         return int(self.output_shape()[self.restyled].channels)
 
     def freeze(self, *, trainable: Sequence[str]) -> None:
-        """Freeze all layer groups but some; see `freezing.freeze`."""
-        self._frozen = freeze(self.layer_groups(), trainable=trainable)  # in a list: not registered
+        """Freeze all layer groups except `trainable`; see `freezing.freeze`."""
+        self._frozen = freeze(
+            self.layer_groups(), trainable=trainable
+        )  # a list, so that they are not registered twice
 
     def train(self, mode: bool = True) -> "Backbone":
-        """As `nn.Module.train`, but frozen layers stay in eval mode."""
+        """Like `nn.Module.train`, but frozen layers stay in eval mode."""
         super().train(mode)
         for module in getattr(self, "_frozen", ()):
             module.eval()
@@ -78,10 +80,10 @@ class Backbone(detectron2.modeling.Backbone):
 
 
 class TextAlignedBackbone(Backbone):
-    """A backbone that embeds images where texts are embedded, as CLIP does.
+    """A backbone that shares an embedding space with a text encoder, like CLIP.
 
     Attributes:
-        embedding_side: height and width of the high-level features that `embed` takes; None for any
+        embedding_side: height and width of the high-level features that `embed` needs; None for any
             size.
     """
 
@@ -91,4 +93,4 @@ class TextAlignedBackbone(Backbone):
 
     @abstractmethod
     def embed(self, high: Tensor) -> Tensor:
-        """Embeddings (N, D), not normalised, of the last features (N, C, h, w)."""
+        """Compute unnormalised embeddings (N, D) of the last features (N, C, h, w)."""

@@ -1,6 +1,6 @@
-"""CLIP's ConvNeXt towers as Detectron2 backbones, cut after their first stage.
+"""CLIP's ConvNeXts as Detectron2 backbones, split after the first stage.
 
-LayerNorm keeps no statistics of batches, and stages end without an activation.
+LayerNorm keeps no batch statistics, and stages end without an activation.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ _OUTPUT_STRIDES = (16, 32)
 class ClipConvNeXt(StagedBackbone):
     """Image tower of a ConvNeXt CLIP in three steps: `forward_low`, `forward_high`, `embed`.
 
-    Layer groups are `stem`, one for each block (`stages.0.0` to `stages.3.2` in the base size; the
-    downsampling is part of the first of its stage), and `head`. Stages end without an activation,
-    so restyled features get none.
+    Layer groups are `stem`, one per block (`stages.0.0` to `stages.3.2` in the base size; a stage's
+    first block includes its downsampling), and `head`. No activation follows restyling, because
+    stages end without one.
 
     Args:
         tower: returned by `load_image_tower`; modified in place and owned by this module.
-        output_stride: of the high-level features: 16, or 32, CLIP's own. At 16 the last stage is
-            dilated instead, as timm does.
-        trainable: layer groups that train, see `freezing.freeze`.
+        output_stride: stride of the high-level features: 16 or 32 (CLIP's). At 16, the last stage
+            is dilated as in timm.
+        trainable: layer groups to train, see `freezing.freeze`.
         restyled_layer: `stages.0`, or `stem`, `stages.1`, `stages.2`.
     """
 
@@ -75,24 +75,24 @@ class ClipConvNeXt(StagedBackbone):
         return groups
 
     def embed(self, high: Tensor) -> Tensor:
-        """CLIP's image embedding (N, D), not normalised.
+        """Compute CLIP's unnormalised image embeddings (N, D).
 
         Args:
-            high: (N, C, h, w), the high-level features at stride 32 of images of any size.
+            high: (N, C, h, w), high-level features at stride 32 of images of any size.
         """
         trunk = self.tower.trunk
         return self.tower.head(trunk.forward_head(trunk.norm_pre(high)))
 
     @property
     def embedding_side(self) -> None:
-        """None: the features are averaged, so any size is embedded."""
+        """None, because the features are averaged."""
 
     def _stage(self, name: str) -> nn.Module:
         return self.tower.trunk.get_submodule(name)
 
 
 def _dilate(stage: Any) -> None:
-    """Keep the resolution of a stage's input, and dilate its depthwise convolutions by 2."""
+    """Remove the stride of a stage and dilate its depthwise convolutions by 2 instead."""
     strided = stage.downsample[1]
     dense = create_conv2d(
         strided.in_channels,

@@ -1,4 +1,4 @@
-"""CLIP models from open_clip: architecture by name or JSON file, weights by tag or local file."""
+"""CLIP models from open_clip: architectures by name or JSON file, weights by tag or file."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..checkpoint_files import find_weights, fingerprint, misfits, read_content
 
 logger = logging.getLogger(__name__)
 
-# Suffix of open_clip's entries with QuickGELU, which OpenAI's weights were trained with.
+# Suffix of open_clip's models with QuickGELU, which OpenAI's weights need.
 _QUICK_GELU = "-quickgelu"
 
 _RANDOM_WEIGHTS_SEED = 0
@@ -23,7 +23,7 @@ _NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias")
 
 
 class ClipWeightsError(LangDGError):
-    """CLIP's architecture or weights cannot be loaded; the message says which file to pass."""
+    """CLIP's architecture or weights cannot be loaded."""
 
 
 def load_clip(*, name: str, weights: str | None) -> nn.Module:
@@ -31,9 +31,9 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: an open_clip entry such as `RN50-quickgelu`, or the path of a JSON model config.
-        weights: an open_clip tag (`openai` is downloaded once and cached); a file that
-            `read_content` reads, in which the state dict may be nested or prefixed; or None for
-            random weights, the same at every call.
+        weights: an open_clip tag (downloaded once and cached); a file that `read_content` reads,
+            whose state dict may be nested or prefixed; or None for random weights, which are the
+            same at every call.
 
     Returns:
         The open_clip model, float32, on the CPU, in eval mode. If weights were loaded, its image
@@ -43,12 +43,14 @@ def load_clip(*, name: str, weights: str | None) -> nn.Module:
 
 
 def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
-    """`load_clip`; without `text`, weights of the image tower suffice."""
+    """Load a CLIP; without `text`, the weights of the image tower suffice."""
     name = _register_architecture(name)
     with torch.random.fork_rng(devices=()):  # weights are drawn on the CPU
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         disabled = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # open_clip warns of random weights, replaced below
+        logging.disable(
+            logging.WARNING
+        )  # open_clip warns about random weights, which are replaced below
         try:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
@@ -65,13 +67,13 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
 
 
 def load_image_tower(*, name: str, weights: str | None) -> nn.Module:
-    """The image tower of `load_clip`; a file with the image tower alone suffices."""
+    """Load the image tower of a CLIP; a file with the image tower alone suffices."""
     clip: Any = _load(name=name, weights=weights, text=False)
     return clip.visual
 
 
 def load_tokenizer(*, name: str) -> SimpleTokenizer | HFTokenizer:
-    """The tokenizer for the text tower of `load_clip(name=name, ...)`."""
+    """Load the tokenizer of `load_clip(name=name, ...)`."""
     return open_clip.get_tokenizer(_register_architecture(name))
 
 
@@ -92,10 +94,10 @@ def _register_architecture(name: str) -> str:
 
 
 def _weights_path(name: str, weights: str) -> Path:
-    """The file behind a tag, downloaded if needed, or behind a path."""
+    """Return the file of a tag, downloaded if needed, or of a path."""
     if Path(weights).exists():
         config = open_clip.get_model_config(name)
-        # Towers of timm have their own activation, and no weights of OpenAI's.
+        # Towers of timm have their own activation and no OpenAI weights.
         if not (config.get("quick_gelu") or "timm_model_name" in config["vision_cfg"]):
             listed = f"{name}{_QUICK_GELU}" in open_clip.list_models()
             logger.warning(
@@ -120,7 +122,7 @@ def _weights_path(name: str, weights: str) -> Path:
         )
     try:
         return Path(open_clip.download_pretrained(tag_config))
-    except Exception as error:  # the hub client has errors of its own for network, 404 and disk
+    except Exception as error:  # the hub client raises many types, for network, 404 and disk
         raise ClipWeightsError(
             f"could not download the '{weights}' weights of '{name}' from {tag_config['hf_hub']} "
             f"({type(error).__name__}). Without network, or where HF_HUB_OFFLINE forbids it, "
@@ -135,8 +137,8 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
         content = read_content(path)
         if isinstance(content, dict) and "settings" in content:
             raise LangDGError(
-                "it is a checkpoint of a training: pass it as train.init_checkpoint, and the CLIP "
-                "that the training began with here"
+                "it is a training checkpoint: pass it as train.init_checkpoint, and pass the CLIP "
+                "that the training started from here"
             )
         weights = find_weights(content, model.state_dict())
         faults = misfits(weights, model.state_dict())
@@ -163,9 +165,9 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
 
 
 def _embeddings_fingerprint(model: nn.Module) -> str:
-    """Fingerprint of everything that decides a CLIP's embeddings."""
+    """Compute the fingerprint of everything that affects a CLIP's embeddings."""
     state = {k: v for k, v in model.state_dict().items() if k not in _NOT_IN_EMBEDDINGS}
-    # The same weights give other embeddings with another activation or other heads.
+    # The same weights give other embeddings with another activation or number of heads.
     state["quick_gelu"] = torch.tensor(any(isinstance(m, QuickGELU) for m in model.modules()))
     heads = [m.num_heads for m in model.modules() if hasattr(m, "num_heads")]
     return fingerprint({**state, "heads": torch.tensor(heads)})

@@ -1,7 +1,7 @@
-"""CLIP's ModifiedResNet as a Detectron2 backbone, cut where FAMix restyles features.
+"""CLIP's ModifiedResNet as a Detectron2 backbone, split where FAMix restyles features.
 
-Paper section 4: the stem and `layer1` give the low-level features (stride 4), whose style is
-augmented; `layer2` to `layer4` turn them into high-level features.
+Paper section 4: the stem and `layer1` compute the low-level features (stride 4), which are
+restyled; `layer2` to `layer4` compute the high-level features from them.
 """
 
 from collections.abc import Sequence
@@ -23,17 +23,16 @@ _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
 class ClipResNet(StagedBackbone):
     """Image tower of a ResNet CLIP in three steps: `forward_low`, `forward_high`, `embed`.
 
-    Styles are augmented between the first two. Layer groups are `stem`, one for each block
-    (`layer1.0` to `layer4.2` in RN50), and `attnpool` if the tower keeps it.
+    Features are restyled between the first two. Layer groups are `stem`, one per block (`layer1.0`
+    to `layer4.2` in RN50), and `attnpool` if the tower keeps it.
 
     Args:
         tower: returned by `load_image_tower`; modified in place and owned by this module.
-        output_stride: of the high-level features: 8, 16, or 32, CLIP's own; see
+        output_stride: stride of the high-level features: 8, 16 or 32 (CLIP's); see
             `set_output_stride`.
-        trainable: layer groups that train, see `freezing.freeze`.
+        trainable: layer groups to train, see `freezing.freeze`.
         restyled_layer: `layer1` as in FAMix, or `stem`, `layer2`, `layer3`.
-        attention_pool: keep CLIP's attention pooling, which `embed` needs and segmentation does
-            not.
+        attention_pool: whether to keep CLIP's attention pooling, which only `embed` needs.
     """
 
     stages = ("stem", *BLOCK_LAYERS)
@@ -76,17 +75,17 @@ class ClipResNet(StagedBackbone):
         return groups
 
     def embed(self, high: Tensor) -> Tensor:
-        """CLIP's image embedding (N, D), not normalised; needs the attention pooling.
+        """Compute CLIP's unnormalised image embeddings (N, D) with the attention pooling.
 
         Args:
-            high: (N, C, `embedding_side`, `embedding_side`), the high-level features at stride 32
-                of images of CLIP's input size.
+            high: (N, C, `embedding_side`, `embedding_side`), high-level features at stride 32 of
+                images of CLIP's input size.
         """
         return self.tower.attnpool(high)
 
     @property
     def embedding_side(self) -> int:
-        """Height and width of the high-level features that `embed` takes; 7 in CLIP RN50."""
+        """Height and width of the high-level features that `embed` needs; 7 in CLIP RN50."""
         if self.tower.attnpool is None:
             raise LangDGError("the tower has no attention pooling: build it with attention_pool")
         positions = len(self.tower.attnpool.positional_embedding) - 1  # without the mean token

@@ -1,7 +1,7 @@
-"""Freeze (paper section 4.1): which layers of a tower train.
+"""Freeze (paper section 4.1): selection of the layers to train.
 
-A frozen layer gets no gradient, and its BatchNorm normalises with CLIP's running statistics without
-updating them.
+A frozen layer gets no gradients, and its BatchNorm uses CLIP's running statistics without updating
+them.
 """
 
 from collections import Counter
@@ -19,12 +19,11 @@ def freeze(
 
     Args:
         groups: modules by group name; `layer4.2` is block 2 of `layer4`.
-        trainable: groups that train, e.g. `("layer4.2",)`. `layer4.-1` is the last block of
-            `layer4` in any tower, `layer4` stands for all its blocks, and `()` freezes everything.
+        trainable: groups to train, such as `("layer4.2",)`. `layer4.-1` is the last block of
+            `layer4`, `layer4` stands for all its blocks, and `()` freezes everything.
 
     Returns:
-        The frozen modules, which the caller must put back into eval mode after each
-        `model.train()`.
+        The frozen modules, which the caller must put into eval mode after each `model.train()`.
     """
     blocks = Counter(group.rpartition(".")[0] for group in groups if _is_block(group))
     names = {group: _names(group, blocks) for group in groups}
@@ -44,7 +43,7 @@ def freeze(
 
 
 def _names(group: str, blocks: Mapping[str, int]) -> set[str]:
-    """All names of a group: its own, its layer's, and its index counted from the end."""
+    """Return all names of a group: its own, its layer's, and with its index from the end."""
     layer, _, index = group.rpartition(".")
     own = {layer, f"{layer}.{int(index) - blocks[layer]}"} if _is_block(group) else set()
     return {group, *own}

@@ -1,4 +1,4 @@
-"""Output stride of CLIP's ModifiedResNet: stride of its last layers traded for dilation."""
+"""Output stride of CLIP's ModifiedResNet, by dilation of its last layers."""
 
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 from ...utils.errors import LangDGError
 
 BLOCK_LAYERS = ("layer1", "layer2", "layer3", "layer4")
-STRIDES = (4, 8, 16, 32)  # of their outputs in CLIP as published
+STRIDES = (4, 8, 16, 32)  # of the layers' outputs in CLIP
 _OUTPUT_STRIDES = (8, 16, 32)
 
 
@@ -14,15 +14,15 @@ def set_output_stride(tower: ModifiedResNet, *, output_stride: int) -> None:
     """Dilate the last layers of a freshly loaded tower in place.
 
     Layers beyond `output_stride` keep the resolution of their input: average pools, also in the
-    shortcut, become identities, and the 3x3 convolutions are dilated instead: the first block of a
-    layer by 1, the last by all the stride removed so far, those between by what was removed before
-    the layer.
+    shortcut, become identities, and 3x3 convolutions are dilated instead. The first block of a
+    layer has dilation 1, the last block the total stride removed so far, and the blocks in between
+    the stride removed before the layer.
 
-    NOTE: the official weights were trained like this. DeepLabV3 (arXiv 1706.05587) dilates all
-    blocks but the first; here, at stride 16, only the very last block of the tower is dilated.
+    NOTE: this matches the official weights. DeepLabV3 (arXiv 1706.05587) dilates all blocks except
+    the first; here, at stride 16, only the last block of the tower is dilated.
 
     Args:
-        tower: CLIP's image tower at its own stride, 32; weights are left as they are.
+        tower: CLIP's image tower at stride 32; weights are not changed.
         output_stride: stride of `layer4`'s output: 8, 16 or 32.
     """
     if output_stride not in _OUTPUT_STRIDES:

@@ -1,4 +1,4 @@
-"""Features of four strides from token maps of one, as heads of other towers expect them."""
+"""Feature pyramids with four strides from token maps with one stride."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ...layers import resize_bilinear
 
-# Strides of the maps of a pyramid, relative to the tokens'.
+# Strides of the pyramid relative to that of the tokens.
 SCALES = (0.25, 0.5, 1, 2)
 
 
@@ -14,7 +14,7 @@ class DeconvPyramid(nn.Module):
     """Learned upsampling of the first two maps and max-pooling of the last, as in tqdm.
 
     Args:
-        channels: of the maps.
+        channels: channels of the maps.
     """
 
     def __init__(self, *, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Towers built as a chain of stages."""
+"""Backbones that consist of a stem and stages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -15,17 +15,17 @@ FEATURES = ("stem", "res2", "res3", "res4", "res5")
 
 
 class StagedBackbone(TextAlignedBackbone):
-    """A CLIP tower of a stem and four stages, cut after one of them.
+    """A CLIP tower with a stem and four stages, split after one of them.
 
     Args:
-        tower: owned by this module.
-        shapes: channels and stride of their features.
-        trainable: layer groups that train, see `freezing.freeze`; all others stay frozen, and in
-            eval mode even after `train()`.
-        restyled_layer: a stage but the last.
+        tower: image tower, owned by this module.
+        shapes: channels and stride of the features of stem and stages.
+        trainable: layer groups to train, see `freezing.freeze`; all others stay frozen, and in eval
+            mode even after `train()`.
+        restyled_layer: stem or stage to split after, except the last.
 
     Attributes:
-        stages: the tower's own names of the stem and the stages.
+        stages: names of the stem and the stages in the tower.
     """
 
     stages: ClassVar[tuple[str, ...]]
@@ -54,7 +54,7 @@ class StagedBackbone(TextAlignedBackbone):
         self.freeze(trainable=trainable)
 
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
-        """The stages up to and including the restyled one.
+        """Compute the stages up to and including the restyled one.
 
         Args:
             images: normalised, (N, 3, H, W).
@@ -65,7 +65,7 @@ class StagedBackbone(TextAlignedBackbone):
         return self._run({}, images, self._low)
 
     def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The stages after the restyled one.
+        """Compute the stages after the restyled one.
 
         Args:
             low: features of `forward_low`, restyled or not.
@@ -93,7 +93,7 @@ class StagedBackbone(TextAlignedBackbone):
         return getattr(self.tower, "whole_clip_fingerprint", None)
 
     def low_state(self) -> dict[str, Tensor]:
-        """Parameters and buffers up to the restyled stage, by group and index of the module."""
+        """Return the parameters and buffers up to the restyled stage, by group and module index."""
         low = {stage for _, stage in self._low}
         return {
             f"{group}.{k}.{name}": value
@@ -104,5 +104,5 @@ class StagedBackbone(TextAlignedBackbone):
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        """Channels and stride of `stem` and of `res2` to `res5`."""
+        """Return channels and strides of `stem` and of `res2` to `res5`."""
         return dict(self._output_shape)

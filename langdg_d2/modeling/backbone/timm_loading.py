@@ -1,4 +1,4 @@
-"""Image towers from timm: architecture by name, weights from its hub or a local file."""
+"""Loading of image towers with timm: architectures by name, weights from the hub or a file."""
 
 import logging
 from difflib import get_close_matches
@@ -18,22 +18,23 @@ _RANDOM_WEIGHTS_SEED = 0
 
 
 def load_timm_tower(*, name: str, weights: str | None) -> nn.Module:
-    """Build an image tower of timm, without its classifier, and load its weights.
+    """Build an image tower of timm without its classifier and load its weights.
 
-    Weights have licences of their own. Those of DINOv3 are not open: those who download them accept
-    their terms, and they must not be passed on with a model under other ones.
+    Weights have their own licences. The weights of DINOv3 are not open: users accept their terms
+    when downloading them, and must not redistribute them under other terms.
 
     Args:
-        name: a timm architecture such as `vit_large_patch14_dinov2`, or one of its weights, such as
-            `vit_large_patch14_dinov2.lvd142m`, which also decides on the trained image size.
-        weights: "pretrained" (timm's, downloaded once and cached); a file that `read_content`
-            reads, in which the state dict, with timm's names, may be nested or prefixed; or None
-            for random weights, the same at every call.
+        name: a timm architecture such as `vit_large_patch14_dinov2`, or with the tag of its
+            weights, such as `vit_large_patch14_dinov2.lvd142m`, which also sets the trained image
+            size.
+        weights: "pretrained" (downloaded once and cached); a file that `read_content` reads, whose
+            state dict has timm's names and may be nested or prefixed; or None for random weights,
+            which are the same at every call.
 
     Returns:
         The timm model, float32, on the CPU, in eval mode.
     """
-    if not timm.is_model(name):  # also refuses names that lead to other repositories and folders
+    if not timm.is_model(name):  # also refuses names of other repositories and folders
         near = get_close_matches(name.partition(".")[0], timm.list_models(), cutoff=0.5)
         raise LangDGError(f"'{name}' is not an architecture of timm. Nearest: {near}")
     quick = name.replace("_clip_", "_clip_quickgelu_")
@@ -47,7 +48,7 @@ def load_timm_tower(*, name: str, weights: str | None) -> nn.Module:
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         try:
             tower: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
-        except Exception as error:  # the hub client has errors of its own for network and disk
+        except Exception as error:  # the hub client raises many types, for network and disk
             reason = " ".join(str(error).split())[:200]
             raise LangDGError(
                 f"timm could not build '{name}'{' with its weights' if pretrained else ''} "
@@ -81,5 +82,5 @@ def _load_file(tower: nn.Module, path: Path, name: str) -> None:
 
 
 def _tags(name: str) -> list[str]:
-    """Names of an architecture with the tags of its weights."""
+    """List the names of an architecture with the tags of its weights."""
     return timm.list_pretrained(f"{name.partition('.')[0]}.*")

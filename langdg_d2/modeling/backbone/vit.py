@@ -1,7 +1,7 @@
-"""Vision transformers as Detectron2 backbones, over the implementations of timm.
+"""Vision transformers of timm as Detectron2 backbones.
 
-Tokens after some blocks, as maps, become features of four strides. Images of any size are taken:
-position tables and rotary grids are resized to them at run time, as timm does it.
+The tokens after some blocks are reshaped to maps and become features of four strides. Images may
+have any size; position tables and rotary grids are resized at run time, as in timm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,30 +25,29 @@ _RESAMPLINGS = ("timm", "bicubic")
 
 
 class VitTower(Backbone):
-    """A vision transformer, whose features are its tokens after some blocks.
+    """A vision transformer whose features are its tokens after some blocks.
 
-    Layer groups are `patch_embed` (with class and register tokens and the position table), one for
-    each block (`blocks.0` to `blocks.23` in the large size), and `pyramid`, which always trains.
-    The layers behind the last tap, final norm and pooling included, are removed.
+    Layer groups are `patch_embed` (with class and register tokens and the position table), one per
+    block (`blocks.0` to `blocks.23` in the large size), and `pyramid`, which is always trained. The
+    layers after the last tap, including the final norm and pooling, are removed.
 
-    Features are `tokens`, the embedded patches before position embeddings are added, where they can
-    be restyled; and `res2` to `res5` of the pyramid, at a quarter, half, once and twice the
-    patches' stride, or, without one, `res4`.
+    Features are `tokens`, the embedded patches before the position embedding, which can be
+    restyled, and `res2` to `res5` of the pyramid at 1/4, 1/2, 1 and 2 times the stride of the
+    patches. Without a pyramid there is only `res4`.
 
     Args:
         tower: returned by `load_timm_tower`, or by `load_image_tower` if timm has the image tower;
             modified in place and owned by this module.
-        taps: ascending indices of the blocks to take tokens from, four with a pyramid.
-        trainable: layer groups that train, see `freezing.freeze`.
+        taps: ascending indices of the blocks whose tokens are used, four with a pyramid.
+        trainable: layer groups to train, see `freezing.freeze`.
         pyramid: maps the tokens of the taps, each (N, C, h, w), to features at `pyramid.SCALES`
-            times their stride: a `DeconvPyramid`, a `ResizePyramid`, or another; None gives the
-            taps concatenated, as `res4`.
-        patch_size: side of the patches in pixels; None for the tower's own.
-        patch_resampling: how the patch kernel gets another size. "timm" keeps what it gives for
-            resized images, by a pseudo-inverse (FlexiViT). "bicubic" interpolates it, and the
-            position table to the new grid of the trained image size, without antialiasing:
-            released weights of Rein and SoMA expect both.
-        adapter: put into the frozen transformer.
+            times their stride, such as `DeconvPyramid` or `ResizePyramid`; None concatenates the
+            taps to `res4`.
+        patch_size: patch size in pixels; None for the pretrained size.
+        patch_resampling: how to resize the patch kernel. "timm" preserves its responses to resized
+            images with a pseudo-inverse (FlexiViT). "bicubic" interpolates the kernel and the
+            position table without antialiasing, as the released weights of Rein and SoMA expect.
+        adapter: adapter for the frozen transformer; None for none.
     """
 
     restyled = "tokens"
@@ -92,15 +91,15 @@ class VitTower(Backbone):
         return self._clip_fingerprint
 
     def freeze(self, *, trainable: Sequence[str]) -> None:
-        """As `Backbone.freeze`, but the pyramid always trains."""
+        """Like `Backbone.freeze`, but the pyramid is always trained."""
         own = [_PYRAMID] if self.pyramid is not None else []
         super().freeze(trainable=[*trainable, *own])
 
     def forward_low(self, images: Tensor) -> dict[str, Tensor]:
-        """The embedded patches.
+        """Embed the patches.
 
         Args:
-            images: normalised, (N, 3, H, W), with sides that the patches divide.
+            images: normalised, (N, 3, H, W); H and W are multiples of the patch size.
 
         Returns:
             `tokens` (N, D, H/patch, W/patch).
@@ -108,7 +107,7 @@ class VitTower(Backbone):
         return {self.restyled: self.trunk.patch_embed(images).permute(0, 3, 1, 2)}
 
     def forward_high(self, low: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Position embeddings, the blocks and the pyramid.
+        """Apply the position embedding, the blocks and the pyramid.
 
         Args:
             low: features of `forward_low`, restyled or not.
@@ -128,7 +127,7 @@ class VitTower(Backbone):
             x = block(x, **positions)
             if index in self.taps:
                 patches = x[:, trunk.num_prefix_tokens :].transpose(1, 2)
-                # In torch's default layout: a trace of another is bound to some image sizes.
+                # torch's default layout, because traces of other layouts are limited to some sizes.
                 maps.append(patches.reshape(images, -1, height, width).contiguous())
         if self.pyramid is None:
             return {**low, "res4": torch.cat(maps, dim=1)}
@@ -144,12 +143,12 @@ class VitTower(Backbone):
         return groups | ({} if self.pyramid is None else {_PYRAMID: [self.pyramid]})
 
     def low_state(self) -> dict[str, Tensor]:
-        """Parameters of the patch embedding."""
+        """Return the parameters of the patch embedding."""
         state: dict[str, Tensor] = self.trunk.patch_embed.state_dict(keep_vars=True)
         return state
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        """Channels and strides; for patches of 14 pixels, `res2` has a stride of 3.5."""
+        """Return channels and strides; for patches of 14 pixels, `res2` has a stride of 3.5."""
         width, patch = self.trunk.embed_dim, self.size_divisibility
         shapes = {self.restyled: ShapeSpec(channels=width, stride=patch)}
         if self.pyramid is None:
@@ -162,7 +161,7 @@ class VitTower(Backbone):
 
     @property
     def size_divisibility(self) -> int:
-        """Side of the patches in pixels."""
+        """Patch size in pixels."""
         return int(self.trunk.patch_embed.patch_size[0])
 
 
@@ -171,18 +170,18 @@ def set_patch_size(trunk: Any, patch_size: int, *, bicubic: bool) -> None:
 
     Args:
         trunk: a `VisionTransformer` or `Eva` of timm, modified in place.
-        patch_size: new side of the patches in pixels.
-        bicubic: interpolate the kernel, and the position table to the grid that the trained image
-            size has with the new patches. False for timm's kernel and the table as it is.
+        patch_size: new patch size in pixels.
+        bicubic: interpolate the kernel, and the position table to the new grid of the trained image
+            size. False uses timm's resampling and keeps the table.
     """
     embedding, sides = trunk.patch_embed, (patch_size, patch_size)
     kernel, grid, image_size = embedding.proj.weight, embedding.grid_size, embedding.img_size
-    # A size with the same grid leaves the table alone.
+    # A size with the same grid keeps the table.
     trunk.set_input_size([side * patch_size for side in grid], sides)
     if not bicubic:
         return
     table = trunk.pos_embed
-    trunk.set_input_size(image_size)  # gives the table its new shape
+    trunk.set_input_size(image_size)  # resizes the table
     with torch.no_grad():
         embedding.proj.weight.copy_(_bicubic(kernel, sides))
         if table is not None:
@@ -193,9 +192,9 @@ def set_patch_size(trunk: Any, patch_size: int, *, bicubic: bool) -> None:
 
 
 def take_any_size(trunk: Any) -> None:
-    """Make a timm transformer as if it had been created with `dynamic_img_size=True`.
+    """Make a timm transformer behave as if created with `dynamic_img_size=True`.
 
-    Positions are resized from the trained ones in every forward, so errors do not add up.
+    Positions are resized from the trained ones in every forward pass, so errors do not accumulate.
 
     Args:
         trunk: a `VisionTransformer` or `Eva`, modified in place.
@@ -205,7 +204,7 @@ def take_any_size(trunk: Any) -> None:
     trunk.patch_embed.flatten = False
     trunk.patch_embed.output_fmt = Format.NHWC
     rope = getattr(trunk, "rope", None)
-    if isinstance(rope, RotaryEmbeddingCat):  # would give the angles of its own grid only
+    if isinstance(rope, RotaryEmbeddingCat):  # returns the angles of its own grid only
         names = signature(type(rope)).parameters.keys() - {"feat_shape"}
         arguments = {name: getattr(rope, name) for name in names if hasattr(rope, name)}
         trunk.rope = type(rope)(**arguments)

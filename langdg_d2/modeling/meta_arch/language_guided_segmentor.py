@@ -1,4 +1,4 @@
-"""The network of the paper: CLIP backbone, feature augmentation, segmentation head."""
+"""The paper's model: CLIP backbone, feature augmentation, segmentation head."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,20 +20,20 @@ BatchedInputs = list[dict[str, Any]]
 
 
 class LangDGSegmentor(nn.Module):
-    """Language-guided domain-generalized segmentor with Detectron2's `batched_inputs` convention.
+    """Segmentation model with Detectron2's `batched_inputs` convention.
 
     Args:
-        backbone: computes low-level features, and from these, restyled or not, high-level ones.
+        backbone: computes low-level features, and high-level features from them.
         sem_seg_head: maps the backbone's features to logits (N, classes, h, w). If it has an
             `input_shape`, the backbone must match it.
-        criterion: loss of logits (N, classes, H, W) and train ids (N, H, W) int64.
-        pixel_mean: of R, G and B, in 0..255.
-        pixel_std: of R, G and B, in 0..255.
+        criterion: loss function of logits (N, classes, H, W) and train ids (N, H, W) int64.
+        pixel_mean: mean of R, G and B, in 0..255.
+        pixel_std: standard deviation of R, G and B, in 0..255.
         classes: names, colours and ids of the classes; padding gets their ignore label.
 
     Attributes:
-        feature_augmentation: restyles low-level features in training; a hook sets it. None leaves
-            them as they are.
+        feature_augmentation: restyles low-level features in training, set by a hook; None for no
+            restyling.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LangDGSegmentor(nn.Module):
         scored = getattr(sem_seg_head, "num_classes", len(classes))
         if scored != len(classes):
             raise LangDGError(
-                f"model.sem_seg_head.num_classes is {scored}, and model.classes has "
+                f"model.sem_seg_head.num_classes is {scored}, but model.classes has "
                 f"{len(classes)} names; make them agree"
             )
         self.backbone = backbone
@@ -63,11 +63,11 @@ class LangDGSegmentor(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The model's device; inputs may be on another."""
+        """Device of the model; inputs may be on another device."""
         return self.normalize.mean.device
 
     def forward(self, batched_inputs: BatchedInputs) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Losses in training mode, predictions in eval mode.
+        """Compute losses in training mode and predictions in eval mode.
 
         Args:
             batched_inputs: one dict per image with `image` (3, H, W), RGB in 0..255, any dtype. In
@@ -87,11 +87,11 @@ class LangDGSegmentor(nn.Module):
         augmentation: FeatureAugmentation | None = None,
         patch_classes: Tensor | None = None,
     ) -> Tensor:
-        """Logits (N, classes, H, W) of normalised images (N, 3, H, W).
+        """Compute logits (N, classes, H, W) of normalised images (N, 3, H, W).
 
         Args:
-            images: returned by `normalize`.
-            augmentation: restyles low-level features; None leaves them as they are.
+            images: result of `normalize`.
+            augmentation: restyles low-level features; None for no restyling.
             patch_classes: (N, rows, cols) train ids, if the augmentation needs them.
         """
         low = self.backbone.forward_low(images)
@@ -101,13 +101,13 @@ class LangDGSegmentor(nn.Module):
         return self.head_logits(self.backbone.forward_high(low), images.shape[-2:])
 
     def head_logits(self, features: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
-        """Logits (N, classes, *size) of the backbone's features, at least float32."""
+        """Compute logits (N, classes, *size) of the backbone's features, at least float32."""
         logits = self.sem_seg_head(features)
-        # In half precision, rounding would decide between classes at their borders.
+        # In half precision, rounding would decide between classes at boundaries.
         return resize_bilinear(at_least_single(logits), size)
 
     def losses(self, batched_inputs: BatchedInputs) -> dict[str, Tensor]:
-        """Loss of a labelled batch, with restyled features."""
+        """Compute the loss of a labelled batch with restyled features."""
         images = self.preprocess(batched_inputs).tensor
         patch_classes = None
         if "patch_classes" in batched_inputs[0]:
@@ -122,9 +122,9 @@ class LangDGSegmentor(nn.Module):
 
     @torch.no_grad()
     def inference(self, batched_inputs: BatchedInputs) -> list[dict[str, Tensor]]:
-        """Logits at the output size; features are never restyled.
+        """Compute logits at the output size, without restyling.
 
-        Only images of the same size share a forward pass: padding would change predictions.
+        Only images of the same size share a forward pass, because padding would change predictions.
         """
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, inputs in enumerate(batched_inputs):
@@ -157,12 +157,12 @@ def _require_fit(backbone: Backbone, head: nn.Module) -> None:
                 wrong.append(f"model.sem_seg_head.input_shape.{name}.{what}={new} (not {old})")
     if wrong:
         raise LangDGError(
-            f"the head is built for other features than the backbone gives; set {', '.join(wrong)}"
+            f"the head does not fit the features of the backbone; set {', '.join(wrong)}"
         )
 
 
 def _at_size(scores: Tensor, image_size: tuple[int, int], height: int, width: int) -> Tensor:
-    """Detectron2's post-processing, which interpolates even where the size is right already."""
+    """Apply Detectron2's post-processing, unless the size is already right."""
     if image_size == (height, width):
         # A copy: a view would keep the whole batch in memory.
         return scores[:, :height, :width].clone()

@@ -1,4 +1,4 @@
-"""DeepLabV3+ head (arXiv 1802.02611) as FAMix trains it.
+"""DeepLabV3+ head (arXiv 1802.02611) as used by FAMix.
 
 Unlike the head of Detectron2's DeepLab project, it has BatchNorm after image pooling and one 3x3
 convolution after the concatenation instead of two.
@@ -14,17 +14,17 @@ from ...layers import UpsampledConv2d
 
 
 class DeepLabV3PlusHead(nn.Module):
-    """Class scores from low-level and high-level features.
+    """Computes class logits from low-level and high-level features.
 
     Args:
         input_shape: the backbone's features, by name.
         low_level: name of the fine features, which set the size of the output.
-        high_level: name of the features that the atrous spatial pyramid pooling (ASPP) takes.
+        high_level: name of the input of the atrous spatial pyramid pooling (ASPP).
         num_classes: channels of the output.
-        low_level_channels: channels that the low-level features are projected to.
+        low_level_channels: channels of the projected low-level features.
         channels: channels of the ASPP and the decoder.
         atrous_rates: dilations of the ASPP's 3x3 convolutions.
-        dropout: probability of zeroing a value of the ASPP's output in training.
+        dropout: dropout probability of the ASPP's output in training.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class DeepLabV3PlusHead(nn.Module):
                 nn.init.kaiming_normal_(module.weight)  # as in the official head
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Logits (N, num_classes, h, w) at the size of the low-level features (N, C, h, w)."""
+        """Compute logits (N, num_classes, h, w) at the size of the low-level features."""
         low = self.project(features[self.low_level])
         context = self.aspp(features[self.high_level])
         return self.predict(self.fuse((low, context)))
 
 
 class AtrousSpatialPyramidPooling(nn.Module):
-    """Context at several scales: a 1x1, dilated 3x3 convolutions, and the mean of the image.
+    """Context at several scales: a 1x1 convolution, dilated 3x3 convolutions, and image pooling.
 
     Shape: (N, in_channels, H, W) to (N, channels, H, W).
     """
@@ -108,7 +108,7 @@ def conv_norm_relu(
     dilation: int = 1,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Convolution that keeps the size, BatchNorm (synchronised between processes), ReLU."""
+    """Build a size-preserving convolution, synchronised BatchNorm and ReLU."""
     convolution = conv(
         in_channels,
         out_channels,

@@ -1,6 +1,6 @@
-"""Plain heads for strong towers: linear, deconvolutions, and SegFormer's all-MLP.
+"""Plain heads for strong backbones: linear, deconvolutions, and SegFormer's all-MLP head.
 
-With the same adapted DINOv2, VFMSeg (AAAI 2025) finds such heads as accurate as mask transformers.
+VFMSeg (AAAI 2025) finds such heads as accurate as mask transformers with the same adapted DINOv2.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from .deeplab_v3plus import conv_norm_relu
 
 
 class LinearHead(nn.Module):
-    """BatchNorm and a linear classifier of every position, DINOv2's linear probe.
+    """BatchNorm and a linear classifier per position, DINOv2's linear probe.
 
     Args:
         input_shape: the backbone's features, by name.
@@ -41,13 +41,13 @@ class LinearHead(nn.Module):
 class DeconvHead(nn.Module):
     """Two deconvolutions that double the size and halve the channels, the decoder of VFMSeg.
 
-    NOTE: BatchNorm takes the place of VFMSeg's GroupNorm after the first convolution.
+    NOTE: BatchNorm replaces VFMSeg's GroupNorm after the first convolution.
 
     Args:
         input_shape: the backbone's features, by name.
         in_feature: name of the features to upsample.
         num_classes: channels of the output.
-        channels: channels that the features are projected to first, a multiple of 4.
+        channels: channels of the projected features, a multiple of 4.
         dropout: probability of zeroing a channel before the classifier in training.
     """
 
@@ -82,13 +82,13 @@ class DeconvHead(nn.Module):
 
 
 class SegFormerHead(nn.Module):
-    """All features, projected to one width, resized to the finest and fused (arXiv 2105.15203).
+    """Projects all features to one width, resizes and fuses them (arXiv 2105.15203).
 
     Args:
         input_shape: the backbone's features, by name.
         in_features: names of the features to fuse.
         num_classes: channels of the output.
-        channels: channels that each feature is projected to.
+        channels: channels of each projected feature.
         dropout: probability of zeroing a channel before the classifier in training.
     """
 

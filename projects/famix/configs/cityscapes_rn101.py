@@ -1,4 +1,4 @@
-"""Cityscapes as source, CLIP RN101, the full recipe, tested as the authors do."""
+"""FAMix on Cityscapes, CLIP RN101, with the authors' test protocol."""
 
 from ....configs.langdg_cityscapes_rn101 import (
     dataloader,

@@ -1,4 +1,4 @@
-"""Cityscapes as source, CLIP RN50, the full recipe, tested as the authors do."""
+"""FAMix on Cityscapes, CLIP RN50, with the authors' test protocol."""
 
 from ....configs.langdg_cityscapes import (
     dataloader,

@@ -1,4 +1,4 @@
-"""GTA5 as source, CLIP RN101, the full recipe, tested as the authors do."""
+"""FAMix on GTA5, CLIP RN101, with the authors' test protocol."""
 
 from ....configs.langdg_gta5_rn101 import (
     dataloader,

@@ -1,4 +1,4 @@
-"""GTA5 as source, CLIP RN50, the full recipe, tested as the authors do. Published mean 38.88."""
+"""FAMix on GTA5, CLIP RN50, with the authors' test protocol. Published mean 38.88."""
 
 from ....configs.langdg_gta5 import (
     dataloader,

@@ -1,4 +1,4 @@
-"""SYNTHIA as source, CLIP RN101, the full recipe, tested as the authors do."""
+"""FAMix on SYNTHIA, CLIP RN101, with the authors' test protocol."""
 
 from ....configs.langdg_synthia_rn101 import (
     dataloader,

@@ -1,4 +1,4 @@
-"""SYNTHIA as source, CLIP RN50, the full recipe, tested as the authors do."""
+"""FAMix on SYNTHIA, CLIP RN50, with the authors' test protocol."""
 
 from ....configs.langdg_synthia import (
     dataloader,

@@ -1,4 +1,4 @@
-"""PØDA toward "driving in fog"."""
+"""PØDA for "driving in fog"."""
 
 from .night import dataloader, evaluation, lr_scheduler, model, optimizer, styles, train
 

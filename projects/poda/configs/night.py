@@ -1,4 +1,4 @@
-"""Steps 2 and 3 of PØDA toward "driving at night"; the other targets are edits of this config."""
+"""Steps 2 and 3 of PØDA for "driving at night"; the configs of other targets change the prompt."""
 
 from detectron2.config import LazyCall as L
 
@@ -7,7 +7,7 @@ from langdg_d2.styles import ConstantWeights, PooledBankStyles
 from ....configs.langdg_gta5 import styles
 from .source_only import dataloader, evaluation, lr_scheduler, model, optimizer, train
 
-# Step 2: mine a whole-image style for every source image toward one text, the target's description.
+# Step 2: mine one whole-image style per source image for one prompt, the target's description.
 styles.grid.rows = styles.grid.cols = 1
 styles.mining.miner.prompts.style_prompts = ["driving at night"]
 styles.mining.miner.prompts.template = "{style}"
@@ -19,12 +19,12 @@ styles.mining.miner.pin.lr = 1 / 16
 styles.mining.miner.pin.weight_decay = 16 * 1e-4
 styles.mining.checkpoint_period = 160
 
-# Step 3: the head is fine-tuned, any of these styles in place of an image's own.
+# Step 3: fine-tune the head, with these styles in place of the images' own.
 styles.augmentation.mixer.styles._target_ = PooledBankStyles
 styles.augmentation.mixer.weights = L(ConstantWeights)(value=0)
 optimizer.lr = 0.01
 dataloader.train.total_batch_size = 8
-# Crops only, without jitter and flips.
+# Crops only, without jitter or flips.
 dataloader.train.mapper.augmentations = dataloader.train.mapper.augmentations[:1]
 train.init_checkpoint = "output/poda/source_only/model_final.pth"
 train.max_iter = 2_000

@@ -1,4 +1,4 @@
-"""PØDA toward "driving under rain"."""
+"""PØDA for "driving under rain"."""
 
 from .night import dataloader, evaluation, lr_scheduler, model, optimizer, styles, train
 

@@ -1,4 +1,4 @@
-"""PØDA toward "driving in snow"."""
+"""PØDA for "driving in snow"."""
 
 from .night import dataloader, evaluation, lr_scheduler, model, optimizer, styles, train
 

@@ -1,4 +1,4 @@
-"""Step 1 of PØDA: on GTA5 the head alone learns, nothing is restyled."""
+"""Step 1 of PØDA: train only the head on GTA5, without restyling."""
 
 from ....configs.langdg_gta5 import (
     dataloader,

@@ -1,6 +1,6 @@
-"""The recipe on streets with the small CLIP: what every variant of the experiment starts from.
+"""FAMix on streets with the small CLIP, the base of all variants of the experiment.
 
-`projects/streets/experiment.py --set` changes it for all of them.
+`projects/streets/experiment.py --set` changes it for all variants.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""As `experiment`, on the small CLIP whose image tower is a ConvNeXt."""
+"""Like `experiment`, with the small ConvNeXt CLIP."""
 
 from pathlib import Path
 

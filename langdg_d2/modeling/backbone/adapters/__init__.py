@@ -1,4 +1,4 @@
-"""Adapters: small trainable parts for frozen vision transformers."""
+"""Adapters with few trainable parameters for frozen vision transformers."""
 
 from .base import Adapter, merge
 from .lora import LoRA

@@ -1,4 +1,4 @@
-"""What all adapters share: the protocol, freezing, the choice of blocks, and merging."""
+"""Common parts of adapters: protocol, freezing, selection of blocks, merging."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,41 +10,38 @@ from ....utils.errors import LangDGError
 
 
 class Adapter(Protocol):
-    """Puts small trainable parts on a frozen vision transformer."""
+    """Adds few trainable parameters to a frozen vision transformer."""
 
     def attach(self, trunk: nn.Module) -> None:
-        """Add the parts to a trunk, in place, and freeze everything else in it.
+        """Add trainable parts to a trunk in place and freeze everything else.
 
         Args:
-            trunk: `VisionTransformer` or `Eva` of timm. It must have its weights, from which parts
-                may start.
+            trunk: `VisionTransformer` or `Eva` of timm with its pretrained weights, from which the
+                parts may be initialised.
         """
 
 
 class AdapterPart(nn.Module, ABC):
-    """A module that an adapter has put into a trunk."""
+    """A module that an adapter added to a trunk."""
 
     @abstractmethod
     def merged(self) -> nn.Module:
-        """The plain module that computes the same; it shares what did not change."""
+        """Return the plain module that computes the same; unchanged parameters are shared."""
 
 
 def freeze_trunk(trunk: nn.Module) -> None:
-    """Freeze all parameters of a trunk, which must not have an adapter yet."""
+    """Freeze all parameters of a trunk without an adapter."""
     if any(isinstance(module, AdapterPart) for module in trunk.modules()):
-        raise LangDGError(
-            "the trunk has an adapter already, expected one without: merge that one, or build the "
-            "tower again"
-        )
+        raise LangDGError("the trunk already has an adapter: merge it, or build the tower again")
     trunk.requires_grad_(False)
 
 
 def chosen_blocks(trunk: nn.Module, indices: Sequence[int] | None) -> list[nn.Module]:
-    """Transformer blocks of a trunk, from input to output.
+    """Return transformer blocks of a trunk, from input to output.
 
     Args:
-        trunk: has `blocks`, as timm's vision transformers do.
-        indices: places in `blocks`, negative ones from the end; None for all.
+        trunk: module with `blocks`, as in timm's vision transformers.
+        indices: indices of blocks, negative ones from the end; None for all.
     """
     blocks = getattr(trunk, "blocks", None)
     if not isinstance(blocks, (nn.ModuleList, nn.Sequential)) or not len(blocks):
@@ -63,13 +60,15 @@ def chosen_blocks(trunk: nn.Module, indices: Sequence[int] | None) -> list[nn.Mo
 
 
 def merge(trunk: nn.Module) -> None:
-    """Replace all parts of an adapter, in place, by plain modules that compute the same.
+    """Merge an adapter into the weights of a trunk, in place.
 
-    Outputs are equal up to rounding, and the trunk is frozen and as fast as without an adapter.
-    Only low-rank parts can be merged, not Rein's tokens.
+    Outputs are equal up to rounding, and the trunk is as fast as without an adapter. It stays
+    frozen. Only low-rank adapters can be merged, not Rein.
     """
     parts = {name: m for name, m in trunk.named_modules() if isinstance(m, AdapterPart)}
-    merged = {name: part.merged() for name, part in parts.items()}  # all, or an error changes none
+    merged = {
+        name: part.merged() for name, part in parts.items()
+    }  # merge all first, so that an error leaves the trunk unchanged
     for name, module in merged.items():
         trunk.set_submodule(name, module)
     trunk.requires_grad_(False)

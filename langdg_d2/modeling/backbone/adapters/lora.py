@@ -10,16 +10,16 @@ from .low_rank import attach_low_rank
 
 
 class LoRA:
-    """Adds `alpha / rank * B A x` to Linear layers; B starts at zero, so the tower starts as is.
+    """Adds `alpha / rank * B A x` to Linear layers. B is initialised to zero.
 
-    Queries, keys and values each have an A and a B, also where timm computes them by one layer.
+    Queries, keys and values have separate A and B, also where timm computes them in one layer.
 
     Args:
-        rank: rows of A and columns of B. VFMSeg (AAAI 2025) has 32.
-        alpha: numerator of the scale; None for the rank, which makes the scale 1.
+        rank: rank of the update. VFMSeg (AAAI 2025) uses 32.
+        alpha: numerator of the scale; None for the rank, which gives a scale of 1.
         modules: timm's names of the layers, such as "qkv", "proj", "fc1" and "fc2"; None for all
             Linear layers of the blocks.
-        blocks: places of the blocks, negative ones from the end; None for all.
+        blocks: indices of the blocks, negative ones from the end; None for all.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LoRA:
 
 
 def _from_zero(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """B of zeros, and A as torch initialises a Linear layer."""
+    """Return B of zeros, and A initialised like torch's Linear."""
     outputs, inputs = weight.shape
     a = nn.init.kaiming_uniform_(weight.new_empty(rank, inputs), a=math.sqrt(5))
     return weight.new_zeros(outputs, rank), a

@@ -1,4 +1,4 @@
-"""Linear layers with a trainable low-rank part, which LoRA and SoMA have in common."""
+"""Linear layers with a trainable low-rank part, shared by LoRA and SoMA."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,29 +10,30 @@ from torch.nn import functional as F
 from ....utils.errors import LangDGError, require_int
 from .base import AdapterPart, chosen_blocks, freeze_trunk
 
-# B and A of a weight and a rank; their product has the shape of the weight.
+# Function of a weight and a rank that returns B and A; B A has the shape of the weight.
 Start = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
-_JOINED = {"qkv": 3}  # number of weights that timm has joined in one, by the layer's name
+_JOINED = {"qkv": 3}  # number of weights that timm joins in one layer, by the layer's name
 
 
-# A subclass of Linear and not torch's parametrization of the weight W + BA, because
-# - the gradient of such a weight, as large as the frozen one, costs as much as training it;
-# - `weight` and `bias` keep their names, so that the tower's files fit it with and without adapter;
-# - copies, mixed precision, several processes and exports treat it as any other layer.
+# A subclass of Linear instead of torch's parametrization of the weight W + BA, because
+# - the gradient of a parametrized weight costs as much as training the full weight;
+# - `weight` and `bias` keep their names, so weight files fit with and without the adapter;
+# - copying, mixed precision, DDP and export work as for any other layer.
 class LowRankLinear(nn.Linear, AdapterPart):
-    """A Linear with a frozen weight W and a trainable low-rank part: `W x + scale B A x`.
+    """Linear layer with a frozen weight W and a trainable low-rank part: `W x + scale B A x`.
 
-    If `centered`, the initial low-rank product is subtracted, so the layer starts as the plain one.
-    Its factors are stored instead of changing W, because adapter files identify the tower by W.
+    If `centered`, the initial low-rank product is subtracted, so the layer initially equals the
+    plain one. The initial factors are stored instead of changing W, because adapter files identify
+    the tower by W.
 
     Args:
-        linear: the plain layer, whose parameters this one takes over. Its bias stays as it is.
-        parts: weights joined in it, along the outputs; each has an A and a B of its own.
-        rank: of each.
-        start: gives B and A of each.
-        scale: of the low-rank part.
-        centered: subtract the initial low-rank part.
+        linear: plain layer, whose parameters are shared.
+        parts: number of weights joined along the outputs; each has its own A and B.
+        rank: rank of each part.
+        start: returns the initial B and A of each part.
+        scale: scale of the low-rank part.
+        centered: whether to subtract the initial low-rank product.
 
     Attributes:
         lora_a: (parts, rank, inputs).
@@ -68,7 +69,7 @@ class LowRankLinear(nn.Linear, AdapterPart):
         self.register_buffer("start_b", self.lora_b.detach().clone() if centered else None)
 
     def factors(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """A and B of what is added to each of the joined weights."""
+        """Yield A and B of the update of each joined weight."""
         for k, (a, b) in enumerate(zip(self.lora_a, self.lora_b, strict=True)):
             if self.start_a is None or self.start_b is None:
                 yield a, b
@@ -81,7 +82,7 @@ class LowRankLinear(nn.Linear, AdapterPart):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """A Linear with the weight W + scale B A."""
+        """Return a Linear layer with the weight W + scale B A."""
         added = torch.cat([b @ a for a, b in self.factors()])
         plain = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
         plain.weight = nn.Parameter(self.weight + self.scale * added)
@@ -100,7 +101,7 @@ def attach_low_rank(
     centered: bool = False,
     train_bias: bool = False,
 ) -> None:
-    """Freeze a trunk and give Linear layers of its blocks a low-rank part.
+    """Freeze a trunk and add low-rank parts to Linear layers of its blocks.
 
     Args:
         trunk: see `Adapter.attach`.
@@ -124,14 +125,14 @@ def attach_low_rank(
             if name.startswith("blocks.") and isinstance(layer, nn.Linear)
         }
         raise LangDGError(
-            f"modules of the adapter {missing} are not in the blocks of the trunk, expected some "
+            f"modules {missing} of the adapter are not in the blocks of the trunk; expected some "
             f"of {sorted(known)}, or null for all"
         )
     if not chosen:
         raise LangDGError("the blocks have no Linear layers: choose another tower or adapter")
     freeze_trunk(trunk)
     options: dict[str, Any] = {"rank": rank, "start": start, "scale": scale, "centered": centered}
-    # All, or an error changes none.
+    # Build all parts first, so that an error leaves the trunk unchanged.
     low_ranks = [
         LowRankLinear(one, parts=_JOINED.get(name, 1), **options) for _, name, one in chosen
     ]
@@ -141,12 +142,12 @@ def attach_low_rank(
             for bias in _biases(parent, low_rank):
                 bias.requires_grad_(True)
         if hasattr(parent, "qkv_bias_separate"):
-            # Otherwise Eva takes the weight of its joined layer and does not call it.
+            # Otherwise Eva uses the weight of its joined layer without calling the layer.
             parent.qkv_bias_separate = True
 
 
 def _biases(parent: nn.Module, layer: LowRankLinear) -> list[Tensor]:
-    """Biases of a layer; those of Eva's joined one belong to the attention."""
+    """Return the biases of a layer; those of Eva's joined layer belong to the attention."""
     biases: list[Any] = [layer.bias]
     if layer is getattr(parent, "qkv", None):
         biases += [getattr(parent, "q_bias", None), getattr(parent, "v_bias", None)]

@@ -12,19 +12,19 @@ from .base import AdapterPart, chosen_blocks, freeze_trunk
 
 
 class Rein:
-    """Refines the patch tokens after every block by attention to a few learned tokens.
+    """Refines the patch tokens after every block by attention to learned tokens.
 
-    NOTE: the paper also derives the queries of a mask head from the tokens. There is no mask head
-    here, so this link (0.46 M of 2.99 M parameters for ViT-L) is omitted.
+    NOTE: the paper also derives the queries of a mask head from the tokens. This part (0.46 M of
+    2.99 M parameters for ViT-L) is omitted, because there is no mask head.
 
     Args:
-        tokens: learned tokens of each block.
-        rank: of the matrix of these tokens.
-        scale: initial value of the trained factor of all refinements.
+        tokens: number of learned tokens per block.
+        rank: rank of the matrix of learned tokens.
+        scale: initial value of the learned scale of all refinements.
     """
 
     def __init__(self, *, tokens: int = 100, rank: int = 16, scale: float = 0.001) -> None:
-        require_int("tokens of Rein", tokens, 2)  # the first one only takes attention
+        require_int("tokens of Rein", tokens, 2)  # the first token is only an attention sink
         require_int("rank of Rein", rank)
         self.tokens = tokens
         self.rank = rank
@@ -46,21 +46,21 @@ class Rein:
         refiner.to(next(tower.parameters()))  # its device and dtype
         trunk.rein = refiner
         for layer, block in enumerate(blocks):
-            # A hook, which leaves the names of the block's weights alone. Copies of the trunk get
-            # their own, since a partial of a bound method is copied with its object.
+            # A hook keeps the names of the block's weights. Copies of the trunk get their own
+            # hook, because a partial of a bound method is copied with its object.
             block.register_forward_hook(
                 partial(refiner.after_block, layer, tower.num_prefix_tokens)
             )
 
 
 class ReinTokens(AdapterPart):
-    """The learned tokens of all blocks, and what the blocks share.
+    """Learned tokens of all blocks, and the parameters that blocks share.
 
     Args:
         layers: number of blocks.
-        channels: of their tokens.
+        channels: channels of their tokens.
         tokens: see `Rein`, also for `rank` and `scale`.
-        patch_area: pixels of a patch, on which the initial tokens depend.
+        patch_area: number of pixels per patch, which scales the initial tokens.
     """
 
     def __init__(
@@ -77,22 +77,22 @@ class ReinTokens(AdapterPart):
         self.scale = nn.Parameter(torch.tensor(scale))
 
     def refined(self, features: Tensor, layer: int) -> Tensor:
-        """Patch tokens (N, L, C) of a block, refined."""
+        """Refine the patch tokens (N, L, C) of a block."""
         tokens = self.token_a[layer] @ self.token_b[layer]
         attention = (features @ tokens.T / math.sqrt(features.shape[-1])).softmax(-1)
-        # The first token is an attention sink: it contributes nothing.
+        # The first token is an attention sink and contributes nothing.
         delta = attention[..., 1:] @ self.token_projection(tokens[1:])
         return features + self.scale * self.feature_projection(delta + features)
 
     def after_block(
         self, layer: int, prefix: int, _: nn.Module, __: tuple[Tensor, ...], output: Tensor
     ) -> Tensor:
-        """Hook of a block; the class token and registers, the first `prefix` tokens, stay."""
+        """Forward hook of a block; keeps the first `prefix` tokens (class token and registers)."""
         patches = self.refined(output[:, prefix:], layer)
         return torch.cat([output[:, :prefix], patches], 1)
 
     def merged(self) -> nn.Module:
         raise LangDGError(
-            "Rein cannot be merged, as its tokens act between the blocks and not on weights: "
+            "Rein cannot be merged, because its tokens act between blocks and not on weights: "
             "export the tower with them, or train LoRA or SoMA instead"
         )

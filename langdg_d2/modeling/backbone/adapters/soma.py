@@ -10,27 +10,27 @@ from ....utils.errors import LangDGError, require_int
 from .low_rank import attach_low_rank
 
 _STARTS = ("minor", "released")
-# Standard deviation of a vision transformer's initial weights, by DINOv2 and timm.
+# Standard deviation of the initial weights of vision transformers in DINOv2 and timm.
 _INITIAL_STD = 0.02
 
 
 class SoMA:
-    """Trains the singular components of weights with the smallest singular values, and biases.
+    """Trains the minor singular components of weights, and biases.
 
-    With W = U S V^T, of which the last `rank` components are taken, B = U sqrt(S) and
-    A = sqrt(S) V^T train, while W - B A stays frozen. Queries, keys and values are decomposed each
-    on their own, also where timm computes them by one layer.
+    Let U, S and V be the last `rank` singular components of W. B = U sqrt(S) and A = sqrt(S) V^T
+    are trained, and W - B A is frozen. Queries, keys and values are decomposed separately, also
+    where timm computes them in one layer.
 
-    NOTE: in the authors' released code, the pretrained weights are loaded after the decomposition,
-    which is thus that of the random initial weights, and nothing is subtracted from W. With
-    `start="released"` training starts like that, at W + B A. Use it to load their released weights.
+    NOTE: the authors' released code loads the pretrained weights after the decomposition. It thus
+    decomposes the random initial weights, and subtracts nothing from W. `start="released"`
+    reproduces this initialisation, W + B A; use it to load their released weights.
 
     Args:
         rank: number of components.
         modules: timm's names of the layers, such as "qkv", "proj", "fc1" and "fc2"; None for all
             Linear layers of the blocks, as in the paper.
-        blocks: places of the blocks, negative ones from the end; None for all. The paper has those
-            from the ninth on, `[*range(8, 24)]` of a ViT-L.
+        blocks: indices of the blocks, negative ones from the end; None for all. The paper uses the
+            ninth block and later ones, `[*range(8, 24)]` in ViT-L.
         start: "minor" as in the paper, or "released".
     """
 
@@ -64,7 +64,7 @@ class SoMA:
 
 
 def _minor_components(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """B (outputs, rank) and A (rank, inputs)."""
+    """Return B (outputs, rank) and A (rank, inputs)."""
     u, s, vh = torch.linalg.svd(at_least_single(weight), full_matrices=False)
     root = s[-rank:].sqrt()
     b, a = u[:, -rank:] * root, root[:, None] * vh[-rank:]

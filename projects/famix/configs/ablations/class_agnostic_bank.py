@@ -1,4 +1,4 @@
-"""A mined style of any class for every patch."""
+"""Mined styles of any class for every patch."""
 
 from ...ablations import class_agnostic_bank, recipe_with
 

@@ -1,4 +1,4 @@
-"""The class name alone as target text. Row 'class name only': published mean 37.29."""
+"""The class name alone as prompt. Row 'class name only': published mean 37.29."""
 
 from ...ablations import class_name_only, recipe_with
 

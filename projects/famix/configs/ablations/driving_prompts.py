@@ -1,4 +1,4 @@
-"""Weather and light instead of art as style prompts."""
+"""Style prompts that describe weather and light instead of art."""
 
 from ...ablations import driving_prompts, recipe_with
 

@@ -1,4 +1,4 @@
-"""All of `layer4` trains, as with Cityscapes as the source."""
+"""Train all of `layer4`, as with Cityscapes as the source."""
 
 from ...ablations import freeze_less, recipe_with
 

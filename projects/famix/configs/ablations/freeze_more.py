@@ -1,4 +1,4 @@
-"""All of the backbone is frozen, only the head trains."""
+"""Freeze the whole backbone and train only the head."""
 
 from ...ablations import freeze_more, recipe_with
 

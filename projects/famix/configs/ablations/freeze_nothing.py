@@ -1,4 +1,4 @@
-"""CLIP's whole image tower trains. Row 'augment, mix': published mean 22.36."""
+"""Train the whole image tower of CLIP. Row 'augment, mix': published mean 22.36."""
 
 from ...ablations import freeze_nothing, recipe_with
 

@@ -1,4 +1,4 @@
-"""Mined styles take the place of the patches' own. Row 'freeze, augment': published mean 32.93."""
+"""Mined styles replace the patches' own. Row 'freeze, augment': published mean 32.93."""
 
 from ...ablations import no_mixing, recipe_with
 

@@ -1,4 +1,4 @@
-"""Features stay as they are. Row 'freeze': published mean 32.44."""
+"""No restyling. Row 'freeze': published mean 32.44."""
 
 from ...ablations import no_restyling, recipe_with
 

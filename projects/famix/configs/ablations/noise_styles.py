@@ -1,4 +1,4 @@
-"""Styles are the patches' own under Gaussian noise, without any text."""
+"""The patches' own styles with Gaussian noise, without text."""
 
 from ...ablations import noise_styles, recipe_with
 

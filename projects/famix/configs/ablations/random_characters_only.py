@@ -1,4 +1,4 @@
-"""Random characters alone as target texts. Row 'random characters': published mean 37.35."""
+"""Random characters alone as prompts. Row 'random characters': published mean 37.35."""
 
 from ...ablations import random_characters_only, recipe_with
 

@@ -1,4 +1,4 @@
-"""`layer2`'s output is restyled instead of `layer1`'s."""
+"""Restyle the output of `layer2` instead of `layer1`."""
 
 from ...ablations import recipe_with, restyle_layer2
 

@@ -1,4 +1,4 @@
-"""`layer3`'s output is restyled instead of `layer1`'s."""
+"""Restyle the output of `layer3` instead of `layer1`."""
 
 from ...ablations import recipe_with, restyle_layer3
 

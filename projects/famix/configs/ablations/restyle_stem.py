@@ -1,4 +1,4 @@
-"""The stem's output is restyled instead of `layer1`'s."""
+"""Restyle the output of the stem instead of `layer1`."""
 
 from ...ablations import recipe_with, restyle_stem
 

@@ -1,4 +1,4 @@
-"""Both kinds of styles in one bank, see the README. Row 'source + mined': published mean 37.64."""
+"""Source and mined styles in one bank (see README). Row 'source + mined': published mean 37.64."""
 
 from ...ablations import recipe_with, source_and_mined_styles
 

@@ -1,4 +1,4 @@
-"""Styles of other source patches are mixed in. Row 'freeze, mix': published mean 36.29."""
+"""Mix styles of other source patches. Row 'freeze, mix': published mean 36.29."""
 
 from ...ablations import recipe_with, source_styles
 

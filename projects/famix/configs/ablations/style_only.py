@@ -1,4 +1,4 @@
-"""The style prompt alone as target text. Row 'style prompt only': published mean 37.56."""
+"""The style alone as prompt. Row 'style prompt only': published mean 37.56."""
 
 from ...ablations import recipe_with, style_only
 

@@ -1,4 +1,4 @@
-"""One style for the whole image instead of one a patch."""
+"""One style per image instead of one per patch."""
 
 from ...ablations import recipe_with, whole_image_styles
 

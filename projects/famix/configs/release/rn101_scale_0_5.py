@@ -1,4 +1,4 @@
-"""As `rn101_scale_1`, images at half size."""
+"""Like `rn101_scale_1`, with images at half size."""
 
 from .rn101_scale_1 import (
     dataloader,

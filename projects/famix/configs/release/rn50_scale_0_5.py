@@ -1,4 +1,4 @@
-"""As `rn50_scale_1`, images at half size."""
+"""Like `rn50_scale_1`, with images at half size."""
 
 from .rn50_scale_1 import (
     dataloader,

@@ -1,4 +1,4 @@
-"""As `rn50_scale_1`, the mean of logits at full and half size."""
+"""Like `rn50_scale_1`, with logits averaged over full and half size."""
 
 from .rn50_scale_1 import (
     dataloader,

@@ -7,12 +7,12 @@ from streets.clip.zero_shot import UNNAMED
 
 _CARD = """# {name}
 
-A CLIP of {parameters:.1f} million parameters that knows only the streets of this project: an image
-tower with the structure of {tower}, a small text tower, CLIP's own tokenizer. It exists so that
-language-guided domain generalization can be tried without a download. Its words mean something in
-this procedural world and nothing outside of it.
+A CLIP of {parameters:.1f} million parameters that knows only the generated streets of this
+project. It has an image tower with the structure of {tower}, a small text tower and CLIP's own
+tokenizer. Use it to try language-guided domain generalization without a download. It is not meant
+for photographs.
 
-- Architecture: `configs/{name}.json` (open_clip), input {size}x{size}, normalised as CLIP's.
+- Architecture: `configs/{name}.json` (open_clip), input {size}x{size}, normalised like CLIP's.
 - Weights: `{name}.safetensors`, {megabytes:.1f} MB, matrices in half precision.
 - Reproduce: `{command}`
 - Trained in {minutes:.0f} minutes on {machine}: {steps} steps of {images} crops, {scenes} scenes.
@@ -28,19 +28,25 @@ clip = load_clip(
 
 ## Data
 
-Crops of scenes from `streets`, drawn with a seed that no benchmark uses; no image of a benchmark is
-among them, but the same city models, weather and light are (rendered looks: {world_looks}), as a
-CLIP of the internet has seen them too. Captions vary class and look: the 19 classes of Cityscapes,
-the {conditions} driving conditions and {styles} art styles of the project's prompt packs, of which
-each stands for a procedural appearance (`streets/clip/appearances.py`). {plain_share:.0%} of the
-crops are as rendered, {unnamed_share:.0%} of the others in random looks without a name; training
-begins with the former alone.
+The model is trained on crops of scenes from `streets`, generated with a seed that no benchmark
+uses. No benchmark image is among them, but they share the city models, weather and light, just as
+CLIP has seen photographs of such scenes. The rendered looks are
+{world_looks}.
+
+Captions name a class and a look: the 19 Cityscapes classes, and the {conditions} driving
+conditions and {styles} art styles of the project's prompt packs. Each condition and style has a
+procedural appearance (`streets/clip/appearances.py`). {plain_share:.0%} of the crops are as
+rendered; training begins with these alone. {unnamed_share:.0%} of the others have random looks
+without a name.
 
 ## Zero-shot accuracy
 
-On {held_out} held-out scenes ({crops} crops), CLIP's 80 sentence templates averaged. "Class": among
-the 19 plain class names. "Look": among all {looks} looks, given the class. "Both": among all
-{texts} texts "<look> <class>".
+Accuracy in percent on {held_out} held-out scenes ({crops} crops), averaged over CLIP's 80
+templates:
+
+- class: among the 19 class names
+- look: among all {looks} looks, given the class
+- both: among all {texts} texts "<look> <class>"
 
 | look | class | look | both |
 | --- | --- | --- | --- |
@@ -50,8 +56,8 @@ the 19 plain class names. "Look": among all {looks} looks, given the class. "Bot
 | --- | --- |
 {class_rows}
 
-Crops as they are rendered, plain class names, {rendered_scenes} scenes a look. It has seen
-other scenes in the looks marked, none in the others.
+Accuracy on rendered crops with class names only, {rendered_scenes} scenes per look. The model
+was trained on other scenes of the looks that are marked.
 
 | look | class |
 | --- | --- |
@@ -59,8 +65,9 @@ other scenes in the looks marked, none in the others.
 
 ## Limits
 
-Crops show one class clearly, boxes of 24 to 160 pixels in scenes of 256x512. Style names mean what
-this project's code makes of them. Not for photographs.
+Training crops show one class clearly, in boxes of 24 to 160 pixels from scenes of 256x512. Style
+names refer to the appearances that this project's code gives them. Do not use the model for
+photographs.
 """
 
 
