@@ -50,6 +50,18 @@ def art_styles(cfg: DictConfig) -> None:
     cfg.styles.mining.miner.prompts.style_prompts = "art_styles"
 
 
+def freeze_low(cfg: DictConfig) -> None:
+    """Freeze only the layers that styles are mined for."""
+    stages = [*cfg.model.backbone._target_.stages]
+    restyled = stages.index(cfg.model.backbone.restyled_layer)
+    cfg.model.backbone.trainable = stages[restyled + 1 :]
+
+
+def half_restyled(cfg: DictConfig) -> None:
+    """Restyle half of the images."""
+    cfg.styles.augmentation.probability = 0.5
+
+
 def oracle(cfg: DictConfig) -> None:
     """The paper's SGD would need more iterations to train everything."""
     for change in (freeze_nothing, no_restyling, adamw):
@@ -126,6 +138,23 @@ _ADAMW = (
     Variant(f"{title}, AdamW", (*changes, adamw))
     for title, changes in (_PARTS[k] for k in (0, 4, 6, 7, 8))
 )
+_HALF = (
+    Variant("restyle half, AdamW", (half_restyled, adamw)),
+    Variant("freeze low layers, AdamW", (freeze_low, no_restyling, adamw)),
+    Variant("freeze low layers, restyle half, AdamW", (freeze_low, half_restyled, adamw)),
+    Variant(
+        "freeze low layers, noise for text in half, AdamW",
+        (freeze_low, half_restyled, strong_noise_styles, adamw),
+    ),
+    Variant(
+        "freeze low layers, source styles in half, AdamW",
+        (freeze_low, half_restyled, source_styles, adamw),
+    ),
+    Variant(
+        "freeze low layers, art styles in half, AdamW",
+        (freeze_low, half_restyled, art_styles, adamw),
+    ),
+)
 _OTHERS = (
     Variant("faint noise for text", (noise_styles,)),
     Variant("noise as strong as text", (strong_noise_styles,)),
@@ -143,7 +172,7 @@ _TOWERS = (
     Variant("SoMA, the released code's start", (soma_released,)),
     Variant("Rein", (rein,)),
 )
-RECIPE_VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_OTHERS)}
+RECIPE_VARIANTS = {variant.name: variant for variant in (*_PARTS, *_ADAMW, *_HALF, *_OTHERS)}
 TOWER_VARIANTS = {variant.name: variant for variant in _TOWERS}  # of `configs/experiment_vit.py`
 VARIANTS = RECIPE_VARIANTS | TOWER_VARIANTS
 FULL = full.__name__

@@ -70,7 +70,9 @@ def test_eight_variants_combine_freeze_augment_and_mix(config: Callable[..., Dic
             assert (cfg.styles.mining.miner.pin.steps == 0) == ("augment" not in parts)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name.endswith("_adamw")])
+@pytest.mark.parametrize(
+    "name", [f"{name}_adamw" for name in VARIANTS if f"{name}_adamw" in VARIANTS]
+)
 def test_adamw_changes_the_optimizer_alone(config: Callable[..., DictConfig], name: str) -> None:
     cfgs = [config(name.removesuffix("_adamw")), config(name)]
     assert [key for key, _ in changes(*map(unresolved, cfgs))] == ["optimizer"]
@@ -79,16 +81,22 @@ def test_adamw_changes_the_optimizer_alone(config: Callable[..., DictConfig], na
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "base", "expected"),
     [
-        ("more_styles", {"styles.mining.batches.batch_size": 4}),
-        ("art_styles", {"styles.mining.miner.prompts.style_prompts": "art_styles"}),
+        ("more_styles", "full", {"styles.mining.batches.batch_size": 4}),
+        ("art_styles", "full", {"styles.mining.miner.prompts.style_prompts": "art_styles"}),
+        ("half_restyled_adamw", "full_adamw", {"styles.augmentation.probability": 0.5}),
+        (
+            "freeze_low_half_restyled_adamw",
+            "half_restyled_adamw",
+            {"model.backbone.trainable": ["layer2", "layer3", "layer4"]},
+        ),
     ],
 )
 def test_own_variants_change_one_key(
-    config: Callable[..., DictConfig], name: str, expected: dict[str, Any]
+    config: Callable[..., DictConfig], name: str, base: str, expected: dict[str, Any]
 ) -> None:
-    assert dict(changes(unresolved(config("full")), unresolved(config(name)))) == expected
+    assert dict(changes(unresolved(config(base)), unresolved(config(name)))) == expected
 
 
 def test_strong_noise_is_fifteen_decibels_louder(config: Callable[..., DictConfig]) -> None:
