@@ -11,6 +11,7 @@ LARGEST = 500_000  # bytes
 WEIGHTS = ROOT / "projects/streets/weights"
 LARGER = {
     WEIGHTS / "small_clip.safetensors": 15_000_000,
+    WEIGHTS / "small_convnext_clip.safetensors": 15_000_000,
     WEIGHTS / "streets_recipe.safetensors": 8_000_000,
 }
 

@@ -100,6 +100,7 @@ def _write_results(
 ) -> None:
     weights = _weights(options)
     clip = load_small_clip(str(options.config), str(weights))
+    threads = torch.get_num_threads()
     facts = {
         "name": options.config.stem,
         "tower": type(getattr(clip.visual, "trunk", clip.visual)).__name__,
@@ -109,7 +110,7 @@ def _write_results(
         "command": f"python projects/streets/train_clip.py --output output/{options.config.stem} "
         + _arguments(options),
         "minutes": minutes,
-        "machine": f"{torch.get_num_threads()} CPU threads ({platform.machine()})",
+        "machine": f"{threads} CPU thread{'s' * (threads > 1)} ({platform.machine()})",
         "scenes": options.scenes,
         "held_out": options.held_out,
         "rendered_scenes": options.rendered,
