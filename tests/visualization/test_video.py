@@ -358,7 +358,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         silence.sample_rate = 8000
         file.mux(noise.encode(silence))
         file.mux(noise.encode(None))
-    with pytest.raises(MediaError, match="there are no pictures in it"):
+    with pytest.raises(MediaError, match="it contains no pictures"):
         VideoFile(path=tmp_path / "a.mp4")
 
 
