@@ -49,8 +49,8 @@ class Palette:
 # NOTE: close to the colours of the benchmark, but safe for colour-blind viewers. Distances in
 # CIELAB are at least 17 between any two colours, at least 24 between those of large areas (road,
 # building, wall, vegetation, sky), and at least 10 between these, blended with the greys of
-# asphalt, and the grey. The ten most frequent classes differ by at least 15 in CIEDE2000. This holds
-# for normal vision and for protanopia, deuteranopia and tritanopia as simulated by Machado et al.
+# asphalt, and the grey. The ten most frequent classes differ by at least 15 in CIEDE2000. This
+# holds for normal vision and protanopia, deuteranopia and tritanopia as simulated by Machado et al.
 # (IEEE TVCG, 2009).
 _COLOR_BLIND_SAFE = (
     (132, 66, 118),  # road
