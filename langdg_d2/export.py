@@ -1,7 +1,7 @@
-"""A trained segmentor as a file that runs without this project: `torch.export` or ONNX.
+"""Export of trained models with `torch.export` and to ONNX.
 
-A file is written under a name that says it is unverified, opened, and run beside its model. It gets
-its own name if both agree.
+A file is first written under an "unverified" name, loaded and compared with its model. It gets its
+final name if their outputs agree.
 """
 
 import io
@@ -28,19 +28,19 @@ from .utils.errors import LangDGError
 from .utils.file_io import write_atomically
 from .visualization import Predictor
 
-# What a graph can return: for N images and C classes.
+# Outputs of a graph, for N images and C classes.
 RESULTS = {
     "logits": {"dtype": "float32", "layout": "NCHW"},
     "classes": {"dtype": "uint8", "layout": "NHW"},
 }
-LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8, over some hundred operations in another order
-_LEAST_AGREEMENT = 0.999  # of classes: at borders rounding decides between two
+LARGEST_DIFFERENCE = 1e-4  # float32 rounds at 6e-8; hundreds of operations are reordered
+_LEAST_AGREEMENT = 0.999  # of classes; rounding decides at boundaries
 _INPUT = "images"
-# Two images, of sides that no stride divides: a trace takes sizes that are 1, or equal to each
-# other, for constants.
+# Two images with sides that no stride divides, because a trace treats sizes that are 1 or equal to
+# each other as constants.
 _EXAMPLE = (2, 3, 70, 101)
-_PATCHES = 9  # coarse squares of colour a side of the images that are compared
-_ENTRY = "metadata.json"  # in the archive of torch.export
+_PATCHES = 9  # coarse squares of colour per side of the compared images
+_ENTRY = "metadata.json"  # in torch.export archives
 
 
 def load_segmentor(
@@ -49,22 +49,22 @@ def load_segmentor(
     """Build a model on the CPU, in eval mode, with the weights of a checkpoint.
 
     Args:
-        config_file: LazyConfig file of the run. It is Python code: use only those you trust. None
-            for a checkpoint that carries its description, `model.safetensors`.
-        checkpoint: file of its weights; nothing in it is executed.
-        overrides: changes of the config.
+        config_file: LazyConfig file of the run. It is Python code: use only files you trust. None
+            for a checkpoint with its description, `model.safetensors`.
+        checkpoint: file with the weights; nothing in it is executed.
+        overrides: config overrides.
     """
     if config_file is None:
         if overrides:
-            raise LangDGError(f"changes {[*overrides]} need a config: pass --config-file")
+            raise LangDGError(f"overrides {[*overrides]} need a config: pass --config-file")
         predictor = Predictor.from_pretrained(checkpoint, device="cpu")
     else:
         predictor = Predictor.from_config(config_file, checkpoint, overrides, device="cpu")
     model = predictor.model
     if not isinstance(model, LangDGSegmentor):
         raise LangDGError(
-            f"evaluation.inference is '{inference_name(model)}', expected whole images seen once: "
-            "an exported graph has no scales, flips or windows. Pass evaluation.inference."
+            f"evaluation.inference is '{inference_name(model)}', expected single-scale inference "
+            "on whole images, without flips or windows. Pass evaluation.inference."
             "scales=[1.0] evaluation.inference.flip=False evaluation.inference.window=null "
             "evaluation.inference.stride=null"
         )
@@ -72,12 +72,12 @@ def load_segmentor(
 
 
 class SegmentorGraph(nn.Module):
-    """What a segmentor does in evaluation with images of one size, tensors in and out.
+    """Inference of a segmentor on images of the same size, from tensor to tensor.
 
     Args:
-        model: shared, not copied; put into eval mode, and its weights into torch's default layout,
-            as a trace of any other layout is bound to some image sizes.
-        result: "logits", or "classes" for the train id of the largest one.
+        model: segmentor, not copied; put into eval mode and torch's default layout, because traces
+            of other layouts are limited to some image sizes.
+        result: "logits", or "classes" for the train id of the largest logit.
     """
 
     def __init__(self, *, model: LangDGSegmentor, result: str = "logits") -> None:
@@ -91,7 +91,7 @@ class SegmentorGraph(nn.Module):
         """Predict every pixel.
 
         Args:
-            images: (N, 3, H, W) uint8 RGB; normalising them is part of the graph.
+            images: (N, 3, H, W) uint8 RGB; normalisation is part of the graph.
 
         Returns:
             Logits (N, classes, H, W) float32, or classes (N, H, W) uint8.
@@ -102,14 +102,14 @@ class SegmentorGraph(nn.Module):
         if side > 1:
             images = F.pad(images, (0, -width % side, 0, -height % side))
         logits = self.model.logits(images)
-        if side > 1:  # a slice would bind a trace to sizes that need padding
+        if side > 1:  # a slice would limit a trace to sizes that need padding
             for axis, length in ((2, height), (3, width)):
                 logits = logits.index_select(axis, torch.arange(length, device=logits.device))
         return logits if self.result == "logits" else logits.argmax(dim=1).to(torch.uint8)
 
 
 def trace(graph: SegmentorGraph) -> ExportedProgram:
-    """The graph as `torch.export` sees it; number, height and width of the images are dynamic.
+    """Trace a graph with `torch.export`; number, height and width of the images are dynamic.
 
     Images must be at least `smallest_side` high and wide.
     """
@@ -118,14 +118,14 @@ def trace(graph: SegmentorGraph) -> ExportedProgram:
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # holds paths of this machine, and most of the bytes
+        node.meta.pop("stack_trace", None)  # contains local paths, and most of the bytes
     return program
 
 
 def smallest_side(model: LangDGSegmentor) -> int:
-    """Least height and width in pixels of images: the coarsest features have two rows and columns.
+    """Return the minimum image side in pixels, for two rows and columns of the coarsest features.
 
-    With one row or column, a trace would take that size for a constant.
+    A trace would treat a single row or column as a constant.
     """
     return 2 * max(feature.stride for feature in model.backbone.output_shape().values())
 
@@ -133,13 +133,13 @@ def smallest_side(model: LangDGSegmentor) -> int:
 def describe(
     model: LangDGSegmentor, *, result: str, config_file: str | None, checkpoint: str
 ) -> dict[str, Any]:
-    """The metadata of an exported file, as JSON types.
+    """Return the metadata of an exported file, in JSON types.
 
     Args:
-        model: what is exported; its classes are listed in the order of train ids.
+        model: exported model, whose classes are listed in the order of train ids.
         result: one of `RESULTS`.
-        config_file: of the model; recorded without its folder. None if there is none.
-        checkpoint: file of the weights; recorded without its folder.
+        config_file: config of the model, recorded without its folder; None for none.
+        checkpoint: file of the weights, recorded without its folder.
     """
     return {
         "class_names": list(model.classes.names),
@@ -165,17 +165,17 @@ def describe(
 
 
 def _open_axes(side: int) -> tuple[dict[int, Dim], ...]:
-    """Names and bounds of the dynamic axes, for `torch.export` and `torch.onnx`."""
+    """Return names and bounds of the dynamic axes, for `torch.export` and `torch.onnx`."""
     return ({0: Dim("batch", min=1), 2: Dim("height", min=side), 3: Dim("width", min=side)},)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedSegmentor:
-    """An exported file, opened.
+    """A loaded exported file.
 
     Attributes:
         metadata: see `describe`.
-        run: maps images (N, 3, H, W) uint8 RGB on the CPU to the file's result.
+        run: maps images (N, 3, H, W) uint8 RGB on the CPU to the result.
     """
 
     metadata: dict[str, Any]
@@ -204,13 +204,13 @@ def _encode_onnx(program: ExportedProgram, metadata: Mapping[str, Any]) -> bytes
         dynamo=True,
         input_names=[_INPUT],
         output_names=[metadata["output"]["name"]],
-        dynamic_shapes=_open_axes(metadata["input"]["smallest_side"]),  # gives axes their names
+        dynamic_shapes=_open_axes(metadata["input"]["smallest_side"]),  # names the axes
         verbose=False,
     )
-    assert exported is not None  # only the older exporter returns nothing
+    assert exported is not None  # only the older exporter returns None
     model = exported.model_proto
     for node in model.graph.node:
-        del node.metadata_props[:]  # the exporter's notes hold paths of this machine
+        del node.metadata_props[:]  # the exporter's notes contain local paths
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
     return model.SerializeToString()
@@ -227,8 +227,8 @@ def _open_onnx(path: Path) -> ExportedSegmentor:
     )
 
 
-# By suffix: how a traced graph and its metadata become a file's content, how a file (which must be
-# trusted) is opened on the CPU, and the modules that both need beyond the project's requirements.
+# By suffix: function that converts a traced graph and metadata to the content of a file, function
+# that loads a (trusted) file on the CPU, and the additional modules that both need.
 FORMATS: dict[str, tuple[_Encode, _Open, tuple[str, ...]]] = {
     "pt2": (_encode_pt2, _open_pt2, ()),
     "onnx": (_encode_onnx, _open_onnx, ("onnx", "onnxscript", "onnxruntime")),
@@ -237,13 +237,13 @@ FORMATS: dict[str, tuple[_Encode, _Open, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How close a file comes to its model on images of one size.
+    """Agreement of a file with its model on images of one size.
 
     Attributes:
         size: height and width in pixels.
-        difference: largest difference of logits, relative to the largest logit's magnitude; None
-            where the file gives classes.
-        agreement: share of pixels, in 0..1, that get the same class.
+        difference: largest difference of logits, relative to the largest logit's magnitude; None if
+            the file returns classes.
+        agreement: share of pixels with the same class, in 0..1.
     """
 
     size: tuple[int, int]
@@ -252,12 +252,12 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether both figures are within bounds; NaN is not."""
+        """Whether both values are within bounds; false for NaN."""
         close = self.difference is None or self.difference <= LARGEST_DIFFERENCE
         return close and self.agreement >= _LEAST_AGREEMENT
 
     def texts(self) -> tuple[str, str, str]:
-        """Size, difference and agreement for tables; only complete agreement is 100 %."""
+        """Format size, difference and agreement; only complete agreement is 100 %."""
         height, width = self.size
         return (
             f"{height}x{width}",
@@ -269,11 +269,11 @@ class Parity:
 def measure_parity(
     model: LangDGSegmentor, run: Callable[[Tensor], Tensor], *, size: tuple[int, int]
 ) -> Parity:
-    """Compare a model, image by image, with a file that is given one image, and two at once.
+    """Compare a file with its model, for one image and for a batch of two.
 
     Args:
-        model: in eval mode, on the CPU.
-        run: of the `ExportedSegmentor`.
+        model: model in eval mode on the CPU.
+        run: `run` of the `ExportedSegmentor`.
         size: height and width in pixels of the images, which are seeded random colours.
 
     Returns:
@@ -295,13 +295,13 @@ def measure_parity(
                 f"{tuple(expected.shape)}: it does not take images of every size"
             )
         agreements.append((given == classes[:count]).double().mean().item())
-    # Python's `max` would lose a NaN that is not the first.
+    # Python's `max` ignores a NaN that is not the first.
     worst = torch.stack(differences).max().item() if differences else None
     return Parity(size=size, difference=worst, agreement=min(agreements))
 
 
 def random_images(count: int, size: tuple[int, int]) -> Tensor:
-    """(count, 3, *size) uint8: smooth colours under noise, the same in every call."""
+    """Draw images (count, 3, *size) uint8 of smooth colours with noise, the same in every call."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, _PATCHES, _PATCHES, generator=generator)
     noise = torch.rand(count, 3, *size, generator=generator)
@@ -310,13 +310,13 @@ def random_images(count: int, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """A file that is written, but not yet published.
+    """A written, but not yet published file.
 
     Attributes:
-        path: its name once it is verified.
-        unverified: its name so far.
-        segmentor: the file, opened.
-        parity: how close it comes to its model, for each size of images.
+        path: final name.
+        unverified: current name.
+        segmentor: the loaded file.
+        parity: agreement with the model, for each image size.
     """
 
     path: Path
@@ -333,13 +333,13 @@ def export_segmentor(
     metadata: Mapping[str, Any],
     sizes: Sequence[tuple[int, int]],
 ) -> list[Export]:
-    """Write a segmentor to files, open them and compare them with it.
+    """Write a segmentor to files, load them and compare them with it.
 
     Args:
-        model: on the CPU; put into eval mode.
-        path: of the files, without their suffixes; folders are created.
-        formats: keys of `FORMATS`; all are made from one trace.
-        metadata: of `describe`; says whether the files give logits or classes.
+        model: model on the CPU; put into eval mode.
+        path: path of the files without suffix; folders are created.
+        formats: keys of `FORMATS`; all use the same trace.
+        metadata: result of `describe`, which contains the kind of the result.
         sizes: height and width in pixels of the images to compare on.
 
     Returns:
@@ -349,8 +349,8 @@ def export_segmentor(
     for height, width in sizes:
         if min(height, width) < smallest:
             raise LangDGError(
-                f"images of {height}x{width} pixels: an exported file of this network takes "
-                f"{smallest} pixels a side or more"
+                f"images of {height}x{width} pixels: an exported file of this model needs at "
+                f"least {smallest} pixels per side"
             )
     program = trace(SegmentorGraph(model=model, result=metadata["output"]["name"]))
     exports = []
@@ -371,19 +371,19 @@ def export_segmentor(
 
 
 def parity_table(exports: Sequence[Export]) -> str:
-    """The comparisons of all files as a Markdown table."""
+    """Format the comparisons of all files as a Markdown table."""
     cells = [(one.path.name, *row.texts()) for one in exports for row in one.parity]
     titles = ("file", "image size", "largest difference of logits", "equal classes")
     return tabulate(cells, titles, tablefmt="pipe", disable_numparse=True)
 
 
 def publish(exports: Sequence[Export]) -> None:
-    """Give files their names, replacing earlier ones, if all agree with their model; else none."""
+    """Rename all files to their final names if all agree with the model; otherwise none."""
     for export in exports:
         for row in export.parity:
             if not row.holds:
                 raise LangDGError(
-                    f"'{export.unverified}' does not predict what the model does: "
+                    f"'{export.unverified}' does not predict the same as the model: "
                     f"{', '.join(row.texts())} (size, difference, equal classes), expected at most "
                     f"{LARGEST_DIFFERENCE:g} and at least {_LEAST_AGREEMENT:.1%}. Do not use it; "
                     "try another version of torch, or of onnxscript and onnxruntime"

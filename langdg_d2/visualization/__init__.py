@@ -1,4 +1,4 @@
-"""Pictures of what the models see and predict."""
+"""Predictions, pictures, videos and reports."""
 
 from ..data import read_image, to_rgb
 from ..utils.arguments import PALETTES, PRECISIONS, VIEWS, parse_with_predictors

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard, through Detectron2's event storage."""
+"""Images for TensorBoard, written to Detectron2's event storage."""
 
 import logging
 
@@ -14,18 +14,18 @@ from .sem_seg import Image
 
 
 def put_picture(name: str, picture: Image) -> None:
-    """Show (H, W, 3) uint8 RGB under a name; does nothing outside of training.
+    """Log an image (H, W, 3) uint8 RGB under a name; does nothing outside of training.
 
-    For the main process: others have no writer that would empty their storage.
+    Call it only in the main process, because others have no writer that empties their storage.
     """
     if has_event_storage():
         get_event_storage().put_image(name, picture.transpose(2, 0, 1))
 
 
 def put_restyling(restyling: Restyling | None, palette: Palette) -> None:
-    """Show how far the patches of a batch were restyled; None, before the first, shows nothing.
+    """Plot how far the patches of a batch were restyled; None plots nothing.
 
-    Only the main process draws. Errors are logged, not raised: a plot must not end a training.
+    Only the main process draws. Errors are logged, because a plot must not end training.
     """
     if restyling is None or not comm.is_main_process():
         return
@@ -38,7 +38,7 @@ def put_restyling(restyling: Restyling | None, palette: Palette) -> None:
     try:
         canvas = FigureCanvasAgg(restyling_figure(restyling.own, restyling.mixed, classes, colors))
         canvas.draw()
-    except Exception:  # matplotlib raises errors of any kind
-        logging.getLogger(__name__).exception("Cannot draw how patches were restyled")
+    except Exception:  # matplotlib raises errors of many types
+        logging.getLogger(__name__).exception("Cannot plot how patches were restyled")
     else:
         put_picture("style/patches", np.asarray(canvas.buffer_rgba())[..., :3])

@@ -1,4 +1,4 @@
-"""Figures of the reports, with their colours and sizes."""
+"""Figures of reports."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,30 +15,30 @@ from matplotlib.ticker import MaxNLocator
 from ..evaluation.tables import percent
 from ..structures import ChannelStats
 
-# Okabe and Ito's palette, for any kind of colour vision. All but the last contrast with light and
-# dark pages, also as lines.
+# Okabe and Ito's palette, which is safe for all kinds of colour vision. All except the last
+# contrast with light and dark pages, also as lines.
 DISTINCT = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 BLUE, ORANGE, *_ = DISTINCT
 OTHER = "#9a9a9a"
 TEXT = "black"  # pages replace it with their text colour
 ON_DARK, ON_BRIGHT = "#f5f5f5", "#111111"  # text on colours, the same on all pages
 FAINT = 0.15  # opacity of grid lines
-_SMALL_SHARE = 0.001  # smaller confusions are neither coloured nor listed
-_CHARACTER = 0.07  # inches, in small text
+_SMALL_SHARE = 0.001  # smaller confusions are not shown
+_CHARACTER = 0.07  # width in inches, in small text
 _LONGEST = 40  # characters of a text in a figure
-_SMOOTHED = 100  # points of a curve; longer ones are smoothed
+_SMOOTHED = 100  # points of a curve; longer curves are smoothed
 
 
 def bars_figure(
     title: str, values: pd.Series, *, mean: float = math.nan, reference: pd.Series | None = None
 ) -> Figure:
-    """A bar for each row with its number, and a tick where the reference is.
+    """Draw a bar with its number for each row, and a tick at the reference.
 
     Args:
-        title: above the bars, with the mean where there is one.
-        values: percent by name; NaN gets a dash.
-        mean: in percent.
-        reference: percent by name; names without one get no tick.
+        title: title, followed by the mean if given.
+        values: percent by name; NaN is shown as a dash.
+        mean: mean in percent.
+        reference: percent by name; names without a reference get no tick.
     """
     names, places = [plain(name) for name in values.index], range(len(values))
     margins = {"left": room(names), "top": 0.3, "right": 0.5, "bottom": 0.25}
@@ -63,16 +63,16 @@ def bars_figure(
 
 
 def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Share of each true class (row) that was predicted as each; 0 for classes without pixels."""
+    """Normalise the counts of each true class (row); 0 for classes without pixels."""
     return counts.div(counts.sum(axis=1), axis=0).fillna(0)
 
 
 def largest_confusions(counts: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
-    """The confusions with the largest shares of their true class, the largest first.
+    """List the confusions with the largest shares of their true class, the largest first.
 
     Args:
         counts: pixels by true class (row) and predicted class (column).
-        limit: how many at most; shares below a per mille are left out.
+        limit: maximum number; shares below 0.1 % are left out.
     """
     shares = row_shares(counts).to_numpy().copy()
     np.fill_diagonal(shares, 0)
@@ -89,21 +89,21 @@ def largest_confusions(counts: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
 
 
 def matrix_figure(counts: pd.DataFrame) -> Figure:
-    """A cell for each pair of classes; its colour shows the share of the true class.
+    """Draw a confusion matrix; the colour of a cell shows the share of the true class.
 
-    Right predictions are blue, wrong ones orange; numbers are percent.
+    Correct predictions are blue and wrong ones orange; numbers are percent.
 
     Args:
         counts: pixels by true class (row) and predicted class (column).
     """
     names = [plain(name) for name in counts.columns]
     side, margin = 0.24 * len(names), room(names)
-    # Rotated names of the last classes extend beyond the right border.
+    # Rotated names of the last classes exceed the right border.
     margins = {"left": margin, "top": margin + 0.2, "right": margin / 2, "bottom": 0.05}
     figure, axes = panel((side, side), **margins)
     shares = row_shares(counts).to_numpy()
     right = np.eye(len(names), dtype=bool)
-    # The root makes small shares visible as well.
+    # The square root makes small shares visible.
     opacity = np.where(shares >= _SMALL_SHARE, np.sqrt(shares), 0)
     colors = np.where(right[..., None], to_rgb(BLUE), to_rgb(ORANGE))
     axes.imshow(np.dstack([colors, opacity]), interpolation="none")
@@ -122,7 +122,7 @@ def matrix_figure(counts: pd.DataFrame) -> Figure:
 
 
 def histogram_figure(values: pd.Series) -> Figure:
-    """Number of images by percent, with a line at the median; NaN is left out."""
+    """Draw a histogram of images by percent, with a line at the median; NaN is left out."""
     figure, axes = panel((3.0, 0.7), left=0.4, top=0.1, right=0.3, bottom=0.25)
     if not (known := values.dropna()).empty:
         axes.hist(known, bins=25, range=(0, 100), color=BLUE, rwidth=0.9)
@@ -139,22 +139,22 @@ def histogram_figure(values: pd.Series) -> Figure:
 def curves_figure(
     title: str, curves: pd.DataFrame, *, from_zero: bool = True, emphasized: str = ""
 ) -> Figure:
-    """Curves over the iterations, with a legend that gives their last values.
+    """Draw curves over the iterations, with a legend that gives their last values.
 
     A long curve is drawn faintly, under its moving average.
 
     Args:
-        title: with the unit.
-        curves: a column for each, by iteration; NaN where it has no point.
-        from_zero: whether the axis of values begins at zero.
+        title: title with the unit.
+        curves: a column per curve, by iteration; NaN for missing points.
+        from_zero: whether the axis of values starts at zero.
         emphasized: name of a curve to draw thicker and in the text colour.
     """
     series = {name: curves[name].dropna() for name in curves}
-    # The number comes first: matplotlib hides labels that begin with an underscore.
+    # The number comes first, because matplotlib hides labels that begin with an underscore.
     labels = {name: f"{values.iloc[-1]:.4g} {plain(name)}" for name, values in series.items()}
     height = 2.3
     margins = {"left": 0.65, "top": 0.3, "right": 0.6 + room(labels.values())}
-    bottom = max(0.5, 0.18 * len(series) - height)  # a long legend needs more
+    bottom = max(0.5, 0.18 * len(series) - height)  # a long legend needs more space
     figure, axes = panel((4.6, height), bottom=bottom, **margins)
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=DISTINCT[:6]))
     strong = {"color": TEXT, "linestyle": "-", "linewidth": 2.2}
@@ -183,14 +183,14 @@ def curves_figure(
 def restyling_figure(
     own: ChannelStats, mixed: ChannelStats, classes: Sequence[str], colors: Mapping[str, Any]
 ) -> Figure:
-    """How far restyling moves patches: a line for each, from its own statistics to the mixed ones.
+    """Draw a line per patch from its own statistics to the mixed ones.
 
     Restyled features cannot be shown as images, but their statistics, averaged over channels, can.
 
     Args:
         own, mixed: (N, C, rows, cols).
-        classes: name of the class of each patch, in the order of images, rows and columns.
-        colors: by class; the others are drawn in grey.
+        classes: class name of each patch, in the order of images, rows and columns.
+        colors: colour by class; other classes are grey.
     """
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -214,7 +214,7 @@ def restyling_figure(
 
 
 def rgb(color: str) -> tuple[int, int, int]:
-    """Red, green and blue in 0..255 of a colour such as "#0072B2"."""
+    """Convert a colour such as "#0072B2" to red, green and blue in 0..255."""
     red, green, blue = bytes.fromhex(color.removeprefix("#"))
     return red, green, blue
 
@@ -222,7 +222,7 @@ def rgb(color: str) -> tuple[int, int, int]:
 def panel(
     size: tuple[float, float], *, left: float, top: float, right: float, bottom: float
 ) -> tuple[Figure, Axes]:
-    """A figure of one plot, with its size and margins in inches: a layout engine would be slow."""
+    """Create a figure with one plot; size and margins are in inches, as layout engines are slow."""
     width, height = left + size[0] + right, bottom + size[1] + top
     figure = Figure(figsize=(width, height))
     place = (left / width, bottom / height, size[0] / width, size[1] / height)
@@ -230,12 +230,12 @@ def panel(
 
 
 def room(texts: Iterable[str]) -> float:
-    """Width in inches of the longest of some small texts."""
+    """Compute the width in inches of the longest of some small texts."""
     return _CHARACTER * (max(map(len, texts)) + 1)
 
 
 def plain(text: str) -> str:
-    """A text from outside for a figure: printable, short, and never taken for a formula."""
+    """Make an external text safe for a figure: printable, short and not a formula."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -1,4 +1,4 @@
-"""Pictures of the images that a model segments best and worst, made while it is evaluated."""
+"""Overlays of the best and the worst predictions, drawn during evaluation."""
 
 import bisect
 import io
@@ -26,7 +26,7 @@ from .sem_seg import Image, draw_sem_seg, encode, shrunk, stacked, titled
 BEST, WORST = "best", "worst"
 
 _JPEG_QUALITY = 85
-_TITLE_SHARE = 20  # a title is this fraction of the longest side high
+_TITLE_SHARE = 20  # height of a title as a fraction of the longest side
 _LEAST_TITLE = 12  # pixels
 _GAP = 4
 
@@ -34,20 +34,20 @@ logger = logging.getLogger(__name__)
 
 
 class _Candidate(NamedTuple):
-    """An image that may be among the best or worst; sorts by its score."""
+    """An image that may be among the best or worst; sorted by its score."""
 
     mean_iou: float  # percent
-    file_name: str  # breaks ties, so that the order does not depend on the number of processes
+    file_name: str  # breaks ties independently of the number of processes
     pixel_accuracy: float  # percent
-    image: str  # its name
+    image: str  # name
     picture: bytes = b""  # JPEG
 
 
 class OverlayWriter(DatasetEvaluator):
-    """Saves the images with the best and worst mean IoU, ground truth and prediction.
+    """Saves the images with the best and worst mIoU, with ground truth and prediction.
 
-    An image's mean IoU is over the scored classes that its ground truth has; images without any
-    are left out. Memory holds as many pictures as are to be saved.
+    The mIoU of an image is over the scored classes in its ground truth; images without any are left
+    out. Only the pictures to be saved are kept in memory.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class OverlayWriter(DatasetEvaluator):
         """
         Args:
             output_dir: folder of the JPEG files, created when the first is written.
-            dataset_name: begins the file names.
-            classes: of model and ground truth.
+            dataset_name: prefix of the file names.
+            classes: classes of model and ground truth.
             scored_classes: classes to score, as for `StreamingSemSegEvaluator`; all if None.
-            best: how many of the best images to save, over all processes.
-            worst: how many of the worst, none of which is one of the best.
-            longest_side: of a panel, in pixels; larger images are shrunk.
-            palette: name of the colours to draw in, see `palette_named`.
+            best: number of best images to save over all processes.
+            worst: number of worst images, which are not among the best.
+            longest_side: longest side of a panel in pixels; larger images are scaled down.
+            palette: name of the palette, see `palette_named`.
         """
         if best < 0 or worst < 0 or longest_side < 1:
             raise LangDGError(
@@ -95,7 +95,7 @@ class OverlayWriter(DatasetEvaluator):
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[dict[str, Any]]
     ) -> None:
-        """Draw the images that are better or worse than those so far.
+        """Draw images that are better or worse than the previous ones.
 
         Args:
             inputs: one dict per image: "image" (3, h, w) uint8 RGB, "sem_seg" (H, W), "file_name".
@@ -114,35 +114,35 @@ class OverlayWriter(DatasetEvaluator):
                 self._offer(_Candidate(mean_iou, file_name, accuracy, name), image, output)
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Save the pictures, `<dataset>_worst_1.jpg` and so on; every process must call this.
+        """Save the pictures as `<dataset>_worst_1.jpg` and so on. Collective.
 
-        Earlier pictures of the data set are replaced. In training TensorBoard shows the best and
-        the worst one as well. Pictures that cannot be saved are logged and left out.
+        Earlier pictures of the data set are replaced. During training, TensorBoard also shows the
+        best and the worst one. Pictures that cannot be saved are logged and left out.
 
         Returns:
-            An empty dict: there are no scores.
+            An empty dict, because there are no scores.
         """
-        # Gathered, as processes on other machines have other disks.
+        # Gathered, because processes on other machines have other disks.
         candidates = [one for part in comm.gather(self._candidates) for one in part]
         if comm.is_main_process():
             self._save(choose(candidates, best=self._best, worst=self._worst))
         return {}
 
     def details(self) -> dict[str, Any]:
-        """Name, kind and scores of the saved pictures, and the classes' colours in them."""
+        """Return name, kind and scores of the saved pictures, and the colours of classes."""
         colors = map(list, self._metadata.stuff_colors)
         names = self._metadata.stuff_classes
         return {"pictures": self._pictures, "colors": dict(zip(names, colors, strict=True))}
 
     def _offer(self, new: _Candidate, image: Mapping[str, Any], output: dict[str, Any]) -> None:
-        """Draw and keep a candidate if it is among the best or worst so far."""
+        """Draw and keep a candidate that is among the best or worst so far."""
         place = bisect.bisect_left(self._candidates, new)
         is_full = len(self._candidates) == self._best + self._worst
         if is_full and place == self._worst:
             return  # neither worse than the worst nor better than the best
         try:
             picture = self._draw(image, output)
-        except Exception:  # matplotlib raises errors of any kind; scores matter more
+        except Exception:  # matplotlib raises errors of many types; scores matter more
             logger.exception("Cannot draw '%s'", new.file_name)
             return
         self._candidates.insert(place, new._replace(picture=picture))
@@ -150,12 +150,12 @@ class OverlayWriter(DatasetEvaluator):
             del self._candidates[self._worst]
 
     def _draw(self, image: Mapping[str, Any], output: dict[str, Any]) -> bytes:
-        """Image, ground truth and prediction as a JPEG file."""
+        """Draw image, ground truth and prediction as a JPEG file."""
         small = shrunk(image["image"].permute(1, 2, 0).cpu().numpy(), self._longest_side)
         panels = {"image": small}
         labels = {"ground truth": image["sem_seg"], "prediction": image_classes(image, output)}
         for title, label in labels.items():
-            # Shrunk to the nearest pixels on the device: only these are copied from it.
+            # Resized to the nearest pixels on the device, so that only these are copied.
             nearest = F.interpolate(label[None, None].float(), size=small.shape[:2])[0, 0]
             panels[title] = draw_sem_seg(small, nearest.int().cpu().numpy(), self._metadata)
         return encode(_together(panels), quality=_JPEG_QUALITY)
@@ -180,9 +180,9 @@ class OverlayWriter(DatasetEvaluator):
 
 
 def choose(candidates: Iterable[_Candidate], *, best: int, worst: int) -> dict[str, _Candidate]:
-    """The lowest and highest candidates under names such as "worst_1" and "best_2".
+    """Select the lowest and highest candidates as "worst_1", "best_2" and so on.
 
-    Where there are fewer candidates than names, both ends get their share of them.
+    With fewer candidates than names, they are divided between both ends.
     """
     ranked = sorted(candidates)
     lowest = min(worst, -(-len(ranked) * worst // max(1, best + worst)))
@@ -192,7 +192,7 @@ def choose(candidates: Iterable[_Candidate], *, best: int, worst: int) -> dict[s
 
 
 def _together(panels: Mapping[str, Image]) -> Image:
-    """Titled panels of one size: wide ones below each other, upright ones side by side."""
+    """Combine titled panels: wide ones below each other, upright ones side by side."""
     height, width, _ = next(iter(panels.values())).shape
     strip = max(_LEAST_TITLE, max(height, width) // _TITLE_SHARE)
     parts = [titled(title, panel, height=strip) for title, panel in panels.items()]

@@ -1,6 +1,6 @@
-"""Self-contained HTML pages from jinja2 templates: one file each, which needs no network.
+"""Self-contained HTML pages from jinja2 templates, which work offline.
 
-Texts are escaped; only `markupsafe.Markup` is taken as markup.
+Texts are escaped; only `markupsafe.Markup` is used as markup.
 """
 
 import base64
@@ -21,7 +21,7 @@ from ..utils.errors import LangDGError
 
 _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg"}
 _PNG_DPI = 130
-# Comments, which repeat texts; fonts, as the page has one; rotations by 0; names of groups.
+# Redundant parts of SVG: comments, fonts, rotations by 0, names of groups.
 _NEEDLESS = re.compile(r"(?s)<!--.*?-->|\n *(?=<)")
 _NEEDLESS_IN_TAG = re.compile(
     r""" font-family:[^;"]*;| transform="rotate\(-0 [^"]*"|(?<=<g) id="[^"]*\""""
@@ -29,29 +29,29 @@ _NEEDLESS_IN_TAG = re.compile(
 
 
 def render(template: str, **values: Any) -> bytes:
-    """The UTF-8 content of a page.
+    """Render a page in UTF-8.
 
     Args:
         template: file in this folder that extends `page.html.j2`.
-        values: of the template's variables, `title` and `lead` among them.
+        values: variables of the template, including `title` and `lead`.
     """
     html = _TEMPLATES.get_template(template).render(values, headings=[])
-    # Half of a surrogate pair, which JSON can hold, is not valid UTF-8.
+    # Half of a surrogate pair, which JSON allows, is not valid UTF-8.
     return html.encode("utf-8", "backslashreplace")
 
 
 def svg(figure: Figure, alt: str) -> Markup:
-    """A matplotlib figure as a drawing inside the page; black becomes the page's text colour.
+    """Convert a matplotlib figure to inline SVG; black becomes the page's text colour.
 
     Backgrounds become transparent; draw legends without a frame.
 
     Args:
-        figure: large numbers of points should be `rasterized`, as they take many bytes otherwise.
+        figure: use `rasterized` for many points, which take many bytes otherwise.
         alt: description of the figure, unique in the page.
     """
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    # The salt makes the names in a drawing reproducible, and different from those of others.
+    # The salt makes the names in a drawing reproducible and unique in the page.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": ascii(alt)}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue().decode()
@@ -62,14 +62,14 @@ def svg(figure: Figure, alt: str) -> Markup:
 
 
 def png(figure: Figure) -> bytes:
-    """A matplotlib figure as the content of a PNG file, on white."""
+    """Render a matplotlib figure as PNG on white."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_PNG_DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def data_uri(data: bytes) -> str:
-    """The content of a PNG or JPEG file as the address of an image inside the page."""
+    """Convert the content of a PNG or JPEG file to a data URI."""
     kind = next((kind for magic, kind in _TYPES.items() if data.startswith(magic)), None)
     if kind is None:
         raise LangDGError(f"the picture begins with {data[:4]!r}, expected a PNG or JPEG file")
@@ -77,7 +77,7 @@ def data_uri(data: bytes) -> str:
 
 
 def shown(value: Any, digits: int = 2) -> Any:
-    """A value for a table: rounded floats, thousands separators, a dash for missing values."""
+    """Format a value for tables: rounded floats, thousands separators, a dash if missing."""
     if pd.isna(value):
         return MISSING
     if isinstance(value, float):

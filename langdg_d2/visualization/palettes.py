@@ -1,4 +1,4 @@
-"""Colours of classes and of values, also for colour-blind eyes."""
+"""Palettes of classes and values, including one for colour-blind viewers."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class Palette:
     """Colours for pictures.
 
     Attributes:
-        names: of the classes.
-        colors: of the classes, RGB in 0..255.
+        names: class names.
+        colors: class colours, RGB in 0..255.
         value_map: OpenCV's id of a perceptually uniform colour map, dark for 0, bright for 1.
     """
 
@@ -31,26 +31,27 @@ class Palette:
 
     @property
     def metadata(self) -> Metadata:
-        """Names and colours as Detectron2's `Visualizer` and `draw_sem_seg` want them."""
+        """Names and colours for Detectron2's `Visualizer` and `draw_sem_seg`."""
         return Metadata(stuff_classes=list(self.names), stuff_colors=list(self.colors))
 
     def paint_classes(self, classes: npt.NDArray[np.uint8]) -> Image:
-        """Colours (H, W, 3) uint8 RGB of train ids (H, W) uint8; black where there is no class."""
+        """Paint train ids (H, W) uint8 as (H, W, 3) uint8 RGB; black for no class."""
         colors = np.zeros((_MOST_CLASSES, 3), np.uint8)
         colors[: len(self.colors)] = self.colors
         return colors[classes]
 
     def paint_values(self, values: npt.NDArray[np.floating]) -> Image:
-        """Colours (H, W, 3) uint8 RGB of values (H, W) in 0..1; others are clipped to it."""
+        """Paint values (H, W), clipped to 0..1, as (H, W, 3) uint8 RGB."""
         steps = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
         return cv2.cvtColor(cv2.applyColorMap(steps, self.value_map), cv2.COLOR_BGR2RGB)
 
 
-# NOTE: not the benchmark's colours, but close to them. In CIELAB any two are at least 17 apart,
-# those of large areas (road, building, wall, vegetation, sky) at least 24, and these, laid over the
-# greys of asphalt, at least 10 from the grey. The ten most frequent classes differ by 15 or more of
-# CIEDE2000. All this for normal vision and for protanopia, deuteranopia and tritanopia as simulated
-# by Machado et al. (IEEE TVCG, 2009).
+# NOTE: close to the colours of the benchmark, but safe for colour-blind viewers. Distances in
+# CIELAB are at least 17 between any two colours, at least 24 between those of large areas (road,
+# building, wall, vegetation, sky), and at least 10 between these, blended with the greys of
+# asphalt, and the grey. The ten most frequent classes differ by at least 15 in CIEDE2000. This
+# holds for normal vision and protanopia, deuteranopia and tritanopia as simulated by Machado et al.
+# (IEEE TVCG, 2009).
 _COLOR_BLIND_SAFE = (
     (132, 66, 118),  # road
     (255, 126, 255),  # sidewalk
@@ -75,17 +76,17 @@ _COLOR_BLIND_SAFE = (
 
 
 def palettes_for(classes: LabelSpace) -> tuple[str, ...]:
-    """The names in `PALETTES` that exist for these classes."""
+    """Return the names in `PALETTES` that are available for these classes."""
     return PALETTES if classes.names == CITYSCAPES_19.names else PALETTES[:1]
 
 
 def palette_named(name: str, classes: LabelSpace) -> Palette:
-    """The palette of this name.
+    """Return a palette by name.
 
     Args:
-        name: "classes" for the classes' own colours; "colorblind" for colours of the Cityscapes
-            classes that are safe for colour-blind eyes.
-        classes: to paint.
+        name: "classes" for the colours of the classes; "colorblind" for colours that are safe for
+            colour-blind viewers (Cityscapes classes only).
+        classes: classes to paint.
     """
     if name == "classes":
         return Palette(names=classes.names, colors=classes.colors, value_map=cv2.COLORMAP_VIRIDIS)
@@ -93,7 +94,7 @@ def palette_named(name: str, classes: LabelSpace) -> Palette:
         raise LangDGError(f"palette '{name}', expected one of {', '.join(PALETTES)}")
     if name not in palettes_for(classes):
         raise LangDGError(
-            "palette 'colorblind' is for the Cityscapes classes alone; choose palette 'classes' "
+            "palette 'colorblind' is only for the Cityscapes classes; choose palette 'classes' "
             f"for {shortened(classes.names)}"
         )
     return Palette(names=classes.names, colors=_COLOR_BLIND_SAFE, value_map=cv2.COLORMAP_CIVIDIS)

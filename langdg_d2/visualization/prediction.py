@@ -1,4 +1,4 @@
-"""What a model predicts for every pixel of an image, and pictures of it."""
+"""Predictions for the pixels of an image, and pictures of them."""
 
 import io
 import math
@@ -34,22 +34,22 @@ from .sem_seg import (
 
 Values = npt.NDArray[np.float32]
 
-_BAND_VALUES = 1 << 22  # logits that become probabilities at a time
+_BAND_VALUES = 1 << 22  # logits to convert to probabilities at a time
 _BACKGROUND = 255
-_ROW_MINIMUM = 20  # pixels of a row of the legend at least, ...
-_ROW_SHARE = 60  # ... or else this fraction of the picture's width
+_ROW_MINIMUM = 20  # minimum height of a legend row in pixels, ...
+_ROW_SHARE = 60  # ... or this fraction of the picture's width
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """An image with what a model predicts for it. Notebooks show its overlay.
+    """An image with the prediction of a model. Notebooks show its overlay.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         classes: (H, W) uint8, the most probable class.
         confidence: (H, W) float32 in 0..1, the probability of that class.
-        entropy: (H, W) float32 in 0..1, entropy of the probabilities as a fraction of that of
-            equally probable classes.
+        entropy: (H, W) float32 in 0..1, entropy of the probabilities relative to that of the
+            uniform distribution.
         label_space: names and colours of the classes.
     """
 
@@ -61,21 +61,21 @@ class Prediction:
 
     @classmethod
     def from_logits(cls, image: Image, logits: Tensor, label_space: LabelSpace) -> "Prediction":
-        """Classes and probabilities of logits; probabilities are computed in float32.
+        """Compute classes and probabilities of logits in float32.
 
-        A few rows are computed at a time: beside arguments and results this needs about 60 MB for
-        images of any size.
+        Rows are processed in bands, so that images of any size need only about 60 MB in addition to
+        arguments and results.
 
         Args:
-            image: (H, W, 3) uint8 RGB; kept, not copied.
-            logits: (K, H, W), of any floating type and device; not modified.
+            image: (H, W, 3) uint8 RGB; not copied.
+            logits: (K, H, W), of any floating dtype and device; not modified.
             label_space: the K classes.
         """
         num_classes, height, width = logits.shape
         if (*image.shape[:2], len(label_space)) != (height, width, num_classes):
             raise LangDGError(
-                f"logits {tuple(logits.shape)} do not belong to an image {image.shape} and "
-                f"{len(label_space)} classes; ask the model for logits of the image's size"
+                f"logits {tuple(logits.shape)} do not match an image {image.shape} and "
+                f"{len(label_space)} classes; compute logits of the image's size"
             )
         require_finite(logits)
         classes = np.empty((height, width), np.uint8)
@@ -95,7 +95,7 @@ class Prediction:
         )
 
     def resized(self, height: int, width: int) -> "Prediction":
-        """The same at another size: nearest classes, all other values averaged by area."""
+        """Resize the prediction: nearest classes, all other values averaged by area."""
 
         def scale(array: npt.NDArray[Any], interpolation: int = cv2.INTER_AREA) -> npt.NDArray[Any]:
             return np.asarray(cv2.resize(array, (width, height), interpolation=interpolation))
@@ -111,17 +111,17 @@ class Prediction:
     def overlay(
         self, *, views: Sequence[str] = ("overlay",), palette: str = "classes"
     ) -> Pillow.Image:
-        """A picture with a legend of the predicted classes.
+        """Draw a picture with a legend of the predicted classes.
 
         Args:
-            views: of `VIEWS`.
-            palette: of `palettes_for` the classes.
+            views: views to draw, from `VIEWS`.
+            palette: name of a palette, from `palettes_for` the classes.
         """
         colors = palette_named(palette, self.label_space)
         return Pillow.fromarray(draw_panels({"": self}, views=views, palette=colors))
 
     def show(self, **options: Any) -> None:
-        """Show the `overlay` with these options, in a notebook or else in the system's viewer."""
+        """Show the `overlay` with these options in a notebook, or else in the system's viewer."""
         self.overlay(**options).show()
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
@@ -129,7 +129,9 @@ class Prediction:
         file = Path(path)
         kind = Pillow.registered_extensions().get(file.suffix.lower())
         if kind not in Pillow.SAVE:
-            raise LangDGError(f"pictures '{file.suffix}' are not written; name it .png or .jpg")
+            raise LangDGError(
+                f"pictures '{file.suffix}' cannot be written; name the file .png or .jpg"
+            )
         content = io.BytesIO()
         self.overlay(**options).save(content, kind)
         write_atomically(file, content.getvalue())
@@ -138,7 +140,7 @@ class Prediction:
         return encode(np.asarray(self.overlay()))
 
 
-# How to draw each of `VIEWS`.
+# Functions that draw each of `VIEWS`.
 _VIEWS: dict[str, Callable[[Prediction, Palette], Image]] = {
     "image": lambda prediction, palette: prediction.image,
     "overlay": lambda prediction, palette: draw_sem_seg(
@@ -153,15 +155,15 @@ _OF_VALUES = ("confidence", "entropy")
 
 
 def draw_view(prediction: Prediction, view: str, palette: Palette) -> Image:
-    """One view of a prediction.
+    """Draw one view of a prediction.
 
     Args:
-        prediction: of an image (H, W).
-        view: one of `VIEWS`: the image, classes laid over it, classes, confidence or entropy.
+        prediction: prediction of an image (H, W).
+        view: one of `VIEWS`: image, overlay, colours of classes, confidence or entropy.
         palette: colours of classes and values.
 
     Returns:
-        (H, W, 3) uint8 RGB; for the view "image" the prediction's own array.
+        (H, W, 3) uint8 RGB; for the view "image", the array of the prediction.
     """
     check_views([view])
     return _VIEWS[view](prediction, palette)
@@ -175,18 +177,18 @@ def draw_panels(
     longest_side: int | None = None,
     classes: Iterable[int] | None = None,
 ) -> Image:
-    """Views of the predictions of one or several models for an image, with a legend below.
+    """Draw views of the predictions of one or several models for an image, with a legend.
 
-    Several models are shown side by side, a row for each view; the views of a single one form about
-    a square. A single panel has no title.
+    Several models are shown side by side with a row per view; the views of a single model form
+    about a square. A single panel has no title.
 
     Args:
-        predictions: title to prediction, all of one size.
-        views: of `VIEWS`, in this order.
+        predictions: predictions by title, all of the same size.
+        views: views to draw, from `VIEWS`, in this order.
         palette: colours of classes and values.
-        longest_side: of a panel in pixels; larger images are scaled down before they are drawn.
-        classes: ids in the legend; None for those that are predicted. The frames of a video need
-            the same ones throughout, to be of one size.
+        longest_side: longest side of a panel in pixels; larger images are scaled down first.
+        classes: ids in the legend; None for the predicted ones. Frames of a video need the same
+            ids, so that they have the same size.
 
     Returns:
         uint8 RGB picture.
@@ -214,9 +216,9 @@ def draw_panels(
 
 
 def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image:
-    """(height, width, 3) uint8 strip of the colours from 0 to 1 and their title.
+    """Draw a (height, width, 3) uint8 strip of the colours from 0 to 1 with a title.
 
-    A longer title widens it.
+    A longer title widens the strip.
     """
     margin, length = height // 4, max(1, width // 3)
     title = f"1   {title}"
@@ -230,7 +232,7 @@ def scale_bar(title: str, palette: Palette, *, width: int, height: int) -> Image
 
 
 def check_views(views: Collection[str]) -> None:
-    """Raise a LangDGError unless there are views, and all of them are known."""
+    """Raise a LangDGError for unknown views or none."""
     unknown = [view for view in views if view not in _VIEWS]
     if unknown or not views:
         raise LangDGError(f"views {unknown}, expected one or more of {', '.join(VIEWS)}")
@@ -246,12 +248,12 @@ def _fit(prediction: Prediction, longest_side: int | None) -> Prediction:
 
 @torch.no_grad()
 def _band_of_logits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Class, its probability and the relative entropy, (h, w) each, of logits (K, h, w)."""
+    """Compute class, probability and relative entropy, (h, w) each, of logits (K, h, w)."""
     scores = logits.float()
-    classes = scores.argmax(dim=0)  # of logits: rounding gives probabilities ties
+    classes = scores.argmax(dim=0)  # of logits, because rounding may give equal probabilities
     log_probabilities = scores.log_softmax(dim=0)
     confidence = log_probabilities.amax(dim=0).exp()
     products = log_probabilities.exp().mul_(log_probabilities)
-    largest = math.log(max(2, len(logits)))  # a single class has no entropy at all
+    largest = math.log(max(2, len(logits)))  # a single class has no entropy
     entropy = products.sum(dim=0).neg_().div_(largest).clamp_(0, 1)
     return classes.to(torch.uint8), confidence, entropy

@@ -1,4 +1,4 @@
-"""A trained model for use: images in, predictions out.
+"""Inference with a trained model.
 
 from langdg_d2.visualization import Predictor
 predictor = Predictor.from_pretrained("output/langdg_gta5/model.safetensors")
@@ -46,16 +46,16 @@ class Predictor:
     """Predicts the classes of images with a model.
 
     Args:
-        model: maps batched inputs to `[{"sem_seg": logits}]`, as `LangDGSegmentor` and the
-            inference variants around it do; put into eval mode and folded with its present
-            weights. If these change later, other than by `load_state_dict`, build another
-            predictor. Has the attribute `classes`.
-        precision: of convolutions and products: "float32", "bfloat16", "float16", or "auto": half
-            precision on GPUs, single on the CPU. Weights keep their type.
+        model: maps batched inputs to `[{"sem_seg": logits}]`, like `LangDGSegmentor` and its
+            inference variants, and has the attribute `classes`. It is put into eval mode and folded
+            with its current weights. If these change, other than by `load_state_dict`, build
+            another predictor.
+        precision: precision of convolutions and matrix products: "float32", "bfloat16", "float16",
+            or "auto", half precision on GPUs and float32 on the CPU. Weights keep their dtype.
 
     Attributes:
-        classes: of the model, with their names and colours.
-        least_side: smallest height and width of images in pixels.
+        classes: classes of the model, with names and colours.
+        least_side: minimum height and width of images in pixels.
     """
 
     def __init__(self, *, model: nn.Module, precision: str = "auto") -> None:
@@ -76,20 +76,20 @@ class Predictor:
         device: str | None = None,
         precision: str = "auto",
     ) -> "Predictor":
-        """Build a trained model, as `train_net.py --eval-only` does.
+        """Build a trained model from a config and a checkpoint.
 
         Args:
-            config_file: LazyConfig file of the run. It is Python code: use only those you trust.
-            checkpoint: file of its weights; nothing in it is executed.
-            overrides: changes of the config, such as "evaluation.inference.window=[768,768]".
-            device: None for the config's own, a GPU where there is one.
-            precision: as for `Predictor`.
+            config_file: LazyConfig file of the run. It is Python code: use only files you trust.
+            checkpoint: file with the weights; nothing in it is executed.
+            overrides: config overrides, such as "evaluation.inference.window=[768,768]".
+            device: device; None for that of the config, a GPU if available.
+            precision: see `Predictor`.
         """
         if not (checkpoint and PathManager.isfile(checkpoint)):
             raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist")
         cfg = load_config(config_file, overrides)
         if OmegaConf.select(cfg, "model.backbone.tower") is not None:
-            cfg.model.backbone.tower.weights = None  # the checkpoint holds them
+            cfg.model.backbone.tower.weights = None  # the checkpoint contains them
         memory_format = memory_format_of(cfg.train.memory_format)
         model = instantiate(cfg.model)
         model.to(device=device or cfg.train.device, memory_format=memory_format)
@@ -112,14 +112,14 @@ class Predictor:
         device: str | None = None,
         precision: str = "auto",
     ) -> "Predictor":
-        """Open a model that carries its own description, as training writes it.
+        """Load a model with its description, as training writes it.
 
         Args:
-            source: `model.safetensors`, its folder, or a repository of the Hugging Face Hub, see
+            source: `model.safetensors`, its folder, or a repository on the Hugging Face Hub; see
                 `load_pretrained`.
             revision: branch, tag or commit of the repository.
-            device: None for a GPU where there is one.
-            precision: as for `Predictor`.
+            device: device; None for a GPU if available.
+            precision: see `Predictor`.
         """
         model, header = load_pretrained(source, revision=revision)
         usual = (
@@ -138,19 +138,19 @@ class Predictor:
     def __call__(
         self, images: ImageLike | list[Any] | tuple[Any, ...]
     ) -> Prediction | list[Prediction]:
-        """Predict one image, or several of any sizes.
+        """Predict one or several images of any sizes.
 
-        Images of one size pass through the model together; padding others to one size would change
-        predictions. The logits of an 8K image take 2.5 GB for 19 classes in single precision, and
-        the peak is about three times that, beside the model's features, which inference in windows
-        keeps small. A prediction takes 12 bytes a pixel.
+        Images of the same size are batched; padding would change predictions. The float32 logits of
+        an 8K image take 2.5 GB for 19 classes, and the peak is about three times that, in addition
+        to the features of the model, which sliding windows keep small. A prediction takes 12 bytes
+        per pixel.
 
         Args:
-            images: file name, array or Pillow image, as `read_image` and `to_rgb` take them, or a
-                list or tuple of those.
+            images: file name, array or Pillow image, as in `read_image` and `to_rgb`, or a list or
+                tuple of these.
 
         Returns:
-            Prediction of the image, or a list of them in the images' order.
+            Prediction of the image, or a list of predictions in the order of the images.
         """
         if isinstance(images, list | tuple):
             return self._predict([_load(image) for image in images])
@@ -172,7 +172,7 @@ class Predictor:
             inputs = [{"image": torch.from_numpy(images[k]).permute(2, 0, 1)} for k in indices]
             with autocast(self.precision, self.device.type):
                 logits = [output["sem_seg"] for output in self.model(inputs)]
-            for k in indices:  # the memory of each image's logits is freed once they are used
+            for k in indices:  # frees the logits of each image after use
                 predictions[k] = Prediction.from_logits(images[k], logits.pop(0), self.classes)
         return [predictions[k] for k in range(len(images))]
 
@@ -187,14 +187,14 @@ def predict_frames(
     """Predict a stream of images with one or several models.
 
     Args:
-        frames: memory holds one batch of them.
-        predictors: by the names of their models.
-        batch_size: images that a model is given at once.
-        problems: list to which messages about images that cannot be predicted are added; the other
-            images of their batch are predicted one by one. If None, such an image is an error.
+        frames: frames, of which one batch is kept in memory.
+        predictors: predictors by model name.
+        batch_size: images per batch.
+        problems: list for messages about images that cannot be predicted; the other images of their
+            batch are predicted one by one. If None, such an image is an error.
 
     Yields:
-        Each frame with its predictions, by the names of the models.
+        Each frame with its predictions by model name.
     """
     rest = iter(frames)
     while batch := list(islice(rest, batch_size)):
@@ -217,19 +217,19 @@ def _predict_batch(
         for k, frame in enumerate(batch):
             yield frame, {title: of_model[k] for title, of_model in predicted.items()}
         return
-    # After the `except` block, whose traceback would keep the memory of the failed batch.
+    # After the `except` block, whose traceback keeps the memory of the failed batch.
     for frame in batch:
         yield from _predict_batch([frame], predictors, problems)
 
 
 def predictors_of(args: Namespace) -> dict[str, Predictor]:
-    """Predictors by name, from the options of `parse_with_predictors`.
+    """Build predictors by name, from the options of `parse_with_predictors`.
 
-    Names have to differ, and classes to be the same, as one legend names them.
+    Names must be distinct, and classes the same, because there is only one legend.
     """
     names = args.names or model_names(args.checkpoint)
     if len(set(names)) < len(names):
-        raise LangDGError(f"names {', '.join(names)}: give each checkpoint another one")
+        raise LangDGError(f"names {', '.join(names)}: give each checkpoint another name")
     configs = args.config_file or [None]
     configs *= len(names) // len(configs)
     predictors = {
@@ -252,7 +252,7 @@ def predictors_of(args: Namespace) -> dict[str, Predictor]:
 
 
 def model_names(checkpoints: Sequence[str]) -> list[str]:
-    """Short distinct names of checkpoints: those of files, else of folders, else whole paths."""
+    """Return short distinct names of checkpoints: of files, else of folders, else paths."""
     paths = [Path(checkpoint) for checkpoint in checkpoints]
     if len(set(paths)) < len(paths):
         raise LangDGError(f"a checkpoint is given twice: {', '.join(checkpoints)}")
@@ -269,13 +269,13 @@ def _load(image: ImageLike) -> npt.NDArray[np.uint8]:
 
 
 def _least_side(model: nn.Module) -> int:
-    """Smallest side of images in pixels; 1 for unknown models."""
+    """Return the minimum side of images in pixels; 1 for unknown models."""
     *wrappers, network = unwrapped(model)
     if not isinstance(network, LangDGSegmentor):
         return 1
     scale = min(scale for one in (*wrappers, network) for scale in getattr(one, "scales", (1.0,)))
     stride = max(feature.stride for feature in network.backbone.output_shape().values())
-    # All layers that halve the size but the first round down, and each must leave a pixel.
+    # Layers that halve the size, except the first, round down, and each must leave a pixel.
     return math.ceil((stride - 1) / scale)
 
 

@@ -1,4 +1,4 @@
-"""The report of a benchmark: one page from the files in a results folder."""
+"""Report of a benchmark, an HTML page from the files in a results folder."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ from .page import render
 from .sem_seg import Image, encode, shrunk
 
 REPORT = "report.html"
-PICTURE_BYTES = 1_600_000  # of all pictures; a third more in the page
+PICTURE_BYTES = 1_600_000  # of all pictures; base64 adds a third
 _METRICS, _OVERLAYS = "metrics.json", "overlays"
 _SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # of pictures
 _QUALITY = 75  # of JPEG
@@ -45,19 +45,19 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Write one HTML page that needs no other file.
+    """Write a self-contained HTML report.
 
-    Sections whose files are missing are left out. The same files give the same page, byte for byte.
+    Sections whose files are missing are left out. The page depends only on the files.
 
     Args:
         folder: results of training or evaluation.
-        output: file of the page, created with its folder; `report.html` in `folder` if None.
+        output: path of the page; None for `report.html` in `folder`.
 
     Returns:
-        File of the page.
+        Path of the page.
 
     Raises:
-        BenchmarkFileError: if the benchmark's record is missing or damaged.
+        BenchmarkFileError: if the benchmark record is missing or damaged.
     """
     output = output or folder / REPORT
     write_atomically(output, render("report.html.j2", **report_values(folder)))
@@ -65,26 +65,26 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 
 
 def write_report_of_run(folder: str | Path) -> None:
-    """Write the report of a run that has just ended, on the main process, if there are scores.
+    """Write the report of a finished run in the main process, if there are scores.
 
-    Errors are logged, not raised: the scores themselves are saved.
+    Errors are logged, because the scores are already saved.
     """
     if not comm.is_main_process() or not (Path(folder) / RECORD).is_file():
         return
     try:
-        logger.info("The report is in '%s'", write_report(Path(folder)))
-    except Exception:  # of any kind: the run itself succeeded
-        logger.exception("No report of '%s'; tools/write_report.py writes it later", folder)
+        logger.info("Wrote the report '%s'", write_report(Path(folder)))
+    except Exception:  # of any type, because the run itself succeeded
+        logger.exception("Cannot write the report of '%s'; try tools/write_report.py later", folder)
 
 
 def report_values(folder: Path) -> dict[str, Any]:
-    """The values of `report.html.j2` for a results folder."""
+    """Return the values of `report.html.j2` for a results folder."""
     record = read_benchmark(folder)
     run, rows = BenchmarkRun.of_record(record), record_rows(record)
     titles = dict(zip(rows.index, row_titles(rows, ""), strict=True))
     details = read_details(folder)
     trained_in = Path(run.weights).parent if run.weights else folder
-    # Metrics of a scored checkpoint's training lie beside the checkpoint.
+    # Training metrics of an evaluated checkpoint are in its folder.
     metrics = trained_in / _METRICS
     sections = {
         heading: section._replace(table=_numbers_first(section.table))
@@ -111,14 +111,14 @@ def report_values(folder: Path) -> dict[str, Any]:
 
 
 def _title(run: BenchmarkRun, folder: Path) -> str:
-    """A heading with the names of the config and of the run's folder."""
+    """Return a heading with the names of the config and of the folder."""
     named = f" of {Path(run.config_file).stem}" if run.config_file else ""
     trained_in = Path(run.weights).parent.parts if run.weights else ()
     return f"Benchmark{named}: {'/'.join((trained_in or folder.resolve().parts)[-2:])}"
 
 
 def _lead(rows: pd.DataFrame, run: BenchmarkRun) -> str:
-    """Source, targets and the main figure in a sentence or two."""
+    """Describe source, targets and main score in one or two sentences."""
     trained = f"Trained on {run.source}. " if run.source else ""
     targets = rows.index[rows["role"] == TARGET]
     if targets.empty:
@@ -135,13 +135,13 @@ def _mean_ious(rows: pd.DataFrame) -> pd.Series:
 
 
 def _numbers_first(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with its words behind its numbers, so that narrow windows show the numbers."""
+    """Move text columns behind numeric ones, so that narrow windows show the numbers."""
     is_word = table.columns.isin(["protocol", "classes"])
     return table.iloc[:, is_word.argsort(kind="stable")]
 
 
 def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> dict[str, pd.DataFrame]:
-    """Confusion matrices by title: of all unseen targets together, and of every domain."""
+    """Return confusion matrices by title, of all unseen targets together and of every domain."""
     counts = {
         domain: pd.DataFrame(found["confusion"], index=found["classes"], columns=found["classes"])
         for domain in rows.index
@@ -155,8 +155,8 @@ def _confusions(rows: pd.DataFrame, titles: Titles, details: Details) -> dict[st
 
 
 def _pictures(folder: Path, details: Details) -> dict[str, list[dict[str, Any]]]:
-    """The pictures of every domain whose files are there, with their content as "data"."""
-    # The name alone: a record must not lead to files elsewhere.
+    """Return the existing pictures of every domain, with their content as "data"."""
+    # Only the name, because a record must not lead to files elsewhere.
     found = {
         domain: [p | {"file": folder / _OVERLAYS / Path(p["file"]).name} for p in one["pictures"]]
         for domain, one in details.items()
@@ -171,11 +171,11 @@ def _pictures(folder: Path, details: Details) -> dict[str, list[dict[str, Any]]]
 
 
 def embedded_pictures(files: Iterable[Path], budget: int) -> dict[Path, bytes]:
-    """The pictures in some files, all shrunk by the same factor until they fit.
+    """Read pictures and scale all by the same factor until they fit a budget.
 
     Args:
-        files: image files; missing files and those that are not images are left out.
-        budget: bytes for all together; the smallest scale is taken where none fits.
+        files: image files; missing files and other files are left out.
+        budget: total bytes; if no scale fits, the smallest is used.
 
     Returns:
         JPEG by file.
@@ -195,9 +195,9 @@ def embedded_pictures(files: Iterable[Path], budget: int) -> dict[Path, bytes]:
 
 
 def _curves(metrics: pd.DataFrame, titles: Titles) -> dict[str, Figure]:
-    """Losses, learning rate and mean IoU over the iterations, where training reported them."""
+    """Plot losses, learning rate and mIoU over the iterations, as far as they were recorded."""
     losses = [name for name in metrics if "loss" in name]
-    if len(losses) == 2:  # the only loss, and the same as the total
+    if len(losses) == 2:  # the only loss equals the total
         losses = ["total_loss"]
     scores = metrics.rename(columns={f"{d}/{MEAN_IOU}": title for d, title in titles.items()})
     several = [title for title in titles.values() if title in scores and scores[title].count() > 1]
@@ -214,9 +214,9 @@ def _curves(metrics: pd.DataFrame, titles: Titles) -> dict[str, Figure]:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """Finite numbers that training reported, a column for each name, by iteration.
+    """Read the finite numbers that training recorded, with a column per name, by iteration.
 
-    Iterations that a resumed run repeated count once. Damaged lines are left out with a warning.
+    Iterations that a resumed run repeated occur once. Damaged lines are skipped with a warning.
     """
     lines: list[dict[str, Any]] = []
     last = -1  # iteration of training
@@ -224,8 +224,8 @@ def read_metrics(path: Path) -> pd.DataFrame:
         try:
             line = json.loads(text)
             iteration = int(line["iteration"])
-        except (ValueError, TypeError, KeyError):  # as the last line of a run that was killed
-            logger.warning("a damaged line of '%s' is left out", path)
+        except (ValueError, TypeError, KeyError):  # such as the last line of a killed run
+            logger.warning("skipping a damaged line in '%s'", path)
             continue
         if "total_loss" in line:
             if iteration <= last:
@@ -240,7 +240,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 
 def _conditions(run: BenchmarkRun, record: Mapping[str, Any]) -> dict[str, str]:
-    """Settings, code, libraries and machine, as far as they are recorded."""
+    """Return the recorded settings, code state, libraries and machine."""
     known = ("date", "config_file", "source", "protocol", "inference", "weights", "seed")
     given = {name.removesuffix("_file"): getattr(run, name) for name in known}
     if git := record.get("git"):
@@ -250,7 +250,7 @@ def _conditions(run: BenchmarkRun, record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def config_text(config: Mapping[str, Any] | str | None) -> str | None:
-    """A configuration as YAML; None if there is none."""
+    """Format a config as YAML; None without a config."""
     if config is None or isinstance(config, str):
         return config
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

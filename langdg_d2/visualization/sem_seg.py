@@ -1,4 +1,4 @@
-"""Pictures of semantic segmentation: overlays, titles, legends, panels side by side."""
+"""Drawing of semantic segmentation: overlays, titles, legends, panels."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,23 +20,23 @@ Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer[Any]]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_STRIP_SHARE = 24  # a text strip has this fraction of a panel's height, ...
-_STRIP_MINIMUM = 20  # ... but is never too low to be read, in pixels
-LEGEND_HEIGHT = 24  # pixels of a legend row below the labels of a data set, at least
+_STRIP_SHARE = 24  # height of a text strip as a fraction of the panel's height, ...
+_STRIP_MINIMUM = 20  # ... and its minimum in pixels, to be readable
+LEGEND_HEIGHT = 24  # minimum height in pixels of a legend row below the labels of a data set
 _BACKGROUND, _INK = 255, 0
 
 
 def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6) -> Image:
-    """Lay the colours of the classes over an image.
+    """Overlay the colours of the classes on an image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        label: (H, W) integers; values that are not classes, as the ignore label, are not drawn.
+        label: (H, W) integers; values without a class, such as the ignore label, are not drawn.
         metadata: Detectron2 metadata with `stuff_classes` and `stuff_colors` (RGB in 0..255).
         alpha: opacity in 0..1.
 
     Returns:
-        (H, W, 3) uint8 RGB, a new array, equal to `image` where nothing is drawn.
+        (H, W, 3) uint8 RGB, a new array that equals `image` where nothing is drawn.
     """
     if image.shape[:2] != label.shape:
         raise LangDGError(
@@ -44,10 +44,10 @@ def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6)
         )
     num_classes = len(metadata.stuff_classes)
     undrawn = (label < 0) | (label >= num_classes)
-    # Detectron2 skips labels from num_classes on, but would take -1 for the last class.
+    # Detectron2 skips labels from num_classes on, but -1 would be the last class.
     drawable = np.where(undrawn, num_classes, label)
-    # Without an edge colour the class's own is used: white outlines would hide poles and distant
-    # people.
+    # Without an edge colour, the colour of the class is used, because white outlines would hide
+    # poles and distant people.
     drawn = Visualizer(image, metadata).draw_sem_seg(
         drawable, alpha=alpha, draw_text=False, edge_color=None
     )
@@ -56,43 +56,43 @@ def draw_sem_seg(image: Image, label: Labels, metadata: Any, alpha: float = 0.6)
 
 
 def title_strip(text: str, *, width: int, height: int) -> Image:
-    """(height, width, 3) uint8 strip with `text` at its left; text that does not fit is cut off."""
+    """Draw a (height, width, 3) uint8 strip with left-aligned text; longer text is cut off."""
     strip = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
     _put_text(strip, text, left=height // 4)
     return strip
 
 
 def title_width(text: str, height: int) -> int:
-    """Width in pixels that a strip of this height needs for the whole text."""
+    """Compute the width in pixels that a strip of this height needs for the text."""
     return height // 2 + _text_width(text, height)
 
 
 def titled(text: str, panel: Image, *, height: int, below: bool = False) -> Image:
-    """A panel and its title strip, above or below it, widened with white until the title fits."""
+    """Add a title above or below a panel, padded with white until the title fits."""
     strip = title_strip(text, width=title_width(text, height), height=height)
     return stacked([panel, strip] if below else [strip, panel])
 
 
 def stacked(pictures: Sequence[Image]) -> Image:
-    """Pictures one below the other, narrower ones padded with white at their right."""
+    """Stack pictures vertically, with narrower ones padded with white on the right."""
     width = max(picture.shape[1] for picture in pictures)
     return np.concatenate([widened(picture, width) for picture in pictures])
 
 
 def widened(picture: Image, width: int) -> Image:
-    """A picture padded with white at its right up to a width; a wider one is returned as it is."""
+    """Pad a picture with white on the right up to a width; wider pictures do not change."""
     missing = max(0, width - picture.shape[1])
     return np.pad(picture, ((0, 0), (0, missing), (0, 0)), constant_values=_BACKGROUND)
 
 
 def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int) -> Image:
-    """Colour and name of classes, in as many rows as their names need.
+    """Draw colours and names of classes in as many rows as needed.
 
     Args:
-        classes: class ids, drawn in this order; ids outside 0..K-1 are left out.
-        metadata: as for `draw_sem_seg`.
-        width: of the strip in pixels; a longer name widens it.
-        row_height: in pixels.
+        classes: class ids in order; ids outside 0..K-1 are left out.
+        metadata: see `draw_sem_seg`.
+        width: width in pixels; longer names widen the legend.
+        row_height: height of a row in pixels.
 
     Returns:
         (rows * row_height, width, 3) uint8 RGB; no rows without classes.
@@ -115,20 +115,20 @@ def legend(classes: Iterable[int], metadata: Any, *, width: int, row_height: int
 
 
 def side_by_side(panels: Mapping[str, Image], *, columns: int | None = None) -> Image:
-    """Titled panels from left to right, a narrow gap between them.
+    """Arrange titled panels in rows, with narrow gaps.
 
     All columns are as wide as the widest panel or title.
 
     Args:
-        panels: title to (H, W, 3) uint8 image, all of one size.
-        columns: panels in a row; None for a single row.
+        panels: (H, W, 3) uint8 images by title, all of the same size.
+        columns: panels per row; None for a single row.
 
     Returns:
-        uint8 image: rows of panels below their titles.
+        uint8 image with rows of panels below their titles.
     """
     shapes = {title: image.shape for title, image in panels.items()}
     if len(set(shapes.values())) != 1:
-        raise LangDGError(f"panels must be of one size, got {shapes}; resize them first")
+        raise LangDGError(f"panels must have the same size, got {shapes}; resize them first")
     height, width, _ = next(iter(shapes.values()))
     strip = max(_STRIP_MINIMUM, height // _STRIP_SHARE)
     width = max([width, *(title_width(title, strip) for title in panels)])
@@ -143,7 +143,7 @@ def side_by_side(panels: Mapping[str, Image], *, columns: int | None = None) -> 
 
 
 def shrunk(picture: Image, longest_side: int) -> Image:
-    """A picture (H, W, 3), averaged down until no side has more pixels than `longest_side`."""
+    """Scale a picture (H, W, 3) down by area until no side exceeds `longest_side`."""
     height, width = picture.shape[:2]
     scale = min(1.0, longest_side / max(height, width))
     size = max(1, round(scale * width)), max(1, round(scale * height))
@@ -151,14 +151,14 @@ def shrunk(picture: Image, longest_side: int) -> Image:
 
 
 def encode(picture: Image, *, quality: int | None = None) -> bytes:
-    """A picture as the content of a PNG or JPEG file.
+    """Encode a picture as PNG or JPEG.
 
     Args:
         picture: (H, W, 3) RGB or (H, W) grey.
-        quality: of JPEG, from 1 to 100; None for PNG.
+        quality: JPEG quality from 1 to 100; None for PNG.
     """
     if picture.size == 0:
-        raise LangDGError(f"a picture {picture.shape} has no pixel, expected at least one")
+        raise LangDGError(f"a picture {picture.shape} has no pixels, expected at least one")
     pixels = np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture)  # BGR
     options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, data = cv2.imencode(".png" if quality is None else ".jpg", pixels, options)
@@ -173,14 +173,14 @@ def write_label_overlays(
     count: int,
     seed: int,
 ) -> None:
-    """Write random images beside their labels laid over them, with a legend.
+    """Write random images with overlays of their labels and a legend.
 
     Args:
-        records: dataset dicts; those whose files cannot be read are left out.
-        dataset_name: begins the file names; its metadata gives names and colours.
-        folder: of the PNG files, created if needed.
-        count: how many to write at most.
-        seed: of the random choice.
+        records: dataset dicts; those with unreadable files are left out.
+        dataset_name: prefix of the file names; its metadata has names and colours.
+        folder: folder of the PNG files, created if needed.
+        count: maximum number of pictures.
+        seed: seed of the random choice.
     """
     metadata = MetadataCatalog.get(dataset_name)
     written = 0
@@ -207,13 +207,13 @@ def write_png(path: Path, picture: Image) -> None:
 
 
 def _font(height: int) -> tuple[float, int]:
-    """Scale and thickness of text for a strip of this height."""
+    """Compute scale and thickness of text for a strip of this height."""
     thickness = max(1, height // 20)
     return cv2.getFontScaleFromHeight(_FONT, height // 2, thickness), thickness
 
 
 def _drawable(text: str) -> str:
-    """The text in ASCII, which OpenCV's font is limited to; others become question marks."""
+    """Convert text to ASCII for OpenCV's font; other characters become question marks."""
     return text.encode("ascii", "replace").decode()
 
 
@@ -223,7 +223,7 @@ def _text_width(text: str, height: int) -> int:
 
 
 def _put_text(strip: Image, text: str, *, left: int) -> None:
-    """Write `text` into a strip of one row, in place."""
+    """Draw text into a strip of one row, in place."""
     height = len(strip)
     scale, thickness = _font(height)
     ink = (_INK, _INK, _INK)

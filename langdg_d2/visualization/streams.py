@@ -27,16 +27,16 @@ from .video import (
 )
 
 _KEYS_TO_CLOSE = (27, ord("q"))  # Escape
-_LARGEST_WIDTH = 1600  # pixels of a window when it opens
-_HIGHEST_RATE = 240  # frames a second; higher rates are placeholders of drivers
+_LARGEST_WIDTH = 1600  # initial width of a window in pixels
+_HIGHEST_RATE = 240  # frames per second; higher rates are placeholders of drivers
 
 
 class ImageFiles:
-    """Image files, with the attributes of a `VideoFile`; those that cannot be read are left out.
+    """Image files with the attributes of a `VideoFile`; unreadable files are left out.
 
     Attributes:
-        names: of the frames, in the order of the files.
-        rate: None, as they are not a clip.
+        names: names of the frames, in the order of the files.
+        rate: None, because they are not a clip.
     """
 
     rate: None = None
@@ -59,7 +59,7 @@ class ImageFiles:
 
 
 class Camera:
-    """The endless frames of a camera, with the times at which OpenCV read them.
+    """Endless frames of a camera, with the times at which OpenCV read them.
 
     It has the attributes of a `VideoFile`; `count` is None.
     """
@@ -103,12 +103,12 @@ FrameSource = ImageFiles | VideoFile | Camera
 
 
 def find_sources(inputs: Iterable[str], *, problems: list[str]) -> list[FrameSource]:
-    """Sources of files: one for all images, then one for each video.
+    """Find sources: one for all images, then one per video.
 
     Args:
         inputs: files, folders (all images and videos directly in them) and patterns such as
             "night/*.jpg" or "city/**/*.png", each in order of names.
-        problems: list to which messages about unreadable videos are added; these are left out.
+        problems: list for messages about unreadable videos, which are left out.
     """
     images: list[Path] = []
     clips: list[VideoFile] = []
@@ -144,7 +144,7 @@ def _files(name: str) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file is an image or a video, by its suffix or, without one, by its content."""
+    """Whether a file is an image or a video, by its suffix or, without suffix, its content."""
     if path.suffix:
         return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
     with suppress(ImageFileError):
@@ -153,7 +153,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """The names, each distinct: repeated ones get a number."""
+    """Make names distinct; repeated ones get a number."""
     unique: dict[str, None] = {}
     for name in names:
         numbered = (f"{name}_{number}" for number in itertools.count(2))
@@ -162,11 +162,11 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 class PngFiles(AbstractContextManager["PngFiles"]):
-    """A PNG file for each picture, written atomically.
+    """Writes a PNG file per picture, atomically.
 
     Args:
-        folder: created when the first is written.
-        name: of the only picture, without suffix; None to name each file after its frame.
+        folder: folder, created when the first picture is written.
+        name: name of the only picture, without suffix; None to name files after their frames.
     """
 
     is_closed = False
@@ -187,14 +187,14 @@ class Window(AbstractContextManager["Window"]):
     """A window on the screen; Escape, Q or a click closes it.
 
     Args:
-        title: of the window.
-        wait: whether every picture stays until a key is pressed.
+        title: title of the window.
+        wait: whether to show every picture until a key is pressed.
     """
 
     is_closed = False
 
     def __init__(self, *, title: str, wait: bool) -> None:
-        # Without a display, OpenCV would not raise an error but end the process.
+        # Without a display, OpenCV would end the process instead of raising an error.
         has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if not cv2.currentUIFramework() or (sys.platform.startswith("linux") and not has_display):
             raise MediaError(
@@ -206,7 +206,7 @@ class Window(AbstractContextManager["Window"]):
         self._is_open = False
 
     def write(self, picture: Image, frame: Frame) -> None:
-        """Show a picture, (H, W, 3) uint8 RGB, in place of the one before."""
+        """Show a picture, (H, W, 3) uint8 RGB, instead of the previous one."""
         if not self._is_open:
             cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             height, width = picture.shape[:2]
@@ -222,7 +222,7 @@ class Window(AbstractContextManager["Window"]):
             cv2.destroyWindow(self.title)
 
     def _is_visible(self) -> bool:
-        with suppress(cv2.error):  # raised by some builds once the last window is gone
+        with suppress(cv2.error):  # raised by some builds after the last window is closed
             return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
         return False
 
@@ -231,12 +231,12 @@ PictureSink = PngFiles | VideoWriter | Window
 
 
 def sinks_for(sources: Sequence[FrameSource], output: Path) -> list[PictureSink]:
-    """Sinks for the pictures of every source; they create nothing before the first is written.
+    """Create sinks for the pictures of every source; nothing is written before the first picture.
 
     Args:
-        sources: of `find_sources`, or a camera.
-        output: a folder, for a PNG file for each image and an MP4 video for each clip; or, for a
-            single image or clip, a file: `.png`, or a video of `FORMATS`.
+        sources: sources of `find_sources`, or a camera.
+        output: folder for a PNG file per image and an MP4 video per clip; or, for a single image or
+            clip, a file: `.png`, or a video of `FORMATS`.
     """
     is_file = _is_file(sources, output)
     folder = output.parent if is_file else output
@@ -271,9 +271,9 @@ def write_sources(
     recording of a camera, which is kept.
 
     Args:
-        sources: of images.
-        sinks: for the pictures of each.
-        pictures: draws a source; yields its frames with their pictures.
+        sources: sources of images.
+        sinks: sink of each source.
+        pictures: draws a source and yields its frames with their pictures.
     """
     for source, sink in zip(sources, sinks, strict=True):
         ended_by = [KeyboardInterrupt] if isinstance(source, Camera) else []

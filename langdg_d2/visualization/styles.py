@@ -1,14 +1,14 @@
-"""What a style bank holds: counts, cosines, styles in a plane, and the nearest source patches.
+"""Report of a style bank: counts, cosines, a projection, and the nearest source patches.
 
-A style gives every channel a mean and a standard deviation, so it is a point (mean, std) of twice
-as many dimensions as there are channels. The distance of two points,
+A style is a mean and a standard deviation per channel, so it is a point (mean, std) in twice as
+many dimensions as there are channels. The distance of two points,
 
     sqrt(|mean_a - mean_b|^2 + |std_a - std_b|^2),
 
-is the root of the squared difference that restyling one content with the one and the other makes
-to an average pixel, before ReLU and summed over channels. Where no std is negative it is also the
-2-Wasserstein (Frechet) distance of the two diagonal Gaussians (Dowson and Landau, The Frechet
-distance between multivariate normal distributions, Journal of Multivariate Analysis 12, 1982).
+is the root mean square difference per pixel between the same content restyled with both, before
+ReLU and summed over channels. If no std is negative, it is also the 2-Wasserstein (Frechet)
+distance of the two diagonal Gaussians (Dowson and Landau, The Frechet distance between multivariate
+normal distributions, Journal of Multivariate Analysis 12, 1982).
 """
 
 import re
@@ -38,8 +38,8 @@ PICTURES = {
     "by style prompt": "projection_by_prompt.png",
 }
 _COSINES = ["cosine before", "cosine after"]
-_PATCH_SIDE = 160  # pixels of a patch's picture, at most
-_MARKERS = "os^Dv<>Xph*P"  # classes of similar colours differ by them
+_PATCH_SIDE = 160  # maximum side of a patch's picture in pixels
+_MARKERS = "os^Dv<>Xph*P"  # distinguish classes of similar colours
 _REST = "(others)"
 _WHOLE = PatchGrid(1, 1)
 
@@ -50,9 +50,9 @@ class SourcePatch(NamedTuple):
     """A patch of a source image.
 
     Attributes:
-        distance: from its own style to the style it was found for.
+        distance: distance of its own style to the style it was found for.
         caption: distance and name of the image.
-        jpeg: its picture, the content of a file.
+        jpeg: picture, as the content of a JPEG file.
     """
 
     distance: float
@@ -61,13 +61,13 @@ class SourcePatch(NamedTuple):
 
 
 class PatchReader:
-    """The patches of images and their own styles, as mining sees them.
+    """Computes patches of images and their own styles, as in mining.
 
     Args:
-        backbone: gives the features that are restyled.
-        grid: patches that images are cut into.
-        normalize: of the images, as in mining.
-        device: where the backbone runs.
+        backbone: computes the features that are restyled.
+        grid: grid of patches.
+        normalize: normalisation of the images, as in mining.
+        device: device of the backbone.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class PatchReader:
         normalize: PixelNormalization,
         device: str,
     ) -> None:
-        # Mining's memory format: sums in another order differ in their last digits.
+        # The memory format of mining, because another order of sums changes the last digits.
         self._backbone = backbone.eval().to(device, memory_format=torch.channels_last)
         self._grid = grid
         self._normalize = normalize.to(device)
 
     @torch.no_grad()
     def points(self, images: Tensor) -> Tensor:
-        """Style points (N * patches, 2C) of images (N, 3, H, W) in 0..255, image by image."""
+        """Compute the style points (N * patches, 2C) of images (N, 3, H, W) in 0..255."""
         features = self._backbone.forward_low(self._normalize(images))[self._backbone.restyled]
         patches = self._grid.split(features)
-        # As in mining: where the grid does not divide evenly, all have the smallest patch's size.
+        # As in mining, all patches have the size of the smallest one.
         height = min(patch.shape[-2] for patch in patches)
         width = min(patch.shape[-1] for patch in patches)
         equal = torch.stack([patch[..., :height, :width] for patch in patches], dim=1)
@@ -96,30 +96,30 @@ class PatchReader:
         return style_points(own.mean.flatten(1), own.std.flatten(1))
 
     def classes(self, labels: Tensor) -> Tensor:
-        """(N * patches,) most frequent labels of label maps (N, H, W) uint8."""
+        """Find the most frequent labels (N * patches,) of label maps (N, H, W) uint8."""
         return self._grid.majority(labels).flatten()
 
     def picture(self, images: Sequence[Tensor], number: int) -> Image:
-        """The pixels (h, w, 3) of a patch, numbered image by image, of images (3, H, W) uint8."""
+        """Return the pixels (h, w, 3) of a patch, numbered image by image, of (3, H, W) uint8."""
         image, patch = divmod(number, self._grid.rows * self._grid.cols)
         return self._grid.split(images[image])[patch].permute(1, 2, 0).numpy()
 
 
 def style_points(mean: Tensor, std: Tensor) -> Tensor:
-    """(S, 2C) points of S styles whose mean and std are (S, C)."""
+    """Concatenate mean and std (S, C) of S styles to points (S, 2C)."""
     return torch.cat([mean, std], dim=1)
 
 
 def pairwise(first: Tensor, second: Tensor) -> Tensor:
-    """(S, T) distances between points (S, D) and (T, D)."""
-    # A matrix product would be faster, but loses the digits of small distances.
+    """Compute distances (S, T) between points (S, D) and (T, D)."""
+    # A matrix product would be faster, but is inaccurate for small distances.
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def style_prompts(bank: StyleBank) -> list[str]:
-    """The style prompt of each style: its target text without the name of its class.
+    """Return the style prompt of each style, its prompt without the class name.
 
-    Texts without the name stay as they are.
+    Prompts without the class name do not change.
     """
     names = _names(bank.header)
     return [
@@ -129,7 +129,7 @@ def style_prompts(bank: StyleBank) -> list[str]:
 
 
 def typical_styles(bank: StyleBank) -> list[int]:
-    """For each class with styles, the row of the style that lies nearest to the class's mean."""
+    """Return, for each class, the row of the style that is nearest to the mean of the class."""
     points = style_points(bank.mean, bank.std).double()
     rows = []
     for k in bank.header.labels.values():
@@ -147,18 +147,18 @@ def nearest_patches(
     reader: PatchReader,
     count: int,
 ) -> dict[int, list[SourcePatch]]:
-    """The source patches of a style's class whose own statistics lie nearest to it.
+    """Find the source patches of a style's class whose own statistics are nearest to the style.
 
-    Memory holds one batch and the pictures kept. Of patches at the same distance the earlier one
-    counts as nearer.
+    Only one batch and the selected pictures are kept in memory. Of patches at the same distance,
+    the earlier one comes first.
 
     Args:
-        bank: mined with the reader's backbone and grid.
-        batches: for each image "image" (3, H, W) uint8 RGB, "sem_seg" (H, W) uint8 train ids and
-            "file_name"; the images of a batch have one size.
-        rows: styles of the bank.
-        reader: cuts images into patches.
-        count: patches for each style, at most.
+        bank: bank mined with the reader's backbone and grid.
+        batches: dicts with "image" (3, H, W) uint8 RGB, "sem_seg" (H, W) uint8 train ids and
+            "file_name"; the images of a batch have the same size.
+        rows: rows of styles in the bank.
+        reader: computes the patches of images.
+        count: maximum number of patches per style.
 
     Returns:
         Patches by row, the nearest first.
@@ -186,20 +186,19 @@ def nearest_patches(
 
 
 def project(points: Tensor) -> tuple[np.ndarray, tuple[str, str]] | None:
-    """The two principal components of styles, and titles of the axes.
+    """Project styles to their two principal components; also return titles of the axes.
 
     Args:
         points: (S, D), see `style_points`.
 
     Returns:
-        (S, 2), the same for the same styles; None for fewer than three styles, and for styles that
-        are all alike.
+        (S, 2), deterministic; None for fewer than three styles, and for identical styles.
     """
     if len(points) < 3 or bool((points == points[:1]).all()):
         return None
     centred = points.double() - points.double().mean(dim=0)
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-    # The sign is arbitrary: the largest entry becomes positive.
+    # The sign is arbitrary, so make the largest entry positive.
     largest = directions.abs().argmax(dim=1, keepdim=True)
     directions = directions * directions.gather(1, largest).sign()
     shares: list[float] = (100 * singular.square() / singular.square().sum()).tolist()
@@ -222,19 +221,18 @@ def write_style_report(
     """Write a self-contained HTML page about a bank, and its projections as PNG files.
 
     Args:
-        bank: on the CPU.
-        folder: created if needed; files of an earlier report are replaced or removed.
-        name: of the bank, for the title.
-        palette: name of the classes' colours, see `palette_named`.
-        nearest: of `nearest_patches`, by row of the bank.
+        bank: bank on the CPU.
+        folder: output folder; files of an earlier report are replaced or removed.
+        name: name of the bank, for the title.
+        palette: name of the palette of classes, see `palette_named`.
+        nearest: result of `nearest_patches`, by row of the bank.
 
     Returns:
-        The page's file.
+        Path of the page.
     """
     if not len(bank):
         raise StyleBankError(
-            f"the style bank '{name}' holds no style, there is nothing to show; mine one with "
-            "tools/mine_styles.py"
+            f"the style bank '{name}' contains no styles; mine some with tools/mine_styles.py"
         )
     rows, colors = style_rows(bank), class_colors(bank.header, palette)
     planes = projection_figures(bank, rows, colors)
@@ -251,14 +249,14 @@ def write_style_report(
     for heading, file in PICTURES.items():
         if heading in pictures:
             write_atomically(folder / file, pictures[heading])
-        else:  # there may be one of an earlier report
+        else:  # there may be a file of an earlier report
             (folder / file).unlink(missing_ok=True)
     write_atomically(folder / PAGE, html)
     return folder / PAGE
 
 
 def style_rows(bank: StyleBank) -> pd.DataFrame:
-    """A row for each style: class, style prompt, cosines before and after mining."""
+    """Create a table with class, style prompt, and cosines before and after mining, per style."""
     names = _names(bank.header)
     classes = [names[k] for k in bank.class_id.tolist()]
     return pd.DataFrame(
@@ -272,7 +270,7 @@ def style_rows(bank: StyleBank) -> pd.DataFrame:
 
 
 def class_colors(header: BankHeader, palette: str) -> Colors:
-    """Colours of all classes of a bank, "ignore" included."""
+    """Return the colours of all classes of a bank, including "ignore"."""
     known = palette_named(palette, classes_named(header.class_names))
     return {
         name: (red / 255, green / 255, blue / 255)
@@ -281,7 +279,7 @@ def class_colors(header: BankHeader, palette: str) -> Colors:
 
 
 def cosine_figure(rows: pd.DataFrame) -> Figure:
-    """Cosines of every style before and after mining, and their means, by class and over all."""
+    """Plot the cosines of all styles before and after mining, and their means, by class."""
     groups = [("all", rows), *rows.groupby("class", observed=True)]
     figure = Figure(figsize=(7, 0.3 * len(groups) + 1.3), layout="constrained")
     axes = figure.subplots()
@@ -299,7 +297,7 @@ def cosine_figure(rows: pd.DataFrame) -> Figure:
 
 
 def projection_figures(bank: StyleBank, rows: pd.DataFrame, colors: Colors) -> dict[str, Figure]:
-    """The styles in their plane, coloured by class and by style prompt; none for too few styles."""
+    """Plot the projection, coloured by class and by style prompt; empty for too few styles."""
     projected = project(style_points(bank.mean, bank.std))
     if projected is None:
         return {}
@@ -307,7 +305,7 @@ def projection_figures(bank: StyleBank, rows: pd.DataFrame, colors: Colors) -> d
     frequent = rows["style prompt"].value_counts().index[: len(DISTINCT)]
     prompts = rows["style prompt"].where(rows["style prompt"].isin(frequent), _REST)
     of_prompts = {_REST: OTHER, **dict(zip(frequent, DISTINCT, strict=False))}
-    size = 24.0 * min(1.0, max(0.2, 500 / len(rows)))  # area of a marker: many styles overlap
+    size = 24.0 * min(1.0, max(0.2, 500 / len(rows)))  # area of a marker, smaller for many styles
     figures = {}
     coloured = (rows["class"].astype(object), colors), (prompts, of_prompts)
     for heading, (groups, fill) in zip(PICTURES, coloured, strict=True):
@@ -337,10 +335,10 @@ def _names(header: BankHeader) -> dict[int, str]:
 
 
 def _without(name: str, text: str) -> str:
-    """A text without the name of a class in it."""
+    """Remove the name of a class from a text."""
     if not text.strip():
         return "(unknown)"  # of imported banks
-    # The last one: in "Silk Road style road" the class stands at the end, as in most templates.
+    # The last occurrence, as most templates end with the class: "Silk Road style road".
     found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE))
     if not found:
         return text

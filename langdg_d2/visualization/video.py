@@ -1,8 +1,8 @@
-"""Video files, read and written by PyAV (FFmpeg) with the times of their frames.
+"""Reading and writing of video files with PyAV (FFmpeg), with the times of their frames.
 
-Reads everything that FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS,
-FLV and more; Pillow reads animated GIF, PNG, WebP and AVIF. Writes MP4, MOV and MKV in H.264, and
-WebM in VP9.
+Reads all formats that FFmpeg decodes, under any file name: MP4, MOV, MKV, WebM, AVI, MPEG, MPEG-TS,
+FLV and more. Animated GIF, PNG, WebP and AVIF are read with Pillow. Writes MP4, MOV and MKV in
+H.264, and WebM in VP9.
 """
 
 import logging
@@ -28,31 +28,31 @@ from ..utils.file_io import replacing
 
 Image = npt.NDArray[np.uint8]
 
-# Suffixes of files that are taken for videos without opening them.
+# Suffixes of files that are recognised as videos without opening them.
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m4v"}
     | {".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt"}
     | {".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
-# FFmpeg's names of the formats that are written, by suffix.
+# FFmpeg's names of the output formats, by suffix.
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-# Encoders and their options. Without look-ahead and B-frames, packets come in the order of the
-# frames, and memory holds few of them.
+# Encoders and their options. Without look-ahead and B-frames, packets are in the order of the
+# frames, and few are kept in memory.
 _H264 = "libx264", {"preset": "veryfast", "crf": "20", "tune": "zerolatency"}
 _VP9 = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "lag-in-frames": "0"}
 
-DEFAULT_RATE = 25.0  # frames a second, where a file does not say
-_TICKS = 90_000  # a second, the resolution of written times
-_LEAST_GAP = 0.1  # seconds; intact files may end that much early
+DEFAULT_RATE = 25.0  # frames per second, if unknown
+_TICKS = 90_000  # per second, the resolution of written times
+_LEAST_GAP = 0.1  # seconds; intact files may end this much early
 
-# Images of these formats may be animated; files with other suffixes are not opened to find out.
+# Formats that may be animated; files with other suffixes are not opened to check.
 _ANIMATED = {"AVIF", "GIF", "PNG", "WEBP"}
 
 _logger = logging.getLogger(__name__)
 
 
 class MediaError(LangDGError):
-    """A video, camera or window cannot be used; the message says which, and what helps."""
+    """A video, camera or window cannot be used."""
 
 
 class Frame(NamedTuple):
@@ -62,7 +62,7 @@ class Frame(NamedTuple):
         name: unique among the frames of the source; begins with the file's name.
         image: (H, W, 3) uint8 RGB.
         time: seconds since the first frame.
-        duration: seconds that it is shown; None if unknown.
+        duration: display time in seconds; None if unknown.
     """
 
     name: str
@@ -72,22 +72,22 @@ class Frame(NamedTuple):
 
 
 class VideoFile:
-    """The frames of a video, turned upright, with their times. Can be iterated repeatedly.
+    """Upright frames of a video with their times. Can be iterated repeatedly.
 
-    Only the file itself is read: FFmpeg gets its bytes and may use none of its protocols, so that
-    playlists and scripts lead to no other file or machine. All frames have the size of the first,
-    and transparent parts become white.
+    Only the file itself is read: FFmpeg gets its bytes and may not use its protocols, so playlists
+    and scripts cannot open other files or connections. All frames have the size of the first, and
+    transparent parts become white.
 
     Attributes:
-        name: of the file, without suffix; begins the frames' names.
+        name: name of the file without suffix, the prefix of frame names.
         count: number of frames, an estimate in many formats; 0 if unknown.
-        rate: mean number of frames a second, as the file says.
+        rate: mean number of frames per second according to the file.
         paths: the file.
-        problems: messages about everything that could not be read so far.
+        problems: messages about what could not be read so far.
 
     Raises:
-        MediaError: if the file has no video that FFmpeg can decode, or its frames are larger than
-            images may be (see `read_image`); raised by the constructor.
+        MediaError: by the constructor, if FFmpeg cannot decode the file, or its frames exceed the
+            limit for images (see `read_image`).
     """
 
     def __init__(self, *, path: Path) -> None:
@@ -107,7 +107,7 @@ class VideoFile:
         return self._animation() if self._is_animation else self._video()
 
     def _animation(self) -> Iterator[Frame]:
-        """Frames of an animated image, by Pillow: FFmpeg 8 does not decode animated WebP."""
+        """Yield the frames of an animated image with Pillow; FFmpeg 8 lacks animated WebP."""
         time = 0.0
         try:
             with opened(self.paths[0]) as (_, image):
@@ -127,7 +127,9 @@ class VideoFile:
         with self._opened() as (container, stream), suppress(av.FFmpegError):
             promised = _promised(container, stream)
             size = stream.width, stream.height
-            for packet in container.demux():  # sound as well: it shows how far the file reaches
+            for (
+                packet
+            ) in container.demux():  # including sound, which shows how far the file reaches
                 reached = max(reached, _end(packet))
                 frames: list[av.VideoFrame] = []
                 try:
@@ -138,7 +140,7 @@ class VideoFile:
                     last, time = time, time + interval
                     if frame.time is not None:
                         if start is None or frame.time - start <= last:
-                            start = frame.time - time  # times of joined recordings start again
+                            start = frame.time - time  # times of joined recordings restart
                         time = frame.time - start
                     longest = max(longest, time - last)
                     duration = _seconds(frame.duration, frame) or interval
@@ -164,14 +166,14 @@ class VideoFile:
         with ExitStack() as files:
             try:
                 file = files.enter_context(path.open("rb", buffering=0))
-                file.name = "clip"  # FFmpeg would search the name for formats and numbers
+                file.name = "clip"  # FFmpeg would interpret the file name
                 container = files.enter_context(av.open(file, "r", options=options))
             except (OSError, av.FFmpegError) as error:
                 raise _unreadable(path, error.strerror or str(error)) from error
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
-                raise _unreadable(path, "there are no pictures in it that can be decoded")
-            if not stream.width * stream.height:  # FFmpeg enforces `max_pixels` like this
+                raise _unreadable(path, "it contains no pictures that can be decoded")
+            if not stream.width * stream.height:  # FFmpeg's way to enforce `max_pixels`
                 raise MediaError(
                     f"the frames of '{path}' have no size, or more pixels than the limit of "
                     f"{limit} for images; scale them down, or set PIL.Image.MAX_IMAGE_PIXELS "
@@ -182,14 +184,14 @@ class VideoFile:
 
 
 class VideoWriter:
-    """Writes a video; its file appears, complete, at the end of the `with` block.
+    """Writes a video atomically at the end of the `with` block.
 
-    After an error, or without any frame, an earlier file is kept. The codecs take no odd sides;
-    these grow by a pixel that repeats the last one.
+    After an error, or without frames, an existing file is kept. Codecs do not support odd sides,
+    which grow by a pixel that repeats the last one.
 
     Args:
-        path: its suffix, one of `FORMATS`, determines the format.
-        rate: frames a second, for frames without times; otherwise a hint for players.
+        path: path with a suffix of `FORMATS`, which sets the format.
+        rate: frames per second for frames without times; otherwise a hint for players.
     """
 
     is_closed = False
@@ -205,7 +207,7 @@ class VideoWriter:
         self._stream: VideoStream | None = None
         self._shape: tuple[int, ...] = ()
         self._next = 0  # ticks
-        self._durations: dict[int | None, int] = {}  # of frames in the encoder, by their times
+        self._durations: dict[int | None, int] = {}  # of frames in the encoder, by time
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -215,15 +217,15 @@ class VideoWriter:
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            frame: gives time and duration; None to continue at `rate`.
+            frame: frame with time and duration; None to continue at `rate`.
         """
         if self._stream is None:
             self._shape = picture.shape
             self._stream = self._open()
         if picture.shape != self._shape:
             raise LangDGError(
-                f"a picture {picture.shape} after one {self._shape}; the frames of '{self.path}' "
-                "must be of one size"
+                f"a picture {picture.shape} follows one of {self._shape}; frames of '{self.path}' "
+                "must have the same size"
             )
         height, width = picture.shape[:2]
         even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -271,7 +273,7 @@ class VideoWriter:
 def is_video(path: Path) -> bool:
     """Whether a file is a video or an animated image.
 
-    Known suffixes decide; files with other ones, and images that may be animated, are opened.
+    Files with unknown suffixes, and images that may be animated, are opened to check.
     """
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
@@ -286,7 +288,7 @@ def is_video(path: Path) -> bool:
 
 
 def _number_of_images(path: Path) -> int:
-    """Number of images in an image file, several in an animation; 0 for any other file."""
+    """Count the images in an image file, several for animations; 0 for other files."""
     with suppress(ImageFileError), opened(path) as (_, image):
         return getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     return 0
@@ -304,23 +306,25 @@ def _seconds(ticks: int | None, of: av.Packet | av.VideoFrame) -> float:
 
 
 def _end(packet: av.Packet) -> float:
-    """Time in seconds at which a packet ends; 0 if it has no time."""
+    """Compute the time in seconds at which a packet ends; 0 if it has no time."""
     begin = packet.dts if packet.pts is None else packet.pts
     return 0.0 if begin is None else _seconds(begin + (packet.duration or 0), packet)
 
 
 def _promised(container: InputContainer, stream: VideoStream) -> float:
-    """Duration in seconds by the header of a file; 0 if there is none."""
-    if container.format.name == "avi" and stream.average_rate:  # FFmpeg estimates it by size
+    """Return the duration in seconds from the header; 0 if unknown."""
+    if (
+        container.format.name == "avi" and stream.average_rate
+    ):  # FFmpeg's duration is only an estimate
         return float(stream.frames / stream.average_rate)
     flags: Any = container.format.flags  # a number, unlike PyAV's annotation
     if container.duration is None or flags & Flags.no_timestamps.value:
-        return 0.0  # for raw streams FFmpeg guesses a duration by size
+        return 0.0  # FFmpeg guesses the duration of raw streams by size
     return (container.duration + min(0, container.start_time or 0)) / av.time_base
 
 
 def _upright(frame: av.VideoFrame, width: int, height: int) -> Image:
-    """Pixels of a frame at a size, on white where transparent, turned by its display matrix."""
+    """Return the pixels of a frame at a size, upright and with transparency on white."""
     has_alpha = any(component.is_alpha for component in frame.format.components)
     kind = "rgba" if has_alpha else "rgb24"
     image = to_rgb(frame.to_ndarray(format=kind, width=width, height=height))

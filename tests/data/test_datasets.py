@@ -184,7 +184,7 @@ def test_gta5_leaves_out_other_frames_of_unequal_sizes(copy, caplog):
 def test_gta5_of_images_and_labels_of_different_copies_is_refused(copy):
     for image in sorted((copy / "gta5/images").iterdir())[:2]:
         Image.open(image).resize((32, 24)).save(image)
-    with pytest.raises(DatasetError, match=r"2 of 3 images are not of the size of their labels"):
+    with pytest.raises(DatasetError, match=r"2 of 3 images differ in size from their labels"):
         DatasetCatalog.get("gta5_sem_seg_all")
 
 
@@ -225,7 +225,7 @@ def test_splits_without_labels_give_images_of_their_size(copy, name, image, test
         lambda: training_loader(dataset=records, mapper=TestMapper(), total_batch_size=1, seed=0),
         lambda: SeededBatches(dataset=records, mapper=TestMapper(), batch_size=1, seed=0),
     ):
-        with pytest.raises(DatasetError, match="have no labels: their split is for predictions"):
+        with pytest.raises(DatasetError, match="have no labels: their split is only for"):
             build()
 
 

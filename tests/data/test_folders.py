@@ -158,4 +158,4 @@ def test_files_that_are_passed_over_are_named(tmp_path, caplog):
     Image.new("RGB", (2, 2)).save(folder / "a.png")
     (folder / "b.heic").touch()
     assert [record["image_id"] for record in image_folder(folder)] == ["a"]
-    assert "files that are passed over: b.heic" in caplog.text
+    assert "that are not images: b.heic" in caplog.text

@@ -75,7 +75,7 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_unknown_classes_and_a_second_ignore_label_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LangDGError, match=r"name car, expected classes of \['road'"):
         register_labelled_folder(NAME, tmp_path, classes=CLASSES, label_ids={1: "car"})
-    with pytest.raises(LangDGError, match="ignore_label=0 beside label_ids"):
+    with pytest.raises(LangDGError, match="both ignore_label=0 and label_ids"):
         register_labelled_folder(NAME, tmp_path, classes=CLASSES, label_ids=IDS, ignore_label=0)
 
 

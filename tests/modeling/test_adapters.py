@@ -337,7 +337,7 @@ def test_settings_out_of_range_are_refused(trunk, make, message):
 
 def test_a_second_adapter_is_refused(trunk, adapter):
     adapter.attach(trunk)
-    with pytest.raises(LangDGError, match="has an adapter already"):
+    with pytest.raises(LangDGError, match="already has an adapter"):
         adapter.attach(trunk)
 
 

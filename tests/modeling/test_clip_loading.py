@@ -386,7 +386,7 @@ def test_the_image_tower_alone_is_enough_to_segment(clip, tiny_clip, tmp_path, p
 def test_weights_that_are_there_twice_are_refused(clip, tiny_clip, tmp_path):
     state = clip.state_dict()
     torch.save({"state_dict": state, "state_dict_ema": trained(clip)}, tmp_path / "both.pt")
-    message = r"2 places have all weights \('state_dict\.', 'state_dict_ema\.'\): save one"
+    message = r"all weights occur 2 times \('state_dict\.', 'state_dict_ema\.'\): save only one"
     for load in (load_clip, load_image_tower):
         with pytest.raises(ClipWeightsError, match=message):
             load(name=tiny_clip, weights=str(tmp_path / "both.pt"))

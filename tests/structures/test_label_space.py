@@ -59,7 +59,7 @@ def test_classes_have_distinct_names_and_colours():
 
 
 def test_a_label_space_that_contradicts_itself_is_refused():
-    with pytest.raises(LangDGError, match="2 names of classes and 1 colours"):
+    with pytest.raises(LangDGError, match="2 class names, but 1 colours"):
         LabelSpace(names=("a", "b"), colors=((0, 0, 0),), ignore_label=255)
     with pytest.raises(LangDGError, match="ignore_label 0 is the train id of 'a'"):
         LabelSpace(names=("a",), colors=((0, 0, 0),), ignore_label=0)
@@ -75,8 +75,8 @@ def test_a_label_space_that_contradicts_itself_is_refused():
         ({"names": ["a", "b", "a"]}, r"several classes have the names \['a'\]"),
         ({"names": ["a"], "colors": [(0, 0, 256)]}, r"expected \(red, green, blue\) in 0..255"),
         ({"names": ["a"], "colors": [(0, 0)]}, r"expected \(red, green, blue\) in 0..255"),
-        ({"names": ["a", "b"], "ids": [1]}, "2 names of classes and 1 ids"),
-        ({"names": ["a"], "ids": [-1]}, "expected whole numbers from 0 on"),
+        ({"names": ["a", "b"], "ids": [1]}, "2 class names, but 1 ids"),
+        ({"names": ["a"], "ids": [-1]}, "expected whole numbers from 0"),
     ],
 )
 def test_what_is_not_a_list_of_classes_is_refused(arguments, message):

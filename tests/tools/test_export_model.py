@@ -188,7 +188,9 @@ def test_a_file_out_of_bounds_is_an_error_and_keeps_a_name_that_says_so(
     with pytest.raises(SystemExit) as stopped:
         export("--output", tmp_path, "--result", "classes")
     assert asked["metadata"]["output"]["name"] == "classes"
-    assert "model_final.unverified.onnx' does not predict what the model" in stopped.value.code
+    assert (
+        "model_final.unverified.onnx' does not predict the same as the model" in stopped.value.code
+    )
     assert "| model_final.onnx | 96x64 |" in " ".join(capsys.readouterr().out.split())
     assert list(tmp_path.iterdir()) == [unverified]
 
@@ -198,9 +200,9 @@ def test_a_file_out_of_bounds_is_an_error_and_keeps_a_name_that_says_so(
     [
         (["--checkpoint", "nothing.pth"], (), "error: checkpoint 'nothing.pth' does not exist"),
         (["--config-file", "nothing.py"], (), "error: there is no config file 'nothing.py'"),
-        (["--sizes", "64x63"], (), "error: images of 64x63 pixels: .* takes 64 pixels a side"),
+        (["--sizes", "64x63"], (), "error: images of 64x63 pixels: .* at least 64 pixels per side"),
         ([], ("train.max_iters=1",), r"error: .* no key 'train\.max_iters'"),
-        ([], ("evaluation.inference.flip=True",), "expected whole images seen once"),
+        ([], ("evaluation.inference.flip=True",), "expected single-scale inference"),
         ([], ("model.sem_seg_head.num_classes=3",), "error: model.sem_seg_head.num_classes is 3"),
     ],
 )

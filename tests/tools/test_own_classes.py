@@ -177,7 +177,7 @@ def test_the_demo_draws_every_class_in_its_colour(
     picture = read_image(tmp_path / "out.png")
     color = LabelSpace(trained.names).colors[-1]
     assert (picture[: SIZE[0], : SIZE[1]] == color).all()
-    with pytest.raises(SystemExit, match="'colorblind' is for the Cityscapes classes alone"):
+    with pytest.raises(SystemExit, match="'colorblind' is only for the Cityscapes classes"):
         load_tool("demo").main([*common, "--palette", "colorblind", *opts])
 
 

@@ -87,8 +87,8 @@ def test_what_cannot_be_shown_is_told_in_a_line_and_leaves_no_file(run, bank, ov
     cases = [
         (tmp_path / "absent.safetensors", (), "cannot be read as a style bank"),
         (tmp_path / "text.safetensors", (), "cannot be read as a style bank"),
-        (tmp_path / "empty.safetensors", (), "holds no style"),
-        (tmp_path / "empty.safetensors", (*config, *opts), "holds no style"),
+        (tmp_path / "empty.safetensors", (), "contains no style"),
+        (tmp_path / "empty.safetensors", (*config, *opts), "contains no style"),
         (bank, (*config, *opts, "styles.grid.rows=2"), "- grid: "),
         (bank, (*config, *opts, "model.backbone.restyled_layer=layer2"), "- layer: "),
         (bank, (*config, *opts, "no.such.key=1"), "no key 'no.such.key'"),

@@ -58,4 +58,4 @@ def test_what_cannot_be_drawn_ends_no_training(
     monkeypatch.setattr(event_images, "restyling_figure", fail)
     with EventStorage(), caplog.at_level(logging.ERROR):
         put_restyling(restyling(), PALETTE)
-    assert "Cannot draw how patches were restyled" in caplog.text
+    assert "Cannot plot how patches were restyled" in caplog.text

@@ -178,5 +178,5 @@ def test_own_classes_have_their_own_colours_alone() -> None:
     assert palettes_for(CITYSCAPES_19) == ("classes", "colorblind")
     painted = palette_named("classes", own).paint_classes(np.array([[24]], np.uint8))
     assert tuple(painted[0, 0].tolist()) == own.colors[24]
-    with pytest.raises(LangDGError, match="'colorblind' is for the Cityscapes classes alone"):
+    with pytest.raises(LangDGError, match="'colorblind' is only for the Cityscapes classes"):
         palette_named("colorblind", own)

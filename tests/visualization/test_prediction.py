@@ -102,9 +102,9 @@ def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
 
 
 def test_logits_of_another_size_or_of_other_classes_are_refused() -> None:
-    with pytest.raises(LangDGError, match=r"logits \(3, 4, 5\) do not belong .*\(5, 4, 3\)"):
+    with pytest.raises(LangDGError, match=r"logits \(3, 4, 5\) do not match .*\(5, 4, 3\)"):
         predicted(image(5, 4), torch.zeros(3, 4, 5))
-    with pytest.raises(LangDGError, match=r"logits \(3, 4, 5\) do not belong .* 19 classes"):
+    with pytest.raises(LangDGError, match=r"logits \(3, 4, 5\) do not match .* 19 classes"):
         Prediction.from_logits(image(4, 5), torch.zeros(3, 4, 5), CITYSCAPES_19)
 
 
@@ -236,7 +236,7 @@ def test_unknown_views_and_none_are_refused(views: list[str]) -> None:
 
 def test_predictions_of_several_sizes_are_refused() -> None:
     both = {"a": prediction(), "b": prediction(width=100)}
-    with pytest.raises(LangDGError, match="panels must be of one size"):
+    with pytest.raises(LangDGError, match="panels must have the same size"):
         draw_panels(both, views=["colors"], palette=PALETTE)
 
 
@@ -279,7 +279,9 @@ def test_a_prediction_draws_shows_and_saves_itself(
     with Image.open(tmp_path / "a.jpg") as written:
         assert written.format == "JPEG"
         assert np.abs(np.asarray(written).astype(int) - drawn).mean() < 8
-    with pytest.raises(LangDGError, match=r"pictures '\.txt' are not written; name it \.png"):
+    with pytest.raises(
+        LangDGError, match=r"pictures '\.txt' cannot be written; name the file \.png"
+    ):
         one.save(tmp_path / "a.txt")
     shown = []
     monkeypatch.setattr("PIL.ImageShow.show", lambda picture, *_, **__: shown.append(picture))

@@ -287,7 +287,7 @@ def predictors_named(*checkpoints: str, options: Sequence[str] = ()) -> dict[str
 
 
 def test_every_checkpoint_needs_a_name_of_its_own() -> None:
-    with pytest.raises(LangDGError, match="names one, one: give each checkpoint another one"):
+    with pytest.raises(LangDGError, match="names one, one: give each checkpoint another name"):
         predictors_named("a.pth", "b.pth", options=["--names", "one", "one"])
 
 

@@ -102,7 +102,7 @@ def test_panels_stay_as_they_are_below_their_titles() -> None:
 def test_panels_of_several_sizes_are_refused() -> None:
     with pytest.raises(LangDGError, match=r"'b': \(10, 20, 3\)"):
         side_by_side({"a": noise(10, 10), "b": noise(10, 20)})
-    with pytest.raises(LangDGError, match="one size"):
+    with pytest.raises(LangDGError, match="same size"):
         side_by_side({})
 
 

@@ -336,6 +336,6 @@ def test_pictures_of_an_earlier_report_alone_are_removed(write, tmp_path):
 
 
 def test_an_empty_bank_is_refused_by_name(write, tmp_path):
-    with pytest.raises(StyleBankError, match="'my <bank>' holds no style"):
+    with pytest.raises(StyleBankError, match="'my <bank>' contains no style"):
         write(make_bank([], []))
     assert not list(tmp_path.iterdir())

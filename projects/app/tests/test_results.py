@@ -125,7 +125,7 @@ def test_own_classes_have_their_names_and_colours(image_file: Path) -> None:
     assert cells(shown["legend"])[0][:2] == ["own class 24", "100.0 %"]
     assert "rgb({},{},{})".format(*own.classes.colors[24]) in shown["legend"]
     assert np.array_equal(shown["overlay"], draw_view(own(image_file), "overlay", colors))
-    with pytest.raises(LangDGError, match="for the Cityscapes classes alone"):
+    with pytest.raises(LangDGError, match="only for the Cityscapes classes"):
         palette_named("colorblind", own.classes)
 
 
