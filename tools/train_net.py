@@ -157,13 +157,18 @@ def compose_selection(
         return {"source": results[source]["sem_seg"]} if results else {}
 
     images = compose(cfg, f"dataloader.test.{source}.dataset")
+    validation = {
+        "images": images_fingerprint(images),
+        "loader": cfg.dataloader.test[source],
+        **{key: cfg.evaluation[key] for key in ("classes", "corruption", "inference", "protocol")},
+    }
     hook = engine.BestWeightsHook(
         evaluate=score,
         period=cfg.train.best_period,
         model=model,
         output_dir=cfg.train.output_dir,
         settings=settings,
-        validated_on=f"{source}: {images_fingerprint(images)}",
+        validated_on=evaluation.plain_data(validation),
     )
     return [hook]
 
@@ -207,7 +212,12 @@ def compose_training(
         )
 
     parts = {"settings": settings, "trainer": trainer}
-    checkpointer = engine.StrictCheckpointer(distributed, cfg.train.output_dir, **parts)
+    checkpointer = engine.StrictCheckpointer(
+        distributed,
+        cfg.train.output_dir,
+        same_classes=start.resumed,  # a new run may have others than its initial checkpoint
+        **parts,
+    )
     trainer.register_hooks(
         engine.training_hooks(
             scheduler=compose(cfg, "lr_scheduler"),
@@ -289,15 +299,8 @@ def run(cfg: DictConfig, args: Namespace) -> None:
         engine.start_run(cfg, args)
         content = engine.StrictCheckpointer(model).load(start.checkpoint)
         settings.warn_of_other_training(start.checkpoint, content)
-        settings.warn_of_records(content)
         settings.begin_with(content)
-        score(
-            progress=engine.training_progress(content),
-            weights=start.checkpoint,
-            seed=engine.training_seed(content),
-            trained=engine.training_settings(content.get("settings", {})),
-            styles=engine.training_styles(content),
-        )
+        score(weights=start.checkpoint, **engine.training_facts(content))
     else:
         mining = compose_mining(cfg)
         trainer = compose_training(cfg, model, score, start, settings)

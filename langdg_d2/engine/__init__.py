@@ -24,10 +24,8 @@ from .pretrained import (
 from .run_settings import (
     RunSettings,
     training_differences,
-    training_progress,
-    training_seed,
+    training_facts,
     training_settings,
-    training_styles,
 )
 from .trainer import SegmentationTrainer, distribute, training_hooks
 from .writers import MlflowWriter, TrackerWriter, WandbWriter
@@ -70,9 +68,7 @@ __all__ = [
     "setup",
     "start_run",
     "training_differences",
+    "training_facts",
     "training_hooks",
-    "training_progress",
-    "training_seed",
     "training_settings",
-    "training_styles",
 ]

@@ -51,7 +51,6 @@ class StrictCheckpointer(DetectionCheckpointer):
             path: returned by `find_starting_point`; "" loads nothing.
             resume: restore the whole state of the run, not the weights alone.
         """
-        self._same_classes &= resume  # a new run may have other classes
         if path:
             content = self.load(path, checkpointables=None if resume else [])
             if not resume and "settings" in self.checkpointables:

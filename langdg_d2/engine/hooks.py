@@ -268,7 +268,8 @@ class BestWeightsHook(EvalHook):
         model: to save.
         output_dir: folder of the file.
         settings: of the run.
-        validated_on: identifies the images; scores on others are not compared.
+        validated_on: what scores depend on, such as images and protocol, as plain data; scores on
+            others are not compared.
     """
 
     def __init__(
@@ -279,13 +280,12 @@ class BestWeightsHook(EvalHook):
         model: nn.Module,
         output_dir: str,
         settings: RunSettings,
-        validated_on: str = "",
+        validated_on: Any = None,
     ) -> None:
         require_int("train.best_period", period)
         super().__init__(period, self._keep_best)
         self._evaluate_source = evaluate
         self._checkpointer = StrictCheckpointer(model, output_dir, settings=settings)
-        self._settings = settings
         self._validated_on = validated_on
         self._best = -math.inf
 
@@ -294,8 +294,7 @@ class BestWeightsHook(EvalHook):
         if not (comm.is_main_process() and self.trainer.start_iter and path.is_file()):
             return
         earlier = read_checkpoint(path)
-        same_images = earlier.get("validated_on") == self._validated_on
-        if same_images and self._settings.scores_as(earlier["settings"]):
+        if earlier.get("validated_on") == self._validated_on:
             self._best = earlier["score"]
             logger.info("Best so far: %s %.2f", _METRIC, self._best)
         else:

@@ -1,7 +1,6 @@
 """Run settings recorded in checkpoints; changes that forbid resuming or cause a warning."""
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +18,15 @@ _MINED = "styles.mining.batches.dataset.names"
 _IMAGES = "dataloader.train.dataset.images"  # fingerprint: a config may find other images later
 _BATCH = "dataloader.train.total_batch_size"
 _PARTS = "train.accumulate"
-_EARLIER = "train.earlier_sources"  # of runs that this one's initial weights come from
-_BEFORE = "train.earlier_training"  # identifies how initial weights were trained, seeds aside
-_INCOMPLETE = "train.incomplete_sources"  # of this run and those
-_CHANGED = "train.changed"  # on resumption
 _TRAINABLE = "model.backbone.trainable"
 _WEIGHTS = "model.backbone.tower.weights"
 _BEGINNING = "train.init_checkpoint"
 _FILES = ("model.backbone.tower.name", _WEIGHTS, _BEGINNING)
+# History: of this run, and of those that its initial weights come from.
+_EARLIER = "train.earlier_sources"
+_INCOMPLETE = "train.incomplete_sources"
+_CHANGED = "train.changed"  # on resumption
+_BEFORE = "train.earlier_training"  # identifies how initial weights were trained, seeds aside
 # Settings that do not affect training. A key includes all keys below it.
 _MAY_CHANGE = (
     *("train.output_dir", "train.device", "train.checkpointer", "train.writers"),
@@ -36,7 +36,7 @@ _MAY_CHANGE = (
     *("dataloader.test", "dataloader.evaluators", "evaluation", "styles.mining"),
     *("test", "evaluators"),  # a config imports them under these names
     *("styles.bank", "styles.augmentation.mixer.styles.bank"),  # paths; banks record their origin
-    *(_EARLIER, _BEFORE, _INCOMPLETE, _CHANGED),
+    *(_EARLIER, _INCOMPLETE, _CHANGED),
 )
 # Settings that must match: they determine the optimizer's state, the data, or what a run started
 # from.
@@ -44,18 +44,14 @@ _MUST_MATCH = (
     *("optimizer._target_", "optimizer.params._target_", "optimizer.amsgrad", "optimizer.centered"),
     *(_TRAINABLE, "dataloader.train.dataset", *_FILES),
 )
-
-# Settings that scores depend on.
-_OF_SCORES = (
-    *("dataloader.test", "evaluation.classes", "evaluation.corruption"),
-    *("evaluation.inference", "evaluation.protocol"),
-)
+# Settings that an evaluation does not have: it trains nothing and loads the scored checkpoint.
+_OF_TRAINING_ALONE = (_IMAGES, _TRAINABLE, _WEIGHTS, _BEGINNING, _BEFORE)
 
 _Changes = dict[str, tuple[Any, Any]]  # earlier and new value by key; None if missing
 
 
 class RunSettings:
-    """The settings of a run, saved in its checkpoints.
+    """The settings of a run by dotted key, and its history, saved in its checkpoints.
 
     Args:
         settings: the config as plain data, before it is completed for training.
@@ -69,8 +65,7 @@ class RunSettings:
         dataset: Sequence[dict[str, Any]] = (),
         incomplete: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = dict(leaves(settings)) | {_INCOMPLETE: dict(incomplete or {})}
-        self._changed = ""
+        self._settings = dict(leaves(settings))
         for key in _FILES:  # identified by content, since files may move
             path = Path(str(self._settings.get(key)))
             if path.is_file():
@@ -79,20 +74,23 @@ class RunSettings:
             self._settings[f"{_NAMES}.0"] = self._settings.pop(_NAMES)
         if dataset:
             self._settings[_IMAGES] = images_fingerprint(dataset)
+        self._settings |= {_EARLIER: [], _INCOMPLETE: dict(incomplete or {}), _CHANGED: []}
 
     def state_dict(self) -> dict[str, Any]:
         return self._settings
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the history of a resumed run; its settings stay those of this command."""
-        self._settings[_EARLIER] = state_dict.get(_EARLIER, [])
+        self._settings |= {
+            _EARLIER: state_dict.get(_EARLIER, []),
+            _INCOMPLETE: state_dict.get(_INCOMPLETE, {}) | self.incomplete,
+            _CHANGED: [*state_dict.get(_CHANGED, []), *self.changed],
+        }
         if _BEFORE in state_dict:
             self._settings[_BEFORE] = state_dict[_BEFORE]
-        self._settings[_INCOMPLETE] = state_dict.get(_INCOMPLETE, {}) | self.incomplete
-        self._settings[_CHANGED] = [*state_dict.get(_CHANGED, []), *filter(None, [self._changed])]
 
     def begin_with(self, checkpoint: Mapping[str, Any]) -> None:
-        """Record what the initial weights were trained on."""
+        """Begin the history with that of the initial weights."""
         earlier = checkpoint.get("settings", {})
         if not earlier:
             logger.warning(
@@ -100,14 +98,16 @@ class RunSettings:
                 "would count as unseen"
             )
         known = {*_sources(earlier), *earlier.get(_EARLIER, [])}
-        self._settings[_EARLIER] = sorted(known - {*_sources(self._settings)})
-        self._settings[_CHANGED] = earlier.get(_CHANGED, [])
-        self._settings[_BEFORE] = _training(earlier)
-        self._settings[_INCOMPLETE] = earlier.get(_INCOMPLETE, {}) | self.incomplete
+        self._settings |= {
+            _EARLIER: sorted(known - {*_sources(self._settings)}),
+            _INCOMPLETE: earlier.get(_INCOMPLETE, {}) | self.incomplete,
+            _CHANGED: earlier.get(_CHANGED, []),
+            _BEFORE: _training(earlier),
+        }
 
     def add_source(self, name: str) -> None:
         """Record the set that a bank was mined from, perhaps by another run."""
-        self._settings[_EARLIER] = sorted({*self._settings.get(_EARLIER, []), *split_names(name)})
+        self._settings[_EARLIER] = sorted({*self._settings[_EARLIER], *split_names(name)})
 
     def add_changes(self, changes: Sequence[str]) -> None:
         """Record what else changed on resumption, see `changed`."""
@@ -116,22 +116,17 @@ class RunSettings:
     @property
     def sources(self) -> list[str]:
         """Registered names of all sets that the weights or styles come from."""
-        return list(dict.fromkeys([*_sources(self._settings), *self._settings.get(_EARLIER, [])]))
+        return list(dict.fromkeys([*_sources(self._settings), *self._settings[_EARLIER]]))
 
     @property
     def changed(self) -> list[str]:
         """What changed on resumption, such as "optimizer.lr 0.1 -> 0.01 after 9 iterations"."""
-        return self._settings.get(_CHANGED, [])
+        return self._settings[_CHANGED]
 
     @property
     def incomplete(self) -> dict[str, str]:
         """How `sources` differ from their releases, by name."""
         return self._settings[_INCOMPLETE]
-
-    def scores_as(self, earlier: Mapping[str, Any]) -> bool:
-        """Whether scores under earlier settings are comparable with this run's."""
-        keys = [key for key in {**earlier, **self._settings} if _is_one_of(key, _OF_SCORES)]
-        return all(earlier.get(key) == self._settings.get(key) for key in keys)
 
     def require_continuation(self, path: str, checkpoint: Mapping[str, Any]) -> None:
         """Check that a checkpoint can be resumed with these settings; logs what has changed."""
@@ -141,7 +136,7 @@ class RunSettings:
                 "train.init_checkpoint, and leave out --resume"
             )
         earlier = checkpoint.get("settings", {})
-        changes = _changes(earlier, self._settings)
+        changes = _changes(earlier, {**self._settings, _BEFORE: earlier.get(_BEFORE)})
         new_run = f"begin a new run with train.init_checkpoint={path} and another train.output_dir"
         for key, (old, new) in changes.items():
             if _is_one_of(key, _MUST_MATCH):
@@ -149,7 +144,7 @@ class RunSettings:
                     f"--resume: {key} was {old!r} and is {new!r}, which the state of '{path}' does "
                     f"not fit: leave it as it was, or {new_run}"
                 )
-        took, takes = _images(earlier), _images(self._settings)
+        took, takes = (s.get(_BATCH, 1) * s.get(_PARTS, 1) for s in (earlier, self._settings))
         if took != takes:
             raise LangDGError(
                 f"--resume: an iteration took {took} images ({_BATCH} times {_PARTS}) and would "
@@ -166,50 +161,27 @@ class RunSettings:
             logger.info("All %d iterations are done: nothing is left to train", wanted)
         if changes:
             logger.info("Changed since the earlier run: %s", _listed(changes))
-            self._changed = f"{_listed(changes)} after {done} iterations"
+            self.changed.append(f"{_listed(changes)} after {done} iterations")
 
     def warn_of_other_training(self, path: str, checkpoint: Mapping[str, Any]) -> None:
-        """Warn if a checkpoint was trained with another model or other sources.
+        """Warn if a checkpoint was trained with other settings than these.
 
         Weights may fit a model that computes something else, such as with other dilations.
         """
-        if not (earlier := checkpoint.get("settings")):
-            return
-        of_model = [key for key in self._settings if _is_one_of(key, ("model",))]
-        of_sources = [*earlier, *self._settings] if _sources(self._settings) else []
-        compared = {*of_model, *(key for key in of_sources if _is_one_of(key, (_NAMES,)))}
+        earlier = checkpoint.get("settings", {})
+        # Without sources, these are the settings of a model alone.
+        known = {**self._settings, **(earlier if self.sources else {})}
         changes = {
             key: change
-            for key, change in _changes(earlier, self._settings).items()
-            if key in compared and not _is_one_of(key, (_WEIGHTS, _TRAINABLE))
+            for key, change in training_differences(earlier, self._settings).items()
+            if key in known and not _is_one_of(key, _OF_TRAINING_ALONE)
         }
-        if changes:
+        if earlier and changes:
             logger.warning(
-                "'%s' was trained with other settings than it is used with: %s. Predictions may be "
-                "wrong, and tables name the wrong source: use the config of its run",
+                "'%s' was trained with other settings than it is used with: %s. Use the config of "
+                "its run, or predictions may be wrong, and results name another training",
                 *(path, _listed(changes)),
             )
-
-    def warn_of_records(self, checkpoint: Mapping[str, Any]) -> None:
-        """Warn if a checkpoint was trained with another config than results will name."""
-        if not (earlier := checkpoint.get("settings")):
-            return
-        found = [
-            f"{key} {old!r}"
-            for key, (old, _) in training_differences(earlier, self._settings).items()
-            # An evaluation reads no training images, and its initial checkpoint is the scored one.
-            if key not in (_IMAGES, _WEIGHTS, _BEGINNING, _BEFORE)
-        ]
-        if found:
-            logger.warning(
-                "results will record this config, but the checkpoint was trained with %s",
-                ", ".join(found),
-            )
-
-
-def training_settings(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a state of `RunSettings` that affect training, for records."""
-    return {k: v for k, v in state.items() if k == _BEFORE or not _is_one_of(k, _MAY_CHANGE)}
 
 
 def training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> _Changes:
@@ -219,78 +191,60 @@ def training_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> _C
         one: state of `RunSettings`.
         other: of another run.
     """
-    found = {
+    return {
         key: (old, new)
         for key, (old, new) in _changes(one, other).items()
         # Runs with different seeds may start from different checkpoints.
-        if key.rpartition(".")[2] != "seed" and not (key == _BEGINNING and old and new)
+        if not _is_seed(key) and not (key == _BEGINNING and old and new)
     }
-    before = one.get(_BEFORE), other.get(_BEFORE)
-    return found | ({_BEFORE: before} if before[0] != before[1] else {})
+
+
+def training_facts(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its training, for records; None where it does not.
+
+    Returns:
+        "trained", the settings that affect training; "seed", None also if it was drawn; "progress",
+        iterations done and in total; "styles", `TargetStyles.record`.
+    """
+    settings = checkpoint.get("settings", {})
+    trainer = checkpoint.get("trainer", checkpoint)  # files of the best weights have none
+    seed, length = settings.get("train.seed", -1), settings.get("train.max_iter")
+    done = trainer.get("iteration")
+    known = length is not None and done is not None
+    return {
+        "trained": training_settings(settings),
+        "seed": seed if seed >= 0 else None,
+        "progress": (min(done + 1, length), length) if known else None,
+        "styles": trainer.get("hooks", {}).get("StyleAugmentationHook", checkpoint).get("styles"),
+    }
+
+
+def training_settings(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a state of `RunSettings` that affect training, for records."""
+    return {key: value for key, value in state.items() if not _is_one_of(key, _MAY_CHANGE)}
 
 
 def _training(settings: Mapping[str, Any]) -> str | None:
     """Identifies how a checkpoint with these settings was trained, seeds aside."""
-    kept = sorted(
-        (key, str(value))
-        for key, value in settings.items()
-        if not _is_one_of(key, _MAY_CHANGE) and key.rpartition(".")[2] != "seed"
-    )
+    kept = sorted((k, str(v)) for k, v in training_settings(settings).items() if not _is_seed(k))
     return sha256(repr(kept).encode()).hexdigest()[:16] if kept else None
-
-
-def training_progress(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(Iterations done, total) of a checkpoint's run; None if it does not say."""
-    length = checkpoint.get("settings", {}).get("train.max_iter")
-    done = checkpoint.get("trainer", checkpoint).get("iteration")  # beside the best weights
-    if length is None or done is None:
-        return None
-    return min(done + 1, length), length
-
-
-def training_styles(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`TargetStyles.record` of a checkpoint's run; None without restyling, or if unknown."""
-    hooks = checkpoint.get("trainer", {}).get("hooks", {})
-    # Files of the best weights have no trainer.
-    return hooks.get("StyleAugmentationHook", checkpoint).get("styles")
-
-
-def training_seed(checkpoint: Mapping[str, Any]) -> int | None:
-    """Seed of a checkpoint's run; None if it does not say, or if the seed was drawn."""
-    seed = checkpoint.get("settings", {}).get("train.seed", -1)
-    return seed if seed >= 0 else None
 
 
 def _changes(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> _Changes:
     """Changes that affect training."""
-    pairs = {
-        key: (earlier.get(key), later.get(key))
-        for key in {**earlier, **later}
-        if not _is_one_of(key, _MAY_CHANGE)
-    }
-    return {key: pair for key, pair in pairs.items() if not _same(key, *pair)}
+    pairs = {k: (earlier.get(k), later.get(k)) for k in training_settings({**earlier, **later})}
+    return {k: (a, b) for k, (a, b) in pairs.items() if _comparable(k, a) != _comparable(k, b)}
+
+
+def _comparable(key: str, value: Any) -> Any:
+    """Of a class the package and name: YAML has the shortest path, and later versions another."""
+    if key.endswith("_target_") and isinstance(value, str):
+        return value.split(".")[0], value.split(".")[-1]
+    return value
 
 
 def _listed(changes: _Changes) -> str:
     return ", ".join(f"{key} {old!r} -> {new!r}" for key, (old, new) in changes.items())
-
-
-def _same(key: str, one: Any, other: Any) -> bool:
-    if one == other:
-        return True
-    if not (key.endswith("_target_") and isinstance(one, str) and isinstance(other, str)):
-        return False
-    # Configs in YAML have the shortest path, and a class may have moved within its package.
-    # A checkpoint may come from a stranger: what it names is not imported.
-    known, found = _loaded(one), _loaded(other)
-    moved = known is None and all(one.split(".")[k] == other.split(".")[k] for k in (0, -1))
-    return moved or (known is not None and known is found)
-
-
-def _loaded(name: str) -> Any:
-    """The object of a dotted name if its module is loaded; nothing is imported."""
-    module, _, attribute = name.rpartition(".")
-    return getattr(sys.modules.get(module), attribute, None)
 
 
 def _sources(settings: Mapping[str, Any]) -> list[str]:
@@ -298,10 +252,9 @@ def _sources(settings: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _images(settings: Mapping[str, Any]) -> int:
-    """Images per iteration; 1 for loaders that do not say."""
-    return settings.get(_BATCH, 1) * settings.get(_PARTS, 1)
-
-
 def _is_one_of(key: str, names: tuple[str, ...]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _is_seed(key: str) -> bool:
+    return key.rpartition(".")[2] == "seed"

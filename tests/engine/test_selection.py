@@ -31,7 +31,7 @@ class Model(nn.Module):
 def train(tmp_path):
     """Function that trains from one iteration to another, with a score for each second one."""
 
-    def run(scores, start, end, classes=None, images="a"):
+    def run(scores, start, end, validated_on="a"):
         model = Model()
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
         trainer = SegmentationTrainer(model=model, loader=[[]] * 99, optimizer=optimizer)
@@ -47,10 +47,8 @@ def train(tmp_path):
                     period=2,
                     model=model,
                     output_dir=str(tmp_path),
-                    settings=RunSettings(
-                        {"model": {"stride": 16}, "evaluation": {"classes": classes}}
-                    ),
-                    validated_on=images,
+                    settings=RunSettings({"model": {"stride": 16}}),
+                    validated_on=validated_on,
                 )
             ],
             eval_period=0,
@@ -102,7 +100,5 @@ def test_a_resumed_run_replaces_only_what_is_worse(train, tmp_path, caplog):
 
 def test_scores_of_other_settings_are_not_compared(train, tmp_path):
     train({1: 10.0, 3: 30.0, 5: 20.0, 6: 5.0}, 0, 6)
-    train({5: 2.0, 7: 3.0, 9: 1.0}, 4, 9, classes="16")
+    train({5: 2.0, 7: 3.0, 9: 1.0}, 4, 9, validated_on="b")
     assert best(tmp_path)["score"] == 3.0
-    train({9: 2.0, 11: 1.5, 12: 1.0}, 8, 12, classes="16", images="b")
-    assert best(tmp_path)["score"] == 2.0
