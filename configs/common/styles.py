@@ -70,9 +70,13 @@ styles = dict(
             ),
             device="${train.device}",
         ),
-        source="${styles.mining.batches.dataset.names}",
-        # Settings recorded in the bank.
-        settings=dict(
+        # Source and settings recorded in the bank.
+        origin=L(mining_origin)(
+            source="${styles.mining.batches.dataset.names}",
+            seed="${styles.mining.batches.seed}",
+            prompts="${styles.mining.miner.prompts}",
+            pin="${styles.mining.miner.pin}",
+            images=L(images_fingerprint)(dataset="${styles.mining.batches.dataset}"),
             mapper="${styles.mining.batches.mapper}",
             batch_size="${styles.mining.batches.batch_size}",
             max_batches="${styles.mining.batches.max_batches}",
@@ -98,14 +102,7 @@ styles = dict(
                 class_names="${model.classes.names}",
                 ignore_label="${model.classes.ignore_label}",
                 # Using a bank that was mined differently logs a warning.
-                origin=L(mining_origin)(
-                    source="${styles.mining.source}",
-                    seed="${styles.mining.batches.seed}",
-                    settings="${styles.mining.settings}",
-                    prompts="${styles.mining.miner.prompts}",
-                    pin="${styles.mining.miner.pin}",
-                    images=L(images_fingerprint)(dataset="${styles.mining.batches.dataset}"),
-                ),
+                origin="${styles.mining.origin}",
             ),
             # Weight of a patch's own style; ConstantWeights(value=0) replaces the style.
             weights=L(BetaWeights)(a=0.1, b=0.1),

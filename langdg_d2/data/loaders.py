@@ -219,7 +219,6 @@ class SeededBatches(Dataset[list[Example]]):
         if max_batches is not None:
             require_int("styles.mining.batches.max_batches", max_batches)
         check_labels(dataset, required=True, classes=classes)
-        self._dataset = dataset
         self._readable = ReadableImages(dataset=dataset, mapper=mapper, limit=unreadable_limit)
         self._batch_size = batch_size
         self._max_batches = max_batches
@@ -227,13 +226,8 @@ class SeededBatches(Dataset[list[Example]]):
         generator = torch.Generator().manual_seed(seed)
         self._order = torch.randperm(len(dataset), generator=generator).tolist()
 
-    @property
-    def fingerprint(self) -> str:
-        """See `images_fingerprint`."""
-        return images_fingerprint(self._dataset)
-
     def __len__(self) -> int:
-        filled = len(self._dataset) // self._batch_size
+        filled = len(self._readable) // self._batch_size
         return filled if self._max_batches is None else min(filled, self._max_batches)
 
     def __getitem__(self, number: int) -> list[Example]:

@@ -52,26 +52,21 @@ def mining_origin(
     *,
     source: str | Sequence[str],
     seed: int,
-    settings: Mapping[str, Any],
     prompts: TargetPrompts,
     pin: PinSettings,
-    images: str | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """The fields source, seed and settings of a bank's header.
 
     Args:
         source: name of the mined set, or of several.
         seed: of crops and prompts.
-        settings: to be recorded; JSON types or part of a config.
         prompts: of the miner.
         pin: of the miner.
-        images: `images_fingerprint` of the set; None if no set is mined.
+        settings: others to be recorded; JSON types or parts of a config.
     """
     # Plain containers, as banks are read back; a config's lists would compare as different.
-    recorded: Any = plain_data(settings)
-    if images is not None:
-        recorded["images"] = images
-    recorded |= {"pin": pin.as_dict(), "prompts": prompts.all()}
+    recorded = plain_data(settings) | {"pin": pin.as_dict(), "prompts": prompts.all()}
     return {"source": joined_names(source), "seed": seed, "settings": recorded}
 
 
@@ -102,20 +97,12 @@ class StyleMiner:
         self._text = clip.text
         self._prompts = prompts
         self._grid = grid
-        self._pin_settings = pin
         self._pin = PromptDrivenNormalization(backbone=self.backbone, settings=pin)
         self._normalize = normalize.to(device)
         self._clip_name = clip.name
 
-    def header(
-        self,
-        *,
-        source: str | Sequence[str],
-        seed: int,
-        settings: Mapping[str, Any],
-        images: str | None = None,
-    ) -> BankHeader:
-        """Header of a bank of this miner; for the arguments see `mining_origin`."""
+    def header(self, *, source: str, seed: int, settings: Mapping[str, Any]) -> BankHeader:
+        """Header of a bank of this miner; the arguments are of `BankHeader`."""
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self.backbone),
@@ -125,14 +112,9 @@ class StyleMiner:
             grid=(self._grid.rows, self._grid.cols),
             class_names=self._prompts.class_names,
             ignore_label=self._prompts.ignore_label,
-            **mining_origin(
-                source=source,
-                seed=seed,
-                settings=settings,
-                prompts=self._prompts,
-                pin=self._pin_settings,
-                images=images,
-            ),
+            source=source,
+            seed=seed,
+            settings=settings,
         )
 
     def mine(
@@ -202,8 +184,7 @@ class SourceMining:
     Args:
         miner: on this process's device.
         batches: one pass over the source set, or over several; their seed draws the prompts, too.
-        source: name of the set, or names of several.
-        settings: recorded in the bank.
+        origin: of `mining_origin`, recorded in the bank.
         path: of the bank, in a folder that all processes share.
         checkpoint_period: batches that a process mines and saves together.
         num_workers: worker processes of the loader.
@@ -215,8 +196,7 @@ class SourceMining:
         *,
         miner: StyleMiner,
         batches: SeededBatches,
-        source: str | Sequence[str],
-        settings: Mapping[str, Any],
+        origin: Mapping[str, Any],
         path: str,
         checkpoint_period: int,
         num_workers: int,
@@ -232,9 +212,7 @@ class SourceMining:
         self._path = Path(path)
         self._num_workers = num_workers
         self._per_class = max_styles_per_class
-        self._header = miner.header(
-            source=source, seed=batches.seed, settings=settings, images=batches.fingerprint
-        )
+        self._header = miner.header(**origin)
         period = {"checkpoint_period": checkpoint_period}  # determines the batches of a part
         self._part_header = replace(self._header, settings={**self._header.settings, **period})
         self._parts: dict[Path, range] = {}  # batches by file

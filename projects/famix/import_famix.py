@@ -95,7 +95,7 @@ def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
         header = official_header(
             backbone=clip_of_the_styles(cfg, args.clip_from).backbone,
             clip_name=cfg.model.backbone.tower.name,
-            source=cfg.styles.mining.source,
+            source=cfg.styles.mining.origin.source,
             imported_from=Path(args.style_bank).name,
         )
         bank = read_official_bank(args.style_bank, header=header)

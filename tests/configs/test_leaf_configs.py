@@ -203,16 +203,16 @@ BOTH = "[gta5_sem_seg_train,synthia_sem_seg_train]"
     ("overrides", "source"),
     [
         ([f"{NAMES}={BOTH}"], "gta5_sem_seg_train + synthia_sem_seg_train"),
-        (["styles.mining.source=both", f"{NAMES}={BOTH}"], "both"),
-        ([f"{NAMES}={BOTH}", "styles.mining.source=both"], "both"),
+        (["styles.mining.origin.source=both", f"{NAMES}={BOTH}"], "both"),
+        ([f"{NAMES}={BOTH}", "styles.mining.origin.source=both"], "both"),
         ([f"{NAMES}={BOTH}", f"{NAMES}=synthia_sem_seg_train"], "synthia_sem_seg_train"),
     ],
 )
 def test_sources_of_overrides_reach_mining_in_any_order(overrides, source):
     cfg = apply_overrides(load(ROOT / "configs/langdg_gta5.py"), overrides)
-    assert joined_names(cfg.styles.mining.source) == source
+    assert joined_names(cfg.styles.mining.origin.source) == source
     assert cfg.styles.mining.batches.dataset.names == cfg.dataloader.train.dataset.names
-    assert cfg.styles.augmentation.mixer.styles.origin.source == cfg.styles.mining.source
+    assert cfg.styles.augmentation.mixer.styles.origin == cfg.styles.mining.origin
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,7 @@ def test_global_randomness_goes_on_as_if_nothing_had_been_drawn():
 
 def test_fingerprint_tells_the_files_and_their_order_but_not_where_they_lie():
     def fingerprint(names, folder="/data/gta5"):
-        dataset = [{"file_name": f"{folder}/{name}"} for name in names]
-        return SeededBatches(dataset=dataset, mapper=mapper, batch_size=1, seed=0).fingerprint
+        return images_fingerprint([{"file_name": f"{folder}/{name}"} for name in names])
 
     names = ["a/1.png", "a/2.png", "b/1.png"]
     found = fingerprint(names)

@@ -69,12 +69,29 @@ def build_batches(kind=SeededBatches, dataset=None):
     return kind(dataset=dataset or records(), mapper=example, batch_size=2, seed=4)
 
 
-def mine(clip_config, path, batches=None, period=1, source="stripes", most=None, **options):
+def origin(style_prompts=STYLES, template="{style} {class_name}", dataset=None, **changes):
+    prompts = TargetPrompts(
+        class_names=CLASSES, style_prompts=style_prompts, ignore_label=255, template=template
+    )
+    known = {"source": "stripes", "seed": 4, "pin": PinSettings(steps=2), "note": "test"}
+    images = images_fingerprint(dataset or records())
+    return mining_origin(**{**known, "prompts": prompts, "images": images, **changes})
+
+
+def mine(
+    clip_config,
+    path,
+    kind=SeededBatches,
+    dataset=None,
+    period=1,
+    source="stripes",
+    most=None,
+    steps=2,
+):
     SourceMining(
-        miner=build_miner(clip_config, **options),
-        batches=batches or build_batches(),
-        source=source,
-        settings={"note": "test"},
+        miner=build_miner(clip_config, steps=steps),
+        batches=build_batches(kind, dataset),
+        origin=origin(dataset=dataset, source=source, pin=PinSettings(steps=steps)),
         path=str(path),
         checkpoint_period=period,
         num_workers=0,
@@ -149,7 +166,7 @@ def test_whole_source_gives_a_style_for_each_class_of_each_batch(tiny_clip, tmp_
     assert {p for p, c in zip(bank.prompts, bank.class_id, strict=True) if c == 255} == {"photo"}
     assert bank.header.source == "stripes"
     assert bank.header.settings["pin"]["steps"] == 2
-    assert bank.header.settings["images"] == batches.fingerprint
+    assert bank.header.settings["images"] == images_fingerprint(records())
     assert list(tmp_path.iterdir()) == [tmp_path / "bank.safetensors"]
 
 
@@ -181,7 +198,7 @@ def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
     whole = mine(tiny_clip, tmp_path / "whole.safetensors")
     path = tmp_path / "broken.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, build_batches(Interrupted))
+        mine(tiny_clip, path, Interrupted)
     assert not path.exists()
     parts = [StyleBank.load(tmp_path / f"broken.safetensors.part{k}") for k in range(3)]
     mean = torch.cat([part.mean for part in parts])
@@ -194,7 +211,7 @@ def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
             asked.append(number)
             return super().__getitem__(number)
 
-    assert same(mine(tiny_clip, path, build_batches(Asked)), whole)
+    assert same(mine(tiny_clip, path, Asked), whole)
     assert len(asked) == 3
     assert not list(tmp_path.glob("*.part*"))
 
@@ -202,15 +219,16 @@ def test_interrupted_mining_goes_on_to_the_same_bank(tiny_clip, tmp_path):
 def test_unfinished_work_of_other_settings_is_refused_and_kept(tiny_clip, tmp_path):
     path = tmp_path / "bank.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, build_batches(Interrupted))
+        mine(tiny_clip, path, Interrupted)
     with pytest.raises(StyleBankError, match=r"part0' was mined with other settings"):
         mine(tiny_clip, path, steps=3)
     # Of the same number of images, but not the same ones in the same order.
     with pytest.raises(StyleBankError, match=r"settings\.images: the bank has '12 images, .*'12 i"):
-        mine(tiny_clip, path, build_batches(dataset=records()[::-1]))
+        mine(tiny_clip, path, dataset=records()[::-1])
     assert (tmp_path / "bank.safetensors.part0").exists()
-    moved = build_batches(dataset=records(folder="/elsewhere"))
-    assert mine(tiny_clip, path, moved).header.settings["images"] == moved.fingerprint
+    moved = records(folder="/elsewhere")
+    found = mine(tiny_clip, path, dataset=moved).header.settings["images"]
+    assert found == images_fingerprint(moved)
 
 
 def test_unfinished_work_of_other_labels_is_refused(tiny_clip, tmp_path):
@@ -219,11 +237,11 @@ def test_unfinished_work_of_other_labels_is_refused(tiny_clip, tmp_path):
     for record in labelled:
         Image.new("L", (48, 40), record["id"] % 3).save(record["sem_seg_file_name"])
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, build_batches(Interrupted, labelled))
+        mine(tiny_clip, path, Interrupted, labelled)
     with open(labelled[3]["sem_seg_file_name"], "ab") as file:
         file.write(b"!")
     with pytest.raises(StyleBankError, match=r"settings\.images: the bank has .*, labels "):
-        mine(tiny_clip, path, build_batches(dataset=labelled))
+        mine(tiny_clip, path, dataset=labelled)
 
 
 def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, monkeypatch):
@@ -237,7 +255,7 @@ def test_what_mining_writes_grows_with_its_batches_alone(tiny_clip, tmp_path, mo
     sizes = {}
     for images in (8, 16, 32):
         written.clear()
-        mine(tiny_clip, tmp_path / f"{images}", build_batches(dataset=records(images)), steps=0)
+        mine(tiny_clip, tmp_path / f"{images}", dataset=records(images), steps=0)
         sizes[images] = sum(written)
         assert len(written) == images // 2 + 1
     assert sizes[32] - sizes[16] < 2.1 * (sizes[16] - sizes[8])
@@ -256,17 +274,17 @@ def test_two_kills_lose_a_period_each_at_most(tiny_clip, tmp_path):
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            mine(tiny_clip, path, build_batches(Killed, records(20)), period=2)
-    resumed = mine(tiny_clip, path, build_batches(Killed, records(20)), period=2)
+            mine(tiny_clip, path, Killed, records(20), period=2)
+    resumed = mine(tiny_clip, path, Killed, records(20), period=2)
     assert mined == [0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9]
-    whole = mine(tiny_clip, tmp_path / "whole", build_batches(dataset=records(20)))
+    whole = mine(tiny_clip, tmp_path / "whole", dataset=records(20))
     assert same(resumed, whole)
 
 
 def test_unfinished_work_of_another_period_is_refused(tiny_clip, tmp_path):
     path = tmp_path / "bank.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        mine(tiny_clip, path, build_batches(Interrupted), period=2)
+        mine(tiny_clip, path, Interrupted, period=2)
     with pytest.raises(StyleBankError, match="checkpoint_period: the bank has 2, this run 3"):
         mine(tiny_clip, path, period=3)
 
@@ -282,7 +300,7 @@ def test_missing_parts_of_other_processes_are_refused(tiny_clip, tmp_path):
             return super().__getitem__(number)
 
     with pytest.raises(StyleBankError, match=r"2 of 6 mined parts are missing, such as '.*part1'"):
-        mine(tiny_clip, path, build_batches(Lost), steps=0)
+        mine(tiny_clip, path, Lost, steps=0)
     assert not path.exists()
     assert mine(tiny_clip, path, steps=0)
 
@@ -346,7 +364,7 @@ def _fail_in_process(args: Namespace) -> None:
     torch.set_num_threads(1)
     for name in ("resuming", "finishing"):
         try:
-            mine(args.clip, f"{args.folder}/{name}", build_batches(dataset=records(4)))
+            mine(args.clip, f"{args.folder}/{name}", dataset=records(4))
         except (StyleBankError, OSError, RuntimeError) as error:
             message = f"{type(error).__name__}: {error}"
             Path(f"{args.folder}/{name}.error{comm.get_rank()}").write_text(message)
@@ -371,20 +389,6 @@ def test_failure_of_main_process_ends_the_others(in_two_processes, tiny_clip, tm
 
 def load(clip_config, path, **changes):
     """The bank as training loads it, whose config says what `mine` does but for changes."""
-    prompts = TargetPrompts(
-        class_names=CLASSES,
-        style_prompts=changes.pop("style_prompts", STYLES),
-        ignore_label=255,
-        template=changes.pop("template", "{style} {class_name}"),
-    )
-    origin = {
-        "prompts": prompts,
-        "pin": PinSettings(steps=2),
-        "images": images_fingerprint(records()),
-        "source": "stripes",
-        "seed": 4,
-        "settings": {"note": "test"},
-    }
     torch.manual_seed(0)  # the CLIP of the miner
     tower = load_clip(name=clip_config, weights=None).visual
     styles = BankStyles(
@@ -392,7 +396,7 @@ def load(clip_config, path, **changes):
         grid=GRID,
         class_names=CLASSES,
         ignore_label=255,
-        origin=mining_origin(**origin | changes),
+        origin=origin(**changes),
     )
     styles.prepare(ClipResNet(tower=tower, output_stride=16, trainable=()))
     return styles.bank
@@ -415,12 +419,9 @@ def warnings_of_mining(caplog):
     [
         ({"source": "dots"}, "source: the bank has 'stripes', this config 'dots'"),
         ({"seed": 5}, "seed: the bank has 4, this config 5"),
-        ({"settings": {"note": 1}}, "settings.note: the bank has 'test', this config 1"),
+        ({"note": 1}, "settings.note: the bank has 'test', this config 1"),
         ({"pin": PinSettings(steps=2, lr=0.5)}, "settings.pin.lr: the bank has 1.0, this con"),
-        (
-            {"images": images_fingerprint(records(10))},
-            "settings.images: the bank has '12 images, ",
-        ),
+        ({"dataset": records(10)}, "settings.images: the bank has '12 images, "),
         (
             {"style_prompts": ("old", "new", "red")},
             "settings.prompts: the bank has 10 items such as 'odd road', 'odd car', 'odd sky', "
