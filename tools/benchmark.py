@@ -297,7 +297,6 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
         accumulate=cfg.train.accumulate,
         log_period=cfg.train.log_period,
     )
-    fold(model, frozen_only=True)  # as `trainer.train` does
     timer.watch(trainer, "backward", "backward")
     timer.watch(trainer, "update", "optimizer")
     trainer.iter, trainer.max_iter = 0, sys.maxsize

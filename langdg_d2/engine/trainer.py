@@ -18,7 +18,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer, lr_scheduler
 
-from ..layers import fold
 from ..utils.amp import at_least_single, autocast, dtype_of
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_int
@@ -88,11 +87,6 @@ class SegmentationTrainer(SimpleTrainer):
         self._accumulate = accumulate
         self._log_periods = (log_period, checkpoint_period or log_period)
         self._unlogged: list[_Iteration] = []
-
-    def train(self, start_iter: int, max_iter: int) -> None:
-        """Train with frozen layers folded."""
-        with fold(self.model, frozen_only=True):
-            super().train(start_iter, max_iter)
 
     def run_step(self) -> None:
         """One step of the optimizer; its loss is checked when it is logged."""

@@ -25,7 +25,7 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
-def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
+def fold(model: object) -> ExitStack:
     """Fold every BatchNorm that follows a convolution into the convolution.
 
     A pair is computed without folding while its BatchNorm is in training mode, its parameters get
@@ -35,23 +35,18 @@ def fold(model: object, *, frozen_only: bool = False) -> ExitStack:
 
     Args:
         model: model in any mode; other objects than modules are ignored.
-        frozen_only: skip pairs with parameters that require gradients, for training.
 
     Returns:
-        Context manager that unfolds on exit. Without `with`, the model stays folded.
+        Context manager that unfolds on exit, including earlier folds. Without `with`, the model
+        stays folded.
     """
     undo = ExitStack()
     for conv, norm in _pairs(model):
-        pair = _FoldedPair(conv, norm, frozen_only)
+        pair = _FoldedPair(conv, norm)
         for module, forward in ((conv, pair.convolve), (norm, pair.normalize)):
-            attributes = module.__dict__
-            if earlier := attributes.get("forward"):  # of an enclosing fold
-                earlier.__self__.forget()
-                undo.callback(attributes.update, forward=earlier)
-            else:
-                undo.callback(attributes.pop, "forward")
+            module.__dict__["forward"] = forward
+            undo.callback(module.__dict__.pop, "forward", None)
             undo.callback(module.register_load_state_dict_post_hook(pair.forget).remove)
-            attributes["forward"] = forward
     return undo
 
 
@@ -67,10 +62,9 @@ def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 class _FoldedPair:
     """Replaces the `forward` of a convolution and of its BatchNorm."""
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, frozen_only: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         self._conv = conv
         self._norm = norm
-        self._frozen_only = frozen_only
         self._fused: tuple[Tensor, Tensor] | None = None
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -93,12 +87,12 @@ class _FoldedPair:
 
     def _is_fixed(self) -> bool:
         pair = (self._conv, self._norm)
-        may_train = self._frozen_only or torch.is_grad_enabled()
-        trains = may_train and any(p.requires_grad for m in pair for p in m.parameters())
+        parameters = (p for module in pair for p in module.parameters())
+        trains = torch.is_grad_enabled() and any(p.requires_grad for p in parameters)
         watched = any(m._forward_hooks or m._forward_pre_hooks for m in pair)
         return not (self._norm.training or trains or watched or is_traced())
 
-    # Training cannot use tensors created in inference mode.
+    # Mining cannot use tensors created in inference mode.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _fuse(self) -> tuple[Tensor, Tensor]:

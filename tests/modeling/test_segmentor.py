@@ -242,7 +242,7 @@ def test_fast_paths_give_the_plain_models_results_and_gradients(model, training,
     model.train(training).double()
     results, gradients = [], []
     for paths in ((), benchmark.FASTER):
-        with benchmark.without(paths), fold(model, frozen_only=training):
+        with benchmark.without(paths), fold(model):
             found = model(batch)
             results.append(found["loss_sem_seg"] if training else found[0]["sem_seg"])
             if training:
