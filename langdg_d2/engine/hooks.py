@@ -15,11 +15,11 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
-from torch import nn
+from torch import Tensor, nn
 
 from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import read_checkpoint
-from ..styles.mixing import MixStatistics, PatchStyleMixer
+from ..styles.mixing import PatchStyleMixer
 from ..utils.distributed import without_ddp
 from ..utils.errors import LangDGError, require_int
 from ..utils.seeding import derived_seed, seed_globally
@@ -78,9 +78,8 @@ class StyleAugmentationHook(HookBase):
         mixer: restyles the features.
         probability: of restyling an image, after the warm-up.
         warmup_iters: iterations over which the probability rises linearly from 0.
-        log_period: iterations between entries in the event storage: `style/restyled_share` of
-            patches, `style/mean_weight` of their own style, `style/fallback_share` of patches whose
-            class has no style, and `style/probability`.
+        log_period: iterations between entries in the event storage: `style/probability`, and
+            means of `PatchStyleMixer.shares` since the last entry.
     """
 
     def __init__(
@@ -93,6 +92,7 @@ class StyleAugmentationHook(HookBase):
         self._probability = probability
         self._warmup_iters = warmup_iters
         self._log_period = log_period
+        self._shares: list[dict[str, Tensor]] = []
         self._resumed_styles: dict[str, Any] | None = None
         self.changed: list[str] = []
 
@@ -114,11 +114,13 @@ class StyleAugmentationHook(HookBase):
         self.mixer.probability = self._probability * min(1.0, progress)
 
     def after_step(self) -> None:
+        self._shares.append(self.mixer.shares)  # without synchronising the device
         if (self.trainer.iter + 1) % self._log_period == 0:
-            logged = {**self.mixer.statistics.shares(), "probability": self.mixer.probability}
-            self.mixer.statistics = MixStatistics()
-            scalars = {f"style/{name}": value for name, value in logged.items()}
-            self.trainer.storage.put_scalars(smoothing_hint=False, **scalars)
+            put = partial(self.trainer.storage.put_scalar, smoothing_hint=False)
+            put("style/probability", self.mixer.probability)
+            for name in self.mixer.shares:
+                put(f"style/{name}", float(torch.stack([x[name] for x in self._shares]).mean()))
+            self._shares = []
 
     def after_train(self) -> None:
         self._model.feature_augmentation = None

@@ -1,10 +1,9 @@
 """Mix (paper section 4.3): in training, blend the style of each patch with another one."""
 
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -270,47 +269,6 @@ class Restyling(NamedTuple):
     patch_classes: Tensor
 
 
-@dataclass
-class MixStatistics:
-    """Sums over batches.
-
-    Attributes:
-        images: number of images.
-        patches: number of patches.
-        restyled: number of restyled patches.
-        weight: sum over images of the weight of their own style, averaged over channels.
-        fallback: number of patches whose class has no style, on the device.
-    """
-
-    images: int = 0
-    patches: int = 0
-    restyled: int = 0
-    weight: float = 0.0
-    fallback: Tensor | int = 0
-
-    def add(self, chosen: Tensor, weight: Tensor, fallback: Tensor) -> None:
-        """Add a batch: chosen images (N,), weights (N, C, 1, 1), fallbacks (N, rows, cols)."""
-        self.images += len(chosen)
-        self.patches += fallback.numel()
-        self.restyled += int(chosen.sum()) * fallback[0].numel()
-        self.weight += float(weight.mean(1).sum())
-        self.fallback = self.fallback + fallback.sum()
-
-    def shares(self) -> dict[str, float]:
-        """Shares in 0..1, NaN without any patch. Synchronises the device.
-
-        Returns:
-            `restyled_share` of patches, `mean_weight` of their own style, and `fallback_share` of
-            patches whose class has no style.
-        """
-        sums = {
-            "restyled_share": (self.restyled, self.patches),
-            "mean_weight": (self.weight, self.images),
-            "fallback_share": (float(self.fallback), self.patches),
-        }
-        return {name: part / whole if whole else math.nan for name, (part, whole) in sums.items()}
-
-
 class PatchStyleMixer(FeatureAugmentation):
     """Restyles every patch with a mixture of its own style and one drawn for it.
 
@@ -323,8 +281,9 @@ class PatchStyleMixer(FeatureAugmentation):
         probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
         activation: see `Backbone.restyle_activation`; set by `prepare`.
         generator: on the CPU; seeded by `StyleAugmentationHook`.
-        statistics: sums since the last log entry; `StyleAugmentationHook` resets them.
         last: how the last batch was restyled, for images; None before the first.
+        shares: of the last batch, scalar tensors in 0..1: `restyled_share` of images, `mean_weight`
+            of a patch's own style, `fallback_share` of patches whose class has no style.
     """
 
     def __init__(
@@ -340,8 +299,8 @@ class PatchStyleMixer(FeatureAugmentation):
         self.probability = 1.0
         self.activation: Callable[[Tensor], Tensor] = torch.relu
         self.generator = torch.Generator()
-        self.statistics = MixStatistics()
         self.last: Restyling | None = None
+        self.shares: dict[str, Tensor] = {}
 
     def prepare(self, backbone: Backbone) -> None:
         """Load the styles, check that they fit a backbone, and end restyling as its layer does."""
@@ -364,7 +323,11 @@ class PatchStyleMixer(FeatureAugmentation):
         target, fallback = self.styles.draw(own, patch_classes, generator=self.generator)
         # An image that is not restyled keeps its own style in every channel.
         weight = torch.where(chosen[:, None, None, None], weight, 1.0)
-        self.statistics.add(chosen, weight, fallback)
+        self.shares = {
+            "restyled_share": chosen.float().mean(),
+            "mean_weight": weight.mean(),
+            "fallback_share": fallback.float().mean(),
+        }
         weight = weight.to(own.mean, non_blocking=True)
         mixed = mix(own, target, weight)
         self.last = Restyling(
