@@ -14,9 +14,7 @@ if __name__ == "__main__":
 from argparse import Namespace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from langdg_d2.engine import compose, launch, setup, start_run
+from langdg_d2.engine import compose, launch, require_patches, setup, start_run
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError
 
@@ -35,8 +33,7 @@ def main(args: Namespace) -> None:
             "pass styles.bank=FILE to write another"
         )
     mining = compose(cfg, "styles.mining")
-    if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):
-        mining.miner.require_patches(crop_size)
+    require_patches(cfg, mining.miner.backbone)
     start_run(cfg, args)
     mining.run()
 

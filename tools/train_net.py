@@ -250,10 +250,7 @@ def compose_mining(cfg: DictConfig) -> SourceMining | None:
             "config, pass styles.bank=FILE, or set styles.mine_if_missing=true"
         )
     logger.warning("there is no style bank at '%s'; mining it before training", bank)
-    mining = compose(cfg, "styles.mining")
-    if crop_size := OmegaConf.select(cfg, "dataloader.crop_size"):
-        mining.miner.require_patches(crop_size)
-    return mining
+    return compose(cfg, "styles.mining")
 
 
 def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from ..data.loaders import SeededBatches
 from ..data.sources import joined_names
 from ..modeling import EmbeddingClip, PixelNormalization
-from ..structures import PatchGrid, patch_stats
+from ..structures import PatchGrid
 from ..utils.distributed import of_main_process
-from ..utils.errors import LangDGError, require_int
+from ..utils.errors import require_int
 from ..utils.provenance import plain_data
 from .bank import BankHeader, StyleBank, StyleBankError, feature_fingerprint
 from .pin import PinSettings, PromptDrivenNormalization
@@ -146,19 +146,6 @@ class StyleMiner:
         )
         bank.require_finite()
         return bank
-
-    @torch.no_grad()
-    def require_patches(self, crop_size: Sequence[int]) -> None:
-        """Refuse crops of a height and width whose patches are too small to mine."""
-        black = torch.zeros(1, 3, *crop_size, device=self._normalize.mean.device)
-        try:
-            patch_stats(self.backbone.forward_low(black)[self.backbone.restyled], self._grid)
-            self._pin.statistics(self._patches(black, [(0, 0, 0)]))
-        except LangDGError as error:
-            raise LangDGError(
-                f"dataloader.crop_size is {list(crop_size)}, too small for the patches of "
-                f"styles.grid after '{self.backbone.restyled_layer}': {error}"
-            ) from error
 
     @torch.no_grad()
     def _patches(self, images: Tensor, places: Iterable[tuple[int, int, int]]) -> Tensor:

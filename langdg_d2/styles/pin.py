@@ -96,7 +96,12 @@ class PromptDrivenNormalization:
             patches: (P, C, h, w) features of the restyled layer.
             text: (P, D) unit vector of each patch's text.
         """
-        own = self.statistics(patches)
+        if min(patches.shape[-2:]) < self._least:
+            raise LangDGError(
+                f"patches are {patches.shape[-2]}x{patches.shape[-1]} features, and the tower "
+                f"embeds {self._least}x{self._least} or more: use larger crops or a coarser grid"
+            )
+        own = patch_stats(patches, _WHOLE)
         # NOTE: normalised first, as in the official code. In the patch's own style, features that
         # are exactly 0 lie on ReLU's kink, where rounding decides whether they get a gradient: the
         # order of operations is part of the method.
@@ -120,15 +125,6 @@ class PromptDrivenNormalization:
                 after = self.cosine(content, style, text)
         stats = ChannelStats(style.mean.detach(), style.std.detach())
         return PinResult(stats, before, after)
-
-    def statistics(self, patches: Tensor) -> ChannelStats:
-        """Own statistics (P, C, 1, 1) of patches (P, C, h, w) that are large enough to mine."""
-        if min(patches.shape[-2:]) < self._least:
-            raise LangDGError(
-                f"patches are {patches.shape[-2]}x{patches.shape[-1]} features, and the tower "
-                f"embeds {self._least}x{self._least} or more: use larger crops or a coarser grid"
-            )
-        return patch_stats(patches, _WHOLE)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
         """Similarity (P,) of normalised patches (P, C, h, w) in a style to their texts.
