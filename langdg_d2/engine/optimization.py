@@ -131,7 +131,6 @@ class GradientClipping(HookBase):
         self._max_norm = max_norm
 
     def after_backward(self) -> None:
-        self.trainer.unscale_gradients()
         groups = self.trainer.optimizer.param_groups
         nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], self._max_norm)
 

@@ -105,6 +105,7 @@ class SegmentationTrainer(SimpleTrainer):
                     found: dict[str, Tensor] = self.model(batch)
                 self.backward(sum(found.values()) / self._accumulate)
             losses.append({name: loss.detach() for name, loss in found.items()})
+        self._scaler.unscale_(self.optimizer)  # hooks see gradients as they are
         self.after_backward()
         self.update()
         self._unlogged.append(_Iteration(losses, files, data_seconds))
@@ -115,10 +116,6 @@ class SegmentationTrainer(SimpleTrainer):
     def backward(self, loss: Any) -> None:
         """Backward pass."""
         self._scaler.scale(loss).backward()
-
-    def unscale_gradients(self) -> None:
-        """Undo the scaling of losses in the gradients, once before a step, for hooks."""
-        self._scaler.unscale_(self.optimizer)
 
     def update(self) -> None:
         """Step of the optimizer."""
