@@ -26,7 +26,7 @@ class PixelNormalization(nn.Module):
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        if max(*mean, *std) <= 1:
+        if 0 < max(mean) <= 1:
             raise LangDGError(
                 f"mean {list(mean)} and std {list(std)} are for pixels in 0..1, expected 0..255: "
                 "multiply both by 255"

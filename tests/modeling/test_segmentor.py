@@ -282,3 +282,4 @@ def test_statistics_of_pixels_from_0_to_1_are_refused():
     with pytest.raises(LangDGError, match=r"pixels in 0..1, expected 0..255"):
         PixelNormalization(mean=[0.48, 0.46, 0.41], std=[0.23, 0.22, 0.23])
     PixelNormalization(mean=[103.5, 116.3, 123.7], std=[1.0, 1.0, 1.0])
+    PixelNormalization(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0])  # for towers that normalise
