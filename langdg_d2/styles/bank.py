@@ -19,7 +19,7 @@ from ..data.sources import joined_names
 from ..modeling import Backbone
 from ..modeling.checkpoint_files import fingerprint
 from ..structures import PatchGrid
-from ..utils.errors import LangDGError
+from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed
 
@@ -33,7 +33,6 @@ _MODEL = (
 )
 _ORIGIN = ("source", "seed", "settings", "created_by")
 _MERGED = "merged"
-_SHOWN = 3  # items of a long list in an error message
 
 _TENSORS = ("mean", "std", "class_id", "cosine_before", "cosine_after")
 _REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to this model"
@@ -362,12 +361,11 @@ def _differences(name: str, first: object, second: object) -> list[tuple[str, st
 
 def _in_words(value: object, other: object) -> str:
     """A value as text; of a long list, such as prompts, the first items the other one lacks."""
-    if not isinstance(value, list) or len(value) <= _SHOWN:
+    if not isinstance(value, list) or len(value) <= 3:
         return repr(value)
     known = other if isinstance(other, list) else []
     own = [item for item in value if item not in known] or value
-    more = ", ..." if len(own) > _SHOWN else ""
-    return f"{len(value)} items such as {', '.join(map(repr, own[:_SHOWN]))}{more}"
+    return f"{len(value)} items such as {shortened(map(repr, own))}"
 
 
 def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:

@@ -70,8 +70,8 @@ def test_differing_settings_are_named(
     ]
     reordered = {"settings": dict(own.settings) | {"prompts": [*"fedcba"]}}
     assert own.differences(reordered, other="that") == [
-        "settings.prompts: the bank has 6 items such as 'a', 'b', 'c', ..., "
-        "that 6 items such as 'f', 'e', 'd', ..."
+        "settings.prompts: the bank has 6 items such as 'a', 'b', 'c', 3 more, "
+        "that 6 items such as 'f', 'e', 'd', 3 more"
     ]
 
 

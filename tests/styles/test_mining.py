@@ -430,7 +430,7 @@ def warnings_of_mining(caplog):
         (
             {"template": "{style}"},
             "settings.prompts: the bank has 10 items such as 'old road', 'new road', 'odd road', "
-            "..., this config 4 items such as 'old', 'new', 'odd'",
+            "6 more, this config 4 items such as 'old', 'new', 'odd'",
         ),
     ],
 )
