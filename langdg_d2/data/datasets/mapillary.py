@@ -17,6 +17,7 @@ from ...structures import LabelEncoding
 from ...structures.label_encoding import MAPILLARY_A, MAPILLARY_B
 from .family import DatasetFamily, Layout
 from .folders import DatasetError, Folders
+from .split_lists import read_text
 
 _WEBSITE = "https://www.mapillary.com/dataset/vistas"
 _FOLDERS = {"train": "training", "val": "validation"}
@@ -65,7 +66,7 @@ def _config_files(folder: Path, *names: str) -> list[Path]:
 
 def _require_v1_2(config_file: Path) -> None:
     try:
-        config = json.loads(config_file.read_bytes())
+        config = json.loads(read_text(config_file))
         names = [label["name"] for label in config["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
