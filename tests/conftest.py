@@ -84,6 +84,12 @@ def load_tool() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs write no page, which takes a third of the time of a short one."""
+    monkeypatch.setattr("langdg_d2.visualization.write_report_of_run", lambda _: None)
+
+
+@pytest.fixture
 def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Function that calls another in two processes without GPUs, as `launch` does.
 
