@@ -301,7 +301,7 @@ def test_rn101_has_features_of_the_same_widths_and_more_blocks():
 def test_large_transformers_train_their_last_four_blocks(leaf):
     cfg = LazyConfig.load(str(leaf))
     cfg.model.backbone.tower.weights = None
-    with torch.device("meta"):
+    with torch.device("meta" if "dinov2" in leaf.stem else "cpu"):
         model = instantiate(cfg.model)
     groups = model.backbone.layer_groups()
     trained = {

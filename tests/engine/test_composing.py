@@ -101,7 +101,8 @@ BAD = [
 
 
 # A config of few domains is read sooner.
-DOMAINS = {"gta5", "synthia", "cityscapes", "acdc_fog"}
+ACDC = {f"acdc_{condition}" for condition in ("fog", "night", "rain", "snow")}
+DOMAINS = {"gta5", "synthia", "cityscapes", *ACDC}
 
 
 class ComposedError(Exception):
