@@ -1,5 +1,6 @@
 """A CLIP small enough for tests, and data sets of a few tiny images in their real formats."""
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported, which lives on."""
+    gc.collect()
+    gc.freeze()
+
+
 def import_file(path: Path) -> ModuleType:
     """A module that belongs to no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -84,26 +91,33 @@ def load_tool() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture
-def in_two_processes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs write no page, which takes a third of the time of a short one."""
+    monkeypatch.setattr("langdg_d2.visualization.write_report_of_run", lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def in_two_processes() -> Callable[..., None]:
     """Function that calls another in two processes without GPUs, as `launch` does.
 
     They are forked from a process that has imported everything and done nothing else.
     """
     start = torch.multiprocessing.start_processes
-    monkeypatch.syspath_prepend(Path(__file__).parent)  # which the processes are given
-    in_environment = importlib.import_module("forked_processes").in_environment
 
     def start_forked(function: Callable, args: tuple = (), nprocs: int = 1, **how: bool) -> object:
+        in_environment = importlib.import_module("forked_processes").in_environment
         args = (dict(os.environ), function, *args)
         return start(in_environment, args, nprocs, **how, start_method="forkserver")
 
     def call(function: Callable[[Namespace], None], **arguments: object) -> None:
         processes = {"num_gpus": 2, "num_machines": 1, "machine_rank": 0, "dist_url": "auto"}
-        launch(function, Namespace(**(arguments | processes)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(Path(__file__).parent)  # which the processes are given
+            patch.setattr(torch.multiprocessing, "start_processes", start_forked)
+            patch.setenv("CUDA_VISIBLE_DEVICES", "")
+            launch(function, Namespace(**(arguments | processes)))
 
     multiprocessing.set_forkserver_preload(IMPORTED_ONCE)
-    monkeypatch.setattr(torch.multiprocessing, "start_processes", start_forked)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     return call
 
 

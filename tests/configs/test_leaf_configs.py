@@ -1,4 +1,4 @@
-"""Every config that a user can name loads, resolves and refuses misspelt keys; most train."""
+"""Every config that a user can name loads and resolves; most train."""
 
 import json
 import math
@@ -16,23 +16,31 @@ from omegaconf import OmegaConf
 from langdg_d2.data.sources import joined_names
 from langdg_d2.engine import apply_overrides, load_adapter
 from langdg_d2.styles import StyleBank
-from langdg_d2.utils.errors import LangDGError
 from langdg_d2.visualization import Predictor
 
 ROOT = Path(__file__).parents[2]
-LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/**/*.py")])
+# Those in folders below, ablations and the release's, are compared with these by their own tests.
+LEAVES = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("projects/*/configs/*.py")])
 ABLATIONS = ROOT / "projects/famix/configs/ablations"
 # Ablations differ little: a few stand for all.
 TRAINED_SMALL = [
     *(ABLATIONS / f"{name}.py" for name in ("freeze_nothing", "noise_styles", "restyle_layer2")),
-    *(ROOT / f"configs/langdg_{source}.py" for source in ("synthia", "cityscapes")),
+    ROOT / "configs/langdg_synthia.py",
+]
+# Written as YAML and read again: one source and two, on CLIP and on another tower.
+SAVED = [
+    *(
+        ROOT / f"configs/langdg_{name}.py"
+        for name in ("gta5", "gta5_synthia", "gta5_dinov2_l_soma")
+    ),
+    ROOT / "projects/streets/configs/experiment.py",
 ]
 # Without restyling, on tiny transformers.
 TRAINED_VIT = [ROOT / f"configs/langdg_gta5_{tower}.py" for tower in ("dinov2_l", "eva02_l")]
 ADAPTED = [ROOT / f"configs/langdg_gta5_dinov2_l_{name}.py" for name in ("lora", "rein", "soma")]
 ADAPTED += [ROOT / "configs/langdg_gta5_eva02_l_lora.py"]
-# On networks of their own; the others on a tiny CLIP.
-TRAINED_WHOLE = [ROOT / "configs/langdg_gta5.py", ROOT / "projects/streets/configs/experiment.py"]
+# On a network of its own; the others on a tiny CLIP.
+TRAINED_WHOLE = [ROOT / "projects/streets/configs/experiment.py"]
 SMALL_RUN = [
     "model.backbone.tower.weights=null",
     "train.max_iter=2",
@@ -64,13 +72,20 @@ def small_run(leaf: Path) -> list[str]:
 
 
 def test_there_are_leaf_configs():
-    assert {*TRAINED_WHOLE, *TRAINED_SMALL} < set(LEAVES)
+    assert {*TRAINED_WHOLE, *TRAINED_VIT} < set(LEAVES)
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
-def test_leaf_config_resolves_and_survives_saving(leaf, tmp_path):
+def test_leaf_config_resolves_with_parts_of_every_domain(leaf):
     cfg = load(leaf)
     OmegaConf.to_container(cfg, resolve=True)
+    assert set(cfg.evaluation.domains) <= set(cfg.dataloader.test)
+    assert set(cfg.dataloader.test) == set(cfg.dataloader.evaluators)
+
+
+@pytest.mark.parametrize("leaf", SAVED, ids=lambda leaf: leaf.stem)
+def test_a_saved_config_is_read_as_it_was(leaf, tmp_path):
+    cfg = load(leaf)
     first, second = tmp_path / "config.yaml", tmp_path / "again.yaml"
     LazyConfig.save(cfg, str(first))
     again = LazyConfig.load(str(first))
@@ -79,23 +94,8 @@ def test_leaf_config_resolves_and_survives_saving(leaf, tmp_path):
     assert again.model.sem_seg_head.num_classes == cfg.model.sem_seg_head.num_classes
 
 
-@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
-def test_every_domain_has_a_loader_and_evaluators(leaf):
-    cfg = load(leaf)
-    assert set(cfg.evaluation.domains) <= set(cfg.dataloader.test)
-    assert set(cfg.dataloader.test) == set(cfg.dataloader.evaluators)
-
-
-@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.stem)
-def test_misspelt_override_is_refused(leaf):
-    with pytest.raises(
-        LangDGError, match=r"no key 'train\.max_iters'\. Nearest: \['train\.max_iter'"
-    ):
-        apply_overrides(load(leaf), ["train.max_iters=3"])
-
-
 @pytest.fixture
-def train(load_tool, datasets, tmp_path, monkeypatch):
+def train(load_tool, datasets, tmp_path, monkeypatch, _no_report):
     """Function that trains a config two steps on the tiny data sets, with further overrides."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     # Not 80 sentences for every prompt: CLIP's text tower is slow on CPUs.
@@ -118,9 +118,7 @@ def train(load_tool, datasets, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "leaf", [*TRAINED_WHOLE, *TRAINED_SMALL, *TRAINED_VIT], ids=lambda leaf: leaf.stem
 )
-def test_leaf_config_trains_two_steps_and_evaluates_on_the_cpu(
-    leaf, train, tiny_model, tiny_vit, tmp_path
-):
+def test_leaf_config_trains_two_steps_and_evaluates(leaf, train, tiny_model, tiny_vit, tmp_path):
     train(leaf, *(tiny_model if leaf in TRAINED_SMALL else tiny_vit.get(leaf.stem, [])))
     state = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert state["iteration"] == 1
@@ -250,7 +248,8 @@ def test_main_config_is_the_papers_recipe():
     block = 2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)
     trainable = sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
     assert trainable == block
-    assert model.sem_seg_head.predict.out_channels == 19
+    image = torch.randint(256, (3, 64, 96), dtype=torch.uint8)
+    assert model.eval()([{"image": image}])[0]["sem_seg"].shape == (19, 64, 96)
     assert [
         a.__class__.__name__ for a in instantiate(cfg.dataloader.train.mapper).augmentations.augs
     ] == ["RandomCrop", "ColorJitter", "RandomFlip"]
@@ -302,7 +301,8 @@ def test_rn101_has_features_of_the_same_widths_and_more_blocks():
 def test_large_transformers_train_their_last_four_blocks(leaf):
     cfg = LazyConfig.load(str(leaf))
     cfg.model.backbone.tower.weights = None
-    model = instantiate(cfg.model)
+    with torch.device("meta" if "dinov2" in leaf.stem else "cpu"):
+        model = instantiate(cfg.model)
     groups = model.backbone.layer_groups()
     trained = {
         name for name, own in groups.items() if any(p.requires_grad for p in parameters(own))

@@ -16,14 +16,13 @@ from langdg_d2 import engine
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]
+MAIN = str(ROOT / "configs/langdg_gta5.py")
 
 WHOLE = "expected a whole number of"
 BAD = [
     ("train.output_dir=s3://bucket/run", "is an address, expected a local folder"),
     ("styles.bank=s3://bucket/bank.safetensors", "is an address, expected a local folder"),
     ("train.max_iter=0", f"train.max_iter is 0, {WHOLE} 1 or more"),
-    ("train.max_iter=1.5", f"train.max_iter is 1.5, {WHOLE} 1 or more"),
-    ("train.max_iter=null", "train.max_iter is None, expected a whole number"),
     ("train.accumulate=0", f"train.accumulate is 0, {WHOLE} 1 or more"),
     ("train.eval_period=-1", f"train.eval_period is -1, {WHOLE} 0 or more"),
     ("train.log_period=0", f"train.log_period is 0, {WHOLE} 1 or more"),
@@ -44,10 +43,7 @@ BAD = [
     ("dataloader.train.total_batch_size=1", "total_batch_size is 1, expected 2 or more"),
     ("dataloader.train.num_workers=-1", f"num_workers is -1, {WHOLE} 0 or more"),
     ("dataloader.train.unreadable_limit=-1", f"unreadable_limit is -1, {WHOLE} 0 or more"),
-    ("dataloader.train.unreadable_limit=0.5", f"unreadable_limit is 0.5, {WHOLE} 0 or more"),
     ("dataloader.train.seed=0.5", "dataloader.train.seed is 0.5, expected a whole number from"),
-    ("dataloader.train.source_weights={own:1}", "{gta5_sem_seg_train:1}"),
-    ("dataloader.train.seed=null", "dataloader.train.seed is None, expected a whole number from"),
     ("styles.grid.rows=0", "rows of the patch grid is 0, expected a whole number of 1 or more"),
     ("styles.bank=FOLDER", "FOLDER' is a folder, expected the name of a file"),
     ("styles.bank=FILE/bank.safetensors", "FILE' is a file, expected a folder"),
@@ -62,7 +58,6 @@ BAD = [
     ("dataloader.crop_size=[32.5,48]", "expected height and width in pixels as [768,768]"),
     ("dataloader.crop_size=[8,8]", "[8, 8], too small for the patches of styles.grid after 'layer"),
     ("dataloader.crop_size=[15,13]", "PatchGrid(3, 3) cuts a 4x3 map into patches of one pixel"),
-    ("styles.grid.rows=193", "too small for the patches of styles.grid after 'layer1'"),
     ("styles.mining.num_workers=-2", f"num_workers is -2, {WHOLE} 0 or more"),
     ("styles.mining.miner.pin.steps=-1", "pin.steps is -1, expected a whole number of 0 or more"),
     ("styles.mining.miner.prompts.template=x", "template 'x' has the fields []"),
@@ -99,6 +94,11 @@ BAD = [
 ]
 
 
+# A config of few domains is read sooner.
+ACDC = {f"acdc_{condition}" for condition in ("fog", "night", "rain", "snow")}
+DOMAINS = {"gta5", "synthia", "cityscapes", *ACDC}
+
+
 class ComposedError(Exception):
     """Everything has been composed."""
 
@@ -111,6 +111,9 @@ def load():
     def load_config(file):
         if file not in configs:
             configs[file] = read(file)
+            parts = configs[file].dataloader
+            for domain in set(parts.test) - DOMAINS if file == MAIN else ():
+                del parts.test[domain], parts.evaluators[domain]
         return deepcopy(configs[file])
 
     return load_config
@@ -126,7 +129,7 @@ def compose(load, load_tool, datasets, tiny_model, tmp_path, monkeypatch):
     def stop(cfg, args: Namespace) -> None:
         raise ComposedError(cfg)
 
-    def run(*overrides, file=ROOT / "configs/langdg_gta5.py"):
+    def run(*overrides, file=MAIN):
         sizes = [
             "dataloader.train.total_batch_size=2",
             "dataloader.crop_size=[32,48]",
@@ -182,7 +185,7 @@ def test_a_possible_run_is_composed_and_nothing_mined(compose, override, tmp_pat
     published = "evaluation.published=null"
     names = override.startswith(("evaluation.source", "dataloader.train.dataset"))
     with pytest.raises(ComposedError) as caught:
-        compose(override, *([published] if names else []))
+        compose("evaluation.domains=[cityscapes]", override, *([published] if names else []))
     (cfg,) = caught.value.args
     assert cfg.train.output_dir == "out"
     assert "first_batch" not in cfg.dataloader.train  # the config is recorded as it was given

@@ -89,30 +89,28 @@ def test_the_device_of_the_config_says_how_processes_talk(monkeypatch, tmp_path,
 
 
 TORCHRUN = """
-import os, sys
 from argparse import Namespace
 from detectron2.utils import comm
 from langdg_d2.engine import argument_parser, launch
 from langdg_d2.utils.errors import LangDGError
 
 def main(args):
-    if str(comm.get_rank()) in sys.argv[1]:
-        raise LangDGError(f"what is wrong in {sys.argv[1]}")
+    if comm.get_rank() == 1:
+        raise LangDGError("what is wrong in 1")
     comm.all_gather(0)
 
 launch(main, Namespace(num_gpus=0, config_file=""))
 """
 
 
-@pytest.mark.parametrize("ranks", ["01", "1"], ids=["all", "another"])
-def test_a_user_error_under_torchrun_ends_them(tmp_path, ranks):
+def test_a_user_error_under_torchrun_ends_all(tmp_path):
     (tmp_path / "script.py").write_text(TORCHRUN)
     starter = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     result = subprocess.run(
-        [sys.executable, *starter, str(tmp_path / "script.py"), ranks],
+        [sys.executable, *starter, str(tmp_path / "script.py")],
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert result.returncode == 1
-    assert f"error: what is wrong in {ranks}" in result.stderr
+    assert "error: what is wrong in 1" in result.stderr

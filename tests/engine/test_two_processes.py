@@ -94,11 +94,12 @@ def _half(args: Namespace) -> None:
         Path(args.folder, f"{rank}.txt").write_text(str(error))
 
 
-@pytest.fixture
-def folder(in_two_processes: Callable[..., None], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(in_two_processes: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What both processes have left."""
-    in_two_processes(_half, folder=str(tmp_path))
-    return tmp_path
+    folder = tmp_path_factory.mktemp("left")
+    in_two_processes(_half, folder=str(folder))
+    return folder
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -19,11 +19,8 @@ CONFIG = str(Path(__file__).parents[2] / "configs/langdg_gta5.py")
 # override -> what the line says; before anything is mined or trained
 TRAINING = {
     "train.max_iters=3": "has no key 'train.max_iters'. Nearest: ['train.max_iter'",
-    "train.max_iter=many": "train.max_iter is 40000, expected a number, not text",
-    "dataloader.train.total_batch_size=1": "expected 2 or more",
     "train.output_dir=FILE/run": "FILE' is a file, expected a folder",
     "train.init_checkpoint=nothing.pth": "'nothing.pth' does not exist",
-    "evaluation.domains=[citiscapes]": "unknown domains ['citiscapes']; known are ['acdc_fog'",
     "model.sem_seg_head.input_shape.res2.channels=9": "set model.sem_seg_head.input_shape.res2.c",
     "model.backbone.trainable=[layer9]": "trainable groups ['layer9'] do not exist",
 }
@@ -32,7 +29,7 @@ TRAINING = {
 @pytest.mark.parametrize(
     ("name", "override"),
     [("train_net", override) for override in TRAINING]
-    + [("mine_styles", override) for override in list(TRAINING)[:4] if "batch" not in override],
+    + [("mine_styles", override) for override in list(TRAINING)[:2]],
 )
 def test_training_and_mining_are_not_begun(
     name, override, load_tool, datasets, tiny_model, tmp_path, monkeypatch

@@ -54,8 +54,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.usefixtures("_as_before")
-def test_two_deterministic_runs_end_with_the_same_bits_and_ask_no_other_machine(
+@pytest.mark.usefixtures("_as_before", "_no_report")
+def test_deterministic_runs_agree_and_ask_no_machine(
     datasets: Path,
     tiny_model: list[str],
     load_tool: Callable,

@@ -150,6 +150,7 @@ def test_prediction_files_hold_their_own_numbers(trained: Trained) -> None:
         assert np.array_equal(written, 100 + predictor(trained.data / f"{k}.png").classes)
 
 
+@pytest.mark.usefixtures("_no_report")
 def test_an_evaluation_repeats_the_scores(
     trained: Trained, load_tool: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:

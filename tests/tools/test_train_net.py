@@ -9,6 +9,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,39 +43,37 @@ def arguments(out: Path, options: Sequence[str]) -> list[str]:
     ]
 
 
-@pytest.fixture
-def run(datasets, tiny_model, tmp_path, monkeypatch):
-    """Function that runs the tool on a tiny model in processes of its own."""
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def run_tool(*options, launcher=()):
-        result = subprocess.run(
-            [sys.executable, *launcher, TOOL, *arguments(tmp_path / "out", options), *tiny_model],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            cwd=tmp_path,
-        )
-        output = result.stdout + result.stderr
-        assert result.returncode == 0, output
-
-    return run_tool
-
-
-@pytest.fixture
-def run_here(load_tool, datasets, tiny_model, tmp_path, monkeypatch):
-    """Function that runs the tool in this process, which saves a start of Python, on one thread."""
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+@pytest.fixture(scope="module")
+def run_in(load_tool, datasets, tiny_model):
+    """Function that runs the tool into a folder, in this process, on one thread."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     parser, tool = argument_parser(), load_tool("train_net")
-    yield lambda *options: tool.main(
-        parser.parse_args(
-            [*arguments(tmp_path / "out", ["--num-gpus", "0", *options]), *tiny_model]
-        )
-    )
-    torch.set_num_threads(threads)
+
+    def run_tool(out, *options):
+        words = [*arguments(out, ["--num-gpus", "0", *options]), *tiny_model]
+        tool.main(parser.parse_args(words))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETECTRON2_DATASETS", str(datasets))
+        torch.set_num_threads(1)
+        yield run_tool
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run_here(run_in, tmp_path):
+    """Function that runs the tool as `run_in` does, into the folder `out` of the test."""
+    return partial(run_in, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def trained(run_in, tmp_path_factory):
+    """Override that names the checkpoint of a training."""
+    out = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("langdg_d2.visualization.write_report_of_run", lambda _: None)
+        run_in(out, "train.max_iter=1", "evaluation.domains=[acdc_fog]")
+    return f"train.init_checkpoint={out / 'model_final.pth'}"
 
 
 def main(args: Namespace) -> None:
@@ -91,9 +90,7 @@ def scores(output_dir: Path) -> dict:
     return json.loads((output_dir / "benchmark.json").read_text())["results"]
 
 
-def test_training_resumes_at_the_next_iteration_and_evaluation_repeats_the_scores(
-    run_here, tmp_path
-):
+def test_training_resumes_and_evaluation_repeats_the_scores(run_here, tmp_path):
     out = tmp_path / "out"
     run_here("train.max_iter=3")
     assert sorted(losses(out)) == [0, 1, 2]
@@ -131,8 +128,10 @@ def killed(self, *iterations: int) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("_no_report")
 def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch):
     out, short = tmp_path / "out", ["train.max_iter=1", "evaluation.domains=[acdc_fog]"]
+    short.append("train.checkpointer.period=1")
     out.mkdir()
     for name in ("log.txt", "config.yaml", "metrics.json"):  # of a run that failed at once
         (out / name).write_text("")
@@ -140,14 +139,19 @@ def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch
     (out / "predictions/acdc_fog_sem_seg_val").mkdir(parents=True)
     results = ["model_final.pth", "model.safetensors", "benchmark.json", "config.yaml"]
     before = [(out / name).read_bytes() for name in results]
-    held = r"last_checkpoint, model_final.pth, model.safetensors, 2 more"
+    held = r"last_checkpoint, model_0000000.pth, model_final.pth, 3 more"
     with pytest.raises(LangDGError, match=rf"out' .* \({held}\): .* --resume .*--overwrite "):
         run_here(*short)
     assert [(out / name).read_bytes() for name in results] == before
 
     monkeypatch.setattr(SegmentationTrainer, "train", killed)
+    first = out / "model_0000000.pth"
+    with pytest.raises(KeyboardInterrupt):  # which keeps the weights it starts from
+        run_here("--overwrite", f"train.init_checkpoint={first}", *short)
+    assert list(out.glob("*.pth")) == [first]
     with pytest.raises(KeyboardInterrupt):
         run_here("--overwrite", *short)
+    assert not list(out.glob("*.pth"))
     left = [name for name in ("last_checkpoint", "predictions", *results) if (out / name).exists()]
     assert left == ["config.yaml"]
     with pytest.raises(KeyboardInterrupt):
@@ -163,15 +167,6 @@ def test_a_folder_takes_one_run_at_a_time(run_here, tmp_path):
         pass
 
 
-def test_overwriting_keeps_the_weights_it_starts_from(run_here, tmp_path, monkeypatch):
-    first = tmp_path / "out/model_0000000.pth"
-    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]", "train.checkpointer.period=1")
-    monkeypatch.setattr(SegmentationTrainer, "train", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_here("--overwrite", f"train.init_checkpoint={first}")
-    assert [path.name for path in first.parent.glob("*.pth")] == [first.name]
-
-
 OWN_PARTS = """
 from detectron2.config import LazyCall as L, LazyConfig
 from detectron2.data import transforms as T
@@ -184,18 +179,19 @@ del base
 """
 
 
-def test_domains_loaded_by_own_parts_are_named(run_here, tmp_path):
-    run_here("train.max_iter=1", "evaluation.domains=[acdc_fog]")
+@pytest.mark.usefixtures("_no_report")
+def test_domains_loaded_by_own_parts_are_named(run_here, trained, tmp_path):
     own = tmp_path / "own.py"
     own.write_text(OWN_PARTS.format(config=ROOT / "configs/langdg_gta5.py"))
-    run_here("--eval-only", "--config-file", str(own))
+    run_here("--eval-only", "--config-file", str(own), trained)
     record = json.loads((tmp_path / "out/benchmark.json").read_text())
     assert "; loaded by the config's own parts" in record["sets"]["cityscapes"]
     assert "own parts" not in record["sets"]["acdc_fog"]
 
 
-def test_two_processes_train_as_one_with_the_same_total_batch_and_write_one_set_of_files(
-    run, run_here, tmp_path, datasets
+@pytest.mark.usefixtures("_no_report")
+def test_two_processes_train_as_one_with_the_same_total_batch(
+    run_here, in_two_processes, tiny_model, tmp_path, datasets
 ):
     width, height = Image.open(next((datasets / "gta5/images").iterdir())).size
     augmentations = "dataloader.train.mapper.augmentations"
@@ -207,7 +203,8 @@ def test_two_processes_train_as_one_with_the_same_total_batch_and_write_one_set_
         *("dataloader.train.total_batch_size=4", "train.max_iter=8", "train.device=cpu"),
     ]
     out = tmp_path / "out"
-    run("--num-gpus", "2", "--dist-url", "auto", *nothing_random)
+    options = [*arguments(out, nothing_random), *tiny_model]
+    in_two_processes(main, **vars(argument_parser().parse_args(options)))
     shared, trained = losses(out), scores(out)
     assert trained["cityscapes"]["sem_seg"]["num_images"] == 4
     assert len(list(out.glob("model_final*"))) == len(list(out.glob("events.out*"))) == 1
@@ -222,13 +219,14 @@ def test_two_processes_train_as_one_with_the_same_total_batch_and_write_one_set_
     assert shared == pytest.approx(alone, rel=1e-4)
 
 
-def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_alike(
-    run_here, in_two_processes, tiny_model, tmp_path
+@pytest.mark.usefixtures("_no_report")
+def test_two_processes_score_the_papers_targets_as_one(
+    run_here, in_two_processes, trained, tiny_model, tmp_path
 ):
     out = tmp_path / "out"
     eight = "cityscapes,bdd100k,mapillary,synthia,acdc_night,acdc_snow,acdc_rain,acdc_fog"
     targets = f"evaluation.domains=[{eight}]"
-    run_here("train.max_iter=1", targets)
+    run_here("--eval-only", targets, trained)
     alone = scores(out)
     assert list(alone) == [*eight.split(","), "mean of acdc", "mean"]
     table = (out / "benchmark.md").read_text()
@@ -237,7 +235,8 @@ def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_al
 
     for name in ("benchmark.json", "benchmark.csv", "benchmark.md"):
         (out / name).unlink()
-    options = [*arguments(out, ["--eval-only", targets, "train.device=cpu"]), *tiny_model]
+    evaluation = ["--eval-only", targets, trained, "train.device=cpu"]
+    options = [*arguments(out, evaluation), *tiny_model]
     in_two_processes(main, **vars(argument_parser().parse_args(options)))
     assert scores(out) == alone
     with (out / "benchmark.csv").open() as file:
@@ -246,9 +245,16 @@ def test_one_run_scores_all_targets_of_the_paper_and_two_processes_score_them_al
     assert float(rows["synthia"]["mIoU"]) == alone["synthia"]["sem_seg"]["mIoU"]
 
 
-def test_torchrun_starts_the_processes_as_well(run, tmp_path):
+def test_torchrun_starts_the_processes_as_well(datasets, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    run("train.max_iter=1", "train.device=cpu", launcher=torchrun)
+    without_styles = ["styles.bank=null", "styles.augmentation=null"]
+    changes = ["train.max_iter=1", "train.device=cpu", "evaluation.domains=[acdc_fog]"]
+    options = arguments(tmp_path / "out", [*changes, *without_styles])
+    command = [sys.executable, *torchrun, TOOL, *options, *tiny_model]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert sorted(losses(tmp_path / "out")) == [0]
     assert "World size: 2" in (tmp_path / "out/log.txt").read_text()
 
@@ -258,6 +264,7 @@ def test_evaluation_without_any_checkpoint_says_what_to_pass(run_here):
         run_here("--eval-only")
 
 
+@pytest.mark.usefixtures("_no_report")
 def test_the_sources_own_validation_chooses_the_best_weights(run_here, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(LangDGError, match="a single domain as evaluation.source, not None"):

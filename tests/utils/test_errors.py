@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from langdg_d2.data import DatasetError, ImageFileError
 from langdg_d2.modeling import ClipWeightsError
-from langdg_d2.utils.errors import LangDGError, report_errors
+from langdg_d2.utils.errors import LangDGError, report_errors, require_int
 
 
 def _fail(_: list[None]) -> None:
@@ -86,3 +86,17 @@ def test_development_mode_shows_where_an_error_comes_from(monkeypatch) -> None:
 def test_bugs_keep_their_tracebacks(kind: type[Exception]) -> None:
     with pytest.raises(kind), report_errors():
         raise kind
+
+
+@pytest.mark.parametrize("value", [0, 5, 1.5, 2.0, True, None, "2"])
+def test_a_setting_is_a_whole_number_within_bounds(value: object) -> None:
+    with pytest.raises(LangDGError, match=f"^n is {value!r}, expected a whole number from 1 to 4$"):
+        require_int("n", value, 1, 4)
+    for allowed in (1, 4):
+        require_int("n", allowed, 1, 4)
+
+
+def test_a_setting_without_an_upper_bound_may_be_large() -> None:
+    require_int("n", 1 << 70)
+    with pytest.raises(LangDGError, match="^n is -1, expected a whole number of 0 or more$"):
+        require_int("n", -1, 0)

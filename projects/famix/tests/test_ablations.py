@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ CHANGES = {
 }
 
 
+@cache
 def plain(path: Path) -> dict[str, Any]:
+    """For reading only."""
     keys = ("dataloader", "evaluation", "lr_scheduler", "model", "optimizer", "styles", "train")
     parts = zip(keys, LazyConfig.load(str(path), keys), strict=True)
     return {key: OmegaConf.to_container(part, resolve=False) for key, part in parts}

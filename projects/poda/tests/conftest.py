@@ -16,6 +16,7 @@ datasets, tiny_clip, tiny_tower = _library.datasets, _library.tiny_clip, _librar
 tiny_model, load_tool = _library.tiny_model, _library.load_tool
 write_datasets = _library.write_datasets
 _seeded, _loggers_restored = _library._seeded, _library._loggers_restored
+_no_report = _library._no_report
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def texts(cfg) -> list[str]:
 
 
 @pytest.fixture
-def train(datasets, tiny_model, load_tool, tmp_path, monkeypatch):
+def train(datasets, tiny_model, load_tool, tmp_path, monkeypatch, _no_report):
     """Function that trains a config for two steps; returns its final weights."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
     tool = load_tool("train_net")

@@ -1,12 +1,15 @@
 """An experiment on a CLIP small enough for tests, in a folder of its own."""
 
+import importlib
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streets.collection import Settings
 from streets.domains import TARGET_LOOKS, VALIDATION_LOOKS
+from streets.experiment import runs
 from streets.experiment.runs import Experiment, Run
 
 _TINY_CLIP = {
@@ -15,6 +18,16 @@ _TINY_CLIP = {
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 2], "width": 4, "patch_size": None},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 }
+
+
+@pytest.fixture
+def _forked_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments of this process fork their tools, which saves the seconds of imports."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # which the processes are given
+    start_tool = importlib.import_module("forked_tools").start_tool
+    imported = ["pytest", "detectron2.engine", "langdg_d2.styles", "langdg_d2.visualization"]
+    multiprocessing.set_forkserver_preload(imported)
+    monkeypatch.setattr(runs.asyncio, "create_subprocess_exec", start_tool)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("_forked_tools")
 COMMAND = Path(__file__).resolve().parents[2] / "experiment.py"
 SCENES = ["--size", "64x128", "--train", "8", "--val", "1", "--targets", "1", "--validation"]
+SCENES += ["--workers", "1"]  # whose start takes longer than their work
 
 
 @pytest.fixture

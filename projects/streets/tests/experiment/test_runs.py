@@ -165,14 +165,18 @@ def test_folder_is_held_until_its_last_process_ends(tmp_path: Path) -> None:
 
 
 def test_failed_mining_ends_only_its_runs(
-    make_experiment: MakeExperiment, capfd: pytest.CaptureFixture[str]
+    make_experiment: MakeExperiment,
+    commands: Callable[[], list[list[str]]],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    experiment = make_experiment("styles.mining.batches.batch_size=99", "train.max_iter=1")
-    ended = []
-    found = [make_run(experiment, name) for name in ("full", "noise_styles")]
+    leave(tmp_path / "tools/mine_styles.py", "raise SystemExit('too few images')")
+    experiment, ended = make_experiment(), []
+    found = [make_run(experiment, name) for name in ("full", "no_mixing", "noise_styles")]
     finish(*found, after_each=lambda: ended.append(None))
-    assert len(ended) == 2
+    assert len(ended) == 3
+    assert [command[0] for command in commands()] == ["train_net", "scoring"]
     printed = capfd.readouterr().out
-    assert printed.count("mine_styles failed") == 1
-    assert printed.count("train_net failed") == 1  # there are no scenes
-    assert f"{found[1].folder}.out" in printed
+    assert "mine_styles failed, see" in printed
+    assert "too few images" in printed
+    assert f"{found[2].folder}.out" in printed
