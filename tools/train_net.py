@@ -79,9 +79,11 @@ def compose_evaluation(
     domains = [*settings.domains, *(source if cfg.train.best_period else ())]
     names = {d: OmegaConf.select(cfg.dataloader.test[d], "dataset.names") for d in domains}
     sets = evaluation.incomplete_sets(names, [x["file_name"] for x in dataset])
-    for domain in filter(FAMILIES.__contains__, settings.domains):
+    for domain in settings.domains:
         loader = cfg.dataloader.test[domain]
-        parts = [OmegaConf.select(loader, key) for key in ("dataset", "mapper.augmentations")]
+        parts = [OmegaConf.select(loader, key) for key in ("mapper.augmentations", "dataset")]
+        if domain not in FAMILIES:  # your own loaders may leave images as they are
+            parts = [part for part in parts[:1] if part]
         if not all(isinstance(part, DictConfig) and "protocol" in part for part in parts):
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
             logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
@@ -336,8 +338,9 @@ def save_pretrained(cfg: DictConfig, model: LangDGSegmentor, notes: dict[str, An
         return
     engine.save_pretrained(path, model=model, header=header)
     if OmegaConf.select(cfg, "model.backbone.adapter"):
-        tower = evaluation.plain_data(cfg.model.backbone.tower)
-        engine.save_adapter(path.with_name(engine.ADAPTER), model, tower=tower, notes=notes)
+        weights = cfg.model.backbone.tower.weights
+        path = path.with_name(engine.ADAPTER)
+        engine.save_adapter(path, model=model, header=header, weights=weights)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     of_streets = has_train_ids or encoding in RAW_ID_ENCODINGS
     wanted = _COMMON if of_streets else range(len(encoding.class_names))
     lacking = [encoding.class_names[k] for k in wanted if not pixels[k]]
-    if lacking and len(labels) >= _FEW:
+    if lacking and (len(labels) >= _FEW or not of_streets):
         yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
     if encoding in TRAIN_ID_ENCODINGS and len(labels) >= _FEW and not pixels[-1]:
         yield f"no pixel without a class is in {named} where releases have some"

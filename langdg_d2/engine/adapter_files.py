@@ -1,6 +1,6 @@
 """Files of trained adapters: what training has changed, without the frozen tower.
 
-The safetensors file holds everything except the frozen tower, which the header names.
+The safetensors file holds everything except the frozen tower, and a description of the model.
 """
 
 from collections.abc import Mapping
@@ -9,29 +9,25 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..modeling import LangDGSegmentor
 from ..modeling.checkpoint_files import CheckpointError, fingerprint
 from ..utils.errors import LangDGError, shortened
-from ..utils.provenance import versions
-from .pretrained import read_described, write_described
+from .pretrained import Pretrained, build_described, read_described, write_described
 
 ADAPTER = "adapter.safetensors"
 _ENTRY = "langdg_d2.adapter"  # of the file's metadata
 
 
 def save_adapter(
-    path: str | Path,
-    model: nn.Module,
-    *,
-    tower: Mapping[str, Any],
-    notes: Mapping[str, Any] | None = None,
+    path: str | Path, *, model: LangDGSegmentor, header: Mapping[str, Any], weights: str | None
 ) -> None:
-    """Write all of a model but its frozen parameters, atomically.
+    """Write everything except the frozen parameters of a model, atomically.
 
     Args:
         path: file to create or replace, usually `adapter.safetensors`.
-        model: with an adapter; everything that trains, and all buffers, are written.
-        tower: `name` and `weights` of the tower, as in a config.
-        notes: plain data about the training, for readers.
+        model: with an adapter; all that trains, and all buffers, are written.
+        header: of `describe_model`.
+        weights: of the tower, as in the config; errors name them.
     """
     frozen = _frozen(model)
     if not frozen:
@@ -44,49 +40,37 @@ def save_adapter(
         for name, value in model.state_dict().items()
         if name not in frozen
     }
-    header = {
-        "tower": {"name": tower["name"], "weights": tower["weights"]},
-        "frozen": fingerprint(frozen),
-        "notes": dict(notes or {}),
-        "versions": versions(),
-    }
+    header = {**header, "tower_weights": weights, "frozen": fingerprint(frozen)}
     write_described(path, state, header, entry=_ENTRY)
 
 
-def load_adapter(path: str | Path, model: nn.Module) -> dict[str, Any]:
-    """Load what `save_adapter` wrote into a model with the same tower, adapter and head.
+def load_adapter(path: str | Path, *, weights: str | None) -> Pretrained:
+    """Build the model of a file that `save_adapter` wrote.
 
-    Returns:
-        The file's header.
+    Args:
+        path: the file.
+        weights: of the frozen tower, as `model.backbone.tower.weights` of a config: a tag or a
+            file.
 
     Raises:
-        CheckpointError: if the file is damaged or of another kind, or belongs to another model or
-            tower; names that tower.
+        CheckpointError: if the file is damaged or of another kind, or if these weights are not
+            those that the adapter was trained with.
     """
     header, state = read_described(
-        path, entry=_ENTRY, otherwise="is not an adapter, or one of a later version"
+        path, entry=_ENTRY, otherwise="is not an adapter, or one of another version"
     )
-    tower = header["tower"]
-    belongs = (
-        f"'{path}' is an adapter of the tower '{tower['name']}' with the weights "
-        f"'{tower['weights']}'"
-    )
-    frozen = _frozen(model)
-    expected = {k: v.shape for k, v in model.state_dict().items() if k not in frozen}
-    found = {name: value.shape for name, value in state.items()}
-    if unfit := sorted({name for name, _ in expected.items() ^ found.items()}):
+    model = build_described(path, header, weights=weights)
+    if (own := fingerprint(_frozen(model))) != header["frozen"]:
         raise CheckpointError(
-            f"{belongs} and does not fit the model: {len(unfit)} weights are missing in it, "
-            f"unknown or of another shape ({shortened(unfit)}). Use the config of its training"
+            f"'{path}' was trained on the tower '{header['model']['backbone']['tower']['name']}' "
+            f"with the weights '{header['tower_weights']}' (fingerprint {header['frozen']}); "
+            f"'{weights}' has other weights ({own}): pass those of its training"
         )
-    if (own := fingerprint(frozen)) != header["frozen"]:
-        raise CheckpointError(
-            f"{belongs}, whose frozen weights have the fingerprint {header['frozen']}; those of "
-            f"the model have {own}. Build the model with that tower and its weights, for the same "
-            "size of images"
-        )
+    missing = model.state_dict().keys() - _frozen(model).keys() - state.keys()
+    if missing:
+        raise CheckpointError(f"'{path}' lacks {len(missing)} weights: {shortened(missing)}")
     model.load_state_dict(state, strict=False)
-    return header
+    return Pretrained(model.eval(), header)
 
 
 def _frozen(model: nn.Module) -> dict[str, Tensor]:

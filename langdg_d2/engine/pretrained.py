@@ -154,12 +154,28 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
         otherwise="has weights without a description of their model, or a later version's: open "
         "checkpoints of training with their config, Predictor.from_config(CONFIG, FILE)",
     )
+    model = build_described(path, header)
     try:
-        model = _build(header)
         model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"'{path}' does not fit its own header: {error}") from error
+    return Pretrained(model.eval(), header)
+
+
+def build_described(
+    path: str | Path, header: Mapping[str, Any], *, weights: str | None = None
+) -> LangDGSegmentor:
+    """Build the model that a file describes.
+
+    Args:
+        path: of the file, for errors.
+        header: see `describe_model`.
+        weights: of the tower, see `load_image_tower`; None for random ones.
+    """
+    try:
+        return _build(header, weights)
     except (LangDGError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{path}' cannot be built from its header: {error}") from error
-    return Pretrained(model.eval(), header)
 
 
 def write_described(
@@ -193,10 +209,10 @@ def read_described(
     return header, state
 
 
-def _build(header: Mapping[str, Any]) -> LangDGSegmentor:
+def _build(header: Mapping[str, Any], weights: str | None) -> LangDGSegmentor:
     described = deepcopy(header["model"])
     tower = described["backbone"]["tower"]
-    tower["weights"] = None  # those of the file follow
+    tower["weights"] = weights
     architecture = header["architecture"]
     if [one for one in _targets(described) if _part(one) in _LOADERS] != [tower["_target_"]]:
         raise CheckpointError("it loads other towers than its backbone's")

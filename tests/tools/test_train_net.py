@@ -175,6 +175,8 @@ base = LazyConfig.load("{config}")
 for key in ("train", "model", "optimizer", "lr_scheduler", "styles", "dataloader", "evaluation"):
     globals()[key] = base[key]
 dataloader.test.cityscapes.mapper.augmentations = [L(T.Resize)(shape=[24, 32])]
+dataloader.test.own = dataloader.test.cityscapes
+dataloader.evaluators.own = dataloader.evaluators.cityscapes
 del base
 """
 
@@ -183,9 +185,11 @@ del base
 def test_domains_loaded_by_own_parts_are_named(run_here, trained, tmp_path):
     own = tmp_path / "own.py"
     own.write_text(OWN_PARTS.format(config=ROOT / "configs/langdg_gta5.py"))
-    run_here("--eval-only", "--config-file", str(own), trained)
+    domains = "evaluation.domains=[cityscapes,own,acdc_fog]"
+    run_here("--eval-only", "--config-file", str(own), trained, domains)
     record = json.loads((tmp_path / "out/benchmark.json").read_text())
     assert "; loaded by the config's own parts" in record["sets"]["cityscapes"]
+    assert "loaded by the config's own parts" in record["sets"]["own"]
     assert "own parts" not in record["sets"]["acdc_fog"]
 
 
