@@ -1,4 +1,4 @@
-"""Training: config, optimisation, trainer, hooks, checkpoints, and the launch of a run."""
+"""Training: config, optimisation, trainer, hooks, checkpoints and launching."""
 
 from ..utils.arguments import argument_parser
 from .adapter_files import ADAPTER, load_adapter, save_adapter

@@ -1,6 +1,6 @@
-"""Files of trained adapters: what training has changed, without the frozen tower.
+"""Adapter files: the trained parameters and buffers of a model, without its frozen tower.
 
-The safetensors file holds everything except the frozen tower, and a description of the model.
+They are safetensors files, with a description of the model in the header.
 """
 
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from ..utils.errors import LangDGError, shortened
 from .pretrained import Pretrained, build_described, read_described, write_described
 
 ADAPTER = "adapter.safetensors"
-_ENTRY = "langdg_d2.adapter"  # of the file's metadata
+_ENTRY = "langdg_d2.adapter"  # key of the header in the file's metadata
 
 
 def save_adapter(
     path: str | Path, *, model: LangDGSegmentor, header: Mapping[str, Any], weights: str | None
 ) -> None:
-    """Write everything except the frozen parameters of a model, atomically.
+    """Write a model without its frozen parameters, atomically.
 
     Args:
         path: file to create or replace, usually `adapter.safetensors`.
-        model: with an adapter; all that trains, and all buffers, are written.
-        header: of `describe_model`.
-        weights: of the tower, as in the config; errors name them.
+        model: model with an adapter; its trainable parameters and all buffers are written.
+        header: header from `describe_model`.
+        weights: weights of the tower as in the config, for error messages.
     """
     frozen = _frozen(model)
     if not frozen:
         raise LangDGError(
-            "no parameter of the model is frozen, expected a frozen tower with an adapter: write "
+            "the model has no frozen parameters, expected a frozen tower with an adapter: write "
             "the whole model with save_pretrained"
         )
     state = {
@@ -45,26 +45,26 @@ def save_adapter(
 
 
 def load_adapter(path: str | Path, *, weights: str | None) -> Pretrained:
-    """Build the model of a file that `save_adapter` wrote.
+    """Build the model in a file written by `save_adapter`.
 
     Args:
-        path: the file.
-        weights: of the frozen tower, as `model.backbone.tower.weights` of a config: a tag or a
-            file.
+        path: file to load.
+        weights: weights of the frozen tower, a tag or a file as in `model.backbone.tower.weights`
+            of a config.
 
     Raises:
-        CheckpointError: if the file is damaged or of another kind, or if these weights are not
-            those that the adapter was trained with.
+        CheckpointError: if the file is damaged or of another kind, or if the adapter was trained
+            with other weights.
     """
     header, state = read_described(
-        path, entry=_ENTRY, otherwise="is not an adapter, or one of another version"
+        path, entry=_ENTRY, otherwise="is not an adapter file of this version"
     )
     model = build_described(path, header, weights=weights)
     if (own := fingerprint(_frozen(model))) != header["frozen"]:
         raise CheckpointError(
             f"'{path}' was trained on the tower '{header['model']['backbone']['tower']['name']}' "
             f"with the weights '{header['tower_weights']}' (fingerprint {header['frozen']}); "
-            f"'{weights}' has other weights ({own}): pass those of its training"
+            f"'{weights}' has other weights ({own}): pass those it was trained with"
         )
     missing = model.state_dict().keys() - _frozen(model).keys() - state.keys()
     if missing:

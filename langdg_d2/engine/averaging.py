@@ -14,24 +14,25 @@ from ..utils.errors import LangDGError, require_int
 
 
 class WeightAverage(HookBase):
-    """Averages what trains, for evaluations, checkpoints and the final model.
+    """Averages the trainable weights for evaluations, checkpoints and the final model.
 
-    Checkpoints store the averages as the model's weights, and the raw weights as this hook's state,
-    from which training resumes exactly. Buffers such as BatchNorm's statistics are not averaged.
+    Checkpoints store the averages as the model's weights and the raw weights as this hook's state,
+    from which training resumes exactly. Buffers such as BatchNorm statistics are not averaged.
 
     Args:
-        decay: share of the averages that an iteration keeps, in 0..1, such as 0.999.
-        start_iter: iterations without averaging; the averages are the weights until then.
+        decay: weight of the previous average in each update, in [0, 1), such as 0.999.
+        start_iter: number of iterations before averaging starts; until then, the averages equal
+            the weights.
     """
 
     def __init__(self, *, decay: float, start_iter: int = 0) -> None:
         if not 0 <= decay < 1:
-            raise LangDGError(f"decay {decay} of averaged weights, expected 0 or more, below 1")
+            raise LangDGError(f"decay of averaged weights is {decay}, expected a value in [0, 1)")
         require_int("start_iter of averaged weights", start_iter, 0)
         self._update = get_ema_multi_avg_fn(decay)
         self._start_iter = start_iter
         self._averages: list[Tensor] = []
-        self._trained: list[Tensor] = []  # while the model has the averages
+        self._trained: list[Tensor] = []  # filled while the model holds the averages
 
     def before_train(self) -> None:
         self._trained = []
@@ -47,14 +48,14 @@ class WeightAverage(HookBase):
 
     def after_train(self) -> None:
         """Leave the averages in the model after a complete run."""
-        # The iteration is incremented when the last one is done.
+        # The counter is incremented after the last iteration.
         if self.trainer.iter >= self.trainer.max_iter and not self._trained:
             self._trained = _copies(self._weights())
             _assign(self._weights().values(), self._averages)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The model has the averages inside, and the trained weights again afterwards."""
+        """Put the averages into the model inside the context, and restore the weights after it."""
         if self._trained:
             yield
             return
@@ -68,12 +69,12 @@ class WeightAverage(HookBase):
             self._trained = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The trained weights; to be called inside `averaged`, as `StrictCheckpointer` does."""
+        """Return the trained weights. Call it inside `averaged`, as `StrictCheckpointer` does."""
         assert self._trained, "the model's averages would be lost: call it inside `averaged`"
         return {"trained": dict(zip(self._weights(), self._trained, strict=True))}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Resume, once the model has the weights of the checkpoint."""
+        """Resume from a state, after the checkpoint's weights were loaded into the model."""
         weights = self._weights()
         self._averages = _copies(weights)
         _assign(weights.values(), [state_dict["trained"][name] for name in weights])
@@ -84,7 +85,7 @@ class WeightAverage(HookBase):
 
 
 def averaged(trainer: Any) -> AbstractContextManager[None]:
-    """`WeightAverage.averaged` of a trainer's hook; nothing for trainers without one."""
+    """Enter `averaged` of a trainer's `WeightAverage` hook; do nothing without such a hook."""
     for hook in getattr(trainer, "_hooks", ()):
         if isinstance(hook, WeightAverage):
             return hook.averaged()

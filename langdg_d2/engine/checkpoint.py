@@ -1,4 +1,4 @@
-"""Checkpoints: atomic writing, strict loading, and which one a run starts from."""
+"""Checkpoints: atomic writing, strict loading, and the choice of a starting point."""
 
 import io
 import logging
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 
 
 class StrictCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer, strict: weights that do not match the model are an error.
+    """Detectron2's checkpointer, but weights that do not match the model raise an error.
 
-    Files are read by `read_checkpoint`, which executes nothing and refuses damaged ones, and are
-    written atomically. The classes of a model that has some are saved with it.
+    Files are written atomically and read by `read_checkpoint`, which executes nothing and rejects
+    damaged files. The classes of the model are saved if it has any.
 
     Args:
-        same_classes: refuse checkpoints of other classes than the model's.
+        same_classes: whether to reject checkpoints whose classes differ from the model's.
 
     Attributes:
-        classes: of the checkpoint loaded last; None if it does not say.
+        classes: classes of the last loaded checkpoint; None if it has no record of them.
     """
 
     def __init__(
@@ -45,11 +45,14 @@ class StrictCheckpointer(DetectionCheckpointer):
         self.classes: LabelSpace | None = None
 
     def start(self, path: str, *, resume: bool) -> int:
-        """Load what a run starts from; returns its first iteration.
+        """Load the checkpoint that a run starts from.
 
         Args:
-            path: returned by `find_starting_point`; "" loads nothing.
-            resume: restore the whole state of the run, not the weights alone.
+            path: checkpoint, see `find_starting_point`; "" loads nothing.
+            resume: whether to restore the full state of the run instead of only the weights.
+
+        Returns:
+            The first iteration of the run.
         """
         if path:
             content = self.load(path, checkpointables=None if resume else [])
@@ -59,12 +62,12 @@ class StrictCheckpointer(DetectionCheckpointer):
                 logger.warning("%s", difference)
         if self.save_dir and self.save_to_disk:
             for pattern in (".*.pth.*.tmp", ".last_checkpoint.*.tmp"):
-                for unfinished in Path(self.save_dir).glob(pattern):  # of a killed process
+                for unfinished in Path(self.save_dir).glob(pattern):  # left by a killed process
                     unfinished.unlink()
         return self.checkpointables["trainer"].iter + 1 if resume else 0
 
     def save(self, name: str, **kwargs: Any) -> None:
-        """Write a checkpoint and mark it as the last."""
+        """Write a checkpoint and mark it as the last one."""
         if self.save_dir and self.save_to_disk:
             self.write(name, **kwargs)
             self.tag_last_checkpoint(f"{name}.pth")
@@ -72,14 +75,14 @@ class StrictCheckpointer(DetectionCheckpointer):
     def write(self, name: str, **kwargs: Any) -> None:
         """Write a checkpoint, with averaged weights if the run has them.
 
-        It is not marked as the one to resume from.
+        Runs do not resume from it.
         """
         with averaged(self.checkpointables.get("trainer")):
             states: dict[str, Any] = {"model": self.model.state_dict()}
             if isinstance(classes := getattr(self.model, "classes", None), LabelSpace):
                 states["classes"] = classes.plain()
             states |= {key: part.state_dict() for key, part in self.checkpointables.items()}
-            file = io.BytesIO()  # torch.save would disguise a full disk as another error
+            file = io.BytesIO()  # torch.save would hide the error of a full disk
             torch.save({**states, **kwargs}, file)
         path = Path(self.save_dir, f"{name}.pth")
         logger.info("Saving the checkpoint '%s'", path)
@@ -106,19 +109,19 @@ class StrictCheckpointer(DetectionCheckpointer):
         if unfit:
             raise LangDGError(
                 f"use the config that the checkpoint was trained with: '{self._file}' does not fit "
-                f"the model: {len(unfit)} weights are missing in it, unknown or of another shape "
+                f"the model: {len(unfit)} weights are missing, unexpected or of another shape "
                 f"({shortened(unfit)})"
             )
         not_finite = [k for k, t in weights.items() if not t.isfinite().all()]
         if not_finite:
             raise CheckpointError(
-                f"'{self._file}' has values that are not finite in {shortened(not_finite)}: take "
-                "an earlier checkpoint"
+                f"'{self._file}' has non-finite values in {shortened(not_finite)}: use an earlier "
+                "checkpoint"
             )
         return super()._load_model(checkpoint)
 
     def _other_classes(self) -> str:
-        """How the checkpoint's classes differ from the model's; "" if they do not."""
+        """Describe how the checkpoint's classes differ from the model's; "" if they are equal."""
         ours, theirs = getattr(self.model, "classes", None), self.classes
         if theirs is None or ours is None or theirs.names == ours.names:
             return ""
@@ -129,7 +132,7 @@ class StrictCheckpointer(DetectionCheckpointer):
 
 
 class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
-    """Detectron2's hook, whose `max_to_keep` also counts checkpoints from before a resumption."""
+    """Detectron2's hook, but `max_to_keep` also counts checkpoints from before resuming."""
 
     def before_train(self) -> None:
         super().before_train()
@@ -140,10 +143,10 @@ class PeriodicCheckpointer(hooks.PeriodicCheckpointer):
 
 
 class StartingPoint(NamedTuple):
-    """What a run starts from.
+    """The starting point of a run.
 
     Attributes:
-        checkpoint: file with weights; "" for CLIP's.
+        checkpoint: file with weights; "" for the weights of CLIP.
         resumed: whether this run resumes the one that wrote the file.
     """
 
@@ -160,15 +163,21 @@ def find_starting_point(
     eval_only: bool,
     settings: RunSettings | None = None,
 ) -> StartingPoint:
-    """Find what a run starts from; the main process decides for all. Collective.
+    """Find the starting point of a run; the main process decides for all. Collective.
 
     Args:
-        output_dir: may have checkpoints of an earlier run, of which the last undamaged one counts.
-        init_checkpoint: file named in the config, or "".
-        max_iter: of the run; later checkpoints, of an earlier, longer run, are not used.
-        resume: resume the earlier run, if there is one.
-        eval_only: evaluate `init_checkpoint`; without one, or with `resume`, the last checkpoint.
-        settings: of the run; an earlier run that they cannot continue is refused.
+        output_dir: output folder. If it has checkpoints of an earlier run, the last undamaged one
+            is used.
+        init_checkpoint: checkpoint named in the config, or "".
+        max_iter: length of the run; later checkpoints of an earlier, longer run are ignored.
+        resume: whether to resume an earlier run, if there is one.
+        eval_only: whether to evaluate `init_checkpoint`, or the last checkpoint if there is none
+            or with `resume`.
+        settings: settings of the run, which must be able to continue the earlier run.
+
+    Raises:
+        FileNotFoundError: if a required checkpoint does not exist.
+        LangDGError: if the earlier run cannot be continued with these settings.
     """
     require_int("train.max_iter", max_iter)
 
@@ -207,9 +216,9 @@ def _without_earlier_run(
         if found := _numbered(Path(output_dir)):
             raise FileNotFoundError(
                 f"--resume: '{output_dir}' has {len(found)} checkpoints, but no file "
-                "'last_checkpoint' with the name of one: write it, or move them away"
+                "'last_checkpoint' that names one of them: create it, or move the checkpoints away"
             )
-        does = "evaluation takes" if eval_only else "training starts from"
+        does = "evaluation uses" if eval_only else "training starts from"
         begins = f"'{init_checkpoint}'" if init_checkpoint else "the beginning"
         logger.warning("--resume: there is no checkpoint in '%s': %s %s", output_dir, does, begins)
     return StartingPoint(init_checkpoint, False)
@@ -225,14 +234,14 @@ def _require_same(path: str) -> None:
     for rank, theirs in enumerate(everyones):
         if theirs != everyones[0]:
             raise CheckpointError(
-                f"processes do not read the same checkpoint '{path}': process 0 finds "
-                f"{everyones[0]}; process {rank}: {theirs}. Put train.output_dir and "
+                f"processes read different files for the checkpoint '{path}': process 0 finds "
+                f"{everyones[0]}, process {rank} finds {theirs}. Put train.output_dir and "
                 "train.init_checkpoint on storage that all machines share"
             )
 
 
 def _last_intact(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
-    """Path and content of the last checkpoint, or if it is damaged, of the latest intact one."""
+    """Return path and content of the last checkpoint or, if damaged, of the latest intact one."""
     numbered = _numbered(last.parent).items()
     earlier = [path for number, path in numbered if number < max_iter and path != last]
     faults = []
@@ -240,7 +249,7 @@ def _last_intact(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
         try:
             return str(path), read_checkpoint(path)
         except CheckpointError as error:
-            logger.warning("%s; the checkpoint before it is used", error)
+            logger.warning("%s; using the checkpoint before it", error)
             faults.append(str(error))
     raise CheckpointError(
         f"no readable checkpoint in '{last.parent}': {'; '.join(faults)}. Start over without "
@@ -249,6 +258,6 @@ def _last_intact(last: Path, max_iter: int) -> tuple[str, dict[str, Any]]:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """Numbered checkpoints in a folder, in the order of their iteration."""
+    """Return the numbered checkpoints in a folder, ordered by iteration."""
     names = ((path, re.fullmatch(r"model_(\d+)\.pth", path.name)) for path in folder.iterdir())
     return dict(sorted((int(match[1]), path) for path, match in names if match))

@@ -1,4 +1,4 @@
-"""LazyConfig files and overrides, with errors that name file and key."""
+"""LazyConfig files and overrides, with errors that name the file and the key."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _SUFFIXES = (".py", ".yaml", ".yml")
 _SECTIONS = ("train", "model", "dataloader", "evaluation", "styles", "optimizer", "lr_scheduler")
 
-_ONE_OR_MORE = ("names", "source", "style_prompts")  # keys that take a text or a list
+_ONE_OR_MORE = ("names", "source", "style_prompts")  # keys that accept a string or a list
 
 _TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -52,16 +52,17 @@ def load_config(config_file: str, overrides: Sequence[str] = ()) -> DictConfig:
     cfg = LazyConfig.load(config_file)
     if missing := [name for name in _SECTIONS if name not in (cfg or ())]:
         raise LangDGError(
-            f"config file '{config_file}' lacks {', '.join(missing)}: it looks like a shared part; "
+            f"config file '{config_file}' lacks {', '.join(missing)} and looks like a shared part: "
             "pass a complete config such as configs/langdg_gta5.py"
         )
     return apply_overrides(cfg, overrides)
 
 
 def compose(cfg: DictConfig, key: str) -> Any:
-    """Build what a key of a config describes; None if it is null.
+    """Instantiate the object that a key of a config describes; return None if it is null.
 
-    A constructor's `ValueError`, such as torch's, becomes a `LangDGError` that names the key.
+    Raises:
+        LangDGError: names the key if a constructor, such as one of torch, raises a `ValueError`.
     """
     try:
         return instantiate(OmegaConf.select(cfg, key))
@@ -70,14 +71,21 @@ def compose(cfg: DictConfig, key: str) -> Any:
 
 
 def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Detectron2's `LazyConfig.apply_overrides`, with keys that exist and values of their kind.
+    """Apply overrides like Detectron2's `LazyConfig.apply_overrides`, but check keys and types.
 
     Args:
-        cfg: the config, which is not changed.
-        overrides: in Hydra's grammar. `key=value` changes a key, `+key=value` adds one, such as an
-            argument that the config leaves at its default. Where the config has a text, numbers
-            become text, and so does what the grammar cannot parse, such as `runs/exp #2 (1)`; `~`
-            at its beginning is the home folder. `null` is allowed everywhere.
+        cfg: config, which is not changed.
+        overrides: overrides in Hydra's grammar. `key=value` changes a key; `+key=value` adds one,
+            such as an argument that the config leaves at its default. If the config has a string,
+            numbers become strings, and so do values that the grammar cannot parse, such as
+            `runs/exp #2 (1)`; a leading `~` is expanded to the home folder. `null` is allowed for
+            all keys.
+
+    Returns:
+        A changed copy of the config.
+
+    Raises:
+        LangDGError: if a key does not exist or a value has the wrong type.
     """
     cfg = deepcopy(cfg)
     for text in overrides:
@@ -97,67 +105,65 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 def _parse(cfg: DictConfig, text: str) -> Override:
     if text.startswith("-"):
-        raise LangDGError(
-            f"override '{text}' is an option: it has to come before the first KEY=VALUE"
-        )
+        raise LangDGError(f"override '{text}' is an option: pass it before the first KEY=VALUE")
     parser = OverridesParser.create()
     key, equals, value = text.partition("=")
     one_text = f"{key}={_quoted(value)}"
-    hint = f", and one text {shlex.quote(one_text)}" if equals and key else ""
+    hint = f", and a string as {shlex.quote(one_text)}" if equals and key else ""
     try:
         override = parser.parse_override(text)
     except HydraException as error:
-        # Hydra wants most texts quoted, but the shell removes quotation marks. A bracket or a
-        # remaining mark at the beginning shows that something else was meant.
+        # Hydra requires quotes around most strings, but the shell removes them. A leading bracket
+        # or quote shows that the value is not meant to be a plain string.
         if equals and not value.startswith(("[", "{", "'", '"')) and _takes_text(cfg, key, value):
             override = parser.parse_override(one_text)
             override.input_line = text
             return override
         reason = " ".join(str(error).partition("\nSee ")[0].split())
         raise LangDGError(
-            f"override '{text}' is not KEY=VALUE ({reason}); a list is written [1,2]{hint}"
+            f"override '{text}' is not KEY=VALUE ({reason}): write a list as [1,2]{hint}"
         ) from error
     if override.is_delete() or override.is_sweep_override():
         raise LangDGError(
-            f"override '{text}' deletes a key or sweeps over values, which is not supported: null "
-            f"unsets a key, and a list is written [1,2]{hint}"
+            f"override '{text}' deletes a key or sweeps over values, which is not supported: use "
+            f"null to unset a key, and write a list as [1,2]{hint}"
         )
     return override
 
 
 def _takes_text(cfg: DictConfig, key: str, value: str) -> bool:
-    """Whether a key has a text or null, and the value has no reference to other keys."""
+    """Return whether a key has a string or null, and the value refers to no other key."""
     key = key.lstrip("+")
     is_key = re.fullmatch(r"\w+(\.\w+)*", key) is not None
     return is_key and "${" not in value and isinstance(_select(cfg, key), str | None)
 
 
 def _quoted(text: str) -> str:
-    """Quote a text for Hydra's grammar, in which backslashes escape only quotation marks."""
+    """Quote a string for Hydra's grammar, in which backslashes escape only quotes."""
     doubled = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text)
     return f"'{doubled}'"
 
 
 def _require_place(cfg: DictConfig, override: Override, adds: bool) -> None:
-    """Refuse a key that does not exist, or a key to add whose parent does not."""
+    """Raise an error if a key, or the parent of a key to add, does not exist."""
     key, text = override.key_or_group, override.input_line
     place = key.rpartition(".")[0] if adds else key
     keys = list(_keys(OmegaConf.to_container(cfg, resolve=False)))
     if place not in keys and (place or not adds):
-        # Only constructors take arguments that the config leaves at their defaults.
+        # Only constructors have arguments that the config may leave at their defaults.
         may_be_added = not adds and f"{place.rpartition('.')[0]}._target_" in keys
         raise LangDGError(
             f"override '{text}': the config has no key '{place}'. Nearest: "
             f"{get_close_matches(place, keys, cutoff=0.0)}"
-            + (f". Write '+{text}' to add it" if may_be_added else "")
+            + (f". Use '+{text}' to add it" if may_be_added else "")
         )
     parent = OmegaConf.select(cfg, place) if place else cfg
     if adds and (not isinstance(parent, DictConfig) or "_target_" not in parent):
-        logger.warning("override '%s' adds a key: nothing reads it unless your own code does", text)
+        logger.warning("override '%s' adds a key, which only your own code can read", text)
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of everything in nested dicts and lists."""
+    """Yield the dotted keys of all items in nested dicts and lists."""
     items = node.items() if isinstance(node, dict) else enumerate(node or ())
     for name, child in items:
         yield f"{prefix}{name}"
@@ -166,7 +172,7 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _select(cfg: DictConfig, key: str) -> Any:
-    """The value of a key; None if its reference cannot be resolved."""
+    """Return the value of a key; None if its reference cannot be resolved."""
     try:
         return OmegaConf.select(cfg, key)
     except OmegaConfBaseException:
@@ -174,7 +180,7 @@ def _select(cfg: DictConfig, key: str) -> Any:
 
 
 def _fitting(old: Any, override: Override) -> Any:
-    """The new value of a key; a number becomes text where the config has text."""
+    """Return the new value of a key; a number becomes a string if the config has a string."""
     new, text = override.value(), str(override.input_line)
     found, expected = _kind(new), _kind(old)
     if (expected, found) == (_TEXT, _NUMBER):
@@ -193,7 +199,7 @@ def _fitting(old: Any, override: Override) -> Any:
 
 
 def _kind(value: object) -> str | None:
-    """Name of a value's kind; None for null, objects, and references, which can become any."""
+    """Return the name of a value's type; None for null, objects and references."""
     if isinstance(value, str) and "${" in value:
         return None
     return next((kind for kind, types in _KINDS.items() if isinstance(value, types)), None)

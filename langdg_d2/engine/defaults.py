@@ -1,4 +1,4 @@
-"""The start of every tool: config, device, threads, seeds, logging and the output folder."""
+"""Common setup of the tools: config, device, threads, seeds, logging and output folder."""
 
 import logging
 import os
@@ -30,14 +30,17 @@ logger = logging.getLogger(__name__)
 
 
 def setup(args: Namespace) -> DictConfig:
-    """Load and check the config of a command line, and prepare this process for it.
+    """Load and check the config of a command line, and set up this process.
 
-    Limits OpenCV to one thread, sets deterministic algorithms for `train.deterministic`, and starts
-    logging. Nothing else in the output folder changes before `start_run`, so that an error leaves
-    the `config.yaml` of an earlier run alone.
+    This limits OpenCV to one thread, enables deterministic algorithms for `train.deterministic`,
+    and starts logging. It changes nothing else in the output folder, so that the `config.yaml` of
+    an earlier run survives errors until `start_run`.
 
     Args:
-        args: of `argument_parser`; `--num-gpus 0` sets `train.device` to the CPU.
+        args: arguments from `argument_parser`; `--num-gpus 0` sets `train.device` to the CPU.
+
+    Returns:
+        The config, with overrides.
     """
     cfg = load_config(args.config_file, args.opts)
     if args.num_gpus == 0:
@@ -46,8 +49,8 @@ def setup(args: Namespace) -> DictConfig:
     _require_outputs(cfg.train.output_dir, OmegaConf.select(cfg, "styles.bank"))
     _require_device(cfg.train.device)
     require_int("train.seed", cfg.train.seed, -SEEDS, SEEDS - comm.get_world_size())
-    # Otherwise every loader's worker would start a thread per core, and a forked one would wait
-    # forever for threads of its parent.
+    # Otherwise every data loading worker would start a thread per core, and a forked worker would
+    # wait forever for its parent's threads.
     cv2.setNumThreads(1)
     if cfg.train.deterministic:
         compute_deterministically(cfg)
@@ -56,7 +59,7 @@ def setup(args: Namespace) -> DictConfig:
 
 
 def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
-    """Refuse processes that were started with different settings, perhaps on other machines."""
+    """Raise an error if processes, perhaps on several machines, have different settings."""
     if comm.get_world_size() == 1:
         return
     options = {name: vars(args).get(name) for name in ("resume", "overwrite", "eval_only")}
@@ -66,16 +69,18 @@ def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
             if first.get(key) != other.get(key):
                 raise LangDGError(
                     f"process 0 was started with {key}={first.get(key)!r}, process {rank} with "
-                    f"{other.get(key)!r}: start the same command on every machine"
+                    f"{other.get(key)!r}: run the same command on every machine"
                 )
 
 
 @contextmanager
 def exclusive(folder: str) -> Iterator[None]:
-    """Keep other runs from writing to an existing output folder. Collective.
+    """Lock an existing output folder, so that no other run writes to it. Collective.
+
+    The lock of a killed process is released.
 
     Raises:
-        LangDGError: if another run holds it. The lock of a killed process is gone with it.
+        LangDGError: if another run has locked the folder.
     """
     lock = FileLock(Path(folder, ".lock"))
 
@@ -84,7 +89,7 @@ def exclusive(folder: str) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise LangDGError(
-                f"another run is writing to '{folder}': wait for its end, or choose another "
+                f"another run is writing to '{folder}': wait until it ends, or choose another "
                 "train.output_dir"
             ) from error
 
@@ -96,28 +101,29 @@ def exclusive(folder: str) -> Iterator[None]:
 
 
 def start_run(cfg: DictConfig, args: Namespace) -> None:
-    """Detectron2's `default_setup`: record config, versions and machine, and seed everything.
+    """Record config, versions and machine, and set all seeds, with Detectron2's `default_setup`.
 
     Args:
-        cfg: returned by `setup`; everything has been built from it.
-        args: those of `setup`.
+        cfg: config from `setup`, after everything was built from it.
+        args: arguments of `setup`.
     """
     default_setup(cfg, args)
     tower = _tower(cfg)
     if tower.weights is None and not args.eval_only:
         logger.warning(
-            "CLIP '%s' has random weights, as model.backbone.tower.weights is null: mined styles "
-            "are meaningless, and so are predictions unless a checkpoint replaces the weights",
+            "CLIP '%s' has random weights because model.backbone.tower.weights is null: mined "
+            "styles are meaningless, and so are predictions unless a checkpoint replaces the "
+            "weights",
             tower.name,
         )
 
 
 def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
-    """Build the config's model on its device; random weights follow from `train.seed`.
+    """Build the model of a config on its device; `train.seed` determines random weights.
 
     Args:
-        cfg: returned by `setup`; not changed.
-        with_clip: load CLIP's weights, which is useless where a checkpoint follows.
+        cfg: config from `setup`, not changed.
+        with_clip: whether to load CLIP's weights, which is unnecessary before a checkpoint.
     """
     tower = _tower(cfg)
     weights = tower.weights
@@ -129,7 +135,7 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
         tower.weights = weights if with_clip else None
         model = compose(cfg, "model")
     finally:
-        tower.weights = weights  # mining refers to them
+        tower.weights = weights  # also used by mining
     if tower.name:
         model.normalize.warn_of_others(tower.name)
     memory_format = memory_format_of(cfg.train.memory_format)
@@ -137,17 +143,20 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
 
 
 def _tower(cfg: DictConfig) -> DictConfig:
-    """Where the config names CLIP's image tower; backbones of one's own may have none."""
+    """Return the config's node of CLIP's image tower; custom backbones may have none."""
     unknown = OmegaConf.create({"name": None, "weights": ""})
     return cast("DictConfig", OmegaConf.select(cfg, "model.backbone.tower", default=unknown))
 
 
 def require_patches(cfg: DictConfig, backbone: Backbone) -> None:
-    """Refuse training crops whose features are too small for the patches of `styles.grid`.
+    """Check that the features of training crops are large enough for `styles.grid`.
 
     Args:
-        cfg: returned by `setup`; passes if it has no `dataloader.crop_size`.
-        backbone: run once on a black crop, in eval mode.
+        cfg: config from `setup`; nothing is checked without `dataloader.crop_size`.
+        backbone: backbone, which is run once on a black crop in eval mode.
+
+    Raises:
+        LangDGError: if the crops are too small.
     """
     crop = OmegaConf.select(cfg, "dataloader.crop_size")
     if crop is None:
@@ -168,29 +177,29 @@ def require_patches(cfg: DictConfig, backbone: Backbone) -> None:
 
 
 def compute_deterministically(cfg: DictConfig) -> None:
-    """Make torch use deterministic operations only, from now on; others become errors.
+    """Enable deterministic algorithms in torch, so that other operations raise errors.
 
-    Also turns off `train.cudnn_benchmark` in the config.
+    This also turns off `train.cudnn_benchmark` in the config.
     """
     if cfg.train.seed < 0:
         raise LangDGError(
-            f"train.deterministic=True with train.seed={cfg.train.seed}, which draws another seed "
-            "every time: choose one from 0 on"
+            f"train.deterministic=True with train.seed={cfg.train.seed}, which draws a new seed in "
+            "every run: choose a seed of at least 0"
         )
     cfg.train.cudnn_benchmark = False
     torch.backends.cudnn.deterministic = True
-    # Read by cuBLAS at its first product; one of the two values that are deterministic.
+    # Read by cuBLAS at its first product; one of its two deterministic values.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
 
 def _require_outputs(folder: Any, bank: str | None) -> None:
     if not isinstance(folder, str) or not folder:
-        raise LangDGError(f"train.output_dir is {folder!r}, expected the name of a folder")
+        raise LangDGError(f"train.output_dir is {folder!r}, expected the path of a folder")
     require_writable(Path(folder))
-    if bank is not None and not Path(bank).is_file():  # it would be mined
+    if bank is not None and not Path(bank).is_file():  # it will be mined
         if Path(bank).is_dir():
-            raise LangDGError(f"styles.bank '{bank}' is a folder, expected the name of a file")
+            raise LangDGError(f"styles.bank '{bank}' is a folder, expected the path of a file")
         require_writable(Path(bank).parent)
 
 
@@ -200,14 +209,14 @@ def _require_device(name: Any) -> None:
     except (RuntimeError, TypeError, AssertionError) as error:
         raise LangDGError(
             f"train.device is {name!r}, which torch cannot use ({str(error).splitlines()[0]}): "
-            "expected one such as 'cuda', 'cuda:1' or 'cpu'; --num-gpus 0 takes the CPU"
+            "expected a device such as 'cuda', 'cuda:1' or 'cpu'; --num-gpus 0 selects the CPU"
         ) from error
 
 
 def _begin_log(output_dir: str) -> None:
     rank = comm.get_rank()
     setup_logger(output_dir, distributed_rank=rank, name="langdg_d2")
-    # With the arguments of `default_setup`, or handlers would be added twice.
+    # These are the arguments of `default_setup`; others would add handlers twice.
     setup_logger(output_dir, distributed_rank=rank, name="fvcore")
     for handler in setup_logger(output_dir, distributed_rank=rank).handlers:
-        escape_unprintable(getattr(handler, "stream", None))  # all three share the file's
+        escape_unprintable(getattr(handler, "stream", None))  # the log file's stream is shared

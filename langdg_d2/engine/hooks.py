@@ -38,14 +38,14 @@ _BEST = "model_best"
 class SeededIterations(HookBase):
     """Reseeds the global RNGs in every iteration from (seed, rank, iteration).
 
-    A resumed run thus equals an uninterrupted one. The seed is part of the trainer's state.
+    A resumed run thus equals an uninterrupted one. The seed is saved in the trainer's state.
 
     Args:
-        seed: if negative, the resumed run's seed is used, or one is drawn in a new run, which is
-            collective.
+        seed: seed of the run. If negative, a resumed run keeps its seed and a new run draws one,
+            which is collective.
 
     Attributes:
-        seed: in use, never negative.
+        seed: seed in use, never negative.
     """
 
     def __init__(self, seed: int) -> None:
@@ -54,7 +54,7 @@ class SeededIterations(HookBase):
 
     def before_train(self) -> None:
         if self._drawn:
-            logger.info("train.seed is negative: drew %d", self.seed)
+            logger.info("train.seed is negative: using the random seed %d", self.seed)
 
     def before_step(self) -> None:
         numbers = (self.seed, comm.get_rank(), self.trainer.iter)
@@ -71,22 +71,22 @@ class SeededIterations(HookBase):
 class StyleAugmentationHook(HookBase):
     """Installs a mixer on the model before training and removes it afterwards.
 
-    Draws depend on torch's seed (set by `SeededIterations`), rank and iteration alone, so that a
+    Draws depend only on torch's seed (set by `SeededIterations`), rank and iteration, so that a
     resumed run draws the same styles.
 
     Args:
-        mixer: restyles the features.
-        probability: of restyling an image, after the warm-up.
-        warmup_iters: iterations over which the probability rises linearly from 0.
-        log_period: iterations between entries in the event storage: `style/probability`, and
-            means of `PatchStyleMixer.shares` since the last entry.
+        mixer: mixer that restyles the features.
+        probability: probability of restyling an image after the warm-up, in 0..1.
+        warmup_iters: number of iterations in which the probability rises linearly from 0.
+        log_period: number of iterations between entries in the event storage: `style/probability`
+            and the means of `PatchStyleMixer.shares` since the last entry.
     """
 
     def __init__(
         self, *, mixer: PatchStyleMixer, probability: float, warmup_iters: int, log_period: int
     ) -> None:
         if not 0 <= probability <= 1:
-            raise LangDGError(f"probability {probability} of restyling must be in 0..1")
+            raise LangDGError(f"probability of restyling is {probability}, expected 0..1")
         require_int("warmup_iters", warmup_iters, 0)
         self.mixer = mixer
         self._probability = probability
@@ -102,7 +102,7 @@ class StyleAugmentationHook(HookBase):
         if self._resumed_styles not in (None, self.record()):
             self.changed.append(f"other styles after {self.trainer.start_iter} iterations")
             logger.warning(
-                "the resumed run uses other styles than it began with, and results will record "
+                "the resumed run uses other styles than it started with, and results will record "
                 "only the new ones: resume with the original bank to avoid this"
             )
         self._model.feature_augmentation = self.mixer
@@ -134,11 +134,11 @@ class StyleAugmentationHook(HookBase):
         self._resumed_styles = state_dict.get("styles")
 
     def record(self) -> dict[str, Any]:
-        """The styles as recorded with results, see `TargetStyles.record`."""
+        """Return the record of the styles for results, see `TargetStyles.record`."""
         return self.mixer.styles.record()
 
     def report(self) -> dict[str, Any]:
-        """The styles for results: "notes", a list of sentences, "table", columns by heading."""
+        """Return a report on the styles: "notes", a list of sentences, and "table", by column."""
         return {"notes": [self.mixer.styles.describe()], "table": self.mixer.styles.table()}
 
     @property
@@ -147,15 +147,15 @@ class StyleAugmentationHook(HookBase):
 
 
 class LRScheduler(hooks.LRScheduler):
-    """Detectron2's hook, but a resumed run follows the schedule of its own config.
+    """Detectron2's hook, but a resumed run follows the schedule in its own config.
 
-    State is not saved: the schedule is stepped to the first iteration instead.
+    No state is saved; the schedule is stepped to the first iteration instead.
     """
 
     def before_train(self) -> None:
         super().before_train()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about steps before the optimizer's first
+            warnings.simplefilter("ignore")  # about steps before the first optimizer step
             for _ in range(self.trainer.start_iter - self.scheduler.last_epoch):
                 self.scheduler.step()
 
@@ -164,7 +164,7 @@ class LRScheduler(hooks.LRScheduler):
 
 
 class TrainingStopped(SystemExit):
-    """A signal has ended training; the exit code is 128 plus the signal's number."""
+    """Training was ended by a signal; the exit code is 128 plus the signal number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -173,13 +173,14 @@ class TrainingStopped(SystemExit):
 class StopOnSignal(HookBase):
     """On SIGTERM, SIGINT or SIGUSR1, finishes the iteration, saves a checkpoint and exits.
 
-    Several processes agree on the iteration by exchanging a number every `period` iterations and in
-    the last; a single process stops at once. A second SIGINT exits without saving. Earlier signal
-    handlers are restored after training.
+    Several processes agree on the iteration by communicating every `period` iterations and in the
+    last one; a single process stops after the current iteration. A second SIGINT exits without
+    saving. Previous signal handlers are restored after training.
 
     Args:
-        checkpointer: of the run.
-        period: a multiple of the trainer's log period, so that all losses have been checked.
+        checkpointer: checkpointer of the run.
+        period: number of iterations, a multiple of the trainer's log period so that all losses
+            have been checked.
     """
 
     def __init__(self, *, checkpointer: DetectionCheckpointer, period: int) -> None:
@@ -191,7 +192,7 @@ class StopOnSignal(HookBase):
 
     def before_train(self) -> None:
         self._process = os.getpid()
-        if threading.current_thread() is threading.main_thread():  # Python allows no other
+        if threading.current_thread() is threading.main_thread():  # required by Python
             self._earlier = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def after_train(self) -> None:
@@ -227,7 +228,7 @@ class StopOnSignal(HookBase):
         return max(comm.all_gather(self._asked))
 
     def _ask(self, number: int, _: Any) -> None:
-        if os.getpid() != self._process:  # a loader's worker, which has inherited the handler
+        if os.getpid() != self._process:  # a data loading worker that inherited the handler
             if number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
@@ -241,8 +242,8 @@ class StopOnSignal(HookBase):
 class EvalHook(hooks.EvalHook):
     """Detectron2's hook, but with averaged weights if the run has them (`WeightAverage`).
 
-    The final evaluation takes place only after a complete run: after a signal or an error in the
-    last iteration, other processes would not join it.
+    The final evaluation runs only after complete training, because other processes would not join
+    it after a signal or an error in the last iteration.
     """
 
     def __init__(self, eval_period: int, eval_function: Callable[[], Any]) -> None:
@@ -253,25 +254,26 @@ class EvalHook(hooks.EvalHook):
             return function()
 
     def after_train(self) -> None:
-        # The iteration is incremented when the last one is done.
+        # The counter is incremented after the last iteration.
         if self.trainer.iter >= self.trainer.max_iter:
             super().after_train()
 
 
 class BestWeightsHook(EvalHook):
-    """Evaluates every `period` iterations and keeps the best weights as `model_best.pth`.
+    """Evaluates every `period` iterations and saves the best weights as `model_best.pth`.
 
-    The file has the score, the settings and the styles of the run beside the weights; no run
-    resumes from it. A resumed run replaces it only by better weights.
+    The file has the weights with their score and the settings and styles of the run; runs do not
+    resume from it. A resumed run only replaces it with better weights.
 
     Args:
         evaluate: returns `{"source": {"mIoU": ...}}` on the main process. Collective.
-        period: iterations between evaluations; there is always one after the last iteration.
-        model: to save.
+        period: number of iterations between evaluations; there is always one after the last
+            iteration.
+        model: model to save.
         output_dir: folder of the file.
-        settings: of the run.
-        validated_on: what scores depend on, such as images and protocol, as plain data; scores on
-            others are not compared.
+        settings: settings of the run.
+        validated_on: plain data that identifies the evaluation, such as images and protocol.
+            Scores are compared only if it is equal.
     """
 
     def __init__(
@@ -301,7 +303,7 @@ class BestWeightsHook(EvalHook):
             logger.info("Best so far: %s %.2f", _METRIC, self._best)
         else:
             logger.warning(
-                "'%s' was chosen by scores of other settings or images: it is replaced", path
+                "'%s' was selected with other settings or images and will be replaced", path
             )
 
     def _keep_best(self) -> Mapping[str, Any]:

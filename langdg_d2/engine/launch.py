@@ -1,4 +1,4 @@
-"""Start a program in one or many processes: Detectron2's launcher, or torchrun's environment."""
+"""Launching of one or several processes, by Detectron2's launcher or torchrun."""
 
 import multiprocessing
 import os
@@ -28,18 +28,18 @@ _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     """Call `main(args)` in every process, with errors reported as by `report_errors`.
 
-    Under torchrun this process joins those that exist, and the arguments about processes are not
-    used. Otherwise Detectron2 starts `num_gpus` processes on each machine; with 0 or 1 on a single
-    machine, this process runs alone. The backend is NCCL if `train.device` of the config is a GPU,
-    and gloo on the CPU.
+    Under torchrun, this process joins the existing ones, and the arguments about processes are
+    ignored. Otherwise, Detectron2 starts `num_gpus` processes on each machine; with 0 or 1 on a
+    single machine, `main` runs in this process. The backend is NCCL if `train.device` of the
+    config is a GPU, and gloo on the CPU.
 
-    Signals that end training, see `StopOnSignal`, are forwarded to the processes started here. If
-    one of these dies, the others are ended, and this one exits with code 1. An error that the
-    processes started here share is reported once.
+    Signals that end training, see `StopOnSignal`, are forwarded to the started processes. If one of
+    them dies, the others are terminated, and this process exits with code 1. An error that occurs
+    in several started processes is reported once.
 
     Args:
-        main: to run.
-        args: of `argument_parser`.
+        main: function to run.
+        args: arguments from `argument_parser`.
     """
     under_torchrun = all(name in os.environ for name in _TORCHRUN)
     processes = max(1, args.num_gpus)
@@ -50,7 +50,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
     if use_gpu and getattr(args, "config_file", ""):
         with report_errors():
             device = load_config(args.config_file, args.opts).train.device
-        use_gpu = not str(device).startswith("cpu")  # `setup` will refuse unknown names
+        use_gpu = not str(device).startswith("cpu")  # `setup` rejects unknown names
     if under_torchrun:
         if use_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -60,7 +60,7 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
         return
     if args.num_machines > 1 and args.dist_url == "auto":
         sys.exit(
-            "error: several machines need --dist-url, such as tcp://HOST:PORT of the first one"
+            "error: several machines need --dist-url, such as tcp://HOST:PORT of the first machine"
         )
     if not use_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Detectron2 uses NCCL wherever it sees a GPU
@@ -76,9 +76,9 @@ def launch(main: Callable[[Namespace], None], args: Namespace) -> None:
 
 @contextmanager
 def _signals_passed_on() -> Iterator[list[int]]:
-    """Forward signals to the processes started inside; yields the list of received ones.
+    """Forward signals to the processes started in the context; yield the list of signals.
 
-    Does nothing outside of the main thread, the only one that Python hands signals to.
+    This does nothing outside the main thread, because Python delivers signals only there.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -87,7 +87,7 @@ def _signals_passed_on() -> Iterator[list[int]]:
 
     def pass_on(number: int, _: Any) -> None:
         received.append(number)
-        # A terminal sends SIGINT to them as well; forwarded, it would count as the second.
+        # Terminals send SIGINT to all processes; a forwarded one would count as the second.
         passed = signal.SIGTERM if number == signal.SIGINT else number
         for process in multiprocessing.active_children():
             if received.count(signal.SIGINT) > 1:
@@ -104,13 +104,13 @@ def _signals_passed_on() -> Iterator[list[int]]:
 
 
 def _exit_as(error: ProcessExitedException, received: list[int]) -> None:
-    """Exit with the code of the process that ended first, explaining unexpected ones."""
+    """Exit with the code of the process that ended first, with a message if it is unexpected."""
     if received:
         sys.exit(128 + received[0])
     if error.exit_code > 128:
-        sys.exit(error.exit_code)  # it has received and logged a signal
+        sys.exit(error.exit_code)  # the process has logged its signal
     if error.exit_code == 1:
-        sys.exit(1)  # it has reported its error
+        sys.exit(1)  # the process has reported its error
     how = f"killed by {error.signal_name}" if error.signal_name else f"code {error.exit_code}"
     sys.exit(
         f"error: process {error.error_index} of this machine exited unexpectedly ({how}); the "
@@ -124,14 +124,14 @@ def _run_spawned(
     start_method: str | None,
     reported: Synchronized,
 ) -> None:
-    # Spawned processes would spawn their loaders' workers as well, which takes seconds for each.
+    # Otherwise spawned processes would also spawn data loading workers, which takes seconds each.
     multiprocessing.set_start_method(start_method, force=True)
     try:
         _run_and_leave(main, args)
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise
-        # Usually all processes meet the same error; the launcher ends those that did not.
+        # Usually all processes raise the same error; the launcher terminates the others.
         with reported.get_lock():
             if not reported.value:
                 reported.value = True
@@ -145,9 +145,9 @@ def _run_and_leave(main: Callable[[Namespace], None], args: Namespace) -> None:
         with report_errors():
             main(args)
     except TrainingStopped as stop:
-        stopped = stop  # all processes have agreed on it
-    # Exiting while the process group's threads run may abort. Not done after an error: others may
-    # be waiting in a collective, and the launcher must notice the failure.
+        stopped = stop  # agreed by all processes
+    # Exiting while threads of the process group run may abort. This is skipped after an error,
+    # because other processes may wait in a collective, and the launcher must notice the failure.
     if dist.is_initialized():
         comm.synchronize()
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Parameter groups, schedules of learning rate and weight decay, and clipped gradients."""
+"""Parameter groups, learning rate and weight decay schedules, and gradient clipping."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,25 +15,25 @@ from ..utils.errors import LangDGError, require_int
 def parameter_groups(
     model: nn.Module, *, base_lr: float, backbone_lr_factor: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Group trainable parameters for a torch optimizer: the backbone, and everything else.
+    """Group the trainable parameters of backbone and other modules for a torch optimizer.
 
     Args:
-        model: has a `backbone`.
-        base_lr: learning rate of everything but the backbone.
+        model: model with a `backbone`.
+        base_lr: learning rate of everything except the backbone.
         backbone_lr_factor: learning rate of the backbone relative to `base_lr`; 0.1 in FAMix.
         layer_decay: learning rate of each of the backbone's layer groups relative to the next one
-            toward the output; the last has the backbone's.
+            toward the output, in (0, 1]; the last one has the backbone's learning rate.
 
     Returns:
-        Groups with their `lr`, from input to output; empty ones are left out.
+        Non-empty groups with their `lr`, from input to output.
     """
     if not (base_lr > 0 and backbone_lr_factor > 0):
         raise LangDGError(
             f"learning rate {base_lr} and the backbone's factor {backbone_lr_factor} must be "
-            "positive; name the layers that learn in the backbone's `trainable`"
+            "positive; freeze layers with the backbone's `trainable` instead"
         )
     if not 0 < layer_decay <= 1:
-        raise LangDGError(f"layer_decay is {layer_decay}, expected more than 0 and at most 1")
+        raise LangDGError(f"layer_decay is {layer_decay}, expected a value in (0, 1]")
     decays = {} if layer_decay == 1 else _layer_decays(model.backbone, layer_decay)
     by_factor: dict[float, list[nn.Parameter]] = {}
     rest: list[nn.Parameter] = []
@@ -48,12 +48,12 @@ def parameter_groups(
     ]
     groups += [{"params": rest, "lr": base_lr}] if rest else []
     if not groups:
-        raise LangDGError("the model has no trainable parameter; check the backbone's `trainable`")
+        raise LangDGError("the model has no trainable parameters; check the backbone's `trainable`")
     return groups
 
 
 def _layer_decays(backbone: Any, decay: float) -> dict[int, float]:
-    """Factors of the learning rates of a backbone's parameters, by their ids."""
+    """Return the learning rate factors of a backbone's parameters by their ids."""
     groups = backbone.layer_groups().values()
     return {
         id(parameter): decay**distance
@@ -66,15 +66,15 @@ def _layer_decays(backbone: Any, decay: float) -> dict[int, float]:
 def polynomial_lr(
     optimizer: Optimizer, *, max_iter: int, power: float, min_lr: float, warmup_iters: int = 0
 ) -> LambdaLR:
-    """Polynomial decay, `lr * (1 - iteration / max_iter) ** power`, never below a floor.
+    """Build a polynomial schedule, `lr * (1 - iteration / max_iter) ** power`, with a minimum.
 
     Args:
-        optimizer: its groups' learning rates are the initial ones.
-        max_iter: iterations until the decay would reach zero.
-        power: 0.9 in FAMix.
-        min_lr: floor of every group's learning rate.
-        warmup_iters: iterations in which the decay is also multiplied by a factor that rises
-            linearly from 0 to 1.
+        optimizer: optimizer whose groups have the initial learning rates.
+        max_iter: number of iterations until the decay reaches zero.
+        power: exponent; 0.9 in FAMix.
+        min_lr: minimum learning rate of every group.
+        warmup_iters: number of first iterations in which the rate is also multiplied by a factor
+            that rises linearly from 0 to 1.
     """
     if power < 0 or min_lr < 0:
         raise LangDGError(f"power {power} and min_lr {min_lr} of the decay must not be negative")
@@ -93,11 +93,11 @@ def polynomial_lr(
 
 
 class CosineWeightDecay(HookBase):
-    """Moves the weight decay of all groups that have one along half a cosine.
+    """Cosine schedule for the weight decay of all groups with non-zero weight decay.
 
     Args:
-        final: weight decay at the end of training, such as 1e-5 in SoMA; the optimizer's own is
-            that at the beginning.
+        final: weight decay at the end of training, such as 1e-5 in SoMA. It starts from the
+            optimizer's weight decay.
     """
 
     def __init__(self, *, final: float) -> None:
@@ -119,10 +119,10 @@ class CosineWeightDecay(HookBase):
 
 
 class GradientClipping(HookBase):
-    """Scales gradients down if their common norm exceeds a limit.
+    """Clips gradients by their total norm.
 
     Args:
-        max_norm: largest Euclidean norm of all gradients together, such as 0.01 in Mask2Former.
+        max_norm: maximum Euclidean norm of all gradients together, such as 0.01 in Mask2Former.
     """
 
     def __init__(self, *, max_norm: float) -> None:
@@ -136,9 +136,13 @@ class GradientClipping(HookBase):
 
 
 def resumed_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """State to load into an optimizer: momenta and steps as saved, settings as they are now."""
+    """Combine the saved momenta and steps with the current settings of an optimizer.
+
+    Returns:
+        A state for `Optimizer.load_state_dict`.
+    """
     groups = [
-        {**own, "params": earlier["params"]}  # torch checks that their number agrees
+        {**own, "params": earlier["params"]}  # torch checks their number
         for own, earlier in zip(
             optimizer.state_dict()["param_groups"], saved["param_groups"], strict=True
         )

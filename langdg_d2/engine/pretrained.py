@@ -1,8 +1,7 @@
-"""Models in one file: weights, architecture, classes and preprocessing, as safetensors.
+"""Single-file models: weights, architecture, classes and preprocessing as safetensors.
 
-The header is JSON and may come from a stranger: only the parts listed here are built from it, so
-nothing in the file is executed. It opens without a config and can be shared on the Hugging Face
-Hub.
+Such a file loads without a config and can be shared on the Hugging Face Hub. Its JSON header may be
+untrusted: only the parts listed here are built from it, and nothing in the file is executed.
 """
 
 import json
@@ -47,7 +46,7 @@ from ..utils.file_io import write_atomically
 from ..utils.provenance import plain_data, versions
 
 PRETRAINED = "model.safetensors"
-_ENTRY = "langdg_d2"  # of the file's metadata
+_ENTRY = "langdg_d2"  # key of the header in the file's metadata
 _FORMAT = 1
 _PARTS: dict[str, Callable[..., Any]] = {
     part.__name__: part
@@ -59,16 +58,16 @@ _PARTS: dict[str, Callable[..., Any]] = {
     )
 }
 _LOADERS = (load_image_tower, load_timm_tower)
-# Keys of an architecture in a file that lead to no other repository.
+# Keys of an architecture in a file that cannot refer to other repositories.
 _ARCHITECTURE = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
 
 
 class Pretrained(NamedTuple):
-    """A model from a file.
+    """A model loaded from a file.
 
     Attributes:
-        model: on the CPU in float32, in eval mode.
-        header: what the file says: `model` (its config), `inference` (arguments of
+        model: model on the CPU in float32, in eval mode.
+        header: header of the file, with `model` (its config), `inference` (arguments of
             `build_inference`), `notes`, `versions` and others, see `describe_model`.
     """
 
@@ -77,15 +76,15 @@ class Pretrained(NamedTuple):
 
 
 def describe_model(cfg: DictConfig, notes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Header of `save_pretrained` for a model that was built from a config.
+    """Return the header for `save_pretrained` of a model that was built from a config.
 
     Args:
-        cfg: its `model` and `evaluation.inference` are recorded, and the content of a JSON file
-            that describes the tower.
-        notes: plain data about the training, for readers.
+        cfg: config. Its `model` and `evaluation.inference` are recorded, as is the content of a
+            JSON file that describes the tower.
+        notes: plain data about the training, for information.
 
     Raises:
-        CheckpointError: if the model has parts of other packages, such as a head of one's own.
+        CheckpointError: if the model has parts from other packages, such as a custom head.
     """
     model = plain_data(cfg.model)
     for target in _targets(model):
@@ -111,13 +110,13 @@ def save_pretrained(
     header: Mapping[str, Any],
     precision: str = "float32",
 ) -> None:
-    """Write a model with what is needed to build it again.
+    """Write a model to a file from which `load_pretrained` can rebuild it.
 
     Args:
-        path: file to create or replace, usually `model.safetensors` in a folder of its own.
-        model: weights and classes.
-        header: of `describe_model`, or of the file the model is from.
-        precision: of kernels and matrices; biases and statistics stay in float32.
+        path: file to create or replace, usually `model.safetensors` in its own folder.
+        model: model with the weights and classes to write.
+        header: header from `describe_model`, or from the file that the model was loaded from.
+        precision: data type of kernels and matrices; biases and statistics stay in float32.
     """
     dtype = PRECISIONS[precision]
     state = {
@@ -136,11 +135,11 @@ def save_pretrained(
 
 
 def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretrained:
-    """Load what `save_pretrained` wrote.
+    """Load a model written by `save_pretrained`.
 
     Args:
-        source: the file, a folder with `model.safetensors`, or the id of a repository of the
-            Hugging Face Hub that has one, such as "someone/famix-rn50"; it is downloaded once.
+        source: the file, a folder with `model.safetensors`, or the id of a repository on the
+            Hugging Face Hub with such a file, such as "someone/famix-rn50", which is cached.
         revision: branch, tag or commit of the repository.
 
     Raises:
@@ -151,8 +150,8 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
     header, state = read_described(
         path,
         entry=_ENTRY,
-        otherwise="has weights without a description of their model, or a later version's: open "
-        "checkpoints of training with their config, Predictor.from_config(CONFIG, FILE)",
+        otherwise="has weights without a description of their model, or was written by a later "
+        "version: load training checkpoints with their config, Predictor.from_config(CONFIG, FILE)",
     )
     model = build_described(path, header)
     try:
@@ -165,12 +164,12 @@ def load_pretrained(source: str | Path, *, revision: str | None = None) -> Pretr
 def build_described(
     path: str | Path, header: Mapping[str, Any], *, weights: str | None = None
 ) -> LangDGSegmentor:
-    """Build the model that a file describes.
+    """Build the model that a header describes.
 
     Args:
-        path: of the file, for errors.
+        path: path of the file, for error messages.
         header: see `describe_model`.
-        weights: of the tower, see `load_image_tower`; None for random ones.
+        weights: weights of the tower, see `load_image_tower`; None for random ones.
     """
     try:
         return _build(header, weights)
@@ -181,7 +180,14 @@ def build_described(
 def write_described(
     path: str | Path, state: Mapping[str, Tensor], header: Mapping[str, Any], *, entry: str
 ) -> None:
-    """Write tensors with a header of plain data under a key of the metadata, atomically."""
+    """Write tensors and a header of plain data, which is a JSON entry of the metadata, atomically.
+
+    Args:
+        path: file to create or replace.
+        state: tensors by name.
+        header: plain data.
+        entry: key of the header in the metadata.
+    """
     header = {**header, "format": _FORMAT, "weights": fingerprint(state)}
     write_atomically(Path(path), save(dict(state), {entry: json.dumps(header)}))
 
@@ -189,12 +195,15 @@ def write_described(
 def read_described(
     path: str | Path, *, entry: str, otherwise: str
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors that `write_described` wrote.
+    """Read the header and tensors written by `write_described`.
 
     Args:
-        path: the file.
-        entry: key of the header.
-        otherwise: what a file without such a header is, for the error.
+        path: file to read.
+        entry: key of the header in the metadata.
+        otherwise: predicate of the error message for files without such a header.
+
+    Raises:
+        CheckpointError: if the file is damaged or has no such header.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -205,7 +214,7 @@ def read_described(
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise CheckpointError(f"'{path}' {otherwise}")
     if fingerprint(state) != header.get("weights"):
-        raise CheckpointError(f"'{path}' is damaged: its weights are not those that were written")
+        raise CheckpointError(f"'{path}' is damaged: its weights do not match their fingerprint")
     return header, state
 
 
@@ -215,14 +224,14 @@ def _build(header: Mapping[str, Any], weights: str | None) -> LangDGSegmentor:
     tower["weights"] = weights
     architecture = header["architecture"]
     if [one for one in _targets(described) if _part(one) in _LOADERS] != [tower["_target_"]]:
-        raise CheckpointError("it loads other towers than its backbone's")
+        raise CheckpointError("it loads a tower other than its backbone's")
     if _part(tower["_target_"]) is load_image_tower:
         _check_architecture(architecture, tower["name"])
     elif architecture:
-        raise CheckpointError("it has an architecture for a tower that has one by name")
+        raise CheckpointError("it has an architecture for a tower that is defined by its name")
     with TemporaryDirectory() as folder:
         if architecture:
-            # A name of its own, or it would replace an architecture of open_clip.
+            # A unique name, because others could replace an architecture of open_clip.
             file = Path(folder, "langdg-d2-pretrained.json")
             file.write_text(json.dumps(architecture))
             tower["name"] = str(file)
@@ -233,7 +242,7 @@ def _build(header: Mapping[str, Any], weights: str | None) -> LangDGSegmentor:
 
 
 def _construct(described: Any) -> Any:
-    """Build what plain data describes, from `_PARTS` alone."""
+    """Build an object from its description in plain data, using only `_PARTS`."""
     if isinstance(described, list):
         return [_construct(item) for item in described]
     if not isinstance(described, dict):
@@ -248,14 +257,14 @@ def _part(target: Any) -> Callable[..., Any]:
     package, _, name = str(target).rpartition(".")
     if name not in _PARTS or not package.startswith(("langdg_d2.", "detectron2.layers")):
         raise CheckpointError(
-            f"it has the part {target!r}, but files of models have those of langdg_d2 only: open "
-            "its checkpoint with its config, Predictor.from_config(CONFIG, FILE), if you trust both"
+            f"it has the part {target!r}, but model files may only have parts of langdg_d2: if you "
+            "trust them, load a checkpoint with its config, Predictor.from_config(CONFIG, FILE)"
         )
     return _PARTS[name]
 
 
 def _targets(described: Any) -> Iterator[str]:
-    """Names of all parts of a described model."""
+    """Yield the names of all parts of a described model."""
     if isinstance(described, dict):
         if "_target_" in described:
             yield described["_target_"]
@@ -265,11 +274,11 @@ def _targets(described: Any) -> Iterator[str]:
 
 
 def _check_architecture(architecture: Mapping[str, Any] | None, name: str) -> None:
-    """Refuse what would download: text towers of other libraries, and other repositories.
+    """Reject architectures that download files: other libraries' text towers and repositories.
 
     Args:
-        architecture: of the file; None for open_clip's own of a name.
-        name: of the tower.
+        architecture: architecture in the file; None for the one of open_clip with this name.
+        name: name of the tower.
     """
     if not architecture and name not in open_clip.list_models():  # may have a hub's prefix
         raise CheckpointError(f"its tower '{name}' is not an architecture of open_clip")
@@ -286,7 +295,7 @@ def _check_architecture(architecture: Mapping[str, Any] | None, name: str) -> No
         foreign.add("timm_model_pretrained")
     if foreign:
         raise CheckpointError(
-            f"its architecture has {sorted(foreign)}, which may lead to other files"
+            f"its architecture has {sorted(foreign)}, which may refer to other files"
         )
 
 
@@ -297,12 +306,12 @@ def _local_file(source: str | Path, revision: str | None) -> Path:
     if path.is_file():
         return path
     if len(path.parts) != 2 or path.is_absolute() or Path(path.parts[0]).is_dir():
-        raise CheckpointError(f"there is no file '{path}', nor a folder with a {PRETRAINED}")
+        raise CheckpointError(f"there is no file '{path}' and no folder with a {PRETRAINED}")
     try:
         return Path(huggingface_hub.hf_hub_download(str(source), PRETRAINED, revision=revision))
-    except Exception as error:  # the hub's client has many for network, names, licences and disk
+    except Exception as error:  # many types, for network, names, licences and disk
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"'{source}' is neither a file, nor a folder with {PRETRAINED}, nor a repository of "
-            f"the Hugging Face Hub that can be reached ({type(error).__name__}: {reason})"
+            f"'{source}' is neither a file, nor a folder with {PRETRAINED}, nor an accessible "
+            f"repository on the Hugging Face Hub ({type(error).__name__}: {reason})"
         ) from error

@@ -1,4 +1,4 @@
-"""The trainer: mixed precision, accumulated gradients, several processes, order of hooks."""
+"""The trainer: mixed precision, gradient accumulation, several processes, order of hooks."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,22 +25,22 @@ from .checkpoint import PeriodicCheckpointer
 from .hooks import EvalHook, LRScheduler, StopOnSignal
 from .optimization import resumed_state
 
-# The loss scale starts at 65536 and is halved with every skipped step. Below this, gradients
+# The loss scale starts at 65536 and is halved with every skipped step. Below this value, gradients
 # overflow even with the loss scaled down by 2^10.
 _SMALLEST_SCALE = 2.0**-10
 _REMEDY = (
-    "no weights were saved since. Resume from the last checkpoint (--resume), with a smaller "
-    "optimizer.lr or train.precision=float32"
+    "no weights were saved since. Resume from the last checkpoint (--resume) with a smaller "
+    "optimizer.lr or with train.precision=float32"
 )
 
 
 class _Iteration(NamedTuple):
-    """An iteration that has not been logged.
+    """An iteration that has not been logged yet.
 
     Attributes:
-        losses: by name for each batch, on their device.
+        losses: losses of each batch by name, on their device.
         files: images of each batch.
-        data_seconds: spent waiting for data.
+        data_seconds: time spent waiting for data.
     """
 
     losses: list[dict[str, Tensor]]
@@ -49,21 +49,21 @@ class _Iteration(NamedTuple):
 
 
 class SegmentationTrainer(SimpleTrainer):
-    """Detectron2's trainer with mixed precision on every device and accumulated gradients.
+    """Detectron2's trainer with mixed precision on all devices and gradient accumulation.
 
     Losses stay on their device until they are logged, so that the CPU can run ahead of a GPU.
 
     Args:
-        model: maps a batch to losses.
-        loader: endless batches.
-        optimizer: of the model's parameters.
-        precision: of convolutions and matrix products, see `autocast`. With "float16", losses are
-            scaled, and steps whose gradients overflow are skipped.
-        accumulate: batches per step, whose gradients are averaged; BatchNorm
-            normalises each on its own.
-        log_period: iterations between transfers of losses to the event storage.
-        checkpoint_period: iterations between checkpoints. Losses are transferred before each as
-            well, so that a run that is not finite ends before it is saved.
+        model: maps a batch to a dict of losses.
+        loader: infinite iterable of batches.
+        optimizer: optimizer of the model's parameters.
+        precision: precision of convolutions and matrix products, see `autocast`. With "float16",
+            losses are scaled, and steps with overflowing gradients are skipped.
+        accumulate: number of batches per step, whose gradients are averaged; BatchNorm normalises
+            each batch separately.
+        log_period: number of iterations between transfers of losses to the event storage.
+        checkpoint_period: number of iterations between checkpoints. Losses are also transferred
+            before each checkpoint, so that non-finite weights are not saved.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SegmentationTrainer(SimpleTrainer):
         self._unlogged: list[_Iteration] = []
 
     def run_step(self) -> None:
-        """One step of the optimizer; its loss is checked when it is logged."""
+        """Perform one optimizer step; its loss is checked when it is logged."""
         assert self.model.training, "the model is in eval mode; call model.train() before training"
         self.optimizer.zero_grad()
         data_seconds, losses, files = 0.0, [], []
@@ -98,14 +98,14 @@ class SegmentationTrainer(SimpleTrainer):
             batch = next(self._data_loader_iter)
             data_seconds += time.perf_counter() - begin
             files.append(_file_names(batch))
-            # Processes exchange gradients once, with the last batch.
+            # Processes exchange gradients only once, with the last batch.
             keep = isinstance(self.model, DistributedDataParallel) and part < self._accumulate
             with self.model.no_sync() if keep else nullcontext():
                 with autocast(self._precision, self._device_type):
                     found: dict[str, Tensor] = self.model(batch)
                 self.backward(sum(found.values()) / self._accumulate)
             losses.append({name: loss.detach() for name, loss in found.items()})
-        self._scaler.unscale_(self.optimizer)  # hooks see gradients as they are
+        self._scaler.unscale_(self.optimizer)  # for the hooks
         self.after_backward()
         self.update()
         self._unlogged.append(_Iteration(losses, files, data_seconds))
@@ -114,11 +114,11 @@ class SegmentationTrainer(SimpleTrainer):
             self.log_losses()
 
     def backward(self, loss: Any) -> None:
-        """Backward pass."""
+        """Run the backward pass."""
         self._scaler.scale(loss).backward()
 
     def update(self) -> None:
-        """Step of the optimizer."""
+        """Step the optimizer and the loss scaler."""
         self._scaler.step(self.optimizer)
         self._scaler.update()
 
@@ -127,7 +127,7 @@ class SegmentationTrainer(SimpleTrainer):
 
         Raises:
             LangDGError: in the main process, if losses or weights of any process are not finite, or
-                gradients overflow at every loss scale; names iteration and images.
+                if gradients overflow at every loss scale. The message names iteration and images.
         """
         iterations, self._unlogged = self._unlogged, []
         if not iterations:
@@ -154,7 +154,7 @@ class SegmentationTrainer(SimpleTrainer):
     def _put(
         self, names: list[str], losses: npt.NDArray[Any], data_seconds: npt.NDArray[Any]
     ) -> None:
-        """Store losses (iterations, names) and seconds (iterations,) up to the current one."""
+        """Store losses (iterations, names) and seconds (iterations,), ending with this one."""
         first = self.iter + 1 - len(losses)
         for iteration, (row, seconds) in enumerate(zip(losses, data_seconds, strict=True), first):
             if not np.isfinite(row).all():
@@ -167,14 +167,15 @@ class SegmentationTrainer(SimpleTrainer):
     def _non_finite(
         self, iterations: list[_Iteration], losses: npt.NDArray[Any]
     ) -> tuple[tuple[int, bool], str] | None:
-        """When and where this process first got non-finite numbers; None if it did not.
+        """Find the first non-finite values of this process.
 
         Args:
-            iterations: those of the losses.
+            iterations: iterations of the losses.
             losses: (iterations, batches, names).
 
         Returns:
-            A sort key, (iteration, whether the weights are at fault), and the error message.
+            A sort key, (iteration, whether weights are non-finite), and the error message; None if
+            all values are finite.
         """
         finite = np.isfinite(losses).all(axis=2)
         scale = self._scaler.get_scale()
@@ -192,7 +193,7 @@ class SegmentationTrainer(SimpleTrainer):
         elif not _all_finite(without_ddp(self.model)):
             text = f"the weights are not finite after iteration {iteration}"
         elif scale < _SMALLEST_SCALE:
-            text = f"gradients of iteration {iteration} overflow though losses were scaled down"
+            text = f"gradients of iteration {iteration} overflow even with scaled-down losses"
         else:
             return None
         process = f"process {comm.get_rank()}: " if comm.get_world_size() > 1 else ""
@@ -200,15 +201,15 @@ class SegmentationTrainer(SimpleTrainer):
         return (iteration, in_weights), f"{process}{text} ({self._precision}{scaled})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Detectron2's, and the loss scaler's state."""
+        """Return the state of Detectron2's trainer and of the loss scaler."""
         scaler = {"grad_scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
         return {**super().state_dict(), **scaler}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Resume from a state, except for the settings of the optimizer."""
+        """Resume from a state, but keep the current settings of the optimizer."""
         optimizer = resumed_state(self.optimizer, state_dict["optimizer"])
         super().load_state_dict({**state_dict, "optimizer": optimizer})
-        # A run in another precision has saved none.
+        # Runs in other precisions do not save it.
         if self._scaler.is_enabled() and "grad_scaler" in state_dict:
             self._scaler.load_state_dict(state_dict["grad_scaler"])
 
@@ -216,24 +217,27 @@ class SegmentationTrainer(SimpleTrainer):
 def distribute(
     model: nn.Module, *, total_batch_size: int | None = None, **ddp_options: Any
 ) -> nn.Module:
-    """Wrap a model in DDP and synchronise its trainable BatchNorm; a single process needs neither.
+    """Wrap a model in DDP and synchronise its trainable BatchNorm, except in a single process.
 
     Args:
-        model: on its device.
-        total_batch_size: images per batch of all processes together; None if unknown.
-        ddp_options: of `DistributedDataParallel`, and `fp16_compression`.
+        model: model on its device.
+        total_batch_size: number of images per batch over all processes; None if unknown.
+        ddp_options: arguments of `DistributedDataParallel`, and `fp16_compression`.
+
+    Raises:
+        LangDGError: if the head has BatchNorm and `total_batch_size` is 1.
     """
     head = getattr(model, "sem_seg_head", nn.Identity())
     if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
         raise LangDGError(
-            "dataloader.train.total_batch_size is 1, expected 2 or more: the head normalises over "
-            "the images of a batch"
+            "dataloader.train.total_batch_size is 1, expected at least 2, because the head "
+            "normalises over the images of a batch"
         )
     if comm.get_world_size() == 1:
         return model
     synchronize_batch_norm(model)
     if next(model.parameters()).device.type == "cpu":
-        ddp_options["device_ids"] = None  # Detectron2 would name a GPU
+        ddp_options["device_ids"] = None  # Detectron2 would set a GPU
     return create_ddp_model(model, **ddp_options)
 
 
@@ -250,22 +254,22 @@ def training_hooks(
     selection: Sequence[HookBase] = (),
     writers: Sequence[EventWriter] = (),
 ) -> list[HookBase]:
-    """All hooks of a training run, in the order in which they must act.
+    """Return all hooks of a training run in the required order.
 
     Evaluation comes after the checkpointer, so that a checkpoint exists if it fails, and before the
     writers, which write its results. Signals are handled between checkpointer and evaluation.
 
     Args:
-        scheduler: steps once per iteration.
-        checkpointer: of the run; its folder also gets metrics and events.
+        scheduler: learning rate schedule, stepped once per iteration.
+        checkpointer: checkpointer of the run; metrics and events are also written to its folder.
         checkpointer_options: `period` and `max_to_keep`.
         evaluate: returns (nested) metrics. Collective.
-        eval_period: iterations between evaluations; 0 evaluates after training only.
-        log_period: iterations between lines of the log.
+        eval_period: number of iterations between evaluations; 0 evaluates only after training.
+        log_period: number of iterations between log lines.
         max_iter: length of the run.
-        extra: hooks that act right after the timer.
-        selection: hooks that act right before the evaluation, such as `BestWeightsHook`.
-        writers: of events, beside Detectron2's (terminal, `metrics.json`, TensorBoard).
+        extra: hooks that run directly after the timer.
+        selection: hooks that run directly before the evaluation, such as `BestWeightsHook`.
+        writers: event writers besides Detectron2's (terminal, `metrics.json`, TensorBoard).
 
     Returns:
         Hooks for this process; only the main process writes.
@@ -290,11 +294,11 @@ def training_hooks(
 
 
 def synchronize_batch_norm(model: nn.Module) -> None:
-    """Replace, in place, every trainable BatchNorm2d by one that shares statistics.
+    """Replace every trainable BatchNorm2d in place by one that synchronises statistics.
 
     Frozen BatchNorm uses its running statistics. State dicts, parameters and buffers stay the same.
-    On the CPU, where torch has no synchronised version, Detectron2's is used; it assumes that all
-    processes have the same number of values, which holds for crops of one size.
+    On the CPU, where torch has no synchronised version, Detectron2's is used. It assumes that all
+    processes have the same number of values, which holds for crops of the same size.
     """
     for module in model.modules():
         for name, child in module.named_children():
@@ -303,7 +307,7 @@ def synchronize_batch_norm(model: nn.Module) -> None:
                     shared = _SharedBatchNorm(
                         child.num_features, eps=child.eps, momentum=child.momentum
                     )
-                    # Not copies, because an optimizer may hold these tensors already.
+                    # The same tensors, because an optimizer may already hold them.
                     for key, tensor in (*child.named_parameters(), *child.named_buffers()):
                         setattr(shared, key, tensor)
                 else:
@@ -312,20 +316,20 @@ def synchronize_batch_norm(model: nn.Module) -> None:
 
 
 class _SharedBatchNorm(NaiveSyncBatchNorm):
-    """Detectron2's in single precision: sums of bfloat16 squares would lose the variance."""
+    """Detectron2's layer in float32, because sums of bfloat16 squares would lose the variance."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(at_least_single(input)).to(input.dtype)
 
 
 def _file_names(batch: Any) -> list[str]:
-    """Images of a batch of dataset dicts; none for batches of other kinds."""
+    """Return the image files of a batch of dataset dicts; empty for other batches."""
     records = batch if isinstance(batch, Sequence) else ()
     return [r["file_name"] for r in records if isinstance(r, Mapping) and "file_name" in r]
 
 
 def _all_finite(model: nn.Module) -> bool:
-    """Whether trainable parameters and BatchNorm's statistics are finite."""
+    """Return whether trainable parameters and BatchNorm statistics are finite."""
     parameters = [p.detach() for p in model.parameters() if p.requires_grad]
     statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
     sums = torch.stack([tensor.sum() for tensor in (*parameters, *statistics)])

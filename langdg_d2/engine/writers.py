@@ -1,4 +1,4 @@
-"""Writers for experiment trackers, each in an extra of its own, such as `langdg_d2[wandb]`."""
+"""Writers for experiment trackers; each needs an extra, such as `langdg_d2[wandb]`."""
 
 from abc import abstractmethod
 from collections import defaultdict
@@ -12,26 +12,26 @@ from ..utils.errors import LangDGError
 
 
 class TrackerWriter(EventWriter):
-    """Sends every new figure to a tracker, by the iteration it belongs to.
+    """Base class of writers that send new scalars to a tracker by iteration.
 
-    A run of the tracker begins with the first figures: only the main process writes, but all
-    construct their writers.
+    The tracker's run begins with the first scalars, because all processes construct writers, but
+    only the main process writes.
 
     Args:
-        options: for the beginning of the run.
+        options: arguments of `begin`.
     """
 
-    package: str  # to import, and name of the extra
+    package: str  # name of the package and of the extra
 
     def __init__(self, **options: Any) -> None:
         if find_spec(self.package) is None:
             raise LangDGError(
                 f"{type(self).__name__} in train.writers needs the package '{self.package}': pip "
-                f"install 'langdg_d2[{self.package}]', or take it out of the config"
+                f"install 'langdg_d2[{self.package}]', or remove it from the config"
             )
         self._options = options
         self._begun = False
-        self._last = -1  # iteration that was sent last
+        self._last = -1  # last iteration sent
 
     @abstractmethod
     def begin(self, **options: Any) -> None:
@@ -39,14 +39,14 @@ class TrackerWriter(EventWriter):
 
     @abstractmethod
     def send(self, figures: Mapping[str, float], iteration: int) -> None:
-        """Send the figures of an iteration, in ascending order of iterations."""
+        """Send the scalars of an iteration; iterations are ascending."""
 
     @abstractmethod
     def end(self) -> None:
-        """End the run."""
+        """End the tracker's run."""
 
     def write(self) -> None:
-        """Send the figures that are newer than the last ones."""
+        """Send the scalars that are newer than the last ones."""
         new: dict[int, dict[str, float]] = defaultdict(dict)
         for name, (value, iteration) in get_event_storage().latest().items():
             if iteration > self._last:
@@ -59,18 +59,18 @@ class TrackerWriter(EventWriter):
             self._last = iteration
 
     def close(self) -> None:
-        """End the tracker's run, if there is one."""
+        """End the tracker's run if it has begun."""
         if self._begun:
             self.end()
         self._begun = False
 
 
 class WandbWriter(TrackerWriter):
-    """Weights & Biases.
+    """Writer for Weights & Biases.
 
     Args:
-        options: of `wandb.init`, such as `project` and `name`; a fixed `id` with `resume="allow"`
-            continues the same run with `--resume`.
+        options: arguments of `wandb.init`, such as `project` and `name`. With a fixed `id` and
+            `resume="allow"`, `--resume` continues the same run.
     """
 
     package = "wandb"
@@ -88,11 +88,11 @@ class WandbWriter(TrackerWriter):
 
 
 class MlflowWriter(TrackerWriter):
-    """MLflow, on the server or in the folder that `MLFLOW_TRACKING_URI` names.
+    """Writer for MLflow, on the server or in the folder of `MLFLOW_TRACKING_URI`.
 
     Args:
-        experiment: its name; None for MLflow's default.
-        options: of `mlflow.start_run`, such as `run_name`; a `run_id` continues that run.
+        experiment: name of the experiment; None for MLflow's default.
+        options: arguments of `mlflow.start_run`, such as `run_name`; a `run_id` continues that run.
     """
 
     package = "mlflow"

@@ -98,14 +98,14 @@ def test_later_overrides_see_earlier_ones(cfg):
         ("text=true", "text is 'word', expected text, not true or false"),
         ("rate=${train.absent}", "Interpolation key 'train.absent' not found"),
         ("rate=${absent:}", "Unsupported interpolation type absent"),
-        ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'); a list is written [1,2]"),
+        ("train.max_iter", "is not KEY=VALUE (missing EQUAL at '<EOF>'): write a list as [1,2]"),
         ("=3", "the config has no key ''"),
-        ("--resume", "override '--resume' is an option: it has to come before the first KEY=VALUE"),
+        ("--resume", "override '--resume' is an option: pass it before the first KEY=VALUE"),
         ("names=[a", "is not KEY=VALUE (no viable alternative at input '[a')"),
         ("a b", "is not KEY=VALUE"),
         ("", "is not KEY=VALUE"),
-        ("names=a,b", "which is not supported: null unsets a key, and a list is"),
-        ("~train.max_iter", "deletes a key or sweeps over values, which is not supported: null"),
+        ("names=a,b", "which is not supported: use null to unset a key, and write a list"),
+        ("~train.max_iter", "deletes a key or sweeps over values, which is not supported: use"),
     ],
 )
 def test_values_of_another_kind_and_no_overrides_are_refused(cfg, override, words):
@@ -154,10 +154,10 @@ def test_the_argument_that_an_error_shows_gives_the_text(cfg, text):
     try:
         found = apply_overrides(cfg, [f"text={text}"]).text
     except LangDGError as error:
-        if ", and one text " not in str(error):  # another kind of value
+        if ", and a string as " not in str(error):  # another kind of value
             assert text == "true"
             return
-        (shown,) = shlex.split(str(error).partition(", and one text ")[2])
+        (shown,) = shlex.split(str(error).partition(", and a string as ")[2])
         found = apply_overrides(cfg, [shown]).text
     assert found == {"null": None, " a ": "a"}.get(text, text)
 

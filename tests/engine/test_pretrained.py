@@ -193,7 +193,7 @@ def test_towers_load_nowhere_but_in_the_backbone(
             part = part[name]
         part[key] = LOADER
 
-    with pytest.raises(CheckpointError, match="other towers than its backbone's"):
+    with pytest.raises(CheckpointError, match="a tower other than its backbone's"):
         load_pretrained(rewritten(file, change))
 
 

@@ -116,7 +116,7 @@ def test_resuming_with_other_styles_warns(caplog):
     resume({})  # of an earlier version
     assert "other styles" not in caplog.text
     resume(state | {"styles": {"source": "gta5"}})
-    assert "the resumed run uses other styles than it began with" in caplog.text
+    assert "the resumed run uses other styles than it started with" in caplog.text
     assert hook.changed == hook.state_dict()["changed"] == ["other styles after 0 iterations"]
 
 
@@ -149,7 +149,7 @@ def test_probability_zero_restyles_nothing():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"probability": 1.2}, r"probability 1\.2 of restyling must be in 0\.\.1"),
+        ({"probability": 1.2}, r"probability of restyling is 1\.2, expected 0\.\.1"),
         ({"probability": -0.1}, r"probability -0\.1 of restyling"),
         ({"warmup_iters": -1}, "warmup_iters is -1, expected a whole number"),
     ],

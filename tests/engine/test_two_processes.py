@@ -138,7 +138,7 @@ def test_the_main_process_names_the_images_that_another_has_lost(folder: Path) -
     assert not (folder / "1.txt").exists()
 
 
-MISREAD = "CheckpointError: processes do not read the same checkpoint 'model.pth': process 0"
+MISREAD = "CheckpointError: processes read different files for the checkpoint 'model.pth'"
 # What the disks of two machines hold, how the run begins, and what both processes do.
 BEGINNINGS = [
     ((4, 4), {"resume": True}, "model.pth True"),

@@ -107,6 +107,6 @@ def test_deterministic_computing_leaves_no_choice_to_cudnn() -> None:
 def test_deterministic_computing_from_a_drawn_seed_is_refused() -> None:
     cfg = LazyConfig.load(CONFIG)
     cfg.train.seed = -1
-    with pytest.raises(LangDGError, match=r"train\.seed=-1, which draws another seed"):
+    with pytest.raises(LangDGError, match=r"train\.seed=-1, which draws a new seed"):
         compute_deterministically(cfg)
     assert not torch.are_deterministic_algorithms_enabled()

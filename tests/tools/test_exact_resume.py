@@ -184,7 +184,7 @@ def test_a_resumed_run_learns_as_its_config_says_and_records_that(train, tmp_pat
 def test_a_smaller_rate_saves_a_run_that_lost_its_numbers(train, tmp_path):
     with pytest.raises(PowerCutError):
         train("lost", at=2, event=cut_power)
-    with pytest.raises(LangDGError, match=r"--resume\), with a smaller optimizer\.lr"):
+    with pytest.raises(LangDGError, match=r"--resume\) with a smaller optimizer\.lr"):
         train("lost", "optimizer.lr=1e30", resume=True)
     assert (tmp_path / "lost/last_checkpoint").read_text() == "model_0000001.pth"
     found = train("lost", "optimizer.lr=0.01", resume=True)

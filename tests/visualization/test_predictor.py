@@ -250,9 +250,7 @@ def test_a_model_with_other_settings_than_trained_is_warned_of(
     assert "other settings" not in caplog.text
     changed = "model.backbone.output_stride=32"
     Predictor.from_config(CONFIG, path, [*overrides, changed])
-    assert (
-        "other settings than it is used with: model.backbone.output_stride 16 -> 32" in caplog.text
-    )
+    assert "other settings than those in use: model.backbone.output_stride 16 -> 32" in caplog.text
 
 
 def test_unusable_precisions_and_images_are_named(predictor: Predictor) -> None:
