@@ -1,4 +1,4 @@
-"""Styles: prompts, mining toward text with PIN, the bank, and mixing in training."""
+"""Styles: prompts, text-driven mining with PIN, the style bank, and mixing during training."""
 
 from .bank import BankHeader, StyleBank, StyleBankError
 from .mining import SourceMining, StyleMiner, choose_patches, mining_origin

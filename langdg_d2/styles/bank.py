@@ -23,10 +23,10 @@ from ..utils.errors import LangDGError, shortened
 from ..utils.file_io import write_atomically
 from ..utils.seeding import derived_seed
 
-IGNORE = "ignore"  # name of the class of unlabelled patches
+IGNORE = "ignore"  # class name of unlabelled patches
 NUM_LABELS = 1 << 8  # class ids are 8-bit, as label maps are
 
-# Fields that must agree for banks to be merged; the others describe the origin.
+# Fields that must be equal in merged banks; the others describe the origin.
 _MODEL = (
     *("clip_name", "clip_fingerprint", "layer", "channels"),
     *("grid", "class_names", "ignore_label"),
@@ -40,9 +40,9 @@ _REMEDY = "mine one with tools/mine_styles.py, or pass the bank that belongs to 
 _FORMAT = "langdg_d2.style_bank"  # key of the record in the file's metadata
 _VERSION = 2
 _CHECKSUM = "sha256"  # of the tensors and the rest of the record
-# Prompts are tensors as well: safetensors limits the size of the metadata.
+# Prompts are stored as tensors because safetensors limits the size of the metadata.
 _TEXTS = "prompt_texts"  # bytes of a JSON list of distinct texts
-_INDEX = "prompt_index"  # (S,) place of each style's text in that list
+_INDEX = "prompt_index"  # (S,) index of each style's text in that list
 
 
 class StyleBankError(LangDGError):
@@ -51,7 +51,7 @@ class StyleBankError(LangDGError):
 
 @dataclass(frozen=True, kw_only=True)
 class BankHeader:
-    """What the styles of a bank belong to (model, patches, classes), and their origin.
+    """Model, patch grid and classes that the styles of a bank belong to, and their origin.
 
     Attributes:
         clip_name: open_clip's name of the architecture.
@@ -61,11 +61,11 @@ class BankHeader:
         grid: rows and columns of patches in an image.
         class_names: name of each class id, in order.
         ignore_label: class id of unlabelled patches, up to 255.
-        source: name of the mined set, or "a + b" for several.
-        seed: of the mining; None if unknown, or if merged banks differ in it.
-        settings: how the styles were mined; JSON types.
+        source: name of the mined data set, or "a + b" for several.
+        seed: seed of the mining; None if unknown or if it differs between merged banks.
+        settings: settings of the mining, in JSON types.
         created_by: program and version.
-        whole_clip_fingerprint: fingerprint of everything that decides CLIP's embeddings; None if
+        whole_clip_fingerprint: fingerprint of everything that determines CLIP's embeddings; None if
             unknown, as in banks of the official release.
     """
 
@@ -93,17 +93,17 @@ class BankHeader:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Class id by name, "ignore" last."""
+        """Class ids by name, with "ignore" last."""
         return {name: k for k, name in enumerate(self.class_names)} | {IGNORE: self.ignore_label}
 
     @property
     def parts(self) -> list["BankHeader"]:
-        """Headers of the banks this one was merged from; itself alone if it was not merged."""
+        """Headers of the banks that this one was merged from; only itself if not merged."""
         origins = self.settings.get(_MERGED)
         return [replace(self, **origin) for origin in origins] if origins else [self]
 
     def describe(self) -> str:
-        """The origin of the styles in one line."""
+        """Describe the origin of the styles in one line."""
         prompts = [text for part in self.parts for text in part.settings.get("prompts", ())]
         texts = f", {len({*prompts})} texts such as {prompts[0]!r}" if prompts else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
@@ -113,11 +113,11 @@ class BankHeader:
         )
 
     def differences(self, expected: Mapping[str, Any], *, other: str) -> list[str]:
-        """One line with both values for each field or setting that differs.
+        """Return a line with both values for each field or setting that differs.
 
         Args:
-            expected: value by field; None, here or in the header, means unknown and is skipped.
-            other: what the lines call the owner of the expected values.
+            expected: values by field; None, here or in the header, means unknown and is skipped.
+            other: name for the owner of the expected values, used in the lines.
         """
         return [
             f"{name}: the bank has {found}, {other} {wanted}"
@@ -128,11 +128,14 @@ class BankHeader:
 
 
 def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
-    """The header of several banks together.
+    """Merge the headers of several banks.
 
     Returns:
-        The common header if all are equal. Otherwise its `source` names all sources, and its
+        The common header if all are equal. Otherwise, its `source` names all sources, and its
         setting "merged" lists the origin of each bank.
+
+    Raises:
+        StyleBankError: if the banks belong to different models.
     """
     first = headers[0]
     common = {name: getattr(first, name) for name in _MODEL}
@@ -141,8 +144,8 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
     for place, header in enumerate(headers, start=1):
         if found := header.differences(expected, other="the first"):
             raise StyleBankError(
-                f"style bank {place} of {len(headers)} cannot be merged with the first; merge "
-                f"banks of one model: {'; '.join(found)}"
+                f"style bank {place} of {len(headers)} cannot be merged with the first, because "
+                f"they belong to different models: {'; '.join(found)}"
             )
     if all(header == first for header in headers):
         return first
@@ -163,16 +166,16 @@ def merge_headers(headers: Sequence[BankHeader]) -> BankHeader:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StyleBank:
-    """S mined styles; style s is row s of every tensor. Treat as immutable.
+    """S mined styles; style s is row s of every tensor. Treat it as immutable.
 
     Attributes:
-        header: what the styles belong to, and their origin.
-        mean: (S, C) float32, per channel.
-        std: (S, C) float32; may be negative, since PIN does not constrain it.
-        class_id: (S,) uint8, a class id or the ignore label.
+        header: model and origin of the styles.
+        mean: channel means (S, C) float32.
+        std: channel stds (S, C) float32; may be negative, because PIN does not constrain them.
+        class_id: (S,) uint8, class ids or the ignore label.
         prompts: S target texts, "" if unknown.
         cosine_before: (S,) float32, similarity of patch and text before mining; NaN if unknown.
-        cosine_after: (S,) float32, after mining.
+        cosine_after: (S,) float32, similarity after mining.
     """
 
     header: BankHeader
@@ -187,20 +190,20 @@ class StyleBank:
         return len(self.prompts)
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file atomically. The same bank always gives the same bytes."""
+        """Write a safetensors file atomically. Equal banks give identical files."""
         places = {text: place for place, text in enumerate(dict.fromkeys(self.prompts))}
         texts = json.dumps(list(places)).encode()
         tensors = {name: tensor.cpu() for name, tensor in self._tensors().items()}
         tensors[_TEXTS] = torch.frombuffer(bytearray(texts), dtype=torch.uint8)
         tensors[_INDEX] = torch.tensor([places[text] for text in self.prompts], dtype=torch.int32)
         record = {"version": _VERSION, "header": asdict(self.header)}
-        # A single entry, because safetensors writes several in random order.
+        # A single entry, because safetensors writes several entries in random order.
         metadata = {_FORMAT: json.dumps({**record, _CHECKSUM: _checksum(record, tensors)})}
         write_atomically(Path(path), save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> "StyleBank":
-        """Read what `save` wrote onto the CPU. Nothing in the file is executed.
+        """Load a bank written by `save` onto the CPU. Nothing in the file is executed.
 
         Raises:
             StyleBankError: if the file is missing, damaged, or of another kind or version.
@@ -209,15 +212,15 @@ class StyleBank:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 if _FORMAT not in metadata:
-                    raise StyleBankError(f"a safetensors file, but without the entry '{_FORMAT}'")
-                # Copies, because the mapped file may be replaced while the bank is in use.
+                    raise StyleBankError(f"a safetensors file without the entry '{_FORMAT}'")
+                # Copied, because the mapped file may be replaced while the bank is in use.
                 names = file.keys()
                 tensors = {name: file.get_tensor(name).clone() for name in names}
             record = json.loads(metadata[_FORMAT])
             if record["version"] != _VERSION:
                 raise StyleBankError(f"version {record['version']}, expected {_VERSION}")
             if record.pop(_CHECKSUM) != _checksum(record, tensors):
-                raise StyleBankError("its checksum is wrong: it is damaged")
+                raise StyleBankError("its checksum is wrong, so it is damaged")
             fields = record["header"]
             lists = {name: tuple(fields[name]) for name in ("grid", "class_names")}
             texts = json.loads(tensors.pop(_TEXTS).numpy().tobytes())
@@ -237,14 +240,17 @@ class StyleBank:
         class_names: Sequence[str] | None = None,
         ignore_label: int | None = None,
     ) -> None:
-        """Check that the bank belongs to a model's restyled features, patches and classes.
+        """Check that the bank fits a model's restyled features, patches and classes.
 
         Args:
-            backbone: of the model. Its low layers are compared only if they are frozen, and thus
-                still CLIP's own.
-            grid: patches of training; None to skip.
-            class_names: name of every train id; None to skip.
+            backbone: backbone of the model. Its low layers are compared only if they are frozen
+                and thus equal to CLIP's.
+            grid: patch grid in training; None to skip.
+            class_names: name of each train id; None to skip.
             ignore_label: train id of unlabelled patches; None to skip.
+
+        Raises:
+            StyleBankError: if it does not fit. The message lists the differences.
         """
         frozen = not any(weights.requires_grad for weights in backbone.low_state().values())
         expected = {
@@ -261,7 +267,7 @@ class StyleBank:
             raise StyleBankError(f"the style bank belongs to another model; {_REMEDY}:\n- {lines}")
 
     def require_finite(self) -> None:
-        """Check that all statistics are finite."""
+        """Raise `StyleBankError` if statistics are not finite."""
         for name in ("mean", "std"):
             strange = ~getattr(self, name).isfinite().all(dim=1)
             if rows := strange.nonzero().flatten().tolist():
@@ -272,7 +278,7 @@ class StyleBank:
 
     @classmethod
     def merge(cls, banks: Sequence["StyleBank"]) -> "StyleBank":
-        """The styles of one or more banks on one device, in order; see `merge_headers`."""
+        """Concatenate one or more banks on the same device, see `merge_headers`."""
         return cls(
             header=merge_headers([bank.header for bank in banks]),
             prompts=tuple(prompt for bank in banks for prompt in bank.prompts),
@@ -280,14 +286,14 @@ class StyleBank:
         )
 
     def subset(self, *, classes: Collection[str]) -> "StyleBank":
-        """The styles of some classes, by name or "ignore"; the result may be empty."""
+        """Select the styles of classes given by name or "ignore"; the result may be empty."""
         wanted = self.class_id.new_tensor([self.header.labels[name] for name in classes])
         return self.rows(torch.isin(self.class_id, wanted).nonzero().flatten().tolist())
 
     def sample(self, per_class: int, *, seed: int) -> "StyleBank":
-        """At most `per_class` styles of each class and of "ignore", in their order.
+        """Draw at most `per_class` styles of each class and of "ignore", in bank order.
 
-        They are drawn uniformly without replacement; seed and bank determine the draw.
+        They are drawn uniformly without replacement, determined by seed and bank.
         """
         chosen: list[int] = []
         for k in self.header.labels.values():
@@ -297,7 +303,7 @@ class StyleBank:
         return self.rows(sorted(chosen))
 
     def rows(self, index: Sequence[int]) -> "StyleBank":
-        """The styles of these rows, in this order."""
+        """Select styles by row, in the given order."""
         return replace(
             self,
             prompts=tuple(self.prompts[row] for row in index),
@@ -305,16 +311,16 @@ class StyleBank:
         )
 
     def to(self, device: torch.device | str) -> "StyleBank":
-        """The bank with its tensors on a device."""
+        """Return the bank with its tensors on a device."""
         tensors = {name: tensor.to(device) for name, tensor in self._tensors().items()}
         return replace(self, **tensors)
 
     def counts(self) -> dict[str, int]:
-        """Number of styles by class name, zero included, "ignore" last."""
+        """Return the number of styles by class name, including zeros, with "ignore" last."""
         return {name: int((self.class_id == k).sum()) for name, k in self.header.labels.items()}
 
     def table(self) -> pd.DataFrame:
-        """By class: number of styles, of distinct texts, and mean cosines as text."""
+        """Return a table by class: numbers of styles and distinct texts, and mean cosines."""
         parts = {name: self.subset(classes=[name]) for name in self.header.labels}
         return pd.DataFrame(
             {
@@ -328,7 +334,7 @@ class StyleBank:
         )
 
     def describe(self) -> str:
-        """`table` in Markdown."""
+        """Return `table` in Markdown."""
         align = ("left", *["right"] * 4)
         return self.table().to_markdown(index=False, disable_numparse=True, colalign=align)
 
@@ -337,7 +343,7 @@ class StyleBank:
 
 
 def feature_fingerprint(backbone: Backbone) -> str:
-    """Fingerprint of the layers up to the restyled one, on which statistics depend."""
+    """Return the fingerprint of the layers up to the restyled one, which produce the statistics."""
     return fingerprint(backbone.low_state())
 
 
@@ -347,7 +353,7 @@ def _average(values: Tensor) -> str:
 
 
 def _differences(name: str, first: object, second: object) -> list[tuple[str, str, str]]:
-    """Name and both values of each difference; mappings are compared by entry."""
+    """Return name and both values of each difference; mappings are compared by entry."""
     if first == second:
         return []
     if isinstance(first, Mapping) and isinstance(second, Mapping):
@@ -360,7 +366,7 @@ def _differences(name: str, first: object, second: object) -> list[tuple[str, st
 
 
 def _in_words(value: object, other: object) -> str:
-    """A value as text; of a long list, such as prompts, the first items the other one lacks."""
+    """Format a value; for long lists, such as prompts, the first items missing in the other."""
     if not isinstance(value, list) or len(value) <= 3:
         return repr(value)
     known = other if isinstance(other, list) else []
@@ -369,7 +375,7 @@ def _in_words(value: object, other: object) -> str:
 
 
 def _checksum(record: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a record of JSON types and of tensors on the CPU, hexadecimal."""
+    """Return the hexadecimal SHA-256 of a record in JSON types and of tensors on the CPU."""
     digest = hashlib.sha256(json.dumps(record).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -1,4 +1,4 @@
-"""Augment (paper section 4.2): mine local styles of source images toward text into a bank."""
+"""Augment (paper section 4.2): text-driven mining of local styles from source images."""
 
 import logging
 import time
@@ -27,17 +27,17 @@ from .prompts import TargetPrompts
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 30  # between lines about the progress
+_LOG_SECONDS = 30  # between progress messages
 
 
 def choose_patches(patch_classes: Tensor) -> dict[int, tuple[int, int, int]]:
-    """The first patch of every class, in the order of cells, then images.
+    """Select the first patch of every class, in the order of cells, then images.
 
     Args:
-        patch_classes: (N, rows, cols) uint8 majority classes; the ignore label counts as a class.
+        patch_classes: majority classes (N, rows, cols) uint8; the ignore label counts as a class.
 
     Returns:
-        Image, row and column by class id, ascending.
+        (image, row, column) by ascending class id.
     """
     images, _, cols = patch_classes.shape
     in_order = patch_classes.permute(1, 2, 0).flatten().tolist()
@@ -56,30 +56,30 @@ def mining_origin(
     pin: PinSettings,
     **settings: Any,
 ) -> dict[str, Any]:
-    """The fields source, seed and settings of a bank's header.
+    """Return the fields `source`, `seed` and `settings` of a bank header.
 
     Args:
-        source: name of the mined set, or of several.
-        seed: of crops and prompts.
-        prompts: of the miner.
-        pin: of the miner.
-        settings: others to be recorded; JSON types or parts of a config.
+        source: name of the mined data set, or of several.
+        seed: seed of crops and prompts.
+        prompts: prompts of the miner.
+        pin: optimisation settings of the miner.
+        settings: other settings to record, as JSON types or parts of a config.
     """
-    # Plain containers, as banks are read back; a config's lists would compare as different.
+    # Plain containers, because a config's lists would differ from those read from a bank.
     recorded = plain_data(settings) | {"pin": pin.as_dict(), "prompts": prompts.all()}
     return {"source": joined_names(source), "seed": seed, "settings": recorded}
 
 
 class StyleMiner:
-    """Mines styles of batches of labelled images with a frozen CLIP.
+    """Mines styles from batches of labelled images with a frozen CLIP.
 
     Args:
-        clip: returned by `load_embedding_clip`, or put together from parts of your own.
-        grid: patches of an image.
-        prompts: target texts; they also define the classes.
-        normalize: of images, as in training.
+        clip: CLIP from `load_embedding_clip`, or built from custom parts.
+        grid: patch grid of images.
+        prompts: target texts, which also define the classes.
+        normalize: normalisation of images, as in training.
         pin: settings of the optimisation.
-        device: to run on.
+        device: device to run on.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class StyleMiner:
         self._clip_name = clip.name
 
     def header(self, *, source: str, seed: int, settings: Mapping[str, Any]) -> BankHeader:
-        """Header of a bank of this miner; the arguments are of `BankHeader`."""
+        """Return the header of a bank of this miner; for the arguments see `BankHeader`."""
         return BankHeader(
             clip_name=self._clip_name,
             clip_fingerprint=feature_fingerprint(self.backbone),
@@ -125,11 +125,14 @@ class StyleMiner:
         Args:
             images: (N, 3, H, W) RGB in 0..255, on any device.
             labels: (N, H, W) uint8 train ids.
-            header: of the returned bank.
-            generator: draws the style prompts; on the CPU.
+            header: header of the returned bank.
+            generator: CPU generator, which draws the style prompts.
 
         Returns:
-            One style per class, in ascending order, on the CPU.
+            One style per class, by ascending class id, on the CPU.
+
+        Raises:
+            StyleBankError: if a style is not finite.
         """
         places = choose_patches(self._grid.majority(labels))
         prompts = self._prompts.sample(list(places), generator=generator)
@@ -149,7 +152,7 @@ class StyleMiner:
 
     @torch.no_grad()
     def _patches(self, images: Tensor, places: Iterable[tuple[int, int, int]]) -> Tensor:
-        """Features (P, C, h, w) of P patches, cropped to the smallest cell of an uneven grid."""
+        """Return features (P, C, h, w) of P patches, cropped to the smallest cell of the grid."""
         features = self.backbone.forward_low(self._normalize(images))[self.backbone.restyled]
         cells = self._grid.split(features)  # rows * cols of (N, C, h, w)
         height = min(cell.shape[-2] for cell in cells)
@@ -162,20 +165,20 @@ class StyleMiner:
 
 
 class SourceMining:
-    """Mines a whole source set and writes the bank.
+    """Mines a source set and writes the bank.
 
-    The bank depends on batches and seed alone, not on the number of processes or on interruptions:
-    every `checkpoint_period` batches are saved as `<path>.part<first batch>`, which is kept until
-    the bank is written.
+    The bank depends only on batches and seed, not on the number of processes or on interruptions.
+    Every `checkpoint_period` batches are saved as `<path>.part<first batch>`, and these files are
+    kept until the bank is written.
 
     Args:
-        miner: on this process's device.
-        batches: one pass over the source set, or over several; their seed draws the prompts, too.
-        origin: of `mining_origin`, recorded in the bank.
-        path: of the bank, in a folder that all processes share.
-        checkpoint_period: batches that a process mines and saves together.
-        num_workers: worker processes of the loader.
-        max_styles_per_class: styles of each class to keep, drawn at random; None keeps all.
+        miner: miner on this process's device.
+        batches: one pass over one or several source sets; their seed also draws the prompts.
+        origin: origin from `mining_origin`, recorded in the bank.
+        path: file of the bank, in a folder that all processes share.
+        checkpoint_period: number of batches that a process mines and saves together.
+        num_workers: number of data loading workers.
+        max_styles_per_class: maximum number of styles per class, drawn at random; None keeps all.
     """
 
     def __init__(
@@ -211,17 +214,17 @@ class SourceMining:
         """Mine every batch and write the bank. Collective."""
         unfinished = of_main_process(self._unfinished)
         self._mine(unfinished[comm.get_rank() :: comm.get_world_size()])
-        comm.synchronize()  # until all parts are written
+        comm.synchronize()  # wait until all parts are written
         of_main_process(self._join)
 
     def _unfinished(self) -> list[Path]:
-        """The parts that interrupted runs have not written."""
-        # A listing, because network file systems may cache that a name did not exist.
+        """Return the parts that interrupted runs have not written."""
+        # A listing, because network file systems may cache that a file did not exist.
         present = [file for file in self._path.parent.glob("*.part*") if file in self._parts]
         for file in present:
             self._load_part(file)
         if done := sum(len(self._parts[file]) for file in present):
-            logger.info("%d of %d batches are mined already", done, len(self._batches))
+            logger.info("%d of %d batches are already mined", done, len(self._batches))
         return [file for file in self._parts if file not in present]
 
     def _load_part(self, file: Path) -> StyleBank:
@@ -229,7 +232,7 @@ class SourceMining:
             part = StyleBank.load(file)
         except StyleBankError as error:
             raise StyleBankError(
-                f"delete this damaged part of unfinished mining: {error}"
+                f"delete this damaged part of an unfinished mining run: {error}"
             ) from error
         # From an earlier run, or from a machine with other prompt files or weights.
         if differences := part.header.differences(vars(self._part_header), other="this run"):
@@ -241,7 +244,7 @@ class SourceMining:
         return part
 
     def _mine(self, files: list[Path]) -> None:
-        """Mine and write some parts."""
+        """Mine and write the given parts."""
         loader = DataLoader(
             self._batches,
             batch_size=None,
@@ -258,18 +261,18 @@ class SourceMining:
             StyleBank.merge(mined).save(file)
 
     def _mine_batch(self, number: int, images: Tensor, labels: Tensor) -> StyleBank:
-        # 63 bits, which fit into an int64.
+        # 63 bits, to fit into an int64.
         seed = np.random.SeedSequence((self._seed, number)).generate_state(1, np.uint64)[0] >> 1
         generator = torch.Generator().manual_seed(int(seed))
         return self.miner.mine(images, labels, header=self._part_header, generator=generator)
 
     def _join(self) -> None:
-        """Join all parts, in the order of the batches, into the bank; remove them."""
+        """Merge all parts into the bank, in the order of the batches, and remove them."""
         if missing := [file.name for file in self._parts if not file.exists()]:
             raise StyleBankError(
                 f"{len(missing)} of {len(self._parts)} mined parts are missing, such as "
-                f"'{missing[0]}': styles.bank has to be in a folder that all processes can read "
-                "and write"
+                f"'{missing[0]}': put styles.bank into a folder that all processes can read and "
+                "write"
             )
         bank = StyleBank.merge([self._load_part(file) for file in self._parts])
         bank = replace(bank, header=self._header)
@@ -282,7 +285,7 @@ class SourceMining:
 
 
 class _Progress:
-    """Logs what this process has mined: the beginning, every half a minute, and the end."""
+    """Logs the progress of this process at the beginning, every 30 seconds and at the end."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._styles = total, 0, 0

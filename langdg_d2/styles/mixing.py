@@ -1,4 +1,4 @@
-"""Mix (paper section 4.3): in training, blend the style of each patch with another one."""
+"""Mix (paper section 4.3): blend the style of each patch with another one during training."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -18,17 +18,17 @@ from .bank import IGNORE, NUM_LABELS, StyleBank, StyleBankError
 
 logger = logging.getLogger(__name__)
 
-_DRAWS = 1 << 62  # large enough for the bias of the remainder to be negligible
+_DRAWS = 1 << 62  # makes the modulo bias negligible
 
 
 class TargetStyles(ABC):
-    """The styles that patches are mixed with."""
+    """Base class of the styles that patches are mixed with."""
 
     @abstractmethod
     def prepare(self, backbone: Backbone) -> None:
         """Load the styles, check that they fit the backbone, and move them to its device.
 
-        Called on every process before training, when mining is done.
+        Called in every process before training, after mining.
         """
 
     @abstractmethod
@@ -39,40 +39,42 @@ class TargetStyles(ABC):
 
         Args:
             own: statistics (N, C, rows, cols) of the patches.
-            patch_classes: (N, rows, cols) uint8 train ids.
-            generator: on the CPU; advances.
+            patch_classes: train ids (N, rows, cols) uint8.
+            generator: CPU generator, which is advanced.
 
         Returns:
             Statistics (N, C, rows, cols), and a mask (N, rows, cols) bool of the patches whose
-            class has no style, which got a fallback.
+            class has no style, so that a fallback was used.
         """
 
     @abstractmethod
     def describe(self) -> str:
-        """The styles in one sentence, for reports."""
+        """Describe the styles in one sentence, for reports."""
 
     def table(self) -> dict[str, list[Any]]:
-        """Table of the styles, columns by heading; empty if there is none."""
+        """Return a table of the styles by column; empty if there is none."""
         return {}
 
     def record(self) -> dict[str, Any]:
-        """The styles as recorded with results, in JSON types."""
+        """Return the record of the styles for results, in JSON types."""
         return {"description": self.describe()}
 
 
 class BankStyles(TargetStyles):
     """Mined styles of the patch's own class, drawn uniformly (paper section 4.3).
 
+    The bank must have the same grid, class names and ignore label.
+
     Args:
-        bank: the mined styles, or the path of their file, which `prepare` reads.
-        grid: patches of training; the bank must have the same.
-        class_names: name of every train id; the bank must have the same.
-        ignore_label: train id of unlabelled patches; the bank must have the same.
-        origin: the `mining_origin` of this config, or None. A bank of another origin is used with a
-            warning, since configs may share one.
+        bank: mined styles, or the path of their file, which `prepare` reads.
+        grid: patch grid in training.
+        class_names: name of each train id.
+        ignore_label: train id of unlabelled patches.
+        origin: `mining_origin` of this config, or None. A bank with another origin causes only a
+            warning, because configs may share banks.
 
     Attributes:
-        bank: the mined styles on the model's device; set by `prepare`.
+        bank: mined styles on the model's device; set by `prepare`.
     """
 
     bank: StyleBank
@@ -106,8 +108,8 @@ class BankStyles(TargetStyles):
         ]
         if lines:
             logger.warning(
-                "the style bank '%s' was mined with other settings than this config's; delete it "
-                "to mine again, unless you share it on purpose:\n- %s",
+                "the style bank '%s' was mined with other settings than those of this config; "
+                "delete it to mine again, unless you share it on purpose:\n- %s",
                 bank.header.source if bank is given else given,
                 "\n- ".join(dict.fromkeys(lines)),  # parts of a merged bank may repeat them
             )
@@ -121,25 +123,25 @@ class BankStyles(TargetStyles):
         return self._rows(index), fallback
 
     def describe(self) -> str:
-        """Origin of the bank's styles."""
+        """Describe the origin of the bank's styles."""
         return self.bank.header.describe()
 
     def table(self) -> dict[str, list[Any]]:
-        """`StyleBank.table`."""
+        """Return `StyleBank.table` by column."""
         return self.bank.table().to_dict("list")
 
     def record(self) -> dict[str, Any]:
-        """The header of the bank and the number of styles."""
+        """Return the header of the bank and the number of styles."""
         return {**asdict(self.bank.header), "number_of_styles": len(self.bank)}
 
     def _rows(self, index: Tensor) -> ChannelStats:
-        """Rows of the bank for an index (N, rows, cols), as (N, C, rows, cols)."""
+        """Select rows of the bank by an index (N, rows, cols), as (N, C, rows, cols)."""
         mean, std = self.bank.mean[index], self.bank.std[index]  # (N, rows, cols, C)
         return ChannelStats(mean.permute(0, 3, 1, 2), std.permute(0, 3, 1, 2))
 
 
 class PooledBankStyles(BankStyles):
-    """Ablation: mined styles of any class."""
+    """Ablation: mined styles of any class, drawn uniformly."""
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
@@ -150,10 +152,10 @@ class PooledBankStyles(BankStyles):
 
 
 class NoiseStyles(TargetStyles):
-    """Ablation: the patch's own statistics with Gaussian noise, without any text.
+    """Ablation: the patch's own statistics with Gaussian noise, without text.
 
     Args:
-        snr_db: signal-to-noise ratio in decibels, of means and of stds each.
+        snr_db: signal-to-noise ratio in decibels, for means and stds separately.
     """
 
     def __init__(self, *, snr_db: float) -> None:
@@ -161,7 +163,7 @@ class NoiseStyles(TargetStyles):
         self._noise_to_signal = 10.0 ** (-snr_db / 20)  # of amplitudes
 
     def prepare(self, backbone: Backbone) -> None:
-        """Nothing to do: noise fits every backbone."""
+        """Do nothing, because noise fits every backbone."""
 
     def draw(
         self, own: ChannelStats, patch_classes: Tensor, *, generator: torch.Generator
@@ -180,14 +182,14 @@ class NoiseStyles(TargetStyles):
 
 
 class StyleSampler:
-    """Draws a row of a bank for every patch, uniformly among those of its class.
+    """Draws a row of a bank for every patch, uniformly from the rows of its class.
 
-    A class without styles falls back to those of unlabelled patches, as in FAMix, or to any style
-    if there are none. Classes that dominate no mined patch rarely dominate a training patch, so
-    this is better than an error; how often it happens is logged.
+    Classes without styles fall back to the styles of unlabelled patches, as in FAMix, or to all
+    styles if there are none. This is not an error, because classes that dominate no mined patch
+    rarely dominate a training patch; its frequency is logged.
 
     Args:
-        bank: the styles; patches must be on its device.
+        bank: styles on the device of the patches.
     """
 
     def __init__(self, *, bank: StyleBank) -> None:
@@ -206,14 +208,15 @@ class StyleSampler:
         self._count[self._fallback] = count
 
     def sample(self, patch_classes: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw for every patch independently, without synchronising the device.
+        """Draw independently for every patch, without synchronising the device.
 
         Args:
-            patch_classes: (...) uint8 train ids, on the bank's device.
-            generator: on this device, or on the CPU for the same styles on every device; advances.
+            patch_classes: train ids (...) uint8 on the bank's device.
+            generator: generator on this device, or on the CPU for the same styles on all devices;
+                it is advanced.
 
         Returns:
-            Rows of the bank (...) int64, and whether the patch's class has no style (...) bool.
+            Rows of the bank (...) int64, and a mask (...) bool of patches whose class has no style.
         """
         device = patch_classes.device
         label = patch_classes.long()
@@ -223,29 +226,29 @@ class StyleSampler:
 
 
 class WeightSampler(Protocol):
-    """Draws the share of its own style that a patch keeps, in 0..1."""
+    """Draws the weights of the patches' own styles, in 0..1."""
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
-        """(images, channels, 1, 1), on the CPU."""
+        """Return weights (images, channels, 1, 1) on the CPU."""
 
 
 class BetaWeights:
-    """`Beta(a, b)` for each image and channel, shared by the image's patches; 0.1, 0.1 in FAMix."""
+    """Weights from `Beta(a, b)` per image and channel, shared by its patches; 0.1, 0.1 in FAMix."""
 
     def __init__(self, *, a: float, b: float) -> None:
         if a <= 0 or b <= 0:
-            raise LangDGError(f"Beta({a}, {b}) needs two positive parameters")
+            raise LangDGError(f"the parameters of Beta({a}, {b}) must be positive")
         self._parameters = (a, b)
 
     def __call__(self, images: int, channels: int, generator: torch.Generator) -> Tensor:
-        # Unlike NumPy's, torch's public Beta takes no generator.
+        # Unlike NumPy's, torch's public Beta distribution accepts no generator.
         seed = int(torch.randint(torch.iinfo(torch.int64).max, (), generator=generator))
         weights = np.random.default_rng(seed).beta(*self._parameters, size=(images, channels, 1, 1))
         return torch.from_numpy(weights).float()
 
 
 class ConstantWeights:
-    """The same weight everywhere; 0 replaces every style, the ablation without mixing."""
+    """Constant weights; 0 replaces every style, for the ablation without mixing."""
 
     def __init__(self, *, value: float) -> None:
         if not 0 <= value <= 1:
@@ -257,11 +260,11 @@ class ConstantWeights:
 
 
 class Restyling(NamedTuple):
-    """How a batch was restyled.
+    """Record of a restyled batch.
 
     Attributes:
-        own, mixed: statistics (N, C, rows, cols) of the patches before and after.
-        patch_classes: (N, rows, cols) train ids.
+        own, mixed: statistics (N, C, rows, cols) of the patches before and after restyling.
+        patch_classes: train ids (N, rows, cols).
     """
 
     own: ChannelStats
@@ -270,20 +273,20 @@ class Restyling(NamedTuple):
 
 
 class PatchStyleMixer(FeatureAugmentation):
-    """Restyles every patch with a mixture of its own style and one drawn for it.
+    """Restyles every patch with a mixture of its own style and a drawn one.
 
     Args:
-        grid: patches; the mapper must use the same.
-        styles: the other styles.
-        weights: draws the share of the patch's own style.
+        grid: patch grid, which must be that of the mapper.
+        styles: styles to draw from.
+        weights: draws the weights of the patches' own styles.
 
     Attributes:
-        probability: of restyling an image, in 0..1; set by `StyleAugmentationHook`.
+        probability: probability of restyling an image, in 0..1; set by `StyleAugmentationHook`.
         activation: see `Backbone.restyle_activation`; set by `prepare`.
-        generator: on the CPU; seeded by `StyleAugmentationHook`.
-        last: how the last batch was restyled, for images; None before the first.
-        shares: of the last batch, scalar tensors in 0..1: `restyled_share` of images, `mean_weight`
-            of a patch's own style, `fallback_share` of patches whose class has no style.
+        generator: CPU generator, seeded by `StyleAugmentationHook`.
+        last: record of the last restyled batch, for pictures; None before the first.
+        shares: scalar tensors in 0..1 for the last batch: `restyled_share` of images, `mean_weight`
+            of the patches' own styles, `fallback_share` of patches whose class has no style.
     """
 
     def __init__(
@@ -303,19 +306,24 @@ class PatchStyleMixer(FeatureAugmentation):
         self.shares: dict[str, Tensor] = {}
 
     def prepare(self, backbone: Backbone) -> None:
-        """Load the styles, check that they fit a backbone, and end restyling as its layer does."""
+        """Load the styles, check that they fit a backbone, and adopt its activation."""
         self.styles.prepare(backbone)
         self.activation = backbone.restyle_activation
 
     def __call__(self, features: Tensor, patch_classes: Tensor | None) -> Tensor:
-        """Restyle a batch."""
+        """Restyle a batch.
+
+        Args:
+            features: (N, C, H, W) features of the restyled layer.
+            patch_classes: train ids (N, rows, cols) uint8 of the patches.
+        """
         images, channels = features.shape[:2]
         expected = (images, self._grid.rows, self._grid.cols)
         if patch_classes is None or patch_classes.shape != expected:
             found = None if patch_classes is None else tuple(patch_classes.shape)
             raise LangDGError(
-                f"patch classes are {found}, expected {expected}: give the training mapper the "
-                "same patch grid"
+                f"patch classes are {found}, expected {expected}: give the training "
+                "mapper the same patch grid"
             )
         chosen = torch.rand(images, generator=self.generator) < self.probability
         weight = self._weights(images, channels, self.generator)

@@ -1,6 +1,6 @@
 """PIN, prompt-driven instance normalization (PØDA, arXiv 2212.03241; paper section 4.2).
 
-A patch keeps its content and takes on the style of a text: its channel statistics are optimised so
+A patch keeps its content and adopts the style of a text: its channel statistics are optimised so
 that CLIP's embedding of the restyled patch approaches that of the text.
 """
 
@@ -17,7 +17,7 @@ from ..utils.amp import at_least_single, autocast
 from ..utils.errors import LangDGError, require_int
 
 _WHOLE = PatchGrid(1, 1)
-_PRECISIONS = ("float32", "bfloat16")  # float16 would need scaled losses
+_PRECISIONS = ("float32", "bfloat16")  # float16 would require loss scaling
 
 
 class PinResult(NamedTuple):
@@ -25,8 +25,8 @@ class PinResult(NamedTuple):
 
     Attributes:
         stats: mean and std (P, C, 1, 1).
-        cosine_before: (P,) similarity to the text in the patch's own style.
-        cosine_after: (P,) similarity to the text in the optimised style.
+        cosine_before: similarity (P,) to the text in the patch's own style.
+        cosine_after: similarity (P,) to the text in the optimised style.
     """
 
     stats: ChannelStats
@@ -36,15 +36,15 @@ class PinResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PinSettings:
-    """Settings of the optimisation by SGD; the defaults are the paper's.
+    """Settings of the optimisation with SGD; the defaults are those of the paper.
 
     Attributes:
         steps: number of steps; 0 keeps the patches' own statistics.
         lr: learning rate.
-        momentum: in [0, 1).
-        weight_decay: applies to mean and std alike.
-        precision: of convolutions and matrix products, "float32" or "bfloat16"; styles and cosines
-            are float32.
+        momentum: momentum in [0, 1).
+        weight_decay: weight decay of both mean and std.
+        precision: precision of convolutions and matrix products, "float32" or "bfloat16"; styles
+            and cosines are float32.
     """
 
     steps: int = 100
@@ -63,7 +63,7 @@ class PinSettings:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as banks record them; the precision only if it is not float32."""
+        """Return the settings as recorded in banks; precision only if it is not float32."""
         settings = asdict(self)
         if self.precision == "float32":
             del settings["precision"]
@@ -71,11 +71,11 @@ class PinSettings:
 
 
 class PromptDrivenNormalization:
-    """Optimises statistics of patches toward texts; the loss is the mean of `1 - cosine`.
+    """Optimises the statistics of patches toward texts; the loss is the mean of `1 - cosine`.
 
     Args:
-        backbone: frozen CLIP at its own stride, in eval mode; see `load_embedding_clip`.
-        settings: of the optimisation.
+        backbone: frozen CLIP at its original stride in eval mode, see `load_embedding_clip`.
+        settings: settings of the optimisation.
     """
 
     def __init__(self, *, backbone: TextAlignedBackbone, settings: PinSettings) -> None:
@@ -84,7 +84,7 @@ class PromptDrivenNormalization:
         shapes = backbone.output_shape()
         *_, self._last = shapes
         factor = shapes[self._last].stride // shapes[backbone.restyled].stride
-        # Side of the restyled features of an image of CLIP's input size: 56 after layer1.
+        # Side of the restyled features for CLIP's input size, 56 after layer1.
         side = backbone.embedding_side
         self._side = None if side is None else side * factor
         self._least = 1 if side else factor
@@ -93,18 +93,18 @@ class PromptDrivenNormalization:
         """Mine a style for every patch.
 
         Args:
-            patches: (P, C, h, w) features of the restyled layer.
-            text: (P, D) unit vector of each patch's text.
+            patches: features (P, C, h, w) of the restyled layer.
+            text: unit text embeddings (P, D), one per patch.
         """
         if min(patches.shape[-2:]) < self._least:
             raise LangDGError(
-                f"patches are {patches.shape[-2]}x{patches.shape[-1]} features, and the tower "
-                f"embeds {self._least}x{self._least} or more: use larger crops or a coarser grid"
+                f"patches have {patches.shape[-2]}x{patches.shape[-1]} features, but the tower "
+                f"needs at least {self._least}x{self._least}: use larger crops or a coarser grid"
             )
         own = patch_stats(patches, _WHOLE)
-        # NOTE: normalised first, as in the official code. In the patch's own style, features that
-        # are exactly 0 lie on ReLU's kink, where rounding decides whether they get a gradient: the
-        # order of operations is part of the method.
+        # NOTE: normalised first, as in the official code. In the patch's own style, features of
+        # exactly 0 are at the kink of ReLU, where rounding decides whether they get a gradient, so
+        # the order of operations matters.
         content = (patches - own.mean) / own.std
         style = ChannelStats(*(nn.Parameter(value.clone()) for value in own))
         optimizer = torch.optim.SGD(
@@ -127,11 +127,10 @@ class PromptDrivenNormalization:
         return PinResult(stats, before, after)
 
     def cosine(self, content: Tensor, style: ChannelStats, text: Tensor) -> Tensor:
-        """Similarity (P,) of normalised patches (P, C, h, w) in a style to their texts.
+        """Return the similarity (P,) of normalised patches (P, C, h, w) in a style to their texts.
 
-        Attention pooling expects images of CLIP's own input size: restyled patches are
-        average-pooled to the size that such an image has in this layer (64 x 64 to 56 x 56 in
-        FAMix).
+        Because attention pooling expects CLIP's input size, restyled patches are average-pooled to
+        the size of this layer's output for such an image (64 x 64 to 56 x 56 in FAMix).
         """
         restyled = self._backbone.restyle_activation(content * style.std + style.mean)
         if self._side is not None:
@@ -142,10 +141,10 @@ class PromptDrivenNormalization:
 
 
 def average_pool(features: Tensor, side: int) -> Tensor:
-    """`adaptive_avg_pool2d` of (N, C, h, w) to (N, C, side, side).
+    """Apply `adaptive_avg_pool2d` from (N, C, h, w) to (N, C, side, side).
 
-    On GPUs the gradient of torch's operator is not deterministic: where determinism is demanded,
-    matrix products take its place.
+    On GPUs, the gradient of torch's operator is not deterministic. With deterministic algorithms,
+    matrix products replace it.
     """
     if features.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return average_pool_by_products(features, side)
@@ -153,13 +152,13 @@ def average_pool(features: Tensor, side: int) -> Tensor:
 
 
 def average_pool_by_products(features: Tensor, side: int) -> Tensor:
-    """`average_pool` as one matrix product per axis, equal up to rounding."""
+    """Compute `average_pool` with one matrix product per axis, equal up to rounding."""
     height, width = features.shape[-2:]
     with autocast("float32", features.device.type):
         return _averages(height, side, features) @ features @ _averages(width, side, features).mT
 
 
 def _averages(size: int, side: int, like: Tensor) -> Tensor:
-    """(side, size); row k holds the weights of the k-th pooled value."""
+    """Return a matrix (side, size), whose row k has the weights of the k-th pooled value."""
     unit = torch.eye(size, dtype=like.dtype, device=like.device)
     return F.adaptive_avg_pool1d(unit, side).mT

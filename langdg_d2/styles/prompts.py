@@ -1,4 +1,4 @@
-"""Target texts of style mining: style prompts combined with class names (section 4.2)."""
+"""Target texts for style mining: style prompts combined with class names (section 4.2)."""
 
 import string
 from collections.abc import Sequence
@@ -16,12 +16,15 @@ _DATA = (".json", ".yaml", ".yml")
 
 
 def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
-    """Style prompts from a list, a pack or a file, in their order.
+    """Load style prompts from a list, a pack or a file, in their order.
 
     Args:
-        source: a list of prompts; the name of a pack, a file in `prompt_packs/`; or the path of a
-            UTF-8 file with a list of texts in JSON or YAML, or with one style per line (blank
-            lines and comments after `#` are skipped, runs of white space become one space).
+        source: list of prompts; name of a pack, which is a file in `prompt_packs/`; or path of a
+            UTF-8 file with a JSON or YAML list of texts, or with one style per line (blank lines
+            and comments after `#` are skipped, and white space is normalised).
+
+    Raises:
+        LangDGError: if there is no such pack or file, or if it has no valid list of styles.
     """
     if not isinstance(source, str):
         return _distinct(source, "style prompts")
@@ -29,8 +32,8 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
     path = packs.get(source, Path(source))
     if not path.is_file():
         raise LangDGError(
-            f"style prompts '{source}': neither a file nor one of the packs {list(packs)}; a list "
-            "of texts is written [driving at night]"
+            f"style prompts '{source}': neither a file nor one of the packs {list(packs)}; write a "
+            "list of texts as [driving at night]"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
@@ -41,10 +44,10 @@ def load_style_prompts(source: str | Sequence[str]) -> tuple[str, ...]:
 
 def _parse(text: str, path: Path) -> list[str]:
     try:
-        # JSON is YAML, too, which PyYAML reads unless it is indented by tabs.
+        # PyYAML also reads JSON, unless it is indented with tabs.
         content = yaml.safe_load(text.replace("\t", " "))
     except (yaml.YAMLError, ValueError, RecursionError):
-        content = None  # plain text need not be YAML
+        content = None  # plain text may not be valid YAML
     if isinstance(content, list):
         return content
     tidy = (" ".join(line.partition("#")[0].split()) for line in text.splitlines())
@@ -52,40 +55,39 @@ def _parse(text: str, path: Path) -> list[str]:
     is_data = path.suffix.lower() in _DATA or "".join(lines[:1]).startswith(("[", "{", "- "))
     if lines and is_data:
         raise LangDGError(
-            f"style prompts '{path}' are not a list in JSON or YAML, such as [foggy, hazy], nor a "
-            "style on each line"
+            f"style prompts '{path}' are neither a list in JSON or YAML, such as [foggy, hazy], "
+            "nor one style per line"
         )
     return lines
 
 
 def _distinct(prompts: Sequence[str], origin: str) -> tuple[str, ...]:
-    """The prompts, checked to be distinct texts."""
+    """Return the prompts after checking that they are distinct, non-empty strings."""
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
         raise LangDGError(f"{origin} contain {strange}, expected strings; put numbers in quotes")
-    # CLIP reads lower case: with a second spelling, a style would be drawn more often.
+    # CLIP lowercases texts, so a second spelling would only be drawn more often.
     read = [" ".join(prompt.split()).lower() for prompt in prompts]
     if not all(read) or not read:
-        raise LangDGError(f"{origin} are empty, or one of them is; write a style for each")
+        raise LangDGError(f"{origin} are empty or contain an empty one; write a text for each")
     if repeated := [prompt for k, prompt in enumerate(prompts) if read[k] in read[:k]]:
         raise LangDGError(
-            f"{origin} contain {repeated} more than once (capitals make no difference to CLIP); "
-            "keep one of each"
+            f"{origin} contain {repeated} more than once (CLIP ignores case); keep one of each"
         )
     return tuple(prompts)
 
 
 def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str, ...]:
-    """Distinct meaningless prompts of letters a to z, for the ablation of the prompts' content.
+    """Draw distinct random prompts of letters a to z, for the ablation of prompt content.
 
     Args:
         count: number of prompts.
-        length: letters of each prompt.
-        seed: of the draw; the global generator is neither used nor changed.
+        length: number of letters per prompt.
+        seed: seed of the draw; the global generator is neither used nor changed.
     """
     letters = string.ascii_lowercase
     if length < 1 or count > len(letters) ** length:
         raise LangDGError(
-            f"cannot draw {count} distinct prompts of {length} letters; make them longer"
+            f"cannot draw {count} distinct prompts of {length} letters; increase the length"
         )
     generator = torch.Generator().manual_seed(seed)
     words: dict[str, None] = {}
@@ -96,18 +98,18 @@ def random_character_prompts(*, count: int, length: int, seed: int) -> tuple[str
 
 
 class TargetPrompts:
-    """Target texts of each class: a style prompt and the name of the class.
+    """Target texts of each class, which combine a style prompt with the class name.
 
     Args:
-        class_names: name of every train id, in order.
+        class_names: name of each train id, in order.
         style_prompts: styles to draw from, see `load_style_prompts`.
         ignore_label: train id of unlabelled patches.
-        template: format of a text with `{style}`, `{class_name}` or both.
-        ignore_prompt: text of unlabelled patches, which gets no style; None for the style prompts
+        template: format of texts, with `{style}`, `{class_name}` or both.
+        ignore_prompt: text for unlabelled patches, without a style; None to use the style prompts
             alone.
 
     Attributes:
-        styles: the style prompts; empty if no text has a style.
+        styles: style prompts; empty if no text has a style.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class TargetPrompts:
         self.styles = load_style_prompts(style_prompts) if needed else ()
         self.class_names = tuple(class_names)
         self.ignore_label = ignore_label
-        styles = self.styles if styled else ("",)  # the template ignores it
+        styles = self.styles if styled else ("",)  # ignored by the template
         self._texts: dict[int, tuple[str, ...]] = {}
         for train_id, name in enumerate(class_names):
             self._texts[train_id] = tuple(
@@ -136,8 +138,8 @@ class TargetPrompts:
         """Draw a text for each train id or ignore label, uniformly and independently.
 
         Args:
-            class_ids: ids to draw for.
-            generator: on the CPU; advances.
+            class_ids: ids to draw texts for.
+            generator: CPU generator, which is advanced.
         """
         if unknown := [class_id for class_id in class_ids if class_id not in self._texts]:
             raise LangDGError(
@@ -148,7 +150,7 @@ class TargetPrompts:
         return [texts[pick] for texts, pick in zip(options, picks, strict=True)]
 
     def all(self) -> list[str]:
-        """All distinct texts that `sample` can draw, always in the same order."""
+        """Return all distinct texts that `sample` can draw, in a fixed order."""
         return list(dict.fromkeys(chain.from_iterable(self._texts.values())))
 
 

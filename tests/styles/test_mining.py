@@ -377,7 +377,7 @@ def test_failure_of_main_process_ends_the_others(in_two_processes, tiny_clip, tm
     for name, message in (
         (
             "resuming",
-            "StyleBankError: delete this damaged part of unfinished mining: "
+            "StyleBankError: delete this damaged part of an unfinished mining run: "
             f"'{tmp_path}/resuming.part0' cannot be read as a style bank",
         ),
         ("finishing", "IsADirectoryError: "),

@@ -309,7 +309,7 @@ def test_weights_that_training_has_changed_are_not_compared(tiny_tower):
 
 
 def test_parameters_out_of_range_are_refused():
-    with pytest.raises(LangDGError, match=r"Beta\(0, 0\.1\) needs two positive"):
+    with pytest.raises(LangDGError, match=r"Beta\(0, 0\.1\) must be positive"):
         BetaWeights(a=0, b=0.1)
     with pytest.raises(LangDGError, match=r"weight 1\.5 must be in 0\.\.1"):
         ConstantWeights(value=1.5)

@@ -132,13 +132,13 @@ def test_a_list_in_json_or_yaml_is_read_as_such(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("styles.json", "foggy", "are not a list"),
-        ("styles.json", '"foggy"', "are not a list"),
-        ("styles.yml", "night: foggy", "are not a list"),
-        ("styles.txt", '{"styles": ["foggy"]}', "are not a list"),
-        ("styles.txt", '[\n"foggy"', "are not a list"),
-        ("styles.txt", "[" * 10**5, "are not a list"),
-        ("styles.txt", "- foggy\nhazy", "are not a list"),
+        ("styles.json", "foggy", "are neither a list"),
+        ("styles.json", '"foggy"', "are neither a list"),
+        ("styles.yml", "night: foggy", "are neither a list"),
+        ("styles.txt", '{"styles": ["foggy"]}', "are neither a list"),
+        ("styles.txt", '[\n"foggy"', "are neither a list"),
+        ("styles.txt", "[" * 10**5, "are neither a list"),
+        ("styles.txt", "- foggy\nhazy", "are neither a list"),
         ("styles.json", '["foggy", 3]', r"contain \[3\], expected strings"),
         ("styles.txt", "- 1920", r"contain \[1920\], expected strings"),
         ("styles.json", "[]", "are empty"),
@@ -275,13 +275,16 @@ def test_unknown_class_id_is_named(class_id):
         ({"template": "{} {style}"}, r"has the fields \['', 'style'\]"),
         ({"template": "{style"}, r"template '\{style': .*'\}'"),
         ({"style_prompts": ()}, "style prompts are empty"),
-        ({"style_prompts": ["foggy", " "]}, "style prompts are empty, or one of them is"),
+        ({"style_prompts": ["foggy", " "]}, "style prompts are empty or contain an empty one"),
         ({"style_prompts": ["foggy", 1980]}, r"style prompts contain \[1980\], expected strings"),
         (
             {"style_prompts": ["foggy", "Foggy"]},
             r"style prompts contain \['Foggy'\] more than once",
         ),
-        ({"style_prompts": "no_pack"}, r"'no_pack': neither.* is written \[driving at night\]"),
+        (
+            {"style_prompts": "no_pack"},
+            r"'no_pack': neither.* write a list of texts as \[driving at night\]",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, message):

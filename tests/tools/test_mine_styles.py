@@ -85,7 +85,7 @@ def test_killed_mining_of_two_processes_resumes_to_the_same_bank_tensor_for_tens
 
     in_two_processes(main, **killed)
     log = (bank.parent / "log.txt").read_text()
-    assert "batches are mined already" in log
+    assert "batches are already mined" in log
     assert "| total " in log
     resumed = StyleBank.load(bank)
     for name in ("mean", "std", "class_id", "cosine_before", "cosine_after"):
