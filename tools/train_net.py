@@ -86,7 +86,7 @@ def compose_evaluation(
             parts = [part for part in parts[:1] if part]
         if not all(isinstance(part, DictConfig) and "protocol" in part for part in parts):
             sets[domain] = f"{sets.get(domain, '')}; loaded by the config's own parts".strip("; ")
-            logger.warning("%s: %s, so its figures compare with no others", domain, sets[domain])
+            logger.warning("%s: %s, so its scores are not comparable", domain, sets[domain])
     if dataset:  # warn before training
         evaluation.with_training(sets, names, trained, source=source)
     model = evaluation.build_inference(model, **settings.inference)

@@ -1,4 +1,4 @@
-"""Scores of semantic segmentation, on one data set and over many domains."""
+"""Evaluation of semantic segmentation, on one data set and over many domains."""
 
 from ..utils.provenance import plain_data
 from .benchmark import (

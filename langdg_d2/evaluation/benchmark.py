@@ -1,12 +1,12 @@
-"""One model scored on many domains, and the files of the scores.
+"""Benchmarks of a model on many domains, and their files.
 
-The model is trained on one source; every other domain is an unseen target, and the figure the
-papers compare is the mean over the unseen targets.
+The model is trained on one source; all other domains are unseen targets. Papers compare the mean
+over the unseen targets.
 
-`benchmark.md` is for people; `benchmark.csv` and `benchmark.json` are unrounded, for programs.
-`images.csv` has the scores of single images. `details.json` has by domain: "classes", the names of
-all classes; "confusion", pixel counts by true class (rows) and predicted class (columns); and
-"pictures" of some images.
+`benchmark.md` is meant for people; `benchmark.csv` and `benchmark.json` are unrounded, for
+programs. `images.csv` has the scores of single images. `details.json` has by domain: "classes", the
+names of all classes; "confusion", pixel counts by true class (rows) and predicted class (columns);
+and "pictures" of some images.
 """
 
 import json
@@ -49,32 +49,32 @@ from .tables import (
 )
 
 RECORD, DETAILS, IMAGES = "benchmark.json", "details.json", "images.csv"
-# To be increased when readers of older records would misunderstand newer ones.
+# To be incremented when readers of older records would misunderstand newer ones.
 FORMAT = 1
 _IMAGE_COLUMNS = ["domain", "image", "mIoU", "pixel_accuracy"]
 
-# Results of evaluators beside the scores: JSON data by domain and name.
+# Results of evaluators besides the scores, as JSON data by domain and name.
 Details = Mapping[str, Mapping[str, Any]]
 
 logger = logging.getLogger(__name__)
 
 
 class BenchmarkFileError(LangDGError):
-    """Records of runs cannot be read or averaged; the message names the files."""
+    """Benchmark records cannot be read or averaged; the message names the files."""
 
 
 class Benchmark:
     """The domains that models are scored on, with their loaders and evaluators.
 
     Args:
-        run: what to record with a model's results.
+        run: description of the run, recorded with the results.
         domains: names of the domains to score.
-        loaders: for every known domain, a function that makes its test loader.
-        evaluators: for the same names, functions that make evaluators; None stands for one that is
-            switched off.
+        loaders: functions that build the test loader, by known domain.
+        evaluators: functions that build the evaluators, by known domain; None stands for one that
+            is switched off.
 
     Attributes:
-        loaders, evaluators: of the domains to score.
+        loaders, evaluators: loaders and evaluators of the scored domains.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Benchmark:
             _check_names(f"evaluation.groups.{group}", members, known=loaders)
             if missing := [d for d in members if d not in domains or d in run.sources]:
                 logger.info("No mean of '%s': %s not scored as unseen targets", group, missing)
-        if run.sources:  # a misspelt one would count as an unseen target
+        if run.sources:  # a misspelt source would count as an unseen target
             _check_names("evaluation.source", run.sources, known=loaders)
         _check_images([*domains, *run.sources])
         self._run = run
@@ -99,7 +99,7 @@ class Benchmark:
         }
         for domain, found in self.evaluators.items():
             _check_evaluators(domain, found, run)
-        # After the checks: loaders list their data sets, which takes time.
+        # After the checks, because loaders list their data sets, which takes time.
         self.loaders = {domain: loaders[domain]() for domain in domains}
 
     def run(
@@ -108,16 +108,16 @@ class Benchmark:
         """Score a model and write the benchmark files, see `run_benchmark`.
 
         Args:
-            model: of `build_inference`.
+            model: model from `build_inference`.
             output_dir: folder of the files.
-            changes: fields of the run that were not known before.
+            changes: fields of the run that were unknown before.
         """
         run = replace(self._run, inference=inference_name(model), **changes)
         return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
 
 
 def evaluator_if(wanted: bool, evaluator: DatasetEvaluator) -> DatasetEvaluator | None:
-    """The evaluator, or None where a config switches it off."""
+    """Return the evaluator, or None if a config switches it off."""
     return evaluator if wanted else None
 
 
@@ -128,13 +128,13 @@ def run_benchmark(
     run: BenchmarkRun,
     output_dir: str | Path,
 ) -> dict[str, dict[str, float]]:
-    """Score a model on all domains and write the benchmark files; every process must call this.
+    """Score a model on all domains and write the benchmark files. Collective.
 
-    Nothing is written where no domain has scores, as with test sets alone. Arguments are those of
-    `evaluate_domains` and `write_benchmark`.
+    Nothing is written if no domain has scores, for example with test sets only. For the arguments
+    see `evaluate_domains` and `write_benchmark`.
 
     Returns:
-        `headline_figures` on the main process; on the others an empty dict.
+        `headline_figures` on the main process, and an empty dict on others.
     """
     results = evaluate_domains(model, loaders, evaluators)
     if not results:
@@ -151,13 +151,13 @@ def write_benchmark(
     *,
     details: Details | None = None,
 ) -> pd.DataFrame:
-    """Write the files, replacing earlier ones; main process only.
+    """Write the benchmark files, replacing earlier ones. Call it only in the main process.
 
     Args:
-        results: of `evaluate_domains`.
-        run: how they were made.
+        results: results from `evaluate_domains`.
+        run: description of the run.
         output_dir: folder of the files, created if needed.
-        details: of the evaluators. If there are none, files of earlier ones are removed.
+        details: details from the evaluators. Without any, earlier files of details are removed.
 
     Returns:
         The rows, see `score_rows`.
@@ -169,13 +169,13 @@ def write_benchmark(
         "benchmark.csv": benchmark_csv(rows),
         DETAILS: _details_json(details) if details else None,
         IMAGES: _images_csv(details) if details else None,
-        RECORD: record,  # the last: where it is, all files are complete
+        RECORD: record,  # written last: if it exists, all files are complete
     }
     directory = Path(output_dir)
     for name, text in texts.items():
         if text is not None:
             write_text(directory / name, text)
-    # Removed last: an error above leaves the files of an earlier benchmark complete.
+    # Removed last, so that an error above leaves the files of an earlier benchmark complete.
     for name, text in texts.items():
         if text is None:
             (directory / name).unlink(missing_ok=True)
@@ -183,7 +183,7 @@ def write_benchmark(
 
 
 def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
-    """A line about the run, then `benchmark_sections` and the sections of `run`."""
+    """Format a line about the run, `benchmark_sections` and the sections of the run."""
     facts = {
         "protocol": run.protocol,
         "inference": run.inference,
@@ -200,9 +200,9 @@ def benchmark_markdown(rows: pd.DataFrame, run: BenchmarkRun) -> str:
 
 
 def benchmark_csv(rows: pd.DataFrame) -> str:
-    """A line per domain and mean: facts, then all metrics but accuracy by class.
+    """Format a row per domain and mean, with facts and all metrics except accuracy by class.
 
-    Figures are percent, unrounded; missing ones are empty.
+    Values are in percent and unrounded; missing ones are empty.
     """
     # Accuracies by class would double the width; the JSON file has them.
     scores = [metric for metric in metrics(rows) if not metric.startswith(CLASS_ACCURACY)]
@@ -213,9 +213,9 @@ def benchmark_csv(rows: pd.DataFrame) -> str:
 def benchmark_record(
     rows: pd.DataFrame, run: BenchmarkRun, details: Details | None = None
 ) -> dict[str, Any]:
-    """The unrounded results and how they were made, as JSON types; NaN becomes None.
+    """Return the unrounded results and the facts of the run in JSON types; NaN becomes None.
 
-    "label_pixels" has the labelled pixels of every class by domain, which identify the labels.
+    "label_pixels" has the number of labelled pixels per class by domain, to identify the labels.
     """
     confusions = {d: found.get("confusion", []) for d, found in (details or {}).items()}
     scores = rows[metrics(rows)].astype(object)
@@ -235,13 +235,13 @@ def benchmark_record(
 
 
 def read_benchmark(run: str | Path) -> dict[str, Any]:
-    """The record of a run, see `benchmark_record`.
+    """Read the record of a run, see `benchmark_record`.
 
     Args:
-        run: its output folder, or the record's file.
+        run: output folder of the run, or file of the record.
 
     Raises:
-        BenchmarkFileError: if the file is missing, damaged or not such a record.
+        BenchmarkFileError: if the file is missing, damaged or not a benchmark record.
     """
     path = Path(run) / RECORD if Path(run).is_dir() else Path(run)
     try:
@@ -254,7 +254,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
         raise BenchmarkFileError(f"'{path}' is damaged: {error}; evaluate the run again") from error
     try:
         _check_record(record)
-    except Exception as error:  # JSON of any structure may be there
+    except Exception as error:  # the JSON may have any structure
         raise BenchmarkFileError(
             f"'{path}' is not a complete benchmark record of format {FORMAT} "
             f"({type(error).__name__}: {error}); evaluate the run again"
@@ -263,7 +263,7 @@ def read_benchmark(run: str | Path) -> dict[str, Any]:
 
 
 def read_details(folder: Path) -> dict[str, dict[str, Any]]:
-    """The content of a folder's `details.json`; empty, with a warning, if it is damaged."""
+    """Read `details.json` in a folder; empty if missing or, with a warning, if damaged."""
     path = folder / DETAILS
     if not path.is_file():
         return {}
@@ -271,22 +271,22 @@ def read_details(folder: Path) -> dict[str, dict[str, Any]]:
         details: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         for found in details.values():
             _check_details(found)
-    except Exception as error:  # JSON of any structure may be there
+    except Exception as error:  # the JSON may have any structure
         logger.warning("'%s' is damaged and left out: %s", path, error)
         return {}
     return details
 
 
 def read_images(folder: Path) -> pd.DataFrame:
-    """Scores of the single images in a folder's `images.csv`.
+    """Read the scores of single images from `images.csv` in a folder.
 
     Returns:
-        Columns "domain", "image", and in percent "mIoU" and "pixel_accuracy", NaN where there is
-        none. No rows where there is no file, or, with a warning, where it is damaged.
+        Columns "domain", "image", "mIoU" and "pixel_accuracy", with scores in percent and NaN for
+        missing ones. Empty if the file is missing or, with a warning, if it is damaged.
     """
     path, texts = folder / IMAGES, {"domain": object, "image": object}
     scores = dict.fromkeys(_IMAGE_COLUMNS[2:], float)
-    # Only empty texts are missing: an image may be called "NA".
+    # Only empty strings are missing values, because an image may be called "NA".
     missing = {"na_values": dict.fromkeys(scores, ""), "keep_default_na": False}
     try:
         if path.is_file():
@@ -303,13 +303,13 @@ def _check_names(setting: str, names: Sequence[str], *, known: Iterable[str]) ->
     if unknown := [name for name in names if name not in known]:
         raise LangDGError(f"{setting} has unknown domains {unknown}; known are {sorted(known)}")
     if len(set(names)) < len(names):
-        raise LangDGError(f"{setting} names a domain twice: {list(names)}")
+        raise LangDGError(f"{setting} is {list(names)}, expected each domain only once")
     if reserved := [name for name in names if is_mean(name)]:
-        raise LangDGError(f"{setting} has {reserved}, names of means over domains; rename them")
+        raise LangDGError(f"{setting} has {reserved}, reserved for means over domains; rename them")
 
 
 def _check_images(names: Sequence[str]) -> None:
-    """Check that no images count twice, and the source's not as unseen ones."""
+    """Check that no images count twice, and that those of the source do not count as unseen."""
     found: dict[str, str] = {}
     for name in names:
         family = FAMILIES.get(name)
@@ -317,33 +317,33 @@ def _check_images(names: Sequence[str]) -> None:
         if (other := found.setdefault(images, name)) != name:
             raise LangDGError(
                 f"evaluation.domains and evaluation.source have '{other}' and '{name}', which are "
-                "the same images under two label maps and would count as two data sets: leave one "
-                "out, and score it in a run of its own"
+                "the same images with two label maps and would count as two data sets: remove one, "
+                "and score it in a separate run"
             )
 
 
 def _check_evaluators(
     domain: str, evaluators: Sequence[DatasetEvaluator], run: BenchmarkRun
 ) -> None:
-    """Check that a domain gives scores, or prediction files where no scores are needed."""
+    """Check that a domain gives scores, or prediction files if no scores are needed."""
     writers = [one for one in evaluators if isinstance(one, PredictionWriter)]
     if len(writers) < len(evaluators):
         return
     if not any(writer.writes for writer in writers):
         raise LangDGError(
-            f"evaluation.domains has '{domain}', which has no labels, or is not to be scored: set "
-            f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or leave it out"
+            f"evaluation.domains has '{domain}', which has no labels or is not scored: set "
+            f"evaluation.predictions to one of {', '.join(ENCODINGS)}, or remove the domain"
         )
     scored = [f"evaluation.groups.{g}" for g, members in run.groups.items() if domain in members]
     scored += ["evaluation.source"] if domain in run.sources else []
     if scored:
         raise LangDGError(
-            f"{scored[0]} has '{domain}', which has no labels and no scores: leave it out"
+            f"{scored[0]} has '{domain}', which has no labels and thus no scores: remove it"
         )
 
 
 def _details(evaluators: DatasetEvaluator | Iterable[DatasetEvaluator]) -> dict[str, Any]:
-    """The details of all evaluators of a domain that have some."""
+    """Merge the details of all evaluators of a domain."""
     known: dict[str, Any] = {}
     for evaluator in [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators:
         if hasattr(evaluator, "details"):
@@ -352,23 +352,23 @@ def _details(evaluators: DatasetEvaluator | Iterable[DatasetEvaluator]) -> dict[
 
 
 def _details_json(details: Details) -> str:
-    """The details without the scores of single images, which `images.csv` has."""
+    """Format the details without the scores of single images, which are in `images.csv`."""
     shown = {d: {k: x for k, x in found.items() if k != "images"} for d, found in details.items()}
     return json.dumps(shown) + "\n"
 
 
 def _images_csv(details: Details) -> str:
-    """A line per image with its scores in percent, missing ones empty."""
+    """Format a row per image with its scores in percent; missing ones are empty."""
     lines = [(d, *score) for d, found in details.items() for score in found.get("images", ())]
-    # As objects: file names need not be UTF-8, but columns of text have to.
+    # As objects, because file names may not be UTF-8, which string columns require.
     table = pd.DataFrame(lines, columns=_IMAGE_COLUMNS, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _check_record(record: Mapping[str, Any]) -> None:
-    """Raise an error of any kind unless a record has what its readers use."""
+    """Raise an error of any type unless a record has everything that its readers use."""
     if record["format"] != FORMAT:
-        raise LangDGError(f"it is of format {record['format']}")
+        raise LangDGError(f"it has format {record['format']}")
     if missing := {"config_file", "seed", "weights"} - record.keys():
         raise LangDGError(f"{sorted(missing)} are missing")
     tables = [tasks.get(TASK, {}) for tasks in record["results"].values()]
@@ -378,14 +378,14 @@ def _check_record(record: Mapping[str, Any]) -> None:
     given_sections(BenchmarkRun.of_record(record))
     rows = record_rows(record)
     if rows.empty or not all(isinstance(text, str) for text in rows[FACTS].to_numpy().flat):
-        raise LangDGError("it has no scores, or a fact about them is not text")
+        raise LangDGError("it has no scores, or a fact about them is not a string")
 
 
 def _check_details(found: Mapping[str, Any]) -> None:
-    """Raise an error of any kind unless the details of a domain can be shown."""
+    """Raise an error of any type unless the details of a domain can be displayed."""
     rows, number = found.get("confusion", []), len(found.get("classes", []))
     if rows and [len([n for n in row if isinstance(n, int)]) for row in rows] != [number] * number:
-        raise LangDGError(f"expected {number} x {number} numbers of pixels, as there are classes")
+        raise LangDGError(f"expected {number} x {number} pixel counts, one per pair of classes")
     for picture in found.get("pictures", []):
         if not all(isinstance(picture[key], str) for key in ("file", "kind", "image")):
             raise LangDGError("a picture lacks a name")

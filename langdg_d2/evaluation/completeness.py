@@ -1,4 +1,4 @@
-"""Whether a copy of a data set is the published one, and whether images are seen twice."""
+"""Checks whether data sets match the published ones, and whether images occur twice."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ from ..utils.distributed import of_main_process
 
 _SPLIT = "_sem_seg_"  # between family and split in registered names
 _SAMPLE = 4096  # bytes from the middle and the end, where a PNG has a checksum of its pixels
-_FEW = 0.01  # share of a set that may repeat, as published sets have frames of a car that stands
+_FEW = 0.01  # share that may repeat, because published sets have frames of a standing car
 _TRAINING = ""
 _SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "all")
 _SPLIT_IN_NAME = re.compile(rf"[_-]?({'|'.join(_SPLITS)})$", re.IGNORECASE)
@@ -29,18 +29,19 @@ logger = logging.getLogger(__name__)
 
 
 def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()) -> dict[str, str]:
-    """Domains whose data sets are not what was published, and how they differ; each is logged.
+    """Find and log data sets that differ from the published ones or have repeated images.
 
-    So are sets with images that were trained on, or that occur twice. Images are counted before a
-    test protocol leaves some out, and measured as they are stored, from the files' headers.
+    Images are repeated if they were trained on or occur twice. All images are counted, including
+    those that a test protocol leaves out. Their sizes are read from the file headers. The main
+    process reads the files for all processes.
 
     Args:
-        names: registered name of each domain's data set; None where it is not registered.
-        trained: image files of training, if they are known.
+        names: registered name of each domain's data set; None if it is not registered.
+        trained: image files of training, if known.
 
     Returns:
         Text by domain, such as "3 of 500 images, 128x256 instead of 1024x2048", without complete
-        and unknown sets. The main process reads the files, for all processes.
+        and unknown data sets.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
     files = {domain: _files(name) for domain, name in named.items()}
@@ -48,7 +49,7 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
     for domain, (departed, repeated) in found.items():
         if departed:
             logger.warning(
-                "%s is not the published set, so its figures compare with no others: %s",
+                "%s is not the published data set, so its scores are not comparable: %s",
                 *(domain, departed),
             )
         for remark, example in repeated.items():
@@ -57,7 +58,7 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
 
 
 def incomplete_sources(dataset: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """As `incomplete_sets`, for dataset dicts of training, by their `source`."""
+    """Do the same as `incomplete_sets` for training dataset dicts, by their `source`."""
     files: dict[str, list[str]] = defaultdict(list)
     for record in dataset:
         if "source" in record:
@@ -80,18 +81,21 @@ def with_training(
     source: Sequence[str] = (),
     progress: tuple[int, int] | None = None,
 ) -> dict[str, str]:
-    """Add remarks on the model's training to those of `incomplete_sets`; they are logged.
+    """Add remarks on the training to those of `incomplete_sets`, and log them.
 
-    Most remarks concern every domain: sources that are not what was published or that `source` does
-    not name, domains of `source` that are none, settings that changed on resumption, a training
-    that has not ended. That a domain is not unseen concerns it alone.
+    Most remarks concern all domains: sources that differ from the published ones, sources that
+    `source` does not name or names wrongly, settings that changed when training was resumed, and
+    incomplete training. Domains that are not unseen get a remark of their own.
 
     Args:
-        sets: of `incomplete_sets`.
+        sets: remarks from `incomplete_sets`.
         names: as for `incomplete_sets`.
-        trained: of the model's training; it knows the sources of this run and of earlier ones.
-        source: domains that need not be unseen; empty if none is named as the source.
-        progress: iterations behind the weights, and those of the whole training, if known.
+        trained: settings of the training, which include the sources of earlier runs.
+        source: domains that may have been seen; empty if no source is named.
+        progress: completed and total iterations of training, if known.
+
+    Returns:
+        Remarks by domain, without domains that have none.
     """
     _warn_of_sources(trained.incomplete)
     seen = {mark for name in trained.sources for mark in _marks(name)}
@@ -105,7 +109,7 @@ def with_training(
     remarks = {}
     for domain in {**names, **sets}:
         found = [sets[domain]] if domain in sets else []
-        # A domain that is named as the source is expected to be seen.
+        # The named source is expected to have been seen.
         name = None if domain in source else names.get(domain)
         if name and _marks(name) & seen:
             logger.warning(
@@ -117,7 +121,7 @@ def with_training(
 
 
 def _other_sources(trained: Sequence[str], named: Mapping[str, str]) -> list[str]:
-    """How sets trained on differ from the named sources, whose registered names go by domain."""
+    """Describe how the training sets differ from the named sources, given by domain."""
     if not (trained and named):
         return []
     taken = {name: _marks(name) for name in trained}
@@ -129,15 +133,15 @@ def _other_sources(trained: Sequence[str], named: Mapping[str, str]) -> list[str
 
 
 def departure(name: str, domain: str, files: Sequence[str]) -> str:
-    """How a registered data set differs from the release that a domain is named after.
+    """Describe how a registered data set differs from the release that a domain is named after.
 
     Args:
-        name: of the data set.
-        domain: name it is scored under.
-        files: its images.
+        name: registered name of the data set.
+        domain: domain that it is scored as.
+        files: images of the data set.
 
     Returns:
-        "" where it does not differ, or where nothing is known of the data set.
+        The difference; "" if there is none or if the data set is unknown.
     """
     releases = {
         family.registered_name(split): (family, split)
@@ -147,7 +151,7 @@ def departure(name: str, domain: str, files: Sequence[str]) -> str:
     if name not in releases:
         return f"{name} in its place" if domain in FAMILIES and name != domain else ""
     family, split = releases[name]
-    # A domain is scored on its validation split; some sets have a single other one.
+    # Domains are scored on their validation split, or on the only split of some data sets.
     validates = "val" if "val" in family.splits else split
     if domain in FAMILIES and (family.name, split) != (domain, validates):
         return f"{name} in its place"
@@ -157,24 +161,24 @@ def departure(name: str, domain: str, files: Sequence[str]) -> str:
 def repeated_images(
     scored: Mapping[str, Sequence[str]], trained: Iterable[str] = ()
 ) -> dict[str, dict[str, str]]:
-    """Which images of each domain occur again: in itself, in another one, or in training.
+    """Find images of each domain that occur again in the same domain, in others or in training.
 
-    Links and copies count as well: files are compared by samples of their content. Only files of
-    equal size in bytes are opened.
+    Files, including links and copies, are compared by samples of their content. Only files of
+    equal size are opened.
 
     Args:
-        scored: image files by domain; missing ones are skipped.
+        scored: image files by domain; missing files are skipped.
         trained: image files of training.
 
     Returns:
-        By domain, texts such as "12 of 500 images trained on", each with one of the files.
+        Example files by domain and text, such as "12 of 500 images trained on".
     """
     owned = [(_TRAINING, file) for file in trained]
     owned += [(domain, file) for domain, files in scored.items() for file in files]
     table = pd.DataFrame(owned, columns=["owner", "file"], dtype=object)
     table["size"] = [_size(file) for file in table["file"]]
     of_scored = table.loc[table["owner"] != _TRAINING, "size"]
-    # Sizes first: reading every file of a training set would take minutes.
+    # Sizes first, because reading all files of a training set would take minutes.
     shared = table["size"].isin(of_scored) & table["size"].duplicated(keep=False)
     table = table[shared & (table["size"] > 0)]
     pairs = zip(table["file"], table["size"], strict=True)
@@ -198,13 +202,13 @@ def repeated_images(
 def _remarks(
     named: Mapping[str, str], files: Mapping[str, Sequence[str]], trained: Iterable[str] = ()
 ) -> dict[str, tuple[str, dict[str, str]]]:
-    """`departure` and `repeated_images` of registered sets, by domain."""
+    """Return `departure` and `repeated_images` of registered data sets, by domain."""
     repeated = repeated_images(files, trained)
     return {d: (departure(name, d, files[d]), repeated[d]) for d, name in named.items()}
 
 
 def _texts(remarks: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
-    """Both kinds of remarks in one line, where there are any."""
+    """Join both kinds of remarks into one line by domain, without domains that have none."""
     texts = {d: "; ".join(filter(None, [one, *others])) for d, (one, others) in remarks.items()}
     return {domain: text for domain, text in texts.items() if text}
 
@@ -212,20 +216,21 @@ def _texts(remarks: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, str]:
 def _warn_of_sources(incomplete: Mapping[str, str]) -> None:
     for name, text in incomplete.items():
         logger.warning(
-            "%s: %s, so figures do not compare with those of models trained on the published set",
+            "%s: %s, so scores are not comparable with those of models trained on the published "
+            "data set",
             *(name, text),
         )
 
 
 def _marks(name: str) -> set[str]:
-    """What tells that a registered set is part of another: they share one of these.
+    """Return marks of a registered data set; sets that share one are parts of the same data set.
 
-    The release, "acdc" for "acdc_fog_sem_seg_val"; for sets of the user's own, the name and the
-    folder of the images without what names a split.
+    The mark of a known data set is its release, such as "acdc" for "acdc_fog_sem_seg_val". Those of
+    a custom data set are its name and the folder of its images, without names of splits.
     """
     family, in_form, _ = name.partition(_SPLIT)
-    if family in FAMILIES or family == "cityscapes_fine":  # Detectron2's
-        return {family.partition("_")[0]}  # parts are named after it: "acdc_fog", "mapillary_b"
+    if family in FAMILIES or family == "cityscapes_fine":  # registered by Detectron2
+        return {family.partition("_")[0]}  # parts have its name: "acdc_fog", "mapillary_b"
     marks = {family if in_form else _SPLIT_IN_NAME.sub("", name)}
     if folders := [os.path.dirname(os.path.abspath(file)) for file in _files(name)]:
         parts = Path(os.path.commonpath(folders)).parts
@@ -239,7 +244,7 @@ def _files(names: str | Sequence[str]) -> list[str]:
 
 
 def _size(file: str) -> int:
-    """Size in bytes; 0 for a missing file, which raises when it is read."""
+    """Return the size in bytes; 0 for a missing file, which raises an error when it is read."""
     try:
         return os.stat(file).st_size
     except OSError:

@@ -1,7 +1,7 @@
-"""Semantic segmentation scores of one data set, from a streaming confusion matrix.
+"""Semantic segmentation scores of a data set, from a streaming confusion matrix.
 
-Unlike Detectron2's `SemSegEvaluator` this keeps no prediction and reads no file: the ground
-truth is the one the test mapper loaded, so a test protocol's crop or resize applies to both.
+Unlike Detectron2's `SemSegEvaluator`, this stores no predictions and reads no files: the ground
+truth comes from the test mapper, so that crops and resizes of a test protocol apply to both.
 """
 
 import logging
@@ -23,12 +23,12 @@ from .confusion import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, Co
 
 
 class ImageScore(NamedTuple):
-    """Scores of an image in percent; NaN where none of its pixels is scored.
+    """Scores of an image in percent; NaN if none of its pixels are scored.
 
     Attributes:
-        image: its name, unique in the data set.
-        mean_iou: over the scored classes that the image's ground truth has.
-        pixel_accuracy: of the scored classes.
+        image: name of the image, unique in the data set.
+        mean_iou: mean IoU over the scored classes in the image's ground truth.
+        pixel_accuracy: pixel accuracy of the scored classes.
     """
 
     image: str
@@ -37,12 +37,11 @@ class ImageScore(NamedTuple):
 
 
 class StreamingSemSegEvaluator(DatasetEvaluator):
-    """Accumulates one confusion matrix and reports both conventions of mean IoU.
+    """Accumulates a confusion matrix and reports both conventions of mean IoU.
 
     Attributes:
-        confusion: this process's counts until `evaluate()`, then the sum over all processes.
-        images: scores of single images, sorted by name; those of all processes on the main process
-            after `evaluate()`.
+        confusion: counts of this process; after `evaluate()`, the sum over all processes.
+        images: after `evaluate()` on the main process, the scores of all images, sorted by name.
     """
 
     def __init__(
@@ -55,19 +54,19 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
     ) -> None:
         """
         Args:
-            dataset_name: for the log.
-            class_names: name of every train id, in order.
+            dataset_name: name used in the log.
+            class_names: name of each train id, in order.
             ignore_label: ground-truth value that is not scored.
-            scored_classes: names to score, or for the Cityscapes classes the name of one of
-                `CLASS_SUBSETS`, such as "16" (or 16) for those of SYNTHIA; all if None. As usual,
-                pixels of other classes still count as errors of a scored class predicted there.
+            scored_classes: names of classes to score, or for the Cityscapes classes the name of one
+                of `CLASS_SUBSETS`, such as "16" (or 16) for SYNTHIA; all if None. As usual, scored
+                classes predicted on pixels of other classes still count as errors.
         """
         self._dataset_name = dataset_name
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
         self._scored = classes_to_score(scored_classes, self._class_names)
         scored = {self._class_names[k] for k in self._scored}
-        # Proper subsets all of whose classes are scored: other means would repeat or mislead.
+        # Only proper subsets whose classes are all scored; other means would repeat or mislead.
         self._subsets = {
             subset: [self._class_names.index(name) for name in names]
             for subset, names in class_subsets(self._class_names).items()
@@ -104,17 +103,17 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
             self._local_images.append(score_image(image, counts, self._scored))
 
     def evaluate(self) -> "OrderedDict[str, dict[str, float]]":
-        """Sum over processes and score; every process must call this.
+        """Sum the counts over processes and compute the scores. Collective.
 
         Returns:
             On the main process `{"sem_seg": {metric: value}}`: "mIoU" (authors' convention),
-            "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy"; both means over each
-            of `CLASS_SUBSETS` that is part of the classes and all scored, as "mIoU_16" and
-            "mIoU_16_detectron2"; "IoU-<class>", "ACC-<class>" per scored class. In percent, NaN
-            where undefined; "num_images". On other processes an empty dict.
+            "mIoU_detectron2", "fwIoU", "pixel_accuracy", "mean_accuracy"; both means over each of
+            `CLASS_SUBSETS` whose classes are all scored, as "mIoU_16" and "mIoU_16_detectron2";
+            "IoU-<class>" and "ACC-<class>" per scored class; "num_images". Scores are in percent,
+            NaN if undefined. On other processes an empty dict.
         """
         self.confusion = self._local.sum_over_processes()
-        # Sorted, so that files do not depend on how processes share the images.
+        # Sorted, so that files do not depend on the distribution of images over processes.
         self.images = sorted(one for part in comm.gather(self._local_images) for one in part)
         if not comm.is_main_process():
             return OrderedDict()
@@ -129,7 +128,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         return OrderedDict({TASK: metrics})
 
     def details(self) -> dict[str, Any]:
-        """The confusion matrix with the names of its classes, and the scores of all images."""
+        """Return class names, confusion matrix and the scores of all images."""
         return {
             "classes": self._class_names,
             "confusion": self.confusion.matrix.tolist(),
@@ -147,7 +146,7 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
         for subset, classes in self._subsets.items():
             for metric, mean in _mean_ious(matrix, classes).items():
                 fractions[confusion.subset_metric(metric, subset)] = mean
-        # IoUs of the whole matrix: pixels of unscored classes stay errors of the predicted class.
+        # IoUs of the full matrix, so that pixels of unscored classes count as errors.
         for prefix, per_class in (
             (CLASS_IOU, confusion.class_iou(matrix)),
             (CLASS_ACCURACY, confusion.class_accuracy(matrix)),
@@ -157,13 +156,13 @@ class StreamingSemSegEvaluator(DatasetEvaluator):
 
 
 def image_classes(image: Mapping[str, Any], output: dict[str, Any]) -> Tensor:
-    """The predicted class map (H, W) of an image.
+    """Return the predicted class map (H, W) of an image.
 
-    It is kept in `output`: the evaluators of a domain share one argmax.
+    It is cached in `output`, so that the evaluators of a domain share one argmax.
 
     Args:
-        image: "file_name", for error messages.
-        output: "sem_seg", see `predicted_classes`.
+        image: dict with "file_name", for error messages.
+        output: dict with "sem_seg", see `predicted_classes`.
     """
     if "classes" not in output:
         with _naming(image):
@@ -175,14 +174,14 @@ def image_classes(image: Mapping[str, Any], output: dict[str, Any]) -> Tensor:
 def image_counts(
     image: Mapping[str, Any], output: dict[str, Any], *, num_classes: int, ignore_label: int
 ) -> ConfusionMatrix:
-    """The pixel counts of an image.
+    """Return the pixel counts of an image.
 
-    They are kept in `output`: the evaluators of a domain share one count.
+    They are cached in `output`, so that the evaluators of a domain count only once.
 
     Args:
-        image: "sem_seg" (H, W) integer ground truth, "file_name".
-        output: "sem_seg", the model's logits (K, H, W) or classes (H, W).
-        num_classes: K.
+        image: dict with "sem_seg", integer ground truth (H, W), and "file_name".
+        output: dict with "sem_seg", logits (K, H, W) or classes (H, W).
+        num_classes: number of classes K.
         ignore_label: ground-truth value that is not counted.
     """
     if "counts" not in output:
@@ -191,11 +190,11 @@ def image_counts(
         with _naming(image):
             if "sem_seg" not in image:
                 raise LangDGError(
-                    "no ground truth 'sem_seg'; evaluate with a test mapper that loads the labels"
+                    "no ground truth 'sem_seg'; evaluate with a test mapper that loads labels"
                 )
             if sem_seg.ndim == 3 and len(sem_seg) != num_classes:
                 raise LangDGError(
-                    f"the model scores {len(sem_seg)} classes, the data set has {num_classes}; "
+                    f"the model predicts {len(sem_seg)} classes, the data set has {num_classes}; "
                     "evaluate with the class names of the model"
                 )
             counts.update(classes, image["sem_seg"])
@@ -206,7 +205,7 @@ def image_counts(
 
 @contextmanager
 def _naming(image: Mapping[str, Any]) -> Iterator[None]:
-    """Begin the messages of errors with the image's file."""
+    """Prepend the file of an image to error messages."""
     try:
         yield
     except LangDGError as error:
@@ -217,15 +216,15 @@ def _naming(image: Mapping[str, Any]) -> Iterator[None]:
 def score_image(
     image: Mapping[str, Any], counts: ConfusionMatrix, scored: Sequence[int]
 ) -> ImageScore:
-    """Scores of an image.
+    """Compute the scores of an image.
 
     Args:
-        image: "image_id", or else "file_name".
-        counts: of its pixels alone.
+        image: dict with "image_id" or "file_name".
+        counts: pixel counts of this image.
         scored: train ids to average over.
     """
     name = image.get("image_id") or Path(image.get("file_name", "")).stem
-    # Detectron2's mean: with the authors', a few pixels of an absent class would add a whole 0.
+    # In the authors' convention, a few pixels predicted as an absent class would count as 0.
     matrix = counts.matrix.cpu()
     return ImageScore(
         str(name),
@@ -235,10 +234,10 @@ def score_image(
 
 
 def predicted_classes(sem_seg: Tensor) -> Tensor:
-    """The class map (H, W) of a model's output, on its device.
+    """Return the class map (H, W) of a model's output, on its device.
 
     Args:
-        sem_seg: (K, H, W) logits, or an integer map (H, W), which is returned as it is.
+        sem_seg: logits (K, H, W), or an integer class map (H, W), which is returned unchanged.
     """
     if sem_seg.ndim == 2:
         return sem_seg
@@ -252,30 +251,30 @@ def predicted_classes(sem_seg: Tensor) -> Tensor:
 
 
 def require_finite(logits: Tensor) -> None:
-    """Refuse logits that are not finite: their argmax would be meaningless."""
-    # A sum is a single value to check. In half precision the sum itself could overflow.
+    """Raise an error if logits are not finite, because their argmax would be meaningless."""
+    # A sum is a single value to check; in half precision, it could overflow.
     total = logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))
     if not total.isfinite():
         raise LangDGError(
-            "the model's logits are not finite: half precision may be too narrow for it, predict "
-            "with precision 'float32' or 'bfloat16' (evaluation.inference.precision); or its "
-            "weights are damaged"
+            "the model's logits are not finite: the range of half precision may be too small, so "
+            "predict with precision 'float32' or 'bfloat16' (evaluation.inference.precision); "
+            "otherwise the weights are damaged"
         )
 
 
 def classes_to_score(
     scored_classes: str | int | Sequence[str] | None, class_names: Sequence[str]
 ) -> list[int]:
-    """Train ids of the classes to score.
+    """Return the train ids of the classes to score.
 
     Args:
-        scored_classes: names, or the name of one of their `class_subsets`, such as "16" (or 16);
+        scored_classes: class names, or the name of one of `class_subsets`, such as "16" (or 16);
             all if None.
-        class_names: name of every train id, in order.
+        class_names: name of each train id, in order.
     """
     if scored_classes is None:
         return list(range(len(class_names)))
-    if isinstance(scored_classes, (str, int)):  # on command lines a subset's name is a number
+    if isinstance(scored_classes, (str, int)):  # command lines turn names of subsets into numbers
         subsets = class_subsets(class_names)
         if str(scored_classes) not in subsets:
             named = f"one of {list(subsets)}, " if subsets else ""
@@ -288,7 +287,7 @@ def classes_to_score(
     unknown = [name for name in names if name not in class_names]
     if unknown or not names or len(set(names)) < len(names):
         raise LangDGError(
-            f"scored_classes {names}: expected distinct names out of {list(class_names)}"
+            f"scored_classes {names}: expected distinct names from {list(class_names)}"
             + (f"; {unknown} are not among them" if unknown else "")
         )
     return [list(class_names).index(name) for name in names]

@@ -1,8 +1,8 @@
-"""Inference variants, and inference on the images of many domains.
+"""Inference on many domains, and its variants.
 
-Images are predicted whole, in windows, at several scales or in reduced precision. Every variant
-wraps a model in eval mode that maps batched inputs to `[{"sem_seg": logits}]`, and maps the same
-inputs to logits of the same size.
+Variants predict whole images or windows, at one or several scales, and in full or reduced
+precision. Each wraps a model in eval mode that maps batched inputs to `[{"sem_seg": logits}]`, and
+has the same inputs and outputs.
 """
 
 import math
@@ -31,29 +31,29 @@ Evaluators = Mapping[str, DatasetEvaluator | list[DatasetEvaluator]]
 def evaluate_domains(
     model: Callable[[Any], Any], loaders: Mapping[str, Iterable[Any]], evaluators: Evaluators
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Run inference on every domain in turn; every process must call this.
+    """Run inference on all domains, one after another. Collective.
 
     Args:
-        model: maps a batch of inputs to outputs. Put in eval mode and folded while this runs;
-            afterwards, also after an error, every submodule is in its earlier mode.
-        loaders: domain name to test loader, with a length.
-        evaluators: domain name to its evaluator, or a list of them.
+        model: maps batches of inputs to outputs. It is in eval mode and folded during inference;
+            afterwards, even after an error, every submodule is in its previous mode.
+        loaders: test loaders with a length, by domain.
+        evaluators: one evaluator or a list of evaluators, by domain.
 
     Returns:
-        `{domain: {task: {metric: value}}}` on the main process, in the loaders' order, without
-        domains that have no scores, such as test sets without labels. On other processes an empty
-        dict.
+        `{domain: {task: {metric: value}}}` on the main process, in the order of the loaders,
+        without domains that have no scores, such as test sets without labels. On other processes
+        an empty dict.
     """
     results: dict[str, dict[str, dict[str, float]]] = {}
 
     def predict(batch: BatchedInputs) -> list[dict[str, Any]]:
-        # Copies: evaluators add what they share, such as the class map, and a model may return
-        # the same dict again.
+        # Copied, because evaluators add shared results, such as the class map, and a model may
+        # return the same dict again.
         return [dict(output) for output in model(batch)]
 
     with _eval_mode(model), fold(model):
         for domain, loader in loaders.items():
-            # None hides the bar where stderr is a file: Detectron2 logs rate and ETA as text.
+            # None hides the bar if stderr is a file; Detectron2 logs the progress anyway.
             disable = None if comm.is_main_process() else True
             with tqdm(loader, desc=domain, unit="batch", disable=disable) as progress:
                 results[domain] = dict(inference_on_dataset(predict, progress, evaluators[domain]))
@@ -69,18 +69,21 @@ def build_inference(
     stride: Sequence[int] | None = None,
     precision: str = "float32",
 ) -> nn.Module:
-    """Wrap a model in a variant; returns the model itself for single whole images in float32.
+    """Wrap a model in inference variants.
 
     Args:
         model: maps batched inputs to `[{"sem_seg": logits}]`.
-        scales: factors of the image size whose logits are averaged.
-        flip: whether to average in the mirrored image.
-        window: height and width in pixels of windows that slide over every scaled image; None
-            for whole images.
-        stride: distance of the windows, vertical and horizontal; None for half a window.
-        precision: of convolutions and products, one of `PRECISIONS`.
+        scales: factors of the image size, over which logits are averaged.
+        flip: whether to also average over mirrored images.
+        window: height and width in pixels of windows that slide over each scaled image; None for
+            whole images.
+        stride: vertical and horizontal distance of windows in pixels; None for half a window.
+        precision: precision of convolutions and matrix products, one of `PRECISIONS`.
+
+    Returns:
+        The wrapped model, or the model itself for the defaults.
     """
-    # From the inside out: every scale of an image is cut into windows of its own.
+    # From the inside out: each scale of an image is divided into windows.
     if precision != "float32":
         model = ReducedPrecisionInference(model=model, precision=precision)
     if window is not None:
@@ -88,21 +91,21 @@ def build_inference(
             stride = [max(1, side // 2) for side in window]
         model = SlidingWindowInference(model=model, window=window, stride=stride)
     elif stride is not None:
-        raise LangDGError(f"stride {list(stride)} without a window; set the window too")
+        raise LangDGError(f"stride {list(stride)} without a window; also set the window")
     if flip or scales not in ([1], (1,)):
         model = MultiScaleInference(model=model, scales=scales, flip=flip)
     return model
 
 
 def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
-    """A model of `build_inference` and everything it wraps, the network itself last."""
+    """Yield a model from `build_inference` and all models it wraps, ending with the network."""
     yield model
     if isinstance(inner := getattr(model, "model", None), nn.Module):
         yield from unwrapped(inner)
 
 
 def inference_name(model: nn.Module) -> str:
-    """Description of a model of `build_inference`: "whole image, scales 1 and 0.5, flip"."""
+    """Describe a model from `build_inference`, as "whole image, scales 1 and 0.5, flip"."""
     image, others = "whole image", list[str]()
     for part in unwrapped(model):
         if isinstance(part, SlidingWindowInference):
@@ -118,17 +121,17 @@ def inference_name(model: nn.Module) -> str:
 
 
 class MultiScaleInference(nn.Module):
-    """Mean of a model's logits over scales and flips.
+    """Averages a model's logits over scales and flips.
 
     Scales 1 and 0.5 without flip are the ensemble of FAMix's official release; its single-scale row
-    has scale 0.5 alone. As there, images are scaled without antialiasing to sides rounded down, and
-    both resizes are bilinear with aligned corners. With scale 1 alone and no flip the logits are
-    exactly the model's.
+    uses only scale 0.5. As there, image sides are scaled without antialiasing and rounded down, and
+    both resizes are bilinear with aligned corners. With only scale 1 and no flip, the logits are
+    exactly those of the model.
 
     Args:
-        model: to wrap; may be another variant.
-        scales: factors of the image's height and width.
-        flip: whether every scale is predicted mirrored as well.
+        model: model to wrap, which may be another variant.
+        scales: factors of height and width.
+        flip: whether to also predict every scale mirrored.
     """
 
     def __init__(
@@ -148,12 +151,12 @@ class MultiScaleInference(nn.Module):
         totals = self._predict(batched_inputs, *first)
         for view in others:
             predicted = self._predict(batched_inputs, *view)
-            # Logits are averaged, not probabilities, as in the authors' code.
+            # Averages logits, not probabilities, as in the authors' code.
             totals = [total + logits for total, logits in zip(totals, predicted, strict=True)]
         return [{"sem_seg": total / (1 + len(others))} for total in totals]
 
     def _predict(self, batched_inputs: BatchedInputs, scale: float, mirrored: bool) -> list[Tensor]:
-        """Logits of every image from one view of it, at the output size and not mirrored."""
+        """Predict the logits of every image from one view, at the output size and not mirrored."""
         views = [_view(inputs, scale, mirrored) for inputs in batched_inputs]
         predictions = []
         for inputs, prediction in zip(batched_inputs, self.model(views), strict=True):
@@ -164,16 +167,16 @@ class MultiScaleInference(nn.Module):
 
 
 class SlidingWindowInference(nn.Module):
-    """Mean of a model's logits over all windows that contain a pixel.
+    """Averages a model's logits over all windows that contain a pixel.
 
-    Windows are a stride apart, and the last of a row or column ends with the image. They are
-    predicted one at a time: beside the logits of the image, memory holds those of one window. Where
-    the window covers every image, the logits are exactly the model's.
+    The last window of a row or column ends at the image border. Windows are predicted one at a
+    time, so that only the logits of the image and of one window are in memory. If the window covers
+    all images, the logits are exactly those of the model.
 
     Args:
-        model: to wrap.
-        window: height and width in pixels; sides of smaller images are taken whole.
-        stride: distance of windows in pixels, vertical and horizontal, at most the window.
+        model: model to wrap.
+        window: height and width in pixels; smaller images are not divided along that side.
+        stride: vertical and horizontal distance of windows in pixels, at most the window's size.
     """
 
     def __init__(self, *, model: nn.Module, window: Sequence[int], stride: Sequence[int]) -> None:
@@ -184,7 +187,7 @@ class SlidingWindowInference(nn.Module):
         if any(s > w for s, w in zip(self.stride, self.window, strict=True)):
             raise LangDGError(
                 f"stride {self.stride} is larger than the window {self.window} (height, width) "
-                "and would leave pixels unseen; use a smaller stride"
+                "and would skip pixels; use a smaller stride"
             )
 
     @torch.no_grad()
@@ -217,23 +220,23 @@ class SlidingWindowInference(nn.Module):
 
 
 class ReducedPrecisionInference(nn.Module):
-    """A model's predictions under autocast; its weights and logits stay float32.
+    """Runs a model under autocast; its weights and logits stay float32.
 
     Args:
-        model: to wrap.
+        model: model to wrap.
         precision: see `autocast`.
     """
 
     def __init__(self, *, model: nn.Module, precision: str) -> None:
         super().__init__()
-        # Raises an error now for a precision that the device lacks.
+        # Raises an error now if the device lacks the precision.
         dtype_of(precision, next(model.parameters()).device.type)
         self.model = model
         self.precision = precision
 
     @torch.no_grad()
     def forward(self, batched_inputs: BatchedInputs) -> Predictions:
-        """As the wrapped model's."""
+        """Run the wrapped model, see there."""
         device = next(self.model.parameters()).device
         with autocast(self.precision, device.type):
             predictions: Predictions = self.model(batched_inputs)
@@ -241,17 +244,17 @@ class ReducedPrecisionInference(nn.Module):
 
 
 def windows(side: int, window: int, stride: int) -> list[slice]:
-    """Windows along one side of an image, in pixels: all of one length, all pixels seen."""
-    # The last window ends with the image: shorter ones would see less context.
+    """Return windows of equal length that cover one side of an image, in pixels."""
+    # The last window ends at the border, because a shorter one would see less context.
     last = max(0, side - window)
     return [slice(start, min(start + window, side)) for start in (*range(0, last, stride), last)]
 
 
 @contextmanager
 def _eval_mode(model: Callable[[Any], Any]) -> Iterator[None]:
-    """Eval mode, and no cuDNN benchmark: that choice by speed pays for crops of one size only."""
+    """Set eval mode and turn off cuDNN's benchmark, which only pays off for a single image size."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    # Of every submodule: `model.train(mode)` would also train BatchNorm layers that are frozen.
+    # Per submodule, because `model.train(mode)` would also train frozen BatchNorm layers.
     modes = [module.training for module in modules]
     benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     try:
@@ -265,23 +268,23 @@ def _eval_mode(model: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def _output_size(inputs: dict[str, Any]) -> tuple[int, int]:
-    """Height and width of the logits wanted for an image, by default its own."""
+    """Return height and width of the logits for an image, by default those of the image."""
     height, width = inputs["image"].shape[-2:]
     return inputs.get("height", height), inputs.get("width", width)
 
 
 def _resize_aligned(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(C, H, W) to (C, *size), bilinear with aligned corners; the same tensor at the same size."""
+    """Resize (C, H, W) to (C, *size), bilinear with aligned corners, unless it has that size."""
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x[None], size=size, mode="bilinear", align_corners=True)[0]
 
 
 def _view(inputs: dict[str, Any], scale: float, mirrored: bool) -> dict[str, Any]:
-    """The inputs with their image scaled and mirrored, predicted at the size of that image."""
+    """Return inputs with a scaled and mirrored image, to be predicted at the size of that image."""
     view = dict(inputs)
     if scale != 1:
-        # As `F.interpolate` rounds with a scale factor.
+        # The rounding of `F.interpolate` with a scale factor.
         height, width = (max(1, math.floor(side * scale)) for side in inputs["image"].shape[-2:])
         view["image"] = _resize_aligned(inputs["image"].float(), (height, width))
         view |= {"height": height, "width": width}

@@ -1,4 +1,4 @@
-"""Predictions as PNG files, in the encodings that people and test servers read."""
+"""Prediction files in PNG, in encodings for people and test servers."""
 
 import io
 import logging
@@ -24,16 +24,16 @@ from .evaluator import image_classes
 logger = logging.getLogger(__name__)
 
 ENCODINGS = ("train_ids", "label_ids", "color")
-_LARGEST_ID = 255  # of 8 bits
+_LARGEST_ID = 255  # in 8 bits
 
 
 class PredictionWriter(DatasetEvaluator):
-    """Saves the class map of every image while a model is evaluated; needs no labels.
+    """Saves the class map of every image during evaluation, without using labels.
 
-    A file keeps its image's name and its place among the data set's folders (city, sequence), below
-    `<output_dir>/<dataset_name>`. Test servers look for these names: Cityscapes' takes "label_ids",
-    one file per image whose name begins with `<city>_<sequence>_<frame>`; ACDC's and BDD100K's take
-    "train_ids". All of them expect the images' own size: use protocol "full".
+    Files are written below `<output_dir>/<dataset_name>` with the names and subfolders (city,
+    sequence) of their images, as test servers require. Cityscapes' server expects "label_ids", in
+    one file per image whose name begins with `<city>_<sequence>_<frame>`; those of ACDC and BDD100K
+    expect "train_ids". All expect the original image size: use protocol "full".
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class PredictionWriter(DatasetEvaluator):
         """
         Args:
             output_dir: folder of the files, created when the first is written.
-            dataset_name: data set of the images, as registered in Detectron2.
-            encoding: "train_ids" (0..K-1), "label_ids" (`classes.ids`), both 8-bit, or "color"
+            dataset_name: registered name of the images' data set.
+            encoding: "train_ids" (0..K-1) or "label_ids" (`classes.ids`) in 8 bits, or "color"
                 (RGB); None saves nothing.
-            classes: the model's.
-            root: folder that contains all images; None to find it in the registered data set.
+            classes: classes of the model.
+            root: folder that contains all images; None to derive it from the registered data set.
         """
         self._output_dir = output_dir
         self._dataset_name = dataset_name
@@ -63,20 +63,20 @@ class PredictionWriter(DatasetEvaluator):
 
     @property
     def writes(self) -> bool:
-        """Whether files are saved at all."""
+        """Whether files are saved."""
         return self._values is not None
 
     def reset(self) -> None:
-        """Forget what was written; a second evaluation replaces the files."""
+        """Reset the record of written files, which another evaluation replaces."""
         self._written = {}
 
     def process(
         self, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[dict[str, Any]]
     ) -> None:
-        """Write one file per image, atomically; it replaces an earlier one.
+        """Write one file per image atomically, replacing earlier files.
 
         Args:
-            inputs: one dict per image: "file_name", as the data set has it.
+            inputs: one dict per image: "file_name", as in the data set.
             outputs: one dict per image: "sem_seg" logits (K, H, W) or classes (H, W).
         """
         if self._values is None:
@@ -86,8 +86,8 @@ class PredictionWriter(DatasetEvaluator):
             target = self._target(file_name)
             if self._written.setdefault(target, file_name) != file_name:
                 raise LangDGError(
-                    f"'{file_name}' and '{self._written[target]}' would share the prediction file "
-                    f"'{target}': give one of them another name"
+                    f"'{file_name}' and '{self._written[target]}' have the same prediction file "
+                    f"'{target}': rename one of them"
                 )
             classes = image_classes(image, output).cpu().numpy()
             if classes.min() < 0 or classes.max() >= len(self._values):
@@ -100,17 +100,17 @@ class PredictionWriter(DatasetEvaluator):
             write_atomically(Path(target), png.getvalue())
 
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """Log the number of files and their folder; every process must call this.
+        """Log the number of files and their folder. Collective.
 
         Returns:
-            An empty dict: there are no scores.
+            An empty dict, because there are no scores.
         """
-        # Each process checks its own images; two of them could still write the same file.
+        # Processes check only their own images, so two of them could write the same file.
         written = Counter(target for part in comm.all_gather([*self._written]) for target in part)
         if shared := [target for target, count in written.items() if count > 1]:
             raise LangDGError(
                 f"{len(shared)} prediction files belong to several images, such as '{shared[0]}': "
-                "give these images other names"
+                "rename these images"
             )
         if self._values is not None:
             folder = Path(self._output_dir, self._dataset_name)
@@ -121,17 +121,17 @@ class PredictionWriter(DatasetEvaluator):
             if older := sorted({*folder.rglob("*.png")} - {*map(Path, written)}):
                 logger.warning(
                     "'%s' also has files of earlier evaluations (%d, such as '%s'): remove them "
-                    "before you pass the folder on",
+                    "before you submit the folder",
                     *(folder, len(older), older[0].name),
                 )
         return {}
 
     @cached_property
     def _root(self) -> str:
-        """The folder that all images of the data set have in common."""
+        """The common folder of all images of the data set."""
         if self._given_root is not None:
             return self._given_root
-        # Not the data set's folder, which a user's own registration does not name.
+        # Derived from files, because custom data sets register no folder.
         files = (record["file_name"] for record in DatasetCatalog.get(self._dataset_name))
         return os.path.commonpath([os.path.dirname(name) for name in files])
 
@@ -139,15 +139,15 @@ class PredictionWriter(DatasetEvaluator):
         relative = os.path.relpath(file_name, self._root)
         if relative.startswith(os.pardir):
             raise LangDGError(
-                f"'{file_name}' is not below '{self._root}', where the images of "
-                f"'{self._dataset_name}' are; give the writer its loader's data set"
+                f"'{file_name}' is not below '{self._root}', the folder of '{self._dataset_name}'; "
+                "use the same data set for the writer and its loader"
             )
         name = f"{os.path.splitext(relative)[0]}.png"
         return os.path.join(self._output_dir, self._dataset_name, name)
 
 
 def _pixel_values(encoding: str, classes: LabelSpace) -> npt.NDArray[np.uint8]:
-    """Pixel value of every train id."""
+    """Return the pixel value of every train id."""
     if encoding not in ENCODINGS:
         raise LangDGError(f"encoding '{encoding}': expected one of {list(ENCODINGS)}")
     if encoding == "color":
@@ -156,12 +156,12 @@ def _pixel_values(encoding: str, classes: LabelSpace) -> npt.NDArray[np.uint8]:
         return np.arange(len(classes), dtype=np.uint8)
     if classes.ids is None:
         raise LangDGError(
-            "'label_ids' of classes that have none: give model.classes.ids, a number for each "
+            "the classes have no 'label_ids': set model.classes.ids, with a number for each "
             "class, or choose 'train_ids'"
         )
     if max(classes.ids) > _LARGEST_ID:
         raise LangDGError(
             f"'label_ids' with the id {max(classes.ids)}, expected at most {_LARGEST_ID} "
-            "(model.classes.ids): prediction files have 8 bits; choose 'train_ids'"
+            "(model.classes.ids), because prediction files have 8 bits; choose 'train_ids'"
         )
     return np.array(classes.ids, np.uint8)

@@ -1,6 +1,6 @@
-"""Named test protocols: which images of a data set are scored, and how they are cropped first.
+"""Test protocols, which define the scored images of a data set and their crops.
 
-Papers differ in this; figures of different protocols must not be compared.
+Papers differ in their protocols, whose scores must not be compared.
 """
 
 import logging
@@ -23,12 +23,12 @@ WHOLE = "every image whole, at its native size"
 
 @dataclass(frozen=True, kw_only=True)
 class DomainProtocol:
-    """What a protocol does to one data set.
+    """Rules of a protocol for a data set.
 
     Attributes:
-        description: in words, for tables.
-        augmentations: applied in order to image and label.
-        kept_size: (height, width) in pixels of the images that are scored, None for all.
+        description: description for tables.
+        augmentations: augmentations applied in order to image and label.
+        kept_size: (height, width) in pixels of the scored images; None for all.
     """
 
     description: str
@@ -41,8 +41,8 @@ class Protocol:
     """A test protocol.
 
     Attributes:
-        description: its purpose.
-        domains: by family, its rules for data sets that it does not score as they are.
+        description: purpose of the protocol.
+        domains: rules by family, for data sets that are not scored as they are.
     """
 
     description: str
@@ -60,7 +60,7 @@ _GTA5 = DomainProtocol(
     ),
 )
 # NOTE: the authors label padding as road and score it, so that any other prediction on the black
-# borders is an error. Own protocols should pad with the ignore label.
+# borders is an error. New protocols should pad with the ignore label.
 _MAPILLARY = DomainProtocol(
     description="resized to height 1536 (bicubic, labels nearest), cut to 1536x1536 at the "
     "centre; portrait images are padded as the authors pad, off centre, and the padding is "
@@ -89,32 +89,32 @@ PROTOCOLS: dict[str, Protocol] = {
 def protocol_augmentations(
     protocol: str, domain: str, corruption: str | None = None, severity: int = 1
 ) -> list[T.Augmentation]:
-    """What the test mapper applies to a data set.
+    """Return the augmentations of the test mapper for a data set.
 
     Args:
-        protocol: name of a preset.
+        protocol: name of a protocol.
         domain: family of the data set; images of families without a rule stay whole.
-        corruption: key of `CORRUPTIONS`, applied first, at native size; None for none.
-        severity: of the corruption, 1 to 5.
+        corruption: key of `CORRUPTIONS`, applied first at native size; None for none.
+        severity: severity of the corruption, 1 to 5.
     """
-    # Corruptions come first: they are defined on images at native size.
+    # Corruptions come first, because they are defined on images at native size.
     corruptions = [Corruption(name=corruption, severity=severity)] if corruption else []
     return [*corruptions, *_domain_protocol(protocol, domain).augmentations]
 
 
 def protocol_name(protocol: str, *, name: str | None, severity: int) -> str:
-    """Name of a protocol for tables, with its corruption and severity."""
+    """Return the name of a protocol for tables, with its corruption and severity."""
     return f"{protocol}, {name} {severity}" if name else protocol
 
 
 def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, Any]]:
-    """Dataset dicts of a registered data set, without the images that a protocol leaves out.
+    """Return the dataset dicts of a registered data set that a protocol scores.
 
-    Sizes are read from the files' headers, and only for protocols that depend on them.
+    Image sizes are read from the file headers if the protocol depends on them.
 
     Args:
         names: registered name of the data set.
-        protocol: name of a preset.
+        protocol: name of a protocol.
         domain: family of the data set.
     """
     kept_size = _domain_protocol(protocol, domain).kept_size
@@ -125,8 +125,8 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
     size = f"{kept_size[0]}x{kept_size[1]}"
     if not kept:
         raise LangDGError(
-            f"protocol '{protocol}' scores only images of {size} pixels (height x width) of "
-            f"'{names}', and none of its {len(records)} has that size: use protocol 'full'"
+            f"protocol '{protocol}' scores only images of {size} pixels (height x width) in "
+            f"'{names}', but none of its {len(records)} images has that size: use protocol 'full'"
         )
     if len(kept) < len(records):
         logging.getLogger(__name__).info(
@@ -141,7 +141,7 @@ def protocol_dataset(names: str, protocol: str, domain: str) -> list[dict[str, A
 
 
 def protocol_table() -> str:
-    """The rules of every preset for every data set, as a Markdown table."""
+    """Format the rules of all protocols as a Markdown table."""
     rows = []
     for name, protocol in PROTOCOLS.items():
         grouped: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Mean and sample standard deviation over runs of one configuration with several seeds."""
+"""Mean and sample standard deviation over runs of a configuration with several seeds."""
 
 import json
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ from .tables import (
     subset_headlines,
 )
 
-# Settings that runs may differ in: seeds and what depends on them, and places of files. First the
-# last parts of keys, then whole keys. What training began with is part of its own settings.
+# Settings in which runs may differ: seeds and their consequences, and file locations. First the
+# last parts of keys, then full keys. The start of training is part of its own settings.
 _FREE = frozenset({"seed", "number_of_styles", "output_dir", "init_checkpoint", "num_workers"})
 _FREE_KEYS = frozenset(
     {"styles.bank", "styles.augmentation.mixer.styles.bank", "styles.mining.path"}
 )
-_CLIP_WEIGHTS = "weights"  # not set where a checkpoint holds them
+_CLIP_WEIGHTS = "weights"  # not set if a checkpoint has them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class RunSummary:
     """Scores over several runs, in percent.
 
     Attributes:
-        records: of `read_benchmark`, by the name of the run.
-        rows: means over the runs, in the form of `score_rows`; NaN where a run has no value.
+        records: records from `read_benchmark`, by name of the run.
+        rows: means over the runs, in the format of `score_rows`; NaN if a run has no value.
         deviations: sample standard deviations of the same rows and metrics; NaN for a single run.
     """
 
@@ -58,19 +58,19 @@ class RunSummary:
 
     @property
     def run(self) -> BenchmarkRun:
-        """The first run: all have the same facts."""
+        """The first run, which has the same facts as all others."""
         return BenchmarkRun.of_record(next(iter(self.records.values())))
 
 
 def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
-    """Average runs that differ only in seeds and places of files.
+    """Average runs that differ only in seeds and file locations.
 
     Args:
-        records: of `read_benchmark`, by the name of the run.
+        records: records from `read_benchmark`, by name of the run.
 
     Raises:
         BenchmarkFileError: if there is no run, if runs were measured or configured differently, or
-            if two of them are the same run.
+            if a run was given twice.
     """
     if not records:
         raise BenchmarkFileError("no run to summarize")
@@ -78,20 +78,20 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
         if difference := _difference(one, other):
             what, of_earlier, of_other = difference
             raise BenchmarkFileError(
-                f"runs differ in their {what}, so their mean would mean nothing: "
+                f"runs differ in their {what}, so their mean would be meaningless: "
                 f"'{earlier}' has {of_earlier}, '{name}' has {of_other}"
             )
         if shared := _same_run(one, other):
             raise BenchmarkFileError(
-                f"'{earlier}' and '{name}' have the same {shared}: one run given twice would hide "
-                "how much runs vary"
+                f"'{earlier}' and '{name}' have the same {shared}: a run that is given twice would "
+                "hide the variation"
             )
     rows = {name: record_rows(record) for name, record in records.items()}
     # All runs have the facts of the first.
     facts = next(iter(rows.values()))[FACTS]
     scores = pd.concat([table.drop(columns=FACTS) for table in rows.values()])
     by_domain = scores.groupby(level="domain", sort=False)
-    # No value where a run has none: a mean over fewer runs would not compare.
+    # NaN if a run has no value, because a mean over fewer runs would not be comparable.
     return RunSummary(
         records=records,
         rows=facts.join(by_domain.agg(pd.Series.mean, skipna=False)),
@@ -100,7 +100,7 @@ def summarize_runs(records: Mapping[str, dict[str, Any]]) -> RunSummary:
 
 
 def summary_markdown(summary: RunSummary) -> str:
-    """Mean ± standard deviation by domain, and published figures where the runs name them."""
+    """Format mean ± standard deviation by domain, and published scores if the runs name them."""
     run, rows, count = summary.run, summary.rows, len(summary.records)
     seeds = {name: record["seed"] for name, record in summary.records.items()}
     spread = "mean ± sample standard deviation over the runs" if count > 1 else "a single run"
@@ -118,9 +118,9 @@ def summary_markdown(summary: RunSummary) -> str:
     for what in ("git", "versions"):
         found = {json.dumps(one.get(what), sort_keys=True) for one in summary.records.values()}
         if len(found) > 1:
-            parts.append(f"The runs are of different code ({what}): {', '.join(sorted(found))}.")
+            parts.append(f"The runs used different code ({what}): {', '.join(sorted(found))}.")
     if unknown := [name for name, one in summary.records.items() if not one.get("trained")]:
-        parts.append(f"How these were trained is not known: {', '.join(map(code, unknown))}.")
+        parts.append(f"The training of these runs is unknown: {', '.join(map(code, unknown))}.")
     if run.published:
         section = published_section(rows, run)
         parts += [f"## {PUBLISHED}", section_markdown(section)]
@@ -129,7 +129,7 @@ def summary_markdown(summary: RunSummary) -> str:
 
 
 def summary_csv(summary: RunSummary) -> str:
-    """A line per domain: unrounded mean and deviation of all metrics but accuracy by class."""
+    """Format a row per domain, with unrounded means and deviations, except accuracy by class."""
     table = summary.rows[FACTS].assign(runs=len(summary.records))
     for metric in metrics(summary.rows):
         if metric != NUM_IMAGES and not metric.startswith(CLASS_ACCURACY):
@@ -139,16 +139,16 @@ def summary_csv(summary: RunSummary) -> str:
 
 
 def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
-    """The key in which two recorded configurations differ, of several the outermost.
+    """Return the outermost key in which two recorded configurations differ.
 
-    Seeds and places of files are ignored, as is whether CLIP's weights come from a checkpoint.
+    Seeds, file locations and whether CLIP's weights come from a checkpoint are ignored.
 
     Args:
-        one: configuration as in benchmark records: plain data, text or None.
-        other: another one.
+        one: configuration as in benchmark records, which is plain data, text or None.
+        other: another configuration.
 
     Returns:
-        Dotted key ("" for a whole text) and both values, None for a missing one; or None if the
+        Dotted key ("" for a text) and both values, None for a missing one; or None if the
         configurations agree.
     """
     first, second = dict(leaves(one)), dict(leaves(other))
@@ -159,15 +159,15 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
         free = name in _FREE or key in _FREE_KEYS or (name == _CLIP_WEIGHTS and None in values)
         if not free and values[0] != values[1]:
             differing.append((key, *values))
-    # The outermost is the likely cause: others may refer to it.
+    # The outermost key is the likely cause, because others may refer to it.
     return min(differing, key=lambda found: found[0].count("."), default=None)
 
 
 def _measured(record: dict[str, Any]) -> dict[str, Any]:
-    """Facts that runs must share to be averaged."""
+    """Return the facts that averaged runs must share."""
     run, rows = BenchmarkRun.of_record(record), record_rows(record)
     images = rows[NUM_IMAGES].dropna().to_dict() if NUM_IMAGES in rows else {}
-    # For records without the config itself. Runs may have been started from different folders.
+    # For records without a config. Runs may have been started in different folders.
     named = Path(run.config_file).name if run.config_file and run.config is None else None
     return {
         "protocol": run.protocol,
@@ -182,12 +182,12 @@ def _measured(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first fact or setting that two runs should share but do not, with both values."""
+    """Return the first difference of two runs that prevents averaging, with both values."""
     of_other = _measured(other)
     for what, value in _measured(one).items():
         if value != of_other[what]:
             return what, value, of_other[what]
-    # Checkpoints of weights alone know nothing of their training.
+    # Checkpoints with only weights have no record of their training.
     trained, of_other_training = one.get("trained"), other.get("trained")
     if trained and of_other_training:
         for key, pair in training_differences(trained, of_other_training).items():
@@ -202,12 +202,12 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, A
 
 
 def _same_run(one: dict[str, Any], other: dict[str, Any]) -> str | None:
-    """Evidence that two records are of the same run; None if there is none."""
+    """Return evidence that two records are from the same run; None if there is none."""
     if one["results"] == other["results"]:
         return "scores to the last digit"
     if one["seed"] != other["seed"]:
         return None
     if one["seed"] is not None:
         return f"seed {one['seed']}"
-    # Evaluations of checkpoints know no seed.
+    # Evaluations of checkpoints have no seed.
     return f"weights {one['weights']}" if one["weights"] == other["weights"] else None

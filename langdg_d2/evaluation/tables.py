@@ -1,18 +1,18 @@
-"""Results as the rows of one table, and the tables that are printed from them.
+"""Tables of results.
 
-`score_rows` makes a `DataFrame` with a row for each domain and for each mean over domains. Its
-index is the domain ("acdc_fog"; "mean of acdc" for a group, `MEAN` for all unseen targets): the
-source first, then the targets, then the means. Its columns are `FACTS`, what is known of a row:
+`score_rows` returns a `DataFrame` with a row for each domain and for each mean over domains. Its
+index is the domain ("acdc_fog"; "mean of acdc" for a group, `MEAN` for all unseen targets): first
+the source, then the targets, then the means. Its first columns are `FACTS`:
 
     role            SOURCE, TARGET or MEAN
-    source          domain the model was trained on, "" if unknown
+    source          domain that the model was trained on, "" if unknown
     protocol        name of the test protocol
-    inference       how images are put through the model
-    scored_classes  classes that were averaged over: a subset's name such as "19", or their names
-    data_set        remark on a set that is not the published one, "" if there is none
+    inference       inference variant
+    scored_classes  averaged classes: name of a subset such as "19", or names of classes
+    data_set        remark on a data set that differs from the published one, or ""
 
-and then the scores by the evaluator's names (`mIoU`, `mIoU_16_detectron2`, `IoU-road`,
-`num_images`, ...), float64 in percent, unrounded, NaN where there is none.
+The other columns are the scores with the evaluator's names (`mIoU`, `mIoU_16_detectron2`,
+`IoU-road`, `num_images`, ...), in unrounded percent as float64, NaN for missing ones.
 """
 
 import math
@@ -30,7 +30,7 @@ from ..utils.errors import LangDGError
 from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
 from .published import published_figures, tower_of
 
-# {domain: {task: {metric: value}}}, as evaluators give it.
+# {domain: {task: {metric: value}}}, as returned by evaluators.
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 SOURCE, TARGET, MEAN = "source", "target", "mean"
@@ -51,29 +51,30 @@ MISSING = "\u2013"  # en dash
 SCORES, SUBSETS, PUBLISHED = "Scores", "Class subsets", "Beside published figures"
 PER_CLASS = "IoU per class"
 _GROUP = "mean of "
-_MOST_NAMES = 3  # of classes in a table's cell
+_MOST_NAMES = 3  # class names per table cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkRun:
-    """What a benchmark was made with.
+    """Description of a benchmark run.
 
     Attributes:
         protocol: name of the test protocol, e.g. "full".
-        inference: how images are put through the model, e.g. "whole image, scales 1 and 0.5".
-        source: domain the model was trained on; a list of several becomes "a + b".
-        config_file: path of the config's file.
-        config: the whole config: a mapping (a DictConfig as well) or text.
-        weights: checkpoint, as it was given.
-        seed: seed of the training run; None where a scored checkpoint does not hold it.
-        trained: settings of the training, as `RunSettings` records them; empty if unknown.
-        styles: `TargetStyles.record` of training; None without restyling, or if unknown.
-        groups: domains by the name of the group whose mean is given.
-        sets: how data sets differ from their releases, by domain, see `incomplete_sets`.
+        inference: inference variant, e.g. "whole image, scales 1 and 0.5".
+        source: domain that the model was trained on; a list of several becomes "a + b".
+        config_file: path of the config file.
+        config: full config, as a mapping (such as a DictConfig) or text.
+        weights: checkpoint, as given by the user.
+        seed: seed of the training run; None if a scored checkpoint does not have it.
+        trained: settings of the training, as recorded by `RunSettings`; empty if unknown.
+        styles: `TargetStyles.record` of training; None without restyling or if unknown.
+        groups: domains by the name of the group to average.
+        sets: differences between data sets and their releases by domain, see `incomplete_sets`.
         images: fingerprints of the scored images by domain, see `images_fingerprint`.
-        published: name of the published figures to set beside these, see `published_figures`.
-        sections: more to report, by heading: "notes", sentences, and "table", values by column.
-        date: when it was scored, UTC in ISO 8601; `run_benchmark` fills it in.
+        published: name of published scores to compare with, see `published_figures`.
+        sections: additional sections by heading, with "notes", a list of sentences, and "table",
+            values by column.
+        date: time of scoring, UTC in ISO 8601; set by `run_benchmark`.
     """
 
     protocol: str
@@ -96,25 +97,25 @@ class BenchmarkRun:
         if self.source is not None:
             object.__setattr__(self, "source", joined_names(self.source))
         if self.published is not None:
-            published_figures(self.published)  # an unknown name ends the run before it begins
+            published_figures(self.published)  # raises an error for unknown names
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "BenchmarkRun":
-        """The run of a record of `read_benchmark`."""
+        """Return the run of a record from `read_benchmark`."""
         return cls(**{one.name: record[one.name] for one in fields(cls) if one.name in record})
 
     @property
     def sources(self) -> list[str]:
-        """The domains the model was trained on."""
+        """The domains that the model was trained on."""
         return split_names(self.source) if self.source else []
 
 
 class Section(NamedTuple):
-    """A table and notes on it.
+    """A table with notes.
 
     Attributes:
         table: texts by heading.
-        notes: plain sentences, not Markdown; may contain untrusted names.
+        notes: sentences in plain text, not Markdown; may contain untrusted names.
     """
 
     table: DataFrame
@@ -122,7 +123,7 @@ class Section(NamedTuple):
 
 
 def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
-    """Rows of the domains, of the groups that are unseen targets, and of all unseen targets.
+    """Return rows of domains, of groups of unseen targets, and of the mean over unseen targets.
 
     Scores of tasks other than "sem_seg" are named "<task>/<metric>".
     """
@@ -146,29 +147,29 @@ def score_rows(results: Results, run: BenchmarkRun) -> DataFrame:
     for mean, members in mean_members(domains, run).items():
         scores.loc[mean] = mean_over(scores.loc[members])
         classes[mean] = list(dict.fromkeys(name for d in members for name in classes[d]))
-    # As sets: a data set may list the classes of a subset in another order.
+    # As sets, because a data set may list the classes of a subset in another order.
     subsets = {frozenset(names): subset for subset, names in CLASS_SUBSETS.items()}
     titles = {d: subsets.get(frozenset(names), ", ".join(names)) for d, names in classes.items()}
     return _with_facts(scores, titles, run)
 
 
 def record_rows(record: Mapping[str, Any]) -> DataFrame:
-    """The rows that a record of `read_benchmark` holds."""
+    """Return the rows in a record from `read_benchmark`."""
     tables = [tasks.get(TASK, {}) for tasks in record["results"].values()]
     scores = DataFrame(tables, index=list(record["results"])).astype(float)
     return _with_facts(scores, record["scored_classes"], BenchmarkRun.of_record(record))
 
 
 def metrics(rows: DataFrame) -> list[str]:
-    """Names of the columns that hold scores."""
+    """Return the names of the columns with scores."""
     return [column for column in rows if column not in FACTS]
 
 
 def mean_over(scores: DataFrame) -> Series:
-    """Mean of every score over some domains, without the number of images.
+    """Average every score over domains, without the number of images.
 
-    A score of one class ("IoU-road") is averaged over the domains that have the class. Any other
-    is NaN if one domain lacks it, so that no mean hides a missing domain.
+    Scores of a class ("IoU-road") are averaged over the domains that have the class. Other scores
+    are NaN if a domain lacks them, so that means never hide a missing domain.
     """
     of_class = scores.columns.str.contains("-")  # Detectron2 writes "<metric>-<class>"
     means = scores.mean(skipna=False).where(~of_class, scores.mean())
@@ -176,21 +177,21 @@ def mean_over(scores: DataFrame) -> Series:
 
 
 def mean_members(domains: Iterable[str], run: BenchmarkRun) -> dict[str, list[str]]:
-    """The domains that each mean is over: groups of which all are unseen targets, then `MEAN`."""
+    """Return the domains of each mean: groups that are all unseen targets, then `MEAN`."""
     targets = [d for d in domains if d not in run.sources and not is_mean(d)]
     groups = {_GROUP + name: list(m) for name, m in run.groups.items() if {*m} <= {*targets}}
     return groups | ({MEAN: targets} if targets else {})
 
 
 def is_mean(domain: str) -> bool:
-    """Whether a row is a mean over domains, not a domain."""
+    """Return whether a row is a mean over domains."""
     return domain == MEAN or domain.startswith(_GROUP)
 
 
 def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
-    """Names of the rows in tables: "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
+    """Return titles of rows, such as "gta5 (source)", "fog (3 of 100 images)", "mean of acdc".
 
-    `remark` replaces every remark, and "" leaves them out.
+    `remark` replaces every remark, and "" omits them.
     """
     titles = []
     for domain, role, data_set in zip(rows.index, rows["role"], rows["data_set"], strict=True):
@@ -202,13 +203,13 @@ def row_titles(rows: DataFrame, remark: str | None = None) -> list[str]:
 
 
 def headline_figures(rows: DataFrame) -> dict[str, dict[str, float]]:
-    """Mean IoUs and pixel accuracy by row, where they are finite, for training curves."""
+    """Return finite mean IoUs and pixel accuracies by row, for training curves."""
     figures = rows.reindex(columns=list(HEADLINES)).T
     return {str(domain): figures[domain].dropna().to_dict() for domain in figures}
 
 
 def subset_headlines(rows: DataFrame) -> dict[str, str]:
-    """Titles of the scores that are means over a named subset of the scored classes."""
+    """Return titles of the mean scores over named subsets of the scored classes."""
     return {
         metric: f"{subset} classes ({convention})"
         for subset in CLASS_SUBSETS
@@ -220,12 +221,12 @@ def subset_headlines(rows: DataFrame) -> dict[str, str]:
 def score_table(
     rows: DataFrame, titles: Mapping[str, str], deviations: DataFrame | None = None
 ) -> DataFrame:
-    """Some scores of every row as texts, with domain and protocol.
+    """Format selected scores of every row, with domain and protocol.
 
     Args:
-        rows: of `score_rows`.
-        titles: titles by metric, of the scores to show.
-        deviations: of the same rows and metrics, shown as "43.21 ± 0.50".
+        rows: rows from `score_rows`.
+        titles: titles of the scores to show, by metric.
+        deviations: deviations of the same rows and metrics, shown as "43.21 ± 0.50".
     """
     table = rows.reindex(columns=list(titles)).map(percent)
     if deviations is not None:
@@ -238,7 +239,7 @@ def score_table(
 
 
 def overview_table(rows: DataFrame) -> DataFrame:
-    """Mean IoU in both conventions, pixel accuracy, scored classes and number of images."""
+    """Format mean IoU in both conventions, pixel accuracy, scored classes and number of images."""
     table = score_table(rows, HEADLINES)
     table.insert(2, "classes", class_counts(rows))
     if NUM_IMAGES in rows:
@@ -247,36 +248,36 @@ def overview_table(rows: DataFrame) -> DataFrame:
 
 
 def class_counts(rows: DataFrame) -> Series:
-    """The scored classes of every row; many names are shortened to their number."""
+    """Return the scored classes of every row; many names are replaced by their number."""
     names = rows["scored_classes"]
     numbers = names.str.count(", ") + 1
     return names.where(numbers <= _MOST_NAMES, numbers.astype(str) + " classes")
 
 
 def class_ious(rows: DataFrame) -> DataFrame:
-    """IoU in percent of every class (rows) on every domain and mean (columns)."""
+    """Return the IoU in percent of every class (rows) on every domain and mean (columns)."""
     return rows.filter(regex=f"^{CLASS_IOU}").T.rename(lambda name: name.removeprefix(CLASS_IOU))
 
 
 def class_table(rows: DataFrame) -> DataFrame:
-    """`class_ious` as texts, with the protocol; a column for each row of `rows`."""
+    """Format `class_ious` with the protocol; every row of `rows` becomes a column."""
     table = class_ious(rows).map(percent)
     table.columns = row_titles(rows, "see its remark above")
-    # Duplicates are allowed: a domain may be called "class".
+    # Duplicates are allowed, because a domain may be called "class".
     table.insert(0, "class", table.index, allow_duplicates=True)
     table.insert(1, "protocol", rows["protocol"].iloc[0], allow_duplicates=True)
     return table
 
 
 def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
-    """Our mean IoU (authors' convention) beside published figures, and how the two were measured.
+    """Compare our mean IoU (authors' convention) with published scores and their measurement.
 
-    No difference is given for data sets that are not the published ones, and for means over them.
-    The last row is the mean over the domains that both have: the published mean where these are all
-    its targets, else the mean of the published figures.
+    No difference is given for data sets that differ from the published ones, or for means over
+    them. The last row is the mean over shared domains: the published mean if these are all of its
+    targets, otherwise the mean of the published scores.
     """
     published = published_figures(str(run.published))
-    # Where we scored other classes, our mean over the published subset is compared.
+    # If we scored other classes, our mean over the published subset is compared.
     unseen, metric = rows[rows["role"] == TARGET], published.metric
     ours = {d: row.get(metric(row["scored_classes"]), math.nan) for d, row in unseen.iterrows()}
     shared = [domain for domain in ours if domain in published.figures]
@@ -313,7 +314,7 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
         ),
     ]
     for domain in filter(remarks.get, shared):
-        notes.append(f"{domain} does not compare with published figures: {remarks[domain]}.")
+        notes.append(f"{domain} is not comparable with published figures: {remarks[domain]}.")
     if missing := [domain for domain in targets if domain not in rows.index]:
         notes.append(f"Published but not evaluated here: {', '.join(missing)}.")
     if not lines:
@@ -324,9 +325,10 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
 
 
 def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]:
-    """The tables of a benchmark by heading: `SCORES` first, `PER_CLASS` last.
+    """Return the sections of a benchmark by heading, from `SCORES` to `PER_CLASS`.
 
-    `SUBSETS` needs means over class subsets; `PUBLISHED`, a run that names published figures.
+    `SUBSETS` is included if there are means over class subsets, `PUBLISHED` if the run names
+    published scores.
     """
     notes = [f"{HEADLINES[metric]}: {text}." for metric, text in CONVENTIONS.items()]
     sections = {SCORES: Section(overview_table(rows), ["Figures in percent.", *notes])}
@@ -338,7 +340,7 @@ def benchmark_sections(rows: DataFrame, run: BenchmarkRun) -> dict[str, Section]
 
 
 def given_sections(run: BenchmarkRun) -> dict[str, Section]:
-    """The sections that a run was recorded with; of earlier versions Markdown as a note."""
+    """Return the recorded sections of a run; those of earlier versions are Markdown in a note."""
     return {
         heading: Section(DataFrame(), [given])
         if isinstance(given, str)
@@ -348,45 +350,45 @@ def given_sections(run: BenchmarkRun) -> dict[str, Section]:
 
 
 def plain_markdown(text: object) -> str:
-    """Any text as one line of Markdown that shows it literally, also inside a table."""
-    # File names need not be UTF-8.
+    """Format any text as one line of Markdown that shows it literally, also inside a table."""
+    # File names may not be UTF-8.
     line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return re.sub(r"([\\`*|<>\[\]])", r"\\\1", line)
 
 
 def code(text: object) -> str:
-    """Any text as inline code; as `plain_markdown` if it contains a backtick."""
+    """Format any text as inline code, or as `plain_markdown` if it contains a backtick."""
     plain = plain_markdown(text)
     return plain if "`" in plain else f"`{' '.join(str(text).split())}`"
 
 
 def markdown_table(table: DataFrame | Mapping[str, Sequence[object]]) -> str:
-    """A pipe table of values by heading; all columns but the first are aligned to the right."""
+    """Format values by heading as a pipe table; all columns except the first are right-aligned."""
     texts = DataFrame(table, dtype=object).map(plain_markdown)
     texts.columns = list(map(plain_markdown, texts.columns))
     align = ("left", *["right"] * (len(texts.columns) - 1))
-    # The texts are final: tabulate must not reformat numbers.
+    # Formatted already, so tabulate must not reformat numbers.
     return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def section_markdown(section: Section) -> str:
-    """The table, if it has rows, and the notes below it as a list."""
+    """Format the table, if it has rows, and the notes as a list below it."""
     table = "" if section.table.empty else markdown_table(section.table)
     notes = "\n".join(f"- {plain_markdown(note)}" for note in section.notes)
     return "\n\n".join(filter(None, [table, notes]))
 
 
 def percent(value: float, sign: str = "") -> str:
-    """Two decimals, or a dash for what is missing; with a sign if it is "+"."""
+    """Format a value with two decimals, or a dash if it is missing; `sign` may be "+"."""
     return MISSING if math.isnan(value) else f"{value:{sign}.2f}"
 
 
 def _with_facts(scores: DataFrame, classes: Mapping[str, str], run: BenchmarkRun) -> DataFrame:
-    """The scores behind the facts about their rows."""
+    """Prepend facts about the rows to their scores."""
     domains = list(scores.index)
     remarks = dict(run.sets)
     for mean, members in mean_members(domains, run).items():
-        # A mean over sets that are not the published ones is not comparable either.
+        # Means over data sets that differ from the published ones are not comparable either.
         if found := ", ".join(domain for domain in members if domain in run.sets):
             remarks[mean] = f"with {found}"
     facts = {

@@ -41,7 +41,7 @@ def test_small_copies_of_real_sets_are_named(
         "vistas": "4 of 2000 images, 4 of them below 4000000 pixels",
     }
     assert caplog.messages[0] == (
-        "city is not the published set, so its figures compare with no others: " + found["city"]
+        "city is not the published data set, so its scores are not comparable: " + found["city"]
     )
 
 

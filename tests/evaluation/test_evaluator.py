@@ -88,7 +88,7 @@ def test_unknown_subsets_are_refused() -> None:
 
 @pytest.mark.parametrize("scored", [["road", "lake"], [], ["sky", "sky"]])
 def test_scored_classes_must_be_distinct_and_known(scored: list[str]) -> None:
-    with pytest.raises(LangDGError, match="expected distinct names out of"):
+    with pytest.raises(LangDGError, match="expected distinct names from"):
         make_evaluator(scored_classes=scored)
 
 
@@ -112,7 +112,7 @@ def test_errors_name_the_file() -> None:
     unlabelled = [{"file_name": "7.png"}]
     for bad_inputs, bad_outputs, message in (
         (inputs, smaller, r"prediction \(6, 20\) and ground truth \(12, 20\)"),
-        (inputs, fewer, "the model scores 2 classes, the data set has 4"),
+        (inputs, fewer, "the model predicts 2 classes, the data set has 4"),
         (inputs, batch_axis, r"shape \(1, 4, 12, 20\)"),
         (raw_ids, outputs, r"ground truth holds \[33\]"),
         (unlabelled, outputs, "no ground truth 'sem_seg'"),

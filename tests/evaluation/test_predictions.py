@@ -169,7 +169,9 @@ def test_own_classes_are_written_with_their_own_numbers_and_colours(tmp_path: Pa
     assert [tuple(color) for color in colors[0].tolist()] == list(own.colors)
 
 
-@pytest.mark.parametrize(("ids", "message"), [(None, "that have none"), ([3, 256], "the id 256")])
+@pytest.mark.parametrize(
+    ("ids", "message"), [(None, "classes have no .label_ids."), ([3, 256], "the id 256")]
+)
 def test_label_ids_that_no_file_holds_are_refused(ids: list[int] | None, message: str) -> None:
     with pytest.raises(LangDGError, match=rf"{message}.*model\.classes\.ids.*'train_ids'"):
         make_writer("x", "label_ids", LabelSpace(["a", "b"], ids=ids))

@@ -125,7 +125,7 @@ def test_another_tower_is_named(release: str) -> None:
     for name in ("RN50-quickgelu", "RN101-quickgelu"):
         config = {"model": {"backbone": {"tower": {"name": name}}}}
         published = f"famix_release_{release}_gta5_scale_1"
-        text = f"Models differ: ours of CLIP {name}, published of"
+        text = f"Models differ: ours CLIP {name}, published"
         found = text in notes(results, config=config, published=published)
         assert found is not name.startswith(f"{release.upper()}-")
     assert "Models differ" not in notes(results)
@@ -135,7 +135,7 @@ def test_another_tower_is_named(release: str) -> None:
 def test_other_weights_are_named(weights: str) -> None:
     config = {"model": {"backbone": {"tower": {"name": "RN50-quickgelu", "weights": weights}}}}
     found = notes({"cityscapes": scores(50.0)}, config=config)
-    assert ("ours of CLIP RN50-quickgelu (cc12m)" in found) is (weights == "cc12m")
+    assert ("ours CLIP RN50-quickgelu (cc12m)" in found) is (weights == "cc12m")
 
 
 def test_a_row_of_a_mean_alone_is_compared_when_all_its_targets_are_there() -> None:
@@ -188,7 +188,7 @@ def test_sets_that_are_not_the_published_ones_have_no_difference() -> None:
         ["acdc_fog", "-0.25"],
         ["mean of these 2", "not comparable"],
     ]
-    assert "cityscapes does not compare with published figures: 3 of 500 images." in section.notes
+    assert "cityscapes is not comparable with published figures: 3 of 500 images." in section.notes
     targets = published_figures(MAIN).targets
     everything = {target: scores(30.0) for target in targets}
     section = compared(everything, sets={"synthia": "2 of 9 images"})

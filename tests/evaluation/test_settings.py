@@ -41,7 +41,7 @@ def test_only_the_chosen_domains_are_built():
         ({"domains": ["cityscape"]}, r"domains has unknown domains \['cityscape'\]; known are \["),
         ({"domains": "cityscapes"}, r"evaluation\.domains is 'cityscapes', expected a list"),
         ({"domains": []}, r"evaluation\.domains is \[\], expected a list with at least one"),
-        ({"domains": ["gta5", "gta5"]}, r"names a domain twice: \['gta5', 'gta5'\]"),
+        ({"domains": ["gta5", "gta5"]}, r"is \['gta5', 'gta5'\], expected each domain only once"),
         ({"source": "GTA5"}, r"evaluation\.source has unknown domains \['GTA5'\]; known are \["),
         ({"source": ["gta5", "x"]}, r"evaluation\.source has unknown domains \['x'\]; known are"),
         ({"groups": {"mine": "gta5"}}, r"evaluation\.groups\.mine is 'gta5', expected a list"),
@@ -49,7 +49,7 @@ def test_only_the_chosen_domains_are_built():
         ({"published": "famix_rn18"}, r"no published figures 'famix_rn18'"),
         (
             {"domains": ["mean of a"], "known": ["mean of a"]},
-            "names of means over domains; rename them",
+            "reserved for means over domains; rename them",
         ),
     ],
 )

@@ -146,7 +146,7 @@ def test_runs_over_other_domains_are_not_averaged(
 
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
     run = run_files(tmp_path, 1)
-    with pytest.raises(BenchmarkFileError, match="one run given twice"):
+    with pytest.raises(BenchmarkFileError, match="a run that is given twice"):
         summarize(run, f"{run}/benchmark.json")
     with pytest.raises(BenchmarkFileError, match="no run"):
         summarize_runs({})
@@ -228,4 +228,4 @@ def test_runs_of_different_code_are_named(tmp_path: Path) -> None:
 def test_runs_of_unknown_training_are_named(tmp_path: Path) -> None:
     known, unknown = run_files(tmp_path, 1, trained={"optimizer.lr": 1}), run_files(tmp_path, 2)
     text = summary_markdown(summarize(known, unknown))
-    assert f"How these were trained is not known: `{unknown}`." in text
+    assert f"The training of these runs is unknown: `{unknown}`." in text

@@ -117,7 +117,7 @@ def test_scores_overlays_and_predictions_are_switched_one_by_one(
     ]
     domains = "evaluation.domains=[cityscapes]"
     if wanted == "none":
-        with pytest.raises(LangDGError, match="'cityscapes', which has no labels, or is not to be"):
+        with pytest.raises(LangDGError, match="'cityscapes', which has no labels or is not"):
             evaluate(domains, *changes)
         return
     out = evaluate(domains, *changes)
@@ -149,7 +149,7 @@ def test_a_folder_has_to_be_named(evaluate: Callable[..., Path]) -> None:
     [
         (
             [],
-            "'cityscapes_test', which has no labels, or is not to be scored: set "
+            "'cityscapes_test', which has no labels or is not scored: set "
             "evaluation.predictions to one of train_",
         ),
         (

@@ -97,7 +97,7 @@ def test_a_single_class_is_certain() -> None:
 def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
     logits = torch.zeros(3, 4, 4)
     logits[1, 2, 2] = bad
-    with pytest.raises(LangDGError, match="not finite: half precision may be too narrow"):
+    with pytest.raises(LangDGError, match="not finite: the range of half precision"):
         predicted(image(4, 4), logits)
 
 
