@@ -4,9 +4,9 @@
     python projects/app/app.py --config-file configs/langdg_gta5.py \\
         --checkpoint source_only.pth recipe.pth --names "source only" recipe
 
-The command prints the address of a page on which you drop an image or a clip. By default, only this
-machine can open it, and it loads nothing from other hosts. Ctrl-C ends the demo and deletes its
-files. It needs the extra `demo`: pip install -e ".[demo]".
+The command prints the address of a page for images and clips. By default, only this machine can
+open it, and it loads nothing from other hosts. Ctrl-C stops the demo and deletes its files. It
+needs the extra `demo`: pip install -e ".[demo]".
 """
 
 import gc
@@ -82,22 +82,22 @@ def serving(
     examples: Sequence[str] = (),
     **models: Any,
 ) -> Iterator[Any]:
-    """Serve the page until the block ends, with its files in a temporary folder.
+    """Serve the page inside the context, with its files in a temporary folder.
 
     Args:
-        host: address to listen at; "127.0.0.1" is reached from this machine only.
-        port: None for the first free one from 7860 on.
-        palette: name of the palette that the page opens with.
-        examples: images and clips to click on.
+        host: address to listen on; "127.0.0.1" is only accessible from this machine.
+        port: port; None for the first free one from 7860.
+        palette: name of the initial palette.
+        examples: images and clips to offer.
         models: arguments of `page.Handlers`.
 
     Yields:
         The page, a `gradio.Blocks`.
 
     Raises:
-        OSError: if the port is taken.
+        OSError: if the port is in use.
     """
-    os.environ["no_proxy"] = "*"  # Gradio fails to start where it asks a proxy for its own page
+    os.environ["no_proxy"] = "*"  # Gradio fails to start if it requests its page from a proxy
     import gradio as gr
     from page import Handlers, build_page
     from starlette.middleware import Middleware
@@ -107,7 +107,7 @@ def serving(
         closing(Handlers(**models)) as handlers,
     ):
         tempfile.tempdir = folder
-        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/served"  # Gradio copies what it shows into it
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/served"  # for copies of all files shown
         page = build_page(handlers, palette=palette, examples=examples)
         try:
             page.launch(
@@ -124,7 +124,7 @@ def serving(
                 quiet=True,
                 prevent_thread_lock=True,
             )
-            gc.freeze()  # what is loaded stays; collecting after each frame of a clip is quick
+            gc.freeze()  # makes garbage collection after each frame of a clip fast
             yield page
         finally:
             gc.unfreeze()
@@ -133,7 +133,7 @@ def serving(
 
 
 def with_headers(app: Any) -> Any:
-    """An ASGI application that adds `HEADERS` to every answer of another."""
+    """Wrap an ASGI application to add `HEADERS` to its responses."""
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -148,21 +148,21 @@ def with_headers(app: Any) -> Any:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Return whether an address is only accessible from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a host name
         return host == "localhost"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Load the models and serve the page until the process is interrupted."""
+    """Load the models and serve the page until interrupted."""
     args = parse(arguments)
     if importlib.util.find_spec("gradio") is None:
         sys.exit('error: the page needs Gradio: pip install -e ".[demo]"')
     if not is_this_machine(args.host):
         print(
-            f"warning: at {args.host} other machines can open the page, which asks for no password",
+            f"warning: other machines can open the page at {args.host} without a password",
             file=sys.stderr,
         )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
@@ -172,11 +172,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             styles = LiveStyles(args.config_file[0], args.opts)
         except ClipWeightsError as error:
-            print(f"warning: no style can be mined without CLIP: {error}", file=sys.stderr)
+            print(f"warning: styles cannot be mined without CLIP: {error}", file=sys.stderr)
         models = {"predictors": predictors, "styles": styles, "limits": limits}
         options = {name: getattr(args, name) for name in ("host", "port", "palette", "examples")}
         with serving(**options, **models) as page:
-            print(f"open {page.local_url} in a browser; Ctrl-C ends it", flush=True)
+            print(f"open {page.local_url} in a browser; press Ctrl-C to stop", flush=True)
             page.block_thread()
 
 

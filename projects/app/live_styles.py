@@ -1,8 +1,8 @@
-"""A style mined on a single image (paper section 4.2), and what it changes in the prediction.
+"""Style mining on a single image (paper section 4.2), and its effect on the prediction.
 
-As in the recipe, the image is cut into patches, a style is optimised for every class that is the
-majority of a patch, and patches are restyled with the style of their class. The image has no
-labels, so the classes are those that the model predicts.
+As in the recipe, the image is divided into patches, a style is optimised for every majority class
+of a patch, and patches are restyled with the style of their class. Because the image has no labels,
+the classes are predicted by the model.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ STYLE_ONLY = "{style}"
 
 
 class Restyled(NamedTuple):
-    """An image predicted before and after restyling, and the styles of its patches' classes."""
+    """Predictions of an image before and after restyling, and the mined styles."""
 
     before: Prediction
     after: Prediction
@@ -43,9 +43,9 @@ class LiveStyles:
     """Mines a style for a text on an image, and predicts the image in that style.
 
     Args:
-        config_file: LazyConfig file with the CLIP, grid and settings to mine with. It is Python
-            code: use only those you trust.
-        overrides: changes of the config.
+        config_file: LazyConfig file with the CLIP, patch grid and settings of mining. It is Python
+            code: use only files you trust.
+        overrides: config overrides.
 
     Raises:
         ClipWeightsError: if CLIP's weights cannot be loaded.
@@ -58,7 +58,7 @@ class LiveStyles:
         self._fingerprint = feature_fingerprint(self._clip.backbone)
 
     def fits(self, model: nn.Module) -> bool:
-        """Whether a model's layers up to the restyled features are those of the CLIP."""
+        """Return whether a model's layers up to the restyled features are those of CLIP."""
         *_, segmentor = unwrapped(model)
         backbone = getattr(segmentor, "backbone", None)
         return backbone is not None and feature_fingerprint(backbone) == self._fingerprint
@@ -73,18 +73,18 @@ class LiveStyles:
         own_share: float = 0.0,
         name_classes: bool = True,
     ) -> Restyled:
-        """Mine and predict. The image is predicted whole and once, in any inference variant.
+        """Mine a style and predict the whole image at a single scale, in any inference variant.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             model: a `LangDGSegmentor`, or an inference variant of one.
-            prompt: the style, such as "foggy night".
-            steps: of the optimisation; 0 keeps the patches' own styles.
-            own_share: of a patch's own style in the mixture, in 0..1.
-            name_classes: put the name of each patch's class into its text, as the recipe does.
+            prompt: style, such as "foggy night".
+            steps: number of optimisation steps; 0 keeps the patches' own styles.
+            own_share: weight of a patch's own style, in 0..1.
+            name_classes: whether to include class names in the texts, as in the recipe.
         """
         if not prompt.strip():
-            raise LangDGError("there is no style prompt; write one, such as 'foggy night'")
+            raise LangDGError("the style prompt is empty; enter one, such as 'foggy night'")
         *_, segmentor = unwrapped(model)
         if not isinstance(segmentor, LangDGSegmentor):
             raise LangDGError(
@@ -100,7 +100,7 @@ class LiveStyles:
         if not self.fits(segmentor):
             raise LangDGError(
                 f"the layers of this checkpoint up to '{header.layer}' are not those of the CLIP "
-                "that mines styles, as after training that froze nothing; choose another checkpoint"
+                "used for mining, because they were not frozen; choose another checkpoint"
             )
         before = _predict(segmentor, image)
         labels = torch.from_numpy(before.classes)[None]  # (1, H, W)
@@ -126,9 +126,9 @@ class LiveStyles:
         prompts: TargetPrompts = instantiate(settings)
         if not any(style in text for text in prompts.all()):
             raise LangDGError(
-                f"the config's template '{settings['template']}' has no '{STYLE_ONLY}', so that no "
-                "style changes anything: put it into styles.mining.miner.prompts.template, or mine "
-                "without class names"
+                f"the config's template '{settings['template']}' has no '{STYLE_ONLY}', so styles "
+                "have no effect: add it to styles.mining.miner.prompts.template, or mine without "
+                "class names"
             )
         return prompts
 
@@ -140,7 +140,7 @@ def _predict(
     augmentation: FeatureAugmentation | None = None,
     patch_classes: torch.Tensor | None = None,
 ) -> Prediction:
-    """What the model predicts, with its low-level features augmented."""
+    """Predict an image, with an augmentation of the low-level features if given."""
     images = model.preprocess([{"image": torch.from_numpy(image).permute(2, 0, 1)}])
     classes = None if patch_classes is None else patch_classes.to(model.device)
     logits = model.logits(images.tensor, augmentation, classes)

@@ -1,4 +1,4 @@
-"""The page in Gradio: fields, tabs, events, and errors as messages."""
+"""The Gradio page: fields, tabs, events and error messages."""
 
 import asyncio
 import logging
@@ -26,24 +26,24 @@ LEAD = (
 )
 PALETTE_LABELS = {"classes": "of the classes", "colorblind": "colour-blind safe"}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
-FIELDS = 5  # of a tab
+FIELDS = 5  # per tab
 STYLE_SETTINGS = ("prompt", "steps", "own_share", "name_classes")
-NO_FILE = "there is no image yet; drop one into the field at the left"
-PROGRESS = gr.Progress()  # Gradio looks for it among the defaults of arguments
+NO_FILE = "there is no image yet; drop one into the field on the left"
+PROGRESS = gr.Progress()  # Gradio detects it as the default of an argument
 
 logger = logging.getLogger(__name__)
 
 
 class Handlers:
-    """What happens when something is dropped, chosen or clicked.
+    """Event handlers of the page.
 
-    One thread does all work on models and clips. Gradio's own threads change from frame to frame,
-    and PyTorch and FFmpeg keep memory for each.
+    A single thread runs all models and clips, because Gradio's threads change from frame to frame,
+    and PyTorch and FFmpeg keep memory for each thread.
 
     Args:
-        predictors: by the names of their checkpoints.
-        styles: mines styles; None where CLIP's weights are missing.
-        limits: of uploads.
+        predictors: predictors by name of their checkpoint.
+        styles: mines styles; None if CLIP's weights are missing.
+        limits: limits of uploads.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Handlers:
         self._changes: Counter[str | None] = Counter()  # by session
 
     def close(self) -> None:
-        """Wait for the image or frame that is being worked on; nothing can be done afterwards."""
+        """Wait for the current image or frame, and stop the thread."""
         self._worker.shutdown(cancel_futures=True)
 
     def change(self, request: gr.Request) -> list[None]:
-        """End the clip of a client that changes file, checkpoint or colours; clear its pictures."""
+        """Stop a client's clip and clear its pictures after a change of the shared inputs."""
         self._changes[request.session_hash] += 1
-        return [None] * (FIELDS + 1)  # of the tabs Restyle and Compare
+        return [None] * (FIELDS + 1)  # for the tabs Restyle and Compare
 
     async def predict(
         self,
@@ -72,7 +72,7 @@ class Handlers:
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> AsyncIterator[list[Any]]:
-        """Predict an image or a clip, and show it. Gradio closes this when its client leaves."""
+        """Predict an image or a clip, and show it. Gradio closes this when the client leaves."""
         if file is None:
             yield [None] * FIELDS
             return
@@ -86,7 +86,7 @@ class Handlers:
                         return
                     if isinstance(step, int):
                         progress((step, upload.count), unit="frames")
-                        yield [gr.skip()] * FIELDS  # so that Gradio may close this
+                        yield [gr.skip()] * FIELDS  # allows Gradio to close this
                         continue
                     video = step.get("video")
                     yield [
@@ -102,10 +102,10 @@ class Handlers:
     async def restyle(
         self, file: str | None, model: str, palette: str, *settings: Any
     ) -> list[Any]:
-        """Mine a style on an image, or on a clip's first frame, and show what it changes."""
+        """Mine a style on an image, or on a clip's first frame, and show its effect."""
         with errors_as_messages(file):
             if self.styles is None:
-                raise LangDGError("no style can be mined: CLIP's weights could not be loaded")
+                raise LangDGError("styles cannot be mined: CLIP's weights could not be loaded")
             if file is None:
                 raise LangDGError(NO_FILE)
             upload = await self._do(Upload, Path(file), self.limits)
@@ -115,7 +115,7 @@ class Handlers:
             )
 
     async def compare(self, file: str | None, palette: str) -> list[Any]:
-        """Show what every checkpoint predicts of an image, or of a clip's first frame."""
+        """Show the predictions of all checkpoints for an image, or for a clip's first frame."""
         with errors_as_messages(file):
             if file is None:
                 raise LangDGError(NO_FILE)
@@ -123,7 +123,7 @@ class Handlers:
             return await self._do(compare_upload, upload, self.predictors, palette)
 
     def first_choice(self) -> str:
-        """Name of the first checkpoint that can be restyled, or else of the first one."""
+        """Return the name of the first checkpoint that can be restyled, or else of the first."""
         models = self.predictors.items()
         fit = (
             name for name, predictor in models if self.styles and self.styles.fits(predictor.model)
@@ -135,21 +135,21 @@ class Handlers:
         return predictor, palette_named(palette, predictor.classes)
 
     def _do(self, function: Callable[..., Any], *args: Any, **options: Any) -> asyncio.Future[Any]:
-        """Call a function in the worker's thread."""
+        """Call a function in the worker thread."""
         return asyncio.wrap_future(self._worker.submit(function, *args, **options))
 
 
 @contextmanager
 def errors_as_messages(file: str | None) -> Iterator[None]:
-    """Show errors as messages of the page. Folders are named in the log alone."""
+    """Show errors as messages on the page. Folders are only named in the log."""
     try:
         yield
     except LangDGError as error:
         logger.warning("%s", error)
         text = str(error)
-    except Exception as error:  # files cause errors of many kinds in libraries
+    except Exception as error:  # files cause errors of many types in libraries
         logger.exception("'%s' cannot be used", file)
-        text = f"'{file}' cannot be used ({type(error).__name__}); the log of the page says why"
+        text = f"'{file}' cannot be used ({type(error).__name__}); see the log for the reason"
     else:
         return
     if file is not None:
@@ -160,16 +160,16 @@ def errors_as_messages(file: str | None) -> Iterator[None]:
 def build_page(
     handlers: Handlers, *, palette: str = "classes", examples: Sequence[str] = ()
 ) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
-        handlers: what happens on it.
-        palette: name of the palette it opens with.
-        examples: images and clips to click on.
+        handlers: event handlers.
+        palette: name of the initial palette.
+        examples: images and clips to offer.
     """
     picture = partial(gr.Image, format="png", interactive=False, buttons=["download", "fullscreen"])
     text = partial(gr.HTML, padding=False)
-    # Files are deleted after an hour, looked for every ten minutes.
+    # Every ten minutes, files older than an hour are deleted.
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
@@ -215,7 +215,7 @@ def build_page(
             **ONE_AT_A_TIME,
         )
         compare.click(handlers.compare, [inputs[0], inputs[2]], pictures, **ONE_AT_A_TIME)
-        # Results belong to one file, checkpoint and palette. With another one a mined style goes.
+        # Results belong to a file, checkpoint and palette; changing one of these clears them.
         changed = gr.on(
             [field.change for field in inputs],
             handlers.change,
@@ -237,7 +237,7 @@ def build_page(
 
 
 def _inputs(handlers: Handlers, palette: str, examples: Sequence[str]) -> list[Any]:
-    """File, checkpoint and colours, which the tabs share."""
+    """Build the shared inputs: file, checkpoint and colours."""
     models, limits, first = list(handlers.predictors), handlers.limits, handlers.first_choice()
     palettes = palettes_for(handlers.predictors[first].classes)
     choices = [(PALETTE_LABELS[name], name) for name in palettes]
@@ -250,15 +250,15 @@ def _inputs(handlers: Handlers, palette: str, examples: Sequence[str]) -> list[A
         gr.Examples([[path] for path in examples], inputs[0], elem_id="examples")
     gr.HTML(
         f"<p>Up to {limits.megabytes} MB. Images are scaled down to {limits.longest_side} pixels, "
-        f"clips end after {limits.frames} frames. Files stay on the computer that runs this page "
-        "and are deleted when it ends.</p>",
+        f"and clips end after {limits.frames} frames. Files stay on the computer that runs this "
+        "page and are deleted when it stops.</p>",
         elem_id="limits",
     )
     return inputs
 
 
 def _style_settings() -> tuple[gr.Button, list[Any]]:
-    """The button, and the fields of `STYLE_SETTINGS`."""
+    """Build the button and the fields of `STYLE_SETTINGS`."""
     with gr.Row():
         prompt = gr.Textbox(
             label="Style",

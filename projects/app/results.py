@@ -1,4 +1,4 @@
-"""What the page shows of a prediction or a mined style: facts, pictures and tables."""
+"""Results on the page for predictions and mined styles: facts, pictures and tables."""
 
 import gc
 import time
@@ -26,12 +26,12 @@ from langdg_d2.visualization import (
 from langdg_d2.visualization.page import parts
 
 VIEWS = ("overlay", "confidence")
-MOST_CLASSES = 256  # of a class map of 8 bits
-UNCHANGED = 0.35  # brightness of pixels whose class stays
+MOST_CLASSES = 256  # in an 8-bit class map
+UNCHANGED = 0.35  # brightness of pixels whose class is unchanged
 
 
 class ClassSummary:
-    """Pixels and confidence of each class, over one or several predictions."""
+    """Pixel counts and confidence of each class over one or several predictions."""
 
     def __init__(self, *predictions: Prediction) -> None:
         self._pixels, self._confidence = np.zeros((2, MOST_CLASSES))
@@ -50,7 +50,7 @@ class ClassSummary:
         return float(self._confidence.sum() / self._pixels.sum())
 
     def legend(self, palette: Palette) -> Markup:
-        """A table of the classes that were seen, the most frequent one first."""
+        """Format a table of the predicted classes, with the most frequent one first."""
         seen = np.argsort(-self._pixels, kind="stable")[: np.count_nonzero(self._pixels)]
         frame = pd.DataFrame(
             {
@@ -69,9 +69,9 @@ def predict_upload(
     """Predict an image or a clip.
 
     Yields:
-        After each frame of a clip the number of frames so far. Last: "facts" and "legend" as
-        markup, and either the pictures "overlay" and "confidence" of an image, or "video", the path
-        of a file that is deleted when the iterator is advanced or closed.
+        The number of frames so far after each frame of a clip. Finally, a dict with the markup
+        "facts" and "legend", and either the pictures "overlay" and "confidence" of an image, or
+        "video", the path of a file that is deleted when the iterator is advanced or closed.
     """
     start, summary = time.perf_counter(), ClassSummary()
     if upload.video is None:
@@ -95,7 +95,7 @@ def predict_upload(
                 # A legend of the classes would change the size from frame to frame.
                 panels = draw_panels({"": prediction}, views=VIEWS, palette=palette, classes=())
                 writer.write(panels, frame)
-                gc.collect()  # matplotlib's figures refer to themselves; many would be kept
+                gc.collect()  # matplotlib's figures have reference cycles and would accumulate
                 yield count
         facts = _facts(f"{count} frames", f"{summary.mean_confidence:.2f}", start, upload)
         yield {"facts": facts, "legend": summary.legend(palette), "video": str(path)}
@@ -104,12 +104,15 @@ def predict_upload(
 def compare_upload(
     upload: Upload, predictors: Mapping[str, Predictor], palette: str
 ) -> list[tuple[Image, str]]:
-    """An image, or a clip's first frame, and what several models predict of it, with captions.
+    """Predict an image, or a clip's first frame, with several models.
 
     Args:
-        upload: the image or clip.
-        predictors: by name.
-        palette: name of the palette to draw with.
+        upload: image or clip.
+        predictors: predictors by name.
+        palette: name of the palette.
+
+    Returns:
+        The image and the predictions, with captions.
     """
     image = upload.first_image()
     pictures = [(image, "input")]
@@ -124,17 +127,17 @@ def compare_upload(
 def restyle_upload(
     upload: Upload, predictor: Predictor, palette: Palette, styles: LiveStyles, **settings: Any
 ) -> list[Any]:
-    """Mine a style on an image, or on a clip's first frame, and predict in it.
+    """Mine a style on an image, or on a clip's first frame, and predict the image in it.
 
     Args:
-        upload: the image or clip.
-        predictor: whose model predicts.
+        upload: image or clip.
+        predictor: predictor with the model.
         palette: colours of classes.
         styles: mines the style.
-        settings: as for `LiveStyles`.
+        settings: arguments of `LiveStyles`.
 
     Returns:
-        Facts, pictures before and after, a picture of what changed, tables.
+        Facts, pictures before and after, a picture of the changes, and tables.
     """
     start = time.perf_counter()
     before, after, bank = styles(upload.first_image(), predictor.model, **settings)
@@ -151,7 +154,7 @@ def restyle_upload(
 
 
 def style_table(bank: StyleBank) -> Markup:
-    """Text and cosine before and after mining of each class's patch."""
+    """Format the text of each class's patch, and its cosine before and after mining."""
     names = [bank.header.class_names[k] for k in bank.class_id.tolist()]
     frame = pd.DataFrame(
         {
@@ -165,14 +168,14 @@ def style_table(bank: StyleBank) -> Markup:
 
 
 def draw_difference(before: Prediction, after: Prediction, palette: Palette) -> Image:
-    """(H, W, 3) uint8 RGB: the new colour where the class changed, elsewhere a dark grey image."""
+    """Draw pixels whose class changed in the new colour, others in dark grey, (H, W, 3) uint8."""
     grey = (before.image.mean(axis=2, keepdims=True) * UNCHANGED).astype(np.uint8)
     changed = (before.classes != after.classes)[..., None]
     return np.where(changed, palette.paint_classes(after.classes), grey)
 
 
 def percent(share: float) -> str:
-    """A share in percent with one decimal; a positive one never reads 0.0 %."""
+    """Format a share in percent with one decimal; small positive shares are "< 0.1 %"."""
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 

@@ -1,4 +1,4 @@
-"""Uploaded images and clips, read within limits."""
+"""Reading of uploaded images and clips within limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass
 class Limits:
-    """How large a file may be, in MB, and how much of it is used: pixels of a side, frames."""
+    """Limits of uploads: file size in MB, longest side in pixels, number of frames."""
 
     megabytes: int
     longest_side: int
@@ -28,12 +28,12 @@ class Limits:
 
 
 class Upload:
-    """The frames of an uploaded file, scaled down to the limit; an image has one.
+    """The frames of an uploaded file, scaled down to the limit; an image has one frame.
 
     Attributes:
-        video: the clip or animated image; None for an image.
-        count: of the frames, an estimate in many formats.
-        remarks: what was scaled or left out so far, in words.
+        video: clip or animated image; None for an image.
+        count: number of frames, which is an estimate in many formats.
+        remarks: descriptions of scaling and omitted frames so far.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -53,11 +53,11 @@ class Upload:
         if self.video:
             if not number:
                 raise MediaError(self.video.problems[0])
-            name = self.path.name  # where uploads are stored is not shown
+            name = self.path.name  # hides the folder of uploads
             self.remarks += [text.replace(str(self.path), name) for text in self.video.problems]
 
     def first_image(self) -> Image:
-        """The image, or the clip's first frame: (H, W, 3) uint8 RGB."""
+        """Return the image, or the clip's first frame, as (H, W, 3) uint8 RGB."""
         if self.video:
             self.remarks.append("the clip's first frame")
         return next(iter(self)).image
@@ -72,6 +72,6 @@ class Upload:
             return image
         size = max(1, round(scale * width)), max(1, round(scale * height))
         remark = f"scaled down from {width} x {height} to {size[0]} x {size[1]} pixels"
-        if remark not in self.remarks:  # the frames of a clip share it
+        if remark not in self.remarks:  # shared by all frames of a clip
             self.remarks.append(remark)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

@@ -57,7 +57,7 @@ def no_restyling(cfg: DictConfig) -> None:
 
 
 def no_mixing(cfg: DictConfig) -> None:
-    """Replace the patches' own styles by mined ones."""
+    """Replace the patches' own styles with mined ones."""
     cfg.styles.augmentation.mixer.weights = L(ConstantWeights)(value=0)
 
 
@@ -88,12 +88,12 @@ def whole_image_styles(cfg: DictConfig) -> None:
 
 
 def class_name_only(cfg: DictConfig) -> None:
-    """Use the class name alone as prompt."""
+    """Use only the class name as the prompt."""
     cfg.styles.mining.miner.prompts.template = "{class_name}"
 
 
 def style_only(cfg: DictConfig) -> None:
-    """Use the style alone as prompt."""
+    """Use only the style as the prompt."""
     cfg.styles.mining.miner.prompts.template = "{style}"
 
 
@@ -110,7 +110,7 @@ def random_character_prompts(cfg: DictConfig) -> None:
 
 
 def random_characters_only(cfg: DictConfig) -> None:
-    """Use random characters alone as prompts."""
+    """Use only random characters as prompts."""
     random_character_prompts(cfg)
     style_only(cfg)
 

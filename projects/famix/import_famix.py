@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None) -> Namespace:
     parser.add_argument(
         "--clip-from",
         metavar="FILE",
-        help="official .pth with whose frozen layers --style-bank was mined [the config's CLIP]",
+        help="official .pth whose frozen layers were used to mine --style-bank [the config's CLIP]",
     )
     parser.add_argument("--reverse", action="store_true", help="convert to the official format")
     parser.add_argument("opts", nargs=REMAINDER, metavar="key=value", help="config overrides")
@@ -64,11 +64,11 @@ from langdg_d2.styles import StyleBank
 from langdg_d2.utils.errors import report_errors
 from langdg_d2.utils.file_io import require_writable
 
-OURS, THEIRS = "model", "model_state"  # where checkpoints keep the weights
+OURS, THEIRS = "model", "model_state"  # keys of the weights in checkpoints
 
 
 def build_without_weights(cfg: DictConfig) -> nn.Module:
-    """Build the model for its shapes, without loading CLIP's weights."""
+    """Build the model only for its shapes, without loading CLIP's weights."""
     cfg.model.backbone.tower.weights = None
     logging.disable(logging.WARNING)  # about random weights
     model = instantiate(cfg.model)
@@ -87,7 +87,7 @@ def convert_checkpoint(cfg: DictConfig, args: Namespace) -> None:
 
 
 def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
-    """Read a style bank and write it in the other format."""
+    """Convert a style bank to the other format."""
     if args.reverse:
         bank = StyleBank.load(args.style_bank)
         write_official_bank(args.output, bank)
@@ -104,7 +104,7 @@ def convert_style_bank(cfg: DictConfig, args: Namespace) -> None:
 
 
 def clip_of_the_styles(cfg: DictConfig, checkpoint: str | None) -> nn.Module:
-    """The model with CLIP's layers as they were when the styles were mined."""
+    """Build the model with the CLIP weights that the styles were mined with."""
     if checkpoint is None:
         return instantiate(cfg.model)
     model = build_without_weights(cfg)
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     with report_errors():
         if Path(args.output).exists():
-            raise FileExistsError(f"there is a file '{args.output}'; delete it or name another")
+            raise FileExistsError(f"'{args.output}' exists; delete it or choose another --output")
         require_writable(Path(args.output).parent)
         cfg = load_config(args.config_file, args.opts)
         (convert_checkpoint if args.checkpoint else convert_style_bank)(cfg, args)

@@ -1,8 +1,8 @@
-"""Weights and style banks of the official FAMix release: read without execution, and written.
+"""Reading and writing of weights and style banks of the official FAMix release.
 
-Both networks are the same; only the names of their parts differ. A style bank, `saved_params.pkl`,
-is a pickle of a dict: `<class>_mu` and `<class>_std` hold the lists of a class's statistics,
-tensors (C, 1, 1); `255_mu` and `255_std` those of unlabelled patches.
+Nothing in the files is executed. The networks are equal except for the names of their parts. A
+style bank, `saved_params.pkl`, is a pickled dict: `<class>_mu` and `<class>_std` are lists of a
+class's statistics, tensors (C, 1, 1); `255_mu` and `255_std` are those of unlabelled patches.
 """
 
 import io
@@ -26,7 +26,7 @@ from langdg_d2.utils.errors import shortened
 from langdg_d2.utils.file_io import write_atomically
 from langdg_d2.utils.untrusted import require_small_memo
 
-# Official prefix by ours. The official pyramid is one list: local, three rates, image mean.
+# Official prefixes by ours. The official pyramid is a list: local, three rates, image mean.
 _PARTS = {
     "backbone.tower.": "backbone.",
     "sem_seg_head.project.": "classifier.project.",
@@ -40,7 +40,7 @@ _PARTS = {
     "sem_seg_head.fuse.1.": "classifier.classifier.1.",
     "sem_seg_head.predict.": "classifier.classifier.3.",
 }
-_ATTENTION_POOL = "attnpool"  # CLIP's, which neither network uses
+_ATTENTION_POOL = "attnpool"  # of CLIP; neither network uses it
 _MEAN, _STD = "_mu", "_std"
 # The only settings that the official code supports.
 _OFFICIAL: Mapping[str, Any] = {
@@ -54,12 +54,15 @@ _OFFICIAL: Mapping[str, Any] = {
 def from_official(
     weights: Mapping[str, Tensor], *, model_state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Official weights under the names that they have in our model; the same tensors.
+    """Rename official weights to the names in our model; tensors are not copied.
 
     Args:
-        weights: `model_state` of an official checkpoint, also with a prefix such as `module.`.
+        weights: `model_state` of an official checkpoint, possibly with a prefix such as `module.`.
             CLIP's attention pooling, which segmentation does not use, is left out.
-        model_state: state dict of our model, for names and shapes; its values do not matter.
+        model_state: state dict of our model, for names and shapes.
+
+    Raises:
+        CheckpointError: if the weights do not fit the model.
     """
     names = _official_names(model_state)
     return _rename(
@@ -72,12 +75,12 @@ def from_official(
 def to_official(
     weights: Mapping[str, Tensor], *, model_state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Weights of our model under their official names; the inverse of `from_official`."""
+    """Rename weights of our model to their official names; the inverse of `from_official`."""
     return _rename(weights, names=_official_names(model_state), expected=model_state)
 
 
 def _official_names(model_state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Official name by ours."""
+    """Return official names by ours."""
     names = {
         ours: official + ours.removeprefix(part)
         for ours in model_state
@@ -86,7 +89,7 @@ def _official_names(model_state: Mapping[str, Tensor]) -> dict[str, str]:
     }
     if nameless := sorted(set(model_state) - set(names)):
         raise CheckpointError(
-            "use a config with the official network's architecture, such as "
+            "use a config with the architecture of the official network, such as "
             f"configs/langdg_gta5.py: it has no counterpart of {shortened(nameless)}"
         )
     return names
@@ -107,18 +110,21 @@ def _rename(
 def official_header(
     *, backbone: Backbone, clip_name: str, source: str | Sequence[str], imported_from: str
 ) -> BankHeader:
-    """Header fields that an official bank file lacks.
+    """Return a header for an official bank file, which has none.
 
     Args:
         backbone: backbone with the weights of the CLIP that the bank was mined with.
-        clip_name: the name or JSON path of that CLIP, as `load_clip` takes it.
-        source: name of the mined set, or names of several.
+        clip_name: name or JSON path of that CLIP, as for `load_clip`.
+        source: name of the mined data set, or of several.
         imported_from: name of the file, recorded in the bank.
+
+    Raises:
+        StyleBankError: if the backbone restyles another layer.
     """
     if backbone.restyled_layer != _OFFICIAL["layer"]:
         raise StyleBankError(
-            f"official style banks are statistics of '{_OFFICIAL['layer']}', the model restyles "
-            f"'{backbone.restyled_layer}'; use a config with "
+            f"official style banks are statistics of '{_OFFICIAL['layer']}', but the model "
+            f"restyles '{backbone.restyled_layer}'; use a config with "
             f"model.backbone.restyled_layer={_OFFICIAL['layer']}"
         )
     return BankHeader(
@@ -133,19 +139,22 @@ def official_header(
 
 
 def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
-    """Read a bank of the official release. Its prompts and cosines are unknown: "" and NaN.
+    """Read a bank of the official release, with unknown prompts ("") and cosines (NaN).
 
     Args:
-        path: of `saved_params.pkl`.
-        header: fields that the file lacks, see `official_header`. The file has to have its classes
-            and channels; classes may have no styles.
+        path: path of `saved_params.pkl`.
+        header: header from `official_header`. The file must have its classes and channels; classes
+            may have no styles.
 
     Returns:
-        The bank on the CPU, styles in the order of the header's classes, then unlabelled.
+        The bank on the CPU, with styles in the order of the header's classes, then unlabelled ones.
+
+    Raises:
+        StyleBankError: if the file is damaged or not an official bank.
     """
     try:
         if zipfile.is_zipfile(path):
-            raise StyleBankError("it was written by torch.save, as checkpoints (.pth) are")
+            raise StyleBankError("it was written by torch.save, like a checkpoint (.pth)")
         data = Path(path).read_bytes()
         require_small_memo(data)
         content = _TensorUnpickler(io.BytesIO(data)).load()
@@ -154,12 +163,12 @@ def read_official_bank(path: str | Path, *, header: BankHeader) -> StyleBank:
         raise StyleBankError(
             f"'{path}' cannot be read as a style bank of the official release "
             f"({type(error).__name__}: {error}); expected the saved_params.pkl that its mining "
-            "writes. Banks of langdg_d2 are read by StyleBank.load"
+            "writes. Load banks of langdg_d2 with StyleBank.load"
         ) from error
 
 
 def write_official_bank(path: str | Path, bank: StyleBank) -> None:
-    """Create or replace a file that the official training reads, without prompts and cosines."""
+    """Write a bank for the official training code, without prompts and cosines."""
     if found := bank.header.differences(_OFFICIAL, other="the official code"):
         raise StyleBankError(
             f"the official code cannot use the style bank: {'; '.join(found)}. Mine one with "
@@ -174,7 +183,7 @@ def write_official_bank(path: str | Path, bank: StyleBank) -> None:
 
 
 def _keys(header: BankHeader) -> dict[str, int]:
-    """Class id by official name."""
+    """Return class ids by official name."""
     return {str(k) if name == IGNORE else name: k for name, k in header.labels.items()}
 
 
@@ -210,7 +219,7 @@ def _as_bank(content: Mapping[str, Any], header: BankHeader) -> StyleBank:
 
 
 def _statistics(content: Mapping[str, Any], key: str, channels: int) -> list[Tensor]:
-    """The (C,) float32 statistics of an entry; none if the entry is missing."""
+    """Return the statistics (C,) float32 of an entry; empty if the entry is missing."""
     statistics = []
     for place, tensor in enumerate(content.get(key, [])):
         if not isinstance(tensor, Tensor) or tensor.shape != (channels, 1, 1):
@@ -223,14 +232,12 @@ def _statistics(content: Mapping[str, Any], key: str, channels: int) -> list[Ten
 
 
 def _storage(data: bytes) -> Tensor:
-    """The storage of a tensor in a pickle, as a flat tensor."""
+    """Load the storage of a pickled tensor as a flat tensor."""
     try:
         storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return torch.empty(0, dtype=storage.dtype).set_(storage)
-    except Exception as error:  # whose message may advise to load the file without this precaution
-        raise StyleBankError(
-            "the storage of a tensor is damaged or another object, refused"
-        ) from error
+    except Exception as error:  # its message may suggest unsafe loading
+        raise StyleBankError("the storage of a tensor is damaged or is another object") from error
 
 
 def _tensor(
@@ -244,9 +251,9 @@ def _parameter(data: Tensor, *_: object) -> Tensor:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Rebuilds tensors and plain containers; refuses every other name."""
+    """Unpickles tensors and plain containers, and rejects everything else."""
 
-    # Own functions: those of torch would load the bytes of a storage unchecked.
+    # Custom functions, because those of torch would load a storage unchecked.
     _ALLOWED: Mapping[tuple[str, str], Callable[..., object]] = {
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_parameter"): _parameter,

@@ -299,7 +299,7 @@ def test_a_bank_of_one_style_without_cosines_has_a_page_that_says_what_is_missin
     assert write(make_bank([1], [""])) == (text, files)
     assert files == ["styles.html"]
     assert "A projection needs at least three styles" in text
-    assert "The bank holds no cosines" in text
+    assert "The bank has no cosines" in text
     assert "my &lt;bank&gt;" in text
     assert "1 styles of layer1. Mined from gta5 with CLIP tiny" in text
 

@@ -76,7 +76,7 @@ def test_the_page_is_served_until_ctrl_c_and_without_clip_too(
     assert "the only one" in found["page"]
     assert found["folder"] != before
     assert not Path(found["folder"]).exists()
-    assert "warning: no style can be mined without CLIP" in capsys.readouterr().err
+    assert "warning: styles cannot be mined without CLIP" in capsys.readouterr().err
 
 
 def test_no_proxy_is_asked_for_the_own_page(
@@ -147,7 +147,7 @@ def test_that_other_machines_can_open_the_page_is_warned_about(
     pytest.importorskip("gradio", reason='the page needs Gradio: pip install -e ".[demo]"')
     with pytest.raises(SystemExit):
         app.main(["--config-file", CONFIG, "--checkpoint", "nothing.pth", "--host", host])
-    warning = f"warning: at {host} other machines can open the page, which asks for no password"
+    warning = f"warning: other machines can open the page at {host} without a password"
     assert (warning in capsys.readouterr().err) is not alone
 
 

@@ -163,7 +163,9 @@ def test_a_model_with_other_low_level_features_is_refused(
         live_styles(scene(), model, prompt="foggy night", steps=0)
 
 
-@pytest.mark.parametrize(("prompt", "says"), [("  ", "no style prompt"), ("fog " * 90, "longer")])
+@pytest.mark.parametrize(
+    ("prompt", "says"), [("  ", "the style prompt is empty"), ("fog " * 90, "longer")]
+)
 def test_a_prompt_that_is_none_is_an_error(
     live_styles: LiveStyles,
     predictor: Predictor,

@@ -141,7 +141,7 @@ def test_bad_input_is_reported_and_leaves_no_file(run, checkpoint, saved_params,
         ("--checkpoint", saved_params): "not written by torch.save",
         ("--checkpoint", checkpoint, "--reverse"): "has no entry 'model' of weights",
         ("--checkpoint", "other.pth"): "backbone.layer9.weight is unknown",
-        ("--style-bank", checkpoint, "--clip-from", checkpoint): "as checkpoints (.pth) are",
+        ("--style-bank", checkpoint, "--clip-from", checkpoint): "like a checkpoint (.pth)",
     }
     for options, message in cases.items():
         output = run(*options, "--output", "out", refused=True)
@@ -165,7 +165,7 @@ def test_misspelt_override_is_one_error_line(run, checkpoint):
 def test_an_existing_file_is_not_replaced(run, checkpoint):
     before = checkpoint.read_bytes()
     output = run("--checkpoint", checkpoint, "--output", checkpoint, refused=True)
-    assert "delete it or name another" in output
+    assert "delete it or choose another" in output
     output = run("--checkpoint", checkpoint, "--output", checkpoint / "a.pth", refused=True)
     assert "best.pth' is a file, expected a folder; choose another output" in output
     assert checkpoint.read_bytes() == before

@@ -193,7 +193,7 @@ def test_files_without_styles_and_other_files_are_refused(tmp_path: Path) -> Non
     assert "no styles" in refusal(write(tmp_path / "b.pkl", official({})))
     assert refusal(write(tmp_path / "b.pkl", [1]))
     torch.save({"model_state": {}}, tmp_path / "b.pkl")
-    assert "written by torch.save, as checkpoints (.pth) are" in refusal(tmp_path / "b.pkl")
+    assert "written by torch.save, like a checkpoint (.pth)" in refusal(tmp_path / "b.pkl")
     (tmp_path / "b.pkl").write_bytes(b"")
     assert refusal(tmp_path / "b.pkl")
 
