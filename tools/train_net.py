@@ -40,6 +40,8 @@ from langdg_d2.utils.errors import LangDGError, shortened
 
 logger = logging.getLogger("langdg_d2")
 
+TABLES = ("benchmark.md", "benchmark.csv", "details.json", "images.csv", "report.html")
+
 
 def compose_evaluation(
     cfg: DictConfig,
@@ -236,7 +238,8 @@ def compose_training(
     )
     trainer.start_iter = checkpointer.start(start.checkpoint, resume=start.resumed)
     cfg.train.seed = seeds.seed  # drawn or resumed, if negative in the config
-    cfg.dataloader.train.first_batch = trainer.start_iter * cfg.train.accumulate
+    if trainer.start_iter:  # other loaders may lack this argument, and cannot be resumed exactly
+        cfg.dataloader.train.first_batch = trainer.start_iter * cfg.train.accumulate
     trainer.data_loader = compose(cfg, "dataloader.train")
     return trainer
 
@@ -262,7 +265,7 @@ def earlier_results(cfg: DictConfig, args: Namespace) -> list[Path]:
     """
     folder = Path(cfg.train.output_dir)
     names = (engine.PRETRAINED, engine.ADAPTER, evaluation.RECORD)
-    patterns = ("last_checkpoint", "model_*.pth", *names, "predictions")
+    patterns = ("last_checkpoint", "model_*.pth", *names, *TABLES, "overlays", "predictions")
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     # The options of Detectron2's own parser lack `overwrite`.
     if files and not (args.resume or args.eval_only or getattr(args, "overwrite", False)):
@@ -292,7 +295,7 @@ def run(cfg: DictConfig, args: Namespace) -> None:
         eval_only=args.eval_only,
         settings=settings,
     )
-    model = engine.build_model(cfg, with_clip=not start.checkpoint)
+    model = engine.build_model(cfg, load_weights=not start.checkpoint)
     score = compose_evaluation(cfg, args.config_file, model, dataset, settings)
     if args.eval_only:
         engine.start_run(cfg, args)

@@ -111,19 +111,19 @@ def start_run(cfg: DictConfig, args: Namespace) -> None:
     tower = _tower(cfg)
     if tower.weights is None and not args.eval_only:
         logger.warning(
-            "CLIP '%s' has random weights because model.backbone.tower.weights is null: mined "
+            "the tower '%s' has random weights because model.backbone.tower.weights is null: mined "
             "styles are meaningless, and so are predictions unless a checkpoint replaces the "
             "weights",
             tower.name,
         )
 
 
-def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
+def build_model(cfg: DictConfig, *, load_weights: bool) -> LangDGSegmentor:
     """Build the model of a config on its device; `train.seed` determines random weights.
 
     Args:
         cfg: config from `setup`, not changed.
-        with_clip: whether to load CLIP's weights, which is unnecessary before a checkpoint.
+        load_weights: whether to load the tower's weights, unnecessary before a checkpoint.
     """
     tower = _tower(cfg)
     weights = tower.weights
@@ -132,7 +132,7 @@ def build_model(cfg: DictConfig, *, with_clip: bool) -> LangDGSegmentor:
     else:
         torch.seed()  # the default generator starts with the same seed in every process
     try:
-        tower.weights = weights if with_clip else None
+        tower.weights = weights if load_weights else None
         model = compose(cfg, "model")
     finally:
         tower.weights = weights  # also used by mining

@@ -214,6 +214,13 @@ class SegmentationTrainer(SimpleTrainer):
             self._scaler.load_state_dict(state_dict["grad_scaler"])
 
 
+def _pools_before_norm(head: object) -> bool:
+    """Whether a head has BatchNorm and global pooling, as DeepLab's image pooling has."""
+    parts = [*head.modules()] if isinstance(head, nn.Module) else []
+    kinds = (_BatchNorm, nn.AdaptiveAvgPool2d)
+    return all(any(isinstance(part, kind) for part in parts) for kind in kinds)
+
+
 def distribute(
     model: nn.Module, *, total_batch_size: int | None = None, **ddp_options: Any
 ) -> nn.Module:
@@ -225,13 +232,12 @@ def distribute(
         ddp_options: arguments of `DistributedDataParallel`, and `fp16_compression`.
 
     Raises:
-        LangDGError: if the head has BatchNorm and `total_batch_size` is 1.
+        LangDGError: if the head has BatchNorm behind global pooling and `total_batch_size` is 1.
     """
-    head = getattr(model, "sem_seg_head", nn.Identity())
-    if total_batch_size == 1 and any(isinstance(part, _BatchNorm) for part in head.modules()):
+    if total_batch_size == 1 and _pools_before_norm(getattr(model, "sem_seg_head", None)):
         raise LangDGError(
-            "dataloader.train.total_batch_size is 1, expected at least 2, because the head "
-            "normalises over the images of a batch"
+            "dataloader.train.total_batch_size is 1, expected at least 2, because BatchNorm of the "
+            "head's global pooling has a single value per image and channel"
         )
     if comm.get_world_size() == 1:
         return model

@@ -27,7 +27,7 @@ from pandas import DataFrame, Series
 from ..data.sources import joined_names, split_names
 from ..structures import CLASS_SUBSETS
 from ..utils.errors import LangDGError
-from .confusion import CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
+from .confusion import CLASS_ACCURACY, CLASS_IOU, MEAN_IOU, NUM_IMAGES, TASK, subset_metric
 from .published import published_figures, tower_of
 
 # {domain: {task: {metric: value}}}, as returned by evaluators.
@@ -171,7 +171,7 @@ def mean_over(scores: DataFrame) -> Series:
     Scores of a class ("IoU-road") are averaged over the domains that have the class. Other scores
     are NaN if a domain lacks them, so that means never hide a missing domain.
     """
-    of_class = scores.columns.str.contains("-")  # Detectron2 writes "<metric>-<class>"
+    of_class = scores.columns.str.startswith((CLASS_IOU, CLASS_ACCURACY))
     means = scores.mean(skipna=False).where(~of_class, scores.mean())
     return means.drop(NUM_IMAGES, errors="ignore")
 
@@ -272,9 +272,9 @@ def class_table(rows: DataFrame) -> DataFrame:
 def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
     """Compare our mean IoU (authors' convention) with published scores and their measurement.
 
-    No difference is given for data sets that differ from the published ones, or for means over
-    them. The last row is the mean over shared domains: the published mean if these are all of its
-    targets, otherwise the mean of the published scores.
+    No difference is given under another protocol, for data sets that differ from the published
+    ones, or for means over them. The last row is the mean over shared domains: the published mean
+    if these are all of its targets, otherwise the mean of the published scores.
     """
     published = published_figures(str(run.published))
     # If we scored other classes, our mean over the published subset is compared.
@@ -292,14 +292,14 @@ def published_section(rows: DataFrame, run: BenchmarkRun) -> Section:
     lines = []
     for name, (domains, theirs) in pairs.items():
         mean = fmean(ours[domain] for domain in domains)
-        incomparable = not remarks.keys().isdisjoint(domains)
+        same = run.protocol == published.protocol and remarks.keys().isdisjoint(domains)
         lines.append(
             {
                 "domain": name,
                 "protocol": run.protocol,
                 "ours": percent(mean),
                 "published": percent(theirs),
-                "difference": "not comparable" if incomparable else percent(mean - theirs, "+"),
+                "difference": percent(mean - theirs, "+") if same else "not comparable",
             }
         )
     notes = [

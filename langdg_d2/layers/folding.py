@@ -5,6 +5,7 @@ can absorb. This saves one pass over each feature map, and results are equal up 
 Parameters, buffers and state dicts do not change.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -15,8 +16,8 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# Modules that call their children in registration order.
-_IN_ORDER = (nn.Sequential, ModifiedResNet, Bottleneck)
+# Methods that call the children of a module in registration order.
+_IN_ORDER = {kind.forward for kind in (nn.Sequential, ModifiedResNet, Bottleneck)}
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -31,7 +32,8 @@ def fold(model: object) -> ExitStack:
     A pair is computed without folding while its BatchNorm is in training mode, its parameters get
     gradients, it has forward hooks, or the model is traced. Fused weights are computed lazily. They
     are recomputed after any of these, after `load_state_dict` and after another `fold`; call `fold`
-    again if weights change in another way. Do not replace modules while they are folded.
+    again if weights change in another way. Do not replace modules while they are folded, and do not
+    call the children of an `nn.Sequential` one by one.
 
     Args:
         model: model in any mode; other objects than modules are ignored.
@@ -51,12 +53,16 @@ def fold(model: object) -> ExitStack:
 
 
 def _pairs(model: object) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Yield convolutions with the BatchNorms that are known to follow them."""
-    for parent in model.modules() if isinstance(model, nn.Module) else ():
-        if isinstance(parent, _IN_ORDER):
-            for conv, norm in pairwise(parent.children()):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, _NORMS):
-                    yield conv, cast("nn.BatchNorm2d", norm)
+    """Yield convolutions with the BatchNorms that are known to follow them, and nothing else."""
+    parents = list(model.modules()) if isinstance(model, nn.Module) else []
+    uses = Counter(child for parent in parents for child in parent._modules.values())
+    for parent in parents:
+        if type(parent).forward not in _IN_ORDER:
+            continue
+        for conv, norm in pairwise(parent.children()):
+            pair = isinstance(conv, nn.Conv2d) and isinstance(norm, _NORMS)
+            if pair and uses[conv] == uses[norm] == 1:  # shared modules may have other neighbours
+                yield cast("nn.Conv2d", conv), cast("nn.BatchNorm2d", norm)
 
 
 class _FoldedPair:

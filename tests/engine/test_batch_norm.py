@@ -1,11 +1,16 @@
 """Synchronised BatchNorm: what is replaced; that processes train as one is tested beside."""
 
+from contextlib import nullcontext
+
+import pytest
 import torch
-from detectron2.layers import NaiveSyncBatchNorm
+from detectron2.layers import NaiveSyncBatchNorm, ShapeSpec
 from torch import nn
 
 from langdg_d2.engine import distribute
 from langdg_d2.engine.trainer import synchronize_batch_norm
+from langdg_d2.modeling import DeepLabV3PlusHead, LinearHead
+from langdg_d2.utils.errors import LangDGError
 
 
 def network() -> nn.Sequential:
@@ -30,6 +35,26 @@ def test_only_trainable_norms_are_replaced_and_their_state_kept():
     assert all(torch.equal(after[k], before[k]) for k in before)
     # An optimizer that was made before goes on with them.
     assert {id(t) for t in (*model.parameters(), *model.buffers())} == {id(t) for t in tensors}
+
+
+@pytest.mark.parametrize(("head", "fits"), [(DeepLabV3PlusHead, False), (LinearHead, True)])
+def test_single_images_need_a_head_without_pooled_norms(head, fits):
+    shapes = {"res2": ShapeSpec(channels=4, stride=4), "res5": ShapeSpec(channels=4, stride=16)}
+    options = {"input_shape": shapes, "num_classes": 3}
+    if head is LinearHead:
+        options["in_feature"] = "res5"
+    else:
+        options |= {"low_level": "res2", "high_level": "res5", "low_level_channels": 4}
+        options |= {"channels": 4, "atrous_rates": [1, 2, 3], "dropout": 0.0}
+    model = nn.Module()
+    model.sem_seg_head = head(**options)
+    features = {
+        name: torch.rand(1, 4, 64 // s.stride, 64 // s.stride) for name, s in shapes.items()
+    }
+    with nullcontext() if fits else pytest.raises(ValueError, match="more than 1 value"):
+        model.sem_seg_head.train()(features)
+    with nullcontext() if fits else pytest.raises(LangDGError, match="total_batch_size is 1"):
+        assert distribute(model, total_batch_size=1) is model
 
 
 def test_one_process_keeps_its_model():

@@ -72,6 +72,11 @@ def test_a_mean_is_missing_where_a_target_has_no_score() -> None:
     assert mean_over(rows.loc[["fog"], ["mIoU"]])["mIoU"] == 50
 
 
+def test_means_over_domains_need_hyphenated_scores_of_all() -> None:
+    scores = DataFrame({"FPR-95": [10.0, None], "IoU-road": [20.0, None]})
+    assert mean_over(scores).isna().tolist() == [True, False]
+
+
 def test_groups_do_not_count_in_the_mean_and_need_all_of_their_domains(scores: dict) -> None:
     groups = {"all": ["night", "fog"], "missing": ["fog", "rain"], "with source": ["fog", "gta"]}
     rows = score_rows(scores, replace(RUN, groups=groups))

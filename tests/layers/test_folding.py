@@ -55,6 +55,39 @@ def plain(network):
     return other(images())
 
 
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class DomainNorms(nn.Module):
+    """A convolution that two norms share."""
+
+    def __init__(self):
+        super().__init__()
+        conv = nn.Conv2d(3, 3, 1)
+        self.domains = nn.ModuleList(nn.Sequential(conv, nn.BatchNorm2d(3)) for _ in range(2))
+        nn.init.uniform_(self.domains[0][1].running_mean)
+
+    def forward(self, x):
+        return torch.cat([domain(x) for domain in self.domains])
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Residual(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), DomainNorms()],
+    ids=["own forward", "shared convolution"],
+)
+@torch.no_grad()
+def test_modules_of_unknown_order_are_left_alone(network):
+    for module in network.eval().modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+    expected = network(images())
+    with fold(network):
+        torch.testing.assert_close(network(images()), expected, **CLOSE)
+
+
 @torch.no_grad()
 def test_only_between_its_points_is_a_model_folded(network, fused):
     expected = network(images())

@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import nn
 
-from langdg_d2.modeling import DeconvPyramid, ResizePyramid, VitTower, load_image_tower
+from langdg_d2.modeling import (
+    DeconvPyramid,
+    LoRA,
+    Rein,
+    ResizePyramid,
+    VitTower,
+    load_image_tower,
+    load_timm_tower,
+)
 from langdg_d2.utils.errors import LangDGError
 
 SMALL = {"embed_dim": 32, "depth": 4, "num_heads": 2, "num_classes": 0}
@@ -220,6 +228,22 @@ def test_nothing_behind_the_last_tap_is_kept():
     names = {name.partition(".")[0] for name in backbone.trunk.state_dict()}
     assert names == {"patch_embed", "pos_embed", "blocks"}
     assert len(backbone.trunk.blocks) == 3
+
+
+def test_an_adapter_beside_trainable_layers_is_refused():
+    trunk = load_timm_tower(name="test_vit", weights=None)
+    with pytest.raises(LangDGError, match=r"trainable is \['blocks.-1'\] beside an adapter"):
+        VitTower(tower=trunk, taps=[5], trainable=["blocks.-1"], adapter=LoRA(rank=2))
+
+
+def test_shared_parts_of_an_adapter_are_a_group():
+    trunk = load_timm_tower(name="test_vit", weights=None)
+    backbone = VitTower(tower=trunk, taps=[5], trainable=(), adapter=Rein(tokens=3, rank=2))
+    *_, last = backbone.layer_groups().items()
+    assert last == ("adapter", [trunk.rein])
+    held = [m for modules in backbone.layer_groups().values() for m in modules]
+    found = [p for module in held for p in module.parameters()]
+    assert len(found) == len({*found}) == len(list(backbone.parameters()))
 
 
 def test_an_adapter_is_attached_to_the_frozen_trunk():

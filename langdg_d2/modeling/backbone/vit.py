@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...utils.errors import LangDGError, require_int
 from .adapters import Adapter
+from .adapters.base import AdapterPart
 from .base import Backbone
 from .pyramid import SCALES
 
@@ -81,6 +82,11 @@ class VitTower(Backbone):
         self.pyramid = pyramid
         self.taps = tuple(taps)
         self._clip_fingerprint = getattr(tower, "whole_clip_fingerprint", None)
+        if adapter is not None and trainable:
+            raise LangDGError(
+                f"trainable is {list(trainable)} beside an adapter, which freezes all layers: set "
+                "it to [], or leave out the adapter"
+            )
         self.freeze(trainable=trainable)
         if adapter is not None:
             adapter.attach(trunk)
@@ -137,9 +143,13 @@ class VitTower(Backbone):
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """See `Backbone.layer_groups`."""
         tokens = nn.ParameterList(self.trunk.parameters(recurse=False))
-        stem = [part for name, part in self.trunk.named_children() if name != "blocks"]
+        parts = [part for name, part in self.trunk.named_children() if name != "blocks"]
+        shared: list[nn.Module] = [part for part in parts if isinstance(part, AdapterPart)]
+        stem = [part for part in parts if part not in shared]
         groups: dict[str, list[nn.Module]] = {"patch_embed": [tokens, *stem]}
         groups |= {f"blocks.{k}": [block] for k, block in enumerate(self.trunk.blocks)}
+        if shared:  # by all blocks, as in Rein
+            groups["adapter"] = shared
         return groups | ({} if self.pyramid is None else {_PYRAMID: [self.pyramid]})
 
     def low_state(self) -> dict[str, Tensor]:
