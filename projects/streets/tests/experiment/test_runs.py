@@ -156,7 +156,7 @@ def test_folder_is_held_until_its_last_process_ends(tmp_path: Path) -> None:
         left = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
         with pytest.raises(LangDGError, match="another experiment"), locked(tmp_path):
             pass
-    with pytest.raises(LangDGError, match="a command that it has left"), locked(tmp_path):
+    with pytest.raises(LangDGError, match="one of its commands"), locked(tmp_path):
         pass
     left.kill()
     left.wait()
