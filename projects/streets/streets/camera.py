@@ -48,7 +48,7 @@ class View:
         return float(np.arctan2(position[0] - self.eye[0], position[2] - self.eye[2]))
 
     def sees(self, footprints: np.ndarray, margin: float = 1.0) -> np.ndarray:
-        """Whether convex footprints (..., k, 2) may be in the wedge, within a margin in metres."""
+        """Return whether convex footprints (..., k, 2) may be in the wedge, with a margin in m."""
         c, s = cos(self.yaw), sin(self.yaw)
         x, z = footprints[..., 0] - self.eye[0], footprints[..., 1] - self.eye[2]
         ahead, right = s * x + c * z, c * x - s * z
@@ -57,7 +57,7 @@ class View:
         return (ahead.max(-1) > 0.3) & ~beside
 
     def sees_point(self, position: np.ndarray, margin: float = 3.0) -> bool:
-        """Whether a position (3,) may be in the wedge, within a margin in metres."""
+        """Return whether a position (3,) may be in the wedge, with a margin in metres."""
         return bool(self.sees(position[None, [0, 2]], margin))
 
 

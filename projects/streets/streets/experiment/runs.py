@@ -127,7 +127,7 @@ class Run:
         if not file.is_file():
             return f"no {_SETTINGS} says which" if any(self.folder.glob("*.pth")) else ""
         found = config_difference(json.loads(file.read_text()), wanted)
-        return "{}: {} there, {} wanted".format(*found) if found else ""
+        return "{}: found {}, expected {}".format(*found) if found else ""
 
     @cached_property
     def bank(self) -> Path | None:
@@ -158,13 +158,13 @@ def locked(folder: Path) -> Iterator[int]:
 async def execute(
     runs: Sequence[Run], *, workers: int, lock: int, after_each: Callable[[], object]
 ) -> None:
-    """Mine, train and score, each unless its result is there; a failure ends its run alone.
+    """Mine, train and score, skipping steps with results; a failure only ends its own run.
 
     Args:
-        runs: in the order in which they begin.
-        workers: runs at a time, which share the cores.
-        lock: of `locked`; the commands inherit it.
-        after_each: called when a run has ended.
+        runs: runs in the order of their start.
+        workers: number of parallel runs, which share the cores.
+        lock: file descriptor from `locked`, inherited by the commands.
+        after_each: called after each run.
     """
     slots, mining = asyncio.Semaphore(workers), defaultdict(asyncio.Lock)
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
