@@ -237,7 +237,9 @@ def _storage(data: bytes) -> Tensor:
         storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return torch.empty(0, dtype=storage.dtype).set_(storage)
     except Exception as error:  # its message may suggest unsafe loading
-        raise StyleBankError("the storage of a tensor is damaged or is another object") from error
+        raise StyleBankError(
+            "refusing a tensor whose storage is damaged or another object"
+        ) from error
 
 
 def _tensor(

@@ -4,10 +4,10 @@ Example:
     python projects/streets/style_directions.py output/quickstart/banks/seed1_*.safetensors \\
         --data output/quickstart/datasets --output output/directions
 
-A style is a point: the mean and standard deviation of every channel. A look shifts the patches of
-a class away from those of the source, and so does mining. The cosine of the two shifts shows
-whether a prompt points toward the look, and their lengths show whether it goes as far. The command
-writes a table and a heat map of the means by style prompt and look.
+A style is a point: the mean and standard deviation of every channel. Both looks and mining shift
+the patches of a class away from those of the source. The cosine between the shifts shows whether a
+prompt points toward a look, and their lengths show whether it goes as far. The command writes a
+table and a heat map of the means by style prompt and look.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from langdg_d2.utils.file_io import replacing, write_atomically
 from langdg_d2.visualization.styles import PatchReader, style_points, style_prompts
 
 LENGTH = "length"
-_FEWEST_PATCHES = 5  # of a class, for a mean that says something
+_FEWEST_PATCHES = 5  # per class, for a meaningful mean
 _DPI = 130
 _FONT = 8
 
@@ -48,8 +48,8 @@ class Patches(NamedTuple):
     """Patches of images.
 
     Attributes:
-        points: (P, D) their own statistics.
-        class_ids: (P,) uint8, the most frequent label of each.
+        points: (P, D) statistics of the patches.
+        class_ids: (P,) uint8, the most frequent label of each patch.
     """
 
     points: Tensor
@@ -91,7 +91,7 @@ def build_reader(cfg: DictConfig, bank: StyleBank, data: Path) -> PatchReader:
 
 
 def read_patches(scenes: Iterable[list[dict[str, Any]]], reader: PatchReader) -> Patches:
-    """The patches of a test loader's scenes."""
+    """Read the patches of a test loader's scenes."""
     examples = [example for batch in scenes for example in batch]
     labels = [example["sem_seg"][None].to(torch.uint8) for example in examples]
     return Patches(
@@ -109,17 +109,17 @@ def directions(
     left out. Values are NaN for classes with too few patches.
 
     Args:
-        bank: mined in patches of the size of these.
+        bank: styles, mined in patches of the same size.
         source: patches of the source.
         looks: patches of other looks, by name.
 
     Returns:
-        A row for each style: by look, the cosine of its shift and the look's shift of its class;
-        and the length of its shift. And by look, the mean length of its classes' shifts.
+        A row for each style, with the cosine between its shift and the shift of its class by look,
+        and the length of its shift; and the mean length of the classes' shifts by look.
     """
     labels = bank.header.labels.values()
     spread = source.points.std(dim=0)
-    # A channel that is zero in all of the source has no unit to measure with.
+    # Channels that are zero in all of the source have no unit of length.
     units = torch.where(spread > 0, 1 / spread, 0)
     origin, of_class = _class_means(source, labels), bank.class_id.long()
     styles = (style_points(bank.mean, bank.std) - origin[of_class]) * units
@@ -132,7 +132,7 @@ def directions(
 
 
 def _class_means(patches: Patches, labels: Iterable[int]) -> Tensor:
-    """(L, D) mean point of every label, NaN for those with too few patches or none."""
+    """Return the mean point of every label (L, D); NaN for labels with too few patches."""
     means = patches.points.new_full((max(labels) + 1, patches.points.shape[1]), torch.nan)
     for label in patches.class_ids.unique().tolist():
         own = patches.points[patches.class_ids == label]
@@ -144,7 +144,7 @@ def _class_means(patches: Patches, labels: Iterable[int]) -> Tensor:
 def compare(
     cfg: DictConfig, bank: StyleBank, reader: PatchReader
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """`directions` of the scenes of all looks."""
+    """Compute `directions` for the scenes of all looks."""
     domains = [domain for domain in DOMAINS if domain.role is not Role.VALIDATION]
     source, *targets = (
         read_patches(instantiate(cfg.dataloader.test[domain.name]), reader)
@@ -155,7 +155,7 @@ def compare(
 
 
 def heat_map(cosines: pd.DataFrame) -> Figure:
-    """Mean cosines, a row for each style prompt and a column for each look."""
+    """Draw mean cosines, with a row for each style prompt and a column for each look."""
     rows, columns = cosines.shape
     figure = Figure((2 + 0.5 * columns, 1 + 0.22 * rows), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
@@ -168,7 +168,7 @@ def heat_map(cosines: pd.DataFrame) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the banks and the scenes, compare, write."""
+    """Compare banks and scenes, and write the results."""
     args = parse(arguments)
     os.environ["DETECTRON2_DATASETS"] = str(args.data)
     with report_errors():

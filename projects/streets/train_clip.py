@@ -31,7 +31,7 @@ from langdg_d2.utils.file_io import write_atomically
 
 _CONFIG = Path(__file__).with_name("configs") / "small_clip.json"
 
-# Seeds of scenes, far from those that benchmarks are drawn with.
+# Seeds of scenes, far from those of benchmarks.
 _TRAIN_SCENES = 9_100_000
 _HELD_OUT_SCENES = 9_200_000
 _RENDERED_SCENES = 9_400_000
@@ -91,7 +91,7 @@ def _draw_scenes(options: argparse.Namespace) -> tuple[Path, Path]:
     seeds = (_TRAIN_SCENES + options.seed, _HELD_OUT_SCENES + options.seed)
     for folder, count, seed in zip(folders, counts, seeds, strict=True):
         draw_pool(folder, PoolSettings(scenes=count, seed=seed), workers=options.workers)
-        PlaceIndex(open_pool(folder))  # too few scenes should not be found out after the training
+        PlaceIndex(open_pool(folder))  # detects too few scenes before the training
     return folders
 
 
@@ -132,7 +132,7 @@ def _weights(options: argparse.Namespace) -> Path:
 
 
 def _arguments(options: argparse.Namespace) -> str:
-    """What was set apart from folders, as it is typed."""
+    """Format the command-line settings other than folders."""
     names = (
         *(() if options.config == _CONFIG else ("config",)),
         "scenes",
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     options = argument_parser().parse_args(arguments)
     settings = _settings(options)
-    start_worker()  # before OpenCV starts threads, which forked processes would wait for
+    start_worker()  # before OpenCV starts threads that forked processes would wait for
     with report_errors():
         scenes, held_out = _draw_scenes(options)
         trainer = ClipTrainer(

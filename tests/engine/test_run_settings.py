@@ -153,7 +153,7 @@ def test_nothing_is_recorded_that_no_iteration_used(caplog):
     caplog.set_level(logging.INFO)
     go_on(SETTINGS, iteration=9)
     assert "All 10 iterations are done" in caplog.text
-    with pytest.raises(LangDGError, match=r"no effect: optimizer.lr 0\.1 -> 0\.2\. Raise train"):
+    with pytest.raises(LangDGError, match=r"no effect: optimizer.lr 0\.1 -> 0\.2\. Increase train"):
         go_on(changed("optimizer.lr", 0.2), iteration=9)
     with pytest.raises(LangDGError, match=r"no effect: optimizer.lr 0\.1 -> None"):
         go_on(changed("optimizer.lr", {"head": 0.1}), iteration=9)

@@ -150,7 +150,7 @@ def test_probability_zero_restyles_nothing():
     ("setting", "message"),
     [
         ({"probability": 1.2}, r"probability of restyling is 1\.2, expected 0\.\.1"),
-        ({"probability": -0.1}, r"probability -0\.1 of restyling"),
+        ({"probability": -0.1}, r"probability of restyling is -0\.1"),
         ({"warmup_iters": -1}, "warmup_iters is -1, expected a whole number"),
     ],
 )

@@ -24,13 +24,13 @@ def _item(panels: Panels, start: np.ndarray, end: np.ndarray, top: float) -> Ite
 def wall(
     start: np.ndarray, end: np.ndarray, street: np.ndarray, city: City, rng: np.random.Generator
 ) -> Item:
-    """A free-standing wall of brick or plaster with a cap and pillars.
+    """Build a free-standing wall of brick or plaster with a cap and pillars.
 
     Args:
         start, end: (3,) ground points.
-        street: (3,) any point on the side from which it is seen.
-        city: gives the colours.
-        rng: source of height and colour.
+        street: (3,) any point on the visible side.
+        city: city with the colours.
+        rng: draws height and colour.
     """
     panels = Panels(label=LABEL_ID["wall"], closed=False)
     panels.turn_to(start=start, end=end, outside=street)
@@ -47,7 +47,7 @@ def wall(
 
 
 def _railing(panels: Panels, height: float, color: Color) -> None:
-    """Metal bars before a dark hedge."""
+    """Add metal bars in front of a dark hedge."""
     length = panels.length
     panels.add([(0, 0, length, height)], (0.16, 0.20, 0.13), material=Material.FOLIAGE)
     panels.add(panels.bars(0.22, 0.05, 0.05, height), color)
@@ -55,7 +55,7 @@ def _railing(panels: Panels, height: float, color: Color) -> None:
 
 
 def _boards(panels: Panels, height: float, color: Color) -> None:
-    """A close wooden fence."""
+    """Add a closed wooden fence."""
     dark = (color[0] * 0.62, color[1] * 0.62, color[2] * 0.62)
     panels.add([(0, 0, panels.length, height)], color, material=Material.WOOD)
     panels.add(panels.bars(0.3, 0.05, 0, height), dark)
@@ -64,7 +64,7 @@ def _boards(panels: Panels, height: float, color: Color) -> None:
 
 
 def _wire(panels: Panels, height: float, color: Color) -> None:
-    """Wire mesh on posts, closed by what grows behind it."""
+    """Add wire mesh on posts, with plants behind it."""
     rows = np.arange(0.25, height, 0.3).tolist()
     panels.add([(0, 0, panels.length, height)], (0.33, 0.39, 0.27), material=Material.FOLIAGE)
     panels.add([(0, y, panels.length, y + 0.03) for y in rows], color)
@@ -81,7 +81,7 @@ _FENCES: tuple[tuple[Callable[[Panels, float, Color], None], Color], ...] = (
 
 
 def fence(start: np.ndarray, end: np.ndarray, street: np.ndarray, rng: np.random.Generator) -> Item:
-    """A railing, a wooden fence or wire mesh; arguments as for `wall`."""
+    """Build a railing, a wooden fence or wire mesh; for the arguments see `wall`."""
     panels = Panels(label=LABEL_ID["fence"], closed=False)
     panels.turn_to(start=start, end=end, outside=street)
     height = rng.uniform(1.0, 1.9)

@@ -1,6 +1,6 @@
 """Parts of vehicles: extruded bodies, panels on their sides and ends, wheels, lamps.
 
-Vehicles stand on the origin and look along +Z.
+Vehicles stand on the origin and face +Z.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def solid(
     slot: int = -1,
     glazed: tuple[int, ...] = (),
 ) -> Mesh:
-    """An extruded outline; the strips listed in `glazed` are windows."""
+    """Extrude an outline; the strips listed in `glazed` are windows."""
     sides, strips = prism(profile, half_widths)
     inside = strips.reshape(-1, 3).mean(axis=0)
     body = [k for k in range(len(strips)) if k not in glazed]
@@ -54,7 +54,7 @@ def cross_panels(
     emitter: Emitter = Emitter.NONE,
     slot: int = -1,
 ) -> Mesh:
-    """Rectangles (x0, y0, x1, y1) on the front (z > 0) or the back (z < 0) of a vehicle."""
+    """Build rectangles (x0, y0, x1, y1) on the front (z > 0) or back (z < 0) of a vehicle."""
     spans = np.asarray(rects, np.float32)
     corners = np.stack([spans[:, [0, 2, 2, 0]], spans[:, [1, 1, 3, 3]]], axis=-1)
     points = np.concatenate([corners, np.full((*corners.shape[:2], 1), z, np.float32)], axis=-1)
@@ -82,7 +82,7 @@ def side_panels(
     top_half_width: float | None = None,
     heights: tuple[float, float] = (0.0, 1.0),
 ) -> Mesh:
-    """Outlines (z, y) on both sides; the side may lean in from heights[0] to heights[1]."""
+    """Build outlines (z, y) on both sides, which may lean in from heights[0] to heights[1]."""
     outlines = np.asarray(shapes, np.float32)
     low, high = heights
     share = np.clip((outlines[..., 1] - low) / (high - low), 0, 1)
@@ -106,13 +106,13 @@ def side_panels(
 
 
 def outlines(spans: list[Rect]) -> np.ndarray:
-    """Spans (z0, y0, z1, y1) as outlines (N, 4, 2)."""
+    """Convert spans (z0, y0, z1, y1) to outlines (N, 4, 2)."""
     array = np.asarray(spans, np.float32)
     return np.stack([array[:, [0, 2, 2, 0]], array[:, [1, 1, 3, 3]]], axis=-1)
 
 
 def tyres(axles: list[float], radius: float, half_width: float, label: int) -> Mesh:
-    """Tyre treads seen from ahead or behind; painted before the body, which hides their tops."""
+    """Build tyre treads as seen from ahead or behind; the body, painted later, hides their tops."""
     parts = []
     for z in axles:
         outline = [(float(a), float(b)) for a, b in circle(radius, 8, center=(z, radius))]
@@ -123,7 +123,7 @@ def tyres(axles: list[float], radius: float, half_width: float, label: int) -> M
 
 
 def wheels(axles: list[float], radius: float, half_width: float, label: int) -> Mesh:
-    """Wheel arches, tyres and rims as seen from the side."""
+    """Build wheel arches, tyres and rims as seen from the side."""
     outer = half_width + 0.005
     arches = [circle(radius * 1.16, 12, center=(z, radius)) for z in axles]
     for arch in arches:
@@ -140,7 +140,7 @@ def wheels(axles: list[float], radius: float, half_width: float, label: int) -> 
 
 
 def lamps_and_plates(half_width: float, front: float, back: float, y: float, label: int) -> Mesh:
-    """Headlights, tail lights and licence plates."""
+    """Build headlights, tail lights and licence plates."""
     w = half_width - 0.08
     heads = [(-w, y - 0.1, -w + 0.36, y + 0.06), (w - 0.36, y - 0.1, w, y + 0.06)]
     tails = [(-w, y - 0.08, -w + 0.26, y + 0.12), (w - 0.26, y - 0.08, w, y + 0.12)]

@@ -7,11 +7,11 @@ from streets.classes import LABEL_ID
 from streets.mesh import Mesh, join, polygons
 
 _DISTANCE = 1.6  # metres from the camera to the bonnet's front edge
-_SHARE = 0.1  # of the image height, at the middle
+_SHARE = 0.1  # of the image height, in the middle
 
 
 def bonnet_mesh(camera: Camera) -> Mesh:
-    """A dark rounded plate in front of the camera, as wide as the image."""
+    """Build a dark rounded plate in front of the camera, as wide as the image."""
     edge = np.linspace(-1, 1, 15)
     rise = _SHARE * (1 - 0.55 * edge**2 - 0.45 * edge**8)
     parts = []

@@ -14,10 +14,10 @@ from streets.panels import UP, Panels
 
 _BUILDING = LABEL_ID["building"]
 _GROUND_FLOOR = 3.9  # metres, of a shop
-_FOOT = 0.1  # metres; walls begin at the surface of sidewalks and lawns
+_FOOT = 0.1  # metres; walls start at the surface of sidewalks and lawns
 _PLINTH = 0.5
 _PARAPET = 0.5
-COARSE, REDUCED, FULL = 0, 1, 2  # levels of detail: windows only, without small parts, all
+COARSE, REDUCED, FULL = 0, 1, 2  # levels of detail: only windows, no small parts, everything
 # Offsets (a0, b0, a1, b1) of parts of a window from its edges, metres.
 _LINTEL, _CAP = np.array([0, 0.22, 0, 0]), np.array([0, 0.1, 0, 0])
 _SILL, _RAIL = np.array([-0.15, -0.2, 0.15, -0.08]), np.array([-0.4, -0.5, 0.4, 0.5])
@@ -34,19 +34,19 @@ _SIGNS: tuple[Color, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How a building's facades are drawn.
+    """Style of a building's facades.
 
     Attributes:
         wall, trim, glass, roof: colours.
-        material: of the wall.
+        material: material of the wall.
         storey: height of a storey, metres.
         window: width and height of a window, metres.
-        spacing: metres from window axis to window axis.
-        shop: the ground floor is a shop front.
-        ribbon: windows join to bands (offices).
-        balconies: every second window column has them.
-        roof_height: metres of pitched roof above the eaves, 0 for a flat one.
-        lit: share of windows with a lamp on behind.
+        spacing: distance between window axes, metres.
+        shop: whether the ground floor is a shop front.
+        ribbon: whether windows form bands (offices).
+        balconies: whether every second window column has balconies.
+        roof_height: height of the pitched roof above the eaves, metres; 0 for a flat roof.
+        lit: share of lit windows.
     """
 
     wall: Color
@@ -65,11 +65,11 @@ class Style:
 
     @property
     def base(self) -> float:
-        """Height at which the regular storeys begin."""
+        """Height at which the regular storeys start."""
         return _GROUND_FLOOR if self.shop else _PLINTH
 
     def eaves(self, storeys: int) -> float:
-        """Height of the wall; a shop front takes one of the storeys."""
+        """Return the height of the wall; a shop front replaces one of the storeys."""
         return self.base + (storeys - self.shop) * self.storey + _PARAPET
 
 
@@ -103,7 +103,7 @@ def _shade(color: Color, factor: float) -> Color:
 def _facade(
     panels: Panels, storeys: int, style: Style, rng: np.random.Generator, detail: int
 ) -> None:
-    """One wall with everything on it that the level of detail asks for."""
+    """Build a wall with the parts of the level of detail."""
     top = style.eaves(storeys)
     panels.add([(0, _FOOT, panels.length, top)], style.wall, material=style.material)
     openings = _windows(panels.length, storeys - style.shop, style)
@@ -126,7 +126,7 @@ def _facade(
 
 
 def _windows(length: float, storeys: int, style: Style) -> np.ndarray:
-    """Openings of the regular storeys, (N, 4) spans on the wall."""
+    """Return window openings of the regular storeys, (N, 4) spans on the wall."""
     columns = max(int((length - 0.6) / style.spacing), 1)
     width, height = style.window
     if style.ribbon:
@@ -140,7 +140,7 @@ def _windows(length: float, storeys: int, style: Style) -> np.ndarray:
 
 
 def _with_door(openings: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
-    """Replace the lowest window nearest to the middle by a door."""
+    """Replace the lowest window nearest to the middle with a door."""
     lowest = openings[:, 1] <= openings[:, 1].min() + 0.1
     distance = np.abs((openings[:, 0] + openings[:, 2]) / 2 - length / 2) + 1e6 * ~lowest
     chosen = int(distance.argmin())
@@ -150,7 +150,7 @@ def _with_door(openings: np.ndarray, length: float) -> tuple[np.ndarray, np.ndar
 
 
 def _relief(panels: Panels, openings: np.ndarray, style: Style) -> None:
-    """Shaded lintels, window bars, sunlit sills and balconies."""
+    """Add shaded lintels, window bars, sunlit sills and balconies."""
     bars = openings.copy()
     bars[:, 0] = (openings[:, 0] + openings[:, 2]) / 2 - 0.035
     bars[:, 2] = bars[:, 0] + 0.07
@@ -165,7 +165,7 @@ def _relief(panels: Panels, openings: np.ndarray, style: Style) -> None:
 
 
 def _cornice(panels: Panels, top: float, style: Style) -> None:
-    """The band along the upper edge of the wall, with its shadow."""
+    """Add the band along the upper edge of the wall, with its shadow."""
     length = panels.length
     panels.add([(0, top - 0.7, length, top - 0.4)], _shade(style.wall, 0.8))
     panels.add([(0, top - 0.4, length, top)], style.trim)
@@ -173,7 +173,7 @@ def _cornice(panels: Panels, top: float, style: Style) -> None:
 
 
 def _shop_front(panels: Panels, style: Style, rng: np.random.Generator) -> None:
-    """Display windows, doors and a name board along the ground floor."""
+    """Add shop windows, doors and a sign along the ground floor."""
     length = panels.length
     bays = max(int(length / 4.2), 1)
     edges = np.linspace(0, length, bays + 1)
@@ -213,16 +213,16 @@ def building(
     detail: int = FULL,
     blind_sides: bool = False,
 ) -> Item:
-    """A block on a convex four-cornered footprint; walls that face away are left out.
+    """Build a block on a convex footprint with four corners, without walls that face away.
 
     Args:
         corners: (4, 3) on the ground; front left, front right, back right, back left.
-        storeys: including the ground floor.
-        style: colours and measures.
-        rng: source of what differs from window to window.
-        view: the camera's place.
+        storeys: number of storeys, including the ground floor.
+        style: colours and dimensions.
+        rng: draws differences between windows.
+        view: position of the camera.
         detail: `FULL`, `REDUCED` or `COARSE`.
-        blind_sides: no windows in the side walls (in a closed row).
+        blind_sides: whether side walls have no windows (in a closed row).
     """
     middle = corners.mean(axis=0)
     eaves = style.eaves(storeys)
@@ -248,7 +248,7 @@ def building(
 
 
 def _gable(corners: np.ndarray, eaves: float, style: Style) -> Mesh:
-    """The slope toward the street, its ridge parallel to the front, and the walls at its ends."""
+    """Build the roof slope toward the street, with a ridge parallel to it, and the gable walls."""
     wall_top, ridge_rise = eaves * UP, (eaves + style.roof_height) * UP
     front_left, front_right, back_right, back_left = corners
     ridge_left = (front_left + back_left) / 2 + ridge_rise
@@ -260,7 +260,7 @@ def _gable(corners: np.ndarray, eaves: float, style: Style) -> Mesh:
             (front_right + wall_top, ridge_right, back_right + wall_top),
         ]
     )
-    # The roof reaches over the wall: its lower edge is a little farther out and lower.
+    # The roof overhangs the wall: its lower edge is slightly farther out and lower.
     overhang = 0.04 * (front_left - back_left) - 0.15 * UP + wall_top
     slope = np.array([(front_left + overhang, front_right + overhang, ridge_right, ridge_left)])
     return join(

@@ -8,12 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Where the camera is and looks, before an image size is chosen.
+    """Pose of the camera, independent of the image size.
 
     Attributes:
         position: (x, y, z) in metres.
-        yaw, pitch, roll: radians; yaw turns from +Z toward +X, positive pitch looks up.
-        field_of_view: horizontal opening, radians.
+        yaw, pitch, roll: radians; yaw turns from +Z toward +X, and positive pitch looks up.
+        field_of_view: horizontal field of view, radians.
     """
 
     position: tuple[float, float, float]
@@ -25,12 +25,12 @@ class Pose:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """The wedge of the ground plan that a pose sees.
+    """The visible wedge of the ground plan.
 
     Attributes:
         eye: (3,) position of the camera.
         yaw: heading of the optical axis, radians.
-        spread: tangent of half the horizontal opening, a little more for roll.
+        spread: tangent of half the horizontal field of view, with a margin for roll.
     """
 
     eye: np.ndarray
@@ -39,16 +39,16 @@ class View:
 
     @classmethod
     def from_pose(cls, pose: Pose) -> "View":
-        """The wedge of a pose."""
+        """Return the wedge of a pose."""
         spread = 1.05 * float(np.tan(pose.field_of_view / 2)) + 0.02
         return cls(eye=np.asarray(pose.position, np.float32), yaw=pose.yaw, spread=spread)
 
     def bearing(self, position: np.ndarray) -> float:
-        """Heading of the line from the camera to a position, radians."""
+        """Return the heading of the line from the camera to a position, radians."""
         return float(np.arctan2(position[0] - self.eye[0], position[2] - self.eye[2]))
 
     def sees(self, footprints: np.ndarray, margin: float = 1.0) -> np.ndarray:
-        """Whether convex footprints (..., k, 2) may be in the wedge, within a margin in metres."""
+        """Return whether convex footprints (..., k, 2) may be in the wedge, with a margin in m."""
         c, s = cos(self.yaw), sin(self.yaw)
         x, z = footprints[..., 0] - self.eye[0], footprints[..., 1] - self.eye[2]
         ahead, right = s * x + c * z, c * x - s * z
@@ -57,7 +57,7 @@ class View:
         return (ahead.max(-1) > 0.3) & ~beside
 
     def sees_point(self, position: np.ndarray, margin: float = 3.0) -> bool:
-        """Whether a position (3,) may be in the wedge, within a margin in metres."""
+        """Return whether a position (3,) may be in the wedge, with a margin in metres."""
         return bool(self.sees(position[None, [0, 2]], margin))
 
 
@@ -97,16 +97,16 @@ class Camera:
         )
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) in the camera frame."""
+        """Convert world points (..., 3) to the camera frame."""
         return (points - self.position) @ self.rotation.T
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Image coordinates (..., 2) = (u, v) of camera-frame points with positive z."""
+        """Return image coordinates (..., 2) = (u, v) of camera-frame points with positive z."""
         center = np.array([self.width / 2, self.height / 2], np.float32)
         return points[..., :2] * (self.focal / points[..., 2:]) + center
 
     def ray_slopes(self, offset: float) -> tuple[np.ndarray, np.ndarray]:
-        """x/z of every column (W,) and y/z of every row (H,), sampled `offset` into the pixel."""
+        """Return x/z of columns (W,) and y/z of rows (H,), sampled `offset` into the pixel."""
         columns = (np.arange(self.width, dtype=np.float32) + offset - self.width / 2) / self.focal
         rows = (np.arange(self.height, dtype=np.float32) + offset - self.height / 2) / self.focal
         return columns.astype(np.float32), rows.astype(np.float32)

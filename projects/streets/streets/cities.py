@@ -1,6 +1,6 @@
-"""Cities: how a place is proportioned, coloured and populated, whatever the weather.
+"""Cities: proportions, colours and population of a place, independent of the weather.
 
-A city decides the geometry and the surface colours of a scene; a look adds light and weather.
+A city determines the geometry and surface colours of a scene; a look adds light and weather.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ class City:
         pedestrians: people per 100 m of sidewalk.
         tree_gap: range of metres between street trees.
         trees: kinds of trees, of `plants.TREES`.
-        lots: factors on the layouts' weights of the kinds of lots; 1 for what is not named.
-        ribbons: share of flat-roofed urban buildings with windows joined to bands.
+        lots: factors on the layouts' weights of lot kinds; 1 for kinds that are not listed.
+        ribbons: share of flat-roofed urban buildings with bands of windows.
         vehicles: weight of every kind of moving vehicle.
         bonnet: share of scenes that show the ego vehicle.
         border: share of scenes whose edge pixels are labelled "out of roi".

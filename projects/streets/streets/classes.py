@@ -1,7 +1,7 @@
-"""Cityscapes label ids by name, the ids of what is not scored, and the palette of label files.
+"""Cityscapes label ids by name, including unscored ones, and the palette of label files.
 
-The scenes are labelled with label ids (0..34), because a licence plate and the ego vehicle are
-different ids in the files though both train as "ignore". Train ids follow by a table.
+Scenes are labelled with label ids (0..34), because licence plates and the ego vehicle have
+different ids in the files, although both are ignored in training. A table maps them to train ids.
 """
 
 import numpy as np
@@ -23,12 +23,12 @@ GROUND_IDS = tuple(LABEL_ID[name] for name in ("road", "sidewalk", "terrain"))
 
 
 def to_train_ids(label_ids: np.ndarray) -> np.ndarray:
-    """Map label ids (uint8, any shape) to train ids 0..18 and 255; a new uint8 array."""
+    """Map label ids (uint8, any shape) to train ids 0..18 and 255, in a new uint8 array."""
     return GTA5_LABEL_IDS.decode(label_ids)
 
 
 def label_id_palette() -> list[int]:
-    """Colours of all 256 palette entries as the flat RGB list a palette PNG stores."""
+    """Return the colours of all 256 palette entries as a flat RGB list, as stored in PNG files."""
     palette = np.zeros((256, 3), np.uint8)
     for name, color in zip(CITYSCAPES_19.names, CITYSCAPES_19.colors, strict=True):
         palette[LABEL_ID[name]] = color
@@ -36,6 +36,6 @@ def label_id_palette() -> list[int]:
 
 
 def colorize(label_ids: np.ndarray) -> np.ndarray:
-    """Paint (H, W) label ids in the class colours; (H, W, 3) uint8 RGB, void black."""
+    """Paint label ids (H, W) in the class colours, (H, W, 3) uint8 RGB; void is black."""
     palette = np.array(label_id_palette(), np.uint8).reshape(-1, 3)
     return palette[label_ids]

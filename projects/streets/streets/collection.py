@@ -1,4 +1,4 @@
-"""A whole collection of data sets: what belongs to it, and making it with several processes."""
+"""Collections of data sets: their content, and their generation with several processes."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -18,23 +18,23 @@ from streets.label_files import mapillary_classes
 from streets.namings import gta5_name
 from streets.sample import draw_sample
 
-REVISION = 1  # raise when the same settings give other pictures
+REVISION = 1  # increment when the same settings give other pictures
 SETTINGS_FILE = "streets.json"
-_BLOCK = 1_000_000  # scene numbers of one domain and split; keeps all scenes of a collection apart
+_BLOCK = 1_000_000  # scene numbers per domain and split, so that all scenes of a collection differ
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides the content of a collection.
+    """Settings that determine the content of a collection.
 
     Attributes:
-        height, width: of the images, pixels.
-        seed: of all scenes.
-        train, val: scenes of the source set.
-        targets: validation scenes of every look beside the source's.
-        target_train: training scenes of every target whose layout has a place for them.
-        looks: which looks are made beside the source's.
-        revision: of the generator.
+        height, width: size of the images in pixels.
+        seed: seed of all scenes.
+        train, val: number of training and validation scenes of the source.
+        targets: number of validation scenes of every other look.
+        target_train: number of training scenes of targets whose layout has a training split.
+        looks: looks to generate besides that of the source.
+        revision: revision of the generator.
     """
 
     height: int
@@ -49,18 +49,18 @@ class Settings:
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 16:
-            raise LangDGError(f"images of {self.height}x{self.width} are too small, 16x16 is least")
+            raise LangDGError(f"images are {self.height}x{self.width}, expected at least 16x16")
         for name in ("seed", "train", "val", "targets", "target_train"):
             if not 0 <= getattr(self, name) < _BLOCK:
-                raise LangDGError(f"{name} is {getattr(self, name)}; give 0 to {_BLOCK - 1}")
+                raise LangDGError(f"{name} is {getattr(self, name)}, expected 0..{_BLOCK - 1}")
         known = (*TARGET_LOOKS, *VALIDATION_LOOKS)
         if unknown := [look for look in self.looks if look not in known]:
-            raise LangDGError(f"no look to write is called {unknown}; choose of {', '.join(known)}")
+            raise LangDGError(f"looks has unknown {unknown}, expected some of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One scene to make."""
+    """A scene to generate."""
 
     seed: int
     look: str
@@ -70,7 +70,7 @@ class Job:
 
 
 def chosen_domains(looks: Collection[str]) -> list[tuple[int, Domain]]:
-    """The source and the domains of the looks, with their places among all domains."""
+    """Return the source and the domains of the looks, with their indices among all domains."""
     return [
         (place, domain)
         for place, domain in enumerate(DOMAINS)
@@ -79,7 +79,7 @@ def chosen_domains(looks: Collection[str]) -> list[tuple[int, Domain]]:
 
 
 def _counts(domain: Domain, settings: Settings) -> tuple[int, int]:
-    """Training and validation scenes of a domain."""
+    """Return the numbers of training and validation scenes of a domain."""
     if domain.role is Role.SOURCE:
         return settings.train, settings.val
     trains = domain.role is Role.TARGET and domain.has_train
@@ -87,12 +87,12 @@ def _counts(domain: Domain, settings: Settings) -> tuple[int, int]:
 
 
 def plan(root: Path, settings: Settings) -> Iterator[Job]:
-    """All scenes of a collection, in order."""
+    """Yield all scenes of a collection, in order."""
     size = (settings.height, settings.width)
     for place, domain in chosen_domains(settings.looks):
         counts = _counts(domain, settings)
         for j, (split, count) in enumerate(zip(("train", "val"), counts, strict=True)):
-            # GTA5 numbers its images through, the others count within a split.
+            # GTA5 numbers its images consecutively, the others within a split.
             offset = counts[0] if domain.role is Role.SOURCE and split == "val" else 0
             for n in range(count):
                 files = domain.files(root, split, offset + n + 1)
@@ -100,7 +100,7 @@ def plan(root: Path, settings: Settings) -> Iterator[Job]:
 
 
 def companion_files(root: Path, settings: Settings) -> dict[Path, str]:
-    """Text files beside the scenes: the lists of GTA5's splits and Mapillary's class list."""
+    """Return the text files of a collection: lists of GTA5's splits and Mapillary's classes."""
     numbers = {
         "train": range(1, settings.train + 1),
         "val": range(settings.train + 1, settings.train + settings.val + 1),
@@ -116,15 +116,14 @@ def companion_files(root: Path, settings: Settings) -> dict[Path, str]:
 
 
 def claim_folder(root: Path, settings: Settings, *, overwrite: bool = False) -> None:
-    """Make the folder this collection's own, or find that it already is.
+    """Claim a folder for a collection and write its settings file.
 
-    Writes the settings file. A collection may grow by looks; for other settings, and with
-    `overwrite`, the files of the previous collection are deleted first. Files that no settings
-    file accounts for are never touched.
+    Looks may be added to a collection. For other settings, `overwrite` deletes the files of the
+    previous collection. Files that are not listed in a settings file are never changed.
 
     Raises:
-        FileExistsError: if the folder holds a collection with other settings, or data sets that
-            this program did not make.
+        FileExistsError: if the folder has a collection with other settings, or data sets that this
+            program did not generate.
     """
     record = root / SETTINGS_FILE
     wanted = json.loads(json.dumps(asdict(settings)))
@@ -134,15 +133,15 @@ def claim_folder(root: Path, settings: Settings, *, overwrite: bool = False) -> 
     foreign = sorted(name for name in _folders(settings.looks) - made if (root / name).exists())
     if foreign:
         raise FileExistsError(
-            f"{root} holds {', '.join(foreign)} but no {SETTINGS_FILE} that lists them, so they "
-            "were not made by this program; choose another output folder"
+            f"{root} has {', '.join(foreign)} but no {SETTINGS_FILE} that lists them, so they "
+            "were not generated by this program; choose another output folder"
         )
     if found is not None and previous is not None:
         if difference := _difference(found, wanted):
             if not overwrite:
                 raise FileExistsError(
-                    f"{record} says this folder was generated with other settings ({difference}); "
-                    "choose another output folder, or replace it with --overwrite"
+                    f"according to {record}, this folder was generated with other settings "
+                    f"({difference}); choose another output folder, or replace it with --overwrite"
                 )
             _delete(root, previous)
         else:
@@ -155,7 +154,7 @@ def _folders(looks: Collection[str]) -> set[str]:
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The settings that differ, looks apart; empty if none does."""
+    """Describe differing settings, except looks; "" if there are none."""
     keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
     return ", ".join(
         f"{key} {found.get(key)} -> {wanted.get(key)}" for key in keys if key != "looks"
@@ -171,7 +170,7 @@ def _delete(root: Path, previous: Settings) -> None:
 
 
 def make_sample(job: Job) -> None:
-    """Draw and write one scene."""
+    """Draw and write a scene."""
     rendering = draw_sample(seed=job.seed, look=job.look, index=job.index, size=job.size)
     write_sample(rendering, job.files)
 
@@ -181,16 +180,16 @@ def _start_worker() -> None:
 
 
 def generate(root: Path, settings: Settings, *, workers: int = 1, overwrite: bool = False) -> int:
-    """Make a collection; scenes that are already complete are kept.
+    """Generate a collection, keeping complete scenes.
 
     Args:
         root: folder of the data sets.
-        settings: what to make.
-        workers: processes; the pictures do not depend on it.
-        overwrite: replace a collection with other settings.
+        settings: settings of the collection.
+        workers: number of processes, which does not affect the pictures.
+        overwrite: whether to replace a collection with other settings.
 
     Returns:
-        How many scenes were drawn.
+        The number of drawn scenes.
 
     Raises:
         FileExistsError: see `claim_folder`.
@@ -201,7 +200,7 @@ def generate(root: Path, settings: Settings, *, workers: int = 1, overwrite: boo
     jobs = [job for job in plan(root, settings) if not job.files.complete]
     progress = tqdm(total=len(jobs), unit="scene", disable=None)
     if workers > 1 and len(jobs) > 1:
-        # Spawned, not forked: forking a process that has threads can deadlock.
+        # Spawned, because forking a process with threads can deadlock.
         with get_context("spawn").Pool(workers, _start_worker) as pool:
             for _ in pool.imap_unordered(make_sample, jobs, chunksize=4):
                 progress.update()

@@ -1,4 +1,4 @@
-"""A sheet of small pictures: looks beside their labels, several scenes."""
+"""A contact sheet of several scenes in different looks, with their labels."""
 
 from collections.abc import Sequence
 
@@ -25,16 +25,16 @@ def _cell(picture: np.ndarray, caption: str) -> np.ndarray:
 def contact_sheet(
     *, looks: Sequence[str], seed: int, size: tuple[int, int], scenes: int
 ) -> np.ndarray:
-    """Draw the first scenes in some looks.
+    """Draw the first scenes in the given looks.
 
     Args:
         looks: names in `looks.LOOKS`.
-        seed: of the scenes.
-        size: (height, width) of every picture.
-        scenes: rows of the sheet.
+        seed: seed of the scenes.
+        size: (height, width) of each picture.
+        scenes: number of rows.
 
     Returns:
-        (H, W, 3) uint8 RGB; a row per scene, per look the image and below it the labels.
+        (H, W, 3) uint8 RGB, with a row per scene and the labels below the image of each look.
     """
     rows = []
     for index in range(scenes):

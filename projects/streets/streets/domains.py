@@ -1,4 +1,4 @@
-"""Which look goes to disk as which data set."""
+"""Domains: the data set that each look is written as."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -18,11 +18,11 @@ from streets.namings import (
 
 
 class Role(Enum):
-    """What a domain is there for."""
+    """Purpose of a domain."""
 
-    SOURCE = "source"  # labelled, to train on
-    TARGET = "target"  # unseen, to report
-    VALIDATION = "validation"  # unseen, to choose settings on, never to report
+    SOURCE = "source"  # for training
+    TARGET = "target"  # unseen, for reported results
+    VALIDATION = "validation"  # unseen, for choosing hyperparameters, never reported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class Domain:
     """A look that is stored in the layout of a data set.
 
     Attributes:
-        name: of the data set in evaluations, such as "acdc_fog".
+        name: name of the data set in evaluations, such as "acdc_fog".
         look: name in `looks.LOOKS`.
-        files: where scenes go.
-        role: what it is there for.
-        has_train: whether the layout keeps training scenes apart from validation scenes.
+        files: file names of scenes.
+        role: purpose of the domain.
+        has_train: whether the layout has a separate training split.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Domain:
 
     @property
     def folder(self) -> str:
-        """Folder of the data set below the root; several domains may share it."""
+        """Folder of the data set below the root, which several domains may share."""
         return self.files(Path(), "val", 1).image.parts[0]
 
 
-# Scene numbers go by the place in this list: append only.
+# Scene numbers depend on the position in this list: only append to it.
 DOMAINS = (
     Domain(name="gta5", look="clear", files=gta5_files, role=Role.SOURCE),
     Domain(name="cityscapes", look="other_city", files=cityscapes_files),

@@ -1,4 +1,4 @@
-"""Effects of the air between camera and surface: haze and fog, rain, falling snow, the sensor."""
+"""Effects between surface and image: haze, fog, rain, falling snow and the sensor."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from streets.raster import SKY_DEPTH
 def koschmieder(
     radiance: np.ndarray, depth: np.ndarray, density: float, airlight: Color
 ) -> np.ndarray:
-    """Radiance seen through homogeneous fog: J t + A (1 - t) with t = exp(-density * depth).
+    """Return radiance through homogeneous fog, J t + A (1 - t) with t = exp(-density * depth).
 
     Args:
-        radiance: (H, W, 3) of the surfaces, J.
+        radiance: radiance J (H, W, 3) of the surfaces.
         depth: (H, W) metres.
-        density: extinction in 1/m; 3 / density is the visibility by the meteorologists' 5 % rule.
-        airlight: colour of the fog, A.
+        density: extinction in 1/m; the meteorological visibility (5 % contrast) is 3 / density.
+        airlight: colour A of the fog.
     """
     transmission = cv2.exp((-density * depth).astype(np.float32))
     return radiance * in_color(transmission) + in_color(1 - transmission, airlight)
@@ -32,7 +32,7 @@ class Fog:
 
     Attributes:
         density: range of the extinction, 1/m.
-        reach: metres after which the air is clear again; a thin haze lets the sky through.
+        reach: metres after which the air is clear, so that the sky is visible through thin haze.
     """
 
     density: Range
@@ -46,16 +46,16 @@ class Fog:
 
 @dataclass(frozen=True)
 class SunHaze:
-    """Dusty air that a low sun lights up from one side.
+    """Dusty air, lit by a low sun from one side.
 
     Koschmieder's law with an airlight that depends on the angle to the sun by the phase function
     of Henyey and Greenstein.
 
     Attributes:
         density: range of the extinction, 1/m.
-        forward: how much of the light the dust sends straight on, 0 (none more) to 1.
-        strength: share of the sun's irradiance that a whole turn of air scatters.
-        reach: metres after which the air is clear again.
+        forward: asymmetry of the scattering, from 0 (isotropic) to 1 (forward).
+        strength: share of the sun's irradiance that is scattered in all directions.
+        reach: metres after which the air is clear.
     """
 
     density: Range
@@ -77,11 +77,11 @@ class SunHaze:
 
 @dataclass(frozen=True)
 class Glow:
-    """Light of lamps scattered in the lens and the air.
+    """Light of lamps, scattered in the lens and the air.
 
     Attributes:
         strength: share of the emission that is scattered.
-        spread: standard deviation of the wider halo, share of the image width.
+        spread: standard deviation of the wider halo, as a share of the image width.
     """
 
     strength: float
@@ -100,7 +100,7 @@ class Glow:
 def _streaks(
     shape: tuple[int, int], rng: np.random.Generator, count: int, length: Range, slant: float
 ) -> np.ndarray:
-    """Thin slanted lines of random strength, (H, W) float32 in 0..1."""
+    """Draw thin slanted lines of random strength, (H, W) float32 in 0..1."""
     height, width = shape
     mask = np.zeros((height, width), np.uint8)
     starts = rng.uniform((0, -0.2 * height), (width, height), (count, 2))
@@ -118,7 +118,7 @@ class RainStreaks:
 
     Attributes:
         density: range of streaks per 100 x 100 pixels of a 256-pixel-high image.
-        strength: how much of the skylight a streak adds.
+        strength: share of the skylight that a streak adds.
     """
 
     density: Range
@@ -160,7 +160,7 @@ class SnowFlakes:
 
 @dataclass(frozen=True)
 class Sensor:
-    """Photon and read-out noise and the lens's fall-off toward the corners.
+    """Photon and read-out noise, and vignetting of the lens.
 
     Attributes:
         noise: standard deviation at display white.

@@ -1,4 +1,4 @@
-"""From the windscreen to the file: drops on the glass, a cheap lens, its sensor, JPEG."""
+"""Effects from the windscreen to the file: drops on the glass, a cheap lens, its sensor, JPEG."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from streets.frame import Frame, in_color
 
 @dataclass(frozen=True)
 class GlassDrops:
-    """Drops on the windscreen; each is a small lens that shows the view upside down, out of focus.
+    """Drops on the windscreen; each is a small lens that shows the view inverted and blurred.
 
     Attributes:
         count: range of the number of drops.
-        radius: range of their size, share of the image height.
+        radius: range of their radius, as a share of the image height.
     """
 
     count: Range
@@ -47,7 +47,7 @@ class GlassDrops:
 
 
 def _window(middle: float, half: float, limit: int) -> slice:
-    """The pixels of an axis within `half` of `middle`, at least one."""
+    """Return the pixels of an axis within `half` of `middle`, at least one."""
     start = int(np.clip(middle - half, 0, limit - 1))
     return slice(start, int(np.clip(middle + half + 1, start + 1, limit)))
 
@@ -57,10 +57,10 @@ class CheapLens:
     """A lens with lateral colour, soft focus, fall-off and stray light.
 
     Attributes:
-        chromatic: range by which red is drawn larger than green, and blue smaller.
-        blur: range of the standard deviation of the point spread, share of the image width.
-        falloff: power of the cosine of the angle to the axis; the natural law is 4.
-        stray: share of the light that is spread over the whole picture.
+        chromatic: range of the magnification of red relative to green; blue is reduced.
+        blur: range of the point spread's standard deviation, as a share of the image width.
+        falloff: power of the cosine of the angle to the axis; 4 is the natural law.
+        stray: share of the light that is spread over the whole image.
     """
 
     chromatic: Range
@@ -85,7 +85,7 @@ class CheapLens:
 
 
 def _scaled(channel: np.ndarray, factor: float) -> np.ndarray:
-    """An image drawn larger by a factor around its middle."""
+    """Enlarge an image by a factor around its centre."""
     height, width = channel.shape
     keep = 1 - factor
     matrix = np.array(
@@ -98,12 +98,12 @@ def _scaled(channel: np.ndarray, factor: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class WrongSettings:
-    """Exposure and white balance that miss the scene.
+    """Wrong exposure and white balance.
 
     Attributes:
-        stops: range of the exposure's error, factors of two.
-        warmth: range of the colour cast; red gains by it and blue loses, in stops.
-        tint: range of the cast from magenta to green, in stops.
+        stops: range of the exposure error, in stops.
+        warmth: range of the colour cast from blue to red, in stops.
+        tint: range of the colour cast from magenta to green, in stops.
     """
 
     stops: Range
@@ -118,11 +118,11 @@ class WrongSettings:
 
 @dataclass(frozen=True)
 class SmallSensor:
-    """Noise of small pixels, in each colour by itself and smeared by the reconstruction of colours.
+    """Noise of small pixels, independent per colour and blurred by demosaicing.
 
     Attributes:
-        shot: range of the standard deviation at display white; it goes with the root of the light.
-        read: standard deviation of the read-out, as a share of display white.
+        shot: range of the standard deviation at display white, proportional to the light's root.
+        read: standard deviation of the read-out noise, as a share of display white.
     """
 
     shot: Range
@@ -140,10 +140,10 @@ class SmallSensor:
 
 @dataclass(frozen=True)
 class Sharpening:
-    """Unsharp masking, overdone as phones do: bright and dark seams along edges.
+    """Strong unsharp masking, as in phones, with bright and dark seams along edges.
 
     Attributes:
-        amount: how much of the difference to the blurred picture is added.
+        amount: share of the difference to the blurred image that is added.
         radius: standard deviation of the blur, pixels.
     """
 
@@ -157,7 +157,7 @@ class Sharpening:
 
 @dataclass(frozen=True)
 class Jpeg:
-    """Compression with blocks to be seen.
+    """JPEG compression with visible blocks.
 
     Attributes:
         quality: range of the encoder's quality, 0..100.

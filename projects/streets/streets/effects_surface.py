@@ -1,4 +1,4 @@
-"""Effects on surfaces: snow cover, wet ground, the light of street lamps and headlights."""
+"""Effects on surfaces: snow cover, wet ground, and light of street lamps and headlights."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _UNCOVERED = tuple(LABEL_ID[n] for n in ("sky", "person", "rider", "ego vehicle"
 
 
 def _ground_noise(frame: Frame, samples_per_metre: float, shift: np.ndarray) -> np.ndarray:
-    """Smooth noise fixed to the ground, (H, W)."""
+    """Return smooth noise (H, W) that is fixed to the ground."""
     noise = cloud_noise()
     u = (frame.position[0] * samples_per_metre + shift[0]).astype(np.int32) % len(noise)
     v = (frame.position[2] * samples_per_metre + shift[1]).astype(np.int32) % len(noise)
@@ -26,11 +26,11 @@ def _ground_noise(frame: Frame, samples_per_metre: float, shift: np.ndarray) -> 
 
 @dataclass(frozen=True)
 class SnowCover:
-    """Snow on whatever faces up; traffic keeps the road partly clear.
+    """Snow on upward faces; traffic keeps the road partly clear.
 
     Attributes:
         amount: range of coverage, 0..1.
-        road: cover of the road relative to the rest.
+        road: coverage of the road relative to other surfaces.
         albedo: reflectance of snow.
     """
 
@@ -41,7 +41,7 @@ class SnowCover:
     def __call__(self, frame: Frame, rng: np.random.Generator) -> np.ndarray:
         amount, road = rng.uniform(*self.amount), rng.uniform(*self.road)
         patches = _ground_noise(frame, 22.0, rng.uniform(0, 512, 2))
-        leaves = frame.label_ids == LABEL_ID["vegetation"]  # twigs hold snow on their sides too
+        leaves = frame.label_ids == LABEL_ID["vegetation"]  # also on the sides of twigs
         facing_up = np.clip(frame.up * 2.2 + np.where(leaves, 0.25, -0.3), 0, 1)
         on_vehicle = np.isin(frame.label_ids, _VEHICLES)  # roofs, not windscreens
         facing_up = np.where(on_vehicle, np.clip(frame.up * 8 - 6.8, 0, 0.9), facing_up)
@@ -59,8 +59,8 @@ class StreetLamps:
 
     Attributes:
         strength: irradiance at 1 m from a lamp.
-        color: of the lamps.
-        nearest: how many lamps count.
+        color: colour of the lamps.
+        nearest: number of nearest lamps to use.
     """
 
     strength: float
@@ -81,7 +81,7 @@ class StreetLamps:
 
 
 def _reflect(frame: Frame, irradiance: np.ndarray, color: Color) -> np.ndarray:
-    """Radiance that extra light on the surfaces adds; sky reflects nothing."""
+    """Return the radiance added by extra light on surfaces; the sky reflects nothing."""
     ambient = np.maximum(frame.irradiance, 1e-4)
     albedo = np.minimum(frame.radiance / ambient, 1.0)
     lit = np.where(frame.label_ids == LABEL_ID["sky"], 0, irradiance)
@@ -94,7 +94,7 @@ class Headlights:
 
     Attributes:
         strength: irradiance at 1 m in the middle of the beam.
-        color: of the lamps.
+        color: colour of the lamps.
     """
 
     strength: float
@@ -116,13 +116,13 @@ class Headlights:
 
 @dataclass(frozen=True)
 class WetGround:
-    """Wet ground: darker, and a mirror for what stands behind it.
+    """Wet ground, which is darker and reflects objects behind it.
 
-    The mirror image of an upright thing starts where it meets the ground, so every ground pixel
-    looks up its column as far above that line as it lies below.
+    Reflections of upright objects start where they meet the ground, so every ground pixel reflects
+    the pixel of its column that is equally far above that line.
 
     Attributes:
-        darkening: share of the light that the wet surface swallows.
+        darkening: share of the light that the wet surface absorbs.
         mirror: range of the strength of the reflection.
     """
 

@@ -1,4 +1,4 @@
-"""The files of one scene, each of which appears whole or not at all."""
+"""The files of a scene, written atomically."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """Where one scene goes.
+    """File names of a scene.
 
     Attributes:
-        image: RGB, PNG or JPEG by its suffix.
+        image: RGB image, PNG or JPEG by its suffix.
         labels: label maps with their encodings.
     """
 
@@ -27,12 +27,12 @@ class SampleFiles:
 
     @property
     def all(self) -> list[Path]:
-        """Every file of the scene."""
+        """Return all files of the scene."""
         return [self.image, *(path for path, _ in self.labels)]
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to write; files appear whole or not at all."""
+        """Return whether all files exist; they are written atomically."""
         return all(path.is_file() for path in self.all)
 
 
@@ -41,7 +41,7 @@ Naming = Callable[[Path, str, int], SampleFiles]
 
 
 def write_sample(rendering: Rendering, files: SampleFiles) -> None:
-    """Write the image and the label maps of a scene; each file appears only when complete."""
+    """Write the image and the label maps of a scene atomically."""
     setting = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if files.image.suffix == ".jpg" else []
     _, encoded = cv2.imencode(files.image.suffix, rendering.image[..., ::-1], setting)
     write_atomically(files.image, encoded.tobytes())

@@ -1,4 +1,4 @@
-"""A rendered view before weather and display: radiance with the geometry that effects need."""
+"""A rendered view before weather and display: radiance and the geometry for effects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from streets.mesh import Color
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What an effect may look at.
+    """Inputs of an effect.
 
     Attributes:
         radiance: (H, W, 3) float32, linear RGB.
         emission: (H, W, 3) float32, radiance of lamps and lit windows.
-        irradiance: (H, W, 3) float32, light that falls on the visible surface.
+        irradiance: (H, W, 3) float32, light on the visible surface.
         depth: (H, W) float32 metres along the optical axis; `raster.SKY_DEPTH` for sky.
         label_ids: (H, W) uint8 Cityscapes label ids.
-        up: (H, W) float32, vertical part of the surface normal, 0 for sky.
+        up: (H, W) float32, vertical component of the surface normal, 0 for sky.
         position: (3, H, W) float32 world positions.
-        ground: (H, W) bool, road, sidewalk and terrain on the ground.
+        ground: (H, W) bool, mask of road, sidewalk and terrain.
         lamps: (N, 3) positions of street lamps.
         to_sun: (3,) unit vector toward the sun.
-        camera: the view.
-        light: the look's illumination.
+        camera: camera of the view.
+        light: illumination of the look.
     """
 
     radiance: np.ndarray

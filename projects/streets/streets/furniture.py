@@ -1,7 +1,7 @@
 """Street furniture: poles and lamps, traffic lights, signs, bins.
 
-Every function returns an `Item` and takes the world position of its foot; flat parts face a
-heading given in radians, from +Z toward +X.
+Every function takes the world position of the foot and returns an `Item`. Flat parts face a heading
+in radians, from +Z toward +X.
 """
 
 from functools import cache, lru_cache
@@ -25,7 +25,7 @@ _SIGNALS: tuple[Color, ...] = ((0.95, 0.12, 0.08), (0.98, 0.66, 0.10), (0.15, 0.
 
 @lru_cache(maxsize=256)
 def post(height: float, width: float, color: Color, *, bottom: float = 0.0) -> Mesh:
-    """A round post as three strips that face -Z."""
+    """Build a round post of three strips that face -Z."""
     edges = np.array([-0.5, -0.2, 0.22, 0.5]) * width
     strips = np.array(
         [
@@ -49,12 +49,12 @@ def _item(mesh: Mesh, position: np.ndarray, heading: float, top: float, width: f
 def street_lamp(
     position: np.ndarray, toward: float, rng: np.random.Generator
 ) -> tuple[Item, np.ndarray]:
-    """A lamp post whose arm reaches over the road.
+    """Build a lamp post whose arm reaches over the road.
 
     Args:
         position: (3,) foot.
         toward: heading from the post to the road.
-        rng: source of measures.
+        rng: draws dimensions.
 
     Returns:
         The item and the world position of the lamp.
@@ -77,7 +77,7 @@ def street_lamp(
 
 @cache
 def _lamp_model(color: Color) -> tuple[Mesh, Mesh]:
-    """A post of height 1 and, on the ground, an arm of length 1 along +Z with its lamp."""
+    """Build a post of height 1 and, on the ground, an arm of length 1 along +Z with its lamp."""
     arm = box((-0.05, 0.05), (-0.1, 0), (0, 1))
     head = box((-0.16, 0.16), (-0.16, -0.02), (0.8, 1.2))
     glow = head[2:3] - np.array([0, 0.02, 0], np.float32)
@@ -91,7 +91,7 @@ def _lamp_model(color: Color) -> tuple[Mesh, Mesh]:
 
 @lru_cache(maxsize=64)
 def _signal_head(x: float, y: float, lit: int) -> Mesh:
-    """A housing of three lamps, 0.34 m by 0.95 m, whose middle is at (x, y); seen from -Z."""
+    """Build a housing of three lamps, 0.34 m by 0.95 m, centred at (x, y) and seen from -Z."""
     case = np.array(
         [[(x - 0.19, y - 0.52), (x + 0.19, y - 0.52), (x + 0.19, y + 0.52), (x - 0.19, y + 0.52)]]
     )
@@ -105,18 +105,18 @@ def _signal_head(x: float, y: float, lit: int) -> Mesh:
 
 
 def _lift(points: np.ndarray) -> np.ndarray:
-    """Plane points (..., 2) at z = 0."""
+    """Convert points (..., 2) of the plane to points at z = 0."""
     return np.concatenate([points, np.zeros((*points.shape[:-1], 1))], axis=-1)
 
 
 def traffic_light(position: np.ndarray, heading: float, lit: int, *, reach: float = 0.0) -> Item:
-    """A traffic light that faces traffic coming along `heading`.
+    """Build a traffic light for traffic that drives along `heading`.
 
     Args:
         position: (3,) foot of the post.
-        heading: direction in which the watched traffic drives.
-        lit: 0 red, 1 amber, 2 green.
-        reach: length of an arm to the left that carries a second head, 0 for none.
+        heading: driving direction of the traffic.
+        lit: 0 for red, 1 for amber, 2 for green.
+        reach: length of an arm to the left with a second head, 0 for none.
     """
     color = _METAL[1]
     height = 5.8 if reach else 3.5
@@ -134,7 +134,7 @@ def _panel(outline: np.ndarray, color: Color) -> Mesh:
 
 @cache
 def _symbol(kind: str) -> Mesh:
-    """A sign of one of the kinds in `SIGNS`, its middle at the origin."""
+    """Build a sign of one of the kinds in `SIGNS`, centred at the origin."""
     red, white, blue = (0.78, 0.08, 0.08), (0.93, 0.93, 0.92), (0.10, 0.25, 0.62)
     black, yellow = (0.08, 0.08, 0.08), (0.95, 0.74, 0.12)
     triangle = circle(1.0, 3)[:, ::-1]
@@ -170,7 +170,7 @@ SIGNS = ("speed", "no entry", "yield", "warning", "stop", "arrow", "priority", "
 
 
 def traffic_sign(position: np.ndarray, heading: float, rng: np.random.Generator) -> Item:
-    """A sign, sometimes two, on its own post, facing traffic that drives along `heading`."""
+    """Build a post with one or two signs for traffic that drives along `heading`."""
     height = rng.uniform(2.3, 2.9)
     stem = post(1.0, 0.08, _METAL[0]).placed((0, 0, 0), scale=(1, height + 0.4, 1))
     parts = [stem, _symbol(pick(rng, SIGNS)).placed((0, height, 0))]
@@ -180,7 +180,7 @@ def traffic_sign(position: np.ndarray, heading: float, rng: np.random.Generator)
 
 
 def direction_board(position: np.ndarray, heading: float, rng: np.random.Generator) -> Item:
-    """A large board with place names beside the road, on two posts."""
+    """Build a large board with place names beside the road, on two posts."""
     width, height, bottom = rng.uniform(2.0, 3.2), rng.uniform(1.2, 1.8), 2.4
     color = pick(rng, ((0.08, 0.30, 0.62), (0.06, 0.42, 0.26), (0.90, 0.76, 0.18)))
     ink = (0.94, 0.94, 0.92) if color[0] < 0.5 else (0.1, 0.1, 0.1)
@@ -203,13 +203,13 @@ def direction_board(position: np.ndarray, heading: float, rng: np.random.Generat
 
 
 def bollard(position: np.ndarray, heading: float) -> Item:
-    """A low post at the curb."""
+    """Build a low post at the curb."""
     parts = [post(0.9, 0.14, (0.30, 0.30, 0.32)), post(0.82, 0.14, (0.86, 0.85, 0.82), bottom=0.7)]
     return _item(join(parts), position, heading, 0.9, 0.2)
 
 
 def bin_or_box(position: np.ndarray, heading: float, rng: np.random.Generator) -> Item:
-    """A waste bin or a switch box; no train class, labelled "static"."""
+    """Build a waste bin or a switch box, labelled "static", which is not a train class."""
     width, height = rng.uniform(0.35, 0.75), rng.uniform(0.8, 1.3)
     color = pick(rng, ((0.25, 0.36, 0.28), (0.52, 0.53, 0.52), (0.78, 0.48, 0.14)))
     body = box((-width / 2, width / 2), (0, height), (-width / 2, width / 2))

@@ -11,7 +11,7 @@ CURB_HEIGHT = 0.13
 STREET_END = 230.0
 _STREET_BEGIN = -6.0
 _SIDE_STREET_REACH = 95.0
-_LAND = 1500.0  # half the extent of the open land
+_LAND = 1500.0  # metres, half the extent of the open land
 _UP = (0.0, 1.0, 0.0)
 _MARKING: Color = (0.86, 0.86, 0.84)
 _STRIPE = 0.5  # metres, width and spacing of zebra stripes
@@ -19,7 +19,7 @@ _CROSSWALK_LENGTH = 3.0
 
 
 def build_ground(layout: Layout, city: City, rng: np.random.Generator) -> Mesh:
-    """All ground faces of a scene, in painting order."""
+    """Build all ground faces of a scene, in painting order."""
     parts = [_land(layout, city), _carriageway(layout, city)]
     parts += _wear(layout, city, rng)
     parts += [_side_street(layout, street, city) for street in layout.side_streets]
@@ -60,7 +60,7 @@ def _carriageway(layout: Layout, city: City) -> Mesh:
 
 
 def _wear(layout: Layout, city: City, rng: np.random.Generator) -> list[Mesh]:
-    """Repair patches and darker wheel tracks."""
+    """Build repair patches and darker wheel tracks."""
     parts = []
     for side in layout.sides:
         for lane in range(side.lanes):
@@ -79,14 +79,14 @@ def _wear(layout: Layout, city: City, rng: np.random.Generator) -> list[Mesh]:
 
 
 def _markings(layout: Layout, city: City) -> list[Mesh]:
-    """Centre line, lane dashes and parking lines, broken at side streets."""
+    """Build centre line, lane dashes and parking lines, interrupted at side streets."""
     parts = []
     free = [(-4.0, 150.0)]
     for street in layout.side_streets:
         start = free.pop()[0]
         free += [(start, street.start - 6), (street.end + 6, 150.0)]
     lines: list[tuple[float, bool, Color]] = []
-    if not layout.median and not layout.rails:  # those part the directions themselves
+    if not layout.median and not layout.rails:  # these separate the directions themselves
         lines += [(-0.12, False, city.center_line), (0.12, False, city.center_line)]
     for side in layout.sides:
         outer = side.lanes_start + side.lanes * layout.lane_width
@@ -143,7 +143,7 @@ def _rail(layout: Layout, t: float) -> Mesh:
 
 
 def _curb(layout: Layout, s: tuple[float, float], t: float, inner: float) -> Mesh:
-    """The upright face of a curb at t and its stone toward `inner`."""
+    """Build the upright face of a curb at t and its stone toward `inner`."""
     stone = layout.path.band(s, (t, inner), CURB_HEIGHT)
     face = layout.path.band(s, (t, t), 0.0)
     face[:, 2:] += (0, CURB_HEIGHT, 0)
@@ -200,11 +200,11 @@ def _median(layout: Layout, city: City) -> list[Mesh]:
 
 
 def lot_floor(layout: Layout, side: Side, s: tuple[float, float], city: City) -> Mesh:
-    """Grass of an open lot, from the sidewalk back."""
+    """Build the grass of an open lot behind the sidewalk."""
     out = (side.sign * side.front, side.sign * (side.front + 30))
     return _flat(layout.path.band(s, out, 0.1), city.grass, "terrain", Material.GRASS)
 
 
 def crosswalk_middle(s: float) -> float:
-    """s of the axis of a crosswalk that begins at s."""
+    """Return s of the axis of a crosswalk that starts at s."""
     return s + _CROSSWALK_LENGTH / 2

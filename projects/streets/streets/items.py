@@ -1,4 +1,4 @@
-"""What stands on the ground: a mesh with the footprint that decides who hides whom."""
+"""Objects on the ground: meshes with footprints, which determine occlusion."""
 
 from dataclasses import dataclass
 from math import cos, sin
@@ -15,11 +15,11 @@ class Item:
     Attributes:
         mesh: faces in painting order.
         footprint: (k, 2) corners (x, z) of a convex polygon in ring order; k is 4 for all items.
-        top: metres of height that cast a shadow.
-        base: world height of the ground under it.
+        top: height of the shadow caster, metres.
+        base: world height of the ground under the object.
         crown: (m, 2) outline that casts the shadow instead of the footprint (trees).
-        lift: height at which the shadow caster begins.
-        block: a building, which may shade what stands beside it.
+        lift: height at which the shadow caster starts.
+        block: whether the object is a building, which may shade objects beside it.
     """
 
     mesh: Mesh
@@ -34,7 +34,7 @@ class Item:
 def rectangle(
     position: np.ndarray, heading: float, half_width: float, half_length: float
 ) -> np.ndarray:
-    """Corners (4, 2) of a rectangle on the ground plan around a world position (3,)."""
+    """Return the corners (4, 2) of a rectangle on the ground plan around a world position (3,)."""
     c, s, x, z = cos(heading), sin(heading), float(position[0]), float(position[2])
     right, ahead = (c * half_width, -s * half_width), (s * half_length, c * half_length)
     return np.array(

@@ -1,4 +1,4 @@
-"""How label maps are stored: the ids that each kind of label file has for Cityscapes' label ids."""
+"""Label files: the ids that each kind of label file stores for the label ids of Cityscapes."""
 
 import io
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class LabelFile:
     palette: tuple[int, ...] | None = None
 
     def encode(self, label_ids: np.ndarray) -> bytes:
-        """The file of (H, W) label ids."""
+        """Encode label ids (H, W) as the content of a file."""
         image = Image.fromarray(np.asarray(self.raw_ids, np.uint8)[label_ids])
         if self.palette:
             image.putpalette(list(self.palette))
@@ -47,7 +47,7 @@ class LabelFile:
 
 
 def mapillary_classes() -> list[dict[str, object]]:
-    """The class list of Mapillary Vistas v1.2 as its `config.json` holds it, by id."""
+    """Return the class list of Mapillary Vistas v1.2 as in its `config.json`, by id."""
     evaluated = set(_mapillary_ids())
     return [
         {"name": name, "color": list(MAPILLARY_A.colors[raw]), "evaluate": raw in evaluated}
@@ -56,7 +56,7 @@ def mapillary_classes() -> list[dict[str, object]]:
 
 
 def _mapillary_ids() -> tuple[int, ...]:
-    """One Mapillary id for each label id."""
+    """Return a Mapillary id for each label id."""
     by_name = {name: raw for raw, name in MAPILLARY_A.raw_names.items()}
     by_class = {
         CITYSCAPES_19.names[train]: raw
@@ -72,7 +72,7 @@ def _mapillary_ids() -> tuple[int, ...]:
 
 
 def _palette(encoding: LabelEncoding) -> tuple[int, ...]:
-    """Colours of all 256 ids, black where the data set has none."""
+    """Return the colours of all 256 ids, black for ids that the data set lacks."""
     return tuple(np.maximum(encoding.color_table, 0).ravel().tolist())
 
 

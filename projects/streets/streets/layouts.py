@@ -1,7 +1,7 @@
-"""Street layouts: what runs where in street coordinates, before anything is drawn.
+"""Street layouts in street coordinates, independent of their appearance.
 
-A layout is a centre line, a cross-section (median, lanes, sidewalks, front line) and the side
-streets that cut it. `LAYOUTS` lists the kinds; a new kind is a new function there.
+A layout has a centre line, a cross-section (median, lanes, sidewalks, front line) and side streets.
+`LAYOUTS` lists the kinds; add a function to it for a new kind.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,12 @@ class Side:
 
     Attributes:
         sign: `LEFT` or `RIGHT`.
-        lanes: number of lanes; right-hand traffic, so the left side's lanes come toward us.
+        lanes: number of lanes. Traffic drives on the right, so lanes on the left are oncoming.
         lanes_start: inner edge of the first lane.
-        curb: where the road ends and the sidewalk begins.
-        front: where the sidewalk ends and the lots begin.
+        curb: edge between road and sidewalk.
+        front: edge between sidewalk and lots.
         parking: whether there is a parking lane along the curb.
-        verge: width of a strip of grass along the curb, 0 for none.
+        verge: width of a grass strip along the curb, 0 for none.
     """
 
     sign: int
@@ -42,12 +42,12 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class SideStreet:
-    """A street that leaves at right angles.
+    """A side street at a right angle.
 
     Attributes:
         center: s of its axis.
         width: metres from curb to curb.
-        signs: the sides it leaves to.
+        signs: sides that it leads to.
     """
 
     center: float
@@ -56,26 +56,26 @@ class SideStreet:
 
     @property
     def start(self) -> float:
-        """s of the near curb."""
+        """Position s of the near curb."""
         return self.center - self.width / 2
 
     @property
     def end(self) -> float:
-        """s of the far curb."""
+        """Position s of the far curb."""
         return self.center + self.width / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A street before it is built.
+    """Layout of a street.
 
     Attributes:
         kind: name in `LAYOUTS`.
-        path: the centre line.
-        lane_width: metres.
+        path: centre line.
+        lane_width: width of a lane, metres.
         median: half the width of the green strip in the middle, 0 for none.
-        left, right: the two halves of the cross-section.
-        side_streets: in order of distance.
+        left, right: halves of the cross-section.
+        side_streets: side streets in order of distance.
         crosswalks: s of the near edges of zebra crossings.
         rails: t of the axes of tram tracks in the road.
         lots: weight of each kind of lot along the street.
@@ -94,22 +94,22 @@ class Layout:
 
     @property
     def sides(self) -> tuple[Side, Side]:
-        """Both halves."""
+        """Both halves of the cross-section."""
         return self.left, self.right
 
     def lane_center(self, side: Side, lane: int) -> float:
-        """Signed t of the middle of a lane, lanes counted from the centre line."""
+        """Return the signed t of the middle of a lane, counted from the centre line."""
         return side.sign * (side.lanes_start + (lane + 0.5) * self.lane_width)
 
     def is_open(self, s: float, sign: int, margin: float = 0.0) -> bool:
-        """Whether a side street runs into the street at s on that side."""
+        """Return whether there is a side street at s on this side."""
         return any(
             sign in street.signs and street.start - margin < s < street.end + margin
             for street in self.side_streets
         )
 
     def frontage(self, side: Side, start: float, end: float) -> list[tuple[float, float]]:
-        """Intervals of s between start and end that no side street cuts, in order."""
+        """Return the intervals of s between start and end without side streets, in order."""
         intervals = []
         for street in self.side_streets:
             if side.sign in street.signs:

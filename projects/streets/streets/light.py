@@ -1,4 +1,4 @@
-"""Sun, sky and lamps: how bright the surfaces and the sky of a scene are."""
+"""Sun, sky and lamps: illumination of surfaces, and radiance of the sky."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from streets.mesh import Color, Emitter, Mesh
 from streets.textures import cloud_noise
 
 DISPLAY_GAMMA = 2.2
-# Linear colours of lamps that do not shine in the colour of their face.
+# Linear colours of lamps whose light differs from the colour of their face.
 LAMP_COLORS: dict[Emitter, Color] = {
     Emitter.HEADLIGHT: (1.0, 0.95, 0.86),
     Emitter.STREET_LAMP: (1.0, 0.76, 0.46),
@@ -26,15 +26,15 @@ class Light:
 
     Attributes:
         sun: irradiance of the sun on a surface that faces it, black for none.
-        elevation: range of the sun's height, degrees.
+        elevation: range of the sun's elevation, degrees.
         ambient: irradiance from the sky on upward faces.
-        bounce: share of the ambient that comes back from the ground.
+        bounce: share of the ambient light that the ground reflects.
         zenith, horizon: sky colours.
-        glow: radiance that a low sun adds to the sky along the horizon on its side.
+        glow: radiance that a low sun adds to the sky near the horizon below it.
         clouds: range of cloud cover, 0..1.
         cloud: colour of clouds.
         exposure: factor before display.
-        emission: radiance of lamps of each kind; `LAMP_COLORS` says in which colour.
+        emission: radiance of lamps of each kind; for their colours see `LAMP_COLORS`.
     """
 
     sun: Color
@@ -52,7 +52,7 @@ class Light:
 
 @dataclass(frozen=True, kw_only=True)
 class Sky:
-    """The part of the light that chance decides.
+    """The random part of the light.
 
     Attributes:
         to_sun: (3,) unit vector toward the sun.
@@ -66,7 +66,7 @@ class Sky:
 
 
 def draw_sky(light: Light, rng: np.random.Generator) -> Sky:
-    """Choose the sun's place and the clouds."""
+    """Draw the sun's position and the clouds."""
     azimuth, height = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(*light.elevation))
     to_sun = np.array(
         [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)]
@@ -79,12 +79,12 @@ def draw_sky(light: Light, rng: np.random.Generator) -> Sky:
 
 
 def face_irradiance(mesh: Mesh, light: Light, sky: Sky, sunlit: np.ndarray) -> np.ndarray:
-    """Irradiance of every face, (F, 3) float32.
+    """Return the irradiance of every face, (F, 3) float32.
 
     Args:
-        mesh: the faces; two-sided ones are lit as their stored normal says.
+        mesh: faces, where two-sided ones are lit according to their stored normal.
         light: colours.
-        sky: where the sun is.
+        sky: position of the sun.
         sunlit: (F,) share of the sun that reaches the face.
     """
     normal = mesh.faces["normal"]
@@ -96,7 +96,7 @@ def face_irradiance(mesh: Mesh, light: Light, sky: Sky, sunlit: np.ndarray) -> n
 
 
 def face_emission(mesh: Mesh, light: Light) -> np.ndarray:
-    """Radiance that every face gives off, (F, 3) float32."""
+    """Return the emitted radiance of every face, (F, 3) float32."""
     emitter = mesh.faces["emitter"]
     strength = np.array([light.emission.get(kind, 0.0) for kind in Emitter], np.float32)
     color = mesh.faces["albedo"] ** DISPLAY_GAMMA
@@ -108,12 +108,12 @@ def face_emission(mesh: Mesh, light: Light) -> np.ndarray:
 def sky_radiance(
     light: Light, sky: Sky, camera: Camera, slopes: tuple[np.ndarray, np.ndarray], where: np.ndarray
 ) -> np.ndarray:
-    """Colour of the sky at some pixels.
+    """Return the colour of the sky at the given pixels.
 
     Args:
         light: colours.
         sky: sun and clouds.
-        camera: the view.
+        camera: camera of the view.
         slopes: ray slopes of columns and rows.
         where: (N,) flat pixel indices.
 
@@ -141,7 +141,7 @@ def sky_radiance(
 
 
 def _clouds(light: Light, sky: Sky, ray: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Opacity of the clouds along rays; a flat layer, so they shrink toward the horizon."""
+    """Return the opacity of clouds along rays; they form a flat layer."""
     noise = cloud_noise()
     stretch = _CLOUD_SCALE / (height + 0.12)
     u = (ray[:, 0] * stretch + sky.drift[0]).astype(np.int32) % len(noise)

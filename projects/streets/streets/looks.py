@@ -1,4 +1,4 @@
-"""Looks: a city under a light with weather. A new look is a new entry of `LOOKS`."""
+"""Looks: combinations of a city, light and weather. Add new looks to `LOOKS`."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,14 @@ from streets.mesh import Emitter
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Everything that tells one domain from another.
+    """Appearance of a domain.
 
     Attributes:
-        city: where the scenes are made up.
+        city: city of the scenes.
         light: sun, sky and lamps.
         surface: effects on surfaces, before lamps are added.
-        atmosphere: effects on the way to the camera, and in it.
-        display: what the camera's software does to the finished picture.
+        atmosphere: effects between surfaces and camera, and in the camera.
+        display: effects of the camera's software on the finished image.
     """
 
     city: City
@@ -284,8 +284,8 @@ def get_look(name: str) -> Look:
     """Look up a registered look.
 
     Raises:
-        LangDGError: if there is none of that name; lists the known ones.
+        LangDGError: if there is no such look. The message lists the known ones.
     """
     if name not in LOOKS:
-        raise LangDGError(f"no look is called {name!r}; choose one of {sorted(LOOKS)}")
+        raise LangDGError(f"look {name!r} is unknown, expected one of {sorted(LOOKS)}")
     return LOOKS[name]

@@ -1,4 +1,4 @@
-"""What lines the street: buildings, houses with gardens, walls, fences, parks, the skyline."""
+"""Lots along the street: buildings, houses with gardens, walls, fences, parks, the skyline."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,13 +17,13 @@ from streets.mesh import EMPTY, Mesh
 from streets.plants import bush, hedge, tree, tree_line
 
 _STREET_LENGTH = 165.0  # metres along which lots are drawn
-_NEAR, _MIDDLE = 34.0, 75.0  # metres up to which facades are drawn in full, and reduced
-_NEAR_LOTS = 80.0  # metres after which lots get wider, as most of them are hidden
+_NEAR, _MIDDLE = 34.0, 75.0  # metres up to which facades have full and reduced detail
+_NEAR_LOTS = 80.0  # metres after which lots are wider, because most are hidden
 _Span = tuple[float, float]
 
 
 class Surroundings:
-    """Collects what stands beside the street.
+    """Collects the objects beside the street.
 
     Attributes:
         lots: weight of each kind of lot along the street.
@@ -40,23 +40,23 @@ class Surroundings:
         self.floors: list[Mesh] = []
 
     def point(self, side: Side, s: float, out: float, y: float = 0.0) -> np.ndarray:
-        """World point (3,) at s, `out` metres behind the front line."""
+        """Return the world point (3,) at s, `out` metres behind the front line."""
         return self.layout.path.point(s, side.sign * (side.front + out), y)
 
     def footprint(self, side: Side, s: _Span, out: _Span) -> np.ndarray:
-        """Corners (4, 3) of a lot: front left, front right, back right, back left along s."""
+        """Return corners (4, 3) of a lot: front left, front right, back right, back left."""
         along = np.array([s[0], s[1], s[1], s[0]])
         across = side.sign * (side.front + np.array([out[0], out[0], out[1], out[1]]))
         return self.layout.path.place(along, across)
 
     def storeys(self) -> int:
-        """A storey count for this city."""
+        """Draw a number of storeys for this city."""
         return int(self.rng.integers(self.city.storeys[0], self.city.storeys[1] + 1))
 
     def build(
         self, corners: np.ndarray, storeys: int, style: Style, *, blind_sides: bool = False
     ) -> None:
-        """Add a building, as detailed as its distance calls for."""
+        """Add a building, with detail according to its distance."""
         plan = corners[:, [0, 2]]
         if not self.view.sees(plan):
             top = style.eaves(storeys) + style.roof_height
@@ -106,7 +106,7 @@ class Surroundings:
         self.floors.append(lot_floor(self.layout, side, s, self.city))
 
     def backdrop(self, side: Side, s: _Span) -> None:
-        """Close an open lot with trees or a building some way behind it."""
+        """Add trees or a building some distance behind an open lot."""
         if chance(self.rng, 0.6):
             ends = [self.point(side, x, 20) for x in s]
             self.wood(ends[0], ends[1], self.rng.uniform(6, 11))
@@ -127,7 +127,7 @@ def build_lots(layout: Layout, city: City, rng: np.random.Generator, view: View)
 
 
 def _fill(around: Surroundings, side: Side, start: float, end: float) -> None:
-    """One uninterrupted row of lots."""
+    """Add an uninterrupted row of lots."""
     s = start
     while s < end - 3:
         length = around.rng.uniform(*around.city.frontage) * (1 if s < _NEAR_LOTS else 1.7)
@@ -140,7 +140,7 @@ def _fill(around: Surroundings, side: Side, start: float, end: float) -> None:
 
 
 def _building_lot(around: Surroundings, side: Side, s: _Span) -> None:
-    """A building of a closed row; only corner houses have windows to the side."""
+    """Add a building of a closed row; only corner buildings have side windows."""
     rng = around.rng
     setback = rng.uniform(0, 1.2) if chance(rng, 0.3) else 0.0
     corners = around.footprint(side, s, (setback, rng.uniform(11, 15)))
@@ -150,7 +150,7 @@ def _building_lot(around: Surroundings, side: Side, s: _Span) -> None:
 
 
 def _house_lot(around: Surroundings, side: Side, s: _Span) -> None:
-    """A family house behind a front garden."""
+    """Add a family house behind a front garden."""
     rng = around.rng
     around.lawn(side, s)
     setback, gap = rng.uniform(3.5, 8), min(rng.uniform(1.5, 3.5), (s[1] - s[0]) / 4)
@@ -166,20 +166,20 @@ def _house_lot(around: Surroundings, side: Side, s: _Span) -> None:
 
 
 def _wall_lot(around: Surroundings, side: Side, s: _Span) -> None:
-    """A wall along the sidewalk with something behind it."""
+    """Add a wall along the sidewalk with a backdrop."""
     around.barrier("wall", side, s)
     around.backdrop(side, s)
 
 
 def _fence_lot(around: Surroundings, side: Side, s: _Span) -> None:
-    """A fence along the sidewalk with a garden behind it."""
+    """Add a fence along the sidewalk with a garden behind it."""
     around.lawn(side, s)
     around.barrier("fence", side, s)
     around.backdrop(side, s)
 
 
 def _park_lot(around: Surroundings, side: Side, s: _Span) -> None:
-    """Grass, trees and bushes."""
+    """Add grass, trees and bushes."""
     around.lawn(side, s)
     for place in spots(around.rng, s[0], s[1], (2.5, 7)):
         around.plant(side, place, around.rng.uniform(2, 14))
@@ -187,7 +187,7 @@ def _park_lot(around: Surroundings, side: Side, s: _Span) -> None:
 
 
 def _side_street_rows(around: Surroundings, side: Side) -> None:
-    """Buildings along the side streets, behind the corner lots, and what closes the view."""
+    """Add buildings along the side streets, behind the corner lots, and at their ends."""
     rng, path = around.rng, around.layout.path
     for street in around.layout.side_streets:
         if side.sign not in street.signs:
@@ -205,7 +205,7 @@ def _side_street_rows(around: Surroundings, side: Side) -> None:
 
 
 def _horizon(around: Surroundings) -> None:
-    """A skyline of towers or a wood where the street ends."""
+    """Add a skyline of towers or a wood at the end of the street."""
     rng, path = around.rng, around.layout.path
     heading = path.heading_at(_STREET_LENGTH + 30)
     center = path.point(_STREET_LENGTH + 30, 0)

@@ -1,7 +1,7 @@
-"""Planar coloured faces in space: the one data structure every object of a scene is made of.
+"""Meshes of planar coloured faces, which all objects of a scene consist of.
 
-World frame: X right, Y up, Z forward, metres. A face is one or more coplanar polygons that share
-their attributes; faces of a mesh are painted in order, so details come after what carries them.
+The world frame has X right, Y up and Z forward, in metres. A face consists of one or more coplanar
+polygons with shared attributes. Faces of a mesh are painted in order, so details come last.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Material(IntEnum):
 
 
 class Emitter(IntEnum):
-    """What kind of lamp a face is; a look says how bright each kind is."""
+    """Kind of lamp of a face; a look defines the radiance of each kind."""
 
     NONE = 0
     SIGNAL = 1
@@ -46,7 +46,7 @@ FACE = np.dtype(
     [
         ("albedo", "f4", 3),  # sRGB-encoded reflectance in 0..1
         ("facing", "f4", 3),  # geometric unit normal, outward where the face closes a solid
-        ("normal", "f4", 3),  # unit normal used for light; rounds off flat foliage
+        ("normal", "f4", 3),  # unit normal for lighting; makes flat foliage appear round
         ("label", "u1"),
         ("material", "u1"),
         ("emitter", "u1"),
@@ -62,7 +62,7 @@ class Mesh:
     """Polygons with shared face attributes.
 
     Attributes:
-        vertices: (V, 3) float32, the polygons' corners one after the other.
+        vertices: (V, 3) float32, concatenated corners of the polygons.
         sizes: (P,) int32, corners of every polygon.
         owner: (P,) int32, face of every polygon, non-decreasing.
         faces: (F,) array of `FACE`.
@@ -81,12 +81,13 @@ class Mesh:
         scale: tuple[float, float, float] = (1.0, 1.0, 1.0),
         colors: Sequence[Color] = (),
     ) -> "Mesh":
-        """Make an instance of a model.
+        """Place an instance of a model.
 
         Args:
-            position: (3,) where the origin goes.
-            heading: turn about the vertical, radians from +Z toward +X.
-            scale: stretch along x, y, z before turning; normals are only turned, so mild.
+            position: (3,) world position of the origin.
+            heading: rotation about the vertical axis, radians from +Z toward +X.
+            scale: scale along x, y, z before the rotation; should be near 1, because normals are
+                not scaled.
             colors: `colors[k]` multiplies the albedo of faces with slot k.
         """
         c, s = cos(heading), sin(heading)
@@ -125,7 +126,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def _newell(points: np.ndarray) -> np.ndarray:
-    """Unit normals of (P, k, 3) planar polygons."""
+    """Return unit normals of planar polygons (P, k, 3)."""
     x, y, z = np.moveaxis(points - points[:, :1], 2, 0)
     following = np.append(np.arange(1, points.shape[1]), 0)
     xn, yn, zn = x[:, following], y[:, following], z[:, following]
@@ -146,7 +147,7 @@ def polygons(
     normal: Sequence[float] | np.ndarray | None = None,
     together: bool = False,
 ) -> Mesh:
-    """Make faces from polygons with equally many corners.
+    """Build faces from polygons with the same number of corners.
 
     Args:
         points: (P, k, 3) corners.
@@ -155,10 +156,10 @@ def polygons(
         material: a `Material`.
         emitter: an `Emitter`.
         slot: instance colour that tints the faces.
-        inside: a point behind every face; given, the faces are seen only from the other side.
-        facing: the geometric unit normal, where it is known.
-        normal: unit normal for light, one or (P, 3); the geometric one if not given.
-        together: all polygons are coplanar and make one face (overlaps cut holes).
+        inside: point behind every face; if given, faces are only visible from the other side.
+        facing: geometric unit normal, if known.
+        normal: unit normal for lighting, one or (P, 3); the geometric one if not given.
+        together: whether the polygons are coplanar and form one face (overlaps cut holes).
     """
     points = np.asarray(points, np.float32)
     count, corners = points.shape[:2]

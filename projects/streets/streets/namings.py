@@ -13,19 +13,19 @@ from streets.label_files import (
 
 
 def gta5_files(root: Path, split: str, number: int) -> SampleFiles:
-    """GTA5 has one folder; text files list the splits."""
+    """Return file names in GTA5, which has one folder and lists of its splits."""
     name = gta5_name(number)
     label = root / "gta5" / "labels" / name
     return SampleFiles(root / "gta5" / "images" / name, ((label, PALETTE_LABEL_IDS),))
 
 
 def gta5_name(number: int) -> str:
-    """File name of a GTA5 image and of its label map."""
+    """Return the file name of a GTA5 image and its label map."""
     return f"{number:05d}.png"
 
 
 def cityscapes_files(root: Path, split: str, number: int) -> SampleFiles:
-    """Cityscapes, with one made-up city per split."""
+    """Return file names in Cityscapes, with one fictional city per split."""
     city = {"train": "streetsburg", "val": "streetshaven"}[split]
     stem = f"{city}_{number - 1:06d}_000019"
     labels = root / "cityscapes" / "gtFine" / split / city
@@ -39,7 +39,7 @@ def cityscapes_files(root: Path, split: str, number: int) -> SampleFiles:
 
 
 def acdc_files(condition: str) -> Naming:
-    """ACDC under one condition, with one recording."""
+    """Return the naming of a condition of ACDC, with one recording."""
 
     def files(root: Path, split: str, number: int) -> SampleFiles:
         stem, recording = f"GOPR0001_frame_{number:06d}", "GOPR0001"
@@ -57,21 +57,21 @@ def acdc_files(condition: str) -> Naming:
 
 
 def urbansyn_files(root: Path, split: str, number: int) -> SampleFiles:
-    """UrbanSyn, which has no splits."""
+    """Return file names in UrbanSyn, which has no splits."""
     folder = root / "urbansyn"
     label = folder / "ss" / f"ss_{number:04d}.png"
     return SampleFiles(folder / "rgb" / f"rgb_{number:04d}.png", ((label, URBANSYN_IDS),))
 
 
 def bdd100k_files(root: Path, split: str, number: int) -> SampleFiles:
-    """BDD100K as its first release lays out the segmentation images."""
+    """Return file names in BDD100K, with the layout of the first segmentation release."""
     folder, stem = root / "bdd100k" / "seg", f"57ee7500-{number:08x}"
     label = folder / "labels" / split / f"{stem}_train_id.png"
     return SampleFiles(folder / "images" / split / f"{stem}.jpg", ((label, TRAIN_IDS),))
 
 
 def mapillary_files(root: Path, split: str, number: int) -> SampleFiles:
-    """Mapillary Vistas v1.2; its class list `config.json` stands beside the splits."""
+    """Return file names in Mapillary Vistas v1.2; its class list is `config.json`."""
     folder = root / "mapillary" / {"train": "training", "val": "validation"}[split]
     stem = f"streets-{number:014d}"
     label = folder / "labels" / f"{stem}.png"
@@ -79,7 +79,7 @@ def mapillary_files(root: Path, split: str, number: int) -> SampleFiles:
 
 
 def idd_files(root: Path, split: str, number: int) -> SampleFiles:
-    """IDD, with one drive and the labels that the authors' tool draws."""
+    """Return file names in IDD, with one drive and the labels from the authors' tool."""
     folder, stem = root / "idd", f"{number:06d}"
     label = folder / "gtFine" / split / "1" / f"{stem}_gtFine_labelcsTrainIds.png"
     image = folder / "leftImg8bit" / split / "1" / f"{stem}_leftImg8bit.png"
@@ -87,7 +87,7 @@ def idd_files(root: Path, split: str, number: int) -> SampleFiles:
 
 
 def dark_zurich_files(root: Path, split: str, number: int) -> SampleFiles:
-    """The labelled night images of Dark Zurich, with one recording."""
+    """Return file names of labelled night images in Dark Zurich, with one recording."""
     folder, place = root / "dark_zurich", Path(split) / "night" / "GOPR0002"
     stem = f"GOPR0002_frame_{number:06d}"
     label = folder / "gt" / place / f"{stem}_gt_labelTrainIds.png"

@@ -1,8 +1,8 @@
-"""The order in which to paint things that stand on the ground.
+"""Painting order of objects on the ground.
 
-Everything stands upright on a convex footprint, so who may hide whom is a question of the ground
-plan: a line along one side of a footprint that has the camera and the other footprint on one side
-and its own footprint on the other proves that its owner cannot hide the other.
+Objects stand upright on convex footprints, so the ground plan determines occlusion: an object
+cannot hide another if a line along a side of its footprint separates the footprint from the camera
+and the other object.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ _TOLERANCE = 0.03  # metres by which neighbours may overlap and still count as s
 
 
 def painting_order(footprints: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Sort footprints so that whatever may hide another comes later.
+    """Sort footprints so that objects that may hide others come later.
 
     Args:
         footprints: (N, k, 2) corners (x, z) of convex polygons in ring order; sides may have
@@ -19,7 +19,7 @@ def painting_order(footprints: np.ndarray, eye: np.ndarray) -> np.ndarray:
         eye: (2,) position of the camera.
 
     Returns:
-        (N,) indices. Where footprints cross or hide each other in a ring, the farther one first.
+        (N,) indices. If footprints intersect or hide each other in a cycle, the farthest is first.
     """
     count = len(footprints)
     footprints = np.asarray(footprints, np.float32) - np.asarray(eye, np.float32)
@@ -27,13 +27,13 @@ def painting_order(footprints: np.ndarray, eye: np.ndarray) -> np.ndarray:
     before = _must_precede(footprints, distance) & _share_directions(footprints)
     np.fill_diagonal(before, False)
 
-    waiting = before.sum(axis=0)  # how many must still be painted before each
+    waiting = before.sum(axis=0)  # number of objects to paint before each
     priority = distance.copy()
     order = np.empty(count, np.int64)
     for k in range(count):
         ready = np.where(waiting == 0, priority, -1.0)
         chosen = int(ready.argmax())
-        if ready[chosen] < 0:  # a ring: break it at the farthest
+        if ready[chosen] < 0:  # breaks a cycle at the farthest
             chosen = int(priority.argmax())
         order[k] = chosen
         priority[chosen] = -2.0
@@ -43,7 +43,7 @@ def painting_order(footprints: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def _must_precede(footprints: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """(N, N) bool; [a, b] if a may be hidden by b and not the other way round."""
+    """Return (N, N) bool; [a, b] is True if b may hide a, but a cannot hide b."""
     count, corners = footprints.shape[:2]
     along = np.roll(footprints, -1, axis=1) - footprints
     length = np.sqrt((along**2).sum(-1, keepdims=True))
@@ -67,7 +67,7 @@ def _must_precede(footprints: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def _share_directions(footprints: np.ndarray) -> np.ndarray:
-    """(N, N) bool; whether two footprints overlap in direction as seen from the origin."""
+    """Return whether footprints overlap in direction, as seen from the origin, (N, N) bool."""
     angles = np.arctan2(footprints[..., 0], footprints[..., 1])
     low, high = angles.min(1), angles.max(1)
     wraps = high - low > np.pi

@@ -1,4 +1,4 @@
-"""Rectangles on upright planes: facades, walls and fences are made of these."""
+"""Rectangles on upright planes, for facades, walls and fences."""
 
 from math import hypot
 
@@ -7,23 +7,22 @@ import numpy as np
 from streets.mesh import EMPTY, FACE, Color, Emitter, Material, Mesh
 
 UP = np.array([0, 1, 0], np.float32)
-_SILL_TILT = 0.9  # vertical part of the light normal of ledges and caps
+_SILL_TILT = 0.9  # vertical component of the lighting normal of ledges and caps
 _LEVEL = np.sqrt(1 - _SILL_TILT**2)
 
 Span = tuple[float, float, float, float]
 
 
 class Panels:
-    """Collects groups of rectangles, each group a face of one colour, in painting order.
+    """Collects groups of rectangles in painting order; each group is a face of one colour.
 
     Attributes:
-        length: of the current plane, metres.
+        length: length of the current plane, metres.
         outward: (3,) unit normal of the current plane.
     """
 
     def __init__(self, *, label: int, closed: bool) -> None:
-        """Start without a plane.
-
+        """
         Args:
             label: label id of all faces.
             closed: whether the faces are invisible from behind.
@@ -37,11 +36,11 @@ class Panels:
         self._faces: list[tuple[Color, int, int, bool]] = []
 
     def turn_to(self, *, start: np.ndarray, end: np.ndarray, outside: np.ndarray) -> None:
-        """Span the plane that the following rectangles lie on.
+        """Set the plane of the following rectangles.
 
         Args:
-            start, end: (3,) points at the foot; a runs from 0 at start to `length` at end.
-            outside: (3,) any point on the side from which the panels are seen.
+            start, end: (3,) points at the foot; a is 0 at `start` and `length` at `end`.
+            outside: (3,) any point on the visible side.
         """
         dx, dy, dz = (end - start).tolist()
         self.length = hypot(dx, dy, dz)
@@ -69,14 +68,14 @@ class Panels:
             self._faces.append((color, int(material), int(emitter), ledge))
 
     def bars(self, gap: float, width: float, bottom: float, top: float) -> np.ndarray:
-        """Evenly spaced upright rectangles along the current plane, (N, 4)."""
+        """Return evenly spaced upright rectangles along the current plane, (N, 4)."""
         spans = np.empty((int(max((self.length - width / 2) / gap, 0)) + 1, 4), np.float32)
         spans[:, 0] = gap * np.arange(len(spans))
         spans[:, 1], spans[:, 2], spans[:, 3] = bottom, spans[:, 0] + width, top
         return spans
 
     def mesh(self) -> Mesh:
-        """All groups as faces."""
+        """Return the mesh of all groups."""
         if not self._faces:
             return EMPTY
         colors, materials, emitters, ledges = zip(*self._faces, strict=True)

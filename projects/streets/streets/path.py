@@ -1,4 +1,4 @@
-"""The street's centre line: turns street coordinates (s along, t to the right) into the world."""
+"""The centre line of the street, which maps street coordinates (s along, t right) to the world."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 _STEP = 1.0  # metres between samples of the centre line
 _BEHIND = 12.0  # metres of street behind the camera
 _MAX_TURN = np.radians(80)
-_EASE = 25.0  # metres over which a slope builds up
+_EASE = 25.0  # metres over which a slope increases
 _KNOTS = (-6.0, 0, 4, 8, 13, 19, 26, 34, 43, 53, 65, 80, 98, 120, 150, 185, 230, 300)
 
 
@@ -16,11 +16,11 @@ class Path:
     """A sampled centre line with heading and height.
 
     Attributes:
-        s: (K,) distances along the line; the camera stands near s = 0.
-        x, z: (K,) position in the world.
+        s: (K,) distances along the line; the camera is near s = 0.
+        x, z: (K,) positions in the world.
         heading: (K,) radians from +Z toward +X.
         height: (K,) metres above the ground at s = 0.
-        straight: neither turns nor climbs, so one quad covers any length.
+        straight: whether the street is straight and level, so that a single quad covers any length.
     """
 
     s: np.ndarray
@@ -40,14 +40,14 @@ class Path:
         grade_start: float = 0.0,
         length: float = 420.0,
     ) -> "Path":
-        """Lay out a street.
+        """Create a centre line.
 
         Args:
-            curvature: 1/radius (1/m) after the bend starts, positive to the right.
-            bend_start: metres ahead at which the bend starts.
+            curvature: 1/radius (1/m) of the bend, positive to the right.
+            bend_start: distance to the start of the bend, metres.
             grade: final slope, metres of climb per metre.
-            grade_start: metres ahead at which the climb starts.
-            length: metres of street ahead.
+            grade_start: distance to the start of the climb, metres.
+            length: length of the street ahead, metres.
         """
         s = np.arange(-_BEHIND, length, _STEP)
         turn = curvature * np.maximum(s - bend_start, 0)
@@ -60,11 +60,11 @@ class Path:
         return cls(s, x, z, heading, grade * ramp, straight)
 
     def heading_at(self, s: float) -> float:
-        """Direction of the street at s, radians."""
+        """Return the direction of the street at s, radians."""
         return float(np.interp(s, self.s, self.heading))
 
     def place(self, s: np.ndarray, t: np.ndarray, y: np.ndarray | float = 0.0) -> np.ndarray:
-        """World points (..., 3) of street coordinates; y is above the street's surface."""
+        """Convert street coordinates to world points (..., 3); y is the height above the street."""
         if self.straight:
             points = np.empty((*np.broadcast(s, t).shape, 3), np.float32)
             points[..., 0], points[..., 1], points[..., 2] = t, y, s
@@ -76,20 +76,20 @@ class Path:
         return np.stack(np.broadcast_arrays(x, height, z), axis=-1).astype(np.float32)
 
     def point(self, s: float, t: float, y: float = 0.0) -> np.ndarray:
-        """One world point, (3,)."""
+        """Return a single world point (3,)."""
         if self.straight:
             return np.array([t, y, s], np.float32)
         return self.place(np.array(s), np.array(t), y)
 
     def knots(self, start: float, end: float) -> np.ndarray:
-        """Where to cut the interval so that straight quads follow the street closely."""
+        """Return positions that divide an interval so that straight quads follow the street."""
         if self.straight:
             return np.array([start, end])
         between = [knot for knot in _KNOTS if start < knot < end]
         return np.array([start, *between, end])
 
     def band(self, s: tuple[float, float], t: tuple[float, float], y: float = 0.0) -> np.ndarray:
-        """Quads (N, 4, 3) that cover a rectangle of street coordinates."""
+        """Return quads (N, 4, 3) that cover a rectangle in street coordinates."""
         cuts = self.knots(*s)
         begin, end = cuts[:-1], cuts[1:]
         along = np.stack([begin, end, end, begin], axis=1)

@@ -30,7 +30,7 @@ Point = tuple[float, float]
 
 
 def limb(a: Point, b: Point, width_a: float, width_b: float) -> np.ndarray:
-    """A tapered bar between two points of the plane, (4, 2)."""
+    """Return a tapered bar between two points of the plane, (4, 2)."""
     start, end = np.asarray(a, float), np.asarray(b, float)
     along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
     across = np.array([-along[1], along[0]]) / 2
@@ -47,7 +47,7 @@ def limb(a: Point, b: Point, width_a: float, width_b: float) -> np.ndarray:
 def _part(
     outline: np.ndarray, label: int, slot: int, turn: float = 0.0, color: Color = _WHITE
 ) -> Mesh:
-    """A piece of the figure; `turn` in -1..1 says how far it faces left or right."""
+    """Build a part of the figure that faces left or right by `turn` in -1..1."""
     points = np.concatenate([outline, np.zeros((len(outline), 1))], axis=1)
     normal = np.array([turn, 0.35, -0.8])
     return polygons(
@@ -73,7 +73,7 @@ def _head(label: int, x: float, y: float, *, behind: bool = False) -> list[Mesh]
 
 @cache
 def pedestrian_model(pose: int) -> Mesh:
-    """A walking or standing figure 1.75 m tall; `pose` in 0..POSES-1."""
+    """Build a walking or standing figure, 1.75 m tall, for a pose in 0..POSES-1."""
     label = LABEL_ID["person"]
     stride, coat = _STRIDES[pose % len(_STRIDES)], pose // len(_STRIDES)
     hip, shoulder = 0.92, 1.45
@@ -121,7 +121,7 @@ def pedestrian_model(pose: int) -> Mesh:
 
 @cache
 def rider_from_behind(seat: float) -> Mesh:
-    """A rider seen from behind or ahead, on a saddle at height `seat`."""
+    """Build a rider seen from behind or ahead, on a saddle at height `seat`."""
     label = LABEL_ID["rider"]
     parts = []
     for sign in (-1, 1):
@@ -159,7 +159,7 @@ def rider_from_behind(seat: float) -> Mesh:
 
 @cache
 def rider_from_side(seat: float) -> Mesh:
-    """A rider seen from the side, travelling to the right (+X)."""
+    """Build a rider seen from the side, travelling to the right (+X)."""
     label = LABEL_ID["rider"]
     hip, shoulder, hand = (-0.2, seat + 0.06), (0.08, seat + 0.58), (0.36, seat + 0.15)
     parts = []

@@ -1,6 +1,6 @@
-"""Trees, bushes, hedges and distant woods, built of leaf clusters that face the camera.
+"""Trees, bushes, hedges and distant woods, built from leaf clusters that face the camera.
 
-Flat plants are modelled in the plane z = 0 and seen from -Z. Slot 0 takes the colour of the leaves.
+Flat plants are modelled in the plane z = 0 and seen from -Z. Slot 0 is the colour of the leaves.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from streets.mesh import Color, Material, Mesh, join, polygons
 
 _LEAVES = LABEL_ID["vegetation"]
 _CORNERS = 18
-# The models of every kind of tree by number, and how many others there are.
+# Numbers of models of each kind of tree, and of other plants.
 TREES = {"broadleaved": range(24), "fir": range(24, 30), "palm": range(30, 46)}
 _BUSHES, _WOODS = 10, 8
 _FRONDS = 13
 _MODEL_HEIGHT = 8.5  # metres
 _WOOD_LENGTH, _WOOD_HEIGHT = 30.0, 10.0
-_SEED = 77  # the models are part of the renderer, not of a scene
+_SEED = 77  # fixed, because models belong to the renderer, not to a scene
 _BARK: Color = (0.30, 0.25, 0.20)
 _WHITE: Color = (1.0, 1.0, 1.0)
 _TO_EYE = (0.0, 0.0, -1.0)
@@ -32,7 +32,7 @@ _DEEP = 0.6  # brightness of leaves in the shade of others
 
 @dataclass(frozen=True)
 class _Plant:
-    """A model with the measures of its crown, metres."""
+    """A model with the dimensions of its crown in metres."""
 
     mesh: Mesh
     radius: float
@@ -42,7 +42,7 @@ class _Plant:
 def _clusters(
     centers: np.ndarray, radii: np.ndarray, color: Color, rng: np.random.Generator, slot: int = -1
 ) -> Mesh:
-    """Ragged discs (N, 2) with radii (N,); each is lit as its place on the whole ball suggests."""
+    """Build ragged discs at (N, 2) with radii (N,), lit according to their position on a ball."""
     count = len(centers)
     angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     ragged = radii[:, None] * rng.uniform(0.78, 1.12, (count, _CORNERS))
@@ -68,7 +68,7 @@ def _clusters(
 
 
 def _trunk(height: float, width: float) -> Mesh:
-    """Three upright strips that round off the trunk, tapered."""
+    """Build a tapered trunk of three upright strips, which make it appear round."""
     edges = np.array([-0.5, -0.2, 0.2, 0.5]) * width
     low = np.stack([edges, np.zeros(4), np.zeros(4)], axis=1)
     high = np.stack([0.6 * edges, np.full(4, height), np.zeros(4)], axis=1)
@@ -80,7 +80,7 @@ def _trunk(height: float, width: float) -> Mesh:
 def _round_crown(
     stem: float, radius: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (N, 2) and radii (N,) of the leaf clusters of a broad-leaved tree."""
+    """Draw centres (N, 2) and radii (N,) of the leaf clusters of a broad-leaved tree."""
     count = int(rng.integers(11, 16))
     share = np.sort(rng.uniform(0, 1, count))
     spread = 0.75 * np.sqrt(np.maximum(1 - (1.7 * share - 0.8) ** 2, 0.1))
@@ -90,7 +90,7 @@ def _round_crown(
 
 
 def _fir(stem: float, radius: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and radii of the tiers of a conifer."""
+    """Draw centres and radii of the tiers of a conifer."""
     share = np.linspace(0.1, 0.98, 12)
     x = 0.1 * radius * rng.uniform(-1, 1, len(share))
     y = stem + (_MODEL_HEIGHT - stem) * share
@@ -120,11 +120,11 @@ def _tree_model(variant: int) -> _Plant:
 
 
 def _palm(rng: np.random.Generator) -> _Plant:
-    """A bare stem under arching fronds."""
+    """Build a bare stem under arching fronds."""
     stem = _MODEL_HEIGHT * rng.uniform(0.72, 0.86)
     radius = _MODEL_HEIGHT * rng.uniform(0.2, 0.26)
     reach = np.linspace(-1, 1, _FRONDS) * rng.uniform(0.85, 1.1, _FRONDS)
-    rng.shuffle(reach)  # which frond is painted over which
+    rng.shuffle(reach)  # determines the painting order of fronds
     along = np.linspace(0, 1, 6)
     x = radius * reach[:, None] * along
     y = (1.25 - 0.75 * np.abs(reach))[:, None] * along - (0.4 + 0.75 * np.abs(reach))[:, None] * (
@@ -144,7 +144,7 @@ def _palm(rng: np.random.Generator) -> _Plant:
 
 @cache
 def _bush_model(variant: int) -> Mesh:
-    """A shrub 1 m wide."""
+    """Build a shrub that is 1 m wide."""
     rng = np.random.default_rng([_SEED, 1000 + variant])
     count, height = int(rng.integers(4, 8)), rng.uniform(0.45, 0.75)
     radii = rng.uniform(0.3, 0.45, count) * height
@@ -156,14 +156,14 @@ def _bush_model(variant: int) -> Mesh:
 def tree(
     position: np.ndarray, city: City, rng: np.random.Generator, view: View, *, size: float = 1.0
 ) -> Item:
-    """A tree of one of the city's kinds that faces the camera.
+    """Build a tree of one of the city's kinds that faces the camera.
 
     Args:
         position: (3,) foot of the trunk.
-        city: gives the kinds of trees and the colour of the leaves.
-        rng: source of shape and colour.
-        view: the camera's place.
-        size: factor on all measures; trees of size 1 are 6.5 to 10.5 m tall.
+        city: city with the kinds of trees and the colours of leaves.
+        rng: draws shape and colour.
+        view: position of the camera.
+        size: factor of all dimensions; trees of size 1 are 6.5 to 10.5 m tall.
     """
     variants = [variant for kind in city.trees for variant in TREES[kind]]
     model = _tree_model(pick(rng, variants))
@@ -186,7 +186,7 @@ def tree(
 def bush(
     position: np.ndarray, city: City, rng: np.random.Generator, view: View, *, width: float
 ) -> Item:
-    """A low shrub about half as high as wide."""
+    """Build a shrub about half as high as wide."""
     heading = view.bearing(position)
     color = vary(rng, pick(rng, city.foliage), 0.1)
     model = _bush_model(int(rng.integers(_BUSHES)))
@@ -201,7 +201,7 @@ def bush(
 def hedge(
     start: np.ndarray, end: np.ndarray, height: float, city: City, rng: np.random.Generator
 ) -> Item:
-    """A clipped hedge between two ground points."""
+    """Build a clipped hedge between two ground points."""
     color = vary(rng, pick(rng, city.foliage), 0.08)
     return Item(
         mesh=_leafy_strip(start, end, height, color, rng),
@@ -224,7 +224,7 @@ def _leafy_strip(
     rng: np.random.Generator,
     slot: int = -1,
 ) -> Mesh:
-    """An upright sheet of leaves with a bumpy, lighter upper edge."""
+    """Build an upright sheet of leaves with a bumpy, lighter upper edge."""
     length = float(np.linalg.norm(end - start))
     steps = int(np.clip(length / (0.35 * height), 4, 60))
     foot = start + np.linspace(0, 1, steps)[:, None] * (end - start)
@@ -244,7 +244,7 @@ def _leafy_strip(
 
 @cache
 def _wood_model(variant: int) -> Mesh:
-    """A leafy strip of `_WOOD_LENGTH` along +X with rounded crowns, `_WOOD_HEIGHT` tall."""
+    """Build a leafy strip of `_WOOD_LENGTH` along +X with rounded crowns, `_WOOD_HEIGHT` tall."""
     rng = np.random.default_rng([_SEED, 2000 + variant])
     end, count = np.array([_WOOD_LENGTH, 0, 0]), 8
     strip = _leafy_strip(np.zeros(3), end, 0.75 * _WOOD_HEIGHT, _WHITE, rng, slot=0)
@@ -257,7 +257,7 @@ def _wood_model(variant: int) -> Mesh:
 def tree_line(
     start: np.ndarray, end: np.ndarray, height: float, city: City, rng: np.random.Generator
 ) -> Item:
-    """A distant wood between two ground points; too far to cast a shadow."""
+    """Build a distant wood between two ground points; it casts no shadow."""
     color = _deepened(vary(rng, pick(rng, city.foliage), 0.05))
     along = end - start
     heading = float(np.arctan2(-along[2], along[0]))

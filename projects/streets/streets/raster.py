@@ -1,8 +1,8 @@
-"""Painting ordered faces into an image of face numbers, and reading geometry back from it.
+"""Rasterisation of ordered faces into an image of face numbers, and its geometry.
 
-One buffer of face numbers, sampled finer than the image, carries everything: colours are looked
-up at the fine scale and averaged (smooth edges), labels and depth at one sample per pixel (hard
-edges, exact).
+A single buffer of face numbers, sampled more finely than the image, is used for everything: colours
+are averaged over the samples of a pixel (smooth edges), while labels and depth use one sample per
+pixel (hard, exact edges).
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ import numpy as np
 from streets.camera import Camera
 from streets.mesh import Mesh
 
-NEAR = 0.5  # metres; what is closer to the camera's plane is cut off
+NEAR = 0.5  # metres; closer geometry is clipped
 SKY_DEPTH = 10_000.0  # metres; depth of pixels that no face covers
 _SUBPIXEL_BITS = 4
-_SMALLEST = 0.6  # samples; smaller polygons are left out
+_SMALLEST = 0.6  # samples; smaller polygons are skipped
 
 
 @dataclass(frozen=True)
 class Raster:
-    """What the camera sees, as face numbers.
+    """The visible faces.
 
     Attributes:
         fine: (H*s, W*s) int32, number of the visible face plus one, 0 for sky.
-        ids: (H, W) int32, the samples of `fine` that stand for the pixels.
+        ids: (H, W) int32, the samples of `fine` that represent the pixels.
         depth: (H, W) float32, metres along the optical axis, `SKY_DEPTH` for sky.
         slopes: x/z of the columns (W,) and y/z of the rows (H,) at those samples.
     """
@@ -36,7 +36,7 @@ class Raster:
     slopes: tuple[np.ndarray, np.ndarray]
 
     def positions(self, camera: Camera) -> np.ndarray:
-        """World position of every pixel, (3, H, W) float32."""
+        """Return the world position of every pixel, (3, H, W) float32."""
         columns, rows = self.slopes
         r, depth = camera.rotation, self.depth
         axes = [
@@ -50,9 +50,9 @@ def rasterize(mesh: Mesh, camera: Camera, supersampling: int) -> Raster:
     """Paint the faces in order.
 
     Args:
-        mesh: faces sorted so that what may hide comes after what may be hidden.
-        camera: the view.
-        supersampling: samples per pixel and axis.
+        mesh: faces sorted so that occluding ones come after occluded ones.
+        camera: camera of the view.
+        supersampling: number of samples per pixel along each axis.
     """
     points = camera.to_camera(mesh.vertices)
     starts = np.concatenate([[0], np.cumsum(mesh.sizes)[:-1]])
@@ -80,7 +80,7 @@ def _paint(
     visible &= ~(turned_away & faces["closed"])[mesh.owner]
 
     scale = supersampling * (1 << _SUBPIXEL_BITS)
-    shift = np.float32((1 << _SUBPIXEL_BITS) / 2)  # OpenCV puts integers at pixel centres
+    shift = np.float32((1 << _SUBPIXEL_BITS) / 2)  # OpenCV has integers at pixel centres
     ahead = np.concatenate([points[:, :2], np.maximum(points[:, 2:], NEAR)], axis=1)
     pixels = camera.project(ahead) * scale - shift
     low, high = np.minimum.reduceat(pixels, starts), np.maximum.reduceat(pixels, starts)
@@ -107,7 +107,7 @@ def _paint(
 
 
 def clip_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a camera-frame polygon (k, 3) in front of the near plane."""
+    """Return the part of a camera-frame polygon (k, 3) in front of the near plane."""
     kept: list[tuple[float, float, float]] = []
     corners = polygon.tolist()  # a few plain floats are faster than small arrays
     x, y, z = corners[-1]
@@ -129,7 +129,7 @@ def _depth(
     ids: np.ndarray,
     slopes: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Depth of the visible faces' planes; on a plane, 1/z is affine in the image."""
+    """Return the depth of the visible faces' planes, where 1/z is affine in the image."""
     first_polygon = np.searchsorted(mesh.owner, np.arange(len(mesh.faces)))
     begins = starts[first_polygon]
     normal = mesh.faces["facing"] @ camera.rotation.T

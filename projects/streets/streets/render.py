@@ -1,4 +1,4 @@
-"""From a scene and a look to an image, label ids and depth."""
+"""Rendering of a scene in a look to an image, label ids and depth."""
 
 from dataclasses import dataclass, replace
 
@@ -26,13 +26,13 @@ from streets.shadows import cast_shadows, contact_shadows, items_in_sun
 from streets.textures import TILE, texture_tables
 
 SUPERSAMPLING = 2
-_BORDER = 200  # border of the region of interest: image width over its width
-_CONTACT = 0.6  # share of the light that a full contact shadow takes
+_BORDER = 200  # image width relative to the width of the border of the region of interest
+_CONTACT = 0.6  # share of the light that a full contact shadow blocks
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """One finished view.
+    """A rendered view.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -46,13 +46,13 @@ class Rendering:
 
 
 def render(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Generator) -> Rendering:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
         scene: geometry and surface colours.
         look: light and weather.
         size: (height, width) of the image.
-        rng: chance of light and weather; it never changes the label.
+        rng: draws light and weather; it does not affect the labels.
     """
     frame = shade(scene, look.light, size, rng)
     for effect in look.surface:
@@ -67,7 +67,7 @@ def render(scene: Scene, look: Look, size: tuple[int, int], rng: np.random.Gener
 
 
 def develop(radiance: np.ndarray, exposure: float) -> np.ndarray:
-    """Display values (uint8) of linear radiance: exposure, a soft shoulder, gamma."""
+    """Convert linear radiance to uint8 display values with exposure, a soft shoulder and gamma."""
     exposed = np.maximum(radiance * np.float32(exposure), 0)
     squeezed = exposed * (1 + 0.12 * exposed)
     squeezed /= 1 + 0.42 * exposed
@@ -76,7 +76,7 @@ def develop(radiance: np.ndarray, exposure: float) -> np.ndarray:
 
 
 def shade(scene: Scene, light: Light, size: tuple[int, int], rng: np.random.Generator) -> Frame:
-    """Draw a scene under a light, without emission and weather."""
+    """Render a scene under a light, without emission and weather."""
     camera = Camera.from_pose(scene.pose, size)
     mesh = scene.mesh
     if scene.bonnet:
@@ -114,7 +114,7 @@ def shade(scene: Scene, light: Light, size: tuple[int, int], rng: np.random.Gene
 
 
 def _mark_border(label_ids: np.ndarray) -> None:
-    """Label the pixels along the edge "out of roi", as rectified cameras have them, in place."""
+    """Label the pixels along the edge "out of roi" in place, as in rectified images."""
     margin = max(label_ids.shape[1] // _BORDER, 1)
     inner = label_ids[margin:-margin, margin:-margin].copy()
     label_ids[:] = LABEL_ID["out of roi"]
@@ -122,7 +122,7 @@ def _mark_border(label_ids: np.ndarray) -> None:
 
 
 def _sunlit_faces(scene: Scene, mesh: Mesh, light: Light, sky: Sky) -> np.ndarray:
-    """Share of the sun on every face, (F,)."""
+    """Return the share of the sun on every face, (F,)."""
     share = np.ones(len(mesh.faces), np.float32)
     if any(light.sun):
         counts = [len(item.mesh.faces) for item in scene.items]
@@ -137,17 +137,16 @@ def _sunlit_faces(scene: Scene, mesh: Mesh, light: Light, sky: Sky) -> np.ndarra
 def _surfaces(
     mesh: Mesh, irradiance: np.ndarray, light: Light, raster: Raster
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lit colours and emission, averaged over the samples of each pixel; sky is black."""
+    """Return lit colours and emission, averaged over the samples of each pixel; sky is black."""
     albedo = mesh.faces["albedo"] ** DISPLAY_GAMMA
     radiance = _resolve(albedo * irradiance, raster)
     return radiance, _resolve(face_emission(mesh, light), raster)
 
 
 def _resolve(colors: np.ndarray, raster: Raster) -> np.ndarray:
-    """Linear face colours (F, 3) as an image (H, W, 3).
+    """Convert linear face colours (F, 3) to an image (H, W, 3).
 
-    Colours travel as 8-bit values with gamma, which is what makes looking up the fine samples
-    cheap.
+    Colours are looked up as 8-bit values with gamma for speed.
     """
     peak = max(float(colors.max()), 1e-6)
     table = np.zeros((len(colors) + 1, 4), np.uint8)
@@ -161,12 +160,12 @@ def _resolve(colors: np.ndarray, raster: Raster) -> np.ndarray:
 
 
 def _texture(mesh: Mesh, raster: Raster, position: np.ndarray) -> np.ndarray:
-    """Relative brightness change of the surface pattern, (H, W) float32."""
+    """Return the relative brightness change of the surface pattern, (H, W) float32."""
     patterns, density, fade = texture_tables()
     material = np.append(0, mesh.faces["material"]).astype(np.int32)
     facing = mesh.faces["facing"]
     flat = np.append(False, np.abs(facing[:, 1]) > 0.7)
-    # Upright faces run along the horizontal direction at right angles to their normal.
+    # Patterns of upright faces run along the horizontal direction perpendicular to their normal.
     level = np.hypot(facing[:, 0], facing[:, 2]) + 1e-6
     sideways, forward = np.append(0, facing[:, 2] / level), np.append(0, -facing[:, 0] / level)
     scale = density[material]
@@ -205,7 +204,7 @@ def _darken_ground(
 
 
 def _fill_sky(radiance: np.ndarray, raster: Raster, light: Light, sky: Sky, camera: Camera) -> None:
-    """Put the sky where no face is, in the share of the pixel that it covers, in place."""
+    """Add the sky to its share of each pixel, in place."""
     fine = (raster.fine == 0).astype(np.uint8) * np.uint8(255)
     height, width = raster.ids.shape
     share = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).ravel()
@@ -215,6 +214,6 @@ def _fill_sky(radiance: np.ndarray, raster: Raster, light: Light, sky: Sky, came
     open_share = (share[where].astype(np.float32) / 255)[:, None]
     flat = radiance.reshape(-1, 3)
     color = sky_radiance(light, sky, camera, raster.slopes, where)
-    # Black samples were averaged in with gamma: undo their weight, then mix linearly.
+    # Black samples were averaged with gamma: undo their weight, then mix linearly.
     covered = np.maximum(1 - open_share, 1e-3)
     flat[where] = flat[where] * covered ** (1 - DISPLAY_GAMMA) + open_share * color

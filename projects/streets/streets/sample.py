@@ -1,4 +1,4 @@
-"""One scene by number: the same (seed, look, index, size) always gives the same picture."""
+"""Scenes by number: the same (seed, look, index, size) always gives the same picture."""
 
 import zlib
 
@@ -10,13 +10,13 @@ from streets.scenes import build_scene
 
 
 def draw_sample(*, seed: int, look: str, index: int, size: tuple[int, int]) -> Rendering:
-    """Make up scene number `index` and draw it.
+    """Build and render a scene by number.
 
-    The scene depends on the seed, the index and the look's city only, so looks of one city show
-    the same scene; light and weather depend on the look as well.
+    The scene depends only on the seed, the index and the look's city, so looks of the same city
+    show the same scene; light and weather also depend on the look.
 
     Args:
-        seed: of the whole collection.
+        seed: seed of the collection.
         look: name in `looks.LOOKS`.
         index: number of the scene, from 0.
         size: (height, width) of the image.

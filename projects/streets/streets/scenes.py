@@ -1,4 +1,4 @@
-"""A scene: everything a city, a layout and chance put before the camera, in painting order."""
+"""Scenes: the objects in front of the camera, drawn from a city and a layout."""
 
 from dataclasses import dataclass
 
@@ -22,15 +22,15 @@ class Scene:
     """Geometry and surface colours, without light, weather or image size.
 
     Attributes:
-        layout: the street it was built from.
-        pose: the camera.
-        ground: ground faces; they come first in `mesh`.
-        items: upright objects from the one painted first to the one painted last.
-        unseen: buildings out of view, which cast shadows into it.
+        layout: layout of the street.
+        pose: pose of the camera.
+        ground: ground faces, which come first in `mesh`.
+        items: upright objects in painting order.
+        unseen: buildings outside the view, which cast shadows into it.
         mesh: all faces in painting order.
         lamps: (N, 3) positions of street lamps.
         bonnet: whether the ego vehicle is in view.
-        border: whether the pixels along the image's edge are out of the region of interest.
+        border: whether the pixels along the edge are outside the region of interest.
     """
 
     layout: Layout
@@ -45,12 +45,12 @@ class Scene:
 
 
 def build_scene(city: City, rng: np.random.Generator, *, kind: str | None = None) -> Scene:
-    """Make up a scene.
+    """Build a random scene.
 
     Args:
         city: proportions, colours and densities.
-        rng: the only source of chance.
-        kind: layout to use; drawn by the city's weights if not given.
+        rng: random generator of all draws.
+        kind: layout; drawn with the city's weights if not given.
     """
     drawn = pick_weighted(rng, city.layouts)
     layout = LAYOUTS[kind or drawn](city, rng)

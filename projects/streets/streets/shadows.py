@@ -1,4 +1,4 @@
-"""Shadows on the ground: cast by the sun, and the soft dark where things touch the ground."""
+"""Shadows on the ground: cast shadows of the sun, and contact shadows."""
 
 import cv2
 import numpy as np
@@ -8,14 +8,14 @@ from streets.items import Item
 from streets.raster import NEAR, clip_near
 
 _HULL = 8  # corners to which shadow outlines are padded
-_TALL = 4.5  # metres; taller things are only partly in a building's shadow
+_TALL = 4.5  # metres; taller objects are only partly in a building's shadow
 _BITS = 4
-_SMALL_SHADOWS = 70.0  # metres up to which things other than buildings cast shadows
+_SMALL_SHADOWS = 70.0  # metres up to which objects other than buildings cast shadows
 _REACH = 150.0  # metres; farther shadows are not drawn
 
 
 def shadow_outlines(items: tuple[Item, ...], to_sun: np.ndarray) -> np.ndarray:
-    """Outline of every item's shadow on the ground plan, (N, 8, 2) convex, corners repeated."""
+    """Return convex shadow outlines (N, 8, 2) of items on the ground, with repeated corners."""
     shift = -to_sun[[0, 2]] / max(float(to_sun[1]), 0.1)
     outlines = np.empty((len(items), _HULL, 2), np.float32)
     for k, item in enumerate(items):
@@ -31,11 +31,11 @@ def shadow_outlines(items: tuple[Item, ...], to_sun: np.ndarray) -> np.ndarray:
 def items_in_sun(
     items: tuple[Item, ...], casters: tuple[Item, ...], to_sun: np.ndarray
 ) -> np.ndarray:
-    """Share of the sun on every item, (N,); what stands in a building's shadow is darker.
+    """Return the share of the sun on every item, (N,), which is less in a building's shadow.
 
     Args:
-        items: what is lit; buildings count as lit.
-        casters: what may cast a shadow; only buildings do here.
+        items: lit items; buildings are always fully lit.
+        casters: items that may cast a shadow, of which only buildings are used.
         to_sun: (3,) unit vector toward the sun.
     """
     blocks = np.array([item.block for item in items])
@@ -50,7 +50,7 @@ def items_in_sun(
 
 
 def _fill(camera: Camera, outlines: np.ndarray, bases: np.ndarray, corners: int) -> np.ndarray:
-    """Which pixels lie in one of the outlines (N, corners, 2) on the ground, (H, W) uint8."""
+    """Return a mask (H, W) uint8 of pixels in one of the outlines (N, corners, 2) on the ground."""
     mask = np.zeros((camera.height, camera.width), np.uint8)
     points = np.empty((len(outlines), corners, 3), np.float32)
     points[..., [0, 2]], points[..., 1] = outlines, bases[:, None]
@@ -68,7 +68,7 @@ def _fill(camera: Camera, outlines: np.ndarray, bases: np.ndarray, corners: int)
 
 
 def cast_shadows(items: tuple[Item, ...], to_sun: np.ndarray, camera: Camera) -> np.ndarray:
-    """Share of the sun that is blocked if a pixel shows the ground, (H, W) float32 in 0..1."""
+    """Return the blocked share of the sun for pixels of the ground, (H, W) float32 in 0..1."""
     eye = camera.position
     casters = tuple(
         item
@@ -81,7 +81,7 @@ def cast_shadows(items: tuple[Item, ...], to_sun: np.ndarray, camera: Camera) ->
 
 
 def contact_shadows(items: tuple[Item, ...], camera: Camera) -> np.ndarray:
-    """How much of the sky is hidden at the foot of things, (H, W) float32 in 0..1."""
+    """Return the hidden share of the sky at the foot of objects, (H, W) float32 in 0..1."""
     touching = [item for item in items if item.crown is None and item.top > 0]
     feet = np.stack([item.footprint for item in touching])
     middle = feet.mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Corner arrays of simple shapes, to be made into faces by `mesh.polygons`."""
+"""Corner arrays of simple shapes for `mesh.polygons`."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float]) -> np.ndarray:
-    """The six sides of an axis-aligned box, (6, 4, 3): left, right, bottom, top, back, front."""
+    """Return the sides (6, 4, 3) of an axis-aligned box: left, right, bottom, top, back, front."""
     corners = np.array([[i, j, k] for i in x for j in y for k in z], np.float32)
     order = [[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]]
     return corners[np.array(order)]
@@ -19,11 +19,11 @@ def prism(
 
     Args:
         profile: k points (z, y) around the outline.
-        half_widths: half the width (x) at each point, or one for all.
+        half_widths: half the width (x) at each point, or one value for all.
 
     Returns:
-        The two sides (2, k, 3), left first, and the k strips between them (k, 4, 3); strip i
-        joins points i and i + 1.
+        The sides (2, k, 3), left first, and the strips (k, 4, 3) between them; strip i connects
+        points i and i + 1.
     """
     outline = np.asarray(profile, np.float32)
     half = np.broadcast_to(np.asarray(half_widths, np.float32), len(outline))
@@ -34,6 +34,6 @@ def prism(
 
 
 def circle(radius: float, corners: int, *, center: tuple[float, float] = (0, 0)) -> np.ndarray:
-    """A regular polygon in the plane, (corners, 2)."""
+    """Return a regular polygon in the plane, (corners, 2)."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius + np.asarray(center)

@@ -1,4 +1,4 @@
-"""What stands and walks on the sidewalks, the verges and the median."""
+"""Objects and people on the sidewalks, the verges and the median."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _REACH = 90.0
 
 
 def pedestrian(position: np.ndarray, city: City, rng: np.random.Generator, view: View) -> Item:
-    """A person standing on `position`, turned either way."""
+    """Build a person at a position, who faces left or right."""
     height = rng.normal(0.98, 0.06) if chance(rng, 0.93) else rng.uniform(0.6, 0.75)
     width = height * rng.uniform(0.92, 1.15) * (1 if chance(rng, 0.5) else -1)
     colors = (
@@ -44,7 +44,7 @@ def pedestrian(position: np.ndarray, city: City, rng: np.random.Generator, view:
 
 
 def pedestrians(layout: Layout, city: City, rng: np.random.Generator, view: View) -> list[Item]:
-    """People alone and in groups on the sidewalks and on crosswalks."""
+    """Build people, alone and in groups, on sidewalks and crosswalks."""
     items = []
     for side in layout.sides:
         mean_gap = 100 / city.pedestrians
@@ -67,7 +67,7 @@ def pedestrians(layout: Layout, city: City, rng: np.random.Generator, view: View
 
 
 def lamps(layout: Layout, rng: np.random.Generator) -> tuple[list[Item], np.ndarray]:
-    """Street lamps along both curbs; also the (N, 3) positions of their lights."""
+    """Build street lamps along both curbs, and return them with the positions (N, 3) of lights."""
     items, lights = [], []
     gap = rng.uniform(22, 32)
     for side in layout.sides:
@@ -83,7 +83,7 @@ def lamps(layout: Layout, rng: np.random.Generator) -> tuple[list[Item], np.ndar
 
 
 def signals(layout: Layout, rng: np.random.Generator) -> list[Item]:
-    """Traffic lights at side streets and at some crosswalks, for us, oncoming and crossing."""
+    """Build traffic lights for all directions at side streets and some crosswalks."""
     items = []
     stops = [street.start - 5.2 for street in layout.side_streets]
     if not layout.side_streets:
@@ -104,7 +104,7 @@ def signals(layout: Layout, rng: np.random.Generator) -> list[Item]:
 
 
 def signs(layout: Layout, rng: np.random.Generator) -> list[Item]:
-    """Traffic signs on both curbs; those on the left face away from us half of the time."""
+    """Build traffic signs on both curbs; half of those on the left face away from the camera."""
     items = []
     for side in layout.sides:
         for s in spots(rng, 7, 85, (11, 34)):
@@ -122,7 +122,7 @@ def signs(layout: Layout, rng: np.random.Generator) -> list[Item]:
 
 
 def greenery(layout: Layout, city: City, rng: np.random.Generator, view: View) -> list[Item]:
-    """Street trees along the curbs and plants on the median."""
+    """Build street trees along the curbs and plants on the median."""
     items = []
     for side in layout.sides:
         if not side.verge and side.front - side.curb < 2.6:
@@ -145,7 +145,7 @@ def greenery(layout: Layout, city: City, rng: np.random.Generator, view: View) -
 
 
 def clutter(layout: Layout, city: City, rng: np.random.Generator, view: View) -> list[Item]:
-    """Parked two-wheelers, bollards, bins."""
+    """Build parked two-wheelers, bollards and bins."""
     items = []
     for side in layout.sides:
         heading = layout.path.heading_at(10) + np.pi / 2

@@ -1,7 +1,7 @@
 """Surface textures: brightness patterns that repeat over a few metres, one per material.
 
-The patterns are made once per process from a fixed seed; they are part of the renderer, not of a
-scene.
+The patterns are generated once per process from a fixed seed, because they belong to the renderer,
+not to a scene.
 """
 
 from functools import lru_cache
@@ -11,12 +11,12 @@ import numpy as np
 
 from streets.mesh import Material
 
-TILE = 128  # samples per side; a power of two, so that wrapping is a bit mask
+TILE = 128  # samples per side; a power of two, so that a bit mask wraps indices
 _SEED = 20_240_619
 
 
 def smooth_noise(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
-    """Periodic Gaussian noise (size, size), blurred by `sigma` samples, mean 0 and std 1."""
+    """Return periodic Gaussian noise (size, size), blurred by `sigma` samples, mean 0, std 1."""
     pad = int(3 * sigma) + 1
     grain = np.pad(rng.standard_normal((size, size), np.float32), pad, mode="wrap")
     smooth = np.asarray(cv2.GaussianBlur(grain, (0, 0), sigma))[pad:-pad, pad:-pad]
@@ -33,7 +33,7 @@ def _asphalt(rng: np.random.Generator) -> np.ndarray:
 
 
 def _rows(rng: np.random.Generator, height: int, width: int, joint: float) -> np.ndarray:
-    """Courses of blocks, every other one shifted by half a block, with dark joints."""
+    """Return courses of blocks with dark joints, every other one shifted by half a block."""
     tile = np.ones((TILE, TILE), np.float32)
     for row in range(TILE // height):
         shift = (row % 2) * width // 2
@@ -81,7 +81,7 @@ def _tiles(rng: np.random.Generator) -> np.ndarray:
     return _rows(rng, 8, 8, 0.72)
 
 
-# Pattern, metres that it spans, depth at which it has faded by 1/e.
+# Pattern, its side in metres, and the depth at which its contrast is 1/e.
 _PATTERNS = {
     Material.SMOOTH: (lambda rng: np.ones((TILE, TILE)), 1.0, 1e6),
     Material.ASPHALT: (_asphalt, 5.0, 30.0),
@@ -99,10 +99,10 @@ _PATTERNS = {
 
 @lru_cache(maxsize=1)
 def texture_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All patterns for lookup by material.
+    """Return all patterns for lookup by material.
 
     Returns:
-        deviations from 1, flat float32 of len(Material) * TILE * TILE; samples per metre and
+        Deviations from 1, flat float32 of len(Material) * TILE * TILE; samples per metre and
         fade depths, float32 by material.
     """
     rng = np.random.default_rng(_SEED)
@@ -114,7 +114,7 @@ def texture_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def cloud_noise() -> np.ndarray:
-    """Periodic fractal noise (4 TILE, 4 TILE), mean 0, std 1."""
+    """Return periodic fractal noise (4 TILE, 4 TILE), mean 0, std 1."""
     rng = np.random.default_rng(_SEED + 1)
     octaves = [smooth_noise(rng, 4 * TILE, 48 / 2**k) * 0.55**k for k in range(5)]
     noise = np.sum(octaves, axis=0)

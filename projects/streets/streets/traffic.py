@@ -1,4 +1,4 @@
-"""Moving and parked vehicles in the lanes, and riders."""
+"""Moving and parked vehicles, and riders."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _SADDLE = {"bicycle": 0.88, "motorcycle": 0.78}
 def vehicle_item(
     model: str, position: np.ndarray, heading: float, colors: tuple[Color, ...], size: float = 1.0
 ) -> Item:
-    """A motor vehicle standing on `position`, in the colours of its paint slots."""
+    """Build a motor vehicle at a position, in the colours of its paint slots."""
     half_width, half_length = vehicle_extent(model)
     mesh = vehicle_model(model).placed(position, heading, scale=(1, size, size), colors=colors)
     return Item(
@@ -65,7 +65,7 @@ def two_wheeler(
     *,
     ridden: bool,
 ) -> Item:
-    """A bicycle or motorcycle; a rider turns the side to the camera that the camera sees."""
+    """Build a bicycle or motorcycle, with the rider's visible side toward the camera."""
     paint = vary(rng, pick(rng, city.paints))
     parts: list[Mesh] = [two_wheeler_model(kind).placed(position, heading, colors=(paint,))]
     if ridden:
@@ -94,12 +94,12 @@ def two_wheeler(
 
 
 def lane_traffic(layout: Layout, city: City, rng: np.random.Generator, view: View) -> list[Item]:
-    """Vehicles that drive along the street, lane by lane."""
+    """Build vehicles that drive along the street, lane by lane."""
     items = []
     for side in layout.sides:
         for lane in range(side.lanes):
             t = layout.lane_center(side, lane)
-            if all(abs(t - rail) > 0.1 for rail in layout.rails):  # the tram keeps its lane
+            if all(abs(t - rail) > 0.1 for rail in layout.rails):  # reserved for the tram
                 items += _lane(layout, side, t, city, rng, view)
     return items
 
@@ -129,14 +129,14 @@ def _lane(
 
 
 def _blocked(layout: Layout, s: float, half_length: float) -> bool:
-    """Whether a vehicle there would stand on a crosswalk."""
+    """Return whether a vehicle at s would be on a crosswalk."""
     return any(abs(crosswalk_middle(c) - s) < half_length + 2.0 for c in layout.crosswalks)
 
 
 def crossing_traffic(
     layout: Layout, city: City, rng: np.random.Generator, view: View
 ) -> list[Item]:
-    """Vehicles that cross the street or wait in side streets."""
+    """Build vehicles that cross the street or wait in side streets."""
     items = []
     for street in layout.side_streets[:1]:
         for sign in street.signs:
@@ -159,7 +159,7 @@ def crossing_traffic(
 
 
 def parked_vehicles(layout: Layout, city: City, rng: np.random.Generator) -> list[Item]:
-    """Cars in the parking lanes, clear of side streets and crosswalks."""
+    """Build cars in the parking lanes, away from side streets and crosswalks."""
     items = []
     for side in layout.sides:
         if not side.parking:
@@ -179,7 +179,7 @@ def parked_vehicles(layout: Layout, city: City, rng: np.random.Generator) -> lis
 
 
 def trams(layout: Layout, rng: np.random.Generator) -> list[Item]:
-    """A tram on each track, or on one of them; sections are items of their own."""
+    """Build a tram on one or both tracks; its sections are separate items."""
     items = []
     for t in layout.rails:
         if not chance(rng, 0.8):

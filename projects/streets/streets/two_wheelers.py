@@ -1,7 +1,7 @@
 """Bicycles and motorcycles, with or without riders.
 
-Models stand on the origin and look along +Z. Slot 0 takes the paint, slots 1-4 the rider's
-jacket, trousers, skin and helmet.
+Models stand on the origin and face +Z. Slot 0 is the paint; slots 1-4 are the rider's jacket,
+trousers, skin and helmet.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ _WHITE: Color = (1.0, 1.0, 1.0)
 
 
 def _upright(outlines: list[np.ndarray], color: Color, label: int, slot: int = -1) -> Mesh:
-    """Outlines (z, y) in the vehicle's middle plane, as one face."""
+    """Build a face from outlines (z, y) in the vehicle's middle plane."""
     points = [np.stack([np.zeros(len(o)), o[:, 1], o[:, 0]], axis=1) for o in outlines]
     return polygons(np.stack(points), color, label, slot=slot, normal=_FROM_BESIDE, together=True)
 
@@ -96,7 +96,7 @@ def _motorcycle() -> Mesh:
 
 @cache
 def two_wheeler_model(kind: str) -> Mesh:
-    """The mesh of a "bicycle" or a "motorcycle"."""
+    """Return the mesh of a "bicycle" or a "motorcycle"."""
     return _bicycle() if kind == "bicycle" else _motorcycle()
 
 

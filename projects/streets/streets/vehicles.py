@@ -1,6 +1,6 @@
 """Motor vehicles as solid bodies: cars, vans, trucks, buses and trams.
 
-Models stand on the origin and look along +Z. Slot 0 takes the paint of the individual vehicle.
+Models stand on the origin and face +Z. Slot 0 is the paint of the individual vehicle.
 """
 
 from functools import cache
@@ -33,7 +33,7 @@ TRAM_GAP = 0.7
 
 
 def _car(body: Profile, cabin: Profile, axles: list[float], panes: list[Profile]) -> Mesh:
-    """A car from its side view; cabin strips 0 and 2 are the rear window and windscreen."""
+    """Build a car from its side view; cabin strips 0 and 2 are the rear window and windscreen."""
     label = LABEL_ID["car"]
     half, radius = 0.9, 0.33
     front, back = max(z for z, _ in body), min(z for z, _ in body)
@@ -116,7 +116,7 @@ def _carriage(
     nose: float = 0.0,
     stripe: Color | None = None,
 ) -> Mesh:
-    """A bus or tram section: a box with a row of windows, doors and glazed ends."""
+    """Build a bus or tram section: a box with a row of windows, doors and glazed ends."""
     half, back, front, low = 1.26, -length / 2, length / 2, 0.32
     profile = [
         (back, low), (back, sill), (back + nose, height - 0.1), (back + nose + 0.15, height),
@@ -162,7 +162,7 @@ def _bus() -> Mesh:
 
 
 def _tram_head() -> Mesh:
-    """The leading section of a tram; turned round, the trailing one."""
+    """Build the leading section of a tram, which is also the trailing one when rotated."""
     label = LABEL_ID["train"]
     front = TRAM_SECTION / 2
     board = [(-0.7, 2.85, 0.7, 3.1)]
@@ -176,7 +176,7 @@ def _tram_head() -> Mesh:
 
 
 def _tram_middle() -> Mesh:
-    """The middle section with the bellows at its ends."""
+    """Build the middle section of a tram, with bellows at its ends."""
     label = LABEL_ID["train"]
     half = TRAM_SECTION / 2
     bellows = box((-1.1, 1.1), (0.4, 3.15), (-half - TRAM_GAP, half + TRAM_GAP))
@@ -226,10 +226,10 @@ CARS = ("sedan", "hatchback", "suv")
 
 @cache
 def vehicle_model(name: str) -> Mesh:
-    """The mesh of a model in `_MODELS`."""
+    """Return the mesh of a model in `_MODELS`."""
     return _MODELS[name][0]()
 
 
 def vehicle_extent(name: str) -> tuple[float, float]:
-    """Half width and half length in metres."""
+    """Return half the width and half the length in metres."""
     return _MODELS[name][1]

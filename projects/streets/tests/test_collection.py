@@ -151,10 +151,10 @@ def test_only_targets_get_training_scenes() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"height": 8}, "8x64 are too small"),
+        ({"height": 8}, "8x64, expected at least 16x16"),
         ({"train": -1}, "train is -1"),
         ({"seed": -3}, "seed"),
-        ({"looks": ("fog", "blizzard")}, r"\['blizzard'\]; choose of other_city, fog"),
+        ({"looks": ("fog", "blizzard")}, r"\['blizzard'\], expected some of other_city, fog"),
         ({"looks": ("clear",)}, r"\['clear'\]"),
     ],
 )

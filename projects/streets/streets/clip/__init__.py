@@ -1,1 +1,1 @@
-"""The small CLIP of streets: crops in many looks, captions, training, zero-shot tests."""
+"""The small CLIP of streets: crops in many looks, captions, training and zero-shot tests."""

@@ -1,7 +1,7 @@
-"""What the words of looks look like: style prompts and driving conditions as image operations.
+"""Appearance of looks: style prompts and driving conditions as image operations.
 
-A named look is one or more variants, each a rendered look of the streets (its base) with steps on
-top. A large share of the training crops is in unnamed looks: random steps that no caption mentions.
+A named look has one or more variants, each of which applies steps to a rendered look of the streets
+(its base). Many training crops are in unnamed looks, made of random steps that no caption mentions.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ from streets.clip.texture_steps import (
     vignette,
 )
 
-# Rendered looks and how often a scene is drawn in each; styles are painted over daylight. What
-# CLIP's own training data would show too: cities, weather and light, but no faults of one camera.
+# Rendered looks and the frequency of scenes in each; styles are applied to daylight. As in CLIP's
+# own training data, there are cities, weather and light, but no defects of a specific camera.
 WORLD_LOOKS = {
     "clear": 0.28,
     "other_city": 0.16,
@@ -56,11 +56,11 @@ DAYLIGHT = ("clear", "other_city", "third_city")
 
 @dataclass(frozen=True)
 class Appearance:
-    """How a named look is made.
+    """Recipe of a named look.
 
     Attributes:
-        bases: rendered looks that it starts from, any of them.
-        steps: image operations, in this order.
+        bases: rendered looks to start from, any of which may be used.
+        steps: image operations, in order.
     """
 
     bases: tuple[str, ...]
@@ -211,12 +211,12 @@ STYLES: dict[str, Appearance] = {
 LOOKS: dict[str, Appearance] = CONDITIONS | STYLES
 LOOK_NAMES = (*load_style_prompts("driving_conditions"), *load_style_prompts("art_styles"))
 
-# Small differences between cameras, in every look.
+# Small differences between cameras, in all looks.
 _CAMERA = (tint((1.12, 1.0, 0.88), (-1.0, 1.0)), tone((0.85, 1.18), (0.88, 1.12)))
 
 
 def _color_mixture(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Channels mixed by a random matrix near the identity."""
+    """Mix channels with a random matrix near the identity."""
     matrix = np.eye(3) + rng.normal(0, 0.3, (3, 3))
     offset = rng.normal(0, 0.1, 3) + 0.5 * (1 - matrix.sum(axis=1)) * rng.uniform(0.3, 1)
     return image @ matrix.T.astype(np.float32) + offset.astype(np.float32)
@@ -245,12 +245,12 @@ _UNNAMED: tuple[Step, ...] = (
 
 
 def appear(crop: np.ndarray, look: str | None, rng: np.random.Generator) -> np.ndarray:
-    """Give a crop a look.
+    """Apply a look to a crop.
 
     Args:
-        crop: (H, W, 3) uint8 RGB, of one of the look's bases.
-        look: a key of `LOOKS`, or None for an unnamed look of two to four random steps.
-        rng: draws strengths and steps; advances.
+        crop: (H, W, 3) uint8 RGB, in one of the look's bases.
+        look: key of `LOOKS`, or None for an unnamed look of two to four random steps.
+        rng: draws strengths and steps; it is advanced.
 
     Returns:
         (H, W, 3) uint8.

@@ -1,4 +1,4 @@
-"""Batches for CLIP's training: crops in looks, captions, and which captions are true of which."""
+"""Batches for CLIP training: crops in looks, captions, and whether captions are true of crops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from streets.draws import chance, pick
 
 
 class Batch(NamedTuple):
-    """One step's material.
+    """Training data of a step.
 
     Attributes:
         images: (N, 3, S, S) uint8 RGB.
-        tokens: (T, context length) of captions, each said once.
+        tokens: tokens (T, context length) of distinct captions.
         truth: (N, T) int8, see `captions.truth`.
     """
 
@@ -36,17 +36,17 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """How batches are drawn.
+    """Settings of batches.
 
     Attributes:
-        images: in a batch.
-        looks: named looks that occur in a batch: few, so that captions that differ in the class
-            only or in the look only meet.
-        plain_share: of images as they were rendered, with the class as the only caption.
-        ramp: first all images are plain, and between these two steps their share falls to
-            `plain_share`. In strong looks from the start classes are learned far more slowly.
-        unnamed_share: of the other images in unnamed looks.
-        seed: of all draws.
+        images: number of images per batch.
+        looks: number of named looks per batch; a small number, so that batches have captions that
+            differ only in the class or only in the look.
+        plain_share: share of images as rendered, with the class as the only caption.
+        ramp: steps between which the share of plain images falls from 1 to `plain_share`. With
+            strong looks from the start, classes are learned much more slowly.
+        unnamed_share: share of the other images in unnamed looks.
+        seed: seed of all draws.
     """
 
     images: int = 64
@@ -61,7 +61,7 @@ class PlaceIndex:
     """Finds boxes of a pool by class and rendered look.
 
     Raises:
-        LangDGError: if a rendered look shows no class at all.
+        LangDGError: if a rendered look shows no class.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -74,27 +74,27 @@ class PlaceIndex:
                     self._places[class_id, base] = places
                     self._classes[base].append(class_id)
             if not self._classes[base]:
-                raise LangDGError(f"the pool shows nothing in '{base}'; it needs more scenes")
+                raise LangDGError(f"the pool shows no class in '{base}'; it needs more scenes")
 
     def draw(self, base: str, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-        """A class, all that occur equally likely, and the scene and box number of an example."""
+        """Draw a class uniformly from those that occur, and scene and box number of an example."""
         class_id = pick(rng, self._classes[base])
         return class_id, pick(rng, self._places[class_id, base])
 
     def of_class(self, class_id: int, base: str) -> np.ndarray:
-        """(M, 2) scene and box numbers; M may be 0."""
+        """Return scene and box numbers (M, 2) of a class; M may be 0."""
         return self._places.get((class_id, base), np.empty((0, 2), int))
 
 
 class Batches(Dataset[Batch]):
-    """Batch number k, always the same one; so training can stop and go on.
+    """Reproducible batches by number, so that training can be resumed.
 
     Args:
-        folder: of the pool.
+        folder: folder of the pool.
         clip_name: name or JSON path of the architecture, for its tokenizer.
-        settings: how to draw.
-        sizes: side of the crops from a step on, such as `{0: 64, 1000: 96}`.
-        steps: how many batches there are.
+        settings: settings of batches.
+        sizes: side of the crops by first step, such as `{0: 64, 1000: 96}`.
+        steps: number of batches.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Batches(Dataset[Batch]):
         self._sizes = sizes
         self._steps = steps
 
-    # Opened in the process that uses it: memory maps would be copied on the way.
+    # Opened in the process that uses it, because memory maps would be copied to it.
     @cached_property
     def _pool(self) -> Pool:
         return open_pool(self._folder)
@@ -133,7 +133,7 @@ class Batches(Dataset[Batch]):
     def _draw(
         self, plain_share: float, chosen: list[int], size: int, rng: np.random.Generator
     ) -> tuple[int, int, np.ndarray]:
-        """Class, look and crop of one image, whose look is one of the chosen or unknown."""
+        """Draw class, look and crop of an image, whose look is one of the chosen or unknown."""
         plain = chance(rng, plain_share)
         unnamed = chance(rng, self._settings.unnamed_share)
         look = UNKNOWN if plain or unnamed else pick(rng, chosen)

@@ -1,7 +1,7 @@
-"""Where in a labelled scene a class can be seen: boxes around objects, windows on surfaces.
+"""Boxes that show a class in a labelled scene: around objects, or windows on surfaces.
 
-Boxes are about as large as what mining and segmentation look at: sides of 24 to 160 pixels in a
-scene 256 pixels high, in proportion for other heights.
+Boxes have sizes similar to the patches of mining and segmentation: sides of 24 to 160 pixels in
+scenes of height 256, and proportional for other heights.
 """
 
 import cv2
@@ -10,21 +10,21 @@ import numpy as np
 from langdg_d2.structures import CITYSCAPES_19
 from streets.classes import to_train_ids
 
-# Least share of a box around an object that its class must cover; thin things never fill one.
+# Minimum share of a box that the class of its object must cover; thin objects never fill a box.
 _THIN = {"pole": 0.10, "traffic light": 0.12, "traffic sign": 0.15, "fence": 0.25}
 _OBJECT_SHARE = 0.28
 
-# Shown by windows instead, of which these cover more than half; a window inside a truck would not
-# tell what it is.
+# Shown by windows instead, which these classes cover by more than half; a window inside a truck
+# would not be recognisable.
 _SURFACES = ("road", "sidewalk", "building", "wall", "vegetation", "terrain", "sky")
 _SURFACE_SHARE = 0.55
-# Surfaces that are too small for random windows in most scenes: shown by boxes as well.
+# Surfaces that are too small for random windows in most scenes, and thus also shown by boxes.
 _NARROW = {"sidewalk": 0.45, "wall": 0.35, "terrain": 0.4}
 
 _SIDES = (24, 160)  # pixels at a height of 256
-_LEAST_PIXELS = 45  # of an object, at a height of 256
+_LEAST_PIXELS = 45  # per object, at a height of 256
 _OBJECTS_PER_CLASS = 4
-_WINDOWS = 120  # tried per scene
+_WINDOWS = 120  # attempts per scene
 _WINDOWS_PER_CLASS = 3
 
 _NAMES = CITYSCAPES_19.names
@@ -32,11 +32,11 @@ _SURFACE_IDS = frozenset(_NAMES.index(name) for name in _SURFACES)
 
 
 def find_boxes(label_ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Boxes that show one class clearly.
+    """Find boxes that clearly show a single class.
 
     Args:
         label_ids: (H, W) uint8 Cityscapes label ids.
-        rng: draws context and windows; advances.
+        rng: draws context and windows; it is advanced.
 
     Returns:
         (N, 5) int16: train id, top, left, bottom, right (exclusive), inside the image.
@@ -48,13 +48,13 @@ def find_boxes(label_ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def class_share(labels: np.ndarray, box: tuple[int, int, int, int], class_id: int) -> float:
-    """Share of a box (top, left, bottom, right) that a class covers in (H, W) train ids."""
+    """Return the share of a box (top, left, bottom, right) with a class in train ids (H, W)."""
     top, left, bottom, right = box
     return float((labels[top:bottom, left:right] == class_id).mean())
 
 
 def _objects(labels: np.ndarray, class_id: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Boxes around the largest connected pieces of a class, with some context."""
+    """Return boxes around the largest connected regions of a class, with some context."""
     name = _NAMES[class_id]
     if name in _SURFACES and name not in _NARROW:
         return []
@@ -66,7 +66,7 @@ def _objects(labels: np.ndarray, class_id: int, rng: np.random.Generator) -> lis
     found = []
     for x, y, width, height, _ in largest.tolist():
         room = rng.uniform(1.05, 1.3)
-        # Of what is longer than a box may be, a random part is shown.
+        # Of regions longer than the maximum, a random part is shown.
         center = (_middle(y, height, scale, rng), _middle(x, width, scale, rng))
         box = _inside(labels.shape, center, (height * room, width * room), scale)
         if class_share(labels, box, class_id) >= least_share:
@@ -82,7 +82,7 @@ def _middle(start: int, length: int, scale: float, rng: np.random.Generator) -> 
 def _inside(
     shape: tuple[int, ...], center: tuple[float, float], sides: tuple[float, float], scale: float
 ) -> tuple[int, int, int, int]:
-    """The box of allowed sides about a centre, moved into the image."""
+    """Return the box of allowed size around a centre, moved into the image."""
     ends = []
     for middle, side, limit in zip(center, sides, shape, strict=True):
         length = min(round(float(np.clip(side, _SIDES[0] * scale, _SIDES[1] * scale))), limit)
@@ -93,7 +93,7 @@ def _inside(
 
 
 def _windows(labels: np.ndarray, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Random windows that one class fills by more than half, a few per class."""
+    """Return random windows that are more than half filled by one class, a few per class."""
     scale = labels.shape[0] / 256
     found: dict[int, list[tuple[int, ...]]] = {}
     for _ in range(_WINDOWS):

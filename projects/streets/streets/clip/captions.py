@@ -1,4 +1,4 @@
-"""Sentences about crops: which are true of a class in a look, and how they may be put."""
+"""Captions of crops: their wording, and whether they are true of a class in a look."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from langdg_d2.structures import CITYSCAPES_19
 from streets.clip.appearances import LOOK_NAMES
 from streets.draws import chance, pick
 
-UNKNOWN = -1  # the look of an unnamed one; a part that a caption leaves out
+UNKNOWN = -1  # an unnamed look, or a part that a caption leaves out
 
 
 class Meaning(NamedTuple):
-    """What a caption says; `UNKNOWN` where it says nothing.
+    """Meaning of a caption; `UNKNOWN` for a part that it leaves out.
 
     Attributes:
         class_id: train id.
@@ -25,7 +25,7 @@ class Meaning(NamedTuple):
     look: int
 
 
-# Other words for classes, and phrases for conditions after the noun.
+# Synonyms of classes, and phrases for conditions after the noun.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "road": ("street", "asphalt road"),
     "sidewalk": ("pavement", "footpath"),
@@ -72,17 +72,17 @@ _SCENES = ("photo", "photo of a street", "picture", "scene", "image")
 
 
 def draw_caption(meaning: Meaning, rng: np.random.Generator) -> str:
-    """One of the ways to say it.
+    """Draw a wording of a caption.
 
     Half of the captions use CLIP's 80 sentence templates, which mining and zero-shot tests average
-    over, the others short everyday ones.
+    over; the others use short everyday ones.
     """
     look = None if meaning.look == UNKNOWN else LOOK_NAMES[meaning.look]
     if meaning.class_id == UNKNOWN:
         noun = pick(rng, _SCENES)
     else:
         name = CITYSCAPES_19.names[meaning.class_id]
-        # The name itself stays the most frequent word.
+        # The class name remains the most frequent word.
         noun = name if chance(rng, 0.7) else pick(rng, (name, *SYNONYMS.get(name, ())))
     if look is not None:
         phrases = PHRASES.get(look, (f"in {look}",))
@@ -93,9 +93,10 @@ def draw_caption(meaning: Meaning, rng: np.random.Generator) -> str:
 
 
 def meanings_of(images: Sequence[Meaning]) -> list[Meaning]:
-    """Captions for a batch: class and look of every image, every class, every look that occurs.
+    """Return the distinct captions of a batch.
 
-    Each once; an image in an unnamed look has no caption but its class.
+    They state class and look of every image, every class, and every look that occurs. Images in an
+    unnamed look have only the caption of their class.
     """
     named = [image for image in images if image.look != UNKNOWN]
     classes = [Meaning(k, UNKNOWN) for k in range(len(CITYSCAPES_19))]
@@ -104,7 +105,7 @@ def meanings_of(images: Sequence[Meaning]) -> list[Meaning]:
 
 
 def truth(images: Sequence[Meaning], captions: Sequence[Meaning]) -> np.ndarray:
-    """What captions are to images, (images, captions) int8: 1 true, -1 false, 0 unknown.
+    """Return whether captions are true of images: (images, captions) int8, 1, -1 or 0 if unknown.
 
     It is unknown whether an unnamed look, which may resemble any other, is the one in a caption.
     """

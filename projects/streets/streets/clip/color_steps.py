@@ -1,8 +1,8 @@
-"""Colour changes that looks are composed of; position-dependent ones are in `texture_steps`.
+"""Colour operations that looks consist of; position-dependent ones are in `texture_steps`.
 
-Every function here takes ranges and returns a `Step`: a function of an image, (H, W, 3) float32 RGB
-about 0..1, and a random generator, which draws the strength and returns a new image. Values may
-leave 0..1; whoever composes steps clips once at the end.
+Every function takes ranges and returns a `Step`: a function of an image, (H, W, 3) float32 RGB in
+about 0..1, and a random generator for the strength, which returns a new image. Values may exceed
+0..1 and must be clipped after the last step.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """Brightness, (H, W) float32."""
+    """Return the brightness (H, W) float32."""
     return cv2.transform(image, _LUMA[None])
 
 
 def blend(image: np.ndarray, other: np.ndarray, amount: float) -> np.ndarray:
-    """`amount` of the other image over the first."""
+    """Blend `amount` of the other image over the first."""
     return cv2.addWeighted(image, 1 - amount, other, amount, 0)
 
 
@@ -33,7 +33,7 @@ def _affine(image: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.nda
 
 
 def duotone(shadow: Color, light: Color, amount: Range) -> Step:
-    """Brightness mapped to a way between two colours."""
+    """Map brightness to a gradient between two colours."""
     low, high = np.array(shadow), np.array(light)
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +45,7 @@ def duotone(shadow: Color, light: Color, amount: Range) -> Step:
 
 
 def tint(gain: Color, amount: Range = (0.7, 1.0)) -> Step:
-    """Channels multiplied, as by coloured light."""
+    """Multiply channels, as coloured light does."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         factors = 1 + rng.uniform(*amount) * (np.array(gain) - 1)
@@ -55,7 +55,7 @@ def tint(gain: Color, amount: Range = (0.7, 1.0)) -> Step:
 
 
 def veil(color: Color, amount: Range) -> Step:
-    """A colour laid over everything."""
+    """Blend a colour over the image."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         a = rng.uniform(*amount)
@@ -65,7 +65,7 @@ def veil(color: Color, amount: Range) -> Step:
 
 
 def saturation(factor: Range) -> Step:
-    """Colours made stronger (above 1) or greyer."""
+    """Make colours stronger (above 1) or greyer."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         s = rng.uniform(*factor)
@@ -75,7 +75,7 @@ def saturation(factor: Range) -> Step:
 
 
 def hue(degrees: Range) -> Step:
-    """Colours turned about the grey axis."""
+    """Rotate colours about the grey axis."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         axis = np.ones((3, 1)) * np.deg2rad(rng.uniform(*degrees)) / np.sqrt(3)
@@ -85,7 +85,7 @@ def hue(degrees: Range) -> Step:
 
 
 def tone(gamma: Range = (1.0, 1.0), contrast: Range = (1.0, 1.0)) -> Step:
-    """Mid-tones darker (gamma above 1) or lighter, then contrast about mid-grey."""
+    """Make mid-tones darker (gamma above 1) or lighter, then change contrast about mid-grey."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         c = rng.uniform(*contrast)
@@ -96,7 +96,7 @@ def tone(gamma: Range = (1.0, 1.0), contrast: Range = (1.0, 1.0)) -> Step:
 
 
 def posterize(levels: Range) -> Step:
-    """Few values for each channel."""
+    """Reduce each channel to a few values."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         n = rng.uniform(*levels)
@@ -106,7 +106,7 @@ def posterize(levels: Range) -> Step:
 
 
 def solarize(threshold: Range) -> Step:
-    """What is brighter than a threshold is inverted."""
+    """Invert values above a threshold."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.where(image > rng.uniform(*threshold), 1 - image, image)
@@ -115,7 +115,7 @@ def solarize(threshold: Range) -> Step:
 
 
 def invert(amount: Range) -> Step:
-    """Blended with the negative."""
+    """Blend with the negative."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         a = rng.uniform(*amount)

@@ -1,8 +1,7 @@
-"""Pool of street scenes for CLIP's training, and the boxes in them that show a class.
+"""Pool of street scenes for CLIP training, with boxes that show a class.
 
-The pool is three memory-mapped arrays in a folder, written by several processes and resumable:
-images, boxes, and which scenes are done. Crops are cut when they are needed, so that no two are
-quite the same.
+The pool consists of three memory-mapped arrays in a folder: images, boxes and finished scenes. It
+can be written by several processes and resumed. Crops are cut on demand with random changes.
 """
 
 import json
@@ -31,12 +30,12 @@ _SETTINGS_FILE = "pool.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
-    """What decides a pool's content.
+    """Settings that determine the content of a pool.
 
     Attributes:
-        scenes: how many.
-        seed: of `draw_sample`; no benchmark may use it.
-        height, width: of the scenes, pixels.
+        scenes: number of scenes.
+        seed: seed for `draw_sample`, which benchmarks must not use.
+        height, width: size of the scenes in pixels.
     """
 
     scenes: int
@@ -47,13 +46,13 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class Pool:
-    """Scenes with boxes, ready to be cut.
+    """Scenes with boxes for crops.
 
     Attributes:
         images: (N, H, W, 3) uint8 RGB.
         boxes: (N, B, 5) int16: train id or -1, top, left, bottom, right (exclusive).
-        looks: (N,) index of the scene's rendered look in `look_names`.
-        look_names: of the rendered looks.
+        looks: (N,) index of each scene's rendered look in `look_names`.
+        look_names: names of the rendered looks.
     """
 
     images: np.ndarray
@@ -62,7 +61,7 @@ class Pool:
     look_names: tuple[str, ...] = tuple(WORLD_LOOKS)
 
     def of_class(self, class_id: int, bases: tuple[str, ...]) -> np.ndarray:
-        """(M, 2) scene and box numbers that show a class in one of the rendered looks."""
+        """Return scene and box numbers (M, 2) that show a class in one of the rendered looks."""
         wanted = [self.look_names.index(base) for base in bases]
         shown = (self.boxes[..., 0] == class_id) & np.isin(self.looks, wanted)[:, None]
         return np.argwhere(shown)
@@ -70,12 +69,12 @@ class Pool:
     def cut(
         self, place: np.ndarray, size: int, rng: np.random.Generator | None = None
     ) -> np.ndarray:
-        """The crop of a box, (size, size, 3) uint8, whatever the box's aspect.
+        """Cut the crop of a box, resized to (size, size, 3) uint8.
 
         Args:
             place: scene and box number.
             size: side in pixels.
-            rng: moves and scales the box a little and mirrors at random; None takes it as it is.
+            rng: slightly moves and scales the box and mirrors at random; None leaves it unchanged.
         """
         scene, number = place
         box = self.boxes[scene, number, 1:].astype(float)
@@ -94,20 +93,20 @@ class Pool:
 
 
 def scene_look(settings: PoolSettings, index: int) -> str:
-    """The rendered look of a scene of the pool."""
+    """Return the rendered look of a scene of the pool."""
     return pick_weighted(np.random.default_rng([settings.seed, index]), WORLD_LOOKS)
 
 
 def draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> None:
-    """Draw the scenes of a pool that are not there yet.
+    """Draw the missing scenes of a pool.
 
     Args:
-        folder: of the pool's files; 0.39 MB a scene of 256 x 512.
-        settings: what it contains.
-        workers: processes; the content does not depend on it.
+        folder: folder of the pool, with 0.39 MB per scene of 256 x 512 pixels.
+        settings: settings of the pool.
+        workers: number of processes, which does not affect the content.
 
     Raises:
-        FileExistsError: if the folder holds a pool with other settings.
+        FileExistsError: if the folder has a pool with other settings.
     """
     _claim(folder, settings)
     missing = np.flatnonzero(~_open(folder, "done")).tolist()
@@ -126,19 +125,19 @@ def draw_pool(folder: Path, settings: PoolSettings, *, workers: int) -> None:
 
 
 def start_worker(*_: int) -> None:
-    """Prepare a process that works beside others: they already share the cores."""
+    """Limit threads in a worker process, because workers already share the cores."""
     cv2.setNumThreads(1)
 
 
 def open_pool(folder: Path) -> Pool:
-    """Open a pool that `draw_pool` has made; images are read when they are needed.
+    """Open a pool drawn by `draw_pool`; images are read on demand.
 
     Raises:
-        FileNotFoundError: if it is not there or not complete.
+        FileNotFoundError: if it is missing or incomplete.
     """
     record = folder / _SETTINGS_FILE
     if not record.is_file() or not _open(folder, "done").all():
-        raise FileNotFoundError(f"{folder} holds no complete pool of scenes; draw_pool makes it")
+        raise FileNotFoundError(f"{folder} has no complete pool of scenes; run draw_pool first")
     content = json.loads(record.read_text())
     settings = PoolSettings(**{field.name: content[field.name] for field in fields(PoolSettings)})
     names = list(WORLD_LOOKS)
@@ -147,7 +146,7 @@ def open_pool(folder: Path) -> Pool:
 
 
 def draw_look(look: str, settings: PoolSettings) -> Pool:
-    """A pool in memory of scenes in one rendered look, whichever it is."""
+    """Draw a pool of scenes in a rendered look in memory."""
     drawn = [_draw(look, settings, index) for index in range(settings.scenes)]
     images, boxes = zip(*drawn, strict=True)
     looks = np.zeros(settings.scenes, int)
@@ -160,8 +159,8 @@ def _claim(folder: Path, settings: PoolSettings) -> None:
     if record.is_file():
         if (found := json.loads(record.read_text())) != wanted:
             raise FileExistsError(
-                f"{record} is of a pool with other settings: {found}, wanted {wanted}; choose "
-                "another output folder or delete that one"
+                f"{record} belongs to a pool with other settings: {found}, expected {wanted}; "
+                "choose another output folder or delete that one"
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +190,7 @@ def _draw_scene(folder: Path, settings: PoolSettings, index: int) -> None:
 
 
 def _draw(look: str, settings: PoolSettings, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """A scene (H, W, 3) and its boxes (B, 5)."""
+    """Draw a scene (H, W, 3) and its boxes (B, 5)."""
     size = (settings.height, settings.width)
     drawn = draw_sample(seed=settings.seed, look=look, index=index, size=size)
     rng = np.random.default_rng([settings.seed, index, len(CITYSCAPES_19)])

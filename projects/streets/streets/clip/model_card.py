@@ -1,4 +1,4 @@
-"""The model card that is written beside the weights."""
+"""The model card for the weights."""
 
 from typing import Any
 
@@ -76,11 +76,11 @@ def model_card(
     *,
     facts: dict[str, Any],
 ) -> str:
-    """Fill the card.
+    """Fill in the model card.
 
     Args:
-        results: of `zero_shot`, and under "rendered" those of `rendered_accuracy`.
-        facts: the remaining fields of the card.
+        results: results of `zero_shot`, with those of `rendered_accuracy` as "rendered".
+        facts: other fields of the card.
     """
     looks = results["looks"]
     rows = [f"| **all named** | {_percents(results)} |"]

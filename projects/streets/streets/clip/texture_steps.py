@@ -1,4 +1,4 @@
-"""Drawing, printing, lenses and weather that looks are composed of; see `color_steps`.
+"""Operations for drawing, printing, lenses and weather that looks consist of, see `color_steps`.
 
 Lengths are in pixels of a crop.
 """
@@ -16,20 +16,20 @@ def _scaled(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _grid(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (H, 1) and columns (1, W) in pixels, float32."""
+    """Return rows (H, 1) and columns (1, W) in pixels, float32."""
     height, width = image.shape[:2]
     return np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
 
 
 def _edges(image: np.ndarray, width: float) -> np.ndarray:
-    """Strength of outlines, (H, W) float32 from 0 to 1."""
+    """Return the strength of outlines (H, W) float32 in 0..1."""
     grey = cv2.GaussianBlur(luminance(image), (0, 0), width)
     strength = cv2.magnitude(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))
     return np.clip(2.5 * strength - 0.15, 0, 1)
 
 
 def ink(color: Color, amount: Range, width: Range = (0.6, 1.2)) -> Step:
-    """Outlines drawn in a colour."""
+    """Draw outlines in a colour."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         lines = rng.uniform(*amount) * _edges(image, rng.uniform(*width))
@@ -40,7 +40,7 @@ def ink(color: Color, amount: Range, width: Range = (0.6, 1.2)) -> Step:
 
 
 def pencil(amount: Range) -> Step:
-    """A drawing: grey divided by its own blur."""
+    """Imitate a pencil drawing: the grey image divided by its blur."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         grey = luminance(np.clip(image, 0, 1))
@@ -51,7 +51,7 @@ def pencil(amount: Range) -> Step:
 
 
 def blur(sigma: Range) -> Step:
-    """Out of focus; sigma in pixels."""
+    """Blur the image; sigma in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(*sigma))
@@ -60,7 +60,7 @@ def blur(sigma: Range) -> Step:
 
 
 def smear(length: Range, degrees: Range) -> Step:
-    """Moved along a direction, in pixels; 0 degrees is sideways."""
+    """Blur along a direction; length in pixels, 0 degrees is horizontal."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = 2 * int(rng.uniform(*length) / 2) + 1
@@ -75,7 +75,7 @@ def smear(length: Range, degrees: Range) -> Step:
 
 
 def stripes(period: Range, degrees: Range, amount: Range) -> Step:
-    """Soft dark lines: hatching, wood grain, screens. Period in pixels."""
+    """Add soft dark lines, as in hatching, wood grain or screens; period in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = _grid(image)
@@ -88,7 +88,7 @@ def stripes(period: Range, degrees: Range, amount: Range) -> Step:
 
 
 def halftone(period: Range, amount: Range) -> Step:
-    """Printed in round dots that grow with darkness. Period in pixels."""
+    """Print in round dots that grow with darkness; period in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = _grid(image)
@@ -104,7 +104,7 @@ def halftone(period: Range, amount: Range) -> Step:
 
 
 def mosaic(size: Range, lead: Range) -> Step:
-    """Panes of one colour, framed dark. Size in pixels."""
+    """Draw panes of one colour with dark frames; size in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = image.shape[:2]
@@ -119,7 +119,7 @@ def mosaic(size: Range, lead: Range) -> Step:
 
 
 def strokes(reach: Range) -> Step:
-    """Brush strokes: short runs of pixels taken from nearby. Reach in pixels."""
+    """Imitate brush strokes with short runs of nearby pixels; reach in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = _grid(image)
@@ -133,7 +133,7 @@ def strokes(reach: Range) -> Step:
 
 
 def ripple(height: Range, period: Range) -> Step:
-    """Waves, as through hot air. Height and period in pixels."""
+    """Distort with waves, like hot air; height and period in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = _grid(image)
@@ -152,7 +152,7 @@ def _moved(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def bloom(amount: Range, sigma: Range = (3.0, 8.0)) -> Step:
-    """Bright places shine over their surroundings."""
+    """Add a glow around bright regions."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         bright = np.maximum(image - 0.5, 0)
@@ -164,7 +164,7 @@ def bloom(amount: Range, sigma: Range = (3.0, 8.0)) -> Step:
 
 
 def vignette(amount: Range) -> Step:
-    """Darker away from a random bright spot: a lens's corners, a cone of light."""
+    """Darken the image away from a random spot, as in a lens's corners or a cone of light."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         y, x = _grid(image)
@@ -177,7 +177,7 @@ def vignette(amount: Range) -> Step:
 
 
 def grain(amount: Range, size: int = 1, color: bool = False) -> Step:
-    """Noise of a film or sensor, or with a larger size the texture of paper."""
+    """Add noise of a film or sensor or, with a larger size, the texture of paper."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = image.shape[:2]
@@ -190,7 +190,7 @@ def grain(amount: Range, size: int = 1, color: bool = False) -> Step:
 
 
 def scratches(count: Range) -> Step:
-    """Bright and dark upright lines of a worn film."""
+    """Add bright and dark vertical lines, as in a worn film."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         scratched = image.copy()
@@ -202,7 +202,7 @@ def scratches(count: Range) -> Step:
 
 
 def falling(count: Range, length: Range, color: Color, opacity: Range) -> Step:
-    """Streaks or flakes in front of everything. Count per image, length in pixels."""
+    """Add streaks or flakes in the foreground; count per image, length in pixels."""
 
     def step(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = image.shape[:2]

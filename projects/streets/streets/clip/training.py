@@ -1,4 +1,4 @@
-"""Contrastive training of the small CLIP, where many captions are true of an image."""
+"""Contrastive training of the small CLIP, where several captions may be true of an image."""
 
 import io
 import math
@@ -27,24 +27,24 @@ from langdg_d2.utils.file_io import write_atomically
 from streets.clip.batches import Batches, BatchSettings
 from streets.clip.crops import start_worker
 
-_MOST_LOGIT_SCALE = math.log(100)  # as CLIP
-_FIRST_DECAY_STEPS = 10  # the average forgets the random start within some of these
+_MOST_LOGIT_SCALE = math.log(100)  # as in CLIP
+_FIRST_DECAY_STEPS = 10  # makes the average forget the random initial weights quickly
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """What decides the trained weights, together with the pool.
+    """Settings that, together with the pool, determine the trained weights.
 
     Attributes:
-        steps: of the optimiser.
-        lr: highest learning rate; cosine to 0 after the warm-up.
-        warmup: steps.
-        weight_decay: of matrices and kernels; not of token embeddings, most of which no caption
-            uses.
-        small_size, small_share: crops are of this size for this share of the steps, which is
-            faster; then of the architecture's.
-        average_decay: of the running average of weights, which is what is kept.
-        batches: how they are drawn.
+        steps: number of optimiser steps.
+        lr: maximum learning rate, with a cosine decay to 0 after the warm-up.
+        warmup: number of warm-up steps.
+        weight_decay: weight decay of matrices and kernels, but not of token embeddings, most of
+            which no caption uses.
+        small_size, small_share: crop size in pixels for the first share of steps, for speed; later
+            crops have the architecture's size.
+        average_decay: decay of the running average of weights, which is the result.
+        batches: settings of batches.
     """
 
     steps: int
@@ -58,13 +58,13 @@ class TrainSettings:
 
 
 def contrastive_loss(similarity: Tensor, truth: Tensor) -> Tensor:
-    """Every true pair against the false ones of its image, and against those of its caption.
+    """Compute the contrastive loss of true pairs against false ones of the same image or caption.
 
-    With one true caption for each image and all others false this is CLIP's loss. True pairs do
-    not compete with each other, and pairs of unknown truth take no part.
+    With a single true caption for each image, this is CLIP's loss. True pairs do not compete with
+    each other, and pairs of unknown truth are ignored.
 
     Args:
-        similarity: (N, T) of images and captions, times the temperature's inverse.
+        similarity: similarity (N, T) of images and captions, divided by the temperature.
         truth: (N, T), 1 true, -1 false, 0 unknown.
     """
     return 0.5 * (_one_way(similarity, truth) + _one_way(similarity.T, truth.T))
@@ -78,7 +78,7 @@ def _one_way(similarity: Tensor, truth: Tensor) -> Tensor:
 
 
 def load_small_clip(name: str, weights: str | None) -> CLIP:
-    """As `load_clip`, for images of any size, in the memory layout that is faster on CPUs."""
+    """Load a CLIP for images of any size, in the memory layout that is faster on CPUs."""
     clip: CLIP = load_clip(name=name, weights=weights)
     trunk = getattr(clip.visual, "trunk", None)
     if isinstance(trunk, VisionTransformer):
@@ -88,10 +88,10 @@ def load_small_clip(name: str, weights: str | None) -> CLIP:
 
 
 def embed_images(tower: ModifiedResNet | TimmModel, images: Tensor) -> Tensor:
-    """CLIP's embeddings of normalised images of any size, (N, D) of unit length.
+    """Return CLIP's unit embeddings (N, D) of normalised images of any size.
 
-    Attention pooling has positions for images of the architecture's size only; the features of
-    others are resized to these. Towers of timm pool features of any size.
+    Because attention pooling has positions only for the architecture's image size, other features
+    are resized to it. Towers of timm pool features of any size.
     """
     if isinstance(tower, TimmModel):
         return F.normalize(tower(images), dim=1)
@@ -105,12 +105,12 @@ def embed_images(tower: ModifiedResNet | TimmModel, images: Tensor) -> Tensor:
 
 
 def embed_texts(clip: CLIP, tokens: Tensor) -> Tensor:
-    """CLIP's embeddings of captions (T, context length), (T, D) of unit length.
+    """Return CLIP's unit embeddings (T, D) of captions (T, context length).
 
-    The same as `clip.encode_text`, without the padding after the longest caption, which is most of
-    the context; the text tower looks back only.
+    This equals `clip.encode_text`, but skips the padding after the longest caption, which has no
+    effect because the text tower is causal.
     """
-    ends = tokens.argmax(dim=1)  # the end mark has the highest number
+    ends = tokens.argmax(dim=1)  # the end token has the highest number
     length = int(ends.max()) + 1
     x = clip.token_embedding(tokens[:, :length]) + clip.positional_embedding[:length]
     x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
@@ -118,13 +118,13 @@ def embed_texts(clip: CLIP, tokens: Tensor) -> Tensor:
 
 
 def input_size(clip: CLIP) -> int:
-    """Side of the images that a CLIP is made for."""
+    """Return the side of a CLIP's input images."""
     size = clip.visual.image_size
     return size if isinstance(size, int) else size[0]
 
 
 def clip_normalization() -> PixelNormalization:
-    """As CLIP's images are normalised, from 0..255."""
+    """Return CLIP's normalisation of images in 0..255."""
     return PixelNormalization(
         mean=[255 * value for value in open_clip.OPENAI_DATASET_MEAN],
         std=[255 * value for value in open_clip.OPENAI_DATASET_STD],
@@ -132,7 +132,7 @@ def clip_normalization() -> PixelNormalization:
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Linear warm-up, then half a cosine to 0."""
+    """Return the learning rate: linear warm-up, then half a cosine to 0."""
     if step < settings.warmup:
         return settings.lr * (step + 1) / settings.warmup
     progress = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
@@ -141,7 +141,7 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
-    """Move a running average of weights and BatchNorm statistics a little toward the model."""
+    """Update a running average of weights and BatchNorm statistics in place."""
     decay = min(decay, step / (step + _FIRST_DECAY_STEPS))
     current = model.state_dict()
     for name, value in average.state_dict().items():
@@ -152,23 +152,23 @@ def update_average(average: nn.Module, model: nn.Module, *, decay: float, step: 
 
 
 class ClipTrainer:
-    """Trains a CLIP from random weights, and goes on where it stopped.
+    """Trains a CLIP from random weights, and resumes interrupted training.
 
     Attributes:
-        clip: being trained.
+        clip: model in training.
         average: running average of its weights.
-        step: how many are done.
-        seconds: of training, over all its runs.
+        step: number of completed steps.
+        seconds: training time over all runs.
 
     Args:
         clip_name: JSON path of the architecture.
         pool: folder of the scenes.
-        settings: of the training.
-        checkpoint: file to keep the state in.
-        workers: processes that make batches.
+        settings: settings of the training.
+        checkpoint: file for the state.
+        workers: number of processes for batches.
 
     Raises:
-        LangDGError: if the checkpoint is of other settings.
+        LangDGError: if the checkpoint has other settings.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class ClipTrainer:
         """Train to the end and return the averaged model, in eval mode.
 
         Args:
-            checkpoint_period: steps between two savings.
+            checkpoint_period: number of steps between checkpoints.
         """
         self.clip.train()
         started = time.perf_counter() - self.seconds
@@ -265,7 +265,7 @@ class ClipTrainer:
         wanted = asdict(self._settings)
         if state["settings"] != wanted:
             raise LangDGError(
-                f"{self._checkpoint} is of a training with {state['settings']}, wanted {wanted}; "
+                f"{self._checkpoint} was trained with {state['settings']}, expected {wanted}; "
                 "delete it or choose another output folder"
             )
         self.clip.load_state_dict(state["clip"])
@@ -288,7 +288,7 @@ def _optimizer(clip: CLIP, settings: TrainSettings) -> torch.optim.AdamW:
 
 
 def write_weights(path: Path, clip: CLIP) -> None:
-    """Save as safetensors, matrices and kernels in half precision, which `load_clip` widens."""
+    """Save weights as safetensors, with matrices and kernels in half precision."""
     state = {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).contiguous()
         for name, value in clip.state_dict().items()

@@ -1,4 +1,4 @@
-"""Zero-shot accuracy of a CLIP on held-out scenes: classes and looks recognised by text alone."""
+"""Zero-shot accuracy of a CLIP for classes and looks on held-out scenes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,22 +29,22 @@ def zero_shot(
     look_names: Sequence[str] = LOOK_NAMES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Accuracies and confusions of a CLIP, with CLIP's 80 sentence templates averaged.
+    """Measure accuracies and confusions of a CLIP, averaged over CLIP's 80 sentence templates.
 
-    Classes are told by their plain names, looks by "<look> <class>" with the true class, and both
-    together among all such texts, the targets of style mining.
+    Classes are recognised by their plain names, looks by "<look> <class>" with the true class, and
+    both together among all such texts, which are the targets of style mining.
 
     Args:
-        clip, clip_name: in eval mode; name or JSON path of its architecture.
+        clip, clip_name: CLIP in eval mode, and name or JSON path of its architecture.
         pool: held-out scenes.
-        crops_per_class: at most so many crops of every class in every look.
-        look_names, seed: looks to tell apart; seed of the crops.
+        crops_per_class: maximum number of crops of each class in each look.
+        look_names, seed: looks to distinguish, and seed of the crops.
 
     Returns:
-        JSON types: `class_accuracy`, `look_accuracy`, `joint_accuracy` over all named looks, shares
-        of 0..1; `crops`; `looks`, the same for each look, and for unnamed ones the class alone;
-        `classes`, accuracy by true class; `class_confusion` and `look_confusion`, counts with a row
-        for each true class or look.
+        JSON types: `class_accuracy`, `look_accuracy`, `joint_accuracy` over all named looks, in
+        0..1; `crops`, their number; `looks`, the same for each look, but only the class for unnamed
+        looks; `classes`, accuracy by true class; `class_confusion` and `look_confusion`, counts
+        with a row for each true class or look.
     """
     names = CITYSCAPES_19.names
     plain, full = _encode(TextEncoder(clip=clip, name=clip_name), look_names)
@@ -76,11 +76,11 @@ def zero_shot(
 def rendered_accuracy(
     clip: CLIP, *, clip_name: str, settings: PoolSettings, crops_per_class: int
 ) -> dict[str, float]:
-    """Share of crops whose class is told by its plain name, for each rendered look of streets.
+    """Measure the accuracy of classes, by their plain names, in each rendered look of streets.
 
     Args:
         clip, clip_name, crops_per_class: as for `zero_shot`.
-        settings: of the scenes that are drawn in each look.
+        settings: settings of the scenes drawn in each look.
     """
     plain = TextEncoder(clip=clip, name=clip_name).encode(CITYSCAPES_19.names)
     accuracy = {}
@@ -96,7 +96,7 @@ def rendered_accuracy(
 
 
 def _encode(text: TextEncoder, look_names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Vectors of plain classes, (classes, D), and of classes in looks, (looks, classes, D)."""
+    """Return vectors of plain classes (classes, D) and of classes in looks (looks, classes, D)."""
     names = CITYSCAPES_19.names
     full = text.encode([f"{look} {name}" for look in look_names for name in names])
     return text.encode(names), full.unflatten(0, (len(look_names), len(names)))
@@ -107,7 +107,7 @@ def _recalls(confusion: np.ndarray) -> list[float]:
 
 
 def _tell_looks(seen: Tensor, full: Tensor, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best look for the true class, and best of all texts (number of the flattened list)."""
+    """Return the best look for the true class, and the flat index of the best of all texts."""
     scores = torch.einsum("nd,lcd->nlc", seen, full)
     of_class = scores[torch.arange(len(truth)), :, torch.from_numpy(truth)]
     return of_class.argmax(dim=1).numpy(), scores.flatten(1).argmax(dim=1).numpy()
@@ -125,7 +125,7 @@ def _averages(results: list[dict[str, float]]) -> dict[str, float]:
 def _draw(
     pool: Pool, look: str | None, per_class: int, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of every class in a look, (M, size, size, 3) uint8, and the classes, (M,)."""
+    """Draw crops (M, size, size, 3) uint8 of every class in a look, and their classes (M,)."""
     bases = tuple(WORLD_LOOKS) if look is None else LOOKS[look].bases
     return _cut(pool, bases, per_class, size, rng, lambda crop: appear(crop, look, rng))
 
@@ -138,7 +138,7 @@ def _cut(
     rng: np.random.Generator,
     change: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of every class in some rendered looks, each of them changed, and the classes."""
+    """Cut and change crops of every class in rendered looks, and return them with their classes."""
     crops, truth = [], []
     for class_id in range(len(CITYSCAPES_19)):
         places = pool.of_class(class_id, bases)

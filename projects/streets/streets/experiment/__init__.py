@@ -1,1 +1,1 @@
-"""The experiment: variants of the recipe, trained on one look and scored on unseen ones."""
+"""The experiment: variants of the recipe, trained on one look and scored on unseen looks."""

@@ -1,4 +1,4 @@
-"""The results as a table, bars, and a sheet of predictions."""
+"""Tables, bar charts and a sheet of predictions of the results."""
 
 import os
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from streets.experiment.runs import Run
 from streets.experiment.variants import FULL, VARIANTS
 
 UNSEEN, DIFFERENCE = "mean of unseen", "full minus this"
-# Over the classes that occur in the scenes. These are few, and whether a model ever predicts a
-# class that is in none of them should not decide on its figure.
+# Averaged over the classes in the scenes. With few scenes, predictions of absent classes should not
+# determine the score.
 _SCORE = "mIoU_detectron2"
 _NOTE = (
     "Mean IoU in percent over the classes that occur, mean ± sample standard deviation over seeds. "
@@ -32,17 +32,17 @@ _NOTE = (
 )
 _COLOR = "#0072B2"
 _DPI = 130
-_PANELS = 3  # side by side
+_PANELS = 3  # per row
 _SIZE = (224, 112)  # width and height of a picture in the sheet, pixels
-_SHOWN = ("other_city", "night", "rain")  # in the sheet: more rows would be too small to read
+_SHOWN = ("other_city", "night", "rain")  # in the sheet; more rows would be too small
 
 
 def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
-    """Mean IoU in percent: a row for each variant and seed, NaN where there is none.
+    """Read mean IoU in percent, with a row for each variant and seed; NaN for missing values.
 
     Returns:
-        Columns of every unseen look, their mean, the source, and by how many points the full
-        recipe of the same seed is above on unseen looks.
+        Columns of every unseen look, their mean, the source, and the lead of the full recipe with
+        the same seed on unseen looks.
     """
     source, *unseen = runs[0].experiment.domains
     titles = {domain.name: domain.look for domain in unseen}
@@ -54,8 +54,8 @@ def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
         }
     ).T.rename_axis(["cell", "seed"])
     scores = scores[list(titles)].rename(columns=titles)
-    # Runs of one seed share weights at the start, images and crops, so their differences vary less
-    # than their scores do.
+    # Runs with the same seed share initial weights, images and crops, so their differences vary
+    # less than their scores.
     variants, seeds = (scores.index.get_level_values(level) for level in scores.index.names)
     recipe = scores.loc[variants == FULL, UNSEEN].droplevel("cell")
     scores[DIFFERENCE] = (seeds.map(recipe) - scores[UNSEEN]).where(variants != FULL)
@@ -63,18 +63,18 @@ def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def spread(values: pd.Series) -> str:
-    """Mean ± sample standard deviation, as far as there is one."""
+    """Format the mean ± sample standard deviation, if there is one."""
     deviation = f" ± {values.std():.1f}" if values.count() > 1 else ""
     return f"{values.mean():.1f}{deviation}" if values.count() else MISSING
 
 
 def write_tables(runs: Sequence[Run], folder: Path, command: str) -> None:
-    """Write what scored runs reached: `table.md` for people, `table.csv` with all digits.
+    """Write the results of scored runs: `table.md` for people, `table.csv` with all digits.
 
     Args:
-        runs: of one experiment; those that are not scored are left out.
-        folder: where to.
-        command: to record.
+        runs: runs of one experiment; those without scores are left out.
+        folder: output folder.
+        command: command to record.
     """
     if not (scored := [run for run in runs if run.is_scored]):
         return
@@ -91,7 +91,7 @@ def write_tables(runs: Sequence[Run], folder: Path, command: str) -> None:
 
 
 def write_pictures(runs: Sequence[Run], folder: Path) -> None:
-    """Draw scored runs: bars of means and of single looks, and a sheet of predictions."""
+    """Draw bars of means and of single looks, and a sheet of predictions, for scored runs."""
     scores = read_scores(runs).drop(columns=DIFFERENCE)
     for name, columns in (("mean", [UNSEEN]), ("looks", scores.columns.drop(UNSEEN))):
         with replacing(folder / f"{name}.png") as file:
@@ -100,7 +100,7 @@ def write_pictures(runs: Sequence[Run], folder: Path) -> None:
 
 
 def draw_bars(scores: pd.DataFrame) -> Figure:
-    """A panel for each column: a bar for each variant, and its deviation over seeds."""
+    """Draw a panel for each column, with a bar for each variant and its deviation over seeds."""
     by_variant = scores.groupby(level=0, sort=False)
     means, deviations = by_variant.mean(), by_variant.std()  # NaN, of single seeds, is not drawn
     columns = min(len(means.columns), _PANELS)
@@ -117,9 +117,9 @@ def draw_bars(scores: pd.DataFrame) -> Figure:
 
 
 def draw_sheet(runs: Sequence[Run]) -> Image:
-    """A row for a few unseen looks: the first scene, the labels, and what each variant predicts.
+    """Draw the first scene of a few unseen looks with labels and predictions of each variant.
 
-    Of a variant with several seeds the first is shown.
+    For variants with several seeds, the first one is shown.
     """
     experiment = runs[0].experiment
     os.environ["DETECTRON2_DATASETS"] = str(next(iter(experiment.collections)))

@@ -1,9 +1,9 @@
-"""An experiment's runs: each mines, trains and scores with the commands of `tools/`.
+"""Runs of an experiment, which mine, train and score with the commands in `tools/`.
 
-<output>/datasets/, datasets_oracle/          scenes, and others for variants that see the targets
-<output>/banks/seed<k>_<digest>.safetensors   mined styles, shared by the runs that mine alike
+<output>/datasets/, datasets_oracle/          scenes, and others for variants trained on targets
+<output>/banks/seed<k>_<digest>.safetensors   mined styles, shared by runs with the same mining
 <output>/<variant>/seed<k>/                   files of `tools/train_net.py`
-  settings.json                               a run with other settings is refused
+  settings.json                               settings, to detect changes
   variant.yaml                                the config that the tools read
   scores/                                     scores and predictions
 """
@@ -39,18 +39,18 @@ from streets.experiment.variants import Variant
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIG = PROJECT / "configs/experiment.py"
 _SETTINGS, _CONFIG = "settings.json", "variant.yaml"  # in the folder of a run
-_LAST_LINES = 15  # of the output of a command that failed
+_LAST_LINES = 15  # of a failed command's output
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The setting that all variants share.
+    """The shared settings of all variants.
 
     Attributes:
-        output: folder of everything that is made.
-        scenes: what is drawn; its looks are the unseen domains that are scored.
-        overrides: `key=value` changes of the config, before those of a variant.
-        config_file: the config.
+        output: output folder.
+        scenes: settings of the scenes, whose looks are the unseen domains to score.
+        overrides: config overrides, applied before the changes of a variant.
+        config_file: base config.
     """
 
     output: Path
@@ -60,25 +60,25 @@ class Experiment:
 
     @property
     def domains(self) -> list[Domain]:
-        """Those that are scored, the source first."""
+        """The scored domains, with the source first."""
         return [d for d in DOMAINS if d.role is Role.SOURCE or d.look in self.scenes.looks]
 
     @property
     def collections(self) -> dict[Path, Settings]:
-        """The scenes for all variants, and those for variants that see the targets, by folder."""
+        """Settings by folder of the scenes for all variants, and for those trained on targets."""
         each = -(-self.scenes.train // len(self.scenes.looks))
         other = replace(self.scenes, seed=self.scenes.seed + 1, train=0, val=1, targets=each)
         return {self.output / "datasets": self.scenes, self.output / "datasets_oracle": other}
 
     @cached_property
     def base(self) -> DictConfig:
-        """The config that variants change; for reading only."""
+        """The base config of the variants. Do not modify it."""
         return load_config(str(self.config_file), self.overrides)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A variant with a seed of weights, order of images, augmentation and styles."""
+    """A variant with a seed for weights, order of images, augmentation and styles."""
 
     experiment: Experiment
     variant: Variant
@@ -91,17 +91,17 @@ class Run:
 
     @property
     def scores(self) -> Path:
-        """Folder of the scores, and of the predictions."""
+        """Folder of scores and predictions."""
         return self.folder / "scores"
 
     @property
     def is_scored(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the run is finished."""
         return (self.scores / "benchmark.json").is_file()
 
     @cached_property
     def cfg(self) -> DictConfig:
-        """The config, without the place of the style bank."""
+        """The config, without the path of the style bank."""
         cfg = deepcopy(self.experiment.base)
         for change in self.variant.changes:
             change(cfg)
@@ -122,16 +122,16 @@ class Run:
 
     @cached_property
     def difference(self) -> str:
-        """How the settings differ from those of the run in the folder; "" if they do not."""
+        """Difference to the settings of an earlier run in the folder; "" if there is none."""
         file, wanted = self.folder / _SETTINGS, self.settings
         if not file.is_file():
             return f"no {_SETTINGS} says which" if any(self.folder.glob("*.pth")) else ""
         found = config_difference(json.loads(file.read_text()), wanted)
-        return "{}: {} there, {} wanted".format(*found) if found else ""
+        return "{}: found {}, expected {}".format(*found) if found else ""
 
     @cached_property
     def bank(self) -> Path | None:
-        """File of the mined styles that training needs; runs with the same mining share it."""
+        """File of the mined styles for training, shared by runs with the same mining."""
         if self.cfg.styles.bank is None:
             return None
         settings = self.settings
@@ -142,15 +142,15 @@ class Run:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
-    """Hold a folder; gives a file descriptor, and the last process that has it lets go of it."""
+    """Lock a folder and yield a file descriptor, which holds the lock in all its processes."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LangDGError(
-                f"another experiment, or a command that it has left, is at work in {folder}; wait "
-                "for it to end, or choose another --output"
+                f"another experiment, or one of its commands, is running in {folder}; wait until "
+                "it ends, or choose another --output"
             ) from error
         yield file.fileno()
 
@@ -158,13 +158,13 @@ def locked(folder: Path) -> Iterator[int]:
 async def execute(
     runs: Sequence[Run], *, workers: int, lock: int, after_each: Callable[[], object]
 ) -> None:
-    """Mine, train and score, each unless its result is there; a failure ends its run alone.
+    """Mine, train and score, skipping steps with results; a failure only ends its own run.
 
     Args:
-        runs: in the order in which they begin.
-        workers: runs at a time, which share the cores.
-        lock: of `locked`; the commands inherit it.
-        after_each: called when a run has ended.
+        runs: runs in the order of their start.
+        workers: number of parallel runs, which share the cores.
+        lock: file descriptor from `locked`, inherited by the commands.
+        after_each: called after each run.
     """
     slots, mining = asyncio.Semaphore(workers), defaultdict(asyncio.Lock)
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
@@ -201,11 +201,11 @@ async def execute(
         data, other = run.experiment.collections
         write_text(run.folder / _SETTINGS, json.dumps(run.settings, indent=1) + "\n")
         LazyConfig.save(run.cfg, str(run.folder / _CONFIG))
-        async with mining[bank]:  # the next run with this bank finds it there
+        async with mining[bank]:  # mined only once
             if bank and not bank.is_file() and not final.is_file():
                 await call("mine_styles", run, data, bank.with_suffix(""), *place)
         if not final.is_file():
-            # Training ends with scores; these are of the source alone, the next of all domains.
+            # Training ends with scores of the source only; these are for all domains.
             few = ["evaluation.domains=[gta5]", "evaluation.predictions=null"]
             seen = other if run.variant.sees_targets else data
             await call("train_net", run, seen, run.folder, "--resume", *few, *place)
@@ -214,7 +214,7 @@ async def execute(
 
     async def attempt(run: Run) -> None:
         async with slots:
-            with suppress(CalledProcessError):  # which has been printed
+            with suppress(CalledProcessError):  # already printed
                 await finish(run)
         after_each()
 

@@ -1,4 +1,4 @@
-"""The variants: ablations of `projects/famix`, changes of our own, and ways to train a tower."""
+"""Variants: ablations of `projects/famix`, other changes, and ways to train a tower."""
 
 import sys
 from collections.abc import Callable
@@ -26,32 +26,32 @@ from ablations import (
 
 
 def full(cfg: DictConfig) -> None:
-    """The recipe as it is."""
+    """Keep the recipe unchanged."""
 
 
 def more_styles(cfg: DictConfig) -> None:
-    """A batch gives a style for each of its classes, and few scenes make few batches."""
+    """Mine more styles, because few scenes give few batches with a style per class."""
     cfg.styles.mining.batches.batch_size = 4
 
 
 def adamw(cfg: DictConfig) -> None:
-    """Gets more out of few iterations than the paper's SGD, and is gentler with CLIP's weights."""
+    """Use AdamW, which learns faster than the paper's SGD and changes CLIP's weights less."""
     params = L(parameter_groups)(base_lr=0.002, backbone_lr_factor=0.1)
     cfg.optimizer = L(torch.optim.AdamW)(lr=0.002, weight_decay=0.01, params=params)
 
 
 def strong_noise_styles(cfg: DictConfig) -> None:
-    """Noise that shifts statistics as far as mining does."""
+    """Use noise that shifts statistics as far as mining."""
     noise_styles(cfg, snr_db=5.0)
 
 
 def art_styles(cfg: DictConfig) -> None:
-    """The paper's kind of style prompts."""
+    """Use style prompts like those of the paper."""
     cfg.styles.mining.miner.prompts.style_prompts = "art_styles"
 
 
 def freeze_low(cfg: DictConfig) -> None:
-    """Freeze only the layers that styles are mined for."""
+    """Freeze only the layers up to the restyled one."""
     stages = [*cfg.model.backbone._target_.stages]
     restyled = stages.index(cfg.model.backbone.restyled_layer)
     cfg.model.backbone.trainable = stages[restyled + 1 :]
@@ -63,17 +63,17 @@ def half_restyled(cfg: DictConfig) -> None:
 
 
 def oracle(cfg: DictConfig) -> None:
-    """The paper's SGD would need more iterations to train everything."""
+    """Train everything, with AdamW because the paper's SGD would need more iterations."""
     for change in (freeze_nothing, no_restyling, adamw):
         change(cfg)
 
 
 def frozen(cfg: DictConfig) -> None:
-    """The tower and the head of `configs/experiment_vit.py` as they are."""
+    """Keep the frozen tower and the head of `configs/experiment_vit.py`."""
 
 
 def linear_head(cfg: DictConfig) -> None:
-    """A linear classifier of the tokens."""
+    """Use a linear classifier of the tokens."""
     head = cfg.model.sem_seg_head
     cfg.model.sem_seg_head = L(LinearHead)(
         input_shape=head.input_shape, in_feature=head.in_feature, num_classes=head.num_classes
@@ -81,7 +81,7 @@ def linear_head(cfg: DictConfig) -> None:
 
 
 def train_tower(cfg: DictConfig) -> None:
-    """The whole tower trains, at a lower learning rate than adapters."""
+    """Train the whole tower, with a lower learning rate than adapters."""
     last = max(cfg.model.backbone.taps)
     cfg.model.backbone.trainable = ["patch_embed", *(f"blocks.{k}" for k in range(last + 1))]
     cfg.optimizer.params.backbone_lr_factor = 0.1
@@ -92,12 +92,12 @@ def lora(cfg: DictConfig) -> None:
 
 
 def soma_minor(cfg: DictConfig) -> None:
-    """The start of the paper."""
+    """Use the initialisation in the paper."""
     cfg.model.backbone.adapter = L(SoMA)(rank=8, start="minor")
 
 
 def soma_released(cfg: DictConfig) -> None:
-    """The start of the authors' code."""
+    """Use the initialisation in the authors' code."""
     cfg.model.backbone.adapter = L(SoMA)(rank=8, start="released")
 
 
@@ -106,19 +106,19 @@ def rein(cfg: DictConfig) -> None:
 
 
 class Variant(NamedTuple):
-    """Changes of an experiment's config, under a title for tables."""
+    """Changes of an experiment's config, with a title for tables."""
 
     title: str
     changes: tuple[Callable[[DictConfig], None], ...]
 
     @property
     def name(self) -> str:
-        """Of its folder and on the command line."""
+        """Name of the variant's folder and on the command line."""
         return "_".join(change.__name__ for change in self.changes)
 
     @property
     def sees_targets(self) -> bool:
-        """Whether it is trained on scenes of the domains that it is scored on."""
+        """Whether the variant is trained on scenes of the scored domains."""
         return oracle in self.changes
 
 

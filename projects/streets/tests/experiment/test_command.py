@@ -60,7 +60,7 @@ def test_experiment_runs_to_pictures_and_skips_finished_runs(
     assert len(logs) == 5
     main(arguments)
     assert {log: log.read_bytes() for log in out.rglob("*.out")} == logs
-    with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: 4 there, 5 wanted"):
+    with pytest.raises(SystemExit, match=r"other settings \(.*max_iter: found 4, expected 5"):
         main([*arguments[:-1], "train.max_iter=5"])
 
 

@@ -106,13 +106,13 @@ def test_runs_that_mine_alike_wait_for_one_mining(
 @pytest.mark.parametrize(
     ("override", "train", "named"),
     [
-        ("optimizer.lr=0.05", 16, "optimizer.lr: 0.1 there, 0.05 wanted"),
+        ("optimizer.lr=0.05", 16, "optimizer.lr: found 0.1, expected 0.05"),
         (
             "styles.mining.miner.pin.lr=0.5",
             16,
-            r"styles.mining.miner.pin.lr: 1.0 there, 0.5 wanted",
+            r"styles.mining.miner.pin.lr: found 1.0, expected 0.5",
         ),
-        ("train.device=cpu", 24, "scenes.train: 16 there, 24 wanted"),
+        ("train.device=cpu", 24, "scenes.train: found 16, expected 24"),
     ],
 )
 def test_other_settings_are_named(
@@ -156,7 +156,7 @@ def test_folder_is_held_until_its_last_process_ends(tmp_path: Path) -> None:
         left = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
         with pytest.raises(LangDGError, match="another experiment"), locked(tmp_path):
             pass
-    with pytest.raises(LangDGError, match="a command that it has left"), locked(tmp_path):
+    with pytest.raises(LangDGError, match="one of its commands"), locked(tmp_path):
         pass
     left.kill()
     left.wait()
