@@ -34,6 +34,8 @@ def main(args: Namespace) -> None:
         )
     mining = compose(cfg, "styles.mining")
     require_patches(cfg, mining.miner.backbone)
+    # Beside the bank, because the folder may hold a run that was trained otherwise.
+    cfg.train.output_dir = str(Path(cfg.styles.bank).parent)
     start_run(cfg, args)
     mining.run()
 

@@ -131,9 +131,10 @@ def _files(name: str) -> list[Path]:
         return [path]
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_picture(p))
+        below = next((p.suffix for p in path.rglob("*") if _is_picture(p)), ".png")
         problem = (
             f"folder '{name}' holds no image or video; for its subfolders pass "
-            f"'{path / '**' / '*.png'}' in quotes"
+            f"'{path / '**' / f'*{below}'}' in quotes"
         )
     else:
         found = sorted(p for p in map(Path, glob.glob(name, recursive=True)) if p.is_file())
