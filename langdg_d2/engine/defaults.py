@@ -137,7 +137,7 @@ def build_model(cfg: DictConfig, *, load_weights: bool) -> LangDGSegmentor:
     finally:
         tower.weights = weights  # also used by mining
     if tower.name:
-        model.normalize.warn_of_others(tower.name)
+        model.normalize.warn_if_different(tower.name)
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
 
