@@ -9,7 +9,6 @@ from .benchmark import (
     read_benchmark,
     read_details,
     read_images,
-    run_benchmark,
     write_benchmark,
 )
 from .completeness import incomplete_sets, incomplete_sources, with_training
@@ -71,7 +70,6 @@ __all__ = [
     "read_images",
     "record_rows",
     "require_finite",
-    "run_benchmark",
     "score_image",
     "score_rows",
     "summarize_runs",
