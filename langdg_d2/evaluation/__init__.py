@@ -1,6 +1,5 @@
 """Evaluation of semantic segmentation, on one data set and over many domains."""
 
-from ..utils.provenance import plain_data
 from .benchmark import (
     RECORD,
     Benchmark,
@@ -58,7 +57,6 @@ __all__ = [
     "incomplete_sets",
     "incomplete_sources",
     "inference_name",
-    "plain_data",
     "predicted_classes",
     "protocol_augmentations",
     "protocol_dataset",
