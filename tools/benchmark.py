@@ -3,12 +3,9 @@
 
     python tools/benchmark.py train --config-file configs/langdg_gta5.py --baseline
     python tools/benchmark.py infer --config-file configs/langdg_gta5.py --size 1024x2048
-    python tools/benchmark.py train --config-file configs/langdg_gta5.py \
-        --vary dataloader.crop_size=[512,512] [768,768]
 
 Inputs and weights are random; only `loader` reads the source set of the config. `--baseline` also
-measures the plain float32 path, and `--without` leaves out single faster paths. `--vary` draws a
-curve over a config key, and `--processes 1 2 4` over the number of processes. `key=value` after
+measures the plain float32 path, and `--without` leaves out single faster paths. `key=value` after
 `--opts` overrides the config of all variants.
 """
 
@@ -21,9 +18,9 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial, wraps
-from itertools import cycle, product
+from dataclasses import asdict, dataclass
+from functools import wraps
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,22 +42,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = command_parser(__doc__)
     add = parser.add_argument
-    curve = "values of a curve: KEY=VALUE, then further VALUEs; may be repeated"
     lacks = f"faster paths to leave out, one at a time: {', '.join(FASTER_PATHS)}"
     add("workload", choices=WORKLOAD_NAMES)
     add("--config-file", required=True, metavar="FILE", help="LazyConfig file")
     add("--output", type=Path, metavar="DIR", help="folder [output/benchmark/<workload>]")
     add("--baseline", action="store_true", help="also measure the plain float32 path")
     add("--without", nargs="+", default=[], choices=FASTER_PATHS, metavar="PATH", help=lacks)
-    add("--vary", nargs="+", action="append", default=[], metavar="KEY=VALUE", help=curve)
-    add(
-        "--processes",
-        type=int,
-        nargs="+",
-        default=[1],
-        metavar="N",
-        help="numbers of processes [1]",
-    )
     add(
         "--size",
         type=_size,
@@ -72,11 +59,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=5, metavar="N", help="measured steps [5]")
     add("--opts", nargs="+", default=[], metavar="KEY=VALUE", help="config overrides")
     args = parser.parse_args(arguments)
-    if min(*args.processes, args.repeats) < 1 or args.warmup < 0:
-        parser.error("--processes and --repeats must be 1 or more, --warmup 0 or more")
-    for first, *_ in args.vary:
-        if "=" not in first:
-            parser.error(f"--vary: '{first}' is not KEY=VALUE")
+    if args.repeats < 1 or args.warmup < 0:
+        parser.error("--repeats must be 1 or more, --warmup 0 or more")
     return args
 
 
@@ -85,13 +69,10 @@ if __name__ == "__main__":
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from detectron2.config import instantiate
-from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from open_clip.modified_resnet import AttentionPool2d
 from tabulate import tabulate
@@ -100,7 +81,7 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from langdg_d2.data import dataset_mapper
-from langdg_d2.engine import SegmentationTrainer, distribute, launch, load_config
+from langdg_d2.engine import SegmentationTrainer, load_config
 from langdg_d2.evaluation import build_inference
 from langdg_d2.layers import attention_pool, fold, folding, upsampled_conv
 from langdg_d2.modeling import Backbone, LangDGSegmentor
@@ -109,12 +90,11 @@ from langdg_d2.styles import BankHeader, BankStyles, PatchStyleMixer, StyleBank,
 from langdg_d2.styles.bank import feature_fingerprint
 from langdg_d2.utils.amp import PRECISIONS, memory_format_of
 from langdg_d2.utils.errors import LangDGError, report_errors
-from langdg_d2.utils.file_io import replacing, require_writable, write_text
+from langdg_d2.utils.file_io import require_writable, write_text
 from langdg_d2.utils.provenance import environment, versions
 from langdg_d2.utils.seeding import derived_seed, seed_globally
 
 TOTAL = "total"  # phase name of the whole step
-PROCESSES = "processes"  # key of a curve over processes; config keys have dots
 GIGA = 1e9
 SIDES = {"cpu": 2048}  # of the matrices that measure the machine's speed
 SIDE_ON_ACCELERATORS = 8192
@@ -204,19 +184,14 @@ def random_inputs(count: int, size: Sequence[int], num_classes: int) -> tuple[Te
 
 
 def training_batch(cfg: DictConfig) -> list[dict[str, Tensor]]:
-    """Random crops in the format of the training loader, for one process."""
-    count, num_classes = images_of_process(cfg), cfg.model.sem_seg_head.num_classes
+    """Random crops in the format of the training loader."""
+    count, num_classes = cfg.dataloader.train.total_batch_size, cfg.model.sem_seg_head.num_classes
     images, labels = random_inputs(count, cfg.dataloader.crop_size, num_classes)
     classes = instantiate(cfg.styles.grid).majority(labels)
     values = {"image": images, "sem_seg": labels, "patch_classes": classes}
     if cfg.train.device != "cpu":
         values = {name: value.pin_memory() for name, value in values.items()}
     return [{name: value[k] for name, value in values.items()} for k in range(count)]
-
-
-def images_of_process(cfg: DictConfig) -> int:
-    """Number of images per batch and process."""
-    return int(cfg.dataloader.train.total_batch_size) // comm.get_world_size()
 
 
 def random_model(cfg: DictConfig, timer: PhaseTimer) -> LangDGSegmentor:
@@ -270,7 +245,7 @@ class Workload:
 
     Attributes:
         step: function to repeat.
-        items: number of units per step and process.
+        items: number of units per step.
         unit: "images" or "style-steps".
         precision: precision of matrix products.
     """
@@ -290,7 +265,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
     cfg.optimizer.params.model = model
     batches = cycle([training_batch(cfg) for _ in range(2)])
     trainer = SegmentationTrainer(
-        model=distribute(model, **cfg.train.ddp),
+        model=model,
         loader=iter(timer.timed(batches.__next__, "data"), None),
         optimizer=instantiate(cfg.optimizer),
         precision=cfg.train.precision,
@@ -306,7 +281,7 @@ def train(cfg: DictConfig, timer: PhaseTimer) -> Workload:
             trainer.run_step()
         trainer.iter += 1
 
-    images = images_of_process(cfg) * cfg.train.accumulate
+    images = cfg.dataloader.train.total_batch_size * cfg.train.accumulate
     return Workload(step=step, items=images, precision=cfg.train.precision)
 
 
@@ -347,7 +322,7 @@ def load(cfg: DictConfig, timer: PhaseTimer) -> Workload:
     timer.watch(dataset_mapper, "read_train_ids", "label file")
     settings.num_workers = 0
     batches = iter(instantiate(settings))
-    return Workload(step=lambda: next(batches), items=images_of_process(cfg))
+    return Workload(step=lambda: next(batches), items=settings.total_batch_size)
 
 
 WORKLOADS = {"train": train, "mine": mine, "infer": infer, "loader": load}
@@ -389,29 +364,20 @@ class Variant:
         overrides: `key=value` overrides of the config.
         plain: whether this is the baseline, with float32, torch's layout and no faster path.
         without: faster paths to leave out, keys of `FASTER`.
-        processes: number of processes, which share the cores on the CPU.
-        key: config key that the curve varies, or "processes"; "" for none.
-        value: position in the curve.
     """
 
     name: str
     overrides: tuple[str, ...] = ()
     plain: bool = False
     without: tuple[str, ...] = ()
-    processes: int = 1
-    key: str = ""
-    value: str = ""
 
 
 def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
-    """Measure a variant in its own processes, so that variants do not affect each other."""
+    """Measure a variant in its own process, so that variants do not affect each other."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         context = multiprocessing.get_context("spawn")
-        work = partial(measure_variant, args, variant, file)
-        places = {"num_machines": 1, "machine_rank": 0, "dist_url": "auto"}
-        processes = argparse.Namespace(num_gpus=variant.processes, **places)
-        process = context.Process(target=launch, args=(work, processes))
+        process = context.Process(target=measure_variant, args=(args, variant, file))
         process.start()
         process.join()
         if process.exitcode:
@@ -419,18 +385,15 @@ def run_variant(args: argparse.Namespace, variant: Variant) -> dict[str, Any]:
         return json.loads(file.read_text())
 
 
-def measure_variant(
-    args: argparse.Namespace, variant: Variant, file: Path, _: argparse.Namespace
-) -> None:
-    """Measure a variant in this process; the main process writes its `result` to a file."""
+@report_errors()
+def measure_variant(args: argparse.Namespace, variant: Variant, file: Path) -> None:
+    """Measure a variant in this process, and write its `result` to a file."""
     plain = PLAIN_OVERRIDES if variant.plain else ()
     cfg = load_config(args.config_file, [*variant.overrides, *plain])
     device_type = torch.device(cfg.train.device).type
     torch.backends.cudnn.benchmark = cfg.train.cudnn_benchmark
     cv2.setNumThreads(1)  # as in `engine.setup`
-    if device_type == "cpu" and variant.processes > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // variant.processes))
-    seed_globally(derived_seed(comm.get_rank(), purpose="benchmark"))
+    seed_globally(derived_seed(purpose="benchmark"))
     timer = PhaseTimer(device_type)
     with without(FASTER if variant.plain else variant.without):
         size = {"size": args.size} if args.workload == "infer" else {}
@@ -440,18 +403,17 @@ def measure_variant(
             workload.step()
         seconds = measure(workload.step, timer, warmup=args.warmup, repeats=args.repeats)
     memory = peak_memory(device_type)  # before the large matrices
-    if comm.is_main_process():
-        measured = result(
-            variant,
-            seconds,
-            items=workload.items * variant.processes,
-            unit=workload.unit,
-            operations=counter.get_total_flops(),
-            peak=matmul_peak(device_type, workload.precision),
-            memory=memory,
-            machine=environment() | versions(),
-        )
-        file.write_text(json.dumps(measured))
+    measured = result(
+        variant,
+        seconds,
+        items=workload.items,
+        unit=workload.unit,
+        operations=counter.get_total_flops(),
+        peak=matmul_peak(device_type, workload.precision),
+        memory=memory,
+        machine=environment() | versions(),
+    )
+    file.write_text(json.dumps(measured))
 
 
 def result(
@@ -461,10 +423,10 @@ def result(
 
     Args:
         variant: measured variant.
-        seconds: result of `measure` in the main process.
-        items: number of units per step over all processes.
-        operations: floating-point operations of matrix products and convolutions, per step and
-            process; 0 if nothing is computed.
+        seconds: result of `measure`.
+        items: number of units per step.
+        operations: floating-point operations of matrix products and convolutions per step; 0 if
+            nothing is computed.
         rest: `unit`, `peak` (of `matmul_peak` in the same precision), `memory` (of `peak_memory`)
             and `machine`.
     """
@@ -513,70 +475,24 @@ def table(results: Sequence[dict[str, Any]], command: str) -> str:
 
 
 def write(results: Sequence[dict[str, Any]], folder: Path, *, command: str) -> str:
-    """Write `benchmark.md`, `benchmark.json` and, for curves, `curves.png`; return the text."""
+    """Write `benchmark.md` and `benchmark.json`; return the text."""
     text = table(results, command)
     write_text(folder / "benchmark.md", text)
     record = json.dumps({"command": command, "results": results}, indent=1)
     write_text(folder / "benchmark.json", f"{record}\n")
-    if any(r["variant"]["key"] for r in results):
-        draw_curves(results, folder / "curves.png")
     return text
 
 
-def draw_curves(results: Sequence[dict[str, Any]], file: Path) -> None:
-    """Plot seconds, rate and memory over the varied values: a row per key, a line per path."""
-    rate, memory = f"{results[0]['unit']} a second", "memory of a process, GB"
-    points = pd.DataFrame(
-        {
-            "key": r["variant"]["key"],
-            "value": r["variant"]["value"],
-            "path": "plain float32" if r["variant"]["plain"] else "this project",
-            "seconds a step": r["median"],
-            rate: r["rate"],
-            memory: r["memory"] / GIGA,
-        }
-        for r in results
-        if r["variant"]["key"]
-    )
-    curves = list(points.groupby("key", sort=False))
-    figure = Figure(figsize=(12, 3.2 * len(curves)), layout="constrained")
-    grid = figure.subplots(len(curves), 3, squeeze=False)
-    for (key, part), row in zip(curves, grid, strict=True):
-        for axis, title in zip(row, points.columns[3:], strict=True):
-            for path, line in part.groupby("path"):
-                axis.plot(line["value"], line[title], "o-", label=path)
-            axis.set(title=title, xlabel=key, ylim=(0, None))
-        row[0].legend()
-    with replacing(file) as opened:
-        figure.savefig(opened, dpi=100, format="png")
-
-
 def variants(args: argparse.Namespace) -> list[Variant]:
-    """Variants of the command line, the plain ones first."""
-    points = []  # (key, value) of all curves
-    for first, *others in args.vary:
-        key, _, value = first.partition("=")
-        points += [(key, value) for value in (value, *others)]
-    if len(args.processes) > 1:
-        points += [(PROCESSES, str(n)) for n in args.processes]
-    found = []
-    for plain, (key, value) in product(
-        (True, False) if args.baseline else (False,), points or [("", "")]
-    ):
-        override = f"{key}={value}" if key not in ("", PROCESSES) else ""
-        title = f"{value} {key}" if key == PROCESSES else override
-        found.append(
-            Variant(
-                name=", ".join(filter(None, ["plain float32" if plain else "this project", title])),
-                overrides=(*args.opts, *filter(None, [override])),
-                plain=plain,
-                processes=int(value) if key == PROCESSES else args.processes[0],
-                key=key,
-                value=value,
-            )
-        )
-    last = found[-1]
-    return found + [replace(last, name=f"without {path}", without=(path,)) for path in args.without]
+    """Variants of the command line, the plain one first."""
+    overrides = tuple(args.opts)
+    plain = [Variant(name="plain float32", overrides=overrides, plain=True)] * args.baseline
+    fast = Variant(name="this project", overrides=overrides)
+    others = [
+        Variant(name=f"without {path}", overrides=overrides, without=(path,))
+        for path in args.without
+    ]
+    return [*plain, fast, *others]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,7 +33,7 @@ from langdg_d2.engine import training_differences
 from langdg_d2.evaluation import read_benchmark, record_rows
 from langdg_d2.evaluation.tables import HEADLINES, markdown_table, percent
 from langdg_d2.utils.errors import report_errors
-from langdg_d2.utils.provenance import leaves
+from langdg_d2.utils.provenance import differing
 
 Record = dict[str, Any]
 Pairs = dict[str, tuple[Any, Any]]  # values of both runs by key
@@ -61,14 +61,6 @@ def data(record: Record) -> Record:
         "label pixels": {d: f"{sum(x):,}, checksum {checksums[d]}" for d, x in pixels.items()},
         "remarks": record.get("sets"),
     }
-
-
-def differing(one: Any, other: Any) -> Pairs:
-    """Values that differ, by dotted key, outermost keys first; None for missing values."""
-    first, second = dict(leaves(one)), dict(leaves(other))
-    pairs = {key: (first.get(key), second.get(key)) for key in first | second}
-    keys = sorted((key for key, (a, b) in pairs.items() if a != b), key=lambda key: key.count("."))
-    return {key: pairs[key] for key in keys}
 
 
 def differences(one: Record, other: Record) -> dict[str, Pairs]:

@@ -37,6 +37,7 @@ from langdg_d2.modeling import LangDGSegmentor, training_summary
 from langdg_d2.styles import SourceMining, StyleBank
 from langdg_d2.utils.distributed import of_main_process
 from langdg_d2.utils.errors import LangDGError, shortened
+from langdg_d2.utils.provenance import plain_data
 
 logger = logging.getLogger("langdg_d2")
 
@@ -109,7 +110,7 @@ def compose_evaluation(
 
 def require_one_protocol(cfg: DictConfig) -> None:
     """Require that all domains use the settings of `evaluation`, which the tables report."""
-    settings = evaluation.plain_data(cfg.evaluation)
+    settings = plain_data(cfg.evaluation)
     expected = {
         "protocol": settings["protocol"],
         "corruption": settings["corruption"]["name"],
@@ -118,7 +119,7 @@ def require_one_protocol(cfg: DictConfig) -> None:
     }
     for domain, (key, value) in product(settings["domains"], expected.items()):
         parts = {part: cfg.dataloader[part][domain] for part in ("test", "evaluators")}
-        for own in values_of(evaluation.plain_data(parts), key):
+        for own in values_of(plain_data(parts), key):
             if own != value:
                 raise LangDGError(
                     f"domain '{domain}' has the {key} {own!r}, but the tables report {value!r} of "
@@ -172,7 +173,7 @@ def compose_selection(
         model=model,
         output_dir=cfg.train.output_dir,
         settings=settings,
-        validated_on=evaluation.plain_data(validation),
+        validated_on=plain_data(validation),
     )
     return [hook]
 
@@ -288,7 +289,7 @@ def run(cfg: DictConfig, args: Namespace) -> None:
     earlier = of_main_process(partial(earlier_results, cfg, args))
     dataset = () if args.eval_only else compose(cfg, "dataloader.train.dataset") or ()
     incomplete = evaluation.incomplete_sources(dataset)
-    settings = engine.RunSettings(evaluation.plain_data(cfg), dataset, incomplete)
+    settings = engine.RunSettings(plain_data(cfg), dataset, incomplete)
     start = engine.find_starting_point(
         **{key: cfg.train[key] for key in ("output_dir", "init_checkpoint", "max_iter")},
         resume=args.resume,

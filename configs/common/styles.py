@@ -101,7 +101,7 @@ styles = dict(
                 grid="${styles.grid}",
                 class_names="${model.classes.names}",
                 ignore_label="${model.classes.ignore_label}",
-                # Using a bank that was mined differently logs a warning.
+                # A bank mined with other settings is used, with a warning.
                 origin="${styles.mining.origin}",
             ),
             # Weight of a patch's own style; ConstantWeights(value=0) replaces the style.

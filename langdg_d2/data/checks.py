@@ -344,7 +344,7 @@ def _inspect_pair(record: Record) -> _PairFacts:
         if content.kind is not IdKind.FITTING:
             fault = Kind.WRONG_IDS if content.unknown else Kind.ODD_LABEL
             ids = ids_text(content.unknown or content.present)
-            detail = f"holds {content.kind.value}: {ids}; read as {encoding.name}"
+            detail = f"contains {content.kind.value}: {ids}; read as {encoding.name}"
             problems.append(Problem(fault, label, detail))
     if image and raw is not None and image[2] != raw.shape:
         sizes = [f"{height}x{width}" for height, width in (raw.shape, image[2])]

@@ -95,15 +95,15 @@ def read_train_ids(file_name: str, encoding: LabelEncoding) -> npt.NDArray[np.ui
         if kind is IdKind.PERHAPS_TRAIN_IDS:
             log_first_n(
                 logging.WARNING,
-                f"'{file_name}' holds {kind.value}, to be read as {encoding.name}; "
-                "check_dataset.py looks at all labels",
+                f"'{file_name}' contains {kind.value}, but is read as {encoding.name}; "
+                "check_dataset.py checks all labels",
                 key="message",
             )
     try:
         return encoding.decode(raw)
     except LangDGError as error:
         kind = content_of(raw, encoding).kind
-        hint = "" if kind is IdKind.UNKNOWN else f"; it seems to hold {kind.value}"
+        hint = "" if kind is IdKind.UNKNOWN else f"; it seems to contain {kind.value}"
         raise ImageFileError(f"label file '{file_name}': {error}{hint}") from error
 
 
@@ -213,9 +213,9 @@ class IdKind(Enum):
     FITTING = "ids of the data set"
     NO_CLASS = "no pixel of a class"
     UNKNOWN = "ids that its encoding does not have"
-    TRAIN_IDS = "train ids where raw ids belong"
-    PERHAPS_TRAIN_IDS = "what may be train ids where raw ids belong"
-    RAW_IDS = "Cityscapes' raw ids where train ids belong"
+    TRAIN_IDS = "train ids instead of raw ids"
+    PERHAPS_TRAIN_IDS = "possible train ids instead of raw ids"
+    RAW_IDS = "Cityscapes' raw ids instead of train ids"
 
 
 class LabelContent(NamedTuple):

@@ -172,18 +172,18 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
             continue
         example = cases[0].content
         found = (
-            f"{len(cases)} of {len(labels)} labels looked at hold {example.kind.value}, such as "
-            f"'{cases[0].file}' with the ids {ids_text(example.present)}, to be read as "
+            f"{len(cases)} of {len(labels)} sampled labels contain {example.kind.value}, such as "
+            f"'{cases[0].file}' with the ids {ids_text(example.present)}, but are read as "
             f"{encoding.name}"
         )
         if len(cases) >= share * len(labels):
             raise DatasetError(
                 f"{found}: use the label files as released, which need no conversion"
             )
-        _logger.warning("%s; check_dataset.py looks at all of them", found)
+        _logger.warning("%s; check_dataset.py checks all labels", found)
     for text in _oddities(labels, encoding) if labels else ():
         _logger.warning(
-            "%s when they are read as %s: look at them with check_dataset.py --overlays",
+            "%s (read as %s). Inspect them with check_dataset.py --overlays",
             *(text, encoding.name),
         )
 
@@ -191,7 +191,7 @@ def _check_sample(labels: Sequence[_Label], encoding: LabelEncoding) -> None:
 def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str]:
     """Yield what is unusual about the labels as a whole."""
     names = CITYSCAPES_19.names
-    named = f"{len(labels)} labels looked at, such as '{labels[-1].file}',"
+    named = f"{len(labels)} sampled labels, such as '{labels[-1].file}',"
     pixels = np.sum([label.content.pixels for label in labels], axis=0)
     of_cityscapes = encoding.class_names == names  # except for the ignore label
     has_train_ids = of_cityscapes or encoding in TRAIN_ID_ENCODINGS
@@ -199,16 +199,18 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     wanted = _COMMON if of_streets else range(len(encoding.class_names))
     lacking = [encoding.class_names[k] for k in wanted if not pixels[k]]
     if lacking and (len(labels) >= _FEW or not of_streets):
-        yield f"no pixel of {', '.join(lacking)} is in {named} which may hold ids of another kind"
+        yield (
+            f"none of {named} contains {' or '.join(lacking)}: their ids may have another meaning"
+        )
     if encoding in TRAIN_ID_ENCODINGS and len(labels) >= _FEW and not pixels[-1]:
-        yield f"no pixel without a class is in {named} where releases have some"
+        yield f"none of {named} has unlabelled pixels, unlike the release"
     if len(labels) >= _FEW and 2 * len({label.digest for label in labels}) <= len(labels):
-        yield f"labels repeat others among the {named}"
+        yield f"half or more of {named} are copies of others"
     constant = [label.file for label in labels if _has_one_class(label.content.pixels)]
     if len(constant) > 1:
         yield (
-            f"a single class fills {len(constant)} of the {len(labels)} labels looked at, such as "
-            f"'{constant[0]}'"
+            f"{len(constant)} of {len(labels)} sampled labels, such as '{constant[0]}', have a "
+            "single class"
         )
     if 2 * pixels[-1] > pixels.sum():
         share = 100 * pixels[-1] / pixels.sum()
@@ -222,16 +224,15 @@ def _oddities(labels: Sequence[_Label], encoding: LabelEncoding) -> Iterator[str
     if has_train_ids and len({k for k, _ in rarer}) >= _RARE:
         found = ", ".join(f"{names[other]} than {names[k]}" for k, other in rarer)
         yield (
-            f"ids of other classes, or one too high or too low, may be in {named} as they have "
-            f"more {found}"
+            f"{named} have more {found}: their ids may be shifted by one or have another meaning"
         )
     for between, borders, total in np.sum([label.between for label in labels], axis=0):
         # Not conclusive if most pixels are at borders.
         if between > _INTERPOLATED * borders and borders < total / 2:
             yield (
-                f"ids made up by a resize that interpolates may be in {named} as "
-                f"{100 * between / borders:.0f} % of the pixels at borders lie between the ids "
-                "beside them"
+                f"{named} may have been resized with interpolation: "
+                f"{100 * between / borders:.0f} % of border pixels have an id between their "
+                "neighbours'"
             )
             return
 
@@ -272,14 +273,13 @@ def _warn_of_images(records: Sequence[Record]) -> None:
             continue
     if turned:
         _logger.warning(
-            "%d of %d images looked at have EXIF data that turn them, such as '%s'. Images are "
-            "read as stored, as their labels have to lie; check_dataset.py names all of them",
+            "%d of %d sampled images, such as '%s', have an EXIF rotation, which is ignored; "
+            "labels must match the stored orientation. check_dataset.py lists all such images",
             *(len(turned), len(files), turned[0]),
         )
     if odd := {file: found for file, found in odd.items() if found}:
         file, found = next(iter(odd.items()))
         _logger.warning(
-            "%d of %d images looked at have no colours, are dark or palette images, such as '%s', "
-            "which %s; check_dataset.py looks at all of them",
+            "%d of %d sampled images look unusual: '%s' %s; check_dataset.py checks all images",
             *(len(odd), len(files[:_DECODED]), file, found),
         )

@@ -210,6 +210,8 @@ class SeededBatches(Dataset[list[Example]]):
         max_batches: int | None = None,
         classes: LabelSpace | None = None,
     ) -> None:
+        if not dataset:
+            raise LangDGError("the data set to mine is empty, expected at least one image")
         if not 0 < batch_size <= len(dataset):
             raise LangDGError(
                 f"{len(dataset)} images cannot fill a batch of {batch_size}: set "
@@ -281,8 +283,8 @@ class ReadableImages(Dataset[Example]):
             if len(places) <= limit:
                 of_source = f" of source '{source}'" if source else ""
                 raise LangDGError(
-                    f"unreadable_limit {limit} of {len(places)} images{of_source}: choose one from "
-                    "0, which allows none, up to less than all of them"
+                    f"unreadable_limit is {limit} with {len(places)} images{of_source}, expected "
+                    "fewer than the number of images; 0 allows none"
                 )
         # In memory shared with the loader workers.
         self._unreadable = torch.zeros(len(dataset) if limit else 0, dtype=torch.bool)
@@ -320,7 +322,7 @@ class ReadableImages(Dataset[Example]):
                 "tools/check_dataset.py), or allow more"
             ) from error
         _logger.warning(
-            "another image stands in for an unreadable one, %d of at most %d: %s",
+            "replaced an unreadable image (%d of at most %d): %s",
             *(len(places), self._limit, error),
         )
 

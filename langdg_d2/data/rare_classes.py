@@ -54,8 +54,8 @@ class RareClasses:
         enough = pixels > self._min_pixels
         if not enough.any():
             raise LangDGError(
-                f"no image has more than {self._min_pixels} pixels of a class, as min_pixels of "
-                "rare classes asks for: choose a smaller number"
+                f"no image has more than {self._min_pixels} pixels of any class: lower "
+                "RareClasses.min_pixels"
             )
         shares = pixels.sum(0) / pixels.sum()
         logits = np.where(enough.any(0), (1 - shares) / self._temperature, -np.inf)

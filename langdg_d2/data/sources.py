@@ -43,7 +43,7 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
     names = as_names(names)
     if not names or len({*names}) < len(names):
         raise LangDGError(
-            f"dataloader.train.dataset.names are {names}, expected one or more, each once"
+            f"dataloader.train.dataset.names are {names}, expected one or more distinct names"
         )
     owners: dict[str, str] = {}
     examples = []
@@ -54,7 +54,8 @@ def source_dataset(*, names: str | Sequence[str]) -> list[Example]:
             if owner != name:
                 raise LangDGError(
                     f"dataloader.train.dataset.names are {names}, but '{record['file_name']}' is "
-                    f"in both '{owner}' and '{name}': name one of them, or it would count double"
+                    f"in both '{owner}' and '{name}': name one of them, or its images would be "
+                    "drawn twice"
                 )
             examples.append(record | {"source": name})
     return examples

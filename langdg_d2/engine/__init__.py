@@ -1,6 +1,5 @@
 """Training: config, optimisation, trainer, hooks, checkpoints and launching."""
 
-from ..utils.arguments import argument_parser
 from .adapter_files import ADAPTER, load_adapter, save_adapter
 from .averaging import WeightAverage
 from .checkpoint import StartingPoint, StrictCheckpointer, find_starting_point
@@ -49,7 +48,6 @@ __all__ = [
     "WandbWriter",
     "WeightAverage",
     "apply_overrides",
-    "argument_parser",
     "build_model",
     "compose",
     "describe_model",

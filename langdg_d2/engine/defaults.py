@@ -22,7 +22,7 @@ from ..utils.amp import memory_format_of
 from ..utils.distributed import of_main_process
 from ..utils.errors import LangDGError, escape_unprintable, require_int
 from ..utils.file_io import require_writable
-from ..utils.provenance import leaves, plain_data
+from ..utils.provenance import differing, plain_data
 from ..utils.seeding import SEEDS, derived_seed, seed_globally
 from .config import compose, load_config
 
@@ -63,14 +63,13 @@ def _require_same_command(cfg: DictConfig, args: Namespace) -> None:
     if comm.get_world_size() == 1:
         return
     options = {name: vars(args).get(name) for name in ("resume", "overwrite", "eval_only")}
-    first, *others = comm.all_gather({**options, **dict(leaves(plain_data(cfg)))})
+    first, *others = comm.all_gather({**options, **plain_data(cfg)})
     for rank, other in enumerate(others, start=1):
-        for key in {**first, **other}:
-            if first.get(key) != other.get(key):
-                raise LangDGError(
-                    f"process 0 was started with {key}={first.get(key)!r}, process {rank} with "
-                    f"{other.get(key)!r}: run the same command on every machine"
-                )
+        for key, (own, value) in differing(first, other).items():
+            raise LangDGError(
+                f"process 0 was started with {key}={own!r}, process {rank} with {value!r}: run the "
+                "same command on every machine"
+            )
 
 
 @contextmanager
@@ -137,7 +136,7 @@ def build_model(cfg: DictConfig, *, load_weights: bool) -> LangDGSegmentor:
     finally:
         tower.weights = weights  # also used by mining
     if tower.name:
-        model.normalize.warn_of_others(tower.name)
+        model.normalize.warn_if_different(tower.name)
     memory_format = memory_format_of(cfg.train.memory_format)
     return model.to(device=cfg.train.device, memory_format=memory_format)
 

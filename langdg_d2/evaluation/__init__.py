@@ -1,6 +1,5 @@
 """Evaluation of semantic segmentation, on one data set and over many domains."""
 
-from ..utils.provenance import plain_data
 from .benchmark import (
     RECORD,
     Benchmark,
@@ -9,7 +8,6 @@ from .benchmark import (
     read_benchmark,
     read_details,
     read_images,
-    run_benchmark,
     write_benchmark,
 )
 from .completeness import incomplete_sets, incomplete_sources, with_training
@@ -59,7 +57,6 @@ __all__ = [
     "incomplete_sets",
     "incomplete_sources",
     "inference_name",
-    "plain_data",
     "predicted_classes",
     "protocol_augmentations",
     "protocol_dataset",
@@ -71,7 +68,6 @@ __all__ = [
     "read_images",
     "record_rows",
     "require_finite",
-    "run_benchmark",
     "score_image",
     "score_rows",
     "summarize_runs",

@@ -27,7 +27,7 @@ from ..utils.errors import LangDGError
 from ..utils.file_io import write_text
 from ..utils.provenance import environment, git_state, plain_data, versions
 from .confusion import CLASS_ACCURACY, TASK
-from .inference import Evaluators, evaluate_domains, inference_name
+from .inference import evaluate_domains, inference_name
 from .predictions import ENCODINGS, PredictionWriter
 from .tables import (
     CONVENTIONS,
@@ -105,43 +105,30 @@ class Benchmark:
     def run(
         self, model: nn.Module, output_dir: str | Path, **changes: Any
     ) -> dict[str, dict[str, float]]:
-        """Score a model and write the benchmark files, see `run_benchmark`.
+        """Score a model on all domains and write the benchmark files. Collective.
+
+        Nothing is written if no domain has scores, for example with test sets only.
 
         Args:
             model: model from `build_inference`.
-            output_dir: folder of the files.
+            output_dir: folder of the files, see `write_benchmark`.
             changes: fields of the run that were unknown before.
+
+        Returns:
+            `headline_figures` on the main process, and an empty dict on others.
         """
-        run = replace(self._run, inference=inference_name(model), **changes)
-        return run_benchmark(model, self.loaders, self.evaluators, run, output_dir)
+        results = evaluate_domains(model, self.loaders, self.evaluators)
+        if not results:
+            return {}
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        run = replace(self._run, date=date, inference=inference_name(model), **changes)
+        details = {domain: _details(self.evaluators[domain]) for domain in results}
+        return headline_figures(write_benchmark(results, run, output_dir, details=details))
 
 
 def evaluator_if(wanted: bool, evaluator: DatasetEvaluator) -> DatasetEvaluator | None:
     """Return the evaluator, or None if a config switches it off."""
     return evaluator if wanted else None
-
-
-def run_benchmark(
-    model: Callable[[Any], Any],
-    loaders: Mapping[str, Iterable[Any]],
-    evaluators: Evaluators,
-    run: BenchmarkRun,
-    output_dir: str | Path,
-) -> dict[str, dict[str, float]]:
-    """Score a model on all domains and write the benchmark files. Collective.
-
-    Nothing is written if no domain has scores, for example with test sets only. For the arguments
-    see `evaluate_domains` and `write_benchmark`.
-
-    Returns:
-        `headline_figures` on the main process, and an empty dict on others.
-    """
-    results = evaluate_domains(model, loaders, evaluators)
-    if not results:
-        return {}
-    dated = replace(run, date=datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    details = {domain: _details(evaluators[domain]) for domain in results}
-    return headline_figures(write_benchmark(results, dated, output_dir, details=details))
 
 
 def write_benchmark(
@@ -342,10 +329,10 @@ def _check_evaluators(
         )
 
 
-def _details(evaluators: DatasetEvaluator | Iterable[DatasetEvaluator]) -> dict[str, Any]:
+def _details(evaluators: Iterable[DatasetEvaluator]) -> dict[str, Any]:
     """Merge the details of all evaluators of a domain."""
     known: dict[str, Any] = {}
-    for evaluator in [evaluators] if isinstance(evaluators, DatasetEvaluator) else evaluators:
+    for evaluator in evaluators:
         if hasattr(evaluator, "details"):
             known |= evaluator.details()
     return known

@@ -44,8 +44,12 @@ def incomplete_sets(names: Mapping[str, str | None], trained: Iterable[str] = ()
         and unknown data sets.
     """
     named = {domain: name for domain, name in names.items() if name is not None}
-    files = {domain: _files(name) for domain, name in named.items()}
-    found = of_main_process(lambda: _remarks(named, files, trained))
+
+    def find() -> dict[str, tuple[str, dict[str, str]]]:
+        files = {domain: _files(name) for domain, name in named.items()}
+        return _remarks(named, files, trained)
+
+    found = of_main_process(find)
     for domain, (departed, repeated) in found.items():
         if departed:
             logger.warning(

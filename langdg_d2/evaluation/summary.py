@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..engine import training_differences
-from ..utils.provenance import leaves
+from ..utils.provenance import differing
 from .benchmark import BenchmarkFileError
 from .confusion import CLASS_ACCURACY, NUM_IMAGES
 from .tables import (
@@ -151,16 +151,12 @@ def config_difference(one: Any, other: Any) -> tuple[str, Any, Any] | None:
         Dotted key ("" for a text) and both values, None for a missing one; or None if the
         configurations agree.
     """
-    first, second = dict(leaves(one)), dict(leaves(other))
-    differing = []
-    for key in first | second:
+    for key, values in differing(one, other).items():
         name = key.rpartition(".")[2]
-        values = first.get(key), second.get(key)
         free = name in _FREE or key in _FREE_KEYS or (name == _CLIP_WEIGHTS and None in values)
-        if not free and values[0] != values[1]:
-            differing.append((key, *values))
-    # The outermost key is the likely cause, because others may refer to it.
-    return min(differing, key=lambda found: found[0].count("."), default=None)
+        if not free:
+            return key, *values
+    return None
 
 
 def _measured(record: dict[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class BenchmarkRun:
         published: name of published scores to compare with, see `published_figures`.
         sections: additional sections by heading, with "notes", a list of sentences, and "table",
             values by column.
-        date: time of scoring, UTC in ISO 8601; set by `run_benchmark`.
+        date: time of scoring, UTC in ISO 8601; set by `Benchmark.run`.
     """
 
     protocol: str

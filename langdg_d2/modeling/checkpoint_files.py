@@ -175,8 +175,8 @@ def find_weights(content: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]
     complete = [place for place, count in places.items() if count == len(names)]
     if len(complete) > 1:
         raise LangDGError(
-            f"all weights occur {len(complete)} times ({shortened(map(repr, complete))}): save "
-            "only one of them"
+            f"the file holds {len(complete)} complete sets of weights, under "
+            f"{shortened(map(repr, complete))}: keep one"
         )
     return {
         name.removeprefix(place): value

@@ -34,11 +34,11 @@ class PixelNormalization(nn.Module):
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
 
-    def warn_of_others(self, tower: str) -> None:
-        """Warn if the weights of a tower were trained on images normalised otherwise.
+    def warn_if_different(self, tower: str) -> None:
+        """Warn if the weights of a tower were trained with another mean or std.
 
         Args:
-            tower: its name in timm or open_clip; those of other towers are not known.
+            tower: its name in timm or open_clip; other names are skipped.
         """
         if timm.is_model(tower):
             known = [vars(timm.get_pretrained_cfg(tower))]

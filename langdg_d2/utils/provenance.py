@@ -73,6 +73,15 @@ def leaves(data: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(child, f"{key}.{name}" if key else str(name))
 
 
+def differing(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
+    """Return both values of all `leaves` that differ, outermost keys first; None if missing."""
+    first, second = dict(leaves(one)), dict(leaves(other))
+    pairs = {key: (first.get(key), second.get(key)) for key in first | second}
+    # Outermost first, because others may refer to them.
+    keys = sorted((key for key, (a, b) in pairs.items() if a != b), key=lambda key: key.count("."))
+    return {key: pairs[key] for key in keys}
+
+
 def git_state(folder: Path = _PACKAGE) -> dict[str, Any] | None:
     """Return the commit of the checkout that contains `folder`, and whether it has changes.
 

@@ -25,7 +25,7 @@ from torch import nn
 from ..data import read_image, to_rgb
 from ..data.image_io import pillow_pixels
 from ..engine import RunSettings, StrictCheckpointer, load_config, load_pretrained
-from ..evaluation import build_inference, plain_data, unwrapped
+from ..evaluation import build_inference, unwrapped
 from ..layers import fold
 from ..modeling import LangDGSegmentor
 from ..structures import LabelSpace
@@ -33,6 +33,7 @@ from ..utils import amp
 from ..utils.amp import autocast, dtype_of, memory_format_of
 from ..utils.arguments import PRECISIONS
 from ..utils.errors import LangDGError, shortened
+from ..utils.provenance import plain_data
 from .palettes import palette_named
 from .prediction import Prediction
 from .video import Frame

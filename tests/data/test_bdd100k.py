@@ -88,7 +88,7 @@ def test_where_a_label_has_both_names_the_unmistakable_one_counts(folder):
 def test_two_copies_are_named_instead_of_choosing_one(folder, part, other):
     write_split(folder, "seg/images", "seg/labels", "_train_id.png")
     shutil.copytree(folder / f"seg/{part}", folder / other)
-    with pytest.raises(DatasetError, match=rf"seg/{part}/val'.*{other}/val' all hold .* move the"):
+    with pytest.raises(DatasetError, match=rf"seg/{part}/val'.*{other}/val' all contain .* move"):
         DatasetCatalog.get("bdd100k_sem_seg_val")
 
 

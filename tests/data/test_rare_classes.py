@@ -78,7 +78,7 @@ def test_streams_are_exact_from_any_batch(dataset):
 def test_settings_that_cannot_be_are_refused(dataset, prepared):
     with pytest.raises(LangDGError, match="temperature 0 of rare classes must be positive"):
         RareClasses(temperature=0)
-    with pytest.raises(LangDGError, match="no image has more than 3000 pixels of a class"):
+    with pytest.raises(LangDGError, match="no image has more than 3000 pixels of any class"):
         prepared()
     rare = prepared(min_pixels=0)
     with pytest.raises(LangDGError, match="source_weights and rare_classes"):

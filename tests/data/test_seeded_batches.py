@@ -69,6 +69,11 @@ def test_batch_that_the_data_set_cannot_fill_is_refused(batch_size):
         build(batch_size=batch_size)
 
 
+def test_an_empty_data_set_is_refused():
+    with pytest.raises(LangDGError, match="the data set to mine is empty"):
+        build(size=0)
+
+
 def test_limit_leaves_the_first_batches():
     some = build(max_batches=2)
     assert [some[k] for k in range(len(some))] == [build()[k] for k in (0, 1)]

@@ -20,7 +20,7 @@ def test_dataset_dicts_of_several_sources_name_their_own(datasets, monkeypatch):
 @pytest.mark.parametrize("names", [[], [GTA5, GTA5]])
 def test_no_source_and_the_same_twice_are_refused(names):
     with pytest.raises(
-        LangDGError, match=r"dataset\.names are .*, expected one or more, each once"
+        LangDGError, match=r"dataset\.names are .*, expected one or more distinct names"
     ):
         source_dataset(names=names)
 

@@ -12,7 +12,7 @@ import open_clip
 import pytest
 from PIL import Image
 
-from langdg_d2.engine import argument_parser
+from langdg_d2.utils.arguments import argument_parser
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(

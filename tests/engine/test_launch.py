@@ -13,7 +13,8 @@ import torch.distributed as dist
 from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
 
-from langdg_d2.engine import argument_parser, launch
+from langdg_d2.engine import launch
+from langdg_d2.utils.arguments import argument_parser
 from langdg_d2.utils.errors import LangDGError
 
 
@@ -91,7 +92,8 @@ def test_the_device_of_the_config_says_how_processes_talk(monkeypatch, tmp_path,
 TORCHRUN = """
 from argparse import Namespace
 from detectron2.utils import comm
-from langdg_d2.engine import argument_parser, launch
+from langdg_d2.engine import launch
+from langdg_d2.utils.arguments import argument_parser
 from langdg_d2.utils.errors import LangDGError
 
 def main(args):

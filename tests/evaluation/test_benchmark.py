@@ -5,6 +5,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ from detectron2.evaluation import DatasetEvaluator
 from omegaconf import OmegaConf
 
 from langdg_d2.evaluation import (
+    Benchmark,
     BenchmarkRun,
     ImageScore,
     StreamingSemSegEvaluator,
     read_benchmark,
     read_images,
-    run_benchmark,
     score_rows,
     write_benchmark,
 )
@@ -147,17 +148,15 @@ def test_unknown_published_figures_are_refused_before_anything_runs() -> None:
 def test_a_benchmark_takes_source_and_groups_from_its_run(tmp_path: Path, source: str) -> None:
     right, wrong = torch.zeros(1, 4).long(), torch.tensor([[0, 1, 1, 1]])
     targets = {"gta": right, "fog": right, "night": wrong}
-    loaders = {name: [[{"file_name": "a", "sem_seg": t}]] for name, t in targets.items()}
-    evaluators = {
-        name: StreamingSemSegEvaluator(
-            dataset_name=name, class_names=["road", "sky"], ignore_label=255
-        )
-        for name in loaders
-    }
-    run = BenchmarkRun(protocol="full", source=source, groups={"acdc": ["fog", "night"]})
-    figures = run_benchmark(
-        lambda batch: [{"sem_seg": right}], loaders, evaluators, run, tmp_path / "out"
+    images = {name: [{"file_name": "a", "sem_seg": t}] for name, t in targets.items()}
+    score = partial(StreamingSemSegEvaluator, class_names=["road", "sky"], ignore_label=255)
+    benchmark = Benchmark(
+        run=BenchmarkRun(protocol="full", source=source, groups={"acdc": ["fog", "night"]}),
+        domains=[*targets],
+        loaders={name: lambda name=name: [images[name]] for name in (*targets, "synthia")},
+        evaluators={name: lambda name=name: [score(dataset_name=name)] for name in targets},
     )
+    figures = benchmark.run(lambda batch: [{"sem_seg": right}], tmp_path / "out")
     accuracy = {name: table["pixel_accuracy"] for name, table in figures.items()}
     expected = {"gta": 100, "fog": 100, "night": 25, "mean of acdc": 62.5}
     expected["mean"] = 62.5 if source == "gta" else 75
@@ -184,8 +183,11 @@ def test_domains_without_scores_alone_leave_no_files(tmp_path: Path) -> None:
         def evaluate(self) -> dict:
             return {}
 
-    figures = run_benchmark(
-        lambda inputs: inputs, {"test": [[]]}, {"test": [Silent()]}, RUN, tmp_path
+    benchmark = Benchmark(
+        run=BenchmarkRun(protocol="full"),
+        domains=["test"],
+        loaders={"test": lambda: [[]]},
+        evaluators={"test": lambda: [Silent()]},
     )
-    assert figures == {}
+    assert benchmark.run(lambda batch: batch, tmp_path) == {}
     assert list(tmp_path.iterdir()) == []

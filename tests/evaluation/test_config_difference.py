@@ -7,7 +7,8 @@ import pytest
 from detectron2.config import LazyConfig
 
 from langdg_d2.engine import apply_overrides
-from langdg_d2.evaluation import config_difference, plain_data
+from langdg_d2.evaluation import config_difference
+from langdg_d2.utils.provenance import plain_data
 
 CONFIG = Path(__file__).parents[2] / "configs/langdg_gta5.py"
 

@@ -12,11 +12,11 @@ import torch
 from detectron2.evaluation import DatasetEvaluator
 
 from langdg_d2.evaluation import (
+    Benchmark,
     BenchmarkRun,
     StreamingSemSegEvaluator,
     read_details,
     read_images,
-    run_benchmark,
     write_benchmark,
 )
 
@@ -90,13 +90,13 @@ def test_a_benchmark_leaves_counts_and_images_beside_its_record(tmp_path: Path) 
     inputs[0]["sem_seg"][:] = IGNORE
     results = {image["file_name"]: output for image, output in zip(inputs, outputs, strict=True)}
     evaluator = make_evaluator()
-    run_benchmark(
-        lambda batch: [results[batch[0]["file_name"]]],
-        {"fog": [[image] for image in inputs]},
-        {"fog": [evaluator]},
-        BenchmarkRun(protocol="full"),
-        tmp_path,
+    benchmark = Benchmark(
+        run=BenchmarkRun(protocol="full"),
+        domains=["fog"],
+        loaders={"fog": lambda: [[image] for image in inputs]},
+        evaluators={"fog": lambda: [evaluator]},
     )
+    benchmark.run(lambda batch: [results[batch[0]["file_name"]]], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES
     matrix = evaluator.confusion.matrix.tolist()
     assert read_details(tmp_path) == {"fog": {"classes": NAMES, "confusion": matrix}}
@@ -133,13 +133,13 @@ class Counter(DatasetEvaluator):
 
 def test_details_are_those_of_all_evaluators_of_a_domain(tmp_path: Path) -> None:
     scoring = make_evaluator()
-    run_benchmark(
-        lambda batch: batch,
-        {"one": [[]], "both": [[]]},
-        {"one": Counter(), "both": [Counter(), scoring]},
-        BenchmarkRun(protocol="full"),
-        tmp_path,
+    benchmark = Benchmark(
+        run=BenchmarkRun(protocol="full"),
+        domains=["one", "both"],
+        loaders=dict.fromkeys(["one", "both"], lambda: [[]]),
+        evaluators={"one": lambda: [Counter()], "both": lambda: [Counter(), scoring]},
     )
+    benchmark.run(lambda batch: batch, tmp_path)
     matrix = scoring.confusion.matrix.tolist()
     assert read_details(tmp_path) == {"one": {}, "both": {"classes": NAMES, "confusion": matrix}}
 

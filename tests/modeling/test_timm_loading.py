@@ -102,14 +102,14 @@ def test_another_normalization_than_the_towers_is_named(tower, means, caplog):
     stds = [0.5] * 3 if means[0] == 0.5 else [0.26862954, 0.26130258, 0.27577711]
     own, other = ([255 * value for value in row] for row in (means, IMAGENET_DEFAULT_MEAN))
     std = [255 * value for value in stds]
-    PixelNormalization(mean=own, std=std).warn_of_others(tower)
+    PixelNormalization(mean=own, std=std).warn_if_different(tower)
     assert not caplog.messages
-    PixelNormalization(mean=other, std=std).warn_of_others(tower)
+    PixelNormalization(mean=other, std=std).warn_if_different(tower)
     assert f"the weights of '{tower}' were trained with mean {[round(x, 3) for x in own]}" in (
         caplog.text
     )
 
 
 def test_normalization_of_unknown_towers_is_not_judged(caplog):
-    PixelNormalization(mean=[1.0, 2.0, 3.0], std=[1.0, 2.0, 3.0]).warn_of_others("own.json")
+    PixelNormalization(mean=[1.0, 2.0, 3.0], std=[1.0, 2.0, 3.0]).warn_if_different("own.json")
     assert not caplog.messages

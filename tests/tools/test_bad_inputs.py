@@ -123,8 +123,8 @@ def test_an_empty_folder_is_no_data_set_to_copy(load_tool, tmp_path, capsys):
     assert f"'{tmp_path}' is empty" in capsys.readouterr().err
 
 
-def test_no_variant_is_measured_where_the_config_does_not_take_all(load_tool, tmp_path):
-    vary = ["--vary", "train.seed=1", "one", "--output", str(tmp_path / "out")]
+def test_nothing_is_measured_if_the_config_refuses_a_value(load_tool, tmp_path):
+    options = ["--output", str(tmp_path / "out"), "--opts", "train.seed=one"]
     with pytest.raises(SystemExit, match="train.seed is 1, expected a number, not text"):
-        load_tool("benchmark").main(["infer", "--config-file", CONFIG, *vary])
+        load_tool("benchmark").main(["infer", "--config-file", CONFIG, *options])
     assert not (tmp_path / "out").exists()

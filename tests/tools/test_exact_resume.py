@@ -13,8 +13,9 @@ from detectron2.data import DatasetCatalog
 from safetensors.torch import load_file
 
 from langdg_d2.engine import SegmentationTrainer
-from langdg_d2.evaluation import config_difference, plain_data
+from langdg_d2.evaluation import config_difference
 from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.provenance import plain_data
 
 # Styles that need no mining.
 CONFIG = Path(__file__).parents[2] / "projects/famix/configs/ablations/noise_styles.py"

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from langdg_d2.engine import SegmentationTrainer, argument_parser, exclusive
+from langdg_d2.engine import SegmentationTrainer, exclusive
+from langdg_d2.utils.arguments import argument_parser
 from langdg_d2.utils.errors import LangDGError
 
 ROOT = Path(__file__).parents[2]

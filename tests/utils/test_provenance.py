@@ -12,8 +12,7 @@ from detectron2.config import LazyCall
 from omegaconf import OmegaConf
 from torch import nn
 
-from langdg_d2.evaluation import plain_data
-from langdg_d2.utils.provenance import environment, git_state
+from langdg_d2.utils.provenance import differing, environment, git_state, plain_data
 
 
 def test_lazy_configs_become_data_with_dotted_names() -> None:
@@ -44,6 +43,13 @@ def test_objects_are_named_by_their_class_and_odd_numbers_written_out() -> None:
 def test_a_reference_to_nothing_is_recorded_as_written() -> None:
     cfg = OmegaConf.create({"a": "${missing.key}", "b": 1})
     assert plain_data(cfg) == {"a": "${missing.key}", "b": 1}
+
+
+def test_differing_leaves_are_listed_outermost_first() -> None:
+    one, other = {"a": {"b": [1, 2]}, "c": 3, "d": {}}, {"a": {"b": [1]}, "c": 4, "d": {}}
+    found = differing(one, other)
+    assert found == {"c": (3, 4), "a.b.1": (2, None)}
+    assert list(found) == ["c", "a.b.1"]
 
 
 def run_git(folder: Path, *arguments: str) -> str:

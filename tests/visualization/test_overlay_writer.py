@@ -13,11 +13,11 @@ import torch
 from detectron2.utils import comm
 
 from langdg_d2.evaluation import (
+    Benchmark,
     BenchmarkRun,
     ConfusionMatrix,
     StreamingSemSegEvaluator,
     evaluate_domains,
-    run_benchmark,
 )
 from langdg_d2.structures import CITYSCAPES_19
 from langdg_d2.utils.errors import LangDGError
@@ -201,13 +201,13 @@ def benchmark(folder: Path, seeds: list[int]) -> None:
     """Score this process's images, and write all files."""
     images = {seed: make_image(seed) for seed in seeds}
     loader = [[image | {"seed": seed}] for seed, (image, _) in images.items()]
-    run_benchmark(
-        lambda batch: [images[batch[0]["seed"]][1]],
-        {"fog": loader},
-        {"fog": [make_scores(), make_writer(folder / "overlays")]},
-        BenchmarkRun(protocol="full"),
-        folder,
+    scored = Benchmark(
+        run=BenchmarkRun(protocol="full"),
+        domains=["fog"],
+        loaders={"fog": lambda: loader},
+        evaluators={"fog": lambda: [make_scores(), make_writer(folder / "overlays")]},
     )
+    scored.run(lambda batch: [images[batch[0]["seed"]][1]], folder)
 
 
 def test_evaluators_of_a_domain_count_an_image_once(

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from langdg_d2.data import ImageFileError
 from langdg_d2.engine import RunSettings, apply_overrides
-from langdg_d2.evaluation import plain_data, predicted_classes
+from langdg_d2.evaluation import predicted_classes
 from langdg_d2.modeling.checkpoint_files import CheckpointError
 from langdg_d2.structures import CITYSCAPES_19, LabelSpace
 from langdg_d2.utils.errors import LangDGError
+from langdg_d2.utils.provenance import plain_data
 from langdg_d2.visualization import (
     Frame,
     Prediction,

@@ -55,7 +55,8 @@ def _load(*, name: str, weights: str | None, text: bool) -> nn.Module:
             model = open_clip.create_model(name, load_weights=False)
         except TypeError as error:
             raise ClipWeightsError(
-                f"open_clip cannot build '{name}': {error}; expected keys as those of RN50"
+                f"open_clip cannot build '{name}': {error}; expected the keys of open_clip's "
+                "RN50.json"
             ) from error
         finally:
             logging.disable(disabled)
@@ -157,9 +158,8 @@ def _load_weights(model: nn.Module, path: Path, name: str, text: bool) -> None:
         )
     if text:
         raise ClipWeightsError(
-            f"mining needs the text tower, too: pass the whole CLIP '{name}' as "
-            f"model.backbone.tower.weights; in '{path}' the image tower alone fits "
-            f"({shortened(faults)})"
+            f"mining also needs CLIP's text tower, which '{path}' lacks: pass the complete CLIP "
+            f"'{name}' as model.backbone.tower.weights ({shortened(faults)})"
         )
     visual.load_state_dict(tower, strict=False)
 

@@ -108,7 +108,7 @@ def conv_norm_relu(
     dilation: int = 1,
     conv: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """Build a size-preserving convolution, synchronised BatchNorm and ReLU."""
+    """Build a size-preserving convolution with BatchNorm and ReLU."""
     convolution = conv(
         in_channels,
         out_channels,

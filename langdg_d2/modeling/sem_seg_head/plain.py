@@ -1,6 +1,6 @@
 """Plain heads for strong backbones: linear, deconvolutions, and SegFormer's all-MLP head.
 
-VFMSeg (AAAI 2025) finds such heads as accurate as mask transformers with the same adapted DINOv2.
+VFMSeg (AAAI 2025) reports that such heads match Mask2Former on the same LoRA-tuned DINOv2.
 """
 
 from collections.abc import Mapping, Sequence

@@ -29,9 +29,10 @@ from detectron2.config import LazyConfig
 from omegaconf import DictConfig
 
 from langdg_d2.engine import load_config
-from langdg_d2.evaluation import config_difference, plain_data
+from langdg_d2.evaluation import config_difference
 from langdg_d2.utils.errors import LangDGError
 from langdg_d2.utils.file_io import content_digest, write_text
+from langdg_d2.utils.provenance import plain_data
 from streets.collection import Settings
 from streets.domains import DOMAINS, Domain, Role
 from streets.experiment.variants import Variant
