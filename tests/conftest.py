@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -127,14 +128,26 @@ def _seeded() -> None:
     np.random.seed(0)
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    """What a test does to the loggers, as `default_setup` does, ends with it."""
+@contextmanager
+def loggers_restored() -> Iterator[None]:
+    """What is done to the loggers, as `default_setup` does, ends with the context."""
     loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "langdg_d2")]
     states = [(one.propagate, one.level, list(one.handlers)) for one in loggers]
     yield
     for one, (one.propagate, level, one.handlers) in zip(loggers, states, strict=True):
         one.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_restored() -> Iterator[None]:
+    with loggers_restored():
+        yield
+
+
+@pytest.fixture(scope="module")
+def keep_loggers() -> Callable[[], AbstractContextManager[None]]:
+    """`loggers_restored`, for fixtures that last longer than a test."""
+    return loggers_restored
 
 
 @pytest.fixture(scope="session")

@@ -77,12 +77,15 @@ styles = dict(
             prompts="${styles.mining.miner.prompts}",
             pin="${styles.mining.miner.pin}",
             images=L(images_fingerprint)(dataset="${styles.mining.batches.dataset}"),
-            mapper="${styles.mining.batches.mapper}",
-            batch_size="${styles.mining.batches.batch_size}",
-            max_batches="${styles.mining.batches.max_batches}",
-            max_styles_per_class="${styles.mining.max_styles_per_class}",
-            pixel_mean="${model.pixel_mean}",
-            pixel_std="${model.pixel_std}",
+            # A plain dict, whose parts stay descriptions when this is instantiated.
+            settings=dict(
+                mapper="${styles.mining.batches.mapper}",
+                batch_size="${styles.mining.batches.batch_size}",
+                max_batches="${styles.mining.batches.max_batches}",
+                max_styles_per_class="${styles.mining.max_styles_per_class}",
+                pixel_mean="${model.pixel_mean}",
+                pixel_std="${model.pixel_std}",
+            ),
         ),
         path="${styles.bank}",
         # Number of batches that a process mines before it saves them.

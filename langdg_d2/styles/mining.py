@@ -54,7 +54,8 @@ def mining_origin(
     seed: int,
     prompts: TargetPrompts,
     pin: PinSettings,
-    **settings: Any,
+    images: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the fields `source`, `seed` and `settings` of a bank header.
 
@@ -63,10 +64,13 @@ def mining_origin(
         seed: seed of crops and prompts.
         prompts: prompts of the miner.
         pin: optimisation settings of the miner.
+        images: `images_fingerprint` of the mined data set; None if none is mined.
         settings: other settings to record, as JSON types or parts of a config.
     """
     # Plain containers, because a config's lists would differ from those read from a bank.
-    recorded = plain_data(settings) | {"pin": pin.as_dict(), "prompts": prompts.all()}
+    recorded = plain_data(settings or {}) | {"pin": pin.as_dict(), "prompts": prompts.all()}
+    if images is not None:
+        recorded["images"] = images
     return {"source": joined_names(source), "seed": seed, "settings": recorded}
 
 

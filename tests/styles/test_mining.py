@@ -73,9 +73,14 @@ def origin(style_prompts=STYLES, template="{style} {class_name}", dataset=None, 
     prompts = TargetPrompts(
         class_names=CLASSES, style_prompts=style_prompts, ignore_label=255, template=template
     )
-    known = {"source": "stripes", "seed": 4, "pin": PinSettings(steps=2), "note": "test"}
+    known = {
+        "source": "stripes",
+        "seed": 4,
+        "pin": PinSettings(steps=2),
+        "settings": {"note": "test"},
+    }
     images = images_fingerprint(dataset or records())
-    return mining_origin(**{**known, "prompts": prompts, "images": images, **changes})
+    return mining_origin(**known | {"prompts": prompts, "images": images} | changes)
 
 
 def mine(
@@ -419,7 +424,7 @@ def warnings_of_mining(caplog):
     [
         ({"source": "dots"}, "source: the bank has 'stripes', this config 'dots'"),
         ({"seed": 5}, "seed: the bank has 4, this config 5"),
-        ({"note": 1}, "settings.note: the bank has 'test', this config 1"),
+        ({"settings": {"note": 1}}, "settings.note: the bank has 'test', this config 1"),
         ({"pin": PinSettings(steps=2, lr=0.5)}, "settings.pin.lr: the bank has 1.0, this con"),
         ({"dataset": records(10)}, "settings.images: the bank has '12 images, "),
         (

@@ -23,6 +23,8 @@ os.kill = os.fork = refuse
 del os.getuid
 platform.libc_ver = lambda *_: ("", "")
 sys.modules["resource"] = None
+import filelock
+filelock.FileLock = filelock.SoftFileLock  # Unix's uses what is taken away
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -193,7 +193,7 @@ def test_an_export_names_the_classes(trained: Trained) -> None:
 
 def test_the_heads_size_and_the_classes_must_agree(trained: Trained) -> None:
     changes = [*trained.overrides, f"model.sem_seg_head.num_classes={trained.count + 1}"]
-    message = rf"model\.sem_seg_head\.num_classes is {trained.count + 1}, and model\.classes has"
+    message = rf"model\.sem_seg_head\.num_classes is {trained.count + 1}, but model\.classes has"
     with pytest.raises(LangDGError, match=message):
         Predictor.from_config(trained.config, trained.checkpoint, changes)
 

@@ -41,7 +41,7 @@ def test_a_folder_opens_as_the_checkpoint_does(
     assert (half.classes == expected.classes).mean() > 0.99
     card = Path(first, "README.md").read_text()
     assert 'Predictor.from_pretrained("famix")' in card
-    assert "19 classes: road, sidewalk" in card
+    assert "with 19 classes, trained with `langdg_d2`: road, sidewalk" in card
 
 
 def test_without_network_the_upload_is_one_line(

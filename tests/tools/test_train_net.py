@@ -68,10 +68,10 @@ def run_here(run_in, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(run_in, tmp_path_factory):
+def trained(run_in, tmp_path_factory, keep_loggers):
     """Override that names the checkpoint of a training."""
     out = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, keep_loggers():
         patch.setattr("langdg_d2.visualization.write_report_of_run", lambda _: None)
         run_in(out, "train.max_iter=1", "evaluation.domains=[acdc_fog]")
     return f"train.init_checkpoint={out / 'model_final.pth'}"
@@ -140,7 +140,7 @@ def test_a_used_folder_needs_resume_or_overwrite(run_here, tmp_path, monkeypatch
     (out / "predictions/acdc_fog_sem_seg_val").mkdir(parents=True)
     results = ["model_final.pth", "model.safetensors", "benchmark.json", "config.yaml"]
     before = [(out / name).read_bytes() for name in results]
-    held = r"last_checkpoint, model_0000000.pth, model_final.pth, 3 more"
+    held = r"last_checkpoint, model_0000000.pth, model_final.pth, 8 more"
     with pytest.raises(LangDGError, match=rf"out' .* \({held}\): .* --resume .*--overwrite "):
         run_here(*short)
     assert [(out / name).read_bytes() for name in results] == before
