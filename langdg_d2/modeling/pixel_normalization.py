@@ -41,20 +41,19 @@ class PixelNormalization(nn.Module):
             tower: its name in timm or open_clip; other names are skipped.
         """
         if timm.is_model(tower):
-            known = [vars(timm.get_pretrained_cfg(tower))]
+            released = [timm.get_pretrained_cfg(tower).to_dict()]
         else:
             tags = open_clip.list_pretrained_tags_by_model(tower)
-            known = [open_clip.get_pretrained_cfg(tower, tag) for tag in tags]
-        for trained in ([cfg["mean"], cfg["std"]] for cfg in known):
-            expected = 255 * torch.tensor(trained)  # (2, 3)
-            if not torch.allclose(expected, torch.stack([self.mean, self.std]).view(2, 3).cpu()):
-                mean, std = ([round(value, 3) for value in row] for row in expected.tolist())
-                logger.warning(
-                    "images are normalised by mean %s and std %s, but the weights of '%s' were "
-                    "trained with mean %s and std %s: set model.pixel_mean and model.pixel_std",
-                    *(self.mean.flatten().tolist(), self.std.flatten().tolist(), tower, mean, std),
-                )
-                return
+            released = [open_clip.get_pretrained_cfg(tower, tag) for tag in tags]
+        own = torch.stack([self.mean, self.std]).view(2, 3).float().cpu()
+        trained = [255 * torch.tensor([one["mean"], one["std"]]) for one in released]
+        if trained and not any(torch.allclose(own, one) for one in trained):
+            mean, std = ([round(value, 3) for value in row] for row in trained[0].tolist())
+            logger.warning(
+                "images are normalised by mean %s and std %s, but the weights of '%s' were "
+                "trained with mean %s and std %s: set model.pixel_mean and model.pixel_std",
+                *(*own.tolist(), tower, mean, std),
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise images (..., 3, H, W) of any dtype; returns floats on this module's device."""

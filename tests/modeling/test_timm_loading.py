@@ -111,5 +111,8 @@ def test_another_normalization_than_the_towers_is_named(tower, means, caplog):
 
 
 def test_normalization_of_unknown_towers_is_not_judged(caplog):
-    PixelNormalization(mean=[1.0, 2.0, 3.0], std=[1.0, 2.0, 3.0]).warn_if_different("own.json")
+    whole = PixelNormalization(mean=[120, 110, 100], std=[50, 60, 70])
+    whole.warn_if_different("own.json")
     assert not caplog.messages
+    whole.warn_if_different("RN50-quickgelu")
+    assert "images are normalised by mean [120.0, 110.0, 100.0]" in caplog.text
