@@ -41,7 +41,8 @@ class PixelNormalization(nn.Module):
             tower: its name in timm or open_clip; other names are skipped.
         """
         if timm.is_model(tower):
-            released = [timm.get_pretrained_cfg(tower).to_dict()]
+            config = timm.get_pretrained_cfg(tower)
+            released = [config.to_dict()] if config else []
         else:
             tags = open_clip.list_pretrained_tags_by_model(tower)
             released = [open_clip.get_pretrained_cfg(tower, tag) for tag in tags]
